@@ -1,0 +1,70 @@
+/** What the proxy tells about itself: plain values, summed over the workers at the time of asking. */
+import type { Protocol } from "./routing-table.ts";
+
+export interface ProxyStatus {
+  readonly workers: number;
+  /** Workers that have paused accepting because descriptors ran out. */
+  readonly workersOutOfDescriptors: number;
+  readonly services: readonly ServiceStatus[];
+}
+
+export interface ServiceStatus {
+  readonly name: string;
+  readonly ports: readonly PortStatus[];
+  readonly tasks: readonly TaskStatus[];
+  readonly tcp: {
+    readonly openConnections: number;
+    readonly acceptedTotal: number;
+    readonly bytesInTotal: number;
+    readonly bytesOutTotal: number;
+  };
+  readonly udp: {
+    readonly openSessions: number;
+    readonly sessionsTotal: number;
+    readonly datagramsInTotal: number;
+    readonly datagramsOutTotal: number;
+    readonly bytesInTotal: number;
+    readonly bytesOutTotal: number;
+  };
+  /** Connections refused or broken and datagrams dropped, by reason; only reasons that have occurred. */
+  readonly refusedTotal: Readonly<Record<string, number>>;
+}
+
+export interface PortStatus {
+  readonly protocol: Protocol;
+  readonly published: number;
+  readonly target: number;
+  readonly listeners: readonly ListenerStatus[];
+}
+
+export interface ListenerStatus {
+  readonly address: string;
+  /** null: listening. Else why not, with the fix where one is known; it is retried every second. */
+  readonly error: string | null;
+}
+
+export interface TaskStatus {
+  readonly name: string;
+  readonly address: string;
+  readonly port: number | null;
+  readonly weight: number;
+  /** `failing`: the last connect failed; it is tried again after a short pause, or when no other is left. */
+  readonly state: "active" | "draining" | "failing";
+  readonly openConnections: number;
+  readonly connectionsTotal: number;
+  readonly connectFailuresTotal: number;
+  readonly lastError: { readonly message: string; readonly at: number } | null;
+}
+
+/** One finished TCP connection, for the debug log. */
+export interface ConnectionRecord {
+  readonly service: string;
+  readonly published: number;
+  readonly client: string;
+  readonly task: string | null;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly durationMs: number;
+  /** `done`, `client-reset`, `task-reset`, `denied`, `limit`, `bad-proxy-header`, `no-task`, `idle`, `drained`, … */
+  readonly reason: string;
+}
