@@ -1,0 +1,13 @@
+/** Bytes ↔ values, one file per format. Pure: no sockets, no clocks, no state; it imports no other folder. */
+export * from "./ip-address.ts";
+export { formatIp, MAX_IP_TEXT_BYTES, writeIp } from "./ip-format.ts";
+export { type Prefix, PrefixSet, parsePrefix } from "./prefix.ts";
+export { ProxyHeader, type ProxyTransport } from "./proxy-header.ts";
+export { decodeProxyHeader } from "./proxy-protocol.ts";
+export { encodeProxyV1, PROXY_V1_MAX_BYTES } from "./proxy-protocol-v1.ts";
+export {
+  encodeProxyV2,
+  encodeProxyV2Local,
+  PROXY_V2_MAX_BYTES,
+  PROXY_V2_MAX_ENCODED_BYTES,
+} from "./proxy-protocol-v2.ts";
