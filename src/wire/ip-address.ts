@@ -35,8 +35,9 @@ export function parseIp(text: string): IpAddress | null {
   if (ipaddr.IPv4.isValidFourPartDecimal(text)) {
     return { family: 4, bytes: Uint8Array.from(ipaddr.IPv4.parse(text).toByteArray()) };
   }
-  if (text.includes("%") || !ipaddr.IPv6.isValid(text)) return null;
-  return { family: 6, bytes: Uint8Array.from(ipaddr.IPv6.parse(text).toByteArray()) };
+  const hexadecimal = withoutDottedQuad(text);
+  if (/[.%]/.test(hexadecimal) || !ipaddr.IPv6.isValid(hexadecimal)) return null;
+  return { family: 6, bytes: Uint8Array.from(ipaddr.IPv6.parse(hexadecimal).toByteArray()) };
 }
 
 /** Whether the 16 bytes at `offset` are ::ffff:a.b.c.d; the IPv4 address is then at `offset + 12`. */
@@ -67,4 +68,13 @@ export function copyAsIpv6(
   to.fill(0, toOffset, toOffset + 10);
   to.fill(0xff, toOffset + 10, toOffset + 12);
   copyIpv4(from, fromOffset, to, toOffset + 12);
+}
+
+/** "::1.2.3.4" → "::102:304". ipaddr.js would take it for ::ffff:1.2.3.4, which is another address. */
+function withoutDottedQuad(text: string): string {
+  const quadAt = text.lastIndexOf(":") + 1;
+  const quad = text.slice(quadAt);
+  if (!ipaddr.IPv4.isValidFourPartDecimal(quad)) return text;
+  const [a, b, c, d] = ipaddr.IPv4.parse(quad).octets as [number, number, number, number];
+  return `${text.slice(0, quadAt)}${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
 }

@@ -1,7 +1,7 @@
 /**
  * 32-bit hashes of clients and tasks for source-hash balancing. They decide where a client goes, so every node and
  * every version must compute the same: changing one moves clients. Not for adversaries: no key, no collision proof.
- * Mixing is MurmurHash3_x86_32 (Appleby), text is FNV-1a (RFC 9923) with Murmur's final mix.
+ * Mixing is MurmurHash3_x86_32 (Appleby), text is FNV-1a (Fowler, Noll, Vo) with Murmur's final mix.
  */
 import { type IpFamily, isMappedIpv4 } from "../../wire/index.ts";
 
