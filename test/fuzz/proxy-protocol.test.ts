@@ -3,7 +3,7 @@
  * repeats a run. Checked every time: no exception, nothing read outside the window, the result is consistent.
  * A second test grows headers byte by byte, to show that `incomplete` is honest: some next byte always fits.
  */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import {
   decodeProxyHeader,
   type Endpoint,
@@ -23,6 +23,7 @@ const WINDOW_BYTES = 160;
 const MARGIN_BYTES = 4;
 
 const random = seededRandom(SEED);
+setDefaultTimeout(5000 + RUNS / 20); // ten times what a run takes
 console.log(`FUZZ_SEED=${SEED} FUZZ_RUNS=${RUNS}`);
 
 function below(limit: number): number {
