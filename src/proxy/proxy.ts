@@ -1,8 +1,27 @@
 /**
  * The main thread's side of the proxy: opens listening sockets, hands workers their tables, sums their counters.
+ *
+ * A change is prepared (every socket it needs is open) before it is committed (workers swap tables), so a change that
+ * fails has touched nothing. Ports that cannot be bound are no failure: they are reported and retried.
  */
-import type { RoutingTable } from "./routing-table.ts";
+import { cpus } from "node:os";
+import { raiseFileLimit } from "../sys/file-limit.ts";
+import { close } from "../sys/socket.ts";
+import { clearServiceIfIdle, clearTaskIfIdle, createCounters, MAX_SERVICES, MAX_TASKS, type SharedCounters } from "./counters.ts";
+import { type ListenAddress, openListeningSockets, startListening } from "./listening-sockets.ts";
+import { readStatus } from "./read-status.ts";
+import type { RoutingTable, Service, Task } from "./routing-table.ts";
+import { Slots } from "./slots.ts";
 import type { ConnectionRecord, ProxyStatus } from "./status.ts";
+import type { WorkerTable } from "./worker/messages.ts";
+import { WorkerThread } from "./worker-thread.ts";
+
+const RETRY_MS = 1000;
+const DRAIN_POLL_MS = 50;
+/** Descriptors kept for the rest of the process: task sockets of clients just accepted, admin connections, files. */
+const RESERVED_DESCRIPTORS = 256;
+/** Share of all descriptors that may be pipes. */
+const PIPE_SHARE = 8;
 
 export interface ProxyOptions {
   /** 0 = one per core. */
@@ -10,7 +29,12 @@ export interface ProxyOptions {
   /** Called in batches while connection records are switched on. */
   readonly onConnectionsClosed: (records: readonly ConnectionRecord[]) => void;
   /** A listener that could not be opened, or has been opened after all (error null). */
-  readonly onListener: (listener: { service: string; protocol: string; address: string; port: number; error: string | null }) => void;
+  readonly onListener: (listener: ListenerReport) => void;
+}
+
+export interface ListenerReport extends ListenAddress {
+  readonly service: string;
+  readonly error: string | null;
 }
 
 /** The difference between the running table and another: for `reload` and `reload --dry-run`. */
@@ -20,26 +44,227 @@ export interface TableChanges {
   readonly listenersClosed: readonly string[];
 }
 
-/** Sockets are open and bound, nothing is visible to clients yet. Commit or abandon it. */
+/** Sockets are open and bound, nothing is visible to clients yet. Commit or abandon it, once. */
 export interface PreparedTable {
   readonly changes: TableChanges;
   /** Ports that cannot be bound now; they do not stop a commit and are retried every second. */
-  readonly bindErrors: readonly { service: string; protocol: string; address: string; port: number; error: string }[];
+  readonly bindErrors: readonly (ListenerReport & { readonly error: string })[];
+  readonly table: RoutingTable;
+  /** by listener key; those that stay are the running ones */
+  readonly listeners: ReadonlyMap<string, Listener>;
 }
 
-export declare class Proxy {
-  static start(options: ProxyOptions): Promise<Proxy>;
+/** One published address: its sockets, one per worker, or why there are none. */
+export interface Listener {
+  readonly service: string;
+  readonly at: ListenAddress;
+  readonly fds: readonly number[];
+  readonly error: string | null;
+}
+
+const EMPTY_TABLE: RoutingTable = { services: [] };
+
+export class Proxy {
+  readonly #services = new Slots(MAX_SERVICES, "services");
+  readonly #tasks = new Slots(MAX_TASKS, "tasks");
+  #table: RoutingTable = EMPTY_TABLE;
+  #listeners: ReadonlyMap<string, Listener> = new Map();
+  #retry: ReturnType<typeof setInterval> | null = null;
+
+  private constructor(
+    readonly options: ProxyOptions,
+    readonly counters: SharedCounters,
+    readonly workers: readonly WorkerThread[],
+  ) {}
+
+  static async start(options: ProxyOptions): Promise<Proxy> {
+    const count = options.workers === 0 ? cpus().length : options.workers;
+    const counters = createCounters(count);
+    const fileLimit = raiseFileLimit();
+    const pauseAtFd = fileLimit - Math.min(RESERVED_DESCRIPTORS, Math.floor(fileLimit / 4));
+    const maxPipes = Math.floor(fileLimit / PIPE_SHARE / 2 / count);
+    const workers = Array.from(
+      { length: count },
+      (_, index) => new WorkerThread({ index, counters, pauseAtFd, maxPipes }, options.onConnectionsClosed),
+    );
+    await Promise.all(workers.map((worker) => worker.ready));
+    return new Proxy(options, counters, workers);
+  }
+
   /** What a commit of `table` would change; opens nothing. */
-  compare(table: RoutingTable): TableChanges;
-  prepare(table: RoutingTable): PreparedTable;
-  abandon(prepared: PreparedTable): void;
+  compare(table: RoutingTable): TableChanges {
+    const wanted = wantedListeners(table);
+    return {
+      listenersOpened: [...wanted].filter(([key]) => !this.#isOpen(key)).map(([key]) => key),
+      listenersClosed: [...this.#listeners.keys()].filter((key) => this.#isOpen(key) && !wanted.has(key)),
+    };
+  }
+
+  prepare(table: RoutingTable): PreparedTable {
+    const changes = this.compare(table);
+    const openPorts = new Set([...this.#listeners.values()].filter(isOpen).map(({ at }) => portKey(at)));
+    const listeners = new Map<string, Listener>();
+    for (const [key, { service, at }] of wantedListeners(table)) {
+      const running = this.#listeners.get(key);
+      const isKept = running !== undefined && isOpen(running);
+      listeners.set(key, isKept ? { ...running, service } : this.#open(service, at, openPorts.has(portKey(at))));
+    }
+    const bindErrors = [...listeners.values()].flatMap(({ service, at, error }) =>
+      error === null ? [] : [{ service, ...at, error }],
+    );
+    return { changes, bindErrors, table, listeners };
+  }
+
+  abandon(prepared: PreparedTable): void {
+    for (const [key, listener] of prepared.listeners) {
+      if (!this.#isOpen(key)) listener.fds.forEach(close);
+    }
+  }
+
   /** Resolves when every worker runs the new table. */
-  commit(prepared: PreparedTable): Promise<void>;
-  status(): ProxyStatus;
+  async commit(prepared: PreparedTable): Promise<void> {
+    for (const [key, listener] of prepared.listeners) this.#report(this.#listeners.get(key), listener);
+    this.#table = prepared.table;
+    await this.#switchTo(prepared.listeners);
+    this.#releaseSlots();
+  }
+
+  status(): ProxyStatus {
+    return readStatus(this.#table, this.#listeners, this.counters, this.#services, this.#tasks);
+  }
+
   /** Turns connection records on or off (they cost a message per batch). */
-  recordConnections(isOn: boolean): void;
+  recordConnections(isOn: boolean): void {
+    for (const worker of this.workers) worker.post({ type: "record", isOn });
+  }
+
   /** Closes all listeners; resolves true when the last connection has ended, false at the deadline. */
-  drain(timeoutMs: number): Promise<boolean>;
+  async drain(timeoutMs: number): Promise<boolean> {
+    this.#stopRetrying();
+    await this.#switchTo(new Map());
+    const deadlineMs = performance.now() + timeoutMs;
+    while (this.#openConnections() > 0) {
+      if (performance.now() >= deadlineMs) return false;
+      await Bun.sleep(DRAIN_POLL_MS);
+    }
+    return true;
+  }
+
   /** Ends the workers and every connection. */
-  stop(): Promise<void>;
+  async stop(): Promise<void> {
+    this.#stopRetrying();
+    await Promise.all(this.workers.map((worker) => worker.stop()));
+  }
+
+  /** Open TCP connections of all services. */
+  #openConnections(): number {
+    return this.counters.open.reduce((sum, open) => sum + open, 0);
+  }
+
+  #isOpen(key: string): boolean {
+    const listener = this.#listeners.get(key);
+    return listener !== undefined && isOpen(listener);
+  }
+
+  #open(service: string, at: ListenAddress, isShared: boolean): Listener {
+    const opened = openListeningSockets(at, this.workers.length, isShared);
+    return "fds" in opened
+      ? { service, at, fds: opened.fds, error: null }
+      : { service, at, fds: [], error: opened.error };
+  }
+
+  #report(before: Listener | undefined, now: Listener): void {
+    if (now.error === (before?.error ?? null)) return;
+    this.options.onListener({ service: now.service, ...now.at, error: now.error });
+  }
+
+  async #switchTo(listeners: ReadonlyMap<string, Listener>): Promise<void> {
+    for (const [key, listener] of listeners) {
+      if (listener.at.protocol === "tcp" && !this.#isOpen(key)) listener.fds.forEach(startListening);
+    }
+    this.#listeners = listeners;
+    this.#retryFailed();
+    await Promise.all(this.workers.map((worker, index) => worker.apply(this.#workerTable(index))));
+  }
+
+  #workerTable(worker: number): WorkerTable {
+    return { services: this.#table.services.map((service) => this.#workerService(service, worker)) };
+  }
+
+  #workerService(service: Service, worker: number): WorkerTable["services"][number] {
+    const { listenAddresses, ...rules } = service;
+    return {
+      ...rules,
+      slot: this.#services.take(service.name),
+      tasks: service.tasks.map((task) => ({ ...task, slot: this.#tasks.take(taskKey(service, task)) })),
+      ports: service.ports.map((port) => ({
+        ...port,
+        listeners: listenAddresses.flatMap((address) => {
+          const at = { protocol: port.protocol, address, port: port.published };
+          const fd = this.#listeners.get(listenerKey(at))?.fds[worker];
+          return fd === undefined ? [] : [{ fd, address }];
+        }),
+      })),
+    };
+  }
+
+  #retryFailed(): void {
+    const hasFailed = [...this.#listeners.values()].some((listener) => listener.error !== null);
+    if (!hasFailed) this.#stopRetrying();
+    else this.#retry ??= setInterval(() => this.#retryOnce(), RETRY_MS);
+  }
+
+  #retryOnce(): void {
+    const prepared = this.prepare(this.#table);
+    if (prepared.changes.listenersOpened.length > prepared.bindErrors.length) void this.commit(prepared);
+    else this.#listeners = prepared.listeners;
+  }
+
+  #stopRetrying(): void {
+    if (this.#retry !== null) clearInterval(this.#retry);
+    this.#retry = null;
+  }
+
+  /** Counters of what has left the table are kept until its last connection has ended. */
+  #releaseSlots(): void {
+    const services = new Set(this.#table.services.map((service) => service.name));
+    const tasks = new Set(this.#table.services.flatMap((service) => service.tasks.map((task) => taskKey(service, task))));
+    releaseUnused(this.#services, services, (slot) => clearServiceIfIdle(this.counters, slot));
+    releaseUnused(this.#tasks, tasks, (slot) => clearTaskIfIdle(this.counters, slot));
+  }
+}
+
+function releaseUnused(slots: Slots, used: ReadonlySet<string>, clearIfIdle: (slot: number) => boolean): void {
+  for (const key of [...slots.keys()]) {
+    if (!used.has(key) && clearIfIdle(slots.get(key)!)) slots.release(key);
+  }
+}
+
+function isOpen(listener: Listener): boolean {
+  return listener.error === null;
+}
+
+function portKey(at: ListenAddress): string {
+  return `${at.protocol} ${at.port}`;
+}
+
+export function listenerKey(at: ListenAddress): string {
+  return `${at.protocol} ${at.address.includes(":") ? `[${at.address}]` : at.address}:${at.port}`;
+}
+
+export function taskKey(service: Service, task: Task): string {
+  return `${service.name} ${task.name} ${task.address} ${task.port}`;
+}
+
+function wantedListeners(table: RoutingTable): Map<string, { service: string; at: ListenAddress }> {
+  const wanted = new Map<string, { service: string; at: ListenAddress }>();
+  for (const service of table.services) {
+    for (const { protocol, published } of service.ports) {
+      for (const address of service.listenAddresses) {
+        const at = { protocol, address, port: published };
+        wanted.set(listenerKey(at), { service: service.name, at });
+      }
+    }
+  }
+  return wanted;
 }

@@ -1,0 +1,97 @@
+/**
+ * Counters in shared memory. Every worker writes its own row and nobody else's, so nothing is locked; the main thread
+ * and least-connections read all rows. Values are float64 (exact up to 2^53).
+ *
+ * A service has SERVICE_FIELDS numbers in each row, a task TASK_FIELDS. Slots are handed out by the main thread.
+ */
+
+export const MAX_SERVICES = 4096;
+export const MAX_TASKS = 32768;
+
+/** Why a connection or datagram was not served. The order is the order in memory. */
+export const REFUSALS = [
+  "denied", // by allow/deny
+  "connection-limit", // max_connections
+  "bad-proxy-header",
+  "no-task", // every task failed, or there is none
+  "out-of-descriptors",
+  "session-limit", // UDP: a session was evicted to make room
+  "session-moved", // UDP: its task went or failed
+  "too-long", // UDP: the datagram does not fit
+  "send-failed", // UDP: socket buffer full or unreachable
+  "idle", // closed by idle_timeout
+  "drained", // closed by drain_timeout
+] as const;
+export type Refusal = (typeof REFUSALS)[number];
+
+export const REFUSAL_INDEX: Readonly<Record<Refusal, number>> = Object.fromEntries(
+  REFUSALS.map((reason, index) => [reason, index]),
+) as Record<Refusal, number>;
+
+/** Fields of a service. */
+export const S_ACCEPTED = 0;
+export const S_BYTES_IN = 1;
+export const S_BYTES_OUT = 2;
+export const S_UDP_OPEN = 3;
+export const S_UDP_SESSIONS = 4;
+export const S_UDP_DATAGRAMS_IN = 5;
+export const S_UDP_DATAGRAMS_OUT = 6;
+export const S_UDP_BYTES_IN = 7;
+export const S_UDP_BYTES_OUT = 8;
+export const S_REFUSALS = 9;
+export const SERVICE_FIELDS = 24;
+
+/** Fields of a task. Sessions count as connections. */
+export const T_OPEN = 0;
+export const T_TOTAL = 1;
+export const T_FAILURES = 2;
+/** errno of the last failure; 0 = none yet */
+export const T_LAST_ERRNO = 3;
+/** wall clock, ms */
+export const T_LAST_FAILURE_AT = 4;
+/** 1 while the last connect has failed and none has succeeded since */
+export const T_FAILING = 5;
+export const TASK_FIELDS = 8;
+
+export interface SharedCounters {
+  /** One row per worker. */
+  readonly services: readonly Float64Array[];
+  readonly tasks: readonly Float64Array[];
+  /** Open TCP connections of a service over all workers, kept exactly (Atomics) for max_connections. */
+  readonly open: Int32Array;
+  /** Per worker: 1 while accepting is paused for want of descriptors. */
+  readonly paused: Int32Array;
+}
+
+export function createCounters(workers: number): SharedCounters {
+  const row = (length: number) => new Float64Array(new SharedArrayBuffer(length * 8));
+  return {
+    services: Array.from({ length: workers }, () => row(MAX_SERVICES * SERVICE_FIELDS)),
+    tasks: Array.from({ length: workers }, () => row(MAX_TASKS * TASK_FIELDS)),
+    open: new Int32Array(new SharedArrayBuffer(MAX_SERVICES * 4)),
+    paused: new Int32Array(new SharedArrayBuffer(workers * 4)),
+  };
+}
+
+/** Sum of one field over all workers. */
+export function sumRows(rows: readonly Float64Array[], index: number): number {
+  let sum = 0;
+  for (const row of rows) sum += row[index]!;
+  return sum;
+}
+
+/** Zeroes the counters of a service that has left the table; false while it still has connections or sessions. */
+export function clearServiceIfIdle(counters: SharedCounters, slot: number): boolean {
+  const at = slot * SERVICE_FIELDS;
+  if (counters.open[slot] !== 0 || sumRows(counters.services, at + S_UDP_OPEN) !== 0) return false;
+  for (const row of counters.services) row.fill(0, at, at + SERVICE_FIELDS);
+  return true;
+}
+
+/** The same for a task. */
+export function clearTaskIfIdle(counters: SharedCounters, slot: number): boolean {
+  const at = slot * TASK_FIELDS;
+  if (sumRows(counters.tasks, at + T_OPEN) !== 0) return false;
+  for (const row of counters.tasks) row.fill(0, at, at + TASK_FIELDS);
+  return true;
+}

@@ -1,0 +1,120 @@
+/**
+ * Opens the sockets of published ports: one per worker for every address, bound with SO_REUSEPORT so that the kernel
+ * spreads clients over the workers.
+ *
+ * SO_REUSEPORT would also let a second portmesh share the port unnoticed, so the address is first tried without it.
+ */
+import { Arena } from "../sys/arena.ts";
+import { EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EMFILE, EPERM, errnoText } from "../sys/errno.ts";
+import { AF_INET6, writeSockaddr } from "../sys/sockaddr.ts";
+import {
+  bind,
+  close,
+  listen,
+  setBufferSizes,
+  setKeepAlive,
+  setNoDelay,
+  setPacketInfo,
+  setReuseAddress,
+  setReusePort,
+  setV6Only,
+  tcpSocket,
+  udpSocket,
+} from "../sys/socket.ts";
+import { parseIp } from "../wire/index.ts";
+import type { Protocol } from "./routing-table.ts";
+
+/** The kernel lowers it to net.core.somaxconn. */
+const BACKLOG = 65_535;
+const UDP_BUFFER_BYTES = 4 * 1024 * 1024;
+const KEEPALIVE_IDLE_SEC = 60;
+const KEEPALIVE_INTERVAL_SEC = 15;
+const KEEPALIVE_COUNT = 4;
+
+export interface ListenAddress {
+  readonly protocol: Protocol;
+  /** Literal IP. */
+  readonly address: string;
+  readonly port: number;
+}
+
+export type OpenedSockets = { readonly fds: readonly number[] } | { readonly error: string };
+
+const memory = new Arena(4096);
+
+/**
+ * Bound sockets, one per worker; TCP ones do not listen yet (`startListening`). `isShared`: the process has a socket on
+ * this port already, so a conflict with it is none.
+ */
+export function openListeningSockets(at: ListenAddress, count: number, isShared: boolean): OpenedSockets {
+  if (!isShared) {
+    const probe = openBound(at, false);
+    if (probe < 0) return { error: explain(at, -probe) };
+    close(probe);
+  }
+  const fds: number[] = [];
+  for (let i = 0; i < count; i++) {
+    const fd = openBound(at, true);
+    if (fd < 0) {
+      fds.forEach(close);
+      return { error: explain(at, -fd) };
+    }
+    fds.push(fd);
+  }
+  return { fds };
+}
+
+/** From now on clients get through the handshake and wait for the worker to accept. 0 or -errno. */
+export function startListening(fd: number): number {
+  return listen(fd, BACKLOG);
+}
+
+/** A descriptor or -errno. */
+function openBound(at: ListenAddress, isReusePort: boolean): number {
+  const ip = parseIp(at.address)!;
+  const length = writeSockaddr(memory.bytes, 0, ip.bytes, at.port);
+  const family = memory.bytes[0]!;
+  const fd = at.protocol === "tcp" ? tcpSocket(family) : udpSocket(family);
+  if (fd < 0) return fd;
+  if (family === AF_INET6) setV6Only(fd);
+  if (isReusePort) setReusePort(fd);
+  if (at.protocol === "tcp") setTcpOptions(fd);
+  else setUdpOptions(fd, family);
+  const result = bind(fd, memory.address(0), length);
+  if (result === 0) return fd;
+  close(fd);
+  return result;
+}
+
+/** Accepted connections inherit all of them. */
+function setTcpOptions(fd: number): void {
+  setReuseAddress(fd);
+  setNoDelay(fd);
+  setKeepAlive(fd, KEEPALIVE_IDLE_SEC, KEEPALIVE_INTERVAL_SEC, KEEPALIVE_COUNT);
+}
+
+/** A host with several addresses must answer from the one that was asked, hence the packet information. */
+function setUdpOptions(fd: number, family: number): void {
+  setPacketInfo(fd, family);
+  setBufferSizes(fd, UDP_BUFFER_BYTES);
+}
+
+function explain(at: ListenAddress, error: number): string {
+  const where = `${at.address.includes(":") ? `[${at.address}]` : at.address}:${at.port}/${at.protocol}`;
+  switch (error) {
+    case EADDRINUSE:
+      return `cannot listen on ${where}: another program uses it (find it with: ss -lnp 'sport = :${at.port}')`;
+    case EACCES:
+    case EPERM:
+      return `cannot listen on ${where}: ports below 1024 need root or CAP_NET_BIND_SERVICE (setcap cap_net_bind_service=+ep portmesh)`;
+    case EADDRNOTAVAIL:
+      return `cannot listen on ${where}: this node has no such address`;
+    case EAFNOSUPPORT:
+      return `cannot listen on ${where}: the kernel has no IPv6`;
+    case EMFILE:
+      return `cannot listen on ${where}: out of file descriptors (raise the limit: ulimit -n)`;
+    default:
+      return `cannot listen on ${where}: ${errnoText(error)}`;
+  }
+}
+

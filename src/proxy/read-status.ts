@@ -1,0 +1,109 @@
+/** Adds up the workers' counters into what `status` shows. */
+import { errnoText } from "../sys/errno.ts";
+import {
+  REFUSALS,
+  S_ACCEPTED,
+  S_BYTES_IN,
+  S_BYTES_OUT,
+  S_REFUSALS,
+  S_UDP_BYTES_IN,
+  S_UDP_BYTES_OUT,
+  S_UDP_DATAGRAMS_IN,
+  S_UDP_DATAGRAMS_OUT,
+  S_UDP_OPEN,
+  S_UDP_SESSIONS,
+  SERVICE_FIELDS,
+  type SharedCounters,
+  sumRows,
+  T_FAILING,
+  T_FAILURES,
+  T_LAST_ERRNO,
+  T_LAST_FAILURE_AT,
+  T_OPEN,
+  T_TOTAL,
+  TASK_FIELDS,
+} from "./counters.ts";
+import { type Listener, listenerKey, taskKey } from "./proxy.ts";
+import type { RoutingTable, Service, Task } from "./routing-table.ts";
+import type { Slots } from "./slots.ts";
+import type { PortStatus, ProxyStatus, ServiceStatus, TaskStatus } from "./status.ts";
+
+export function readStatus(
+  table: RoutingTable,
+  listeners: ReadonlyMap<string, Listener>,
+  counters: SharedCounters,
+  services: Slots,
+  tasks: Slots,
+): ProxyStatus {
+  return {
+    workers: counters.services.length,
+    workersOutOfDescriptors: counters.paused.reduce((sum, paused) => sum + paused, 0),
+    services: table.services.map((service) => ({
+      name: service.name,
+      ports: readPorts(service, listeners),
+      tasks: service.tasks.map((task) => readTask(task, counters, tasks.get(taskKey(service, task)))),
+      ...readService(counters, services.get(service.name)),
+    })),
+  };
+}
+
+function readPorts(service: Service, listeners: ReadonlyMap<string, Listener>): PortStatus[] {
+  return service.ports.map((port) => ({
+    ...port,
+    listeners: service.listenAddresses.map((address) => ({
+      address,
+      error: listeners.get(listenerKey({ ...port, address, port: port.published }))?.error ?? null,
+    })),
+  }));
+}
+
+type ServiceCounts = Pick<ServiceStatus, "tcp" | "udp" | "refusedTotal">;
+
+function readService(counters: SharedCounters, slot = -1): ServiceCounts {
+  const read = (field: number) => (slot < 0 ? 0 : sumRows(counters.services, slot * SERVICE_FIELDS + field));
+  const refused = REFUSALS.map((reason, index) => [reason, read(S_REFUSALS + index)] as const);
+  return {
+    tcp: {
+      openConnections: counters.open[slot] ?? 0,
+      acceptedTotal: read(S_ACCEPTED),
+      bytesInTotal: read(S_BYTES_IN),
+      bytesOutTotal: read(S_BYTES_OUT),
+    },
+    udp: {
+      openSessions: read(S_UDP_OPEN),
+      sessionsTotal: read(S_UDP_SESSIONS),
+      datagramsInTotal: read(S_UDP_DATAGRAMS_IN),
+      datagramsOutTotal: read(S_UDP_DATAGRAMS_OUT),
+      bytesInTotal: read(S_UDP_BYTES_IN),
+      bytesOutTotal: read(S_UDP_BYTES_OUT),
+    },
+    refusedTotal: Object.fromEntries(refused.filter(([, count]) => count > 0)),
+  };
+}
+
+function readTask(task: Task, counters: SharedCounters, slot = -1): TaskStatus {
+  const at = slot * TASK_FIELDS;
+  const sum = (field: number) => (slot < 0 ? 0 : sumRows(counters.tasks, at + field));
+  return {
+    name: task.name,
+    address: task.address,
+    port: task.port,
+    weight: task.weight,
+    state: task.isDraining ? "draining" : sum(T_FAILING) > 0 ? "failing" : "active",
+    openConnections: sum(T_OPEN),
+    connectionsTotal: sum(T_TOTAL),
+    connectFailuresTotal: sum(T_FAILURES),
+    lastError: slot < 0 ? null : readLastError(counters, at),
+  };
+}
+
+/** The latest over all workers. */
+function readLastError(counters: SharedCounters, at: number): TaskStatus["lastError"] {
+  let latest: Float64Array | null = null;
+  for (const row of counters.tasks) {
+    if (row[at + T_LAST_ERRNO] === 0) continue;
+    if (latest === null || row[at + T_LAST_FAILURE_AT]! > latest[at + T_LAST_FAILURE_AT]!) latest = row;
+  }
+  if (latest === null) return null;
+  return { message: errnoText(latest[at + T_LAST_ERRNO]!), at: latest[at + T_LAST_FAILURE_AT]! };
+}

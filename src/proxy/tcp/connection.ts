@@ -1,0 +1,395 @@
+/**
+ * A client's connection from accept to close:
+ *
+ *   (PROXY header) -> dialing -> established -> (breaking -> lingering) -> closed
+ *
+ * No client byte is read before a task has accepted, except an inbound PROXY header. FIN passes through in either
+ * direction after everything before it. Whatever ends a connection early (a broken peer, a timeout, a limit) ends it
+ * with RST, so it is never taken for a clean end; when one peer broke it, what that peer had sent is delivered first.
+ */
+import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from "../../sys/epoll.ts";
+import { setKeepAlive, setNoDelay, setResetOnClose, shutdownWrite, unsentBytes } from "../../sys/socket.ts";
+import type { Endpoint } from "../../wire/index.ts";
+import { REFUSAL_INDEX, type Refusal, S_ACCEPTED, S_BYTES_IN, S_BYTES_OUT } from "../counters.ts";
+import { formatAddress, formatEndpoint } from "../socket-address.ts";
+import { type DeadlineList, Waiting } from "../worker/deadline-list.ts";
+import type { Continuable, Pollable } from "../worker/event-loop.ts";
+import type { Route } from "../worker/route.ts";
+import type { Target } from "../worker/target.ts";
+import { Dialer } from "./dialer.ts";
+import {
+  FLOW_DESTINATION_FAILED,
+  FLOW_EMPTY,
+  FLOW_ENDED,
+  FLOW_FULL,
+  FLOW_MORE,
+  FLOW_SOURCE_FAILED,
+  Flow,
+} from "./flow.ts";
+import { readProxyHeader } from "./header-reader.ts";
+import type { TcpContext } from "./tcp-context.ts";
+
+/** Registered once per socket; EPOLLOUT joins when a write has been refused for the first time. */
+export const READ_EVENTS = EPOLLIN | EPOLLRDHUP | EPOLLPRI;
+const END_EVENTS = EPOLLERR | EPOLLHUP;
+
+const KEEPALIVE_IDLE_SEC = 60;
+const KEEPALIVE_INTERVAL_SEC = 15;
+const KEEPALIVE_COUNT = 4;
+/** Times LINGER_STEP_MS: how long the last bytes of a broken connection may take to leave. */
+const LINGER_STEPS = 250;
+/** A first message below it went out in one segment, which Nagle does not hold back. */
+const ONE_SEGMENT_BYTES = 1024;
+
+const STATE_HEADER = 0;
+const STATE_DIALING = 1;
+const STATE_ESTABLISHED = 2;
+const STATE_BREAKING = 3;
+const STATE_LINGERING = 4;
+const STATE_CLOSED = 5;
+
+export type CloseReason = "done" | "client-reset" | "task-reset" | "client-gone" | Refusal;
+
+export class TcpConnection extends Waiting implements Pollable, Continuable {
+  /** The address that an inbound PROXY header named as the published one. */
+  namedLocal: Endpoint | null = null;
+  #state = STATE_DIALING;
+  #dialer: Dialer | null = null;
+  #target: Target | null = null;
+  #upstreamFd = -1;
+  #toTask: Flow | null = null;
+  #toClient: Flow | null = null;
+  #isClientWatched = false;
+  #clientEvents = READ_EVENTS;
+  #upstreamEvents = READ_EVENTS;
+  #isQueued = false;
+  #hasNoDelay = false;
+  readonly #startedMs: number;
+  /** null: the connection may be silent for ever. */
+  readonly #idleList: DeadlineList | null;
+  #lingerSteps = 0;
+  #reason: CloseReason = "done";
+
+  constructor(
+    readonly context: TcpContext,
+    readonly clientFd: number,
+    readonly route: Route,
+    readonly client: Endpoint,
+  ) {
+    super();
+    this.#startedMs = context.loop.nowMs;
+    const { idleTimeoutMs } = route.rules;
+    this.#idleList = idleTimeoutMs > 0 ? context.loop.deadlines.list(idleTimeoutMs) : null;
+    route.rules.count(S_ACCEPTED, 1);
+  }
+
+  /** The first step after accept. */
+  start(): void {
+    const { rules } = this.route;
+    if (rules.hasAcceptProxy && rules.acceptProxy.matches(this.client.family, this.client.bytes, 0)) {
+      this.#awaitHeader();
+    } else if (!rules.admits(this.client.family, this.client.bytes, 0)) {
+      this.#close("denied");
+    } else {
+      this.#dial();
+    }
+  }
+
+  onEvents(fd: number, events: number): void {
+    switch (this.#state) {
+      case STATE_ESTABLISHED:
+        this.#onEstablishedEvents(fd, events);
+        break;
+      case STATE_HEADER:
+        this.#readHeader();
+        break;
+      case STATE_DIALING:
+        // a FIN is no reason to give up, a reset is
+        if ((events & END_EVENTS) !== 0) this.#close("client-gone");
+        break;
+      case STATE_BREAKING:
+      case STATE_LINGERING:
+        this.#onBrokenEvents(fd, events);
+        break;
+    }
+  }
+
+  onGoOn(): void {
+    this.#isQueued = false;
+    if (this.#state === STATE_ESTABLISHED) {
+      this.#pump(this.#toTask!);
+      if (this.#state === STATE_ESTABLISHED) this.#pump(this.#toClient!);
+    } else if (this.#state === STATE_BREAKING) {
+      this.#pumpLast();
+    }
+  }
+
+  onDeadline(): void {
+    switch (this.#state) {
+      case STATE_HEADER:
+        this.#close("bad-proxy-header");
+        break;
+      case STATE_DIALING:
+        this.#dialer!.onDeadline();
+        break;
+      case STATE_ESTABLISHED:
+        if (this.#idleList !== null) this.#close("idle");
+        else setKeepAlive(this.#upstreamFd, KEEPALIVE_IDLE_SEC, KEEPALIVE_INTERVAL_SEC, KEEPALIVE_COUNT);
+        break;
+      case STATE_BREAKING:
+        this.#close(this.#reason);
+        break;
+      case STATE_LINGERING:
+        this.#linger();
+        break;
+    }
+  }
+
+  /** Ends the connection when its task's time is over. */
+  cutIfOverdue(nowMs: number): void {
+    if (this.#target !== null && this.#target.cutAtMs <= nowMs) this.#close("drained");
+  }
+
+  // --- PROXY header
+
+  #awaitHeader(): void {
+    this.#state = STATE_HEADER;
+    this.context.headerDeadline.arm(this, this.context.loop.nowMs);
+    this.#readHeader();
+    if (this.#state === STATE_HEADER) this.#watchClient();
+  }
+
+  #readHeader(): void {
+    const named = { endpoint: null as Endpoint | null };
+    const outcome = readProxyHeader(this.context, this.clientFd, this.client, named);
+    if (outcome === "incomplete") return;
+    this.waitingIn?.cancel(this);
+    if (outcome === "malformed") return this.#close("bad-proxy-header");
+    if (outcome === "ended") return this.#close("client-gone");
+    this.namedLocal = named.endpoint;
+    if (!this.route.rules.admits(this.client.family, this.client.bytes, 0)) return this.#close("denied");
+    this.#dial();
+  }
+
+  // --- dialing
+
+  #dial(): void {
+    this.#state = STATE_DIALING;
+    this.#dialer = new Dialer(this.context, this);
+    this.#dialer.next();
+    if (this.#state === STATE_DIALING) this.#watchClient();
+  }
+
+  /** From the dialer: a task has accepted. `isWatched`: its socket is in the loop already, and may have events. */
+  onDialed(target: Target, fd: number, isWatched: boolean): void {
+    const { resources, loop, settleDeadline } = this.context;
+    this.#dialer = null;
+    this.#target = target;
+    target.onConnected();
+    this.#upstreamFd = fd;
+    this.#toTask = new Flow(resources, this.clientFd, fd);
+    this.#toClient = new Flow(resources, fd, this.clientFd);
+    this.#state = STATE_ESTABLISHED;
+    if (this.#idleList === null) settleDeadline.arm(this, loop.nowMs);
+    this.#hasNoDelay = this.route.rules.sendProxy !== "none";
+    if (isWatched) loop.handOver(fd, this);
+    else if (loop.watch(fd, this.#upstreamEvents, this) < 0) return this.#close("out-of-descriptors");
+    this.#toTask.isReadable = true;
+    this.#pump(this.#toTask);
+    if (this.#state === STATE_ESTABLISHED && this.#toTask.bytes > ONE_SEGMENT_BYTES) this.#setNoDelay();
+    if (this.#state !== STATE_ESTABLISHED) return;
+    // events that came before the flows did are reported once more
+    if (isWatched) loop.rewatch(fd, this.#upstreamEvents);
+    if (this.#isClientWatched) loop.rewatch(this.clientFd, this.#clientEvents);
+    else this.#watchClient();
+  }
+
+  /** From the dialer: every task failed. */
+  onDialFailed(reason: Refusal): void {
+    this.#dialer = null;
+    this.#close(reason);
+  }
+
+  #watchClient(): void {
+    if (this.#isClientWatched) return;
+    this.#isClientWatched = true;
+    if (this.context.loop.watch(this.clientFd, this.#clientEvents, this) < 0) this.#close("out-of-descriptors");
+  }
+
+  // --- established
+
+  #onEstablishedEvents(fd: number, events: number): void {
+    const isClient = fd === this.clientFd;
+    const incoming = isClient ? this.#toTask! : this.#toClient!;
+    const outgoing = isClient ? this.#toClient! : this.#toTask!;
+    if (isClient && !this.#hasNoDelay) this.#setNoDelay();
+    if ((events & (READ_EVENTS | END_EVENTS)) !== 0) {
+      // after a reset a short read may still be followed by the error, so it must be read on
+      const hasFin = (events & (EPOLLRDHUP | END_EVENTS)) === EPOLLRDHUP;
+      if ((events & EPOLLPRI) !== 0) incoming.onUrgent();
+      incoming.hasFinAhead = hasFin;
+      incoming.isReadable = true;
+      if (incoming.isEnded && (events & EPOLLERR) !== 0) return this.#break(outgoing, incoming);
+      this.#pump(incoming);
+    }
+    if ((events & (EPOLLOUT | END_EVENTS)) !== 0 && outgoing.isFull && this.#state === STATE_ESTABLISHED) {
+      outgoing.isFull = false;
+      this.#pump(outgoing);
+    }
+  }
+
+  #pump(flow: Flow): void {
+    if (flow.isEnded || flow.isFull) return;
+    this.#idleList?.arm(this, this.context.loop.nowMs);
+    switch (flow.pump()) {
+      case FLOW_EMPTY:
+        break;
+      case FLOW_FULL:
+        this.#watchForRoom(flow);
+        break;
+      case FLOW_MORE:
+        this.#queue();
+        break;
+      case FLOW_ENDED:
+        if (this.#toTask!.isEnded && this.#toClient!.isEnded) this.#close("done");
+        else shutdownWrite(flow.destinationFd);
+        break;
+      case FLOW_SOURCE_FAILED:
+        this.#break(this.#opposite(flow), flow);
+        break;
+      case FLOW_DESTINATION_FAILED:
+        this.#break(flow, this.#opposite(flow));
+        break;
+    }
+  }
+
+  #opposite(flow: Flow): Flow {
+    return flow === this.#toTask ? this.#toClient! : this.#toTask!;
+  }
+
+  #queue(): void {
+    if (this.#isQueued) return;
+    this.#isQueued = true;
+    this.context.loop.goOn(this);
+  }
+
+  /** EPOLLOUT is asked for once; edge-triggered, it costs nothing while there is room. */
+  #watchForRoom(flow: Flow): void {
+    if (flow === this.#toTask) {
+      if ((this.#upstreamEvents & EPOLLOUT) !== 0) return;
+      this.#upstreamEvents |= EPOLLOUT;
+      this.context.loop.rewatch(this.#upstreamFd, this.#upstreamEvents);
+      return;
+    }
+    if ((this.#clientEvents & EPOLLOUT) !== 0) return;
+    this.#clientEvents |= EPOLLOUT;
+    if (this.#isClientWatched) this.context.loop.rewatch(this.clientFd, this.#clientEvents);
+  }
+
+  /** From the second message on; the first segment of a connection goes out at once anyway. */
+  #setNoDelay(): void {
+    this.#hasNoDelay = true;
+    setNoDelay(this.#upstreamFd);
+  }
+
+  // --- breaking
+
+  /** The peer that `dead` leads to is gone; `last` carries what it had sent to the one that lives. */
+  #break(dead: Flow, last: Flow): void {
+    this.#reason = dead === this.#toTask ? "task-reset" : "client-reset";
+    this.#state = STATE_BREAKING;
+    dead.isEnded = true;
+    dead.release();
+    last.isReadable = true;
+    last.hasFinAhead = false;
+    this.context.connectDeadline.arm(this, this.context.loop.nowMs);
+    this.#pumpLast();
+  }
+
+  #pumpLast(): void {
+    const last = this.#last();
+    switch (last.isEnded ? FLOW_ENDED : last.pump()) {
+      case FLOW_FULL:
+        this.#watchForRoom(last);
+        break;
+      case FLOW_MORE:
+        this.#queue();
+        break;
+      case FLOW_DESTINATION_FAILED:
+        this.#close(this.#reason);
+        break;
+      default:
+        this.#state = STATE_LINGERING;
+        this.#linger();
+    }
+  }
+
+  /** The flow to the peer that lives. */
+  #last(): Flow {
+    return this.#reason === "task-reset" ? this.#toClient! : this.#toTask!;
+  }
+
+  #onBrokenEvents(fd: number, events: number): void {
+    const last = this.#last();
+    if (fd !== last.destinationFd) return;
+    if ((events & END_EVENTS) !== 0) return this.#close(this.#reason);
+    if (this.#state === STATE_BREAKING && (events & EPOLLOUT) !== 0) {
+      last.isFull = false;
+      this.context.connectDeadline.arm(this, this.context.loop.nowMs);
+      this.#pumpLast();
+    }
+  }
+
+  /** RST makes the kernel forget what it has not sent, so it waits for that to leave. */
+  #linger(): void {
+    if (this.#lingerSteps++ === LINGER_STEPS || unsentBytes(this.#last().destinationFd) === 0) {
+      return this.#close(this.#reason);
+    }
+    this.context.lingerDeadline.arm(this, this.context.loop.nowMs);
+  }
+
+  // --- closed
+
+  /** "done" closes in order, everything else with RST. */
+  #close(reason: CloseReason): void {
+    const { loop, worker } = this.context;
+    this.#state = STATE_CLOSED;
+    this.waitingIn?.cancel(this);
+    this.#dialer?.abandon();
+    this.#toTask?.release();
+    this.#toClient?.release();
+    if (reason !== "done") {
+      setResetOnClose(this.clientFd);
+      if (this.#upstreamFd >= 0) setResetOnClose(this.#upstreamFd);
+    }
+    loop.close(this.clientFd);
+    if (this.#upstreamFd >= 0) loop.close(this.#upstreamFd);
+    this.#countClosed(reason);
+    if (worker.recorder.isOn) this.#record(reason);
+    if (worker.descriptors.isWaitedFor) worker.descriptors.release();
+  }
+
+  #countClosed(reason: CloseReason): void {
+    const { rules } = this.route;
+    if (this.#toTask !== null) {
+      rules.count(S_BYTES_IN, this.#toTask.bytes);
+      rules.count(S_BYTES_OUT, this.#toClient!.bytes);
+    }
+    this.#target?.onClosed();
+    Atomics.sub(this.context.worker.counters.open, rules.slot, 1);
+    if (reason in REFUSAL_INDEX) rules.refuse(reason as Refusal);
+  }
+
+  #record(reason: CloseReason): void {
+    this.context.worker.recorder.add({
+      service: this.route.rules.name,
+      published: this.route.published,
+      client: formatEndpoint(this.client),
+      task: this.#target === null ? null : formatAddress(this.#target.address, this.#target.port),
+      bytesIn: this.#toTask?.bytes ?? 0,
+      bytesOut: this.#toClient?.bytes ?? 0,
+      durationMs: Math.round((this.context.loop.nowMs - this.#startedMs) * 10) / 10,
+      reason,
+    });
+  }
+}

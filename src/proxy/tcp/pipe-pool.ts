@@ -1,0 +1,42 @@
+/**
+ * Pipes for splicing, reused last-in first-out so that the hottest one stays in cache.
+ *
+ * Invariant: a pipe in the pool is empty. A pipe is out of the pool only while bytes are in flight through it.
+ */
+import { openPipe, type PipeEnds } from "../../sys/pipe.ts";
+import { close } from "../../sys/socket.ts";
+
+/** Room for one long splice; an ordinary user gets less once `pipe-user-pages-soft` is reached. */
+export const PIPE_BYTES = 512 * 1024;
+/** Enough for the turns of a busy loop; more are closed when they come back. */
+const MAX_IDLE = 16;
+
+export class PipePool {
+  readonly #idle: PipeEnds[] = [];
+  #opened = 0;
+
+  /** @param maxOpen bounds descriptors: connections over it copy instead of splicing */
+  constructor(readonly maxOpen: number) {}
+
+  /** null when the limit is reached or descriptors have run out. */
+  take(): PipeEnds | null {
+    const idle = this.#idle.pop();
+    if (idle !== undefined) return idle;
+    if (this.#opened >= this.maxOpen) return null;
+    const pipe = openPipe(PIPE_BYTES);
+    if (pipe !== null) this.#opened++;
+    return pipe;
+  }
+
+  giveBack(pipe: PipeEnds): void {
+    if (this.#idle.length < MAX_IDLE) this.#idle.push(pipe);
+    else this.discard(pipe);
+  }
+
+  /** For a pipe that still holds bytes. */
+  discard(pipe: PipeEnds): void {
+    close(pipe.readFd);
+    close(pipe.writeFd);
+    this.#opened--;
+  }
+}

@@ -1,0 +1,50 @@
+/** What the TCP connections of a worker share. */
+import { Arena } from "../../sys/arena.ts";
+import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
+import { PROXY_V2_MAX_BYTES } from "../../wire/index.ts";
+import type { WorkerContext } from "../worker/context.ts";
+import type { DeadlineList } from "../worker/deadline-list.ts";
+import type { EventLoop } from "../worker/event-loop.ts";
+import { BlockPool } from "./block-pool.ts";
+import { createFlowResources, type FlowResources } from "./flow.ts";
+import { PipePool } from "./pipe-pool.ts";
+
+/** A PROXY header must have arrived whole by then. */
+const HEADER_TIMEOUT_MS = 3000;
+/** A task that has not answered by then gets a rival; the first to accept wins. */
+const HEDGE_DELAY_MS = 250;
+/** The last tasks tried get this long. */
+const CONNECT_TIMEOUT_MS = 5000;
+/** A connection older than this gets the options that a short one does not need. */
+const SETTLE_MS = 2000;
+/** How often an ending connection looks whether its last bytes have left. */
+const LINGER_STEP_MS = 20;
+
+export class TcpContext {
+  readonly loop: EventLoop;
+  readonly resources: FlowResources;
+  readonly headerDeadline: DeadlineList;
+  readonly hedgeDeadline: DeadlineList;
+  readonly connectDeadline: DeadlineList;
+  readonly settleDeadline: DeadlineList;
+  readonly lingerDeadline: DeadlineList;
+  /** For one call at a time: a struct sockaddr, its length, a PROXY header. */
+  readonly memory = new Arena(SOCKADDR_MAX * 4 + PROXY_V2_MAX_BYTES);
+  readonly sockaddrAt = this.memory.take(SOCKADDR_MAX);
+  readonly sockaddrLengthAt = this.memory.take(4);
+  readonly headerAt = this.memory.take(PROXY_V2_MAX_BYTES);
+
+  constructor(
+    readonly worker: WorkerContext,
+    maxPipes: number,
+  ) {
+    const { loop } = worker;
+    this.loop = loop;
+    this.resources = createFlowResources(new PipePool(maxPipes), new BlockPool());
+    this.headerDeadline = loop.deadlines.list(HEADER_TIMEOUT_MS);
+    this.hedgeDeadline = loop.deadlines.list(HEDGE_DELAY_MS);
+    this.connectDeadline = loop.deadlines.list(CONNECT_TIMEOUT_MS);
+    this.settleDeadline = loop.deadlines.list(SETTLE_MS);
+    this.lingerDeadline = loop.deadlines.list(LINGER_STEP_MS);
+  }
+}

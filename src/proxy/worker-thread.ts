@@ -1,0 +1,81 @@
+/** The main thread's handle of one worker: messages one way, acknowledgements the other. */
+import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import { openWakeup, ringWakeup } from "../sys/wakeup.ts";
+import type { ConnectionRecord } from "./status.ts";
+import type { FromWorker, ToWorker, WorkerSetup, WorkerTable } from "./worker/messages.ts";
+
+export class WorkerThread {
+  readonly ready: Promise<void>;
+  readonly #port: MessagePort;
+  readonly #wakeupFd = openWakeup();
+  readonly #thread: Worker;
+  readonly #stopped: Promise<void>;
+  #onReady!: () => void;
+  #onStopped!: () => void;
+  #sequence = 0;
+  /** by sequence number, waiting for the worker to have applied it */
+  readonly #waiting = new Map<number, () => void>();
+
+  constructor(
+    setup: Omit<WorkerSetup, "port" | "wakeupFd">,
+    readonly onRecords: (records: readonly ConnectionRecord[]) => void,
+  ) {
+    const { port1, port2 } = new MessageChannel();
+    this.#port = port1;
+    this.ready = new Promise((resolve) => {
+      this.#onReady = resolve;
+    });
+    this.#stopped = new Promise((resolve) => {
+      this.#onStopped = resolve;
+    });
+    port1.on("message", (message: FromWorker) => this.#onMessage(message));
+    const workerData: WorkerSetup = { ...setup, port: port2, wakeupFd: this.#wakeupFd };
+    this.#thread = new Worker(new URL("./worker/main.ts", import.meta.url), {
+      workerData,
+      transferList: [port2],
+    });
+    // a worker that dies has a bug; the supervisor restarts the node
+    this.#thread.on("error", (cause: Error) => {
+      throw new Error(`proxy worker ${setup.index} failed: ${cause.message}`, { cause });
+    });
+  }
+
+  post(message: ToWorker): void {
+    this.#port.postMessage(message);
+    ringWakeup(this.#wakeupFd);
+  }
+
+  /** Resolves when the worker runs the table. */
+  apply(table: WorkerTable): Promise<void> {
+    const sequence = ++this.#sequence;
+    return new Promise((resolve) => {
+      this.#waiting.set(sequence, resolve);
+      this.post({ type: "table", sequence, table });
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.post({ type: "stop" });
+    await this.#stopped;
+    this.#port.close();
+    await this.#thread.terminate();
+  }
+
+  #onMessage(message: FromWorker): void {
+    switch (message.type) {
+      case "ready":
+        this.#onReady();
+        break;
+      case "applied":
+        this.#waiting.get(message.sequence)?.();
+        this.#waiting.delete(message.sequence);
+        break;
+      case "records":
+        this.onRecords(message.records);
+        break;
+      case "stopped":
+        this.#onStopped();
+        break;
+    }
+  }
+}

@@ -1,0 +1,91 @@
+/** What everything in a worker shares: its loop, its counters, and who is told when descriptors come free. */
+import { close, duplicate } from "../../sys/socket.ts";
+import type { SharedCounters } from "../counters.ts";
+import type { ConnectionRecord } from "../status.ts";
+import type { EventLoop } from "./event-loop.ts";
+
+export interface WorkerContext {
+  readonly index: number;
+  readonly loop: EventLoop;
+  readonly counters: SharedCounters;
+  readonly recorder: ConnectionRecorder;
+  readonly descriptors: DescriptorGate;
+}
+
+/** Collects finished connections while somebody wants them; bounded, the surplus is dropped. */
+export class ConnectionRecorder {
+  static readonly #MAX_BATCH = 1000;
+  isOn = false;
+  #records: ConnectionRecord[] = [];
+
+  add(record: ConnectionRecord): void {
+    if (this.#records.length < ConnectionRecorder.#MAX_BATCH) this.#records.push(record);
+  }
+
+  takeAll(): readonly ConnectionRecord[] {
+    const records = this.#records;
+    this.#records = [];
+    return records;
+  }
+
+  get isEmpty(): boolean {
+    return this.#records.length === 0;
+  }
+}
+
+/** Waits for a descriptor: a listener that has stopped accepting, a connection that could not dial. */
+export interface DescriptorWaiter {
+  onDescriptors(): void;
+}
+
+/**
+ * Keeps the worker going when descriptors run out. Descriptor numbers are handed out lowest first, so a high one means
+ * that few are left: accepting pauses then, and goes on when a connection has been closed.
+ */
+export class DescriptorGate {
+  #waiters: DescriptorWaiter[] = [];
+  readonly #paused: Int32Array;
+
+  constructor(
+    readonly pauseAtFd: number,
+    counters: SharedCounters,
+    readonly worker: number,
+    /** any open descriptor, to see which number the next one gets */
+    readonly wakeupFd: number,
+    /** Somebody waits: `release` must be called from time to time. */
+    readonly onWait: () => void,
+  ) {
+    this.#paused = counters.paused;
+  }
+
+  isScarce(fd: number): boolean {
+    return fd >= this.pauseAtFd;
+  }
+
+  get isWaitedFor(): boolean {
+    return this.#waiters.length > 0;
+  }
+
+  /** Calls `waiter.onDescriptors` once, after a descriptor has been closed or a little later. */
+  wait(waiter: DescriptorWaiter): void {
+    this.#waiters.push(waiter);
+    this.#paused[this.worker] = 1;
+    this.onWait();
+  }
+
+  /** Lets everyone try again if there are descriptors. */
+  release(): void {
+    if (this.#waiters.length === 0 || !this.#hasRoom()) return;
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    this.#paused[this.worker] = 0;
+    for (const waiter of waiters) waiter.onDescriptors();
+  }
+
+  #hasRoom(): boolean {
+    const fd = duplicate(this.wakeupFd);
+    if (fd < 0) return false;
+    close(fd);
+    return !this.isScarce(fd);
+  }
+}

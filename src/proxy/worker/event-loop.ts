@@ -1,0 +1,118 @@
+/**
+ * One thread's loop: waits in epoll, tells handlers, runs what asked to go on, expires deadlines.
+ *
+ * It is edge-triggered: a handler reads until the kernel has nothing left, or asks by `goOn` to be called again.
+ * An event for a descriptor that was closed earlier in the same batch is recognised by its generation and dropped.
+ */
+import { Arena } from "../../sys/arena.ts";
+import {
+  EPOLL_CTL_ADD,
+  EPOLL_CTL_MOD,
+  EPOLLET,
+  EVENT_DATA,
+  EVENT_STRIDE,
+  epollControl,
+  epollCreate,
+  epollWait,
+} from "../../sys/epoll.ts";
+import { check } from "../../sys/errno.ts";
+import * as socket from "../../sys/socket.ts";
+import { Deadlines } from "./deadline-list.ts";
+
+const MAX_EVENTS = 512;
+const EVENT_BYTES = EVENT_STRIDE * 4;
+
+export interface Pollable {
+  /** @param events EPOLL* bits */
+  onEvents(fd: number, events: number): void;
+}
+
+export interface Continuable {
+  onGoOn(): void;
+}
+
+export class EventLoop {
+  /** Monotonic, read once per turn. */
+  nowMs = performance.now();
+  readonly deadlines = new Deadlines();
+  readonly #epoll = check("epoll_create1", epollCreate());
+  readonly #events = new Arena(MAX_EVENTS * EVENT_BYTES);
+  /** by descriptor; bounded by the process's limit of open files */
+  readonly #handlers: (Pollable | null)[] = [];
+  readonly #generations: number[] = [];
+  #goOn: Continuable[] = [];
+  #goOnSpare: Continuable[] = [];
+  #isStopped = false;
+
+  /** Starts watching `fd`; EPOLLET is added. 0 or -errno. */
+  watch(fd: number, events: number, handler: Pollable): number {
+    const generation = this.#generations[fd] ?? 0;
+    while (this.#handlers.length <= fd) {
+      this.#handlers.push(null);
+      this.#generations.push(0);
+    }
+    this.#handlers[fd] = handler;
+    return epollControl(this.#epoll, EPOLL_CTL_ADD, fd, events | EPOLLET, generation);
+  }
+
+  /** Changes what is watched; a condition that already holds is reported again. */
+  rewatch(fd: number, events: number): void {
+    epollControl(this.#epoll, EPOLL_CTL_MOD, fd, events | EPOLLET, this.#generations[fd]!);
+  }
+
+  /** Hands a watched descriptor to another handler. */
+  handOver(fd: number, handler: Pollable): void {
+    this.#handlers[fd] = handler;
+  }
+
+  /** Closes a descriptor, watched or not; events still queued for it are dropped. */
+  close(fd: number): void {
+    if (fd < this.#handlers.length) {
+      this.#handlers[fd] = null;
+      this.#generations[fd] = (this.#generations[fd]! + 1) | 0;
+    }
+    socket.close(fd);
+  }
+
+  /** Calls `item.onGoOn` in the next turn, which then does not wait. */
+  goOn(item: Continuable): void {
+    this.#goOn.push(item);
+  }
+
+  /** Everything watched now. */
+  *handlers(): Generator<Pollable> {
+    for (const handler of this.#handlers) if (handler !== null) yield handler;
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  run(): void {
+    while (!this.#isStopped) this.#turn();
+    socket.close(this.#epoll);
+  }
+
+  #turn(): void {
+    const timeoutMs = this.#goOn.length > 0 ? 0 : this.deadlines.untilNext(this.nowMs);
+    const count = check("epoll_wait", epollWait(this.#epoll, this.#events.address(0), MAX_EVENTS, timeoutMs));
+    this.nowMs = performance.now();
+    const words = this.#events.int32;
+    for (let i = 0, at = 0; i < count; i++, at += EVENT_STRIDE) {
+      const fd = words[at + EVENT_DATA]!;
+      if (words[at + EVENT_DATA + 1] !== this.#generations[fd]) continue;
+      this.#handlers[fd]?.onEvents(fd, words[at]!);
+    }
+    this.#runGoOn();
+    this.deadlines.expire(this.nowMs);
+  }
+
+  #runGoOn(): void {
+    if (this.#goOn.length === 0) return;
+    const items = this.#goOn;
+    this.#goOn = this.#goOnSpare;
+    for (const item of items) item.onGoOn();
+    items.length = 0;
+    this.#goOnSpare = items;
+  }
+}

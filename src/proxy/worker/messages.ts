@@ -1,0 +1,51 @@
+/** What the main thread and a worker tell each other. The worker learns of a message by its wake-up descriptor. */
+import type { SharedCounters } from "../counters.ts";
+import type { PublishedPort, Service, Task } from "../routing-table.ts";
+import type { ConnectionRecord } from "../status.ts";
+import type { MessagePort } from "node:worker_threads";
+
+export interface WorkerSetup {
+  readonly index: number;
+  readonly port: MessagePort;
+  readonly wakeupFd: number;
+  readonly counters: SharedCounters;
+  /** Descriptors at or above it pause accepting: the lowest free number is handed out, so few are left then. */
+  readonly pauseAtFd: number;
+  readonly maxPipes: number;
+}
+
+/** A routing table with this worker's sockets and the counter slots filled in. */
+export interface WorkerTable {
+  readonly services: readonly WorkerService[];
+}
+
+export interface WorkerService extends Omit<Service, "ports" | "tasks" | "listenAddresses"> {
+  readonly slot: number;
+  readonly tasks: readonly WorkerTask[];
+  readonly ports: readonly WorkerPort[];
+}
+
+export interface WorkerTask extends Task {
+  readonly slot: number;
+}
+
+export interface WorkerPort extends PublishedPort {
+  readonly listeners: readonly WorkerListener[];
+}
+
+/** A bound socket; TCP ones already listen. The worker owns it from now on and closes it when it leaves the table. */
+export interface WorkerListener {
+  readonly fd: number;
+  readonly address: string;
+}
+
+export type ToWorker =
+  | { readonly type: "table"; readonly sequence: number; readonly table: WorkerTable }
+  | { readonly type: "record"; readonly isOn: boolean }
+  | { readonly type: "stop" };
+
+export type FromWorker =
+  | { readonly type: "ready" }
+  | { readonly type: "applied"; readonly sequence: number }
+  | { readonly type: "records"; readonly records: readonly ConnectionRecord[] }
+  | { readonly type: "stopped" };

@@ -1,0 +1,128 @@
+/**
+ * A routing table made ready for the data path: prefixes compiled, balancers built, counters located.
+ *
+ * Routes are immutable. A connection keeps the route it was accepted on, so a reload does not change its rules.
+ */
+import { PrefixSet } from "../../wire/index.ts";
+import { type Balancer, createBalancer } from "../balance/index.ts";
+import { REFUSAL_INDEX, type Refusal, S_REFUSALS, SERVICE_FIELDS, type SharedCounters } from "../counters.ts";
+import type { Protocol, SendProxy, UdpRules } from "../routing-table.ts";
+import { Target } from "./target.ts";
+import type { WorkerPort, WorkerService, WorkerTable, WorkerTask } from "./messages.ts";
+
+export class Rules {
+  readonly name: string;
+  readonly slot: number;
+  readonly sendProxy: SendProxy;
+  readonly acceptProxy: PrefixSet;
+  readonly hasAcceptProxy: boolean;
+  readonly maxConnections: number;
+  readonly idleTimeoutMs: number;
+  readonly drainTimeoutMs: number;
+  readonly udp: UdpRules;
+  /** This worker's row and where the service's fields start in it. */
+  readonly row: Float64Array;
+  readonly at: number;
+  readonly #allow: PrefixSet;
+  readonly #deny: PrefixSet;
+  readonly #isOpenToAll: boolean;
+
+  constructor(service: WorkerService, counters: SharedCounters, worker: number) {
+    this.name = service.name;
+    this.slot = service.slot;
+    this.sendProxy = service.sendProxy;
+    this.acceptProxy = PrefixSet.from(service.acceptProxy);
+    this.hasAcceptProxy = service.acceptProxy.length > 0;
+    this.maxConnections = service.maxConnections;
+    this.idleTimeoutMs = service.idleTimeoutMs;
+    this.drainTimeoutMs = service.drainTimeoutMs;
+    this.udp = service.udp;
+    this.row = counters.services[worker]!;
+    this.at = service.slot * SERVICE_FIELDS;
+    this.#allow = PrefixSet.from(service.allow);
+    this.#deny = PrefixSet.from(service.deny);
+    this.#isOpenToAll = this.#allow.matchesEverything && service.deny.length === 0;
+  }
+
+  /** @param offset of the address in network order: 4 bytes for family 4, 16 for family 6 */
+  admits(family: 4 | 6, bytes: Uint8Array, offset: number): boolean {
+    if (this.#isOpenToAll) return true;
+    return !this.#deny.matches(family, bytes, offset) && this.#allow.matches(family, bytes, offset);
+  }
+
+  count(field: number, by: number): void {
+    this.row[this.at + field]! += by;
+  }
+
+  refuse(reason: Refusal): void {
+    this.row[this.at + S_REFUSALS + REFUSAL_INDEX[reason]]!++;
+  }
+}
+
+export class Route {
+  constructor(
+    readonly rules: Rules,
+    readonly protocol: Protocol,
+    readonly published: number,
+    readonly targets: readonly Target[],
+    readonly balancer: Balancer<Target>,
+  ) {}
+}
+
+export interface CompiledListener {
+  readonly fd: number;
+  readonly address: string;
+  readonly route: Route;
+}
+
+export interface CompiledTable {
+  readonly listeners: readonly CompiledListener[];
+  /** by key; includes those that drain */
+  readonly targets: ReadonlyMap<string, Target>;
+}
+
+export const EMPTY_TABLE: CompiledTable = { listeners: [], targets: new Map() };
+
+/** Builds the new table; targets that were in `before` stay the same objects. */
+export class TableCompiler {
+  readonly #targets = new Map<string, Target>();
+
+  constructor(
+    readonly before: CompiledTable,
+    readonly counters: SharedCounters,
+    readonly worker: number,
+    readonly nowMs: number,
+  ) {}
+
+  compile(table: WorkerTable): CompiledTable {
+    const listeners = table.services.flatMap((service) => this.#compileService(service));
+    for (const [key, target] of this.before.targets) {
+      if (!this.#targets.has(key)) target.retire(this.nowMs);
+    }
+    return { listeners, targets: this.#targets };
+  }
+
+  #compileService(service: WorkerService): CompiledListener[] {
+    const rules = new Rules(service, this.counters, this.worker);
+    return service.ports.flatMap((port) => {
+      const targets = service.tasks.map((task) => this.#target(service, port, task));
+      const balancer = createBalancer(service.balance, targets, Math.random);
+      const route = new Route(rules, port.protocol, port.published, targets, balancer);
+      return port.listeners.map((listener) => ({ ...listener, route }));
+    });
+  }
+
+  #target(service: WorkerService, port: WorkerPort, task: WorkerTask): Target {
+    const targetPort = task.port ?? port.target;
+    const key = `${service.name} ${port.protocol} ${port.published} ${task.name} ${task.address} ${targetPort}`;
+    const target =
+      this.before.targets.get(key) ??
+      new Target(task.name, task.address, targetPort, task.slot, this.counters, this.worker);
+    this.#targets.set(key, target);
+    target.weight = task.weight;
+    target.drainTimeoutMs = service.drainTimeoutMs;
+    if (task.isDraining) target.startDraining(this.nowMs);
+    else target.stopDraining();
+    return target;
+  }
+}

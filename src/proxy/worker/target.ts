@@ -1,0 +1,105 @@
+/**
+ * One address that serves a published port, with what this worker has learnt about it.
+ *
+ * It outlives reloads as long as its task stays, so its failures and open connections do too.
+ */
+import { SOCKADDR_MAX, writeSockaddr } from "../../sys/sockaddr.ts";
+import { parseIp } from "../../wire/index.ts";
+import type { Candidate } from "../balance/index.ts";
+import { hashText } from "../balance/index.ts";
+import {
+  type SharedCounters,
+  sumRows,
+  T_FAILING,
+  T_FAILURES,
+  T_LAST_ERRNO,
+  T_LAST_FAILURE_AT,
+  T_OPEN,
+  T_TOTAL,
+  TASK_FIELDS,
+} from "../counters.ts";
+
+/** A task whose connect failed is tried again after so long; doubled for every failure in a row. */
+const FIRST_PAUSE_MS = 1000;
+const MAX_PAUSE_MS = 10_000;
+
+export class Target implements Candidate {
+  readonly hash: number;
+  readonly sockaddr = new Uint8Array(SOCKADDR_MAX);
+  readonly sockaddrLength: number;
+  /** AF_INET or AF_INET6 */
+  readonly family: number;
+  weight = 1;
+  isDraining = false;
+  failingUntilMs = 0;
+  /** Its task has left the table. */
+  isRetired = false;
+  drainTimeoutMs = 0;
+  /** Connections still open then are cut; Infinity while it is in full service. */
+  cutAtMs = Number.POSITIVE_INFINITY;
+  #failuresInRow = 0;
+  readonly #row: Float64Array;
+  readonly #at: number;
+
+  constructor(
+    readonly taskName: string,
+    readonly address: string,
+    readonly port: number,
+    slot: number,
+    readonly counters: SharedCounters,
+    worker: number,
+  ) {
+    this.hash = hashText(`${address} ${port}`);
+    const ip = parseIp(address)!;
+    this.sockaddrLength = writeSockaddr(this.sockaddr, 0, ip.bytes, port);
+    this.family = this.sockaddr[0]!;
+    this.#row = counters.tasks[worker]!;
+    this.#at = slot * TASK_FIELDS;
+  }
+
+  /** Of all workers. */
+  openConnections(): number {
+    return sumRows(this.counters.tasks, this.#at + T_OPEN);
+  }
+
+  /** No new connections; those open now may go on for drainTimeoutMs. */
+  startDraining(nowMs: number): void {
+    if (this.isDraining) return;
+    this.isDraining = true;
+    this.cutAtMs = nowMs + this.drainTimeoutMs;
+  }
+
+  stopDraining(): void {
+    this.isDraining = false;
+    this.cutAtMs = Number.POSITIVE_INFINITY;
+  }
+
+  retire(nowMs: number): void {
+    this.isRetired = true;
+    this.startDraining(nowMs);
+  }
+
+  onConnected(): void {
+    this.#row[this.#at + T_OPEN]!++;
+    this.#row[this.#at + T_TOTAL]!++;
+    if (this.#failuresInRow > 0) {
+      this.#failuresInRow = 0;
+      this.failingUntilMs = 0;
+      this.#row[this.#at + T_FAILING] = 0;
+    }
+  }
+
+  onClosed(): void {
+    this.#row[this.#at + T_OPEN]!--;
+  }
+
+  /** @param errnoValue positive errno */
+  onFailed(errnoValue: number, nowMs: number): void {
+    this.failingUntilMs = nowMs + Math.min(FIRST_PAUSE_MS * 2 ** this.#failuresInRow, MAX_PAUSE_MS);
+    this.#failuresInRow++;
+    this.#row[this.#at + T_FAILING] = 1;
+    this.#row[this.#at + T_FAILURES]!++;
+    this.#row[this.#at + T_LAST_ERRNO] = errnoValue;
+    this.#row[this.#at + T_LAST_FAILURE_AT] = Date.now();
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * A proxy worker: owns its listeners, runs its loop, swaps routing tables when the main thread sends one.
+ *
+ * It never returns to the runtime's own event loop: the main thread's messages are taken from the port when the wake-up
+ * descriptor rings.
+ */
+import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
+import { EPOLLIN } from "../../sys/epoll.ts";
+import { clearWakeup } from "../../sys/wakeup.ts";
+import { TcpConnection } from "../tcp/connection.ts";
+import { TcpListener } from "../tcp/listener.ts";
+import { TcpContext } from "../tcp/tcp-context.ts";
+import { ConnectionRecorder, DescriptorGate, type WorkerContext } from "./context.ts";
+import { type DeadlineList, Waiting } from "./deadline-list.ts";
+import { EventLoop, type Pollable } from "./event-loop.ts";
+import type { FromWorker, ToWorker, WorkerSetup, WorkerTable } from "./messages.ts";
+import { type CompiledListener, type CompiledTable, EMPTY_TABLE, type Route, TableCompiler } from "./route.ts";
+import type { Target } from "./target.ts";
+
+/** How often records are sent, drain deadlines and descriptors looked at, while there is any of these. */
+const TICK_MS = 100;
+
+/** A published port's socket, TCP or UDP. */
+interface Listener {
+  readonly fd: number;
+  route: Route;
+  /** Tasks have come, gone or begun to drain. */
+  onTargetsChanged(nowMs: number): void;
+  close(): void;
+}
+
+export class Worker extends Waiting implements Pollable {
+  readonly #loop = new EventLoop();
+  readonly #context: WorkerContext;
+  readonly #tcp: TcpContext;
+  readonly #port: MessagePort;
+  readonly #tick: DeadlineList;
+  #table = EMPTY_TABLE;
+  /** by descriptor */
+  #listeners = new Map<number, Listener>();
+  /** Have connections whose time is running out. */
+  #draining: Target[] = [];
+
+  constructor(readonly setup: WorkerSetup) {
+    super();
+    const { index, counters, pauseAtFd, wakeupFd } = setup;
+    this.#context = {
+      index,
+      loop: this.#loop,
+      counters,
+      recorder: new ConnectionRecorder(),
+      descriptors: new DescriptorGate(pauseAtFd, counters, index, wakeupFd, () => this.#armTick()),
+    };
+    this.#tcp = new TcpContext(this.#context, setup.maxPipes);
+    this.#port = setup.port;
+    this.#tick = this.#loop.deadlines.list(TICK_MS);
+  }
+
+  /** Returns when the main thread says stop. */
+  run(): void {
+    this.#loop.watch(this.setup.wakeupFd, EPOLLIN, this);
+    this.#send({ type: "ready" });
+    this.#loop.run();
+    this.#send({ type: "stopped" });
+  }
+
+  /** The wake-up descriptor rang. */
+  onEvents(): void {
+    clearWakeup(this.setup.wakeupFd);
+    for (;;) {
+      const received = receiveMessageOnPort(this.#port);
+      if (received === undefined) return;
+      this.#onMessage(received.message as ToWorker);
+    }
+  }
+
+  onDeadline(nowMs: number): void {
+    const { recorder, descriptors } = this.#context;
+    if (!recorder.isEmpty) this.#send({ type: "records", records: recorder.takeAll() });
+    if (descriptors.isWaitedFor) descriptors.release();
+    this.#cutOverdue(nowMs);
+    if (recorder.isOn || descriptors.isWaitedFor || this.#draining.length > 0) this.#armTick();
+  }
+
+  #onMessage(message: ToWorker): void {
+    switch (message.type) {
+      case "table":
+        this.#apply(message.table);
+        this.#send({ type: "applied", sequence: message.sequence });
+        break;
+      case "record":
+        this.#context.recorder.isOn = message.isOn;
+        this.#armTick();
+        break;
+      case "stop":
+        this.#loop.stop();
+        break;
+    }
+  }
+
+  #armTick(): void {
+    if (this.waitingIn === null) this.#tick.arm(this, this.#loop.nowMs);
+  }
+
+  /** Listeners that stay are not touched but for their route; connections keep the one they were accepted on. */
+  #apply(table: WorkerTable): void {
+    const { counters, index } = this.#context;
+    const before = this.#table;
+    this.#table = new TableCompiler(before, counters, index, this.#loop.nowMs).compile(table);
+    const listeners = new Map<number, Listener>();
+    for (const compiled of this.#table.listeners) {
+      const known = this.#listeners.get(compiled.fd);
+      if (known !== undefined) known.route = compiled.route;
+      listeners.set(compiled.fd, known ?? this.#open(compiled));
+    }
+    for (const [fd, listener] of this.#listeners) if (!listeners.has(fd)) listener.close();
+    this.#listeners = listeners;
+    this.#startDraining(before);
+    for (const listener of listeners.values()) listener.onTargetsChanged(this.#loop.nowMs);
+  }
+
+  #open({ fd, route }: CompiledListener): Listener {
+    return new TcpListener(this.#tcp, fd, route);
+  }
+
+  #startDraining(before: CompiledTable): void {
+    const targets = new Set([...this.#draining, ...before.targets.values(), ...this.#table.targets.values()]);
+    this.#draining = [...targets].filter((target) => target.isDraining);
+    this.#cutOverdue(this.#loop.nowMs);
+    if (this.#draining.length > 0) this.#armTick();
+  }
+
+  #cutOverdue(nowMs: number): void {
+    if (!this.#draining.some((target) => target.cutAtMs <= nowMs)) return;
+    this.#draining = this.#draining.filter((target) => target.cutAtMs > nowMs);
+    for (const handler of this.#loop.handlers()) {
+      if (handler instanceof TcpConnection) handler.cutIfOverdue(nowMs);
+    }
+    for (const listener of this.#listeners.values()) listener.onTargetsChanged(nowMs);
+  }
+
+  #send(message: FromWorker): void {
+    this.#port.postMessage(message);
+  }
+}

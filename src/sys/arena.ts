@@ -1,0 +1,53 @@
+/**
+ * Memory that the kernel writes to: anonymous pages outside the JavaScript heap, so addresses stay valid for ever.
+ *
+ * An arena belongs to one thread and is never freed; parts are handed out once, by `take`. Views of it are ordinary
+ * typed arrays; system calls get `address(offset)`.
+ */
+import { type Pointer, toArrayBuffer } from "bun:ffi";
+import { errno, SysError } from "./errno.ts";
+import { libc } from "./libc.ts";
+
+const PROT_READ_WRITE = 3;
+const MAP_PRIVATE_ANONYMOUS = 0x22;
+const CACHE_LINE = 64;
+
+export class Arena {
+  readonly base: number;
+  readonly bytes: Uint8Array;
+  readonly int32: Int32Array;
+  readonly view: DataView;
+  #used = 0;
+
+  /** @param size bytes; pages are backed by memory only once they are touched */
+  constructor(size: number) {
+    const base = libc.mmap(null, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0);
+    if (base === null || Number(base) === 0xffff_ffff_ffff_ffff) throw new SysError("mmap", errno());
+    this.base = base as number;
+    const buffer = toArrayBuffer(base, 0, size);
+    this.bytes = new Uint8Array(buffer);
+    this.int32 = new Int32Array(buffer);
+    this.view = new DataView(buffer);
+  }
+
+  /** Hands out `size` bytes, zeroed and cache-line aligned; returns their offset. */
+  take(size: number): number {
+    const offset = this.#used;
+    const end = offset + size;
+    if (end > this.bytes.length) throw new RangeError(`arena of ${this.bytes.length} bytes is used up`);
+    this.#used = Math.ceil(end / CACHE_LINE) * CACHE_LINE;
+    return offset;
+  }
+
+  address(offset: number): Pointer {
+    return (this.base + offset) as Pointer;
+  }
+}
+
+const SCRATCH_BYTES = 4096;
+const scratchArena = new Arena(SCRATCH_BYTES);
+
+/**
+ * A few bytes of this thread for one call's arguments and results; the next call overwrites them.
+ */
+export const scratch = scratchArena;

@@ -1,0 +1,176 @@
+/**
+ * Sockets by descriptor. Every function returns its result or `-errno`; none throws, none blocks (all sockets are
+ * made non-blocking and close-on-exec). Addresses are struct sockaddr in an arena (`sockaddr.ts`).
+ */
+import type { Pointer } from "bun:ffi";
+import { scratch } from "./arena.ts";
+import { EINTR, errno } from "./errno.ts";
+import { libc } from "./libc.ts";
+import { AF_INET6, SOCKADDR_MAX } from "./sockaddr.ts";
+
+const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
+const SOCK_NONBLOCK_CLOEXEC = 0o4000 | 0o2000000;
+
+export const MSG_PEEK = 0x02;
+const MSG_NOSIGNAL = 0x4000;
+
+const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
+const SO_KEEPALIVE = 9;
+const SO_OOBINLINE = 10;
+const SO_LINGER = 13;
+const SO_REUSEPORT = 15;
+const SO_RCVBUFFORCE = 33;
+const SO_SNDBUFFORCE = 32;
+const IPPROTO_IP = 0;
+const IPPROTO_TCP = 6;
+const IPPROTO_IPV6 = 41;
+const TCP_NODELAY = 1;
+const TCP_KEEPIDLE = 4;
+const TCP_KEEPINTVL = 5;
+const TCP_KEEPCNT = 6;
+const IP_PKTINFO = 8;
+const IPV6_V6ONLY = 26;
+const IPV6_RECVPKTINFO = 49;
+const SIOCOUTQ = 0x5411;
+const SHUT_WR = 1;
+const F_DUPFD_CLOEXEC = 1030;
+
+export function tcpSocket(family: number): number {
+  const fd = libc.socket(family, SOCK_STREAM | SOCK_NONBLOCK_CLOEXEC, 0);
+  return fd >= 0 ? fd : -errno();
+}
+
+export function udpSocket(family: number): number {
+  const fd = libc.socket(family, SOCK_DGRAM | SOCK_NONBLOCK_CLOEXEC, 0);
+  return fd >= 0 ? fd : -errno();
+}
+
+export function bind(fd: number, address: Pointer, length: number): number {
+  return libc.bind(fd, address, length) >= 0 ? 0 : -errno();
+}
+
+export function listen(fd: number, backlog: number): number {
+  return libc.listen(fd, backlog) >= 0 ? 0 : -errno();
+}
+
+/** The new socket, its peer in `address` (SOCKADDR_MAX bytes); `lengthAddress` points to an int32 that holds that size. */
+export function accept(fd: number, address: Pointer, lengthAddress: Pointer): number {
+  const accepted = libc.accept4(fd, address, lengthAddress, SOCK_NONBLOCK_CLOEXEC);
+  return accepted >= 0 ? accepted : -errno();
+}
+
+/** 0 when connected, -EINPROGRESS while it lasts. Called again on a connecting socket it tells the outcome. */
+export function connect(fd: number, address: Pointer, length: number): number {
+  return libc.connect(fd, address, length) >= 0 ? 0 : -errno();
+}
+
+/** Bytes received, 0 at end of stream. */
+export function recv(fd: number, address: Pointer, length: number, flags: number): number {
+  const received = libc.recv(fd, address, length, flags);
+  return received >= 0 ? received : -errno();
+}
+
+export function send(fd: number, address: Pointer, length: number): number {
+  const sent = libc.send(fd, address, length, MSG_NOSIGNAL);
+  return sent >= 0 ? sent : -errno();
+}
+
+export function shutdownWrite(fd: number): number {
+  return libc.shutdown(fd, SHUT_WR) >= 0 ? 0 : -errno();
+}
+
+/** Linux frees the descriptor whatever close returns, so there is nothing to handle. */
+export function close(fd: number): void {
+  libc.close(fd);
+}
+
+/** A second descriptor with the lowest free number, or -errno. */
+export function duplicate(fd: number): number {
+  const copy = libc.fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  return copy >= 0 ? copy : -errno();
+}
+
+function setOption(fd: number, level: number, option: number, value: number): number {
+  scratch.int32[0] = value;
+  return libc.setsockopt(fd, level, option, scratch.address(0), 4) >= 0 ? 0 : -errno();
+}
+
+export function setNoDelay(fd: number): number {
+  return setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+}
+
+/** Probes a silent peer after idleSec, then every intervalSec; `count` unanswered probes end the connection. */
+export function setKeepAlive(fd: number, idleSec: number, intervalSec: number, count: number): void {
+  setOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  setOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, idleSec);
+  setOption(fd, IPPROTO_TCP, TCP_KEEPINTVL, intervalSec);
+  setOption(fd, IPPROTO_TCP, TCP_KEEPCNT, count);
+}
+
+export function setOutOfBandInline(fd: number): number {
+  return setOption(fd, SOL_SOCKET, SO_OOBINLINE, 1);
+}
+
+export function setReuseAddress(fd: number): number {
+  return setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+}
+
+/** Lets every worker bind a socket of its own to one address; the kernel spreads clients over them. */
+export function setReusePort(fd: number): number {
+  return setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+}
+
+export function setV6Only(fd: number): number {
+  return setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+}
+
+/** Received datagrams tell the local address they were sent to. */
+export function setPacketInfo(fd: number, family: number): number {
+  return family === AF_INET6
+    ? setOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
+    : setOption(fd, IPPROTO_IP, IP_PKTINFO, 1);
+}
+
+/** Asks for socket buffers of `size` bytes: past the system's limit where allowed, else up to it. */
+export function setBufferSizes(fd: number, size: number): void {
+  if (setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, size) < 0) setOption(fd, SOL_SOCKET, SO_RCVBUF, size);
+  if (setOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, size) < 0) setOption(fd, SOL_SOCKET, SO_SNDBUF, size);
+}
+
+/** close() will then send RST and forget unsent bytes. */
+export function setResetOnClose(fd: number): number {
+  scratch.int32[0] = 1;
+  scratch.int32[1] = 0;
+  return libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, scratch.address(0), 8) >= 0 ? 0 : -errno();
+}
+
+/** Bytes sent and not yet acknowledged by the peer. */
+export function unsentBytes(fd: number): number {
+  return libc.ioctl(fd, SIOCOUTQ, scratch.address(0)) >= 0 ? scratch.int32[0]! : 0;
+}
+
+/** Writes the socket's local address to `address`, SOCKADDR_MAX bytes; 0 or -errno. */
+export function localAddress(fd: number, address: Pointer): number {
+  scratch.int32[0] = SOCKADDR_MAX;
+  return libc.getsockname(fd, address, scratch.address(0)) >= 0 ? 0 : -errno();
+}
+
+/** -EAGAIN, a count of messages, or another -errno; `messages` is an array of struct mmsghdr. */
+export function recvMessages(fd: number, messages: Pointer, count: number): number {
+  const received = libc.recvmmsg(fd, messages, count, 0, null);
+  return received >= 0 ? received : -errno();
+}
+
+/** Number of messages sent, which can be less than `count`, or -errno of the first. */
+export function sendMessages(fd: number, messages: Pointer, count: number): number {
+  for (;;) {
+    const sent = libc.sendmmsg(fd, messages, count, MSG_NOSIGNAL);
+    if (sent >= 0) return sent;
+    const error = errno();
+    if (error !== EINTR) return -error;
+  }
+}
