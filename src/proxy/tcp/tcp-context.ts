@@ -29,7 +29,7 @@ export class TcpContext {
   readonly settleDeadline: DeadlineList;
   readonly lingerDeadline: DeadlineList;
   /** For one call at a time: a struct sockaddr, its length, a PROXY header. */
-  readonly memory = new Arena(SOCKADDR_MAX * 4 + PROXY_V2_MAX_BYTES);
+  readonly memory = new Arena(2 * PROXY_V2_MAX_BYTES);
   readonly sockaddrAt = this.memory.take(SOCKADDR_MAX);
   readonly sockaddrLengthAt = this.memory.take(4);
   readonly headerAt = this.memory.take(PROXY_V2_MAX_BYTES);
