@@ -1,0 +1,135 @@
+/**
+ * What differs between two configurations, in lines a person reads before and after a reload.
+ * Order (of services, ports, tasks, prefixes) is not a difference.
+ */
+import type { Config, PortConfig, ServiceConfig, TaskConfig } from "./config.ts";
+import { formatDuration } from "./duration.ts";
+import { collapsePorts, formatRange } from "./port-range.ts";
+
+export interface ConfigChanges {
+  readonly services: {
+    readonly added: readonly string[];
+    readonly removed: readonly string[];
+    readonly changed: readonly { readonly name: string; readonly changes: readonly string[] }[];
+  };
+  readonly settings: readonly SettingChange[];
+  readonly isEmpty: boolean;
+}
+
+export interface SettingChange {
+  /** "proxy.workers" */
+  readonly key: string;
+  readonly before: unknown;
+  readonly after: unknown;
+  /** The running node keeps the old value until it is started again. */
+  readonly needsRestart: boolean;
+}
+
+export function compareConfigs(before: Config, after: Config): ConfigChanges {
+  const old = new Map(before.services.map((service) => [service.name, service]));
+  const names = new Set(after.services.map((service) => service.name));
+  const services = {
+    added: after.services.filter(({ name }) => !old.has(name)).map(({ name }) => name),
+    removed: before.services.filter(({ name }) => !names.has(name)).map(({ name }) => name),
+    changed: after.services.flatMap((service) => {
+      const previous = old.get(service.name);
+      const changes = previous === undefined ? [] : compareServices(previous, service);
+      return changes.length === 0 ? [] : [{ name: service.name, changes }];
+    }),
+  };
+  const settings = compareSettings(before, after);
+  const isEmpty = [services.added, services.removed, services.changed, settings].every(
+    (list) => list.length === 0,
+  );
+  return { services, settings, isEmpty };
+}
+
+function compareSettings(before: Config, after: Config): SettingChange[] {
+  const settings = [
+    { key: "node.name", of: (config: Config) => config.node.name, needsRestart: true },
+    { key: "proxy.workers", of: (config: Config) => config.proxy.workers, needsRestart: true },
+    { key: "proxy.bind", of: (config: Config) => config.proxy.bind, needsRestart: false },
+    { key: "admin.socket", of: (config: Config) => config.admin.socket, needsRestart: true },
+    { key: "log.level", of: (config: Config) => config.log.level, needsRestart: false },
+    { key: "log.format", of: (config: Config) => config.log.format, needsRestart: true },
+  ];
+  return settings
+    .map(({ key, of, needsRestart }) => ({ key, before: of(before), after: of(after), needsRestart }))
+    .filter((change) => fingerprint(change.before) !== fingerprint(change.after));
+}
+
+function compareServices(before: ServiceConfig, after: ServiceConfig): string[] {
+  return [
+    ...comparePorts(before.publish, after.publish),
+    ...compareTasks(before.tasks, after.tasks),
+    ...compareValue("balance", before.balance, after.balance),
+    ...compareValue("send_proxy", before.sendProxy, after.sendProxy),
+    ...comparePrefixes("accept_proxy", before.acceptProxy, after.acceptProxy),
+    ...comparePrefixes("allow", before.allow, after.allow),
+    ...comparePrefixes("deny", before.deny, after.deny),
+    ...compareValue("bind", describeBind(before.bind), describeBind(after.bind)),
+    ...compareValue("max_connections", before.maxConnections, after.maxConnections),
+    ...compareDuration("idle_timeout", before.idleTimeoutMs, after.idleTimeoutMs),
+    ...compareDuration("drain_timeout", before.drainTimeoutMs, after.drainTimeoutMs),
+    ...compareValue("udp.mode", before.udp.mode, after.udp.mode),
+    ...compareDuration("udp.idle_timeout", before.udp.idleTimeoutMs, after.udp.idleTimeoutMs),
+    ...compareValue("udp.max_sessions", before.udp.maxSessions, after.udp.maxSessions),
+  ];
+}
+
+function compareValue(key: string, before: string | number, after: string | number): string[] {
+  return before === after ? [] : [`${key} ${before} -> ${after}`];
+}
+
+function compareDuration(key: string, beforeMs: number, afterMs: number): string[] {
+  return compareValue(key, formatDuration(beforeMs), formatDuration(afterMs));
+}
+
+function comparePrefixes(key: string, before: readonly string[], after: readonly string[]): string[] {
+  return [
+    ...missingIn(before, after, String).map((prefix) => `${key} removed ${prefix}`),
+    ...missingIn(after, before, String).map((prefix) => `${key} added ${prefix}`),
+  ];
+}
+
+function comparePorts(before: readonly PortConfig[], after: readonly PortConfig[]): string[] {
+  const id = (port: PortConfig) => `${port.published}:${port.target}/${port.protocol}`;
+  const describe = (ports: readonly PortConfig[]) => collapsePorts(ports).map(formatRange);
+  return [
+    ...describe(missingIn(before, after, id)).map((range) => `publish removed ${range}`),
+    ...describe(missingIn(after, before, id)).map((range) => `publish added ${range}`),
+  ];
+}
+
+function compareTasks(before: readonly TaskConfig[], after: readonly TaskConfig[]): string[] {
+  const id = (task: TaskConfig) => `${task.host} ${task.port}`;
+  const old = new Map(before.map((task) => [id(task), task]));
+  return [
+    ...missingIn(before, after, id).map((task) => `task removed ${task.name}`),
+    ...missingIn(after, before, id).map((task) => `task added ${task.name}`),
+    ...after.flatMap((task) => compareTask(old.get(id(task)) ?? task, task)),
+  ];
+}
+
+function compareTask(before: TaskConfig, after: TaskConfig): string[] {
+  const changes = compareValue(`task ${after.name} weight`, before.weight, after.weight);
+  if (before.name !== after.name) changes.push(`task ${before.name} is now written ${after.name}`);
+  if (before.isDraining !== after.isDraining) {
+    changes.push(`task ${after.name} ${after.isDraining ? "draining" : "no longer draining"}`);
+  }
+  return changes;
+}
+
+/** The entries of `list` that `other` has not, by `id`. */
+function missingIn<T>(list: readonly T[], other: readonly T[], id: (entry: T) => string): T[] {
+  const others = new Set(other.map(id));
+  return list.filter((entry) => !others.has(id(entry)));
+}
+
+function describeBind(bind: readonly string[]): string {
+  return bind.length === 0 ? "every address" : [...bind].sort().join(", ");
+}
+
+function fingerprint(setting: string | number | readonly string[]): string {
+  return typeof setting === "object" ? describeBind(setting) : String(setting);
+}

@@ -1,0 +1,152 @@
+/**
+ * What no key can tell alone: names and tasks given twice, ports claimed twice, options without effect.
+ *
+ * Works on the file's raw values and passes over what the schema has refused, so that one wrong key hides no other
+ * problem. Its own findings never repeat the schema's.
+ */
+import { canBindsOverlap } from "./address.ts";
+import { type ConfigDocument, valueAt } from "./document.ts";
+import { formatRange, type PortRange } from "./port-range.ts";
+import { formatPath, type Path, showValue } from "./problem.ts";
+import { bindList, publishEntry, serviceName, taskEntry } from "./schema.ts";
+
+/** Both protocols on every port of two addresses; more would be a mistake and costs memory per port. */
+const maxPorts = 4 * 65_535;
+
+interface Claim {
+  readonly range: PortRange;
+  readonly bind: readonly string[];
+  readonly path: Path;
+  /** Position in the file: of two rival claims the later one is the problem. */
+  readonly order: number;
+}
+
+export function crossCheck(document: ConfigDocument): void {
+  const services = listAt(document, ["services"]);
+  const claims: Claim[] = [];
+  const names = new Map<string, Path>();
+  for (const index of services.keys()) {
+    const path = ["services", index];
+    const ranges = readRanges(document, path);
+    checkName(document, path, names);
+    checkTasks(document, path);
+    checkOptions(document, path, ranges);
+    claims.push(...readClaims(document, path, ranges, claims.length));
+  }
+  checkPortCount(document, claims);
+  checkClaims(document, claims);
+}
+
+function checkName(document: ConfigDocument, service: Path, names: Map<string, Path>): void {
+  const path = [...service, "name"];
+  const name = serviceName.safeParse(valueAt(document.value, path)).data;
+  if (name === undefined) return;
+  const first = names.get(name);
+  if (first === undefined) names.set(name, path);
+  else document.report(path, name, `${showValue(name)} is also the name of ${where(document, first)}`);
+}
+
+function checkTasks(document: ConfigDocument, service: Path): void {
+  const seen = new Map<string, Path>();
+  for (const [index, value] of listAt(document, [...service, "tasks"]).entries()) {
+    const task = taskEntry.safeParse(value).data;
+    if (task === undefined) continue;
+    const path = [...service, "tasks", index];
+    const key = `${task.host} ${task.port}`;
+    const first = seen.get(key);
+    if (first === undefined) seen.set(key, path);
+    else
+      document.report(path, value, `${showValue(task.name)} is the same task as ${where(document, first)}`);
+  }
+}
+
+/** An option that does nothing is a misunderstanding; silence would hide it. */
+function checkOptions(document: ConfigDocument, service: Path, ranges: readonly (PortRange | null)[]): void {
+  if (ranges.length === 0 || ranges.includes(null)) return; // what is published is not known
+  const hasTcp = ranges.some((range) => range?.protocol === "tcp");
+  const hasUdp = ranges.some((range) => range?.protocol === "udp");
+  const refuse = (key: string, message: string) => {
+    const path = [...service, key];
+    const value = valueAt(document.value, path);
+    if (value !== undefined) document.report(path, value, message);
+  };
+  if (!hasUdp) refuse("udp", "has no effect: the service publishes no udp port");
+  if (!hasTcp) refuse("idle_timeout", "has no effect on udp ports: use udp.idle_timeout");
+  if (!hasTcp) refuse("max_connections", "has no effect on udp ports: use udp.max_sessions");
+  if (hasUdp && valueAt(document.value, [...service, "send_proxy"]) === "v1") {
+    refuse("send_proxy", '"v1" cannot carry udp: use "v2", or publish the udp port as another service');
+  }
+}
+
+/** One entry per `publish` entry; null where it is wrong. */
+function readRanges(document: ConfigDocument, service: Path): (PortRange | null)[] {
+  return listAt(document, [...service, "publish"]).map((entry) => publishEntry.safeParse(entry).data ?? null);
+}
+
+/** None when the bind rules of the service are wrong: what it claims is not known then. */
+function readClaims(
+  document: ConfigDocument,
+  service: Path,
+  ranges: readonly (PortRange | null)[],
+  firstOrder: number,
+): Claim[] {
+  const own = valueAt(document.value, [...service, "bind"]);
+  const bind = bindList.safeParse(own ?? valueAt(document.value, ["proxy", "bind"]) ?? []).data;
+  if (bind === undefined) return [];
+  return ranges.flatMap((range, index) =>
+    range === null ? [] : [{ range, bind, path: [...service, "publish", index], order: firstOrder + index }],
+  );
+}
+
+function checkPortCount(document: ConfigDocument, claims: readonly Claim[]): void {
+  const count = claims.reduce((sum, claim) => sum + claim.range.count, 0);
+  if (count > maxPorts) {
+    document.report(["services"], count, `${count} published ports in all: at most ${maxPorts} are allowed`);
+  }
+}
+
+/** Sweeps over the ports in ascending order; `open` holds the claims that may still meet the next one. */
+function checkClaims(document: ConfigDocument, claims: readonly Claim[]): void {
+  for (const protocol of ["tcp", "udp"]) {
+    const sorted = claims
+      .filter((claim) => claim.range.protocol === protocol)
+      .sort((a, b) => a.range.published - b.range.published || a.order - b.order);
+    let open: Claim[] = [];
+    for (const claim of sorted) {
+      open = open.filter((other) => lastPort(other) >= claim.range.published);
+      const rival = open.find((other) => canBindsOverlap(other.bind, claim.bind));
+      if (rival !== undefined) reportClash(document, claim, rival);
+      // A rival that reaches further makes the same complaints; many equal claims must not become many pairs.
+      if (rival === undefined || lastPort(rival) < lastPort(claim)) open.push(claim);
+    }
+  }
+}
+
+function reportClash(document: ConfigDocument, one: Claim, other: Claim): void {
+  const [first, second] = one.order < other.order ? [one, other] : [other, one];
+  const port = Math.max(one.range.published, other.range.published);
+  const publisher = valueAt(document.value, [...first.path.slice(0, 2), "name"]);
+  const isSameService = first.path[1] === second.path[1];
+  const owner = isSameService ? "" : ` of ${showValue(publisher)}`;
+  const hint = isSameService ? "" : "; bind the services to different addresses to share the port";
+  const place = where(document, first.path);
+  document.report(
+    second.path,
+    valueAt(document.value, second.path),
+    `${formatRange(second.range)} claims ${port}/${second.range.protocol}, already published by ${place}${owner}${hint}`,
+  );
+}
+
+function lastPort(claim: Claim): number {
+  return claim.range.published + claim.range.count - 1;
+}
+
+/** "services[0].name (line 12)" */
+function where(document: ConfigDocument, path: Path): string {
+  return `${formatPath(path)} (line ${document.placeOf(path).line})`;
+}
+
+function listAt(document: ConfigDocument, path: Path): readonly unknown[] {
+  const value = valueAt(document.value, path);
+  return Array.isArray(value) ? value : [];
+}

@@ -1,0 +1,86 @@
+/**
+ * A configuration file as plain values plus the place of every key in it, whatever the syntax was.
+ * Objects have no prototype, so a key such as `__proto__` is a key like any other.
+ *
+ * Invariant: nesting is bounded here (`maxDepth`), so nothing behind this file can overflow the stack.
+ */
+import { formatPath, type Path, type Problem } from "./problem.ts";
+
+/** Deeper than any valid file (services[0].publish[0].target is 5) with room for a useful error. */
+const maxDepth = 16;
+
+/** Both count from 1. */
+export interface Place {
+  readonly line: number;
+  readonly column: number;
+}
+
+export interface SyntaxProblem extends Place {
+  readonly path: Path;
+  readonly message: string;
+}
+
+export type Table = Record<string, unknown>;
+
+/** What the TOML and JSON readers fill while they walk their syntax trees. */
+export class ConfigDocument {
+  readonly file: string;
+  value: unknown = newTable();
+  readonly problems: Problem[] = [];
+  readonly #places = new Map<string, Place>();
+
+  constructor(file: string) {
+    this.file = file;
+  }
+
+  /** The first place given to a path stays: a table may be opened again further down. */
+  mark(path: Path, place: Place): void {
+    const key = formatPath(path);
+    if (!this.#places.has(key)) this.#places.set(key, place);
+  }
+
+  /** The place of the key or list entry; of the nearest table around it when the file does not have it. */
+  placeOf(path: Path): Place {
+    for (let length = path.length; length > 0; length--) {
+      const place = this.#places.get(formatPath(path.slice(0, length)));
+      if (place !== undefined) return place;
+    }
+    return { line: 1, column: 1 };
+  }
+
+  report(path: Path, value: unknown, message: string, place: Place = this.placeOf(path)): void {
+    const { line, column } = place;
+    this.problems.push({ file: this.file, line, column, key: formatPath(path), value, message });
+  }
+
+  /** False, with a problem reported once, when a value at `path` would lie too deep to be read. */
+  canNest(path: Path, place: Place): boolean {
+    if (path.length <= maxDepth) return true;
+    this.report(
+      path.slice(0, 1),
+      undefined,
+      `nested ${path.length} levels deep: at most ${maxDepth} are allowed`,
+      place,
+    );
+    return false;
+  }
+}
+
+export function newTable(): Table {
+  return Object.create(null);
+}
+
+/** The value at `path` in a document's value; undefined where there is none. */
+export function valueAt(root: unknown, path: Path): unknown {
+  let value = root;
+  for (const step of path) {
+    if (typeof value !== "object" || value === null || !Object.hasOwn(value, step)) return undefined;
+    value = (value as Table)[step];
+  }
+  return value;
+}
+
+/** -0 becomes 0: the difference would survive printing and reading back only in some formats. */
+export function plainNumber(value: number): number {
+  return value === 0 ? 0 : value;
+}

@@ -1,0 +1,9 @@
+/** The configuration file: text in, a frozen typed configuration or every problem with its place out. */
+export { type ConfigChanges, compareConfigs, type SettingChange } from "./compare-configs.ts";
+export type * from "./config.ts";
+export { effectiveConfig } from "./effective-config.ts";
+export { jsonSchema } from "./json-schema.ts";
+export { type ConfigResult, parseConfig } from "./parse-config.ts";
+export { formatProblem, type Problem } from "./problem.ts";
+export { readConfig } from "./read-config.ts";
+export { type WatchedFile, type WatchOptions, type WatchTimer, watchConfig } from "./watch.ts";

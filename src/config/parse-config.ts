@@ -1,0 +1,86 @@
+/**
+ * File text -> Config, or every problem at once. Reads nothing but the host name, and never throws:
+ * whatever the text is, the answer is a configuration or a list of problems in file order.
+ */
+import { hostname } from "node:os";
+import type { Config, ServiceConfig } from "./config.ts";
+import { crossCheck } from "./cross-checks.ts";
+import { ConfigDocument } from "./document.ts";
+import { reportIssues } from "./explain.ts";
+import { readJson } from "./json-document.ts";
+import { expandRanges } from "./port-range.ts";
+import type { Problem } from "./problem.ts";
+import { type ConfigFile, fileSchema } from "./schema.ts";
+import { readToml } from "./toml-document.ts";
+
+export type ConfigResult = { readonly config: Config } | { readonly problems: Problem[] };
+
+/** TOML or JSON by the extension of `file`, else by the first character that is not a space. */
+export function parseConfig(text: string, file: string): ConfigResult {
+  const document = readDocument(text.replace(/^\uFEFF/, ""), file);
+  if (document.problems.length > 0) return { problems: document.problems };
+  const result = fileSchema.safeParse(document.value);
+  if (!result.success) reportIssues(document, result.error.issues);
+  crossCheck(document);
+  if (result.success && document.problems.length === 0) return { config: deepFreeze(build(result.data)) };
+  return { problems: document.problems.sort((a, b) => a.line - b.line || a.column - b.column) };
+}
+
+function readDocument(text: string, file: string): ConfigDocument {
+  const read = isJson(text, file) ? readJson : readToml;
+  try {
+    return read(text, file);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error; // both parsers recurse: the stack ends at some depth
+    const document = new ConfigDocument(file);
+    document.report([], undefined, "cannot parse: nested too deeply");
+    return document;
+  }
+}
+
+function isJson(text: string, file: string): boolean {
+  if (/\.json$/i.test(file)) return true;
+  if (/\.toml$/i.test(file)) return false;
+  return /^\s*\{/.test(text);
+}
+
+function build(file: ConfigFile): Config {
+  return {
+    node: { name: file.node.name ?? hostname() },
+    proxy: file.proxy,
+    admin: file.admin,
+    log: file.log,
+    services: file.services.map((service) => buildService(service, file.proxy.bind)),
+  };
+}
+
+function buildService(
+  service: ConfigFile["services"][number],
+  defaultBind: readonly string[],
+): ServiceConfig {
+  return {
+    name: service.name,
+    publish: expandRanges(service.publish),
+    tasks: service.tasks,
+    balance: service.balance,
+    sendProxy: service.send_proxy,
+    acceptProxy: service.accept_proxy,
+    allow: service.allow,
+    deny: service.deny,
+    bind: service.bind ?? defaultBind,
+    maxConnections: service.max_connections,
+    idleTimeoutMs: service.idle_timeout,
+    drainTimeoutMs: service.drain_timeout,
+    udp: {
+      mode: service.udp.mode,
+      idleTimeoutMs: service.udp.idle_timeout,
+      maxSessions: service.udp.max_sessions,
+    },
+  };
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
+  for (const inner of Object.values(value)) deepFreeze(inner);
+  return Object.freeze(value);
+}

@@ -1,0 +1,75 @@
+/**
+ * The publish grammar: PUBLISHED[:TARGET][/tcp|/udp], where both sides are a port or ranges of equal length.
+ * Ranges stay ranges until a file is known to be right, so that no input costs more memory than its own length.
+ */
+import type { PortConfig, Protocol } from "./config.ts";
+import { showValue } from "./problem.ts";
+
+export interface PortRange {
+  readonly protocol: Protocol;
+  /** First published port; `count` ports follow each other from here. */
+  readonly published: number;
+  readonly target: number;
+  readonly count: number;
+}
+
+export const publishPattern = "^\\d+(-\\d+)?(:\\d+(-\\d+)?)?(/(tcp|udp))?$";
+
+const grammar = /^(\d+)(?:-(\d+))?(?::(\d+)(?:-(\d+))?)?(?:\/(tcp|udp))?$/;
+
+/** The range, or what is wrong with it. */
+export function parsePublish(text: string): PortRange | { readonly error: string } {
+  const match = grammar.exec(text);
+  if (match === null) return { error: `${showValue(text)} is not PUBLISHED:TARGET[/tcp|/udp]` };
+  const published = Number(match[1]);
+  const lastPublished = Number(match[2] ?? published);
+  const target = Number(match[3] ?? published);
+  const lastTarget = Number(match[4] ?? match[3] ?? lastPublished);
+  const outside = [published, lastPublished, target, lastTarget].find((port) => !isPort(port));
+  if (outside !== undefined) return { error: `${outside} is outside 1..65535` };
+  if (lastPublished < published) return { error: `${published}-${lastPublished} runs backwards` };
+  if (lastTarget < target) return { error: `${target}-${lastTarget} runs backwards` };
+  const count = lastPublished - published + 1;
+  const targetCount = lastTarget - target + 1;
+  if (count !== targetCount) {
+    return { error: `${count} published and ${targetCount} target ports: both ranges must be equally long` };
+  }
+  return { protocol: match[5] === "udp" ? "udp" : "tcp", published, target, count };
+}
+
+export function isPort(port: number): boolean {
+  return Number.isInteger(port) && port >= 1 && port <= 65535;
+}
+
+/** "30000-30009:30000-30009/tcp" */
+export function formatRange({ protocol, published, target, count }: PortRange): string {
+  const last = count - 1;
+  if (last === 0) return `${published}:${target}/${protocol}`;
+  return `${published}-${published + last}:${target}-${target + last}/${protocol}`;
+}
+
+export function expandRanges(ranges: readonly PortRange[]): PortConfig[] {
+  return ranges.flatMap(({ protocol, published, target, count }) =>
+    Array.from({ length: count }, (_, index) => ({
+      protocol,
+      published: published + index,
+      target: target + index,
+    })),
+  );
+}
+
+/** The reverse of expandRanges: neighbours in the list that are neighbours in both numbers become one range. */
+export function collapsePorts(ports: readonly PortConfig[]): PortRange[] {
+  const ranges: PortRange[] = [];
+  for (const port of ports) {
+    const last = ranges.at(-1);
+    const isNext =
+      last !== undefined &&
+      last.protocol === port.protocol &&
+      last.published + last.count === port.published &&
+      last.target + last.count === port.target;
+    if (isNext) ranges[ranges.length - 1] = { ...last, count: last.count + 1 };
+    else ranges.push({ ...port, count: 1 });
+  }
+  return ranges;
+}

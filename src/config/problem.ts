@@ -1,0 +1,49 @@
+/**
+ * One thing that is wrong with a configuration file: where it is, what was found there, what is allowed.
+ * Problems are values, never thrown, because a file is reported with all of them at once.
+ */
+
+/** Steps from the root of the file to a value: table keys and list positions. */
+export type Path = readonly (string | number)[];
+
+export interface Problem {
+  readonly file: string;
+  /** From 1; 0 when the problem is the file as a whole. */
+  readonly line: number;
+  /** From 1, in UTF-16 units; 0 when the problem is the file as a whole. */
+  readonly column: number;
+  /** "services[2].publish[0]"; "" for the file as a whole. */
+  readonly key: string;
+  readonly value: unknown;
+  /** Reads after the key: "70000 is outside 1..65535". */
+  readonly message: string;
+}
+
+/** "portmesh.toml:12: services[2].publish[0]: 70000 is outside 1..65535" */
+export function formatProblem(problem: Problem): string {
+  const place = problem.line > 0 ? `${problem.file}:${problem.line}` : problem.file;
+  return [place, problem.key, problem.message].filter((part) => part !== "").join(": ");
+}
+
+/** Keys that are not bare words are quoted, so that two paths never look the same. */
+export function formatPath(path: Path): string {
+  let text = "";
+  for (const step of path) {
+    if (typeof step === "number") text += `[${step}]`;
+    else text += (text === "" ? "" : ".") + (/^[\w-]+$/.test(step) ? step : JSON.stringify(step));
+  }
+  return text;
+}
+
+const maxShownLength = 80; // a line of a terminal; the whole value is in Problem.value
+
+/** A value as it is quoted in a message: short, on one line, without control characters. */
+export function showValue(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (value instanceof Date) return "a date";
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "object" && value !== null) return "a table";
+  if (typeof value !== "string") return String(value);
+  const isLong = value.length > maxShownLength;
+  return JSON.stringify(isLong ? `${value.slice(0, maxShownLength)}…` : value);
+}
