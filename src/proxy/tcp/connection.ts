@@ -117,6 +117,8 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
   onGoOn(): void {
     this.#isQueued = false;
     if (this.#state === STATE_ESTABLISHED) {
+      this.#passEnd(this.#toTask!);
+      this.#passEnd(this.#toClient!);
       this.#pump(this.#toTask!);
       if (this.#state === STATE_ESTABLISHED) this.#pump(this.#toClient!);
     } else if (this.#state === STATE_BREAKING) {
@@ -222,7 +224,8 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     const isClient = fd === this.clientFd;
     const incoming = isClient ? this.#toTask! : this.#toClient!;
     const outgoing = isClient ? this.#toClient! : this.#toTask!;
-    if (isClient && !this.#hasNoDelay) this.#setNoDelay();
+    // a last message goes out with the FIN behind it in any case
+    if (isClient && !this.#hasNoDelay && (events & EPOLLRDHUP) === 0) this.#setNoDelay();
     if ((events & (READ_EVENTS | END_EVENTS)) !== 0) {
       // after a reset a short read may still be followed by the error, so it must be read on
       const hasFin = (events & (EPOLLRDHUP | END_EVENTS)) === EPOLLRDHUP;
@@ -251,8 +254,9 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
         this.#queue();
         break;
       case FLOW_ENDED:
+        // the other side often ends by itself within a turn, and closing says it all
         if (this.#toTask!.isEnded && this.#toClient!.isEnded) this.#close("done");
-        else shutdownWrite(flow.destinationFd);
+        else this.#queue();
         break;
       case FLOW_SOURCE_FAILED:
         this.#break(this.#opposite(flow), flow);
@@ -261,6 +265,13 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
         this.#break(flow, this.#opposite(flow));
         break;
     }
+  }
+
+  /** Half-close: the source's FIN, once everything before it has been delivered. */
+  #passEnd(flow: Flow): void {
+    if (!flow.isEnded || flow.isEndPassed) return;
+    flow.isEndPassed = true;
+    shutdownWrite(flow.destinationFd);
   }
 
   #opposite(flow: Flow): Flow {

@@ -53,6 +53,8 @@ export class Flow {
   /** The destination has refused bytes since the last EPOLLOUT. */
   isFull = false;
   isEnded = false;
+  /** The destination has been told. */
+  isEndPassed = false;
   #hasEndOfStream = false;
   #hasUrgent = false;
   #isSplicing = false;

@@ -40,6 +40,7 @@ export class EventLoop {
   /** by descriptor; bounded by the process's limit of open files */
   readonly #handlers: (Pollable | null)[] = [];
   readonly #generations: number[] = [];
+  /** For the next turn; the other one is being run or empty. */
   #goOn: Continuable[] = [];
   #goOnSpare: Continuable[] = [];
   #isStopped = false;
@@ -74,7 +75,7 @@ export class EventLoop {
     socket.close(fd);
   }
 
-  /** Calls `item.onGoOn` in the next turn, which then does not wait. */
+  /** Calls `item.onGoOn` in the next turn, which then does not wait, after that turn's events. */
   goOn(item: Continuable): void {
     this.#goOn.push(item);
   }
@@ -94,7 +95,9 @@ export class EventLoop {
   }
 
   #turn(): void {
-    const timeoutMs = this.#goOn.length > 0 ? 0 : this.deadlines.untilNext(this.nowMs);
+    const goOn = this.#goOn;
+    this.#goOn = this.#goOnSpare;
+    const timeoutMs = goOn.length > 0 ? 0 : this.deadlines.untilNext(this.nowMs);
     const count = check("epoll_wait", epollWait(this.#epoll, this.#events.address(0), MAX_EVENTS, timeoutMs));
     this.nowMs = performance.now();
     const words = this.#events.int32;
@@ -103,16 +106,9 @@ export class EventLoop {
       if (words[at + EVENT_DATA + 1] !== this.#generations[fd]) continue;
       this.#handlers[fd]?.onEvents(fd, words[at]!);
     }
-    this.#runGoOn();
+    for (const item of goOn) item.onGoOn();
+    goOn.length = 0;
+    this.#goOnSpare = goOn;
     this.deadlines.expire(this.nowMs);
-  }
-
-  #runGoOn(): void {
-    if (this.#goOn.length === 0) return;
-    const items = this.#goOn;
-    this.#goOn = this.#goOnSpare;
-    for (const item of items) item.onGoOn();
-    items.length = 0;
-    this.#goOnSpare = items;
   }
 }
