@@ -15,11 +15,6 @@ export interface Place {
   readonly column: number;
 }
 
-export interface SyntaxProblem extends Place {
-  readonly path: Path;
-  readonly message: string;
-}
-
 export type Table = Record<string, unknown>;
 
 /** What the TOML and JSON readers fill while they walk their syntax trees. */
