@@ -15,17 +15,14 @@ export interface Place {
   readonly column: number;
 }
 
-export interface SyntaxProblem extends Place {
-  readonly path: Path;
-  readonly message: string;
-}
-
 export type Table = Record<string, unknown>;
 
 /** What the TOML and JSON readers fill while they walk their syntax trees. */
 export class ConfigDocument {
   readonly file: string;
   value: unknown = newTable();
+  /** Some of the text could not be read, so the value is not worth checking. */
+  isBroken = false;
   readonly problems: Problem[] = [];
   readonly #places = new Map<string, Place>();
 
@@ -53,15 +50,16 @@ export class ConfigDocument {
     this.problems.push({ file: this.file, line, column, key: formatPath(path), value, message });
   }
 
-  /** False, with a problem reported once, when a value at `path` would lie too deep to be read. */
+  /** A fault after which the rest of the text cannot be read. */
+  fail(place: Place, message: string): void {
+    this.isBroken = true;
+    this.report([], undefined, message, place);
+  }
+
+  /** False, with the document failed, when a value at `path` would lie too deep to be read. */
   canNest(path: Path, place: Place): boolean {
     if (path.length <= maxDepth) return true;
-    this.report(
-      path.slice(0, 1),
-      undefined,
-      `nested ${path.length} levels deep: at most ${maxDepth} are allowed`,
-      place,
-    );
+    this.fail(place, `nested ${path.length} levels deep: at most ${maxDepth} are allowed`);
     return false;
   }
 }

@@ -44,5 +44,5 @@ function nearestKey(key: string, known: readonly string[]): string | null {
   if (key.length > 64) return null; // no key is that long, and the comparison costs length times length
   const folded = key.toLowerCase().replaceAll("-", "_");
   const nearest = closest(folded, [...known]);
-  return distance(folded, nearest) <= Math.max(1, Math.floor(nearest.length / 3)) ? nearest : null;
+  return distance(folded, nearest) <= Math.ceil(nearest.length / 3) ? nearest : null;
 }

@@ -13,7 +13,7 @@ type Complaint = (issue: z.core.$ZodRawIssue) => string;
 /** `what` finishes the sentence `"x" is not ...` and names what is missing. */
 function notA(what: string): Complaint {
   return ({ input }) =>
-    input === undefined ? `missing: ${what} is required` : `${showValue(input)} is not ${what}`;
+    input === undefined ? `missing: expected ${what}` : `${showValue(input)} is not ${what}`;
 }
 
 /** Text with a grammar of its own; `pattern` tells editors about it. */
@@ -53,7 +53,7 @@ export function integer(min: number, max: number) {
   const what = `a whole number in ${min}..${max}`;
   const error: Complaint = (issue) =>
     Number.isInteger(issue.input) ? `${issue.input} is outside ${min}..${max}` : notA(what)(issue);
-  return z.int({ error }).min(min, { error }).max(max, { error });
+  return z.int({ error, abort: true }).min(min, { error }).max(max, { error });
 }
 
 export function choice<const T extends string>(options: readonly T[]) {

@@ -15,7 +15,7 @@ export function readJson(text: string, file: string): ConfigDocument {
   const [error] = errors;
   if (error !== undefined || root === undefined) {
     const reason = error === undefined ? "value expected" : inWords(printParseErrorCode(error.error));
-    document.report([], undefined, `cannot parse JSON: ${reason}`, placeAt(error?.offset ?? 0));
+    document.fail(placeAt(error?.offset ?? 0), `cannot parse JSON: ${reason}`);
   } else {
     document.value = readValue(document, [], root, placeAt);
   }

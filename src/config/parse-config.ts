@@ -18,7 +18,7 @@ export type ConfigResult = { readonly config: Config } | { readonly problems: Pr
 /** TOML or JSON by the extension of `file`, else by the first character that is not a space. */
 export function parseConfig(text: string, file: string): ConfigResult {
   const document = readDocument(text.replace(/^\uFEFF/, ""), file);
-  if (document.problems.length > 0) return { problems: document.problems };
+  if (document.isBroken) return { problems: document.problems };
   const result = fileSchema.safeParse(document.value);
   if (!result.success) reportIssues(document, result.error.issues);
   crossCheck(document);
@@ -33,7 +33,7 @@ function readDocument(text: string, file: string): ConfigDocument {
   } catch (error) {
     if (!(error instanceof RangeError)) throw error; // both parsers recurse: the stack ends at some depth
     const document = new ConfigDocument(file);
-    document.report([], undefined, "cannot parse: nested too deeply");
+    document.fail({ line: 1, column: 1 }, "cannot parse: nested too deeply");
     return document;
   }
 }

@@ -11,10 +11,9 @@ export function readConfig(path: string): ConfigResult {
     const file = openSync(path, "r");
     try {
       const stat = fstatSync(file);
-      if (stat.isDirectory()) return refuse(path, "is a directory: name the file in it");
-      if (stat.size > maxFileBytes) {
-        return refuse(path, `${stat.size} bytes are too many: at most ${maxFileBytes} are read`);
-      }
+      // A pipe is fine (`-c <(template)`); a device may never end.
+      if (!stat.isFile() && !stat.isFIFO()) return refuse(path, "not a file: name the configuration file");
+      if (stat.size > maxFileBytes) return refuseSize(path, stat.size);
       bytes = readFileSync(file);
     } finally {
       closeSync(file);
@@ -22,7 +21,7 @@ export function readConfig(path: string): ConfigResult {
   } catch (error) {
     return refuse(path, `cannot read the file: ${reasonOf(error as NodeJS.ErrnoException)}`);
   }
-  return parseBytes(bytes, path);
+  return bytes.length > maxFileBytes ? refuseSize(path, bytes.length) : parseBytes(bytes, path);
 }
 
 function parseBytes(bytes: Buffer, path: string): ConfigResult {
@@ -30,11 +29,15 @@ function parseBytes(bytes: Buffer, path: string): ConfigResult {
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    const lines = new TextDecoder().decode(bytes).split("\uFFFD", 1).join("").split("\n");
-    const column = (lines.at(-1)?.length ?? 0) + 1;
-    return refuse(path, "is not valid UTF-8: save it as UTF-8", lines.length, column);
+    const [readable = ""] = new TextDecoder().decode(bytes).split("\uFFFD", 1);
+    const lines = readable.split("\n");
+    return refuse(path, "not valid UTF-8: save the file as UTF-8", lines.length, lines.at(-1)!.length + 1);
   }
   return parseConfig(text, path);
+}
+
+function refuseSize(path: string, bytes: number): ConfigResult {
+  return refuse(path, `${bytes} bytes are too many: a configuration has at most ${maxFileBytes}`);
 }
 
 function refuse(file: string, message: string, line = 0, column = 0): ConfigResult {

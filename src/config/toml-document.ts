@@ -18,7 +18,7 @@ export function readToml(text: string, file: string): ConfigDocument {
   } catch (error) {
     if (!(error instanceof ParseError)) throw error;
     const place = { line: error.lineNumber, column: error.column + 1 };
-    document.report([], undefined, `cannot parse TOML: ${lowerFirst(error.message)}`, place);
+    document.fail(place, `cannot parse TOML: ${lowerFirst(error.message)}`);
   }
   return document;
 }
