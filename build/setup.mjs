@@ -6,9 +6,13 @@ import { existsSync, statSync } from "node:fs";
 const lock = "package-lock.json";
 const installed = "node_modules/.package-lock.json";
 const isCurrent =
-  existsSync("node_modules/.bin/bun") && existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs;
+  existsSync("node_modules/.bin/bun") &&
+  existsSync(installed) &&
+  statSync(installed).mtimeMs >= statSync(lock).mtimeMs;
 if (!isCurrent) {
   process.stderr.write("installing dependencies (once)...\n");
-  const npm = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { stdio: ["ignore", 2, 2] });
+  const npm = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+    stdio: ["ignore", 2, 2],
+  });
   if (npm.status !== 0) process.exit(npm.status ?? 1);
 }

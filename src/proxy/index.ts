@@ -1,4 +1,10 @@
 /** The TCP/UDP splice proxy: routing table in, counters out. It knows nothing of files, gossip or HTTP. */
-export { type ListenerReport, type PreparedTable, Proxy, type ProxyOptions, type TableChanges } from "./proxy.ts";
+export {
+  type ListenerReport,
+  type PreparedTable,
+  Proxy,
+  type ProxyOptions,
+  type TableChanges,
+} from "./proxy.ts";
 export type * from "./routing-table.ts";
 export type * from "./status.ts";

@@ -117,4 +117,3 @@ function explain(at: ListenAddress, error: number): string {
       return `cannot listen on ${where}: ${errnoText(error)}`;
   }
 }
-

@@ -7,7 +7,14 @@
 import { cpus } from "node:os";
 import { raiseFileLimit } from "../sys/file-limit.ts";
 import { close } from "../sys/socket.ts";
-import { clearServiceIfIdle, clearTaskIfIdle, createCounters, MAX_SERVICES, MAX_TASKS, type SharedCounters } from "./counters.ts";
+import {
+  clearServiceIfIdle,
+  clearTaskIfIdle,
+  createCounters,
+  MAX_SERVICES,
+  MAX_TASKS,
+  type SharedCounters,
+} from "./counters.ts";
 import { type ListenAddress, openListeningSockets, startListening } from "./listening-sockets.ts";
 import { readStatus } from "./read-status.ts";
 import type { RoutingTable, Service, Task } from "./routing-table.ts";
@@ -107,7 +114,10 @@ export class Proxy {
     for (const [key, { service, at }] of wantedListeners(table)) {
       const running = this.#listeners.get(key);
       const isKept = running !== undefined && isOpen(running);
-      listeners.set(key, isKept ? { ...running, service } : this.#open(service, at, openPorts.has(portKey(at))));
+      listeners.set(
+        key,
+        isKept ? { ...running, service } : this.#open(service, at, openPorts.has(portKey(at))),
+      );
     }
     const bindErrors = [...listeners.values()].flatMap(({ service, at, error }) =>
       error === null ? [] : [{ service, ...at, error }],
@@ -228,13 +238,19 @@ export class Proxy {
   /** Counters of what has left the table are kept until its last connection has ended. */
   #releaseSlots(): void {
     const services = new Set(this.#table.services.map((service) => service.name));
-    const tasks = new Set(this.#table.services.flatMap((service) => service.tasks.map((task) => taskKey(service, task))));
+    const tasks = new Set(
+      this.#table.services.flatMap((service) => service.tasks.map((task) => taskKey(service, task))),
+    );
     releaseUnused(this.#services, services, (slot) => clearServiceIfIdle(this.counters, slot));
     releaseUnused(this.#tasks, tasks, (slot) => clearTaskIfIdle(this.counters, slot));
   }
 }
 
-function releaseUnused(slots: Slots, used: ReadonlySet<string>, clearIfIdle: (slot: number) => boolean): void {
+function releaseUnused(
+  slots: Slots,
+  used: ReadonlySet<string>,
+  clearIfIdle: (slot: number) => boolean,
+): void {
   for (const key of [...slots.keys()]) {
     if (!used.has(key) && clearIfIdle(slots.get(key)!)) slots.release(key);
   }

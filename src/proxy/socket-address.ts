@@ -1,5 +1,5 @@
 /** struct sockaddr <-> the endpoints of `wire`. */
-import { AF_INET6, SOCKADDR_IN6_ADDRESS, SOCKADDR_IN_ADDRESS, sockaddrPort } from "../sys/sockaddr.ts";
+import { AF_INET6, SOCKADDR_IN_ADDRESS, SOCKADDR_IN6_ADDRESS, sockaddrPort } from "../sys/sockaddr.ts";
 import { type Endpoint, formatIp } from "../wire/index.ts";
 
 /** A copy of the sockaddr at `offset`. */

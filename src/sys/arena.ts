@@ -22,7 +22,8 @@ export class Arena {
   /** @param size bytes; pages are backed by memory only once they are touched */
   constructor(size: number) {
     const base = libc.mmap(null, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0);
-    if (base === null || Number(base) === 0xffff_ffff_ffff_ffff) throw new SysError("mmap", errno());
+    // MAP_FAILED is all ones
+    if (base === null || base > Number.MAX_SAFE_INTEGER) throw new SysError("mmap", errno());
     this.base = base as number;
     const buffer = toArrayBuffer(base, 0, size);
     this.bytes = new Uint8Array(buffer);

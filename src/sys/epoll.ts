@@ -6,10 +6,11 @@
  *
  * The data's low half carries the descriptor, its high half a generation that tells a reused descriptor apart.
  */
+
+import type { Pointer } from "bun:ffi";
 import { scratch } from "./arena.ts";
 import { EINTR, errno } from "./errno.ts";
 import { libc } from "./libc.ts";
-import type { Pointer } from "bun:ffi";
 
 export const EPOLLIN = 0x001;
 export const EPOLLPRI = 0x002;
@@ -46,7 +47,13 @@ export function epollCreate(): number {
 }
 
 /** 0 or -errno. */
-export function epollControl(epoll: number, operation: number, fd: number, events: number, generation: number): number {
+export function epollControl(
+  epoll: number,
+  operation: number,
+  fd: number,
+  events: number,
+  generation: number,
+): number {
   scratch.int32[0] = events;
   scratch.int32[EVENT_DATA] = fd;
   scratch.int32[EVENT_DATA + 1] = generation;

@@ -215,7 +215,8 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
   #watchClient(): void {
     if (this.#isClientWatched) return;
     this.#isClientWatched = true;
-    if (this.context.loop.watch(this.clientFd, this.#clientEvents, this) < 0) this.#close("out-of-descriptors");
+    if (this.context.loop.watch(this.clientFd, this.#clientEvents, this) < 0)
+      this.#close("out-of-descriptors");
   }
 
   // --- established

@@ -28,7 +28,12 @@ export function readProxyHeader(
   recv(fd, memory.address(headerAt), header.headerLength, 0);
   if (header.command === "proxy" && header.transport === "tcp" && header.hasEndpoints) {
     copyEndpoint(header.source, client);
-    local.endpoint = copyEndpoint(header.destination, { family: 4, bytes: new Uint8Array(16), offset: 0, port: 0 });
+    local.endpoint = copyEndpoint(header.destination, {
+      family: 4,
+      bytes: new Uint8Array(16),
+      offset: 0,
+      port: 0,
+    });
   }
   return "complete";
 }

@@ -2,8 +2,9 @@
  * One worker's listening socket of a published TCP port: accepts in batches, applies the connection limit, starts
  * connections.
  */
-import { EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../../sys/errno.ts";
+
 import { EPOLLIN } from "../../sys/epoll.ts";
+import { EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../../sys/errno.ts";
 import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
 import { accept, close, setResetOnClose } from "../../sys/socket.ts";
 import { readEndpoint } from "../socket-address.ts";

@@ -1,8 +1,9 @@
 /** What the main thread and a worker tell each other. The worker learns of a message by its wake-up descriptor. */
+
+import type { MessagePort } from "node:worker_threads";
 import type { SharedCounters } from "../counters.ts";
 import type { PublishedPort, Service, Task } from "../routing-table.ts";
 import type { ConnectionRecord } from "../status.ts";
-import type { MessagePort } from "node:worker_threads";
 
 export interface WorkerSetup {
   readonly index: number;

@@ -7,8 +7,8 @@ import { PrefixSet } from "../../wire/index.ts";
 import { type Balancer, createBalancer } from "../balance/index.ts";
 import { REFUSAL_INDEX, type Refusal, S_REFUSALS, SERVICE_FIELDS, type SharedCounters } from "../counters.ts";
 import type { Protocol, SendProxy, UdpRules } from "../routing-table.ts";
-import { Target } from "./target.ts";
 import type { WorkerPort, WorkerService, WorkerTable, WorkerTask } from "./messages.ts";
+import { Target } from "./target.ts";
 
 export class Rules {
   readonly name: string;

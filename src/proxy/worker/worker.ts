@@ -14,7 +14,13 @@ import { ConnectionRecorder, DescriptorGate, type WorkerContext } from "./contex
 import { type DeadlineList, Waiting } from "./deadline-list.ts";
 import { EventLoop, type Pollable } from "./event-loop.ts";
 import type { FromWorker, ToWorker, WorkerSetup, WorkerTable } from "./messages.ts";
-import { type CompiledListener, type CompiledTable, EMPTY_TABLE, type Route, TableCompiler } from "./route.ts";
+import {
+  type CompiledListener,
+  type CompiledTable,
+  EMPTY_TABLE,
+  type Route,
+  TableCompiler,
+} from "./route.ts";
 import type { Target } from "./target.ts";
 
 /** How often records are sent, drain deadlines and descriptors looked at, while there is any of these. */
