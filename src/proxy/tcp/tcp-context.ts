@@ -10,7 +10,7 @@ import { createFlowResources, type FlowResources } from "./flow.ts";
 import { PipePool } from "./pipe-pool.ts";
 
 /** A PROXY header must have arrived whole by then. */
-const HEADER_TIMEOUT_MS = 3000;
+const HEADER_TIMEOUT_MS = 2500;
 /** A task that has not answered by then gets a rival; the first to accept wins. */
 const HEDGE_DELAY_MS = 250;
 /** The last tasks tried get this long. */

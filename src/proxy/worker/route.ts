@@ -75,18 +75,33 @@ export interface CompiledListener {
   readonly route: Route;
 }
 
-export interface CompiledTable {
+/** A service made ready, with the text it was made from. */
+interface CompiledService {
+  readonly signature: string;
   readonly listeners: readonly CompiledListener[];
-  /** by key; includes those that drain */
+  /** by key */
   readonly targets: ReadonlyMap<string, Target>;
 }
 
-export const EMPTY_TABLE: CompiledTable = { listeners: [], targets: new Map() };
+export interface CompiledTable {
+  readonly services: ReadonlyMap<string, CompiledService>;
+}
 
-/** Builds the new table; targets that were in `before` stay the same objects. */
+export const EMPTY_TABLE: CompiledTable = { services: new Map() };
+
+export function listenersOf(table: CompiledTable): CompiledListener[] {
+  return [...table.services.values()].flatMap((service) => service.listeners);
+}
+
+export function targetsOf(table: CompiledTable): Target[] {
+  return [...table.services.values()].flatMap((service) => [...service.targets.values()]);
+}
+
+/**
+ * Builds the new table. A service that has not changed is taken over as it is (a reload must not stop the loop for
+ * long); in one that has, the targets that stay are the same objects. Those that are gone are retired.
+ */
 export class TableCompiler {
-  readonly #targets = new Map<string, Target>();
-
   constructor(
     readonly before: CompiledTable,
     readonly counters: SharedCounters,
@@ -95,30 +110,43 @@ export class TableCompiler {
   ) {}
 
   compile(table: WorkerTable): CompiledTable {
-    const listeners = table.services.flatMap((service) => this.#compileService(service));
-    for (const [key, target] of this.before.targets) {
-      if (!this.#targets.has(key)) target.retire(this.nowMs);
+    const services = new Map(table.services.map((service) => [service.name, this.#compileService(service)]));
+    for (const [name, { targets }] of this.before.services) {
+      const kept = services.get(name)?.targets;
+      if (kept === targets) continue;
+      for (const [key, target] of targets) if (!kept?.has(key)) target.retire(this.nowMs);
     }
-    return { listeners, targets: this.#targets };
+    return { services };
   }
 
-  #compileService(service: WorkerService): CompiledListener[] {
+  #compileService(service: WorkerService): CompiledService {
+    const known = this.before.services.get(service.name);
+    const signature = JSON.stringify(service);
+    if (known?.signature === signature) return known;
     const rules = new Rules(service, this.counters, this.worker);
-    return service.ports.flatMap((port) => {
-      const targets = service.tasks.map((task) => this.#target(service, port, task));
-      const balancer = createBalancer(service.balance, targets, Math.random);
-      const route = new Route(rules, port.protocol, port.published, targets, balancer);
+    const targets = new Map<string, Target>();
+    const listeners = service.ports.flatMap((port) => {
+      const ofPort = service.tasks.map((task) => this.#target(service, port, task, known, targets));
+      const balancer = createBalancer(service.balance, ofPort, Math.random);
+      const route = new Route(rules, port.protocol, port.published, ofPort, balancer);
       return port.listeners.map((listener) => ({ ...listener, route }));
     });
+    return { signature, listeners, targets };
   }
 
-  #target(service: WorkerService, port: WorkerPort, task: WorkerTask): Target {
+  #target(
+    service: WorkerService,
+    port: WorkerPort,
+    task: WorkerTask,
+    known: CompiledService | undefined,
+    targets: Map<string, Target>,
+  ): Target {
     const targetPort = task.port ?? port.target;
-    const key = `${service.name} ${port.protocol} ${port.published} ${task.name} ${task.address} ${targetPort}`;
+    const key = `${port.protocol} ${port.published} ${task.name} ${task.address} ${targetPort}`;
     const target =
-      this.before.targets.get(key) ??
+      known?.targets.get(key) ??
       new Target(task.name, task.address, targetPort, task.slot, this.counters, this.worker);
-    this.#targets.set(key, target);
+    targets.set(key, target);
     target.weight = task.weight;
     target.drainTimeoutMs = service.drainTimeoutMs;
     if (task.isDraining) target.startDraining(this.nowMs);

@@ -18,8 +18,10 @@ import {
   type CompiledListener,
   type CompiledTable,
   EMPTY_TABLE,
+  listenersOf,
   type Route,
   TableCompiler,
+  targetsOf,
 } from "./route.ts";
 import type { Target } from "./target.ts";
 
@@ -114,7 +116,7 @@ export class Worker extends Waiting implements Pollable {
     const before = this.#table;
     this.#table = new TableCompiler(before, counters, index, this.#loop.nowMs).compile(table);
     const listeners = new Map<number, Listener>();
-    for (const compiled of this.#table.listeners) {
+    for (const compiled of listenersOf(this.#table)) {
       const known = this.#listeners.get(compiled.fd);
       if (known !== undefined) known.route = compiled.route;
       listeners.set(compiled.fd, known ?? this.#open(compiled));
@@ -130,7 +132,7 @@ export class Worker extends Waiting implements Pollable {
   }
 
   #startDraining(before: CompiledTable): void {
-    const targets = new Set([...this.#draining, ...before.targets.values(), ...this.#table.targets.values()]);
+    const targets = new Set([...this.#draining, ...targetsOf(before), ...targetsOf(this.#table)]);
     this.#draining = [...targets].filter((target) => target.isDraining);
     this.#cutOverdue(this.#loop.nowMs);
     if (this.#draining.length > 0) this.#armTick();
