@@ -1,0 +1,36 @@
+/**
+ * The admin API, version 1: JSON over HTTP. It only translates; what a request means is the node's business.
+ *
+ *     GET  /v1/status             the whole status
+ *     GET  /v1/version            answers also while the node starts
+ *     POST /v1/reload[?dry-run=1] the report; 422 when the file was refused
+ */
+import { Hono } from "hono";
+import { HTTPException } from "hono/http-exception";
+
+export interface AdminNode {
+  status(): object;
+  reload(isDryRun: boolean): Promise<{ readonly outcome: string }>;
+}
+
+/** @param findNode null while the node is starting */
+export function adminApp(findNode: () => AdminNode | null, version: object): Hono {
+  const app = new Hono();
+  const node = () => {
+    const found = findNode();
+    if (found === null) throw new HTTPException(503, { message: "the node is starting" });
+    return found;
+  };
+  app.get("/v1/version", (c) => c.json(version));
+  app.get("/v1/status", (c) => c.json(node().status()));
+  app.post("/v1/reload", async (c) => {
+    const dryRun = c.req.query("dry-run");
+    const report = await node().reload(dryRun !== undefined && dryRun !== "0");
+    return c.json(report, report.outcome === "refused" ? 422 : 200);
+  });
+  app.notFound((c) => c.json({ error: `cannot ${c.req.method} ${c.req.path}: no such resource` }, 404));
+  app.onError((error, c) =>
+    c.json({ error: error.message }, error instanceof HTTPException ? error.status : 500),
+  );
+  return app;
+}

@@ -1,0 +1,3 @@
+/** The local HTTP interface of a running node: what the commands talk to. */
+export { type AdminNode, adminApp } from "./app.ts";
+export { type AdminServer, AdminSocketError, listenOnSocket } from "./socket.ts";

@@ -1,0 +1,92 @@
+/**
+ * The admin socket as a file: private from its first moment, never taken from a node that lives, replaced when its
+ * node is dead. Whoever may open it rules the node, so it is 0600 and a directory made for it is 0700; a directory
+ * that was there before is somebody else's and stays as it is.
+ */
+import { existsSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
+import { connect } from "node:net";
+import { dirname } from "node:path";
+
+const MAX_PATH_BYTES = 107; // unix(7): sun_path has 108 bytes with the final NUL
+const PROBE_MS = 1_000; // a node that accepts but is too busy to be asked again is alive
+const OWNER_ONLY = 0o177;
+
+export interface AdminServer {
+  /** Ends open requests and removes the socket. */
+  close(): Promise<void>;
+}
+
+export class AdminSocketError extends Error {
+  override readonly name = "AdminSocketError";
+
+  constructor(
+    readonly code: "in-use" | "not-a-socket" | "cannot-create",
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** Throws AdminSocketError. */
+export async function listenOnSocket(
+  path: string,
+  handle: (request: Request) => Response | Promise<Response>,
+): Promise<AdminServer> {
+  try {
+    if (Buffer.byteLength(path) > MAX_PATH_BYTES) throw new Error(`longer than ${MAX_PATH_BYTES} bytes`);
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    await removeStale(path);
+    return serve(path, handle);
+  } catch (error) {
+    if (error instanceof AdminSocketError) throw error;
+    throw new AdminSocketError("cannot-create", explain(path, error), { cause: error });
+  }
+}
+
+async function removeStale(path: string): Promise<void> {
+  if (!existsSync(path)) return;
+  if (!lstatSync(path).isSocket()) {
+    throw new AdminSocketError("not-a-socket", `cannot listen on ${path}: a file that is no socket is there`);
+  }
+  if (await isAnswering(path)) {
+    throw new AdminSocketError("in-use", `cannot listen on ${path}: another node runs on this socket`);
+  }
+  unlinkSync(path);
+}
+
+/** Only a refused connection proves that nobody is there. */
+function isAnswering(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(path);
+    const end = (isAlive: boolean) => {
+      clearTimeout(timer);
+      probe.destroy();
+      resolve(isAlive);
+    };
+    const timer = setTimeout(() => end(true), PROBE_MS);
+    probe.on("connect", () => end(true));
+    probe.on("error", (error: NodeJS.ErrnoException) => end(error.code !== "ECONNREFUSED"));
+  });
+}
+
+function serve(path: string, handle: (request: Request) => Response | Promise<Response>): AdminServer {
+  const umask = process.umask(OWNER_ONLY);
+  try {
+    const server = Bun.serve({ unix: path, fetch: handle });
+    return { close: () => server.stop(true) };
+  } finally {
+    process.umask(umask);
+  }
+}
+
+function explain(path: string, error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const reason = code === "EACCES" || code === "EPERM" ? "permission denied" : (message ?? String(error));
+  return `cannot listen on ${path}: ${reason}: set admin.socket to a path this user may create, e.g. ${example()}`;
+}
+
+function example(): string {
+  const runtimeDir = process.env.XDG_RUNTIME_DIR ?? `/run/user/${process.getuid?.() ?? 0}`;
+  return `${runtimeDir}/portmesh.sock`;
+}

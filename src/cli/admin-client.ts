@@ -1,0 +1,52 @@
+/** Asks a running node over its admin socket. What goes wrong says how to get on. */
+import { CommandFailure } from "./invocation.ts";
+
+export interface Answer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+/** Statuses other than 200 and those in `expected` end the command with the node's own words. */
+export async function askNode(
+  socket: string,
+  method: "GET" | "POST",
+  path: string,
+  expected: readonly number[] = [],
+): Promise<Answer> {
+  const response = await send(socket, method, path);
+  const body: unknown = await response.json().catch(() => null);
+  if (response.status !== 200 && !expected.includes(response.status)) {
+    throw new CommandFailure(
+      `the node refuses ${method} ${path}: ${reasonOf(body) ?? `status ${response.status}`}`,
+    );
+  }
+  return { status: response.status, body };
+}
+
+async function send(socket: string, method: string, path: string): Promise<Response> {
+  try {
+    return await fetch(`http://portmesh${path}`, { method, unix: socket });
+  } catch (error) {
+    throw new CommandFailure(unreachable(socket, error), undefined, { cause: error });
+  }
+}
+
+function unreachable(socket: string, error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === "EACCES" || code === "EPERM") {
+    return `cannot reach the node: permission denied on ${socket}: run this as the user portmesh runs as`;
+  }
+  const isNobodyThere = ["ENOENT", "ECONNREFUSED", "FailedToOpenSocket", "ConnectionRefused"].includes(
+    code ?? "",
+  );
+  const reason = isNobodyThere ? `nothing listens on ${socket}` : `${socket}: ${message}`;
+  return (
+    `cannot reach the node: ${reason}: is portmesh running? ` +
+    "start it with `portmesh run -c FILE`, or name its socket with --socket"
+  );
+}
+
+function reasonOf(body: unknown): string | null {
+  if (typeof body !== "object" || body === null || !("error" in body)) return null;
+  return String(body.error);
+}

@@ -1,0 +1,62 @@
+/** Builds the commands and turns whatever comes out of one into an exit code and at most one message. */
+import { Command, CommanderError } from "commander";
+import { readBuildInfo } from "./build-info.ts";
+import { addCheck } from "./check.ts";
+import { addConfig } from "./config.ts";
+import { addDemo } from "./demo/demo.ts";
+import {
+  CommandFailure,
+  EXIT_DONE,
+  EXIT_FAILED,
+  EXIT_WRONG,
+  type Invocation,
+  processInvocation,
+} from "./invocation.ts";
+import { addReload } from "./reload.ts";
+import { addRun } from "./run.ts";
+import { addStatus } from "./status.ts";
+import { addVersion } from "./version.ts";
+
+const HELP = `
+Start with:
+  portmesh demo                    a node with tasks of its own, to look at
+  portmesh check -c portmesh.toml  is the file right?
+  portmesh run -c portmesh.toml    the node
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.`;
+
+export async function runCommandLine(
+  argv: readonly string[],
+  invocation: Invocation = processInvocation(),
+): Promise<number> {
+  try {
+    await createProgram(invocation).parseAsync(argv, { from: "user" });
+    return invocation.exitCode;
+  } catch (error) {
+    return explain(error, invocation);
+  }
+}
+
+function createProgram(invocation: Invocation): Command {
+  const program = new Command("portmesh")
+    .description("Publish a port once; every connection is forwarded to an available task.")
+    .version(readBuildInfo().version, "-V, --version", "print the version number")
+    .addHelpText("after", HELP)
+    .exitOverride()
+    .configureOutput({ writeOut: invocation.print, writeErr: invocation.complain });
+  for (const add of [addRun, addDemo, addCheck, addConfig, addReload, addStatus, addVersion]) {
+    add(program, invocation);
+  }
+  return program;
+}
+
+function explain(error: unknown, invocation: Invocation): number {
+  if (error instanceof CommanderError) return error.exitCode === EXIT_DONE ? EXIT_DONE : EXIT_WRONG; // has said it
+  if (error instanceof CommandFailure) {
+    invocation.complain(`${error.message}\n`);
+    return error.exitCode;
+  }
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  invocation.complain(`portmesh: unexpected error: ${text}\n`);
+  return EXIT_FAILED;
+}

@@ -1,0 +1,24 @@
+/** Which socket a command talks to: --socket, else PORTMESH_SOCKET, else the one of -c FILE, else the default. */
+import type { Command } from "commander";
+import type { Invocation } from "./invocation.ts";
+import { loadConfig } from "./load-config.ts";
+
+export const DEFAULT_SOCKET = "/run/portmesh/portmesh.sock";
+
+export interface NodeOptions {
+  readonly socket?: string;
+  readonly config?: string;
+}
+
+export function withNodeOptions(command: Command): Command {
+  return command
+    .option("--socket <path>", "admin socket of the node (default: $PORTMESH_SOCKET)")
+    .option("-c, --config <file>", "configuration file that names the socket");
+}
+
+export async function findSocket(options: NodeOptions, env: Invocation["env"]): Promise<string> {
+  const named = options.socket ?? env.PORTMESH_SOCKET;
+  if (named) return named;
+  if (options.config === undefined) return DEFAULT_SOCKET;
+  return (await loadConfig(options.config)).admin.socket;
+}

@@ -1,0 +1,2 @@
+/** The command line: argv in, exit code out. */
+export { runCommandLine } from "./command-line.ts";

@@ -1,0 +1,46 @@
+/**
+ * What a command has of the world: where its words go and what comes before its options. Tests hand in their own.
+ */
+import { writeAll } from "../sys/write-all.ts";
+
+export const EXIT_DONE = 0;
+export const EXIT_FAILED = 1;
+/** Wrong usage or wrong configuration. */
+export const EXIT_WRONG = 2;
+
+export interface Invocation {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Results: standard output. */
+  print(text: string): void;
+  /** Errors: standard error. */
+  complain(text: string): void;
+  exitCode: number;
+}
+
+/** A failure the user can do something about; its message is all that is printed. */
+export class CommandFailure extends Error {
+  override readonly name = "CommandFailure";
+
+  constructor(
+    message: string,
+    readonly exitCode: number = EXIT_FAILED,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** Output whose reader has gone ends the command: nobody wants the rest. */
+export function processInvocation(): Invocation {
+  const invocation: Invocation = {
+    env: process.env,
+    exitCode: EXIT_DONE,
+    print(text) {
+      if (!writeAll(1, text)) process.exit(invocation.exitCode);
+    },
+    complain(text) {
+      writeAll(2, text);
+    },
+  };
+  return invocation;
+}

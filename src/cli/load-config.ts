@@ -1,0 +1,18 @@
+/** Reads a configuration file for a command; wrong files end it with every problem printed. */
+import type { Config } from "../config/index.ts";
+import { CommandFailure, EXIT_WRONG } from "./invocation.ts";
+
+export async function loadConfig(file: string): Promise<Config> {
+  const { readConfig } = await import("../config/index.ts");
+  const result = readConfig(file);
+  if ("config" in result) return result.config;
+  throw new CommandFailure(await formatProblems(result.problems), EXIT_WRONG);
+}
+
+/** One line each. */
+export async function formatProblems(
+  problems: readonly Parameters<typeof import("../config/index.ts").formatProblem>[0][],
+): Promise<string> {
+  const { formatProblem } = await import("../config/index.ts");
+  return problems.map(formatProblem).join("\n");
+}

@@ -1,0 +1,53 @@
+/** A reload report as a person reads it: the verdict first, then one line per change. */
+import { formatProblem } from "../config/index.ts";
+import type { ReloadReport } from "../node/index.ts";
+import { summarizeChanges } from "../node/reload-report.ts";
+import { formatCount, formatEndpoint } from "./format.ts";
+
+/** Ends with a line end. */
+export function renderReload(report: ReloadReport): string {
+  return `${[verdict(report), ...details(report)].join("\n")}\n`;
+}
+
+function verdict({ outcome, isDryRun, problems, changes }: ReloadReport): string {
+  const summary = summarizeChanges(changes);
+  if (outcome === "refused") {
+    const consequence = isDryRun ? "it would be refused" : "nothing changed";
+    return `the configuration is wrong, ${consequence}: ${formatCount(problems.length, "problem")}`;
+  }
+  if (outcome === "unchanged") return summary === "" ? "no change" : `no change now: ${summary}`;
+  return isDryRun ? `would change: ${summary}` : `applied: ${summary}`;
+}
+
+function details({ changes, problems, bindErrors }: ReloadReport): string[] {
+  const { services, settings, listenersOpened, listenersClosed } = changes;
+  return [
+    ...problems.map((problem) => `  ${formatProblem(problem)}`),
+    ...services.added.map((name) => `  + service ${name}`),
+    ...services.changed.flatMap(({ name, changes }) =>
+      changes.map((change) => `  ~ service ${name}: ${change}`),
+    ),
+    ...services.removed.map((name) => `  - service ${name}`),
+    ...listenersOpened.map((listener) => `  + listener ${listener}`),
+    ...listenersClosed.map((listener) => `  - listener ${listener}`),
+    ...settings.map(describeSetting),
+    ...bindErrors.map(
+      ({ protocol, address, port, error }) =>
+        `  ! not listening on ${protocol} ${formatEndpoint(address, port)}: ${error}`,
+    ),
+  ];
+}
+
+function describeSetting({
+  key,
+  before,
+  after,
+  needsRestart,
+}: ReloadReport["changes"]["settings"][number]): string {
+  const change = `${key} ${show(before)} -> ${show(after)}`;
+  return needsRestart ? `  ! ${change}: needs a restart, ${show(before)} stays in use` : `  ~ ${change}`;
+}
+
+function show(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}

@@ -1,0 +1,58 @@
+/** The status of a node as a person reads it at 3 a.m.: what is wrong comes first and in words, numbers line up. */
+import { formatProblem } from "../config/index.ts";
+import type { NodeStatus, ReloadReport } from "../node/index.ts";
+import { formatBuildInfo } from "./build-info.ts";
+import { formatAge, formatCount, formatTime } from "./format.ts";
+import { renderService } from "./render-service.ts";
+import { renderNote } from "./table.ts";
+
+const MAX_PROBLEMS = 10; // the rest is in `portmesh check`
+
+/** Ends with a line end. */
+export function renderStatus(status: NodeStatus): string {
+  const services = status.proxy.services.flatMap((service) => ["", ...renderService(service, status)]);
+  const none = status.proxy.services.length === 0 ? ["", "no services: add [[services]] to the file"] : [];
+  return `${[...renderHead(status), ...renderWarnings(status), ...services, ...none].join("\n")}\n`;
+}
+
+function renderHead(status: NodeStatus): string[] {
+  const { config, now } = status;
+  const uptime = formatAge(now - status.startedAt);
+  const workers = formatCount(status.proxy.workers, "worker");
+  const build = formatBuildInfo(status.version);
+  return [
+    `${status.node}  ${status.state}  portmesh ${build}  up ${uptime}  pid ${status.pid}  ${workers}`,
+    `config  ${config.file}`,
+    `        applied ${formatTime(config.appliedAt)}, ${formatAge(now - config.appliedAt)} ago`,
+    ...(config.lastReload === null ? [] : renderLastReload(config.lastReload, now)),
+  ];
+}
+
+function renderLastReload(report: ReloadReport, now: number): string[] {
+  const when = `${formatAge(now - report.at)} ago (${report.trigger})`;
+  if (report.outcome !== "refused") return [`reload  ${report.outcome} ${when}`];
+  const hidden = report.problems.length - MAX_PROBLEMS;
+  return [
+    `reload  REFUSED ${when}: the file is wrong, the configuration before it stays in use`,
+    ...report.problems
+      .slice(0, MAX_PROBLEMS)
+      .flatMap((problem) => renderNote("", formatProblem(problem), "        ")),
+    ...(hidden > 0 ? [`        and ${hidden} more: see \`portmesh check\``] : []),
+  ];
+}
+
+function renderWarnings({ proxy, config }: NodeStatus): string[] {
+  const waiting = config.needsRestart.map(({ key, before, after }) =>
+    renderNote(
+      "RESTART ",
+      `${key}: ${JSON.stringify(before)} runs, the file says ${JSON.stringify(after)}`,
+      "",
+    ),
+  );
+  const starving = proxy.workersOutOfDescriptors;
+  if (starving === 0) return waiting.flat();
+  const text =
+    `${starving} of ${formatCount(proxy.workers, "worker")} out of file descriptors: new connections wait until ` +
+    "others end; raise the limit (LimitNOFILE= in the systemd unit, ulimit -n in a shell)";
+  return [...renderNote("WARNING ", text, ""), ...waiting.flat()];
+}

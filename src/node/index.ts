@@ -1,0 +1,7 @@
+/** Composition: what makes the folders a running node. The types of its reports are shared with the commands. */
+export { createLog, type Log } from "./log.ts";
+export type { Node } from "./node.ts";
+export type * from "./reload-report.ts";
+export { type RunHooks, runNode } from "./run-node.ts";
+export { type NodeOptions, type NodeParts, type NodeProxy, startNode } from "./start-node.ts";
+export type * from "./status.ts";

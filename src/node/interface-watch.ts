@@ -1,0 +1,49 @@
+/**
+ * The machine's addresses, read again every two seconds, but only while a service binds by interface or prefix.
+ * Polling costs one netlink dump and misses nothing; most configurations never start it.
+ */
+import type { Clock } from "../sys/clock.ts";
+import type { LocalNetwork } from "../sys/local-addresses.ts";
+
+const POLL_MS = 2_000;
+
+export interface InterfaceWatchOptions {
+  readonly read: () => LocalNetwork;
+  readonly clock: Clock;
+  readonly onChange: () => void;
+}
+
+export class InterfaceWatch {
+  readonly #options: InterfaceWatchOptions;
+  /** null: not watched. */
+  #network: LocalNetwork | null = null;
+  #cancelTimer: () => void = () => undefined;
+
+  constructor(options: InterfaceWatchOptions) {
+    this.#options = options;
+  }
+
+  /** As of the last poll; read afresh while nobody watches. */
+  get network(): LocalNetwork {
+    return this.#network ?? this.#options.read();
+  }
+
+  setActive(isActive: boolean): void {
+    if (isActive === (this.#network !== null)) return;
+    this.#cancelTimer();
+    this.#network = isActive ? this.#options.read() : null;
+    if (isActive) this.#arm();
+  }
+
+  #arm(): void {
+    this.#cancelTimer = this.#options.clock.after(POLL_MS, () => this.#poll());
+  }
+
+  #poll(): void {
+    const now = this.#options.read();
+    const hasChanged = !Bun.deepEquals(now, this.#network);
+    this.#network = now;
+    this.#arm();
+    if (hasChanged) this.#options.onChange();
+  }
+}

@@ -1,0 +1,72 @@
+/** The words for what happens in a node: one method per event, one line per event. */
+import { formatProblem } from "../config/index.ts";
+import type { ConnectionRecord, ProxyOptions } from "../proxy/index.ts";
+import type { Log } from "./log.ts";
+import { type ReloadReport, summarizeChanges } from "./reload-report.ts";
+import type { NameStatus } from "./resolver.ts";
+import type { RoutingWarning } from "./routing-from-config.ts";
+
+type ListenerReport = Parameters<ProxyOptions["onListener"]>[0];
+
+export class NodeLog {
+  readonly #log: Log;
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  listener({ error, ...listener }: ListenerReport): void {
+    const place = `${listener.protocol} ${listener.address} port ${listener.port}`;
+    if (error === null) this.#log.info(listener, `listening on ${place} after all`);
+    else this.#log.error({ ...listener, error }, `cannot listen on ${place}: ${error}`);
+  }
+
+  connections(records: readonly ConnectionRecord[]): void {
+    for (const record of records) this.#log.debug(record, `connection ended: ${record.reason}`);
+  }
+
+  name({ host, addresses, error }: NameStatus): void {
+    if (error === null) {
+      this.#log.info({ host, addresses }, `${host} is ${addresses.join(", ")}`);
+      return;
+    }
+    const kept = addresses.length === 0 ? "its tasks get no traffic" : `${addresses.join(", ")} stays in use`;
+    this.#log.warn({ host, addresses, error }, `cannot resolve ${host}: ${error}; ${kept}`);
+  }
+
+  warnings(warnings: readonly RoutingWarning[]): void {
+    for (const { service, message } of warnings)
+      this.#log.warn({ service }, `service "${service}": ${message}`);
+  }
+
+  refreshFailed(error: unknown): void {
+    this.#log.error({ err: error }, "cannot apply changed addresses: the running table stays");
+  }
+
+  reload(report: ReloadReport): void {
+    const { outcome, trigger, problems, changes } = report;
+    const summary = summarizeChanges(changes);
+    if (outcome === "refused") {
+      const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
+      this.#log.error({ trigger }, `configuration refused, nothing changed: ${count}`);
+      for (const problem of problems) this.#log.error(formatProblem(problem));
+    } else if (outcome === "unchanged") {
+      this.#log.info({ trigger }, `configuration unchanged${summary === "" ? "" : `: ${summary}`}`);
+    } else {
+      this.#log.info({ trigger, ...changes }, `configuration applied: ${summary}`);
+    }
+  }
+
+  serving(fields: { file: string; socket: string; services: number; version: string }): void {
+    this.#log.info(fields, `serving ${fields.services} service${fields.services === 1 ? "" : "s"}`);
+  }
+
+  draining(timeoutMs: number): void {
+    this.#log.info({ timeoutMs }, "draining: no new connections, open ones may finish");
+  }
+
+  stopped(isDrained: boolean): void {
+    if (isDrained) this.#log.info("stopped: every connection had ended");
+    else this.#log.warn("stopped: the drain time was over, open connections were cut");
+  }
+}

@@ -1,0 +1,53 @@
+/** What came of a reload: the answer to `portmesh reload`, kept for `portmesh status`. Plain values. */
+import type { ConfigChanges, Problem } from "../config/index.ts";
+import type { Applied } from "./router.ts";
+
+/** `refused`: nothing changed, `problems` says why. `unchanged`: the file says what already runs. */
+export type ReloadOutcome = "applied" | "unchanged" | "refused";
+export type ReloadTrigger = "start" | "command" | "signal" | "file";
+
+export interface ReloadReport {
+  readonly outcome: ReloadOutcome;
+  /** Nothing was changed; the rest tells what would have been. */
+  readonly isDryRun: boolean;
+  readonly trigger: ReloadTrigger;
+  /** ms since 1970 */
+  readonly at: number;
+  readonly changes: ReloadChanges;
+  readonly problems: readonly Problem[];
+  /** Ports that could not be bound; they are retried and did not stop the reload. */
+  readonly bindErrors: Applied["bindErrors"];
+}
+
+export interface ReloadChanges extends Omit<ConfigChanges, "isEmpty"> {
+  /** "tcp 0.0.0.0:8080" */
+  readonly listenersOpened: readonly string[];
+  readonly listenersClosed: readonly string[];
+}
+
+export const NO_CHANGES: ReloadChanges = {
+  services: { added: [], removed: [], changed: [] },
+  settings: [],
+  listenersOpened: [],
+  listenersClosed: [],
+};
+
+/** "1 service added, 2 changed, 1 listener opened, 1 setting waits for a restart"; "" when there is nothing to tell. */
+export function summarizeChanges({ services, settings, ...changes }: ReloadChanges): string {
+  const waiting = settings.filter((setting) => setting.needsRestart).length;
+  return [
+    count(services.added.length, "service", "added"),
+    count(services.changed.length, "service", "changed"),
+    count(services.removed.length, "service", "removed"),
+    count(changes.listenersOpened.length, "listener", "opened"),
+    count(changes.listenersClosed.length, "listener", "closed"),
+    count(settings.length - waiting, "setting", "changed"),
+    count(waiting, "setting", waiting === 1 ? "waits for a restart" : "wait for a restart"),
+  ]
+    .filter((part) => part !== "")
+    .join(", ");
+}
+
+function count(number: number, noun: string, verb: string): string {
+  return number === 0 ? "" : `${number} ${noun}${number === 1 ? "" : "s"} ${verb}`;
+}

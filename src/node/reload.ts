@@ -1,0 +1,96 @@
+/**
+ * The file -> the running node: read and validate all of it, compare, prepare, commit. Any error: nothing changes.
+ *
+ * `running` is what the node really does. Settings that need a restart keep their running value in it, so every
+ * later comparison goes on naming them until the node has been restarted.
+ */
+import { type Config, type ConfigChanges, compareConfigs, type Problem } from "../config/index.ts";
+import type { Clock } from "../sys/clock.ts";
+import { NO_CHANGES, type ReloadReport, type ReloadTrigger } from "./reload-report.ts";
+import type { Applied, Router, Turn } from "./router.ts";
+
+const NEW_NAMES_MS = 2_000; // a service must not lose its tasks to a reload that overtakes the resolver
+
+export interface ReloaderParts {
+  readonly file: string;
+  readonly read: (file: string) => { readonly config: Config } | { readonly problems: readonly Problem[] };
+  readonly router: Router;
+  readonly clock: Clock;
+  /** The new running configuration, right after it was committed. */
+  readonly onApplied: (config: Config) => void;
+}
+
+export class Reloader {
+  readonly #parts: ReloaderParts;
+  #running: Config;
+
+  constructor(parts: ReloaderParts, running: Config) {
+    this.#parts = parts;
+    this.#running = running;
+  }
+
+  get running(): Config {
+    return this.#running;
+  }
+
+  reload(trigger: ReloadTrigger, isDryRun: boolean): Promise<ReloadReport> {
+    return this.#parts.router.change((turn) => this.#reload(turn, trigger, isDryRun));
+  }
+
+  async #reload(turn: Turn, trigger: ReloadTrigger, isDryRun: boolean): Promise<ReloadReport> {
+    const report = (rest: Partial<ReloadReport>): ReloadReport => ({
+      outcome: "unchanged",
+      isDryRun,
+      trigger,
+      at: this.#parts.clock.nowMs(),
+      changes: NO_CHANGES,
+      problems: [],
+      bindErrors: [],
+      ...rest,
+    });
+    const read = this.#parts.read(this.#parts.file);
+    if ("problems" in read) return report({ outcome: "refused", problems: read.problems });
+    const compared = compareConfigs(this.#running, read.config);
+    const outcome = appliesSomething(compared) ? "applied" : "unchanged";
+    const next = withRunningSettings(read.config, this.#running, compared);
+    try {
+      const applied = outcome === "applied" ? await this.#carryOut(turn, next, isDryRun) : NOTHING;
+      return report({ outcome, changes: changesOf(compared, applied), bindErrors: applied.bindErrors });
+    } catch (error) {
+      return report({ outcome: "refused", problems: [asProblem(this.#parts.file, error)] });
+    }
+  }
+
+  async #carryOut(turn: Turn, next: Config, isDryRun: boolean): Promise<Applied> {
+    if (isDryRun) return { changes: turn.preview(next), bindErrors: [] };
+    const applied = await turn.apply(next, NEW_NAMES_MS);
+    this.#running = next;
+    this.#parts.onApplied(next);
+    return applied;
+  }
+}
+
+const NOTHING: Applied = { changes: { listenersOpened: [], listenersClosed: [] }, bindErrors: [] };
+
+function appliesSomething({ services, settings }: ConfigChanges): boolean {
+  const changedServices = services.added.length + services.removed.length + services.changed.length;
+  return changedServices > 0 || settings.some((setting) => !setting.needsRestart);
+}
+
+function withRunningSettings(next: Config, running: Config, { settings }: ConfigChanges): Config {
+  const waiting = new Set(settings.filter((setting) => setting.needsRestart).map((setting) => setting.key));
+  const keep = <Section extends "node" | "proxy" | "admin" | "log">(name: Section): Config[Section] => {
+    const kept = Object.entries(running[name]).filter(([key]) => waiting.has(`${name}.${key}`));
+    return { ...next[name], ...Object.fromEntries(kept) };
+  };
+  return { ...next, node: keep("node"), proxy: keep("proxy"), admin: keep("admin"), log: keep("log") };
+}
+
+function changesOf({ services, settings }: ConfigChanges, { changes }: Applied): ReloadReport["changes"] {
+  return { services, settings, ...changes };
+}
+
+function asProblem(file: string, error: unknown): Problem {
+  const reason = error instanceof Error ? error.message : String(error);
+  return { file, line: 0, column: 0, key: "", value: undefined, message: `cannot be applied: ${reason}` };
+}

@@ -1,0 +1,115 @@
+/**
+ * Keeps the addresses of tasks given by name current. Every name is asked again on its own schedule; a change
+ * of its answer is announced once. When resolution fails the last good answer stays in use.
+ *
+ * Bounded by the names of the configuration: `keep` forgets all others.
+ */
+import type { Clock } from "../sys/clock.ts";
+import type { LookupHost } from "../sys/lookup-host.ts";
+
+const REFRESH_MS = 5_000; // how long a task that moved may go unnoticed
+const RETRY_MS = 1_000; // while a name fails
+
+export interface NameStatus {
+  readonly host: string;
+  readonly addresses: readonly string[];
+  /** null: the last resolution succeeded, or none has ended yet. */
+  readonly error: string | null;
+  /** When it began to fail, ms since 1970. */
+  readonly failingSince: number | null;
+}
+
+export interface ResolverOptions {
+  readonly lookup: LookupHost;
+  readonly clock: Clock;
+  /** A name has other addresses than before, or its error came, changed or went. */
+  readonly onChange: (status: NameStatus) => void;
+}
+
+interface Name {
+  status: NameStatus;
+  isSettled: boolean;
+  cancelTimer: () => void;
+}
+
+export class Resolver {
+  readonly #options: ResolverOptions;
+  readonly #names = new Map<string, Name>();
+  #settledWaiters: (() => void)[] = [];
+
+  constructor(options: ResolverOptions) {
+    this.#options = options;
+  }
+
+  /** From now on exactly these names are kept resolved; [] stops everything. */
+  keep(hosts: readonly string[]): void {
+    const wanted = new Set(hosts);
+    for (const [host, name] of this.#names) {
+      if (wanted.has(host)) continue;
+      name.cancelTimer();
+      this.#names.delete(host);
+    }
+    for (const host of wanted) {
+      if (!this.#names.has(host)) this.#begin(host);
+    }
+  }
+
+  /** Resolves when every kept name has had a first answer, good or bad, or after `timeoutMs`. */
+  async settled(timeoutMs: number): Promise<void> {
+    if (this.#isSettled() || timeoutMs === 0) return;
+    await new Promise<void>((resolve) => {
+      const cancel = this.#options.clock.after(timeoutMs, resolve);
+      this.#settledWaiters.push(() => {
+        cancel();
+        resolve();
+      });
+    });
+  }
+
+  addressesOf(host: string): readonly string[] {
+    return this.#names.get(host)?.status.addresses ?? [];
+  }
+
+  status(): NameStatus[] {
+    return [...this.#names.values()].map((name) => name.status);
+  }
+
+  #begin(host: string): void {
+    const status: NameStatus = { host, addresses: [], error: null, failingSince: null };
+    const name: Name = { status, isSettled: false, cancelTimer: () => undefined };
+    this.#names.set(host, name);
+    void this.#ask(name);
+  }
+
+  async #ask(name: Name): Promise<void> {
+    const { lookup, clock, onChange } = this.#options;
+    const answer = await lookup(name.status.host);
+    if (this.#names.get(name.status.host) !== name) return; // no longer wanted
+    const before = name.status;
+    name.status =
+      "error" in answer ? this.#failed(before, answer.error) : succeeded(before, answer.addresses);
+    name.isSettled = true;
+    name.cancelTimer = clock.after(
+      name.status.error === null ? REFRESH_MS : RETRY_MS,
+      () => void this.#ask(name),
+    );
+    if (!isSame(before, name.status)) onChange(name.status);
+    if (this.#isSettled()) for (const resolve of this.#settledWaiters.splice(0)) resolve();
+  }
+
+  #failed(before: NameStatus, error: string): NameStatus {
+    return { ...before, error, failingSince: before.failingSince ?? this.#options.clock.nowMs() };
+  }
+
+  #isSettled(): boolean {
+    return [...this.#names.values()].every((name) => name.isSettled);
+  }
+}
+
+function succeeded(before: NameStatus, addresses: readonly string[]): NameStatus {
+  return { host: before.host, addresses, error: null, failingSince: null };
+}
+
+function isSame(a: NameStatus, b: NameStatus): boolean {
+  return a.error === b.error && a.addresses.join() === b.addresses.join();
+}

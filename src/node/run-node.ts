@@ -1,0 +1,67 @@
+/**
+ * A node as a process: signals and the last line of defence against bugs.
+ *
+ * SIGHUP reloads. SIGTERM and SIGINT drain and end; a second one ends at once. An exception nobody caught is a bug:
+ * it is logged and the process ends, the supervisor starts it again.
+ */
+import { readConfig, watchConfig } from "../config/index.ts";
+import { Proxy as SpliceProxy } from "../proxy/index.ts";
+import { systemClock } from "../sys/clock.ts";
+import { readLocalNetwork } from "../sys/local-addresses.ts";
+import { lookupHost } from "../sys/lookup-host.ts";
+import type { Log } from "./log.ts";
+import type { Node } from "./node.ts";
+import { type NodeOptions, type NodeParts, startNode } from "./start-node.ts";
+
+const realParts: NodeParts = {
+  startProxy: (options) => SpliceProxy.start(options),
+  lookup: lookupHost,
+  readNetwork: readLocalNetwork,
+  clock: systemClock,
+  readConfig,
+  watchConfig,
+};
+
+export interface RunHooks {
+  /** The node serves. */
+  readonly onServing?: () => void;
+}
+
+/** Resolves to the exit code when the node has ended. Throws AdminSocketError when it cannot begin. */
+export async function runNode(options: NodeOptions, hooks: RunHooks = {}): Promise<number> {
+  exitOnBugs(options.log);
+  const stopSignal = firstStopSignal();
+  const node = await startNode(options, realParts);
+  process.on("SIGHUP", () => reloadOnSignal(node, options.log));
+  hooks.onServing?.();
+  await stopSignal;
+  await node.drainAndStop();
+  return 0;
+}
+
+/** Listens from before the start, so that no signal finds the process without a handler. */
+function firstStopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    let isStopping = false;
+    const onSignal = () => {
+      if (isStopping) process.exit(1);
+      isStopping = true;
+      resolve();
+    };
+    process.on("SIGTERM", onSignal);
+    process.on("SIGINT", onSignal);
+  });
+}
+
+function reloadOnSignal(node: Node, log: Log): void {
+  node.reload(false, "signal").catch((error: unknown) => log.error({ err: error }, "cannot reload"));
+}
+
+function exitOnBugs(log: Log): void {
+  const end = (error: unknown) => {
+    log.fatal({ err: error }, "unexpected error: ending");
+    process.exit(1);
+  };
+  process.on("uncaughtException", end);
+  process.on("unhandledRejection", end);
+}

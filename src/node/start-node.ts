@@ -1,0 +1,92 @@
+/**
+ * Builds the parts of a node and starts them in order: the admin socket (a second node on it must fail before it
+ * touches a port), names and interfaces, proxy workers, first table. What is started when a later step fails is
+ * stopped again.
+ */
+import { adminApp, listenOnSocket } from "../admin/index.ts";
+import type { Config, ConfigResult, WatchOptions } from "../config/index.ts";
+import type { ProxyOptions, Proxy as SpliceProxy } from "../proxy/index.ts";
+import type { Clock } from "../sys/clock.ts";
+import type { LocalNetwork } from "../sys/local-addresses.ts";
+import type { LookupHost } from "../sys/lookup-host.ts";
+import { InterfaceWatch } from "./interface-watch.ts";
+import { type Log, wantsConnections } from "./log.ts";
+import { Node } from "./node.ts";
+import { NodeLog } from "./node-log.ts";
+import { type NameStatus, Resolver } from "./resolver.ts";
+import { Router } from "./router.ts";
+import { hostNames } from "./routing-from-config.ts";
+import type { BuildInfo } from "./status.ts";
+
+/** The outside world, so that tests can replace it. */
+export interface NodeParts {
+  readonly startProxy: (options: ProxyOptions) => Promise<NodeProxy>;
+  readonly lookup: LookupHost;
+  readonly readNetwork: () => LocalNetwork;
+  readonly clock: Clock;
+  readonly readConfig: (file: string) => ConfigResult;
+  readonly watchConfig: (options: Pick<WatchOptions, "path" | "onChange">) => { stop(): void };
+}
+
+export type NodeProxy = Pick<
+  SpliceProxy,
+  "compare" | "prepare" | "commit" | "status" | "recordConnections" | "drain" | "stop"
+>;
+
+export interface NodeOptions {
+  readonly file: string;
+  /** What `file` says: it has been read already, because the log depends on it. */
+  readonly config: Config;
+  readonly version: BuildInfo;
+  readonly log: Log;
+}
+
+/** Throws AdminSocketError when the socket cannot be had. */
+export async function startNode(options: NodeOptions, parts: NodeParts): Promise<Node> {
+  const { config, version } = options;
+  const stops: (() => unknown)[] = [];
+  let node: Node | null = null;
+  try {
+    const admin = await listenOnSocket(config.admin.socket, adminApp(() => node, version).fetch);
+    stops.push(() => admin.close());
+    node = await startParts(options, parts, stops);
+    return node;
+  } catch (error) {
+    for (const stop of stops.reverse()) await stop();
+    throw error;
+  }
+}
+
+async function startParts(options: NodeOptions, parts: NodeParts, stops: (() => unknown)[]): Promise<Node> {
+  const { config } = options;
+  const log = new NodeLog(options.log);
+  const startedAt = parts.clock.nowMs();
+  let router: Router | null = null;
+  const refresh = () => router?.refresh(); // before there is a router nothing needs it: the first table is yet to come
+  const { clock, lookup, readNetwork } = parts;
+  const onChange = (name: NameStatus) => {
+    log.name(name);
+    refresh();
+  };
+  const resolver = new Resolver({ clock, lookup, onChange });
+  stops.push(() => resolver.keep([]));
+  resolver.keep(hostNames(config)); // asked while the workers start, so the first table has most of them
+  const interfaces = new InterfaceWatch({ clock, read: readNetwork, onChange: refresh });
+  stops.push(() => interfaces.setActive(false));
+  const proxy = await parts.startProxy({
+    workers: config.proxy.workers,
+    onConnectionsClosed: (records) => log.connections(records),
+    onListener: (listener) => log.listener(listener),
+  });
+  stops.push(() => proxy.stop());
+  proxy.recordConnections(wantsConnections(config.log.level));
+  router = new Router({
+    proxy,
+    resolver,
+    interfaces,
+    onWarnings: (warnings) => log.warnings(warnings),
+    onRefreshError: (error) => log.refreshFailed(error),
+  });
+  await router.change((turn) => turn.apply(config, 0));
+  return new Node({ options, parts, log, startedAt, resolver, proxy, router, stops });
+}
