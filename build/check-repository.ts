@@ -1,7 +1,9 @@
 /** Part of `npm run check`: every tracked file against the repository's own rules (repository-rules.ts). */
 import { findViolations } from "./repository-rules.ts";
 
-const files = (await Bun.$`git ls-files --cached --others --exclude-standard`.text()).split("\n").filter(Boolean);
+const files = (await Bun.$`git ls-files --cached --others --exclude-standard`.text())
+  .split("\n")
+  .filter(Boolean);
 const findings = (await Promise.all(files.map(check))).flat();
 for (const finding of findings) console.error(finding);
 if (findings.length > 0) process.exit(1);
@@ -12,5 +14,7 @@ async function check(path: string): Promise<string[]> {
   if (!(await file.exists())) return []; // deleted, not yet committed
   const bytes = await file.bytes();
   if (bytes.includes(0)) return []; // not text
-  return findViolations(path, new TextDecoder().decode(bytes)).map(({ line, message }) => `${path}:${line}: ${message}`);
+  return findViolations(path, new TextDecoder().decode(bytes)).map(
+    ({ line, message }) => `${path}:${line}: ${message}`,
+  );
 }

@@ -57,7 +57,10 @@ const RULES: readonly Rule[] = [
 
 export function findViolations(path: string, text: string): Finding[] {
   const ruled = RULES.filter((rule) => rule.appliesTo(path)).flatMap((rule) =>
-    [...text.matchAll(rule.pattern)].map((match) => ({ line: lineAt(text, match.index), message: rule.message })),
+    [...text.matchAll(rule.pattern)].map((match) => ({
+      line: lineAt(text, match.index),
+      message: rule.message,
+    })),
   );
   return [...ruled, ...findForbiddenImports(path, text)];
 }

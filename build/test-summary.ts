@@ -10,7 +10,8 @@ export interface Summary {
 export function parseSummary(output: string, exitCode: number): Summary | null {
   const end = output.search(/^Ran \d+ tests? across \d+ files?\./m);
   if (end < 0) return null;
-  const count = (noun: string) => Number(lastMatch(output.slice(0, end), new RegExp(`^ *(\\d+) ${noun}$`, "gm")));
+  const count = (noun: string) =>
+    Number(lastMatch(output.slice(0, end), new RegExp(`^ *(\\d+) ${noun}$`, "gm")));
   const failed = count("fail");
   return {
     passed: count("pass"),

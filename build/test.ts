@@ -21,7 +21,12 @@ const GROUPS: readonly Group[] = [
   { folder: "test/sim", needsBinary: false, testTimeoutMs: 2 * MINUTE_MS, processTimeoutMs: 10 * MINUTE_MS },
   { folder: "test/fuzz", needsBinary: false, testTimeoutMs: 2 * MINUTE_MS, processTimeoutMs: 10 * MINUTE_MS },
   { folder: "test/net", needsBinary: true, testTimeoutMs: 2 * MINUTE_MS, processTimeoutMs: 20 * MINUTE_MS },
-  { folder: "test/interop", needsBinary: true, testTimeoutMs: 2 * MINUTE_MS, processTimeoutMs: 20 * MINUTE_MS },
+  {
+    folder: "test/interop",
+    needsBinary: true,
+    testTimeoutMs: 2 * MINUTE_MS,
+    processTimeoutMs: 20 * MINUTE_MS,
+  },
 ];
 
 const NONE: Summary = { passed: 0, failed: 0, skipped: 0 };
@@ -37,7 +42,8 @@ async function runAll(paths: readonly string[]): Promise<Summary> {
   for (const group of GROUPS) {
     const files = findFiles(group.folder, paths);
     if (files.length === 0) continue;
-    if (group.needsBinary && !isBuilt && !(isBuilt = await buildBinary())) return sumUp(sum, { ...NONE, failed: 1 });
+    if (group.needsBinary && !isBuilt && !(isBuilt = await buildBinary()))
+      return sumUp(sum, { ...NONE, failed: 1 });
     sum = sumUp(sum, await runGroup(group, files));
   }
   if (sum.passed + sum.failed + sum.skipped > 0) return sum;
@@ -84,6 +90,8 @@ async function passThrough(stream: ReadableStream<Uint8Array>): Promise<string> 
 }
 
 async function buildBinary(): Promise<boolean> {
-  const build = Bun.spawn([process.execPath, "build/compile.ts"], { stdio: ["ignore", "inherit", "inherit"] });
+  const build = Bun.spawn([process.execPath, "build/compile.ts"], {
+    stdio: ["ignore", "inherit", "inherit"],
+  });
   return (await build.exited) === 0;
 }

@@ -5,7 +5,7 @@
  * A change is all or nothing: when it throws, the table, the names and the interfaces are as they were.
  */
 import type { Config } from "../config/index.ts";
-import type { PreparedTable, RoutingTable, Proxy as SpliceProxy, TableChanges } from "../proxy/index.ts";
+import type { PreparedTable, RoutingTable, SpliceProxy, TableChanges } from "../proxy/index.ts";
 import type { InterfaceWatch } from "./interface-watch.ts";
 import type { Resolver } from "./resolver.ts";
 import {

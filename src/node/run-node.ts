@@ -5,7 +5,7 @@
  * it is logged and the process ends, the supervisor starts it again.
  */
 import { readConfig, watchConfig } from "../config/index.ts";
-import { Proxy as SpliceProxy } from "../proxy/index.ts";
+import { SpliceProxy } from "../proxy/index.ts";
 import { systemClock } from "../sys/clock.ts";
 import { readLocalNetwork } from "../sys/local-addresses.ts";
 import { lookupHost } from "../sys/lookup-host.ts";

@@ -5,7 +5,7 @@
  */
 import { adminApp, listenOnSocket } from "../admin/index.ts";
 import type { Config, ConfigResult, WatchOptions } from "../config/index.ts";
-import type { ProxyOptions, Proxy as SpliceProxy } from "../proxy/index.ts";
+import type { ProxyOptions, SpliceProxy } from "../proxy/index.ts";
 import type { Clock } from "../sys/clock.ts";
 import type { LocalNetwork } from "../sys/local-addresses.ts";
 import type { LookupHost } from "../sys/lookup-host.ts";

@@ -2,8 +2,8 @@
 export {
   type ListenerReport,
   type PreparedTable,
-  Proxy,
   type ProxyOptions,
+  SpliceProxy,
   type TableChanges,
 } from "./proxy.ts";
 export type * from "./routing-table.ts";

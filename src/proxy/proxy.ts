@@ -71,7 +71,7 @@ export interface Listener {
 
 const EMPTY_TABLE: RoutingTable = { services: [] };
 
-export class Proxy {
+export class SpliceProxy {
   readonly #services = new Slots(MAX_SERVICES, "services");
   readonly #tasks = new Slots(MAX_TASKS, "tasks");
   #table: RoutingTable = EMPTY_TABLE;
@@ -84,7 +84,7 @@ export class Proxy {
     readonly workers: readonly WorkerThread[],
   ) {}
 
-  static async start(options: ProxyOptions): Promise<Proxy> {
+  static async start(options: ProxyOptions): Promise<SpliceProxy> {
     const count = options.workers === 0 ? cpus().length : options.workers;
     const counters = createCounters(count);
     const fileLimit = raiseFileLimit();
@@ -95,7 +95,7 @@ export class Proxy {
       (_, index) => new WorkerThread({ index, counters, pauseAtFd, maxPipes }, options.onConnectionsClosed),
     );
     await Promise.all(workers.map((worker) => worker.ready));
-    return new Proxy(options, counters, workers);
+    return new SpliceProxy(options, counters, workers);
   }
 
   /** What a commit of `table` would change; opens nothing. */
