@@ -18,7 +18,7 @@ import { workloads } from "./workloads/index.ts";
 
 const OUTPUT_FOLDER = "dist/bench";
 const SCALE_WORKLOADS: readonly WorkloadName[] = ["bulk-8", "keep-alive", "one-shot"];
-const SCALE_SUBJECTS: readonly SubjectName[] = ["haproxy", "portmesh"];
+const SCALE_SUBJECTS: readonly SubjectName[] = ["haproxy", "haproxy-splice", "portmesh"];
 const SCALE_WORKERS = 2;
 
 interface Plan {

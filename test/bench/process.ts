@@ -2,7 +2,7 @@
  * Child processes of the bench: started with a clean environment, measured through /proc, ended together.
  * Nothing that was not started here is ever signalled.
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { delimiter } from "node:path";
 
 /** Debian keeps daemons in sbin, which is not in every user's PATH. */
@@ -33,7 +33,7 @@ export class Children {
 
   /** Starts a process that stays until `stop`. stdout and stderr go to `logFile`. */
   start(argv: readonly string[], logFile: string, onMessage?: (message: unknown) => void): Child {
-    const log = Bun.file(logFile);
+    const log = openSync(logFile, "a");
     const subprocess = this.#track(
       Bun.spawn([...argv], {
         env: { PATH },
@@ -41,6 +41,7 @@ export class Children {
         ...(onMessage && { ipc: onMessage }),
       }),
     );
+    closeSync(log);
     return {
       pid: subprocess.pid,
       exited: subprocess.exited,

@@ -66,6 +66,7 @@ ${versions.join(", ")}
 Medians of ${options.rounds} interleaved ${options.rounds === 1 ? "round" : "rounds"}, ${options.seconds} s each, \
 over loopback; client, proxy and server share the cores.
 CPU is user and system time of the whole proxy process. In brackets: relative to HAProxy (DNS: nginx).
+haproxy: \`option splice-auto\`; haproxy-splice: \`option splice-request\` and \`splice-response\`, which splice always.
 `;
 }
 
@@ -76,7 +77,7 @@ function goalSection({ goals, options }: Report): string {
     const figure = measured === undefined ? "–" : formatMeasured(goal, metric, measured);
     return `| ${goal.workload}: ${metric.label} | ${describeGoal(goal)} | ${figure} | ${status} |`;
   });
-  const missed = goals.filter((result) => result.status === "missed").length;
+  const count = (status: GoalResult["status"]) => goals.filter((result) => result.status === status).length;
   const note =
     options.rounds < MIN_ROUNDS_FOR_GOALS ? ` Too few rounds (${options.rounds}) to prove any.` : "";
   return `## Goals\n
@@ -84,7 +85,7 @@ function goalSection({ goals, options }: Report): string {
 | --- | --- | ---: | --- |
 ${rows.join("\n")}
 
-Missed goals: ${missed} of ${goals.length}.${note}
+${count("reached")} reached, ${count("missed")} missed, ${count("not measured")} not measured.${note}
 `;
 }
 
@@ -93,6 +94,7 @@ function formatMeasured(goal: Goal, metric: Metric, measured: number): string {
 }
 
 function resultTable(series: SeriesResult): string {
+  if (series.subjects.length === 0) return "";
   const { title, metrics } = workloads[series.workload];
   const first = metrics[0]!;
   const header = ["", ...metrics.map((metric) => metric.label), `${first.label}, lowest–highest`];

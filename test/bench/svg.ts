@@ -15,9 +15,9 @@ import { workloads } from "./workloads/index.ts";
 const WIDTH = 980;
 const MARGIN = 24;
 const LABEL_WIDTH = 230;
-const NAME_WIDTH = 72;
+const NAME_WIDTH = 96;
 const BARS_LEFT = MARGIN + LABEL_WIDTH + NAME_WIDTH;
-const BARS_WIDTH = 480;
+const BARS_WIDTH = 460;
 const BAR_HEIGHT = 16;
 const BAR_GAP = 3;
 const GROUP_GAP = 16;
@@ -25,13 +25,18 @@ const HEAD_HEIGHT = 64;
 const SECTION_HEIGHT = 40;
 /** Longer bars are cut here and say so; one rival's large value must not shrink all others to nothing. */
 const MAX_RATIO = 2.5;
+/** Room that the figures beside a bar take; a goal mark in it moves them to its other side. */
+const FIGURES_WIDTH = 110;
 
 const colors: Readonly<Record<SubjectName, string>> = {
-  direct: "#9ca3af",
+  direct: "#d1d5db",
   haproxy: "#64748b",
+  "haproxy-splice": "#94a3b8",
   nginx: "#3f9c6b",
   portmesh: "#e8702a",
 };
+
+const GOAL_COLOR = "#b91c1c";
 
 interface Bar {
   readonly subject: SubjectName;
@@ -117,7 +122,9 @@ function head({ machine, options }: Report): string {
   const workers = `${options.workers} ${options.workers === 1 ? "thread" : "threads"} each`;
   const line = `${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, ${rounds}, ${workers}`;
   return `<text x="${MARGIN}" y="30" font-size="18" font-weight="600">portmesh relative to HAProxy = 1.0 (DNS: nginx = 1.0)</text>
-<text x="${MARGIN}" y="50" fill="#6b7280">${escapeXml(line)}</text>`;
+<text x="${MARGIN}" y="50" fill="#6b7280">${escapeXml(line)}</text>
+<line x1="${WIDTH - 190}" x2="${WIDTH - 190}" y1="18" y2="34" stroke="${GOAL_COLOR}" stroke-width="2.5"/>
+<text x="${WIDTH - 182}" y="30" fill="#4b5563">portmesh's goal</text>`;
 }
 
 function section(title: string, groups: readonly Group[]): { svg: string; height: number } {
@@ -156,9 +163,12 @@ function barSvg({ subject, value, ratio }: Bar, group: Group, y: number): string
   const factor = subject === group.baseline ? "" : ` · ${ratio.toFixed(2)}×`;
   const text = `${formatNumber(value, group.metric.digits)}${factor}${cut}`;
   const baseline = y + BAR_HEIGHT - 4;
+  const markWidth = subject === "portmesh" && group.goal ? scale(group.goal.ratio) : 0;
+  const isMarkInFigures = markWidth > width && markWidth < width + FIGURES_WIDTH;
+  const figuresX = BARS_LEFT + (isMarkInFigures ? markWidth : width) + 6;
   return `<text x="${BARS_LEFT - 6}" y="${baseline}" text-anchor="end" fill="#4b5563">${subject}</text>
 <rect x="${BARS_LEFT}" y="${y}" width="${width}" height="${BAR_HEIGHT}" rx="2" fill="${colors[subject]}"/>
-<text x="${BARS_LEFT + width + 6}" y="${baseline}" stroke="#ffffff" stroke-width="3" paint-order="stroke">${text}</text>
+<text x="${figuresX}" y="${baseline}" stroke="#ffffff" stroke-width="3" paint-order="stroke">${text}</text>
 `;
 }
 
@@ -169,7 +179,7 @@ function goalMark(group: Group): string {
   if (index < 0 || ratio > MAX_RATIO) return "";
   const x = BARS_LEFT + scale(ratio);
   const y = index * (BAR_HEIGHT + BAR_GAP);
-  return `<line x1="${x}" x2="${x}" y1="${y - 3}" y2="${y + BAR_HEIGHT + 3}" stroke="#b91c1c" stroke-width="2.5"/>`;
+  return `<line x1="${x}" x2="${x}" y1="${y - 3}" y2="${y + BAR_HEIGHT + 3}" stroke="${GOAL_COLOR}" stroke-width="2.5"/>`;
 }
 
 function scale(ratio: number): number {

@@ -4,7 +4,7 @@
  */
 import type { Bench } from "./bench.ts";
 
-export const subjectNames = ["direct", "haproxy", "nginx", "portmesh"] as const;
+export const subjectNames = ["direct", "haproxy", "haproxy-splice", "nginx", "portmesh"] as const;
 export type SubjectName = (typeof subjectNames)[number];
 
 export const workloadNames = [
@@ -40,6 +40,7 @@ export interface Measurement {
 export interface Workload {
   readonly name: WorkloadName;
   readonly title: string;
+  /** The first is the one whose spread over the rounds is shown. */
   readonly metrics: readonly Metric[];
   readonly subjects: readonly SubjectName[];
   /** Programs without which it cannot run. */

@@ -21,7 +21,7 @@ function bulk(name: WorkloadName, streams: number): Workload {
     name,
     title: `Bulk, ${streams} ${streams === 1 ? "stream" : "streams"} (iperf3)`,
     metrics,
-    subjects: ["direct", "haproxy", "nginx", "portmesh"],
+    subjects: ["direct", "haproxy", "haproxy-splice", "nginx", "portmesh"],
     tools: ["iperf3"],
     minRounds: 1,
     open: (bench, subjects, workers) =>

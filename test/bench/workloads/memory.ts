@@ -23,11 +23,11 @@ export const memory: Workload = {
   name: "memory",
   title: "Memory, idle connections",
   metrics: [
+    { key: "perConnection", label: "bytes/connection", better: "less", digits: 0, isCompared: true },
     { key: "idleRss", label: "RSS MiB at start", better: "less", digits: 1, isCompared: false },
     { key: "idlePss", label: "PSS MiB at start", better: "less", digits: 1, isCompared: false },
     { key: "loadedRss", label: "RSS MiB with connections", better: "less", digits: 1, isCompared: false },
     { key: "loadedPss", label: "PSS MiB with connections", better: "less", digits: 1, isCompared: true },
-    { key: "perConnection", label: "bytes/connection", better: "less", digits: 0, isCompared: true },
     { key: "connections", label: "connections", better: "more", digits: 0, isCompared: false },
   ],
   subjects: ["haproxy", "nginx", "portmesh"],
