@@ -1,0 +1,34 @@
+import { expect, test } from "bun:test";
+import { type Options, parseOptions, UsageError } from "../../bench/options.ts";
+
+test("the defaults are everything, 5 rounds of 5 seconds, one worker", () => {
+  const options = parseOptions([]) as Options;
+  expect(options).toMatchObject({ rounds: 5, seconds: 5, workers: 1, hasScale: true, isQuick: false });
+  expect(options.workloads).toHaveLength(7);
+});
+
+test("--only and --proxies choose; the reference stays", () => {
+  const options = parseOptions(["--only", "dns,bulk-1", "--proxies", "portmesh"]) as Options;
+  expect(options).toMatchObject({
+    workloads: ["bulk-1", "dns"],
+    hasScale: false,
+    subjects: ["direct", "portmesh"],
+  });
+});
+
+test("--quick is one round of one second", () => {
+  expect(parseOptions(["--quick"])).toMatchObject({ rounds: 1, seconds: 1, isQuick: true });
+});
+
+test("--help wins", () => expect(parseOptions(["--help"])).toBe("help"));
+
+test.each([
+  [["--rounds", "0"], "--rounds: 0 is not a whole number in 1..1000"],
+  [["--seconds", "60"], "--seconds: 60 is not a whole number in 1..50"],
+  [["--workers", "x"], "--workers: x is not a whole number in 1..2"],
+  [["--only", "bulk"], '--only: "bulk" is not one of bulk-1, bulk-8'],
+  [["--fast"], "--fast"],
+])("%p is refused", (argv, message) => {
+  expect(() => parseOptions(argv)).toThrow(UsageError);
+  expect(() => parseOptions(argv)).toThrow(message);
+});
