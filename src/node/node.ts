@@ -103,7 +103,9 @@ export class Node {
 
   #watchFile(): void {
     const { parts, options, stops } = this.#started;
-    const reload = () => void this.reload(false, "file");
+    const reload = () => {
+      if (this.#state === "serving") void this.reload(false, "file");
+    };
     const watch = parts.watchConfig({ path: options.file, onChange: reload });
     stops.push(() => watch.stop(), parts.clock.after(SECOND_LOOK_MS, reload));
   }

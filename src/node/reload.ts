@@ -20,6 +20,8 @@ export interface ReloaderParts {
   readonly onApplied: (config: Config) => void;
 }
 
+type MakeReport = (rest: Partial<ReloadReport>) => ReloadReport;
+
 export class Reloader {
   readonly #parts: ReloaderParts;
   #running: Config;
@@ -33,12 +35,9 @@ export class Reloader {
     return this.#running;
   }
 
-  reload(trigger: ReloadTrigger, isDryRun: boolean): Promise<ReloadReport> {
-    return this.#parts.router.change((turn) => this.#reload(turn, trigger, isDryRun));
-  }
-
-  async #reload(turn: Turn, trigger: ReloadTrigger, isDryRun: boolean): Promise<ReloadReport> {
-    const report = (rest: Partial<ReloadReport>): ReloadReport => ({
+  /** Never rejects: what goes wrong is in the report. */
+  async reload(trigger: ReloadTrigger, isDryRun: boolean): Promise<ReloadReport> {
+    const report: MakeReport = (rest) => ({
       outcome: "unchanged",
       isDryRun,
       trigger,
@@ -48,17 +47,21 @@ export class Reloader {
       bindErrors: [],
       ...rest,
     });
+    try {
+      return await this.#parts.router.change((turn) => this.#reload(turn, isDryRun, report));
+    } catch (error) {
+      return report({ outcome: "refused", problems: [asProblem(this.#parts.file, error)] });
+    }
+  }
+
+  async #reload(turn: Turn, isDryRun: boolean, report: MakeReport): Promise<ReloadReport> {
     const read = this.#parts.read(this.#parts.file);
     if ("problems" in read) return report({ outcome: "refused", problems: read.problems });
     const compared = compareConfigs(this.#running, read.config);
     const outcome = appliesSomething(compared) ? "applied" : "unchanged";
     const next = withRunningSettings(read.config, this.#running, compared);
-    try {
-      const applied = outcome === "applied" ? await this.#carryOut(turn, next, isDryRun) : NOTHING;
-      return report({ outcome, changes: changesOf(compared, applied), bindErrors: applied.bindErrors });
-    } catch (error) {
-      return report({ outcome: "refused", problems: [asProblem(this.#parts.file, error)] });
-    }
+    const applied = outcome === "applied" ? await this.#carryOut(turn, next, isDryRun) : NOTHING;
+    return report({ outcome, changes: changesOf(compared, applied), bindErrors: applied.bindErrors });
   }
 
   async #carryOut(turn: Turn, next: Config, isDryRun: boolean): Promise<Applied> {

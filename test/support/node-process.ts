@@ -19,7 +19,11 @@ export interface CommandResult {
 /** Runs one portmesh command to its end. */
 export async function portmesh(...args: string[]): Promise<CommandResult> {
   const child = Bun.spawn([EXECUTABLE, ...args], { env: {}, cwd: tmpdir(), stdin: "ignore", stderr: "pipe" });
-  const [stdout, stderr, exitCode] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  const [stdout, stderr, exitCode] = await Promise.all([
+    child.stdout.text(),
+    child.stderr.text(),
+    child.exited,
+  ]);
   return { exitCode, stdout, stderr };
 }
 
@@ -90,7 +94,8 @@ export class NodeProcess {
   }
 
   async #isServing(): Promise<boolean> {
-    if (this.child.exitCode !== null) throw new Error(`the node ended with ${this.child.exitCode}: ${this.log}`);
+    if (this.child.exitCode !== null)
+      throw new Error(`the node ended with ${this.child.exitCode}: ${this.log}`);
     try {
       return (await this.status()).state === "serving";
     } catch {

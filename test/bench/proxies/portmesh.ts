@@ -28,13 +28,10 @@ function newestMs(folder: string): number {
 }
 
 function configuration({ routes, workers, directory }: ProxySetup): string {
-  return `[node]
-data_dir = "${directory}"
-[proxy]
+  return `[proxy]
 workers = ${workers}
 [admin]
 socket = "${directory}/portmesh.sock"
-listen = ""
 [log]
 level = "warn"
 ${routes.map(service).join("")}`;

@@ -1,0 +1,102 @@
+/** dist/portmesh as somebody has it who has downloaded it: no checkout, no environment, nothing but the C library. */
+import { afterEach, expect, test } from "bun:test";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { freePort } from "../support/free-port.ts";
+import { request } from "../support/http-load.ts";
+import { EXECUTABLE, portmesh } from "../support/node-process.ts";
+import { findProgram } from "../support/require-program.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const directories: string[] = [];
+
+function emptyDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), "portmesh-test-"));
+  directories.push(directory);
+  return directory;
+}
+
+afterEach(() => {
+  for (const directory of directories.splice(0)) rmSync(directory, { recursive: true, force: true });
+});
+
+/** The executable and the libraries that ldd names, at the same paths. */
+async function buildRoot(): Promise<string> {
+  const root = emptyDirectory();
+  const ldd = await Bun.$`ldd ${EXECUTABLE}`.text();
+  const libraries = [...ldd.matchAll(/(\/\S+) \(0x/g)].map((match) => match[1]!);
+  for (const library of libraries) {
+    mkdirSync(join(root, dirname(library)), { recursive: true });
+    copyFileSync(library, join(root, library));
+  }
+  copyFileSync(EXECUTABLE, join(root, "portmesh"));
+  return root;
+}
+
+test.skipIf(process.getuid!() !== 0)(
+  "serves in a root directory that holds libc and nothing else",
+  async () => {
+    const root = await buildRoot();
+    const published = await freePort();
+    const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response("from outside") });
+    writeFileSync(
+      join(root, "portmesh.toml"),
+      `[[services]]\nname = "web"\npublish = ["${published}:${server.port}"]\ntasks = ["127.0.0.1"]\n`,
+    );
+    const child = Bun.spawn([findProgram("chroot")!, root, "/portmesh", "run", "-c", "/portmesh.toml"], {
+      env: {},
+      stdin: "ignore",
+      stdout: "ignore",
+      stderr: "pipe",
+    });
+    try {
+      await waitFor(async () => (await request("127.0.0.1", published)).body === "from outside", {
+        what: "the published port",
+      });
+      const status = Bun.spawn([findProgram("chroot")!, root, "/portmesh", "status"], {
+        env: {},
+        stdout: "pipe",
+      });
+      expect(await status.stdout.text()).toContain("127.0.0.1");
+      expect(await status.exited).toBe(0);
+      child.kill("SIGTERM");
+      expect(await child.exited).toBe(0);
+    } finally {
+      child.kill("SIGKILL");
+      await server.stop(true);
+    }
+  },
+);
+
+test("does not read the settings files of the directory it is started in", async () => {
+  const directory = emptyDirectory();
+  const trap = join(directory, "trap.ts");
+  writeFileSync(trap, 'console.log("TRAPPED");');
+  writeFileSync(join(directory, "bunfig.toml"), `preload = ["${trap}"]\n`);
+  writeFileSync(join(directory, ".env"), "PORTMESH_SOCKET=/nowhere/trap.sock\n");
+  const child = Bun.spawn([EXECUTABLE, "status"], {
+    cwd: directory,
+    env: {},
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const output = (await child.stdout.text()) + (await child.stderr.text());
+  expect(output).not.toContain("TRAPPED");
+  expect(output).not.toContain("trap.sock");
+  expect(await child.exited).toBe(1);
+});
+
+test("version, help and check work without a node", async () => {
+  expect(await portmesh("version")).toMatchObject({ exitCode: 0, stderr: "" });
+  expect((await portmesh("--help")).stdout).toContain("portmesh");
+  const file = join(emptyDirectory(), "portmesh.toml");
+  writeFileSync(file, '[[services]]\nname = "web"\npublish = ["70000:80"]\ntsks = []\n');
+  const check = await portmesh("check", "-c", file, "--json");
+  expect(check.exitCode).toBe(2);
+  expect(check.stdout).toContain("services[0].publish[0]");
+  expect(check.stdout).toContain("services[0].tsks");
+  expect((await portmesh("run", "-c", file)).exitCode).toBe(2);
+  expect((await portmesh("run", "--no-such-option")).exitCode).toBe(2);
+  expect((await portmesh("status", "--socket", "/nowhere/portmesh.sock")).exitCode).toBe(1);
+});
