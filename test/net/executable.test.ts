@@ -31,11 +31,18 @@ async function buildRoot(): Promise<string> {
     copyFileSync(library, join(root, library));
   }
   copyFileSync(EXECUTABLE, join(root, "portmesh"));
+  mkdirSync(join(root, "proc"));
   return root;
 }
 
+/** Runs it with `root` as root directory and, as in every container, /proc; both end with the process. */
+function inside(root: string, ...args: string[]): string[] {
+  const script = 'mount --bind /proc "$0/proc" && exec env -i "$(command -v chroot)" "$0" "$@"';
+  return [findProgram("unshare")!, "--mount", "/bin/sh", "-c", script, root, "/portmesh", ...args];
+}
+
 test.skipIf(process.getuid!() !== 0)(
-  "serves in a root directory that holds libc and nothing else",
+  "serves in a root directory that holds libc, /proc and nothing else",
   async () => {
     const root = await buildRoot();
     const published = await freePort();
@@ -44,8 +51,7 @@ test.skipIf(process.getuid!() !== 0)(
       join(root, "portmesh.toml"),
       `[[services]]\nname = "web"\npublish = ["${published}:${server.port}"]\ntasks = ["127.0.0.1"]\n`,
     );
-    const child = Bun.spawn([findProgram("chroot")!, root, "/portmesh", "run", "-c", "/portmesh.toml"], {
-      env: {},
+    const child = Bun.spawn(inside(root, "run", "-c", "/portmesh.toml"), {
       stdin: "ignore",
       stdout: "ignore",
       stderr: "pipe",
@@ -54,10 +60,7 @@ test.skipIf(process.getuid!() !== 0)(
       await waitFor(async () => (await request("127.0.0.1", published)).body === "from outside", {
         what: "the published port",
       });
-      const status = Bun.spawn([findProgram("chroot")!, root, "/portmesh", "status"], {
-        env: {},
-        stdout: "pipe",
-      });
+      const status = Bun.spawn(inside(root, "status"), { stdout: "pipe" });
       expect(await status.stdout.text()).toContain("127.0.0.1");
       expect(await status.exited).toBe(0);
       child.kill("SIGTERM");
