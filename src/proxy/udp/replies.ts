@@ -6,7 +6,7 @@ import { EAGAIN, EMSGSIZE, ENOBUFS } from "../../sys/errno.ts";
 import { ReceiveBatch, SendBatch } from "../../sys/messages.ts";
 import { setBufferSizes } from "../../sys/socket.ts";
 import { S_UDP_BYTES_OUT, S_UDP_DATAGRAMS_OUT } from "../counters.ts";
-import type { Continuable } from "../worker/event-loop.ts";
+import type { TurnEnder } from "../worker/event-loop.ts";
 import { isCongestion } from "./outbox.ts";
 import type { UdpSession } from "./session.ts";
 import type { SessionSet } from "./session-set.ts";
@@ -19,7 +19,7 @@ const MAX_ERRORS = 4;
 /** Of a session whose task answers in bursts. */
 const BIG_BUFFER_BYTES = 1024 * 1024;
 
-export class Replies implements Continuable {
+export class Replies implements TurnEnder {
   readonly #received: ReceiveBatch;
   readonly #sent: SendBatch;
   /** by slot */
@@ -54,7 +54,7 @@ export class Replies implements Continuable {
     session.queue();
   }
 
-  onGoOn(): void {
+  onTurnEnd(): void {
     this.#isQueued = false;
     this.flush();
   }
@@ -86,7 +86,7 @@ export class Replies implements Continuable {
     set.onAnswered(session);
     if (this.#isQueued) return;
     this.#isQueued = true;
-    this.context.loop.goOn(this);
+    this.context.loop.atTurnEnd(this);
   }
 
   #onBurst(session: UdpSession): void {

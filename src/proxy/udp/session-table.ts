@@ -34,7 +34,7 @@ export class SessionTable<E extends TableEntry<E>> implements Iterable<E> {
 
   /** @param hash of the first `length` words, which are the key */
   find(words: Int32Array, length: number, hash: number): E | null {
-    let entry = this.#buckets[hash & (this.#buckets.length - 1)]!;
+    let entry: E | null = this.#buckets[hash & (this.#buckets.length - 1)]!;
     while (entry !== null) {
       if (entry.hash === hash && isKey(entry.key, words, length)) return entry;
       entry = entry.nextInBucket;
@@ -53,7 +53,7 @@ export class SessionTable<E extends TableEntry<E>> implements Iterable<E> {
   remove(entry: E): void {
     const bucket = entry.hash & (this.#buckets.length - 1);
     let before: E | null = null;
-    let at = this.#buckets[bucket]!;
+    let at: E | null = this.#buckets[bucket]!;
     while (at !== null && at !== entry) {
       before = at;
       at = at.nextInBucket;
