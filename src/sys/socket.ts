@@ -17,6 +17,7 @@ const MSG_NOSIGNAL = 0x4000;
 
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
+const SO_ERROR = 4;
 const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
 const SO_KEEPALIVE = 9;
@@ -151,6 +152,14 @@ export function setResetOnClose(fd: number): number {
 /** Bytes sent and not yet acknowledged by the peer. */
 export function unsentBytes(fd: number): number {
   return libc.ioctl(fd, SIOCOUTQ, scratch.address(0)) >= 0 ? scratch.int32[0]! : 0;
+}
+
+/** The error that the next call would report, as a positive errno, and takes it away; 0 = none. */
+export function takeError(fd: number): number {
+  scratch.int32[0] = 0;
+  scratch.int32[1] = 4;
+  libc.getsockopt(fd, SOL_SOCKET, SO_ERROR, scratch.address(0), scratch.address(4));
+  return scratch.int32[0]!;
 }
 
 /** Writes the socket's local address to `address`, SOCKADDR_MAX bytes; 0 or -errno. */

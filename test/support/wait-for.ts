@@ -1,15 +1,24 @@
-/** Waits for a condition instead of sleeping: polls until it holds, fails with `what` at the deadline. */
+/** Waiting in tests: for a condition, never for a time. */
 
-const POLL_MS = 10;
+const POLL_MS = 5;
+const DEFAULT_DEADLINE_MS = 5000;
 
-export async function waitFor(
-  condition: () => boolean | Promise<boolean>,
-  options: { readonly deadlineMs?: number; readonly what: string },
-): Promise<void> {
-  const { deadlineMs = 5000, what } = options;
+export interface WaitOptions {
+  readonly deadlineMs?: number;
+  /** What is being waited for, for the error message. */
+  readonly what?: string;
+}
+
+/** Resolves with the condition's first truthy result; rejects at the deadline. */
+export async function waitFor<T>(
+  condition: () => T | Promise<T>,
+  { deadlineMs = DEFAULT_DEADLINE_MS, what = condition.toString() }: WaitOptions = {},
+): Promise<T> {
   const endMs = performance.now() + deadlineMs;
-  while (!(await condition())) {
-    if (performance.now() >= endMs) throw new Error(`waited ${deadlineMs} ms in vain for: ${what}`);
+  for (;;) {
+    const result = await condition();
+    if (result) return result;
+    if (performance.now() > endMs) throw new Error(`waited ${deadlineMs} ms in vain for: ${what}`);
     await Bun.sleep(POLL_MS);
   }
 }

@@ -31,6 +31,10 @@ export interface Continuable {
   onGoOn(): void;
 }
 
+export interface TurnEnder {
+  onTurnEnd(): void;
+}
+
 export class EventLoop {
   /** Monotonic, read once per turn. */
   nowMs = performance.now();
@@ -43,6 +47,7 @@ export class EventLoop {
   /** For the next turn; the other one is being run or empty. */
   #goOn: Continuable[] = [];
   #goOnSpare: Continuable[] = [];
+  readonly #atTurnEnd: TurnEnder[] = [];
   #isStopped = false;
 
   /** Starts watching `fd`; EPOLLET is added. 0 or -errno. */
@@ -80,6 +85,11 @@ export class EventLoop {
     this.#goOn.push(item);
   }
 
+  /** Calls `item.onTurnEnd` before the loop waits again: for what is gathered over a turn. */
+  atTurnEnd(item: TurnEnder): void {
+    this.#atTurnEnd.push(item);
+  }
+
   /** Everything watched now. */
   *handlers(): Generator<Pollable> {
     for (const handler of this.#handlers) if (handler !== null) yield handler;
@@ -109,6 +119,8 @@ export class EventLoop {
     for (const item of goOn) item.onGoOn();
     goOn.length = 0;
     this.#goOnSpare = goOn;
+    for (const item of this.#atTurnEnd) item.onTurnEnd();
+    this.#atTurnEnd.length = 0;
     this.deadlines.expire(this.nowMs);
   }
 }

@@ -54,8 +54,8 @@ export class Rules {
     this.row[this.at + field]! += by;
   }
 
-  refuse(reason: Refusal): void {
-    this.row[this.at + S_REFUSALS + REFUSAL_INDEX[reason]]!++;
+  refuse(reason: Refusal, by = 1): void {
+    this.row[this.at + S_REFUSALS + REFUSAL_INDEX[reason]]! += by;
   }
 }
 

@@ -79,14 +79,24 @@ export class Target implements Candidate {
     this.startDraining(nowMs);
   }
 
+  /** A TCP connection is open: it has answered. */
   onConnected(): void {
+    this.onOpened();
+    this.onAnswered();
+  }
+
+  /** A UDP session is open, which by itself proves nothing. */
+  onOpened(): void {
     this.#row[this.#at + T_OPEN]!++;
     this.#row[this.#at + T_TOTAL]!++;
-    if (this.#failuresInRow > 0) {
-      this.#failuresInRow = 0;
-      this.failingUntilMs = 0;
-      this.#row[this.#at + T_FAILING] = 0;
-    }
+  }
+
+  /** It works, whatever happened before. */
+  onAnswered(): void {
+    if (this.#failuresInRow === 0) return;
+    this.#failuresInRow = 0;
+    this.failingUntilMs = 0;
+    this.#row[this.#at + T_FAILING] = 0;
   }
 
   onClosed(): void {

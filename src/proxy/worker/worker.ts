@@ -10,6 +10,8 @@ import { clearWakeup } from "../../sys/wakeup.ts";
 import { TcpConnection } from "../tcp/connection.ts";
 import { TcpListener } from "../tcp/listener.ts";
 import { TcpContext } from "../tcp/tcp-context.ts";
+import { UdpListener } from "../udp/listener.ts";
+import { UdpContext } from "../udp/udp-context.ts";
 import { ConnectionRecorder, DescriptorGate, type WorkerContext } from "./context.ts";
 import { type DeadlineList, Waiting } from "./deadline-list.ts";
 import { EventLoop, type Pollable } from "./event-loop.ts";
@@ -41,6 +43,7 @@ export class Worker extends Waiting implements Pollable {
   readonly #loop = new EventLoop();
   readonly #context: WorkerContext;
   readonly #tcp: TcpContext;
+  readonly #udp: UdpContext;
   readonly #port: MessagePort;
   readonly #tick: DeadlineList;
   #table = EMPTY_TABLE;
@@ -60,6 +63,7 @@ export class Worker extends Waiting implements Pollable {
       descriptors: new DescriptorGate(pauseAtFd, counters, index, wakeupFd, () => this.#armTick()),
     };
     this.#tcp = new TcpContext(this.#context, setup.maxPipes);
+    this.#udp = new UdpContext(this.#context);
     this.#port = setup.port;
     this.#tick = this.#loop.deadlines.list(TICK_MS);
   }
@@ -127,7 +131,8 @@ export class Worker extends Waiting implements Pollable {
     for (const listener of listeners.values()) listener.onTargetsChanged(this.#loop.nowMs);
   }
 
-  #open({ fd, route }: CompiledListener): Listener {
+  #open({ fd, address, route }: CompiledListener): Listener {
+    if (route.protocol === "udp") return new UdpListener(this.#udp, fd, address, route);
     return new TcpListener(this.#tcp, fd, route);
   }
 

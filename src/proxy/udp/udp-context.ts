@@ -1,0 +1,62 @@
+/** What the UDP listeners of a worker share: memory for batches, and what is known about the datagram at hand. */
+import { Arena } from "../../sys/arena.ts";
+import { ReceiveBatch, receiveBatchBytes, sendBatchBytes } from "../../sys/messages.ts";
+import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
+import { createEndpoint, type Endpoint, PROXY_V2_MAX_ENCODED_BYTES, ProxyHeader } from "../../wire/index.ts";
+import type { WorkerContext } from "../worker/context.ts";
+import type { EventLoop } from "../worker/event-loop.ts";
+import type { Target } from "../worker/target.ts";
+import { ClientKey } from "./client-key.ts";
+import { Outbox } from "./outbox.ts";
+import { RecentList } from "./recent-list.ts";
+import { Replies } from "./replies.ts";
+import type { UdpSession } from "./session.ts";
+
+/** Datagrams per system call. Only the pages that datagrams have reached take memory. */
+export const BATCH_SIZE = 64;
+const ARENA_BYTES = 2 * (receiveBatchBytes(BATCH_SIZE) + sendBatchBytes(BATCH_SIZE)) + 4096;
+
+export class UdpContext {
+  readonly loop: EventLoop;
+  readonly memory = new Arena(ARENA_BYTES);
+  readonly incoming = new ReceiveBatch(this.memory, BATCH_SIZE, true);
+  readonly outbox = new Outbox(this, BATCH_SIZE);
+  readonly replies = new Replies(this, BATCH_SIZE);
+  /** For one call at a time: a struct sockaddr, a PROXY header. */
+  readonly sockaddrAt = this.memory.take(SOCKADDR_MAX);
+  readonly headerAt = this.memory.take(PROXY_V2_MAX_ENCODED_BYTES);
+  /** Of the datagram at hand: what its session is found by, its inbound header, who its client is. */
+  readonly key = new ClientKey();
+  readonly header = new ProxyHeader();
+  client: Endpoint = createEndpoint();
+  /** Tasks that could not be reached for the datagram at hand. */
+  readonly tried: Target[] = [];
+  /** by slot; bounded by the number of services */
+  readonly #recent = new Map<number, RecentList<UdpSession>>();
+  readonly #ids = new WeakMap<Target, number>();
+  #lastId = 0;
+
+  constructor(readonly worker: WorkerContext) {
+    this.loop = worker.loop;
+  }
+
+  /** The sessions of the service that counts in `slot`. */
+  recentOf(slot: number): RecentList<UdpSession> {
+    let recent = this.#recent.get(slot);
+    if (recent === undefined) {
+      recent = new RecentList();
+      this.#recent.set(slot, recent);
+    }
+    return recent;
+  }
+
+  /** A number for the target, the same for its lifetime. */
+  idOf(target: Target): number {
+    let id = this.#ids.get(target);
+    if (id === undefined) {
+      id = ++this.#lastId | 0;
+      this.#ids.set(target, id);
+    }
+    return id;
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * The local address of a datagram, as control data: which one it was sent to, and which one an answer comes from.
+ * [ip(7) IP_PKTINFO, ipv6(7) IPV6_PKTINFO, RFC 3542 §6]
+ *
+ *   cmsghdr          length u64 (with the header) · level i32 · type i32                     16 bytes
+ *   in_pktinfo       interface i32 · local address 4 · destination in the IP header 4        12 bytes
+ *   in6_pktinfo      address 16 · interface u32                                              20 bytes
+ *
+ * As in messages.ts, musl's u32 length with padding is the same bytes.
+ */
+import type { Arena } from "./arena.ts";
+import { AF_INET6 } from "./sockaddr.ts";
+
+/** Room for what one datagram comes with; the kernel cuts the rest. */
+export const CONTROL_MAX = 64;
+
+/** int32 words of a local address: the IPv4 address; or the IPv6 address and the interface of a link-local one. */
+export const LOCAL_WORDS_IPV4 = 1;
+export const LOCAL_WORDS_IPV6 = 5;
+
+const CMSG_HEADER_BYTES = 16;
+const IPPROTO_IP = 0;
+const IP_PKTINFO = 8;
+const IPPROTO_IPV6 = 41;
+const IPV6_PKTINFO = 50;
+const IN_PKTINFO_BYTES = 12;
+const IN6_PKTINFO_BYTES = 20;
+
+/** Copies the local address in the control data to `words`; all zeros when there is none. */
+export function readPacketInfo(
+  arena: Arena,
+  controlAt: number,
+  controlLength: number,
+  family: number,
+  words: Int32Array,
+  at: number,
+): void {
+  const isIpv6 = family === AF_INET6;
+  const found = isIpv6
+    ? findControl(arena, controlAt, controlLength, IPPROTO_IPV6, IPV6_PKTINFO)
+    : findControl(arena, controlAt, controlLength, IPPROTO_IP, IP_PKTINFO);
+  const from = found / 4;
+  if (!isIpv6) {
+    words[at] = found < 0 ? 0 : arena.int32[from + 1]!;
+    return;
+  }
+  for (let i = 0; i < 4; i++) words[at + i] = found < 0 ? 0 : arena.int32[from + i]!;
+  words[at + 4] = found >= 0 && isLinkLocal(arena.bytes, found) ? arena.int32[from + 4]! : 0;
+}
+
+/** Writes control data that makes a datagram leave from the local address in `words`; returns its length. */
+export function writePacketInfo(
+  arena: Arena,
+  controlAt: number,
+  family: number,
+  words: Int32Array,
+  at: number,
+): number {
+  const to = controlAt / 4;
+  const { int32 } = arena;
+  const isIpv6 = family === AF_INET6;
+  int32[to] = CMSG_HEADER_BYTES + (isIpv6 ? IN6_PKTINFO_BYTES : IN_PKTINFO_BYTES);
+  int32[to + 1] = 0;
+  int32[to + 2] = isIpv6 ? IPPROTO_IPV6 : IPPROTO_IP;
+  int32[to + 3] = isIpv6 ? IPV6_PKTINFO : IP_PKTINFO;
+  if (isIpv6) {
+    for (let i = 0; i < LOCAL_WORDS_IPV6; i++) int32[to + 4 + i] = words[at + i]!;
+    return CMSG_HEADER_BYTES + IN6_PKTINFO_BYTES + 4;
+  }
+  int32[to + 4] = 0;
+  int32[to + 5] = words[at]!;
+  int32[to + 6] = 0;
+  return CMSG_HEADER_BYTES + IN_PKTINFO_BYTES + 4;
+}
+
+/** Offset of the data of the first control message of a kind, or -1. */
+function findControl(arena: Arena, at: number, length: number, level: number, type: number): number {
+  const end = at + length;
+  while (at + CMSG_HEADER_BYTES <= end) {
+    const word = at / 4;
+    const size = arena.int32[word]!;
+    if (size < CMSG_HEADER_BYTES || at + size > end) return -1;
+    if (arena.int32[word + 2] === level && arena.int32[word + 3] === type) return at + CMSG_HEADER_BYTES;
+    at += (size + 7) & ~7;
+  }
+  return -1;
+}
+
+/** fe80::/10 */
+function isLinkLocal(bytes: Uint8Array, at: number): boolean {
+  return bytes[at] === 0xfe && (bytes[at + 1]! & 0xc0) === 0x80;
+}

@@ -1,0 +1,42 @@
+/** Routing tables for tests: a service with defaults, everything can be overridden. */
+import type { Protocol, RoutingTable, Service, Task } from "../../src/proxy/index.ts";
+
+const ANYONE = ["0.0.0.0/0", "::/0"];
+
+export interface TestService extends Partial<Omit<Service, "tasks" | "ports">> {
+  readonly protocol: Protocol;
+  readonly published: number;
+  readonly tasks: readonly TestTask[];
+}
+
+/** A port on 127.0.0.1, or a task. */
+export type TestTask = number | Partial<Task>;
+
+export function tableOf(...services: readonly TestService[]): RoutingTable {
+  return { services: services.map(serviceOf) };
+}
+
+function serviceOf({ protocol, published, tasks, ...overrides }: TestService): Service {
+  return {
+    name: "test",
+    balance: "round-robin",
+    sendProxy: "none",
+    acceptProxy: [],
+    allow: ANYONE,
+    deny: [],
+    maxConnections: 0,
+    idleTimeoutMs: 0,
+    drainTimeoutMs: 30_000,
+    udp: { mode: "session", idleTimeoutMs: 90_000, maxSessions: 65_536 },
+    listenAddresses: ["127.0.0.1"],
+    ports: [{ protocol, published, target: published }],
+    tasks: tasks.map(taskOf),
+    ...overrides,
+  };
+}
+
+function taskOf(task: TestTask): Task {
+  const given = typeof task === "number" ? { port: task } : task;
+  const { address = "127.0.0.1", port = null } = given;
+  return { name: `${address}:${port}`, address, port, weight: 1, isDraining: false, ...given };
+}
