@@ -2,13 +2,12 @@
  * Datagrams on their way to tasks: those of one batch are grouped by session and each group is sent by one call, in
  * the order they came. What a task refuses goes to another one while its bytes are still here.
  */
-import { EAGAIN, EINVAL, EMSGSIZE, ENOBUFS, ENOMEM } from "../../sys/errno.ts";
+import { EAGAIN, EINVAL, EIO, EMSGSIZE, ENOBUFS, ENOMEM } from "../../sys/errno.ts";
 import { SendBatch } from "../../sys/messages.ts";
 import { takeError } from "../../sys/socket.ts";
-import type { Refusal } from "../counters.ts";
 import type { Target } from "../worker/target.ts";
 import { writeProxyHeader } from "./send-proxy.ts";
-import type { UdpSession } from "./session.ts";
+import { BURST_BYTES, type UdpSession } from "./session.ts";
 import type { UdpContext } from "./udp-context.ts";
 
 export class Outbox {
@@ -21,6 +20,10 @@ export class Outbox {
   readonly #waiting: UdpSession[] = [];
   /** Tasks that have refused the group at hand; bounded by the number of tasks. */
   readonly #tried: Target[] = [];
+  /** Slots of the group at hand. */
+  readonly #group: Int32Array;
+  #headerLength = 0;
+  #error = 0;
   #isSending = false;
 
   constructor(
@@ -31,6 +34,7 @@ export class Outbox {
     this.#payloadAt = new Int32Array(size);
     this.#length = new Int32Array(size);
     this.#nextSlot = new Int32Array(size);
+    this.#group = new Int32Array(size);
   }
 
   /** The bytes must stay in place until `sendAll`. */
@@ -70,21 +74,21 @@ export class Outbox {
     this.#isSending = true;
     this.#tried.length = 0;
     session.set.touch(session);
-    this.#deliver(session, this.#fill(session));
+    this.#headerLength = this.#prepareHeader(session);
+    this.#deliver(session, this.#takeGroup(session));
     this.#isSending = false;
   }
 
-  /** Takes the session's datagrams into the batch; returns their number. */
-  #fill(session: UdpSession): number {
-    const headerLength = this.#prepareHeader(session);
-    const { headerAt } = this.context;
+  /** Returns the number of datagrams in #group. */
+  #takeGroup(session: UdpSession): number {
     let count = 0;
+    let bytes = 0;
     for (let slot = session.firstSlot; slot >= 0; slot = this.#nextSlot[slot]!) {
-      this.#batch.setPayload(count, this.#payloadAt[slot]!, this.#length[slot]!);
-      this.#batch.setPrefix(count, headerAt, headerLength);
-      count++;
+      this.#group[count++] = slot;
+      bytes += this.#length[slot]!;
     }
     session.firstSlot = -1;
+    if (bytes > BURST_BYTES) session.growBuffers();
     return count;
   }
 
@@ -96,33 +100,50 @@ export class Outbox {
     return session.header.length;
   }
 
-  /** Sends `count` datagrams of the batch, moving the session as often as tasks fail. */
-  #deliver(session: UdpSession, count: number): void {
+  /** Puts those of the group from `at` on into the batch. */
+  #fill(session: UdpSession, at: number, count: number): void {
+    const { headerAt } = this.context;
+    this.#batch.clear();
+    for (let i = at; i < count; i++) {
+      const slot = this.#group[i]!;
+      const mayJoin = session.canSegment && i > at;
+      this.#batch.add(this.#payloadAt[slot]!, this.#length[slot]!, headerAt, this.#headerLength, mayJoin);
+    }
+  }
+
+  /** Sends the group, moving the session as often as tasks fail. */
+  #deliver(first: UdpSession, count: number): void {
+    let session = first;
     let at = 0;
     let unprovenFrom = 0;
     // an error may be an older datagram's, so one that names no other task is met by sending once more
     let isRetry = false;
     while (at < count) {
-      const sent = this.#batch.send(session.fd, at, count - at);
-      let error = -sent;
-      if (sent > 0) {
-        at += sent;
+      this.#fill(session, at, count);
+      const sent = this.#sendFilled(session);
+      at += sent;
+      if (at < count && sent > 0) {
+        // the next one's error is not told, and the kernel forgets it
+        session.isUnproven = true;
+        unprovenFrom = at - 1;
         isRetry = false;
-        if (at < count) {
-          // the next one's error is not told, and the kernel forgets it
-          session.isUnproven = true;
-          unprovenFrom = at - 1;
-          continue;
-        }
+        continue;
+      }
+      let error = this.#error;
+      if (at === count) {
         error = this.#findError(session);
         if (error === 0) return session.set.onSent(session);
         at = unprovenFrom;
         isRetry = true;
       }
-      if (isCongestion(error)) return this.#drop(session, "send-failed", count - at);
+      if (session.canSegment && this.#batch.datagramsIn(0, 1) > 1 && isUnsegmentable(error)) {
+        session.canSegment = false;
+        continue;
+      }
+      if (isCongestion(error)) return session.set.refuse("send-failed", count - at);
       if (error === EMSGSIZE) {
         if (isRetry) {
-          this.#drop(session, "too-long", 1);
+          session.set.refuse("too-long", 1);
           at++;
         }
         isRetry = !isRetry;
@@ -134,11 +155,18 @@ export class Outbox {
         unprovenFrom = at;
         isRetry = false;
       } else if (isRetry || session.isClosed) {
-        return this.#drop(session, session.set.refusal, count - at);
+        return session.set.refuse(session.set.refusal, count - at);
       } else {
         isRetry = true;
       }
     }
+  }
+
+  /** Datagrams sent; when none was, #error says why. */
+  #sendFilled(session: UdpSession): number {
+    const sent = this.#batch.send(session.fd, 0, this.#batch.messages);
+    this.#error = sent < 0 ? -sent : 0;
+    return sent <= 0 ? 0 : this.#batch.datagramsIn(0, sent);
   }
 
   /** On the same machine an ICMP error is there before the call returns: worth asking while nothing is proven. */
@@ -154,13 +182,14 @@ export class Outbox {
     this.#tried.push(session.target);
     return session.set.move(session, this.#tried);
   }
-
-  #drop(session: UdpSession, reason: Refusal, count: number): void {
-    session.set.route.rules.refuse(reason, count);
-  }
 }
 
 /** The datagram could not be queued; nothing is wrong with the task. */
 export function isCongestion(error: number): boolean {
   return error === EAGAIN || error === ENOBUFS || error === ENOMEM || error === EINVAL;
+}
+
+/** Datagrams cannot go down as one: longer than the path's MTU, or a device that computes no checksums. */
+export function isUnsegmentable(error: number): boolean {
+  return error === EMSGSIZE || error === EINVAL || error === EIO;
 }

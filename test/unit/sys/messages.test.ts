@@ -1,6 +1,8 @@
 /** The layouts of recvmmsg and sendmmsg, byte by byte: offsets from the kernel's and musl's headers. */
 import { expect, test } from "bun:test";
+import fc from "fast-check";
 import { Arena } from "../../../src/sys/arena.ts";
+import { CONTROL_MAX, readPacketInfo, writePacketInfo } from "../../../src/sys/control-data.ts";
 import {
   DATAGRAM_MAX,
   ReceiveBatch,
@@ -8,7 +10,6 @@ import {
   SendBatch,
   sendBatchBytes,
 } from "../../../src/sys/messages.ts";
-import { CONTROL_MAX, readPacketInfo, writePacketInfo } from "../../../src/sys/packet-info.ts";
 import { AF_INET, AF_INET6, SOCKADDR_MAX } from "../../../src/sys/sockaddr.ts";
 
 const SIZE = 3;
@@ -62,28 +63,83 @@ test("ReceiveBatch of a connected socket asks for no address", () => {
   expect(readHeader(arena, 1)).toMatchObject({ name: null, nameLength: 0, control: null, controlLength: 0n });
 });
 
-test("SendBatch sends the payload alone or behind a prefix", () => {
+/** Every message of a batch as the kernel would cut it: lengths of its datagrams, and the bytes' places. */
+function readSent(arena: Arena, batch: SendBatch) {
+  return Array.from({ length: batch.messages }, (_, message) => {
+    const { iovec, iovecCount, controlLength, control } = readHeader(arena, message);
+    const parts = Array.from({ length: Number(iovecCount) }, (_, i) => readIovec(arena, iovec! + i * 16));
+    const total = parts.reduce((sum, part) => sum + part.length, 0);
+    const segment = controlLength === 0n ? total : arena.view.getUint16(control! + 16, true);
+    return { parts, total, segment };
+  });
+}
+
+test("SendBatch sends a payload alone or behind a prefix", () => {
   const arena = new Arena(sendBatchBytes(SIZE));
   const batch = new SendBatch(arena, SIZE, false);
-  batch.setPayload(1, 128, 700);
-  const alone = readHeader(arena, 1);
-  expect(alone).toMatchObject({ name: null, iovecCount: 1n, control: null, controlLength: 0n });
-  expect(readIovec(arena, alone.iovec!)).toEqual({ base: 128, length: 700 });
+  batch.add(128, 700, 0, 0, false);
+  batch.add(256, 30, 64, 28, false);
+  expect(readSent(arena, batch).map(({ parts }) => parts)).toEqual([
+    [{ base: 128, length: 700 }],
+    [
+      { base: 64, length: 28 },
+      { base: 256, length: 30 },
+    ],
+  ]);
+  expect(readHeader(arena, 0)).toMatchObject({ name: null, controlLength: 0n });
+  expect([batch.datagramsIn(0, 2), batch.payloadBytesIn(0, 2)]).toEqual([2, 730]);
+});
 
-  batch.setPrefix(1, 64, 28);
-  const both = readHeader(arena, 1);
-  expect(both.iovecCount).toBe(2n);
-  expect(readIovec(arena, both.iovec!)).toEqual({ base: 64, length: 28 });
-  expect(readIovec(arena, both.iovec! + 16)).toEqual({ base: 128, length: 700 });
+test("SendBatch has the bytes of struct cmsghdr for a segment size, behind other control data", () => {
+  const arena = new Arena(sendBatchBytes(SIZE));
+  const batch = new SendBatch(arena, SIZE, true);
+  batch.add(0, 1200, 0, 0, true);
+  batch.setControlLength(0, 32);
+  expect(batch.add(1200, 900, 0, 0, true)).toBe(true);
+  const at = batch.controlAt(0) + 32;
+  expect(Buffer.from(arena.bytes.subarray(at, at + 24)).toString("hex")).toBe(
+    `1200000000000000${"11000000"}67000000${"b004000000000000"}`,
+  );
+  expect(readHeader(arena, 0).controlLength).toBe(56n);
+});
 
-  batch.setPrefix(1, 0, 0);
-  expect(readHeader(arena, 1)).toEqual(alone);
-  expect(batch.payloadLength(1)).toBe(700);
+test("SendBatch joins only what the kernel cuts into the same datagrams again", () => {
+  const length = fc.oneof(fc.constantFrom(0, 1, 40, 1200), fc.integer({ min: 0, max: 65_507 }));
+  const datagram = fc.record({ length, mayJoin: fc.boolean(), prefixLength: fc.constantFrom(0, 28) });
+  const size = 200;
+  const arena = new Arena(sendBatchBytes(size));
+  const batch = new SendBatch(arena, size, false);
+  fc.assert(
+    fc.property(fc.array(datagram, { maxLength: size }), (datagrams) => {
+      batch.clear();
+      const isJoined = datagrams.map(({ length, mayJoin, prefixLength }, i) =>
+        batch.add(i * 8, length, 8, prefixLength, mayJoin),
+      );
+      const cut: number[] = [];
+      for (const { total, segment } of readSent(arena, batch)) {
+        cut.push(
+          ...Array.from({ length: Math.ceil(total / segment) || 1 }, (_, i) =>
+            Math.min(segment, total - i * segment),
+          ),
+        );
+      }
+      expect(cut.map((length) => length || 0)).toEqual(
+        datagrams.map(({ length, prefixLength }) => length + prefixLength),
+      );
+      expect(isJoined.filter((joined) => !joined).length).toBe(batch.messages);
+      expect(datagrams.every(({ mayJoin }, i) => mayJoin || !isJoined[i])).toBe(true);
+      expect(batch.datagramsIn(0, batch.messages)).toBe(datagrams.length);
+      expect(batch.payloadBytesIn(0, batch.messages)).toBe(
+        datagrams.reduce((sum, { length }) => sum + length, 0),
+      );
+    }),
+  );
 });
 
 test("SendBatch says how long names and control data are", () => {
   const arena = new Arena(sendBatchBytes(SIZE));
   const batch = new SendBatch(arena, SIZE, true);
+  for (let i = 0; i < SIZE; i++) batch.add(0, 1, 0, 0, false);
   batch.setNameFamily(0, AF_INET);
   batch.setNameFamily(2, AF_INET6);
   batch.setControlLength(2, 40);
