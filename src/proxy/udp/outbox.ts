@@ -5,6 +5,7 @@
 import { EAGAIN, EINVAL, EIO, EMSGSIZE, ENOBUFS, ENOMEM } from "../../sys/errno.ts";
 import { SendBatch } from "../../sys/messages.ts";
 import { takeError } from "../../sys/socket.ts";
+import type { Refusal } from "../counters.ts";
 import type { Target } from "../worker/target.ts";
 import { writeProxyHeader } from "./send-proxy.ts";
 import { BURST_BYTES, type UdpSession } from "./session.ts";
@@ -22,8 +23,13 @@ export class Outbox {
   readonly #tried: Target[] = [];
   /** Slots of the group at hand. */
   readonly #group: Int32Array;
+  #count = 0;
   #headerLength = 0;
-  #error = 0;
+  /** How many of the group are out, and from which on the task may have refused them. */
+  #at = 0;
+  #unprovenFrom = 0;
+  /** An error may be an older datagram's, so what changes nothing is met by sending once more. */
+  #isRetry = false;
   #isSending = false;
 
   constructor(
@@ -100,73 +106,50 @@ export class Outbox {
     return session.header.length;
   }
 
-  /** Puts those of the group from `at` on into the batch. */
-  #fill(session: UdpSession, at: number, count: number): void {
-    const { headerAt } = this.context;
-    this.#batch.clear();
-    for (let i = at; i < count; i++) {
-      const slot = this.#group[i]!;
-      const mayJoin = session.canSegment && i > at;
-      this.#batch.add(this.#payloadAt[slot]!, this.#length[slot]!, headerAt, this.#headerLength, mayJoin);
-    }
-  }
-
   /** Sends the group, moving the session as often as tasks fail. */
   #deliver(first: UdpSession, count: number): void {
-    let session = first;
-    let at = 0;
-    let unprovenFrom = 0;
-    // an error may be an older datagram's, so one that names no other task is met by sending once more
-    let isRetry = false;
-    while (at < count) {
-      this.#fill(session, at, count);
-      const sent = this.#sendFilled(session);
-      at += sent;
-      if (at < count && sent > 0) {
-        // the next one's error is not told, and the kernel forgets it
-        session.isUnproven = true;
-        unprovenFrom = at - 1;
-        isRetry = false;
-        continue;
-      }
-      let error = this.#error;
-      if (at === count) {
-        error = this.#findError(session);
-        if (error === 0) return session.set.onSent(session);
-        at = unprovenFrom;
-        isRetry = true;
-      }
-      if (session.canSegment && this.#batch.datagramsIn(0, 1) > 1 && isUnsegmentable(error)) {
-        session.canSegment = false;
-        continue;
-      }
-      if (isCongestion(error)) return session.set.refuse("send-failed", count - at);
-      if (error === EMSGSIZE) {
-        if (isRetry) {
-          session.set.refuse("too-long", 1);
-          at++;
-        }
-        isRetry = !isRetry;
-        continue;
-      }
-      const next = this.#move(session, error);
-      if (next !== null) {
-        session = next;
-        unprovenFrom = at;
-        isRetry = false;
-      } else if (isRetry || session.isClosed) {
-        return session.set.refuse(session.set.refusal, count - at);
-      } else {
-        isRetry = true;
-      }
+    this.#at = 0;
+    this.#count = count;
+    this.#unprovenFrom = 0;
+    this.#isRetry = false;
+    let session: UdpSession | null = first;
+    while (session !== null && this.#at < count) {
+      const error = this.#sendRest(session);
+      if (error !== 0) session = this.#onError(session, error);
     }
   }
 
-  /** Datagrams sent; when none was, #error says why. */
-  #sendFilled(session: UdpSession): number {
+  /** Sends what it can: 0, or the errno that keeps the datagram at #at from going. */
+  #sendRest(session: UdpSession): number {
+    this.#fill(session);
     const sent = this.#batch.send(session.fd, 0, this.#batch.messages);
-    this.#error = sent < 0 ? -sent : 0;
-    return sent <= 0 ? 0 : this.#batch.datagramsIn(0, sent);
+    if (sent < 0) return -sent;
+    this.#at += this.#batch.datagramsIn(0, sent);
+    this.#isRetry = false;
+    if (this.#at < this.#count) {
+      // why the next one did not go is not told, and the kernel forgets it
+      session.isUnproven = true;
+      this.#unprovenFrom = this.#at - 1;
+      return 0;
+    }
+    const error = this.#findError(session);
+    if (error === 0) {
+      session.set.onSent(session);
+      return 0;
+    }
+    this.#at = this.#unprovenFrom;
+    this.#isRetry = true;
+    return error;
+  }
+
+  #fill(session: UdpSession): void {
+    const { headerAt } = this.context;
+    this.#batch.clear();
+    for (let i = this.#at; i < this.#count; i++) {
+      const slot = this.#group[i]!;
+      const mayJoin = session.canSegment && i > this.#at;
+      this.#batch.add(this.#payloadAt[slot]!, this.#length[slot]!, headerAt, this.#headerLength, mayJoin);
+    }
   }
 
   /** On the same machine an ICMP error is there before the call returns: worth asking while nothing is proven. */
@@ -177,10 +160,44 @@ export class Outbox {
     return isCongestion(error) || error === EMSGSIZE ? 0 : error;
   }
 
-  #move(session: UdpSession, error: number): UdpSession | null {
+  /** The session to go on with; null: nothing more can be done. */
+  #onError(session: UdpSession, error: number): UdpSession | null {
+    if (isUnsegmentable(error) && this.#batch.datagramsIn(0, 1) > 1) {
+      session.canSegment = false;
+      return session;
+    }
+    if (isCongestion(error)) return this.#giveUp(session, "send-failed");
+    if (error === EMSGSIZE) return this.#onTooLong(session);
+    return this.#onRefused(session, error);
+  }
+
+  #onTooLong(session: UdpSession): UdpSession {
+    if (this.#isRetry) {
+      session.set.refuse("too-long", 1);
+      this.#at++;
+    }
+    this.#isRetry = !this.#isRetry;
+    return session;
+  }
+
+  /** To another task; to the same once more when there is no other. */
+  #onRefused(session: UdpSession, error: number): UdpSession | null {
     session.set.onFailed(session, error);
     this.#tried.push(session.target);
-    return session.set.move(session, this.#tried);
+    const next = session.set.move(session, this.#tried);
+    if (next !== null) {
+      this.#unprovenFrom = this.#at;
+      this.#isRetry = false;
+      return next;
+    }
+    if (this.#isRetry || session.isClosed) return this.#giveUp(session, session.set.refusal);
+    this.#isRetry = true;
+    return session;
+  }
+
+  #giveUp(session: UdpSession, reason: Refusal): null {
+    session.set.refuse(reason, this.#count - this.#at);
+    return null;
   }
 }
 
