@@ -32,7 +32,13 @@ const changes = {
 
 test("renderReload has one line per change", () => {
   const bindErrors = [
-    { service: "dns", protocol: "udp", address: "::", port: 53, error: "address in use" } as const,
+    {
+      service: "dns",
+      protocol: "udp",
+      address: "::",
+      port: 53,
+      error: "cannot listen on [::]:53/udp: address in use",
+    } as const,
   ];
   expect(renderReload(report({ changes, bindErrors })).split("\n")).toEqual([
     "applied: 1 service added, 1 service changed, 1 service removed, 1 listener opened, 1 listener closed, " +
@@ -44,7 +50,7 @@ test("renderReload has one line per change", () => {
     "  - listener tcp 0.0.0.0:81",
     "  ~ log.level info -> debug",
     "  ! proxy.workers 2 -> 4: needs a restart, 2 stays in use",
-    "  ! not listening on udp [::]:53: address in use",
+    "  ! cannot listen on [::]:53/udp: address in use",
     "",
   ]);
 });

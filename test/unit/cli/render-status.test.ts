@@ -82,7 +82,9 @@ test("what is wrong with a service is in words beside it", () => {
         protocol: "tcp",
         published: 80,
         target: 80,
-        listeners: [{ address: "0.0.0.0", error: "permission denied: grant CAP_NET_BIND_SERVICE" }],
+        listeners: [
+          { address: "0.0.0.0", error: "cannot listen on 0.0.0.0:80/tcp: grant CAP_NET_BIND_SERVICE" },
+        ],
       },
       { protocol: "udp", published: 53, target: 53, listeners: [] },
     ],
@@ -112,7 +114,7 @@ test("what is wrong with a service is in words beside it", () => {
       .slice(4),
   ).toEqual([
     "web  80:80/tcp  53:53/udp",
-    "  NOT LISTENING tcp 0.0.0.0:80: permission denied: grant CAP_NET_BIND_SERVICE",
+    "  ERROR cannot listen on 0.0.0.0:80/tcp: grant CAP_NET_BIND_SERVICE",
     '  WARNING bind: "eth7" matches no address of this machine',
     "  tcp  3 open, 1201 accepted, in 1.2 MB, out 9.9 GB",
     "  udp  0 open, 0 sessions, in 0 datagrams 0 B, out 0 datagrams 0 B",
@@ -157,14 +159,14 @@ test("ranges are collapsed, and a thousand failed ports stay readable", () => {
     protocol: "udp" as const,
     published: 30_000 + index,
     target: 40_000 + index,
-    listeners: [{ address: "::", error: "address in use" }],
+    listeners: [{ address: "::", error: "cannot listen: address in use" }],
   }));
   const lines = renderStatus(status([service({ ports })]))
     .split("\n")
     .slice(4);
   expect(lines[0]).toBe("web  30000-30999:40000-40999/udp");
-  expect(lines.filter((line) => line.includes("NOT LISTENING")).length).toBe(6);
-  expect(lines).toContain("  NOT LISTENING on 995 more: see --json");
+  expect(lines.filter((line) => line.startsWith("  ERROR")).length).toBe(6);
+  expect(lines).toContain("  ERROR 995 more listeners: see --json");
 });
 
 test("no line is longer than 110 characters, and a long error is wrapped, not cut", () => {
