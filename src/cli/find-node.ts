@@ -1,7 +1,7 @@
 /** Which socket a command talks to: --socket, else PORTMESH_SOCKET, else the one of -c FILE, else the default. */
 import type { Command } from "commander";
 import type { Invocation } from "./invocation.ts";
-import { loadConfig } from "./load-config.ts";
+import { configOf } from "./load-config.ts";
 
 export const DEFAULT_SOCKET = "/run/portmesh/portmesh.sock";
 
@@ -20,5 +20,8 @@ export async function findSocket(options: NodeOptions, env: Invocation["env"]): 
   const named = options.socket ?? env.PORTMESH_SOCKET;
   if (named) return named;
   if (options.config === undefined) return DEFAULT_SOCKET;
-  return (await loadConfig(options.config)).admin.socket;
+  const { readConfig } = await import("../config/index.ts");
+  const result = readConfig(options.config);
+  if ("problems" in result && result.socket !== undefined) return result.socket;
+  return (await configOf(result)).admin.socket;
 }

@@ -1,10 +1,14 @@
 /** Reads a configuration file for a command; wrong files end it with every problem printed. */
-import type { Config } from "../config/index.ts";
+import type { Config, ConfigResult } from "../config/index.ts";
 import { CommandFailure, EXIT_WRONG } from "./invocation.ts";
 
 export async function loadConfig(file: string): Promise<Config> {
   const { readConfig } = await import("../config/index.ts");
-  const result = readConfig(file);
+  return await configOf(readConfig(file));
+}
+
+/** Throws CommandFailure with every problem when there is no configuration. */
+export async function configOf(result: ConfigResult): Promise<Config> {
   if ("config" in result) return result.config;
   throw new CommandFailure(await formatProblems(result.problems), EXIT_WRONG);
 }

@@ -7,8 +7,8 @@ import { EXIT_FAILED, type Invocation } from "./invocation.ts";
 
 const REFUSED = 422;
 const HELP = `
-The whole file is applied or nothing of it. Connections that are open go on under the old rules; listeners that
-did not change are not touched. Exit code 1 when the file was refused.
+The whole file is applied or nothing of it. Open connections go on under the old rules; listeners that did not
+change are not touched. Exit code 1 when the file was refused.
 
 Examples:
   portmesh reload --dry-run        what would change?

@@ -2,7 +2,7 @@
 import { formatProblem } from "../config/index.ts";
 import type { ReloadReport } from "../node/index.ts";
 import { summarizeChanges } from "../node/reload-report.ts";
-import { formatCount, formatEndpoint } from "./format.ts";
+import { formatCount } from "./format.ts";
 
 /** Ends with a line end. */
 export function renderReload(report: ReloadReport): string {
@@ -31,10 +31,7 @@ function details({ changes, problems, bindErrors }: ReloadReport): string[] {
     ...listenersOpened.map((listener) => `  + listener ${listener}`),
     ...listenersClosed.map((listener) => `  - listener ${listener}`),
     ...settings.map(describeSetting),
-    ...bindErrors.map(
-      ({ protocol, address, port, error }) =>
-        `  ! not listening on ${protocol} ${formatEndpoint(address, port)}: ${error}`,
-    ),
+    ...bindErrors.map(({ error }) => `  ! ${error}`),
   ];
 }
 

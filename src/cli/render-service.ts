@@ -1,6 +1,6 @@
 /** One service of a status: its ports, what is wrong with them, its traffic and its tasks. */
 import type { NodeStatus } from "../node/index.ts";
-import { formatAge, formatBytes, formatEndpoint } from "./format.ts";
+import { formatAge, formatBytes } from "./format.ts";
 import { type Column, renderNote, renderTable } from "./table.ts";
 
 type ServiceStatus = NodeStatus["proxy"]["services"][number];
@@ -52,15 +52,11 @@ function collapsePorts(ports: readonly PortStatus[]): string[] {
 }
 
 function renderListenerErrors(ports: readonly PortStatus[]): string[] {
-  const errors = ports.flatMap(({ protocol, published, listeners }) =>
-    listeners.flatMap(({ address, error }) =>
-      error === null ? [] : [`${protocol} ${formatEndpoint(address, published)}: ${error}`],
-    ),
-  );
+  const errors = ports.flatMap(({ listeners }) => listeners.flatMap(({ error }) => error ?? []));
   const hidden = errors.length - MAX_LISTENER_ERRORS;
   return [
-    ...errors.slice(0, MAX_LISTENER_ERRORS).flatMap((error) => renderNote("NOT LISTENING ", error, INDENT)),
-    ...(hidden > 0 ? [`${INDENT}NOT LISTENING on ${hidden} more: see --json`] : []),
+    ...errors.slice(0, MAX_LISTENER_ERRORS).flatMap((error) => renderNote("ERROR ", error, INDENT)),
+    ...(hidden > 0 ? [`${INDENT}ERROR ${hidden} more listeners: see --json`] : []),
   ];
 }
 

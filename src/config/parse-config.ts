@@ -10,10 +10,16 @@ import { reportIssues } from "./explain.ts";
 import { readJson } from "./json-document.ts";
 import { expandRanges } from "./port-range.ts";
 import type { Problem } from "./problem.ts";
-import { type ConfigFile, fileSchema } from "./schema.ts";
+import { adminSchema, type ConfigFile, fileSchema } from "./schema.ts";
 import { readToml } from "./toml-document.ts";
 
-export type ConfigResult = { readonly config: Config } | { readonly problems: Problem[] };
+export type ConfigResult = { readonly config: Config } | WrongConfig;
+
+export interface WrongConfig {
+  readonly problems: Problem[];
+  /** The admin socket, where that part of the file is right: a node that runs an older version of it can be asked. */
+  readonly socket?: string;
+}
 
 /** TOML or JSON by the extension of `file`, else by the first character that is not a space. */
 export function parseConfig(text: string, file: string): ConfigResult {
@@ -23,7 +29,9 @@ export function parseConfig(text: string, file: string): ConfigResult {
   if (!result.success) reportIssues(document, result.error.issues);
   crossCheck(document);
   if (result.success && document.problems.length === 0) return { config: deepFreeze(build(result.data)) };
-  return { problems: document.problems.sort((a, b) => a.line - b.line || a.column - b.column) };
+  const problems = document.problems.sort((a, b) => a.line - b.line || a.column - b.column);
+  const admin = adminSchema.safeParse((document.value as { admin?: unknown } | null)?.admin);
+  return admin.success ? { problems, socket: admin.data.socket } : { problems };
 }
 
 function readDocument(text: string, file: string): ConfigDocument {

@@ -143,6 +143,12 @@ const service = table({
   udp: udp.prefault({}).meta({ description: "Rules for the UDP ports of the service." }),
 });
 
+export const adminSchema = table({
+  socket: socketPath
+    .prefault("/run/portmesh/portmesh.sock")
+    .meta({ description: "Unix socket of the commands: an absolute path." }),
+}).prefault({});
+
 export const fileSchema = table({
   node: table({
     name: nodeName.optional().meta({ description: "Name of this node; default: the host name." }),
@@ -153,11 +159,7 @@ export const fileSchema = table({
       .prefault([])
       .meta({ description: "Where services listen: addresses, prefixes or interfaces; [] = every address." }),
   }).prefault({}),
-  admin: table({
-    socket: socketPath
-      .prefault("/run/portmesh/portmesh.sock")
-      .meta({ description: "Unix socket of the commands: an absolute path." }),
-  }).prefault({}),
+  admin: adminSchema,
   log: table({
     level: choice(["trace", "debug", "info", "warn", "error"])
       .default("info")

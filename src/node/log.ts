@@ -50,7 +50,12 @@ export function wantsConnections(level: string): boolean {
 
 async function prettyWriter(isColored: boolean): Promise<(line: string) => void> {
   const { prettyFactory } = await import("pino-pretty");
-  const pretty = prettyFactory({ colorize: isColored, translateTime: "SYS:HH:MM:ss.l", singleLine: true });
+  const pretty = prettyFactory({
+    colorize: isColored,
+    translateTime: "SYS:HH:MM:ss.l",
+    singleLine: true,
+    errorLikeObjectKeys: ["err"],
+  });
   return (line) => {
     writeOut(pretty(JSON.parse(line)) ?? line);
   };

@@ -15,10 +15,14 @@ export class NodeLog {
     this.#log = log;
   }
 
+  /** An error is a whole sentence with the place and, where one is known, the fix. */
   listener({ error, ...listener }: ListenerReport): void {
-    const place = `${listener.protocol} ${listener.address} port ${listener.port}`;
-    if (error === null) this.#log.info(listener, `listening on ${place} after all`);
-    else this.#log.error({ ...listener, error }, `cannot listen on ${place}: ${error}`);
+    if (error !== null) this.#log.error(listener, error);
+    else
+      this.#log.info(
+        listener,
+        `listening on ${listener.protocol} ${listener.address} port ${listener.port} after all`,
+      );
   }
 
   connections(records: readonly ConnectionRecord[]): void {

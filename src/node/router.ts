@@ -72,7 +72,7 @@ export class Router {
       apply: (config, namesMs) => this.#apply(config, namesMs),
     };
     return this.#queue.run(async () => {
-      if (this.#isClosed) throw new Error("cannot change the routing: the node is draining");
+      if (this.#isClosed) throw new Error("the node is draining");
       return await work(turn);
     });
   }

@@ -3,6 +3,7 @@ import { read } from "bun:ffi";
 import { libc } from "./libc.ts";
 
 export const EINTR = 4;
+export const EIO = 5;
 export const EAGAIN = 11;
 export const EPIPE = 32;
 export const ENFILE = 23;
@@ -29,6 +30,7 @@ export const EINPROGRESS = 115;
 const NAMES: Readonly<Record<number, readonly [code: string, text: string]>> = {
   [EPERM]: ["EPERM", "operation not permitted"],
   [EINTR]: ["EINTR", "interrupted"],
+  [EIO]: ["EIO", "input/output error"],
   [EAGAIN]: ["EAGAIN", "resource temporarily unavailable"],
   [ENOMEM]: ["ENOMEM", "out of memory"],
   [EACCES]: ["EACCES", "permission denied"],

@@ -13,7 +13,7 @@
  */
 import type { Pointer } from "bun:ffi";
 import type { Arena } from "./arena.ts";
-import { CONTROL_MAX } from "./packet-info.ts";
+import { CONTROL_MAX, writeSegmentSize } from "./control-data.ts";
 import { AF_INET6, SOCKADDR_MAX } from "./sockaddr.ts";
 import { recvMessages, sendMessages } from "./socket.ts";
 
@@ -41,6 +41,9 @@ const LENGTH = 14;
 const IOVEC_LENGTH = 2;
 
 const MSG_TRUNC = 0x20;
+/** UDP_MAX_SEGMENTS of kernels before 6.9, and what fits into one IPv4 packet behind any header. */
+const SEGMENTS_MAX = 64;
+const SEGMENTED_MAX = 65_000;
 const SOCKADDR_IN_BYTES = 16;
 
 /** Bytes of arena that a batch of `size` datagrams takes, at most. */
@@ -143,15 +146,25 @@ export class ReceiveBatch {
   }
 }
 
-/** Up to `size` datagrams to send. Their bytes stay where they are, somewhere in the same arena. */
+/**
+ * Up to `size` datagrams to send, in as few messages as can be: datagrams of one length to one receiver, the last of
+ * which may be shorter, go down to the driver as one (UDP_SEGMENT, udp(7)). Their bytes stay where they are, in the
+ * same arena.
+ */
 export class SendBatch {
+  /** Messages added since `clear`. */
+  messages = 0;
   readonly #words: Int32Array;
   readonly #headersAt: number;
   readonly #iovecsAt: number;
   readonly #namesAt: number;
   readonly #controlsAt: number;
-  /** by slot: 1 when the message starts with the first of its two iovecs */
-  readonly #hasPrefix: Uint8Array;
+  #iovecs = 0;
+  /** by message: datagrams in it, bytes without prefixes, with prefixes, of each datagram but a shorter last one */
+  readonly #datagrams: Int32Array;
+  readonly #payloadBytes: Int32Array;
+  readonly #totalBytes: Int32Array;
+  readonly #segmentBytes: Int32Array;
 
   /** @param hasAddresses false for connected sockets */
   constructor(
@@ -160,77 +173,120 @@ export class SendBatch {
     hasAddresses: boolean,
   ) {
     this.#words = arena.int32;
-    this.#hasPrefix = new Uint8Array(size);
     this.#headersAt = arena.take(size * HEADER_BYTES);
     this.#iovecsAt = arena.take(size * 2 * IOVEC_BYTES);
     this.#namesAt = arena.take(size * NAME_BYTES);
     this.#controlsAt = arena.take(size * CONTROL_MAX);
-    for (let slot = 0; slot < size; slot++) {
-      const header = this.#header(slot);
-      this.#pointAtIovecs(slot, 0);
-      if (!hasAddresses) continue;
-      writePointer(arena, header + NAME, this.nameAt(slot));
-      writePointer(arena, header + CONTROL, this.controlAt(slot));
+    this.#datagrams = new Int32Array(size);
+    this.#payloadBytes = new Int32Array(size);
+    this.#totalBytes = new Int32Array(size);
+    this.#segmentBytes = new Int32Array(size);
+    for (let message = 0; message < size; message++) {
+      const header = this.#header(message);
+      writePointer(arena, header + CONTROL, this.controlAt(message));
+      if (hasAddresses) writePointer(arena, header + NAME, this.nameAt(message));
     }
   }
 
-  /** The datagram: `length` bytes of the arena from `payloadAt`. */
-  setPayload(slot: number, payloadAt: number, length: number): void {
-    const iovec = this.#iovec(slot, 1);
-    writePointer(this.arena, iovec, payloadAt);
-    this.#words[iovec + IOVEC_LENGTH] = length;
+  clear(): void {
+    this.messages = 0;
+    this.#iovecs = 0;
   }
 
-  /** What goes before the payload in the same datagram; length 0: nothing. */
-  setPrefix(slot: number, prefixAt: number, length: number): void {
-    const hasPrefix = length > 0 ? 1 : 0;
-    if (hasPrefix !== this.#hasPrefix[slot]) this.#pointAtIovecs(slot, hasPrefix);
-    if (hasPrefix === 0) return;
-    const iovec = this.#iovec(slot, 0);
-    writePointer(this.arena, iovec, prefixAt);
-    this.#words[iovec + IOVEC_LENGTH] = length;
+  /**
+   * Adds a datagram: `prefixLength` bytes of the arena, then `length` bytes. With `mayJoin`, which says that it goes
+   * to the same receiver, it joins the message before where that is possible: true. Else it starts one, without
+   * control data.
+   */
+  add(payloadAt: number, length: number, prefixAt: number, prefixLength: number, mayJoin: boolean): boolean {
+    const isJoined = mayJoin && this.#join(prefixLength + length);
+    if (!isJoined) this.#start(prefixLength + length);
+    const message = this.messages - 1;
+    if (prefixLength > 0) this.#addIovec(message, prefixAt, prefixLength);
+    this.#addIovec(message, payloadAt, length);
+    this.#payloadBytes[message]! += length;
+    return isJoined;
   }
 
-  payloadLength(slot: number): number {
-    return this.#words[this.#iovec(slot, 1) + IOVEC_LENGTH]!;
+  /** Datagrams in `count` messages. */
+  datagramsIn(first: number, count: number): number {
+    let sum = 0;
+    for (let message = first; message < first + count; message++) sum += this.#datagrams[message]!;
+    return sum;
+  }
+
+  /** Bytes in `count` messages, without prefixes. */
+  payloadBytesIn(first: number, count: number): number {
+    let sum = 0;
+    for (let message = first; message < first + count; message++) sum += this.#payloadBytes[message]!;
+    return sum;
   }
 
   /** Offset where the receiver's struct sockaddr is to be written; then say which kind it is. */
-  nameAt(slot: number): number {
-    return this.#namesAt + slot * NAME_BYTES;
+  nameAt(message: number): number {
+    return this.#namesAt + message * NAME_BYTES;
   }
 
-  setNameFamily(slot: number, family: number): void {
-    this.#words[this.#header(slot) + NAME_LENGTH] = family === AF_INET6 ? SOCKADDR_MAX : SOCKADDR_IN_BYTES;
+  setNameFamily(message: number, family: number): void {
+    this.#words[this.#header(message) + NAME_LENGTH] = family === AF_INET6 ? SOCKADDR_MAX : SOCKADDR_IN_BYTES;
   }
 
-  /** Offset where control data is to be written, and then its length. */
-  controlAt(slot: number): number {
-    return this.#controlsAt + slot * CONTROL_MAX;
+  /** Offset where control data is to be written before another datagram joins, and then its length. */
+  controlAt(message: number): number {
+    return this.#controlsAt + message * CONTROL_MAX;
   }
 
-  setControlLength(slot: number, length: number): void {
-    this.#words[this.#header(slot) + CONTROL_LENGTH] = length;
+  setControlLength(message: number, length: number): void {
+    this.#words[this.#header(message) + CONTROL_LENGTH] = length;
   }
 
-  /** How many of `count` from `first` on were sent, or -errno of the first. */
+  /** How many of `count` messages from `first` on were sent, or -errno of the first. */
   send(fd: number, first: number, count: number): number {
     return sendMessages(fd, this.arena.address(this.#headersAt + first * HEADER_BYTES), count);
   }
 
-  #pointAtIovecs(slot: number, hasPrefix: 0 | 1): void {
-    const header = this.#header(slot);
-    this.#hasPrefix[slot] = hasPrefix;
-    writePointer(this.arena, header + IOVEC, this.#iovec(slot, 1 - hasPrefix) * 4);
-    this.#words[header + IOVEC_COUNT] = 1 + hasPrefix;
+  #start(bytes: number): void {
+    const message = this.messages++;
+    const header = this.#header(message);
+    writePointer(this.arena, header + IOVEC, this.#iovecsAt + this.#iovecs * IOVEC_BYTES);
+    this.#words[header + IOVEC_COUNT] = 0;
+    this.#words[header + CONTROL_LENGTH] = 0;
+    this.#datagrams[message] = 1;
+    this.#payloadBytes[message] = 0;
+    this.#totalBytes[message] = bytes;
+    this.#segmentBytes[message] = bytes;
   }
 
-  #header(slot: number): number {
-    return this.#headersAt / 4 + slot * HEADER_WORDS;
+  #join(bytes: number): boolean {
+    if (this.messages === 0 || bytes === 0) return false;
+    const message = this.messages - 1;
+    const datagrams = this.#datagrams[message]!;
+    const segmentBytes = this.#segmentBytes[message]!;
+    const totalBytes = this.#totalBytes[message]!;
+    if (bytes > segmentBytes || datagrams === SEGMENTS_MAX || totalBytes + bytes > SEGMENTED_MAX)
+      return false;
+    if (totalBytes !== datagrams * segmentBytes) return false;
+    if (datagrams === 1) this.#setSegmentSize(message, segmentBytes);
+    this.#datagrams[message] = datagrams + 1;
+    this.#totalBytes[message] = totalBytes + bytes;
+    return true;
   }
 
-  #iovec(slot: number, index: number): number {
-    return this.#iovecsAt / 4 + (2 * slot + index) * IOVEC_WORDS;
+  #setSegmentSize(message: number, bytes: number): void {
+    const length = this.#header(message) + CONTROL_LENGTH;
+    const at = this.controlAt(message) + this.#words[length]!;
+    this.#words[length]! += writeSegmentSize(this.arena, at, bytes);
+  }
+
+  #addIovec(message: number, at: number, length: number): void {
+    const iovec = this.#iovecsAt / 4 + this.#iovecs++ * IOVEC_WORDS;
+    writePointer(this.arena, iovec, at);
+    this.#words[iovec + IOVEC_LENGTH] = length;
+    this.#words[this.#header(message) + IOVEC_COUNT]!++;
+  }
+
+  #header(message: number): number {
+    return this.#headersAt / 4 + message * HEADER_WORDS;
   }
 }
 

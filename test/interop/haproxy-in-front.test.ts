@@ -6,13 +6,11 @@
  *   clients -> HAProxy 127.0.0.1:FRONT -> portmesh 127.0.0.11, .12, .13 :PORT -> tasks
  */
 import { afterEach, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { freePorts } from "../support/free-port.ts";
 import { HttpLoad, request } from "../support/http-load.ts";
 import { NodeProcess } from "../support/node-process.ts";
-import { findProgram, lacks } from "../support/require-program.ts";
+import { lacks } from "../support/require-program.ts";
+import { startProgram } from "../support/start-program.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { startWebTask, type WebTask } from "../support/web-task.ts";
 
@@ -54,17 +52,10 @@ tasks = [${tasks.map((task) => `"127.0.0.1:${task.port}"`).join(", ")}]
 `;
 }
 
-async function startHaproxy(front: number, published: number): Promise<void> {
-  const directory = mkdtempSync(join(tmpdir(), "portmesh-test-"));
-  writeFileSync(join(directory, "haproxy.cfg"), haproxyConfig(front, published));
-  const child = Bun.spawn([findProgram("haproxy")!, "-f", join(directory, "haproxy.cfg")], {
-    stdio: ["ignore", "ignore", "ignore"],
-  });
-  cleanUps.push(async () => {
-    child.kill("SIGKILL");
-    await child.exited;
-    rmSync(directory, { recursive: true, force: true });
-  });
+function startHaproxy(front: number, published: number): void {
+  const files = { "haproxy.cfg": haproxyConfig(front, published) };
+  const haproxy = startProgram("haproxy", files, (directory) => ["-f", `${directory}/haproxy.cfg`]);
+  cleanUps.push(() => haproxy.stop());
 }
 
 test.skipIf(lacks("haproxy"))("HAProxy in front keeps serving while tasks move and a node dies", async () => {
@@ -81,7 +72,7 @@ test.skipIf(lacks("haproxy"))("HAProxy in front keeps serving while tasks move a
     nodes.push(node);
     cleanUps.push(() => node.kill());
   }
-  await startHaproxy(front, published);
+  startHaproxy(front, published);
   await waitFor(async () => (await request("127.0.0.1", front)).error === null, { what: "HAProxy to serve" });
   const load = new HttpLoad("127.0.0.1", front, 4);
   cleanUps.push(() => load.stop());

@@ -2,7 +2,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { freePorts } from "../support/free-port.ts";
 import { accepts, HttpLoad, request } from "../support/http-load.ts";
-import { NodeProcess } from "../support/node-process.ts";
+import { NodeProcess, portmesh } from "../support/node-process.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { startWebTask, type WebTask } from "../support/web-task.ts";
 
@@ -164,4 +164,15 @@ tasks = ["127.0.0.1"]
   expect((await request("127.0.0.1", first + 998)).body).toBe("one of many");
   expect((await request("127.0.0.1", first + 999)).error).not.toBeNull();
   server.stop(true);
+});
+
+test("reload and status find the node by a file that has become wrong", async () => {
+  const [published] = (await freePorts(1)) as [number];
+  const right = `[[services]]\nname = "web"\npublish = ["${published}:80"]\ntasks = []\n`;
+  node = await NodeProcess.start(right);
+  node.write(`${right}balnce = "random"\n`);
+  const reload = await portmesh("reload", "-c", node.file);
+  expect(reload.exitCode).toBe(1);
+  expect(reload.stderr).toContain("services[0].balnce");
+  expect((await portmesh("status", "-c", node.file)).exitCode).toBe(0);
 });

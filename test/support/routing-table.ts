@@ -3,7 +3,7 @@ import type { Protocol, RoutingTable, Service, Task } from "../../src/proxy/inde
 
 const ANYONE = ["0.0.0.0/0", "::/0"];
 
-export interface TestService extends Partial<Omit<Service, "tasks" | "ports">> {
+export interface TestService extends Partial<Omit<Service, "tasks">> {
   readonly protocol: Protocol;
   readonly published: number;
   readonly tasks: readonly TestTask[];

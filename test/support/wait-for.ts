@@ -13,11 +13,11 @@ export interface WaitOptions {
 export async function waitFor<T>(
   condition: () => T | Promise<T>,
   { deadlineMs = DEFAULT_DEADLINE_MS, what = condition.toString() }: WaitOptions = {},
-): Promise<T> {
+): Promise<Exclude<T, false | null | undefined>> {
   const endMs = performance.now() + deadlineMs;
   for (;;) {
     const result = await condition();
-    if (result) return result;
+    if (result) return result as Exclude<T, false | null | undefined>;
     if (performance.now() > endMs) throw new Error(`waited ${deadlineMs} ms in vain for: ${what}`);
     await Bun.sleep(POLL_MS);
   }

@@ -228,10 +228,9 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     // a last message goes out with the FIN behind it in any case
     if (isClient && !this.#hasNoDelay && (events & EPOLLRDHUP) === 0) this.#setNoDelay();
     if ((events & (READ_EVENTS | END_EVENTS)) !== 0) {
-      // after a reset a short read may still be followed by the error, so it must be read on
-      const hasFin = (events & (EPOLLRDHUP | END_EVENTS)) === EPOLLRDHUP;
       if ((events & EPOLLPRI) !== 0) incoming.onUrgent();
-      incoming.hasFinAhead = hasFin;
+      if ((events & EPOLLERR) !== 0) incoming.onBroken();
+      else if ((events & EPOLLRDHUP) !== 0) incoming.onFin();
       incoming.isReadable = true;
       if (incoming.isEnded && (events & EPOLLERR) !== 0) return this.#break(outgoing, incoming);
       this.#pump(incoming);
@@ -313,7 +312,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     dead.isEnded = true;
     dead.release();
     last.isReadable = true;
-    last.hasFinAhead = false;
+    last.onBroken();
     this.context.connectDeadline.arm(this, this.context.loop.nowMs);
     this.#pumpLast();
   }

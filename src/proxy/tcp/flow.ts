@@ -29,6 +29,11 @@ const SHORT_SPLICES = 4;
 /** Reads per turn of the event loop: bounds how long one connection holds up the others. */
 const READS_PER_TURN = 16;
 
+/** What a read that did not fill the buffer tells. */
+const SHORT_IS_EMPTY = 0; // the socket is empty, the next byte raises an event
+const SHORT_IS_LAST = 1; // end of stream
+const SHORT_IS_NOTHING = 2; // read on
+
 export interface FlowResources {
   readonly pipes: PipePool;
   readonly blocks: BlockPool;
@@ -48,14 +53,13 @@ export class Flow {
   error = 0;
   /** The source may have something to read. */
   isReadable = false;
-  /** The source's FIN has arrived, as far as events tell: a short read is then the last one. */
-  hasFinAhead = false;
   /** The destination has refused bytes since the last EPOLLOUT. */
   isFull = false;
   isEnded = false;
   /** The destination has been told. */
   isEndPassed = false;
   #hasEndOfStream = false;
+  #shortRead = SHORT_IS_EMPTY;
   #hasUrgent = false;
   #isSplicing = false;
   #shortSplices = 0;
@@ -95,6 +99,16 @@ export class Flow {
     return FLOW_MORE;
   }
 
+  /** The source's FIN has arrived: what it holds now is all there is. */
+  onFin(): void {
+    if (this.#shortRead === SHORT_IS_EMPTY) this.#shortRead = SHORT_IS_LAST;
+  }
+
+  /** The source is broken: its bytes are followed by an error, which has to be read. */
+  onBroken(): void {
+    this.#shortRead = SHORT_IS_NOTHING;
+  }
+
   /**
    * The source holds an urgent byte (RFC 6093): it travels in line from now on, reads stop at it without having emptied
    * the socket, and splice cannot pass it.
@@ -102,6 +116,7 @@ export class Flow {
   onUrgent(): void {
     if (this.#hasUrgent) return;
     this.#hasUrgent = true;
+    this.#shortRead = SHORT_IS_NOTHING;
     this.#isSplicing = false;
     setOutOfBandInline(this.sourceFd);
   }
@@ -124,10 +139,8 @@ export class Flow {
     const { buffer } = this.resources;
     const received = recv(this.sourceFd, buffer.address(0), COPY_BYTES, 0);
     if (received <= 0) return this.#onNothingRead(received);
-    if (this.#hasUrgent) {
-      // neither short nor full reads tell anything
-    } else if (received === COPY_BYTES) this.#isSplicing = true;
-    else this.#onShortRead();
+    if (received < COPY_BYTES) this.#onShortRead();
+    else if (!this.#hasUrgent) this.#isSplicing = true;
     const sent = send(this.destinationFd, buffer.address(0), received);
     if (sent === received) {
       this.bytes += sent;
@@ -206,10 +219,10 @@ export class Flow {
     this.#pipe = null;
   }
 
-  /** A read that did not fill the buffer has emptied the socket. */
+  /** Saves the read that would only tell what is known. */
   #onShortRead(): void {
-    if (this.hasFinAhead) this.#hasEndOfStream = true;
-    else this.isReadable = false;
+    if (this.#shortRead === SHORT_IS_LAST) this.#hasEndOfStream = true;
+    else if (this.#shortRead === SHORT_IS_EMPTY) this.isReadable = false;
   }
 
   #onNothingRead(result: number): number {

@@ -10,13 +10,13 @@
  * client.
  */
 
-import type { ReceiveBatch, SendBatch } from "../../sys/messages.ts";
 import {
   LOCAL_WORDS_IPV4,
   LOCAL_WORDS_IPV6,
   readPacketInfo,
   writePacketInfo,
-} from "../../sys/packet-info.ts";
+} from "../../sys/control-data.ts";
+import type { ReceiveBatch, SendBatch } from "../../sys/messages.ts";
 import { AF_INET6 } from "../../sys/sockaddr.ts";
 import type { Endpoint } from "../../wire/index.ts";
 

@@ -2,13 +2,13 @@
  * Datagrams on their way to tasks: those of one batch are grouped by session and each group is sent by one call, in
  * the order they came. What a task refuses goes to another one while its bytes are still here.
  */
-import { EAGAIN, EINVAL, EMSGSIZE, ENOBUFS, ENOMEM } from "../../sys/errno.ts";
+import { EAGAIN, EINVAL, EIO, EMSGSIZE, ENOBUFS, ENOMEM } from "../../sys/errno.ts";
 import { SendBatch } from "../../sys/messages.ts";
 import { takeError } from "../../sys/socket.ts";
 import type { Refusal } from "../counters.ts";
 import type { Target } from "../worker/target.ts";
 import { writeProxyHeader } from "./send-proxy.ts";
-import type { UdpSession } from "./session.ts";
+import { BURST_BYTES, type UdpSession } from "./session.ts";
 import type { UdpContext } from "./udp-context.ts";
 
 export class Outbox {
@@ -21,6 +21,15 @@ export class Outbox {
   readonly #waiting: UdpSession[] = [];
   /** Tasks that have refused the group at hand; bounded by the number of tasks. */
   readonly #tried: Target[] = [];
+  /** Slots of the group at hand. */
+  readonly #group: Int32Array;
+  #count = 0;
+  #headerLength = 0;
+  /** How many of the group are out, and from which on the task may have refused them. */
+  #at = 0;
+  #unprovenFrom = 0;
+  /** An error may be an older datagram's, so what changes nothing is met by sending once more. */
+  #isRetry = false;
   #isSending = false;
 
   constructor(
@@ -31,6 +40,7 @@ export class Outbox {
     this.#payloadAt = new Int32Array(size);
     this.#length = new Int32Array(size);
     this.#nextSlot = new Int32Array(size);
+    this.#group = new Int32Array(size);
   }
 
   /** The bytes must stay in place until `sendAll`. */
@@ -70,21 +80,21 @@ export class Outbox {
     this.#isSending = true;
     this.#tried.length = 0;
     session.set.touch(session);
-    this.#deliver(session, this.#fill(session));
+    this.#headerLength = this.#prepareHeader(session);
+    this.#deliver(session, this.#takeGroup(session));
     this.#isSending = false;
   }
 
-  /** Takes the session's datagrams into the batch; returns their number. */
-  #fill(session: UdpSession): number {
-    const headerLength = this.#prepareHeader(session);
-    const { headerAt } = this.context;
+  /** Returns the number of datagrams in #group. */
+  #takeGroup(session: UdpSession): number {
     let count = 0;
+    let bytes = 0;
     for (let slot = session.firstSlot; slot >= 0; slot = this.#nextSlot[slot]!) {
-      this.#batch.setPayload(count, this.#payloadAt[slot]!, this.#length[slot]!);
-      this.#batch.setPrefix(count, headerAt, headerLength);
-      count++;
+      this.#group[count++] = slot;
+      bytes += this.#length[slot]!;
     }
     session.firstSlot = -1;
+    if (bytes > BURST_BYTES) session.growBuffers();
     return count;
   }
 
@@ -96,48 +106,49 @@ export class Outbox {
     return session.header.length;
   }
 
-  /** Sends `count` datagrams of the batch, moving the session as often as tasks fail. */
-  #deliver(session: UdpSession, count: number): void {
-    let at = 0;
-    let unprovenFrom = 0;
-    // an error may be an older datagram's, so one that names no other task is met by sending once more
-    let isRetry = false;
-    while (at < count) {
-      const sent = this.#batch.send(session.fd, at, count - at);
-      let error = -sent;
-      if (sent > 0) {
-        at += sent;
-        isRetry = false;
-        if (at < count) {
-          // the next one's error is not told, and the kernel forgets it
-          session.isUnproven = true;
-          unprovenFrom = at - 1;
-          continue;
-        }
-        error = this.#findError(session);
-        if (error === 0) return session.set.onSent(session);
-        at = unprovenFrom;
-        isRetry = true;
-      }
-      if (isCongestion(error)) return this.#drop(session, "send-failed", count - at);
-      if (error === EMSGSIZE) {
-        if (isRetry) {
-          this.#drop(session, "too-long", 1);
-          at++;
-        }
-        isRetry = !isRetry;
-        continue;
-      }
-      const next = this.#move(session, error);
-      if (next !== null) {
-        session = next;
-        unprovenFrom = at;
-        isRetry = false;
-      } else if (isRetry || session.isClosed) {
-        return this.#drop(session, session.set.refusal, count - at);
-      } else {
-        isRetry = true;
-      }
+  /** Sends the group, moving the session as often as tasks fail. */
+  #deliver(first: UdpSession, count: number): void {
+    this.#at = 0;
+    this.#count = count;
+    this.#unprovenFrom = 0;
+    this.#isRetry = false;
+    let session: UdpSession | null = first;
+    while (session !== null && this.#at < count) {
+      const error = this.#sendRest(session);
+      if (error !== 0) session = this.#onError(session, error);
+    }
+  }
+
+  /** Sends what it can: 0, or the errno that keeps the datagram at #at from going. */
+  #sendRest(session: UdpSession): number {
+    this.#fill(session);
+    const sent = this.#batch.send(session.fd, 0, this.#batch.messages);
+    if (sent < 0) return -sent;
+    this.#at += this.#batch.datagramsIn(0, sent);
+    this.#isRetry = false;
+    if (this.#at < this.#count) {
+      // why the next one did not go is not told, and the kernel forgets it
+      session.isUnproven = true;
+      this.#unprovenFrom = this.#at - 1;
+      return 0;
+    }
+    const error = this.#findError(session);
+    if (error === 0) {
+      session.set.onSent(session);
+      return 0;
+    }
+    this.#at = this.#unprovenFrom;
+    this.#isRetry = true;
+    return error;
+  }
+
+  #fill(session: UdpSession): void {
+    const { headerAt } = this.context;
+    this.#batch.clear();
+    for (let i = this.#at; i < this.#count; i++) {
+      const slot = this.#group[i]!;
+      const mayJoin = session.canSegment && i > this.#at;
+      this.#batch.add(this.#payloadAt[slot]!, this.#length[slot]!, headerAt, this.#headerLength, mayJoin);
     }
   }
 
@@ -149,18 +160,53 @@ export class Outbox {
     return isCongestion(error) || error === EMSGSIZE ? 0 : error;
   }
 
-  #move(session: UdpSession, error: number): UdpSession | null {
-    session.set.onFailed(session, error);
-    this.#tried.push(session.target);
-    return session.set.move(session, this.#tried);
+  /** The session to go on with; null: nothing more can be done. */
+  #onError(session: UdpSession, error: number): UdpSession | null {
+    if (isUnsegmentable(error) && this.#batch.datagramsIn(0, 1) > 1) {
+      session.canSegment = false;
+      return session;
+    }
+    if (isCongestion(error)) return this.#giveUp(session, "send-failed");
+    if (error === EMSGSIZE) return this.#onTooLong(session);
+    return this.#onRefused(session, error);
   }
 
-  #drop(session: UdpSession, reason: Refusal, count: number): void {
-    session.set.route.rules.refuse(reason, count);
+  #onTooLong(session: UdpSession): UdpSession {
+    if (this.#isRetry) {
+      session.set.refuse("too-long", 1);
+      this.#at++;
+    }
+    this.#isRetry = !this.#isRetry;
+    return session;
+  }
+
+  /** To another task; to the same once more when there is no other. */
+  #onRefused(session: UdpSession, error: number): UdpSession | null {
+    session.set.onFailed(session, error);
+    this.#tried.push(session.target);
+    const next = session.set.move(session, this.#tried);
+    if (next !== null) {
+      this.#unprovenFrom = this.#at;
+      this.#isRetry = false;
+      return next;
+    }
+    if (this.#isRetry || session.isClosed) return this.#giveUp(session, session.set.refusal);
+    this.#isRetry = true;
+    return session;
+  }
+
+  #giveUp(session: UdpSession, reason: Refusal): null {
+    session.set.refuse(reason, this.#count - this.#at);
+    return null;
   }
 }
 
 /** The datagram could not be queued; nothing is wrong with the task. */
 export function isCongestion(error: number): boolean {
   return error === EAGAIN || error === ENOBUFS || error === ENOMEM || error === EINVAL;
+}
+
+/** Datagrams cannot go down as one: longer than the path's MTU, or a device that computes no checksums. */
+export function isUnsegmentable(error: number): boolean {
+  return error === EMSGSIZE || error === EINVAL || error === EIO;
 }

@@ -4,11 +4,10 @@
  */
 import { EAGAIN, EMSGSIZE, ENOBUFS } from "../../sys/errno.ts";
 import { ReceiveBatch, SendBatch } from "../../sys/messages.ts";
-import { setBufferSizes } from "../../sys/socket.ts";
 import { S_UDP_BYTES_OUT, S_UDP_DATAGRAMS_OUT } from "../counters.ts";
 import type { TurnEnder } from "../worker/event-loop.ts";
-import { isCongestion } from "./outbox.ts";
-import type { UdpSession } from "./session.ts";
+import { isCongestion, isUnsegmentable } from "./outbox.ts";
+import { BURST_BYTES, type UdpSession } from "./session.ts";
 import type { SessionSet } from "./session-set.ts";
 import type { UdpContext } from "./udp-context.ts";
 
@@ -16,14 +15,12 @@ import type { UdpContext } from "./udp-context.ts";
 const LEAST_ROOM = 32;
 /** Errors in a row that are read off a socket in one turn. */
 const MAX_ERRORS = 4;
-/** Of a session whose task answers in bursts. */
-const BIG_BUFFER_BYTES = 1024 * 1024;
 
 export class Replies implements TurnEnder {
   readonly #received: ReceiveBatch;
   readonly #sent: SendBatch;
   /** by slot */
-  readonly #sets: SessionSet[] = [];
+  readonly #sessions: UdpSession[] = [];
   #count = 0;
   #isQueued = false;
 
@@ -48,8 +45,9 @@ export class Replies implements TurnEnder {
       }
       this.#take(session, count);
       // what arrives after a short batch raises a new edge, and so does an error that cut it short
-      if (count === room) this.#onBurst(session);
-      return;
+      if (count < room) return;
+      session.queue();
+      return session.growBuffers();
     }
     session.queue();
   }
@@ -64,24 +62,23 @@ export class Replies implements TurnEnder {
     const count = this.#count;
     this.#count = 0;
     for (let first = 0; first < count; ) {
-      const set = this.#sets[first]!;
+      const { set } = this.#sessions[first]!;
       let end = first + 1;
-      while (end < count && this.#sets[end] === set) end++;
+      while (end < count && this.#sessions[end]!.set === set) end++;
       this.#send(set, first, end);
       first = end;
     }
   }
 
   #take(session: UdpSession, count: number): void {
-    const { set, key } = session;
-    for (let i = 0; i < count; i++) {
-      const from = this.#count + i;
-      const to = from;
-      this.#sent.setPayload(to, this.#received.payloadAt(from), this.#received.length(from));
-      set.layout.writeDestination(key, this.#sent, to);
-      this.#sets[to] = set;
+    const { set } = session;
+    let bytes = 0;
+    for (let slot = this.#count; slot < this.#count + count; slot++) {
+      this.#sessions[slot] = session;
+      bytes += this.#received.length(slot);
     }
     this.#count += count;
+    if (bytes > BURST_BYTES) session.growBuffers();
     set.touch(session);
     set.onAnswered(session);
     if (this.#isQueued) return;
@@ -89,38 +86,44 @@ export class Replies implements TurnEnder {
     this.context.loop.atTurnEnd(this);
   }
 
-  #onBurst(session: UdpSession): void {
-    session.queue();
-    if (session.hasBigBuffers) return;
-    session.hasBigBuffers = true;
-    setBufferSizes(session.fd, BIG_BUFFER_BYTES);
-  }
-
   #onError(session: UdpSession, error: number): void {
     if (error === EMSGSIZE) session.set.route.rules.refuse("too-long");
     else if (!isCongestion(error)) session.set.onFailed(session, error);
   }
 
+  /** Those in slots first…end, all of one listener. */
   #send(set: SessionSet, first: number, end: number): void {
     const { rules } = set.route;
     for (let at = first; at < end; ) {
-      const sent = this.#sent.send(set.fd, at, end - at);
+      this.#fill(set, at, end);
+      const sent = this.#sent.send(set.fd, 0, this.#sent.messages);
       if (sent > 0) {
-        this.#countSent(set, at, at + sent);
-        at += sent;
+        const datagrams = this.#sent.datagramsIn(0, sent);
+        rules.count(S_UDP_DATAGRAMS_OUT, datagrams);
+        rules.count(S_UDP_BYTES_OUT, this.#sent.payloadBytesIn(0, sent));
+        at += datagrams;
+      } else if (this.#sent.datagramsIn(0, 1) > 1 && isUnsegmentable(-sent)) {
+        this.#sessions[at]!.canSegmentReplies = false;
       } else if (sent === -EAGAIN || sent === -ENOBUFS) {
         return rules.refuse("send-failed", end - at);
       } else {
-        rules.refuse(sent === -EMSGSIZE ? "too-long" : "send-failed");
-        at++;
+        const datagrams = this.#sent.datagramsIn(0, 1);
+        rules.refuse(sent === -EMSGSIZE ? "too-long" : "send-failed", datagrams);
+        at += datagrams;
       }
     }
   }
 
-  #countSent(set: SessionSet, first: number, end: number): void {
-    let bytes = 0;
-    for (let slot = first; slot < end; slot++) bytes += this.#sent.payloadLength(slot);
-    set.route.rules.count(S_UDP_DATAGRAMS_OUT, end - first);
-    set.route.rules.count(S_UDP_BYTES_OUT, bytes);
+  #fill(set: SessionSet, first: number, end: number): void {
+    const sent = this.#sent;
+    let before: UdpSession | null = null;
+    sent.clear();
+    for (let slot = first; slot < end; slot++) {
+      const session = this.#sessions[slot]!;
+      const mayJoin = session === before && session.canSegmentReplies;
+      const isJoined = sent.add(this.#received.payloadAt(slot), this.#received.length(slot), 0, 0, mayJoin);
+      if (!isJoined) set.layout.writeDestination(session.key, sent, sent.messages - 1);
+      before = session;
+    }
   }
 }

@@ -93,6 +93,10 @@ export class SessionSet {
     this.#fail(session.target, errnoValue);
   }
 
+  refuse(reason: Refusal, datagrams: number): void {
+    this.#route.rules.refuse(reason, datagrams);
+  }
+
   /** A session of the same client with a task not in `tried`; null when there is none: the old one then stays. */
   move(session: UdpSession, tried: Target[]): UdpSession | null {
     const target = this.#pick(session.clientHash, tried);

@@ -5,6 +5,7 @@
  * handler for the task's side.
  */
 
+import { setBufferSizes } from "../../sys/socket.ts";
 import { Waiting } from "../worker/deadline-list.ts";
 import type { Continuable, Pollable } from "../worker/event-loop.ts";
 import type { Rules } from "../worker/route.ts";
@@ -12,6 +13,10 @@ import type { Target } from "../worker/target.ts";
 import type { Recent, RecentList } from "./recent-list.ts";
 import type { SessionSet } from "./session-set.ts";
 import type { TableEntry } from "./session-table.ts";
+
+/** A session that has so much in one batch, either way, gets big socket buffers; the system's default is 208 KiB. */
+export const BURST_BYTES = 32 * 1024;
+const BIG_BUFFER_BYTES = 4 * 1024 * 1024;
 
 export class UdpSession
   extends Waiting
@@ -28,10 +33,12 @@ export class UdpSession
   header: Uint8Array | null = null;
   /** Nothing sent so far has been seen to pass: look for an error right after sending. */
   isUnproven = true;
-  /** Its socket has been given room for bursts. */
-  hasBigBuffers = false;
+  /** Whether datagrams of one length may go down as one, to the task and to the client; tried until it fails. */
+  canSegment = true;
+  canSegmentReplies = true;
   readonly openedMs: number;
   #isQueued = false;
+  #hasBigBuffers = false;
 
   constructor(
     readonly set: SessionSet,
@@ -58,6 +65,13 @@ export class UdpSession
     if (this.#isQueued) return;
     this.#isQueued = true;
     this.set.context.loop.goOn(this);
+  }
+
+  /** Room for bursts, which most sessions never need. */
+  growBuffers(): void {
+    if (this.#hasBigBuffers) return;
+    this.#hasBigBuffers = true;
+    setBufferSizes(this.fd, BIG_BUFFER_BYTES);
   }
 
   onGoOn(): void {

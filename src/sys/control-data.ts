@@ -1,17 +1,19 @@
 /**
- * The local address of a datagram, as control data: which one it was sent to, and which one an answer comes from.
- * [ip(7) IP_PKTINFO, ipv6(7) IPV6_PKTINFO, RFC 3542 §6]
+ * Control data of a datagram: its local address, that is which one it was sent to and which one an answer comes from
+ * [ip(7) IP_PKTINFO, ipv6(7) IPV6_PKTINFO, RFC 3542 §6]; and the size of the datagrams that a long one is to be cut
+ * into [udp(7) UDP_SEGMENT].
  *
  *   cmsghdr          length u64 (with the header) · level i32 · type i32                     16 bytes
  *   in_pktinfo       interface i32 · local address 4 · destination in the IP header 4        12 bytes
  *   in6_pktinfo      address 16 · interface u32                                              20 bytes
+ *   segment size     u16                                                                      2 bytes
  *
  * As in messages.ts, musl's u32 length with padding is the same bytes.
  */
 import type { Arena } from "./arena.ts";
 import { AF_INET6 } from "./sockaddr.ts";
 
-/** Room for what one datagram comes with; the kernel cuts the rest. */
+/** Room for what one datagram has: a local address (32 or 40 bytes) and a segment size (24). The kernel cuts the rest. */
 export const CONTROL_MAX = 64;
 
 /** int32 words of a local address: the IPv4 address; or the IPv6 address and the interface of a link-local one. */
@@ -23,6 +25,8 @@ const IPPROTO_IP = 0;
 const IP_PKTINFO = 8;
 const IPPROTO_IPV6 = 41;
 const IPV6_PKTINFO = 50;
+const SOL_UDP = 17;
+const UDP_SEGMENT = 103;
 const IN_PKTINFO_BYTES = 12;
 const IN6_PKTINFO_BYTES = 20;
 
@@ -71,6 +75,18 @@ export function writePacketInfo(
   int32[to + 5] = words[at]!;
   int32[to + 6] = 0;
   return CMSG_HEADER_BYTES + IN_PKTINFO_BYTES + 4;
+}
+
+/** Writes control data that has a datagram cut into ones of `bytes`, the last of which may be shorter; returns its length. */
+export function writeSegmentSize(arena: Arena, controlAt: number, bytes: number): number {
+  const to = controlAt / 4;
+  const { int32 } = arena;
+  int32[to] = CMSG_HEADER_BYTES + 2;
+  int32[to + 1] = 0;
+  int32[to + 2] = SOL_UDP;
+  int32[to + 3] = UDP_SEGMENT;
+  int32[to + 4] = bytes;
+  return CMSG_HEADER_BYTES + 8;
 }
 
 /** Offset of the data of the first control message of a kind, or -1. */

@@ -1,0 +1,64 @@
+/** A proxy without sockets: remembers the tables it was given and can be made to fail. */
+
+import type { NodeProxy } from "../../src/node/index.ts";
+import type { PreparedTable, ProxyStatus, RoutingTable, TableChanges } from "../../src/proxy/index.ts";
+
+export class FakeProxy implements NodeProxy {
+  readonly tables: RoutingTable[] = [];
+  readonly calls: string[] = [];
+  prepareError: Error | null = null;
+  bindErrors: PreparedTable["bindErrors"] = [];
+  /** Commits wait for it. */
+  gate: Promise<void> = Promise.resolve();
+  isRecording = false;
+
+  get table(): RoutingTable {
+    return this.tables.at(-1) ?? { services: [] };
+  }
+
+  compare(table: RoutingTable): TableChanges {
+    const before = listenersOf(this.table);
+    const after = listenersOf(table);
+    return {
+      listenersOpened: after.filter((listener) => !before.includes(listener)),
+      listenersClosed: before.filter((listener) => !after.includes(listener)),
+    };
+  }
+
+  prepare(table: RoutingTable): PreparedTable {
+    this.calls.push("prepare");
+    if (this.prepareError !== null) throw this.prepareError;
+    return { changes: this.compare(table), bindErrors: this.bindErrors, table, listeners: new Map() };
+  }
+
+  async commit(prepared: PreparedTable): Promise<void> {
+    await this.gate;
+    this.calls.push("commit");
+    this.tables.push(prepared.table);
+  }
+
+  status(): ProxyStatus {
+    return { workers: 1, workersOutOfDescriptors: 0, services: [] };
+  }
+
+  recordConnections(isOn: boolean): void {
+    this.isRecording = isOn;
+  }
+
+  async drain(timeoutMs: number): Promise<boolean> {
+    this.calls.push(`drain ${timeoutMs}`);
+    return true;
+  }
+
+  async stop(): Promise<void> {
+    this.calls.push("stop");
+  }
+}
+
+function listenersOf(table: RoutingTable): string[] {
+  return table.services.flatMap((service) =>
+    service.ports.flatMap((port) =>
+      service.listenAddresses.map((address) => `${port.protocol} ${address}:${port.published}`),
+    ),
+  );
+}

@@ -1,0 +1,52 @@
+import { expect, test } from "bun:test";
+import { type AdminNode, adminApp } from "../../../src/admin/index.ts";
+
+const version = { version: "1.2.3" };
+const dryRuns: boolean[] = [];
+
+function appOf(outcome: string) {
+  const node: AdminNode = {
+    status: () => ({ node: "edge-1" }),
+    async reload(isDryRun) {
+      dryRuns.push(isDryRun);
+      return { outcome };
+    },
+  };
+  return adminApp(() => node, version);
+}
+
+test("status and version are the node's own", async () => {
+  const app = appOf("applied");
+  expect(await (await app.request("/v1/status")).json()).toEqual({ node: "edge-1" });
+  expect(await (await app.request("/v1/version")).json()).toEqual(version);
+});
+
+test.each([
+  ["/v1/reload", false],
+  ["/v1/reload?dry-run=1", true],
+  ["/v1/reload?dry-run", true],
+  ["/v1/reload?dry-run=0", false],
+])("POST %s is a dry run: %p", async (path, isDryRun) => {
+  await appOf("applied").request(path, { method: "POST" });
+  expect(dryRuns.pop()).toBe(isDryRun);
+});
+
+test("a refused reload is 422 with the whole report", async () => {
+  const response = await appOf("refused").request("/v1/reload", { method: "POST" });
+  expect(response.status).toBe(422);
+  expect(await response.json()).toEqual({ outcome: "refused" });
+});
+
+test("a node that is starting tells its version and is not yet available for the rest", async () => {
+  const app = adminApp(() => null, version);
+  expect((await app.request("/v1/version")).status).toBe(200);
+  const response = await app.request("/v1/status");
+  expect(response.status).toBe(503);
+  expect(await response.json()).toEqual({ error: "the node is starting" });
+});
+
+test("what is not there is 404 in JSON", async () => {
+  const response = await appOf("applied").request("/v2/status");
+  expect(response.status).toBe(404);
+  expect(await response.json()).toEqual({ error: "cannot GET /v2/status: no such resource" });
+});

@@ -1,0 +1,44 @@
+import { describe, expect, test } from "bun:test";
+import packageJson from "../../../package.json" with { type: "json" };
+import { runCommand } from "../../support/run-command.ts";
+
+const COMMANDS = ["run", "demo", "check", "config", "reload", "status", "version"];
+
+describe("usage", () => {
+  test.each([
+    [[], "Usage: portmesh"],
+    [["fly"], "unknown command 'fly'"],
+    [["stauts"], "Did you mean status?"],
+    [["status", "--shiny"], "unknown option '--shiny'"],
+    [["run"], "required option '-c, --config <file>' not specified"],
+    [["check", "-c"], "argument missing"],
+  ])("%p is wrong usage: exit code 2, and standard error says why", async (argv, message) => {
+    const { exitCode, stdout, stderr } = await runCommand(argv);
+    expect(exitCode).toBe(2);
+    expect(stdout).toBe("");
+    expect(stderr).toContain(message);
+  });
+
+  test("--help lists every command", async () => {
+    const { exitCode, stdout } = await runCommand(["--help"]);
+    expect(exitCode).toBe(0);
+    for (const command of COMMANDS) expect(stdout).toContain(`  ${command} `);
+  });
+
+  test.each(COMMANDS)("%s --help exits 0 and fits 110 columns", async (command) => {
+    const { exitCode, stdout } = await runCommand([command, "--help"]);
+    expect(exitCode).toBe(0);
+    expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(110);
+  });
+});
+
+describe("version", () => {
+  test.each([["--version"], ["-V"]])("%s prints the number alone", async (option) => {
+    expect(await runCommand([option])).toMatchObject({ exitCode: 0, stdout: `${packageJson.version}\n` });
+  });
+
+  test("version --json is for programs", async () => {
+    const { stdout } = await runCommand(["version", "--json"]);
+    expect(JSON.parse(stdout)).toMatchObject({ version: packageJson.version, bun: Bun.version });
+  });
+});

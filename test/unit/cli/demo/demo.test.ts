@@ -1,0 +1,85 @@
+import { describe, expect, test } from "bun:test";
+import { demoBanner } from "../../../../src/cli/demo/demo-banner.ts";
+import { demoConfig } from "../../../../src/cli/demo/demo-config.ts";
+import { answerDns } from "../../../../src/cli/demo/dns-answer.ts";
+import { findFreePort } from "../../../../src/cli/demo/free-port.ts";
+import { startWebTask } from "../../../../src/cli/demo/web-task.ts";
+import { configOf } from "../../../support/config-of.ts";
+
+const plan = {
+  socket: "/run/x.sock",
+  ports: { web: 8080, dns: 5300 },
+  webTasks: [1001, 1002],
+  dnsTasks: [1003],
+};
+
+test("the demo's file is right and says what the plan says", () => {
+  const config = configOf(demoConfig(plan));
+  expect(config.admin.socket).toBe("/run/x.sock");
+  expect(config.services.map((service) => service.publish[0]?.published)).toEqual([8080, 5300]);
+  expect(config.services[0]?.tasks.map((task) => task.port)).toEqual([1001, 1002]);
+});
+
+test("the banner says what to try with the ports there are", () => {
+  const banner = demoBanner({ ...plan, file: "/tmp/pm.toml" });
+  for (const hint of ["curl http://127.0.0.1:8080/", "-p 5300", "--socket /run/x.sock", "/tmp/pm.toml"]) {
+    expect(banner).toContain(hint);
+  }
+});
+
+test("findFreePort passes over ports that are taken", async () => {
+  const taken = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => undefined } });
+  expect(await findFreePort("tcp", taken.port)).toBeGreaterThan(taken.port);
+  taken.stop(true);
+});
+
+describe("a web task", () => {
+  test("tells the client's address from the PROXY header", async () => {
+    const { port } = startWebTask("task-a");
+    const received = Promise.withResolvers<string>();
+    await Bun.connect({
+      hostname: "127.0.0.1",
+      port,
+      socket: {
+        open: (socket) => {
+          socket.write("PROXY TCP4 192.0.2.7 192.0.2.1 5555 80\r\nGET / HTTP/1.1\r\n\r\n");
+        },
+        data: (_, chunk) => received.resolve(chunk.toString()),
+      },
+    });
+    expect(await received.promise).toContain("hello from task-a, your connection came from 192.0.2.7:5555\n");
+  });
+
+  test("says so when there is none", async () => {
+    const { port } = startWebTask("task-a");
+    expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toContain("send_proxy is off");
+  });
+});
+
+describe("answerDns", () => {
+  const query = (type: number) =>
+    Uint8Array.from([0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 4, ...Buffer.from("demo"), 0, 0, type, 0, 1]);
+
+  test.each([
+    [1, [0, 4, 127, 0, 0, 1]],
+    [16, [0, 14, 13, ...Buffer.from("hello from me")]],
+  ])("type %p has one record", (type, data) => {
+    const response = answerDns(query(type), "me")!;
+    expect([...response.slice(0, 8)]).toEqual([0xab, 0xcd, 0x85, 0, 0, 1, 0, 1]);
+    expect([...response.slice(query(type).length)]).toEqual([0xc0, 12, 0, type, 0, 1, 0, 0, 0, 0, ...data]);
+  });
+
+  test("an unknown type has none", () => {
+    const response = answerDns(query(15), "me")!;
+    expect(response.length).toBe(query(15).length);
+    expect(response[7]).toBe(0);
+  });
+
+  test("what is no query is not answered, however it is cut", () => {
+    const whole = query(1);
+    for (let length = 0; length < whole.length; length++) {
+      expect(answerDns(whole.slice(0, length), "me")).toBeNull();
+    }
+    expect(answerDns(Buffer.from("hello, is anybody there?"), "me")).toBeNull();
+  });
+});

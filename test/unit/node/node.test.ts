@@ -1,0 +1,167 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { existsSync, writeFileSync } from "node:fs";
+import { readConfig } from "../../../src/config/index.ts";
+import { type Log, type Node, type NodeParts, startNode } from "../../../src/node/index.ts";
+import { configOf } from "../../support/config-of.ts";
+import { FakeProxy } from "../../support/fake-proxy.ts";
+import { ManualClock } from "../../support/manual-clock.ts";
+import { type TempDir, tempDir } from "../../support/temp-dir.ts";
+
+const SERVICE = `
+[[services]]
+name = "web"
+publish = ["80"]
+tasks = ["10.0.0.9", "web.test"]
+drain_timeout = "7s"
+`;
+
+let dir: TempDir;
+let proxy: FakeProxy;
+let clock: ManualClock;
+let lines: string[];
+let onFileChange: () => void;
+let isWatching: boolean;
+
+beforeEach(() => {
+  dir = tempDir();
+  proxy = new FakeProxy();
+  clock = new ManualClock();
+  lines = [];
+});
+
+afterEach(() => dir[Symbol.dispose]());
+
+function write(services: string, head = ""): string {
+  const text = `${head}\n[node]\nname = "edge-1"\n[admin]\nsocket = "${dir.file("pm.sock")}"\n${services}`;
+  writeFileSync(dir.file("pm.toml"), text);
+  return text;
+}
+
+async function start(parts: Partial<NodeParts> = {}): Promise<Node> {
+  const config = configOf(write(SERVICE));
+  const version = { version: "1.2.3", commit: null };
+  const options = { file: dir.file("pm.toml"), config, version, log: recordingLog() };
+  return await startNode(options, {
+    startProxy: async () => proxy,
+    lookup: async () => ({ error: "name not found" }),
+    readNetwork: () => ({ hasIpv6: false, addresses: [] }),
+    clock,
+    readConfig,
+    watchConfig({ onChange }) {
+      onFileChange = onChange;
+      isWatching = true;
+      return { stop: () => (isWatching = false) };
+    },
+    ...parts,
+  });
+}
+
+function recordingLog(): Log {
+  const write = (fields: object | string, message?: string) => lines.push(message ?? String(fields));
+  return { level: "info", debug: write, info: write, warn: write, error: write, fatal: write };
+}
+
+async function ask(path: string, method = "GET"): Promise<unknown> {
+  const response = await fetch(`http://portmesh${path}`, { unix: dir.file("pm.sock"), method });
+  return await response.json();
+}
+
+describe("start", () => {
+  test("the first table is running and the admin socket answers", async () => {
+    const node = await start();
+    expect(proxy.table.services[0]?.tasks.map((task) => task.name)).toEqual(["10.0.0.9"]);
+    expect(await ask("/v1/version")).toEqual({ version: "1.2.3", commit: null });
+    expect(await ask("/v1/status")).toMatchObject({
+      node: "edge-1",
+      state: "serving",
+      config: { file: dir.file("pm.toml"), lastReload: null },
+      names: [{ host: "web.test", error: "name not found", services: ["web"] }],
+    });
+    expect(lines).toContain("serving 1 service");
+    await node.drainAndStop();
+  });
+
+  test("a step that fails takes back the ones before it", async () => {
+    const startProxy = () => Promise.reject(new Error("no memory"));
+    await expect(start({ startProxy })).rejects.toThrow("no memory");
+    expect(existsSync(dir.file("pm.sock"))).toBe(false);
+    expect(clock.timerCount).toBe(0);
+  });
+
+  test("a second node on the same socket is refused before it starts a proxy", async () => {
+    const node = await start();
+    let hasStarted = false;
+    const startProxy = async () => {
+      hasStarted = true;
+      return new FakeProxy();
+    };
+    await expect(start({ startProxy })).rejects.toThrow("another node runs on this socket");
+    expect(hasStarted).toBe(false);
+    await node.drainAndStop();
+  });
+});
+
+describe("reload", () => {
+  test("a refused file is told by status until it is right again", async () => {
+    const node = await start();
+    write(SERVICE.replace('"80"', '"70000"'));
+    expect(await ask("/v1/reload", "POST")).toMatchObject({ outcome: "refused" });
+    expect(await ask("/v1/status")).toMatchObject({
+      config: { lastReload: { outcome: "refused", trigger: "command" } },
+    });
+    expect(lines.filter((line) => line.includes("70000")).length).toBe(1);
+    write(SERVICE);
+    onFileChange();
+    await clock.advance(0);
+    expect(node.status().config.lastReload?.outcome).toBe("unchanged");
+    await node.drainAndStop();
+  });
+
+  test("what the watch finds after a command has applied it is no news", async () => {
+    const node = await start();
+    write(SERVICE.replace('"80"', '"81"'));
+    await node.reload(false);
+    onFileChange();
+    await clock.advance(0);
+    expect(node.status().config.lastReload).toMatchObject({ outcome: "applied", trigger: "command" });
+    await node.drainAndStop();
+  });
+
+  test("a dry run leaves no trace", async () => {
+    const node = await start();
+    write(SERVICE.replace('"80"', '"81"'));
+    const before = [...lines];
+    expect(await ask("/v1/reload?dry-run=1", "POST")).toMatchObject({ outcome: "applied", isDryRun: true });
+    expect(lines).toEqual(before);
+    expect(node.status().config.lastReload).toBeNull();
+    await node.drainAndStop();
+  });
+
+  test("the log level follows, and with it the connection records", async () => {
+    const node = await start();
+    expect(proxy.isRecording).toBe(false);
+    write(SERVICE, '[log]\nlevel = "debug"');
+    await node.reload(false);
+    expect(proxy.isRecording).toBe(true);
+    await node.drainAndStop();
+  });
+
+  test("settings that wait for a restart stay in status", async () => {
+    const node = await start();
+    write(SERVICE, "[proxy]\nworkers = 3");
+    await node.reload(false);
+    expect(node.status().config.needsRestart).toEqual([
+      { key: "proxy.workers", before: 0, after: 3, needsRestart: true },
+    ]);
+    await node.drainAndStop();
+  });
+});
+
+test("drainAndStop waits for the longest drain time, stops the proxy and leaves nothing behind", async () => {
+  const node = await start();
+  expect(await node.drainAndStop()).toBe(true);
+  expect(proxy.calls.slice(-2)).toEqual(["drain 7000", "stop"]);
+  expect(existsSync(dir.file("pm.sock"))).toBe(false);
+  expect(isWatching).toBe(false);
+  expect(clock.timerCount).toBe(0);
+});

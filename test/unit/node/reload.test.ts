@@ -1,0 +1,204 @@
+import { beforeEach, describe, expect, test } from "bun:test";
+import { type Config, parseConfig } from "../../../src/config/index.ts";
+import { InterfaceWatch } from "../../../src/node/interface-watch.ts";
+import { Reloader } from "../../../src/node/reload.ts";
+import { Resolver } from "../../../src/node/resolver.ts";
+import { Router } from "../../../src/node/router.ts";
+import type { HostAnswer } from "../../../src/sys/lookup-host.ts";
+import { configOf, webService } from "../../support/config-of.ts";
+import { FakeProxy } from "../../support/fake-proxy.ts";
+import { ManualClock } from "../../support/manual-clock.ts";
+
+const WEB = webService('tasks = ["10.0.0.9"]');
+
+let file: string;
+let proxy: FakeProxy;
+let clock: ManualClock;
+let router: Router;
+let reloader: Reloader;
+let applied: Config[];
+let names: Map<string, HostAnswer | Promise<HostAnswer>>;
+
+beforeEach(async () => {
+  file = WEB;
+  proxy = new FakeProxy();
+  clock = new ManualClock();
+  applied = [];
+  names = new Map();
+  const resolver = new Resolver({
+    clock,
+    lookup: async (host) => names.get(host) ?? { error: "name not found" },
+    onChange: () => router.refresh(),
+  });
+  const read = () => ({ hasIpv6: false, addresses: [] });
+  router = new Router({
+    proxy,
+    resolver,
+    interfaces: new InterfaceWatch({ clock, read, onChange: () => router.refresh() }),
+    onWarnings: () => undefined,
+    onRefreshError: (error) => {
+      throw error;
+    },
+  });
+  await router.change((turn) => turn.apply(configOf(WEB), 0));
+  reloader = new Reloader(
+    {
+      file: "test.toml",
+      read: (name) => parseConfig(file, name),
+      router,
+      clock,
+      onApplied: (config) => applied.push(config),
+    },
+    configOf(WEB),
+  );
+});
+
+describe("reload", () => {
+  test("a file that says what runs changes nothing", async () => {
+    file = `# a comment\n${WEB}`;
+    const report = await reloader.reload("command", false);
+    expect(report).toMatchObject({ outcome: "unchanged", trigger: "command", problems: [] });
+    expect(proxy.tables.length).toBe(1);
+  });
+
+  test("a changed file is prepared, committed and reported", async () => {
+    file = WEB.replace('"80"', '"80", "81"');
+    const report = await reloader.reload("signal", false);
+    expect(report.outcome).toBe("applied");
+    expect(report.changes).toMatchObject({
+      services: { changed: [{ name: "web", changes: ["publish added 81:81/tcp"] }] },
+      listenersOpened: ["tcp 0.0.0.0:81"],
+      listenersClosed: [],
+    });
+    expect(proxy.calls.slice(-2)).toEqual(["prepare", "commit"]);
+    expect(applied.length).toBe(1);
+    expect(reloader.running.services[0]?.publish.length).toBe(2);
+  });
+
+  test("a wrong file is refused with every problem and nothing changes", async () => {
+    file = WEB.replace('"80"', '"70000"').replace("name", "nam");
+    const report = await reloader.reload("file", false);
+    expect(report.outcome).toBe("refused");
+    expect(report.problems.length).toBeGreaterThanOrEqual(2);
+    expect(proxy.tables.length).toBe(1);
+    expect(applied).toEqual([]);
+  });
+
+  test("a prepare that fails is a refusal, and the next reload works", async () => {
+    file = WEB.replace('"80"', '"81"');
+    proxy.prepareError = new Error("out of file descriptors");
+    const report = await reloader.reload("command", false);
+    expect(report.outcome).toBe("refused");
+    expect(report.problems[0]?.message).toBe("cannot be applied: out of file descriptors");
+    expect(reloader.running.services[0]?.publish[0]?.published).toBe(80);
+    proxy.prepareError = null;
+    expect((await reloader.reload("command", false)).outcome).toBe("applied");
+  });
+
+  test("ports that cannot be bound are reported and do not stop it", async () => {
+    file = WEB.replace('"80"', '"81"');
+    const bindError = {
+      service: "web",
+      protocol: "tcp",
+      address: "0.0.0.0",
+      port: 81,
+      error: "taken",
+    } as const;
+    proxy.bindErrors = [bindError];
+    expect(await reloader.reload("command", false)).toMatchObject({
+      outcome: "applied",
+      bindErrors: [bindError],
+    });
+  });
+});
+
+describe("dry run", () => {
+  test("tells what would change and changes nothing", async () => {
+    file = WEB.replace('"80"', '"81"');
+    const report = await reloader.reload("command", true);
+    expect(report).toMatchObject({
+      outcome: "applied",
+      isDryRun: true,
+      changes: { listenersOpened: ["tcp 0.0.0.0:81"], listenersClosed: ["tcp 0.0.0.0:80"] },
+    });
+    expect(proxy.tables.length).toBe(1);
+    expect(reloader.running.services[0]?.publish[0]?.published).toBe(80);
+  });
+});
+
+describe("settings", () => {
+  test("one that needs a restart is reported every time and keeps its running value", async () => {
+    file = `[proxy]\nworkers = 7\n${WEB}`;
+    for (let round = 0; round < 2; round++) {
+      const report = await reloader.reload("command", false);
+      expect(report.outcome).toBe("unchanged");
+      expect(report.changes.settings).toEqual([
+        { key: "proxy.workers", before: 0, after: 7, needsRestart: true },
+      ]);
+    }
+  });
+
+  test("it keeps its running value also when the rest of the file is applied", async () => {
+    file = `[proxy]\nworkers = 7\n[log]\nlevel = "debug"\n${WEB}`;
+    expect((await reloader.reload("command", false)).outcome).toBe("applied");
+    expect(reloader.running.proxy.workers).toBe(0);
+    expect(applied[0]?.log.level).toBe("debug");
+  });
+});
+
+describe("order", () => {
+  test("reloads at the same time run one after the other", async () => {
+    const gate = Promise.withResolvers<void>();
+    proxy.gate = gate.promise;
+    file = WEB.replace('"80"', '"81"');
+    const reports = Promise.all([reloader.reload("command", false), reloader.reload("signal", false)]);
+    await clock.advance(0);
+    expect(proxy.calls.filter((call) => call === "prepare").length).toBe(2); // the start and the first reload
+    gate.resolve();
+    expect((await reports).map((report) => report.outcome)).toEqual(["applied", "unchanged"]);
+  });
+
+  test("a reload after closing is refused with the reason", async () => {
+    await router.close();
+    file = WEB.replace('"80"', '"81"');
+    const report = await reloader.reload("command", false);
+    expect(report.outcome).toBe("refused");
+    expect(report.problems[0]?.message).toBe("cannot be applied: the node is draining");
+  });
+});
+
+describe("names", () => {
+  test("a reload waits for names it brings, so that no service is without tasks in between", async () => {
+    const answer = Promise.withResolvers<HostAnswer>();
+    names.set("web.test", answer.promise);
+    file = WEB.replace("10.0.0.9", "web.test");
+    const report = reloader.reload("command", false);
+    await clock.advance(500);
+    expect(proxy.tables.length).toBe(1);
+    answer.resolve({ addresses: ["10.0.0.5"] });
+    await report;
+    expect(proxy.table.services[0]?.tasks.map((task) => task.address)).toEqual(["10.0.0.5"]);
+  });
+
+  test("a name that never answers holds a reload up for two seconds; its answer comes later by itself", async () => {
+    const answer = Promise.withResolvers<HostAnswer>();
+    names.set("web.test", answer.promise);
+    file = WEB.replace("10.0.0.9", "web.test");
+    const report = reloader.reload("command", false);
+    await clock.advance(2_000);
+    expect((await report).outcome).toBe("applied");
+    expect(proxy.table.services[0]?.tasks).toEqual([]);
+    answer.resolve({ addresses: ["10.0.0.5"] });
+    await clock.advance(0);
+    expect(proxy.table.services[0]?.tasks.map((task) => task.address)).toEqual(["10.0.0.5"]);
+  });
+
+  test("an answer that did not change makes no new table", async () => {
+    names.set("web.test", { addresses: ["10.0.0.5"] });
+    file = WEB.replace("10.0.0.9", "web.test");
+    await reloader.reload("command", false);
+    const before = proxy.tables.length;
+    await clock.advance(60_000);
+    expect(proxy.tables.length).toBe(before);
+  });
+});

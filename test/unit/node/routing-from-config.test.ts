@@ -1,0 +1,117 @@
+import { describe, expect, test } from "bun:test";
+import {
+  dependsOnInterfaces,
+  hostNames,
+  type RoutingInput,
+  routingFromConfig,
+} from "../../../src/node/routing-from-config.ts";
+import { configOf, webService } from "../../support/config-of.ts";
+
+const network = {
+  hasIpv6: true,
+  addresses: [
+    { interface: "lo", address: "127.0.0.1" },
+    { interface: "eth0", address: "192.0.2.2" },
+    { interface: "eth0", address: "2001:db8::2" },
+    { interface: "eth0", address: "fe80::2" },
+    { interface: "eth1", address: "10.0.0.2" },
+  ],
+};
+
+function routing(toml: string, rest: Partial<RoutingInput> = {}) {
+  return routingFromConfig({ config: configOf(toml), network, addressesOf: () => [], ...rest });
+}
+
+function listensOn(bind: string): readonly string[] {
+  return routing(webService('tasks = ["10.0.0.9"]', bind)).table.services[0]!.listenAddresses;
+}
+
+describe("bind", () => {
+  test.each([
+    ["", ["0.0.0.0", "::"]],
+    ['bind = ["192.0.2.99"]', ["192.0.2.99"]], // not there yet, perhaps a floating address: the proxy retries
+    ['bind = ["eth0"]', ["192.0.2.2", "2001:db8::2"]],
+    ['bind = ["10.0.0.0/8"]', ["10.0.0.2"]],
+    ['bind = ["192.0.2.0/24", "eth0"]', ["192.0.2.2", "2001:db8::2"]],
+    ['bind = ["fe80::/10"]', []],
+  ])("%s listens on %p", (bind, addresses) => {
+    expect(listensOn(bind)).toEqual(addresses);
+  });
+
+  test("without IPv6 in the kernel only IPv4 is listened on", () => {
+    const { table } = routing(webService(), { network: { ...network, hasIpv6: false } });
+    expect(table.services[0]?.listenAddresses).toEqual(["0.0.0.0"]);
+  });
+
+  test("a rule that matches nothing is a warning with the rule in it", () => {
+    expect(routing(webService('bind = ["eth7"]')).warnings).toEqual([
+      { service: "web", message: 'bind: "eth7" matches no address of this machine' },
+    ]);
+  });
+
+  test("an address that two interfaces share belongs to the service that comes first", () => {
+    const second = webService('bind = ["eth1"]').replace("web", "late");
+    const shared = {
+      hasIpv6: true,
+      addresses: [...network.addresses, { interface: "eth1", address: "192.0.2.2" }],
+    };
+    const { table, warnings } = routing(webService('bind = ["eth0"]') + second, { network: shared });
+    expect(table.services.map((service) => service.listenAddresses)).toEqual([
+      ["192.0.2.2", "2001:db8::2"],
+      ["10.0.0.2"],
+    ]);
+    expect(warnings).toEqual([
+      { service: "late", message: 'cannot listen on 192.0.2.2: 80/tcp there belongs to "web"' },
+    ]);
+  });
+});
+
+describe("tasks", () => {
+  const toml = webService('tasks = ["10.0.0.9:81", { address = "web.test", weight = 3, drain = true }]');
+
+  test("a name with several addresses is several tasks of that name", () => {
+    const { table } = routing(toml, { addressesOf: () => ["10.0.0.5", "2001:db8::5"] });
+    expect(table.services[0]?.tasks).toEqual([
+      { name: "10.0.0.9:81", address: "10.0.0.9", port: 81, weight: 1, isDraining: false },
+      { name: "web.test", address: "10.0.0.5", port: null, weight: 3, isDraining: true },
+      { name: "web.test", address: "2001:db8::5", port: null, weight: 3, isDraining: true },
+    ]);
+  });
+
+  test("a name without an address yet is left out", () => {
+    expect(routing(toml).table.services[0]?.tasks.map((task) => task.name)).toEqual(["10.0.0.9:81"]);
+  });
+});
+
+test("routingFromConfig carries over every rule of a service", () => {
+  const { table } = routing(
+    webService(
+      'balance = "source-hash"',
+      'send_proxy = "v2"',
+      'deny = ["10.0.0.0/8"]',
+      'idle_timeout = "5s"',
+    ),
+  );
+  expect(table.services[0]).toMatchObject({
+    name: "web",
+    balance: "source-hash",
+    sendProxy: "v2",
+    deny: ["10.0.0.0/8"],
+    idleTimeoutMs: 5_000,
+    ports: [{ protocol: "tcp", published: 80, target: 80 }],
+  });
+});
+
+test("hostNames tells each name once and no address", () => {
+  const config = configOf(webService('tasks = ["10.0.0.9", "a.test:1", "a.test:2", "[::1]:3"]'));
+  expect(hostNames(config)).toEqual(["a.test"]);
+});
+
+test.each([
+  ["", false],
+  ['bind = ["192.0.2.2", "::"]', false],
+  ['bind = ["eth0"]', true],
+  ['bind = ["10.0.0.0/8"]', true],
+])("dependsOnInterfaces: %s is %p", (bind, expected) => {
+  expect(dependsOnInterfaces(configOf(webService(bind)))).toBe(expected);
+});
