@@ -14,6 +14,7 @@ import {
   setBufferSizes,
   setKeepAlive,
   setNoDelay,
+  setOutOfBandInline,
   setPacketInfo,
   setReuseAddress,
   setReusePort,
@@ -90,6 +91,7 @@ function openBound(at: ListenAddress, isReusePort: boolean): number {
 function setTcpOptions(fd: number): void {
   setReuseAddress(fd);
   setNoDelay(fd);
+  setOutOfBandInline(fd);
   setKeepAlive(fd, KEEPALIVE_IDLE_SEC, KEEPALIVE_INTERVAL_SEC, KEEPALIVE_COUNT);
 }
 
