@@ -116,6 +116,11 @@ export class RawSocket {
     return new SysError("socket", socket.takeError(this.fd)).code;
   }
 
+  /** Bytes, and FIN as one, that the peer's kernel has not acknowledged. */
+  get unacknowledgedBytes(): number {
+    return socket.unsentBytes(this.fd);
+  }
+
   /** False when it is still full after `withinMs`. */
   becomesWritable(withinMs: number): Promise<boolean> {
     return readiness.wait(this.fd, EPOLLOUT, withinMs);
@@ -179,6 +184,11 @@ export class RawListener {
       if (fd !== -EAGAIN) return new RawSocket(check("accept", fd));
       await awaitReady(this.fd, EPOLLIN, "accept");
     }
+  }
+
+  /** Whether a connection waits to be accepted. */
+  hasWaiting(): Promise<boolean> {
+    return readiness.wait(this.fd, EPOLLIN, 0);
   }
 
   close(): void {
