@@ -4,6 +4,7 @@
  * stream ends cleanly.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
 import { Pattern } from "../support/pattern.ts";
 import type { RawSocket } from "../support/raw-socket.ts";
 import { seededRandom } from "../support/seeded-random.ts";
@@ -206,4 +207,20 @@ describe("an early answer", () => {
     expect(await upload.receiveToEnd(task)).toEqual({ bytes: 8 * MIB, how: "end" });
     await sending;
   });
+});
+
+test("broken connections leave no descriptor behind, whatever they held", async () => {
+  const idlePipes = 2 * 16;
+  const before = readdirSync("/proc/self/fd").length;
+  for (let round = 0; round < 40; round++) {
+    const { client, task } = await path.open();
+    const [breaker, other] = round % 2 === 0 ? [client, task] : [task, client];
+    const sending = sendUntilBroken(breaker, new Pattern(stream++));
+    await new Pattern(stream - 1).receive(other, MIB);
+    if (round % 4 < 2) other.reset();
+    else other.close();
+    await sending;
+    await path.closeAll();
+  }
+  expect(readdirSync("/proc/self/fd").length).toBeLessThanOrEqual(before + idlePipes);
 });
