@@ -1,0 +1,159 @@
+/** The executable's descriptors and memory: many connections, one after another and at once, and too few descriptors. */
+import { afterEach, expect, test } from "bun:test";
+import { connect, createServer, type Socket } from "node:net";
+import { resolve } from "node:path";
+import { freePort } from "../support/free-port.ts";
+import { NodeProcess } from "../support/node-process.ts";
+import { cpuSecondsOf, descriptorsOf, memoryBytesOf } from "../support/process-stats.ts";
+import { findProgram } from "../support/require-program.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const HELPER = resolve("test/support/echo-clients.ts");
+const MEBIBYTE = 1024 * 1024;
+
+const cleanUps: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
+});
+
+interface Progress {
+  isListening?: boolean;
+  echoed?: number;
+  failed?: number;
+}
+
+/** A helper process and the last thing it said. */
+function startHelper(...args: string[]): { readonly last: () => Progress; stop(): Promise<void> } {
+  let last: Progress = {};
+  const child = Bun.spawn([process.execPath, HELPER, ...args], {
+    stdio: ["ignore", "ignore", "inherit"],
+    ipc: (message) => {
+      last = message as Progress;
+    },
+  });
+  const stop = async () => {
+    child.kill("SIGKILL");
+    await child.exited;
+  };
+  cleanUps.push(stop);
+  return { last: () => last, stop };
+}
+
+async function startTask(): Promise<number> {
+  const port = await freePort();
+  const task = startHelper("task", String(port));
+  await waitFor(() => task.last().isListening === true, { what: "the task" });
+  return port;
+}
+
+async function startNode(target: number, wrapper: readonly string[] = []): Promise<[NodeProcess, number]> {
+  const published = await freePort();
+  const node = await NodeProcess.start(
+    `[proxy]
+workers = 1
+[[services]]
+name = "echo"
+publish = ["${published}:${target}"]
+bind = ["127.0.0.1"]
+tasks = ["127.0.0.1"]
+`,
+    wrapper,
+  );
+  cleanUps.push(() => node.kill());
+  return [node, published];
+}
+
+async function openConnections(node: NodeProcess): Promise<number> {
+  return (await node.status()).proxy.services[0]!.tcp.openConnections;
+}
+
+/** `count` connections, 50 at a time, each with one byte there and back. */
+async function runThrough(published: number, count: number, end: (socket: Socket) => void): Promise<number> {
+  const width = 50;
+  let left = count;
+  let failed = 0;
+  const one = () =>
+    new Promise<void>((done) => {
+      const socket = connect(published, "127.0.0.1", () => socket.write("x"));
+      socket.on("data", () => end(socket));
+      socket.on("error", () => failed++);
+      socket.on("close", () => done());
+    });
+  const client = async () => {
+    while (left-- > 0) await one();
+  };
+  await Promise.all(Array.from({ length: width }, client));
+  return failed;
+}
+
+test("10,000 connections leak no descriptor, pipe or memory", async () => {
+  const [node, published] = await startNode(await startTask());
+  const pid = node.child.pid;
+  expect(await runThrough(published, 3000, (socket) => socket.end())).toBe(0); // warm: code is compiled, heaps are grown
+  const [descriptors, memory] = [descriptorsOf(pid), memoryBytesOf(pid)];
+  expect(await runThrough(published, 7000, (socket) => socket.end())).toBe(0);
+  expect(await runThrough(published, 3000, (socket) => socket.resetAndDestroy())).toBe(0);
+  await waitFor(async () => (await openConnections(node)) === 0, { what: "every connection to end" });
+  await waitFor(() => descriptorsOf(pid) <= descriptors, { what: "every descriptor to be closed" });
+  const grownBytes = memoryBytesOf(pid) - memory;
+  console.log(`memory after 10,000 more connections: ${(grownBytes / MEBIBYTE).toFixed(1)} MiB more`);
+  expect(grownBytes).toBeLessThan(24 * MEBIBYTE);
+});
+
+test("9,000 connections at once", async () => {
+  const count = 9000;
+  const [node, published] = await startNode(await startTask());
+  const before = memoryBytesOf(node.child.pid);
+  const clients = startHelper("clients", String(published), String(count));
+  await waitFor(() => clients.last().echoed === count, { what: "9,000 echoes", deadlineMs: 60_000 });
+  expect(clients.last().failed).toBe(0);
+  expect(await openConnections(node)).toBe(count);
+  const perConnection = (memoryBytesOf(node.child.pid) - before) / count;
+  console.log(`memory per connection right after opening: ${perConnection.toFixed(0)} bytes`);
+  expect(perConnection).toBeLessThan(6 * 1024);
+  await clients.stop();
+  await waitFor(async () => (await openConnections(node)) === 0, { what: "all to end", deadlineMs: 20_000 });
+});
+
+test("without descriptors accepting pauses, nothing spins, and who waited is served", async () => {
+  const limited = [findProgram("bash")!, "-c", 'ulimit -n 200; exec "$0" "$@"'];
+  const [node, published] = await startNode(await startTask(), limited);
+  const pid = node.child.pid;
+  const count = 150;
+  const sockets: Socket[] = [];
+  const answered = new Set<Socket>();
+  for (let i = 0; i < count; i++) {
+    const socket = connect(published, "127.0.0.1", () => socket.write("x"));
+    socket.on("data", () => answered.add(socket));
+    socket.on("error", () => {});
+    sockets.push(socket);
+  }
+  cleanUps.push(() => sockets.forEach((socket) => socket.destroy()));
+  const paused = async () => (await node.status()).proxy.workersOutOfDescriptors === 1;
+  await waitFor(paused, { what: "accepting to pause" });
+  const cpuBefore = cpuSecondsOf(pid);
+  const startMs = performance.now();
+  await waitFor(() => performance.now() - startMs > 1000, { what: "a second" });
+  expect(cpuSecondsOf(pid) - cpuBefore).toBeLessThan(0.5);
+  expect(answered.size).toBeLessThan(count);
+  // one goes, one comes
+  for (const socket of sockets) {
+    await waitFor(() => answered.has(socket), { what: "a waiting client to be served" });
+    socket.destroy();
+  }
+  await waitFor(async () => !(await paused()), { what: "accepting to go on" });
+  expect((await node.status()).proxy.services[0]!.refusedTotal).toEqual({});
+});
+
+test("connections whose task closes at once leave nothing behind", async () => {
+  const dead = createServer((socket) => socket.destroy());
+  await new Promise<void>((done) => dead.listen(0, "127.0.0.1", done));
+  cleanUps.push(() => dead.close());
+  const { port } = dead.address() as { port: number };
+  const [node, published] = await startNode(port);
+  const descriptors = descriptorsOf(node.child.pid);
+  await runThrough(published, 500, (socket) => socket.end());
+  await waitFor(() => descriptorsOf(node.child.pid) <= descriptors + 32, {
+    what: "descriptors to be closed",
+  });
+});
