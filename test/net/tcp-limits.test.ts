@@ -65,6 +65,13 @@ async function expectReset({ client, served }: { client: RawSocket; served: RawS
 
 const status = () => harness.proxy.status().services[0]!;
 
+test("bytes are counted while the connection is open", async () => {
+  await serve();
+  await expectEcho(await open());
+  await waitFor(() => status().tcp.bytesOutTotal === 4, { what: "bytes out" });
+  expect(status().tcp).toMatchObject({ openConnections: 1, acceptedTotal: 1, bytesInTotal: 4 });
+});
+
 test("deny wins over allow", async () => {
   await serve({ allow: ["127.0.0.0/8"], deny: ["127.0.0.1"] });
   await expectRefused();
