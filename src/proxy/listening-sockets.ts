@@ -12,7 +12,6 @@ import {
   close,
   listen,
   setBufferSizes,
-  setKeepAlive,
   setNoDelay,
   setPacketInfo,
   setReuseAddress,
@@ -22,14 +21,12 @@ import {
   udpSocket,
 } from "../sys/socket.ts";
 import { parseIp } from "../wire/index.ts";
+import { keepAlive } from "./keep-alive.ts";
 import type { Protocol } from "./routing-table.ts";
 
 /** The kernel lowers it to net.core.somaxconn. */
 const BACKLOG = 65_535;
 const UDP_BUFFER_BYTES = 4 * 1024 * 1024;
-const KEEPALIVE_IDLE_SEC = 60;
-const KEEPALIVE_INTERVAL_SEC = 15;
-const KEEPALIVE_COUNT = 4;
 
 export interface ListenAddress {
   readonly protocol: Protocol;
@@ -90,7 +87,7 @@ function openBound(at: ListenAddress, isReusePort: boolean): number {
 function setTcpOptions(fd: number): void {
   setReuseAddress(fd);
   setNoDelay(fd);
-  setKeepAlive(fd, KEEPALIVE_IDLE_SEC, KEEPALIVE_INTERVAL_SEC, KEEPALIVE_COUNT);
+  keepAlive(fd);
 }
 
 /** A host with several addresses must answer from the one that was asked, hence the packet information. */

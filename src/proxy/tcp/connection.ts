@@ -8,9 +8,10 @@
  * with RST, so it is never taken for a clean end; when one peer broke it, what that peer had sent is delivered first.
  */
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from "../../sys/epoll.ts";
-import { setKeepAlive, setNoDelay, setResetOnClose, shutdownWrite, unsentBytes } from "../../sys/socket.ts";
+import { setNoDelay, setResetOnClose, shutdownWrite, unsentBytes } from "../../sys/socket.ts";
 import type { Endpoint } from "../../wire/index.ts";
 import { REFUSAL_INDEX, type Refusal, S_ACCEPTED, S_BYTES_IN, S_BYTES_OUT } from "../counters.ts";
+import { keepAlive } from "../keep-alive.ts";
 import { formatAddress, formatEndpoint } from "../socket-address.ts";
 import { type DeadlineList, Waiting } from "../worker/deadline-list.ts";
 import type { Continuable, Pollable } from "../worker/event-loop.ts";
@@ -33,9 +34,6 @@ import type { TcpContext } from "./tcp-context.ts";
 export const READ_EVENTS = EPOLLIN | EPOLLRDHUP | EPOLLPRI;
 const END_EVENTS = EPOLLERR | EPOLLHUP;
 
-const KEEPALIVE_IDLE_SEC = 60;
-const KEEPALIVE_INTERVAL_SEC = 15;
-const KEEPALIVE_COUNT = 4;
 /** Times LINGER_STEP_MS: how long the last bytes of a broken connection may take to leave. */
 const LINGER_STEPS = 250;
 /** A first message below it went out in one segment, which Nagle does not hold back. */
@@ -136,7 +134,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
         break;
       case STATE_ESTABLISHED:
         if (this.#idleList !== null) this.#close("idle");
-        else setKeepAlive(this.#upstreamFd, KEEPALIVE_IDLE_SEC, KEEPALIVE_INTERVAL_SEC, KEEPALIVE_COUNT);
+        else keepAlive(this.#upstreamFd);
         break;
       case STATE_BREAKING:
         this.#close(this.#reason);
