@@ -99,6 +99,6 @@ export class TcpListener implements Pollable, Continuable, DescriptorWaiter {
       return;
     }
     const client = readEndpoint(this.context.memory.bytes, this.context.sockaddrAt);
-    new TcpConnection(this.context, fd, this.route, client).start();
+    new TcpConnection(this.context, fd, this, client).start();
   }
 }
