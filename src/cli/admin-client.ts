@@ -1,6 +1,9 @@
 /** Asks a running node over its admin socket. What goes wrong says how to get on. */
 import { CommandFailure } from "./invocation.ts";
 
+/** A reload waits 2 s for names at most; longer means that the node is stopped or hangs. */
+const TIMEOUT_MS = 10_000;
+
 export interface Answer {
   readonly status: number;
   readonly body: unknown;
@@ -25,14 +28,21 @@ export async function askNode(
 
 async function send(socket: string, method: string, path: string): Promise<Response> {
   try {
-    return await fetch(`http://portmesh${path}`, { method, unix: socket });
+    return await fetch(`http://portmesh${path}`, {
+      method,
+      unix: socket,
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
   } catch (error) {
     throw new CommandFailure(unreachable(socket, error), undefined, { cause: error });
   }
 }
 
 function unreachable(socket: string, error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
+  const { code, message, name } = error as NodeJS.ErrnoException;
+  if (name === "TimeoutError") {
+    return `the node behind ${socket} does not answer within ${TIMEOUT_MS / 1000} s: it is stopped or overloaded; look at its log`;
+  }
   if (code === "EACCES" || code === "EPERM") {
     return `cannot reach the node: permission denied on ${socket}: run this as the user portmesh runs as`;
   }

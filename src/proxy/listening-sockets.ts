@@ -13,6 +13,7 @@ import {
   listen,
   setBufferSizes,
   setNoDelay,
+  setOutOfBandInline,
   setPacketInfo,
   setReuseAddress,
   setReusePort,
@@ -87,6 +88,7 @@ function openBound(at: ListenAddress, isReusePort: boolean): number {
 function setTcpOptions(fd: number): void {
   setReuseAddress(fd);
   setNoDelay(fd);
+  setOutOfBandInline(fd);
   keepAlive(fd);
 }
 

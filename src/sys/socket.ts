@@ -112,6 +112,7 @@ export function setKeepAlive(fd: number, idleSec: number, intervalSec: number, c
   setOption(fd, IPPROTO_TCP, TCP_KEEPCNT, count);
 }
 
+/** Urgent bytes stay in the stream. Set it before one can arrive: those that came earlier may be lost. */
 export function setOutOfBandInline(fd: number): number {
   return setOption(fd, SOL_SOCKET, SO_OOBINLINE, 1);
 }

@@ -12,7 +12,9 @@ export const workloadNames = [
   "bulk-8",
   "keep-alive",
   "one-shot",
-  "dns",
+  "dns-1",
+  "dns-10",
+  "dns-32",
   "memory",
   "start-up",
 ] as const;

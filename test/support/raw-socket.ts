@@ -20,7 +20,8 @@ export const RECEIVE_BYTES = 256 * 1024;
 const SMALL_SEND_BYTES = 4096;
 
 const readiness = new Readiness();
-const received = new Arena(RECEIVE_BYTES);
+/** Of closed sockets, for the next ones. */
+const freeBuffers: Arena[] = [];
 const small = new Arena(SMALL_SEND_BYTES);
 const address = new Arena(4096);
 const lengthAt = SOCKADDR_MAX + 4;
@@ -32,6 +33,7 @@ export interface BufferOptions {
 
 export class RawSocket {
   #isClosed = false;
+  #received: Arena | null = null;
 
   constructor(readonly fd: number) {
     socket.setNoDelay(fd);
@@ -55,11 +57,13 @@ export class RawSocket {
     if (data.length > SMALL_SEND_BYTES) throw new RangeError(`send takes up to ${SMALL_SEND_BYTES} bytes`);
     for (let at = 0; at < data.length; ) {
       small.bytes.set(data.subarray(at));
-      at += await this.sendFrom(small, 0, data.length - at);
+      const sent = this.trySendFrom(small, 0, data.length - at);
+      if (sent === 0) await this.#ready(EPOLLOUT, "send");
+      at += sent;
     }
   }
 
-  /** Sends what the socket takes of an arena's bytes, at least one; the bytes are read before this returns a promise. */
+  /** Sends what the socket takes of an arena's bytes, at least one; they must stay until then. */
   async sendFrom(arena: Arena, offset: number, length: number): Promise<number> {
     for (;;) {
       const sent = socket.send(this.fd, arena.address(offset), length);
@@ -80,8 +84,9 @@ export class RawSocket {
     if (libc.send(this.fd, small.address(0), 1, MSG_OOB) < 0) throw new SysError("send", errno());
   }
 
-  /** What is there, at least one byte unless the stream has ended; good until the next receive of any socket. */
+  /** What is there, at least one byte unless the stream has ended; good until this socket's next receive. */
   async receive(maxBytes = RECEIVE_BYTES): Promise<Uint8Array> {
+    const received = (this.#received ??= freeBuffers.pop() ?? new Arena(RECEIVE_BYTES));
     for (;;) {
       const count = socket.recv(this.fd, received.address(0), Math.min(maxBytes, RECEIVE_BYTES), 0);
       if (count !== -EAGAIN) return received.bytes.subarray(0, check("recv", count));
@@ -111,6 +116,11 @@ export class RawSocket {
     return new SysError("socket", socket.takeError(this.fd)).code;
   }
 
+  /** Bytes, and FIN as one, that the peer's kernel has not acknowledged. */
+  get unacknowledgedBytes(): number {
+    return socket.unsentBytes(this.fd);
+  }
+
   /** False when it is still full after `withinMs`. */
   becomesWritable(withinMs: number): Promise<boolean> {
     return readiness.wait(this.fd, EPOLLOUT, withinMs);
@@ -138,6 +148,8 @@ export class RawSocket {
     this.#isClosed = true;
     readiness.forget(this.fd);
     socket.close(this.fd);
+    if (this.#received !== null) freeBuffers.push(this.#received);
+    this.#received = null;
   }
 
   async #ready(events: number, what: string): Promise<void> {
@@ -172,6 +184,11 @@ export class RawListener {
       if (fd !== -EAGAIN) return new RawSocket(check("accept", fd));
       await awaitReady(this.fd, EPOLLIN, "accept");
     }
+  }
+
+  /** Whether a connection waits to be accepted. */
+  hasWaiting(): Promise<boolean> {
+    return readiness.wait(this.fd, EPOLLIN, 0);
   }
 
   close(): void {

@@ -246,7 +246,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
       if ((events & EPOLLERR) !== 0) incoming.onBroken();
       else if ((events & EPOLLRDHUP) !== 0) incoming.onFin();
       incoming.isReadable = true;
-      if (incoming.isEnded && (events & EPOLLERR) !== 0) return this.#break(outgoing, incoming);
+      if (incoming.isEnded && incoming.isBroken) return this.#breakAfterEnd(incoming);
       this.#pump(incoming);
     }
     if ((events & (EPOLLOUT | END_EVENTS)) !== 0 && outgoing.isFull && this.#state === STATE_ESTABLISHED) {
@@ -270,6 +270,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
       case FLOW_ENDED:
         // the other side often ends by itself within a turn, and closing says it all
         if (this.#toTask!.isEnded && this.#toClient!.isEnded) this.#close("done");
+        else if (flow.isBroken) this.#breakAfterEnd(flow);
         else this.#queue();
         break;
       case FLOW_SOURCE_FAILED:
@@ -329,6 +330,12 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     last.onBroken();
     this.context.connectDeadline.arm(this, this.context.loop.nowMs);
     this.#pumpLast();
+  }
+
+  /** RST came after FIN: what `last` carried was complete, and its reader is told both. */
+  #breakAfterEnd(last: Flow): void {
+    this.#passEnd(last);
+    this.#break(this.#opposite(last), last);
   }
 
   #pumpLast(): void {

@@ -5,7 +5,7 @@
  */
 import { EPOLLOUT } from "../../sys/epoll.ts";
 import { EAGAIN, EALREADY, EINPROGRESS, EISCONN, EMFILE, ENFILE, ETIMEDOUT } from "../../sys/errno.ts";
-import { connect, send, setNoDelay, tcpSocket } from "../../sys/socket.ts";
+import { connect, send, setNoDelay, setOutOfBandInline, tcpSocket } from "../../sys/socket.ts";
 import { hashClient } from "../balance/index.ts";
 import type { DescriptorWaiter } from "../worker/context.ts";
 import type { Pollable } from "../worker/event-loop.ts";
@@ -44,6 +44,7 @@ export class Dialer implements DescriptorWaiter {
         this.#onFailed(target, -fd);
         continue;
       }
+      setOutOfBandInline(fd);
       const outcome = this.#connect(target, fd);
       if (outcome === 0) return this.#win(target, fd, false);
       if (outcome === -EALREADY || outcome === -EINPROGRESS) return this.#await(target, fd);

@@ -10,7 +10,7 @@
 import { Arena } from "../../sys/arena.ts";
 import { EAGAIN, ENOBUFS, ENOMEM } from "../../sys/errno.ts";
 import { type PipeEnds, splice } from "../../sys/pipe.ts";
-import { recv, send, setOutOfBandInline } from "../../sys/socket.ts";
+import { recv, send } from "../../sys/socket.ts";
 import { BLOCK_BYTES, type Block, type BlockPool } from "./block-pool.ts";
 import { PIPE_BYTES, type PipePool } from "./pipe-pool.ts";
 
@@ -56,6 +56,8 @@ export class Flow {
   /** The destination has refused bytes since the last EPOLLOUT. */
   isFull = false;
   isEnded = false;
+  /** The source has been reset, perhaps after its FIN. */
+  isBroken = false;
   /** The destination has been told. */
   isEndPassed = false;
   #hasEndOfStream = false;
@@ -106,19 +108,19 @@ export class Flow {
 
   /** The source is broken: its bytes are followed by an error, which has to be read. */
   onBroken(): void {
+    this.isBroken = true;
     this.#shortRead = SHORT_IS_NOTHING;
   }
 
   /**
-   * The source holds an urgent byte (RFC 6093): it travels in line from now on, reads stop at it without having emptied
-   * the socket, and splice cannot pass it.
+   * The source holds an urgent byte. It travels in line (SO_OOBINLINE, RFC 6093), but reads stop at it without having
+   * emptied the socket, and splice does not pass it.
    */
   onUrgent(): void {
     if (this.#hasUrgent) return;
     this.#hasUrgent = true;
     this.#shortRead = SHORT_IS_NOTHING;
     this.#isSplicing = false;
-    setOutOfBandInline(this.sourceFd);
   }
 
   /** Gives back what is held; undelivered bytes are lost, which only a broken connection may do. */
@@ -160,7 +162,13 @@ export class Flow {
       return FLOW_MORE;
     }
     const moved = splice(this.sourceFd, this.#pipe.writeFd, PIPE_BYTES);
-    if (moved <= 0) {
+    if (moved === 0) {
+      // end of stream, or an urgent byte with FIN behind it: a read tells
+      this.#givePipeBack();
+      this.#isSplicing = false;
+      return FLOW_MORE;
+    }
+    if (moved < 0) {
       this.#givePipeBack();
       return this.#onNothingRead(moved);
     }

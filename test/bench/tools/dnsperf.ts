@@ -1,7 +1,5 @@
 /** dnsperf: as many DNS queries over UDP as come back. */
 
-/** Clients are sockets, so sessions of the proxy. */
-const CLIENTS = 32;
 const OUTSTANDING_QUERIES = 100;
 /** A lost query holds one of the outstanding places for this long. */
 const TIMEOUT_SECONDS = 1;
@@ -13,11 +11,21 @@ export interface DnsperfResult {
   readonly averageLatencyMs: number;
 }
 
-export function dnsperfCommand(program: string, port: number, queryFile: string, seconds: number): string[] {
+export interface DnsperfLoad {
+  readonly port: number;
+  readonly queryFile: string;
+  readonly clients: number;
+  readonly seconds: number;
+}
+
+export function dnsperfCommand(
+  program: string,
+  { port, queryFile, clients, seconds }: DnsperfLoad,
+): string[] {
   const target = ["-s", "127.0.0.1", "-p", String(port), "-d", queryFile, "-l", String(seconds)];
   const load = [
     "-c",
-    String(CLIENTS),
+    String(clients),
     "-T",
     "1",
     "-q",

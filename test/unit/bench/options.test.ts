@@ -4,13 +4,13 @@ import { type Options, parseOptions, UsageError } from "../../bench/options.ts";
 test("the defaults are everything, 5 rounds of 5 seconds, one worker", () => {
   const options = parseOptions([]) as Options;
   expect(options).toMatchObject({ rounds: 5, seconds: 5, workers: 1, hasScale: true, isQuick: false });
-  expect(options.workloads).toHaveLength(7);
+  expect(options.workloads).toHaveLength(9);
 });
 
 test("--only and --proxies choose; the reference stays", () => {
-  const options = parseOptions(["--only", "dns,bulk-1", "--proxies", "portmesh"]) as Options;
+  const options = parseOptions(["--only", "dns-1,bulk-1", "--proxies", "portmesh"]) as Options;
   expect(options).toMatchObject({
-    workloads: ["bulk-1", "dns"],
+    workloads: ["bulk-1", "dns-1"],
     hasScale: false,
     subjects: ["direct", "portmesh"],
   });
