@@ -49,7 +49,7 @@ export const T_FAILURES = 2;
 export const T_LAST_ERRNO = 3;
 /** wall clock, ms */
 export const T_LAST_FAILURE_AT = 4;
-/** 1 while the last connect has failed and none has succeeded since */
+/** Targets of the task (one per published port) whose last connect has failed with no success since. */
 export const T_FAILING = 5;
 export const TASK_FIELDS = 8;
 

@@ -65,6 +65,6 @@ export interface ConnectionRecord {
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly durationMs: number;
-  /** `done`, `client-reset`, `task-reset`, `denied`, `limit`, `bad-proxy-header`, `no-task`, `idle`, `drained`, … */
+  /** `done`, `client-reset`, `task-reset`, `denied`, `connection-limit`, `bad-proxy-header`, `no-task`, `idle`, `drained`, … */
   readonly reason: string;
 }

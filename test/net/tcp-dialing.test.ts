@@ -1,13 +1,16 @@
 /** Which task a client gets, and what happens when it does not answer. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { Arena } from "../../src/sys/arena.ts";
-import { AF_INET, writeSockaddr } from "../../src/sys/sockaddr.ts";
+import { AF_INET, SOCKADDR_MAX, writeSockaddr } from "../../src/sys/sockaddr.ts";
 import * as socket from "../../src/sys/socket.ts";
 import { freePort, freePorts } from "../support/free-port.ts";
 import { request } from "../support/http-load.ts";
+import { descriptorsOf } from "../support/process-stats.ts";
 import { ProxyHarness } from "../support/proxy-harness.ts";
 import { RawListener, RawSocket } from "../support/raw-socket.ts";
 import { waitFor } from "../support/wait-for.ts";
+
+const ACCEPT_LENGTH_AT = 64;
 
 let harness: ProxyHarness;
 const cleanUps: (() => unknown)[] = [];
@@ -27,11 +30,17 @@ function startWeb(name: string, port = 0): number {
   return server.port!;
 }
 
+interface BlackHole {
+  readonly port: number;
+  /** Takes everybody out of the queue: the next SYN is answered. */
+  open(): void;
+}
+
 /**
  * A task that neither accepts nor refuses: it listens with the shortest queue, which is filled, so that the kernel
  * drops every further SYN.
  */
-async function startBlackHole(): Promise<number> {
+async function startBlackHole(): Promise<BlackHole> {
   const memory = new Arena(4096);
   const fd = socket.tcpSocket(AF_INET);
   const port = await freePort();
@@ -44,7 +53,16 @@ async function startBlackHole(): Promise<number> {
     socket.connect(filler, memory.address(0), length);
     cleanUps.push(() => socket.close(filler));
   }
-  return port;
+  return { port, open: () => acceptAll(fd, memory) };
+}
+
+function acceptAll(fd: number, memory: Arena): void {
+  for (;;) {
+    memory.int32[ACCEPT_LENGTH_AT / 4] = SOCKADDR_MAX;
+    const accepted = socket.accept(fd, memory.address(0), memory.address(ACCEPT_LENGTH_AT));
+    if (accepted < 0) return;
+    cleanUps.push(() => socket.close(accepted));
+  }
 }
 
 /** How a connection that is refused ends; the reset may come as early as the handshake. */
@@ -86,7 +104,10 @@ test("a refused task costs no client anything", async () => {
 test("a silent task is overtaken by the next one", async () => {
   const published = await freePort();
   const hole = await startBlackHole();
-  await harness.apply({ protocol: "tcp", published, tasks: [hole, startWeb("alive")] });
+  await harness.apply({ protocol: "tcp", published, tasks: [hole.port, startWeb("alive")] });
+  const startMs = performance.now();
+  expect(await bodies(published, 1)).toEqual(["alive"]);
+  expect(performance.now() - startMs).toBeLessThan(2000);
   expect(await bodies(published, 20)).toEqual(Array(20).fill("alive"));
   await waitFor(() => status().tasks[0]!.state === "failing", { what: "the silent task to be noticed" });
   expect(status().tasks[0]!.lastError?.message).toBe("timed out");
@@ -96,7 +117,9 @@ test("a silent task is overtaken by the next one", async () => {
 test("when every task fails the client is reset at once and status says why", async () => {
   const [published, dead, gone] = (await freePorts(3)) as [number, number, number];
   await harness.apply({ protocol: "tcp", published, tasks: [dead, gone] });
+  const startMs = performance.now();
   expect(await endOfConnection(published)).toBe("ECONNRESET");
+  expect(performance.now() - startMs).toBeLessThan(1000);
   await harness.allClosed();
   expect(status().refusedTotal).toEqual({ "no-task": 1 });
   expect(status().tasks.map((task) => task.lastError?.message)).toEqual([
@@ -109,6 +132,55 @@ test("a service without tasks resets its clients", async () => {
   const published = await freePort();
   await harness.apply({ protocol: "tcp", published, tasks: [] });
   expect(await endOfConnection(published)).toBe("ECONNRESET");
+  await harness.allClosed();
+  expect(status().refusedTotal).toEqual({ "no-task": 1 });
+});
+
+test("when every task is silent the client is reset after the connect timeout", async () => {
+  const published = await freePort();
+  const holes = [await startBlackHole(), await startBlackHole()];
+  await harness.apply({ protocol: "tcp", published, tasks: holes.map((hole) => hole.port) });
+  expect(await endOfConnection(published)).toBe("ECONNRESET");
+  await harness.allClosed();
+  expect(status().refusedTotal).toEqual({ "no-task": 1 });
+  expect(status().tasks.map((task) => task.lastError?.message)).toEqual(["timed out", "timed out"]);
+});
+
+test("a client that goes while its task is being dialed leaves nothing behind", async () => {
+  const published = await freePort();
+  const hole = await startBlackHole();
+  await harness.apply({ protocol: "tcp", published, tasks: [hole.port] });
+  const before = descriptorsOf(process.pid);
+  const clients = await Promise.all(Array.from({ length: 20 }, () => RawSocket.connect(published)));
+  await waitFor(() => descriptorsOf(process.pid) === before + 60, { what: "20 connects to be under way" });
+  for (const client of clients) client.reset();
+  await harness.allClosed();
+  await waitFor(() => descriptorsOf(process.pid) === before, { what: "their descriptors to be closed" });
+  expect(status().refusedTotal).toEqual({});
+});
+
+test("a task that was cut off while it was being dialed gets no connection", async () => {
+  const published = await freePort();
+  const hole = await startBlackHole();
+  const service = { protocol: "tcp", published, drainTimeoutMs: 0 } as const;
+  await harness.apply({ ...service, tasks: [hole.port] });
+  const client = await RawSocket.connect(published);
+  cleanUps.push(() => client.close());
+  await waitFor(() => status().tcp.openConnections === 1, { what: "the connect to be under way" });
+  await harness.apply({ ...service, tasks: [] });
+  hole.open(); // the kernel's next SYN, a second after the first, gets through
+  expect(await client.failure()).toBe("ECONNRESET");
+  await harness.allClosed();
+});
+
+test("a client that is still waiting gets a task that a reload brings", async () => {
+  const published = await freePort();
+  const hole = await startBlackHole();
+  await harness.apply({ protocol: "tcp", published, tasks: [hole.port] });
+  const answer = request("127.0.0.1", published);
+  await waitFor(() => status().tcp.openConnections === 1, { what: "the connect to be under way" });
+  await harness.apply({ protocol: "tcp", published, tasks: [startWeb("new")] });
+  expect((await answer).body).toBe("new");
 });
 
 test("a task that comes back serves again", async () => {
@@ -136,7 +208,7 @@ test("a request that comes with its FIN before the task has accepted is delivere
   const task = RawListener.open();
   cleanUps.push(() => task.close());
   const hole = await startBlackHole();
-  await harness.apply({ protocol: "tcp", published, tasks: [hole, task.port] });
+  await harness.apply({ protocol: "tcp", published, tasks: [hole.port, task.port] });
   for (let i = 0; i < 2; i++) {
     const client = await RawSocket.connect(published);
     await client.send("question");
@@ -175,9 +247,52 @@ test("least-connections avoids a busy task", async () => {
   expect(await bodies(published, 2)).toEqual(["idle", "idle"]);
 });
 
+test("least-connections levels open connections, by weight", async () => {
+  const published = await freePort();
+  const tasks = [1, 1, 2].map((weight) => {
+    const task = RawListener.open();
+    cleanUps.push(() => task.close());
+    return { port: task.port, weight };
+  });
+  await harness.apply({ protocol: "tcp", published, balance: "least-connections", tasks });
+  for (let i = 0; i < 40; i++) {
+    const client = await RawSocket.connect(published);
+    cleanUps.push(() => client.close());
+    await waitFor(() => opened() === i + 1, { what: "the connection to be counted" });
+  }
+  expect(status().tasks.map((task) => task.openConnections)).toEqual([10, 10, 20]);
+
+  function opened(): number {
+    return status().tasks.reduce((sum, task) => sum + task.openConnections, 0);
+  }
+});
+
+test("random spreads connections over all tasks", async () => {
+  const published = await freePort();
+  const tasks = ["a", "b", "c"].map((name) => startWeb(name));
+  await harness.apply({ protocol: "tcp", published, balance: "random", tasks });
+  await bodies(published, 150);
+  await harness.allClosed();
+  const totals = status().tasks.map((task) => task.connectionsTotal);
+  expect(totals.reduce((sum, total) => sum + total)).toBe(150);
+  // an even share is 50; less than 20 has a chance below 1e-7
+  expect(Math.min(...totals)).toBeGreaterThanOrEqual(20);
+});
+
 test("source-hash sends a client to one task", async () => {
   const published = await freePort();
   const tasks = ["a", "b", "c", "d"].map((name) => startWeb(name));
   await harness.apply({ protocol: "tcp", published, balance: "source-hash", tasks });
   expect(new Set(await bodies(published, 20)).size).toBe(1);
+});
+
+test("source-hash spreads clients, each to the same task again", async () => {
+  const published = await freePort();
+  const tasks = ["a", "b", "c"].map((name) => startWeb(name));
+  await harness.apply({ protocol: "tcp", published, balance: "source-hash", tasks });
+  const clients = Array.from({ length: 40 }, (_, i) => `127.0.1.${i + 1}`);
+  const ask = () => Promise.all(clients.map((localAddress) => request("127.0.0.1", published, localAddress)));
+  const [first, again] = [await ask(), await ask()].map((answers) => answers.map(({ body }) => body));
+  expect(again).toEqual(first!);
+  expect(new Set(first)).toEqual(new Set(["a", "b", "c"]));
 });

@@ -1,7 +1,8 @@
 /** What ends or prevents a connection: rules, limits, timeouts, draining, reloads. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import { readdirSync, readlinkSync } from "node:fs";
 import { createServer } from "node:net";
-import type { ConnectionRecord } from "../../src/proxy/index.ts";
+import type { ConnectionRecord, ListenerReport } from "../../src/proxy/index.ts";
 import { SpliceProxy } from "../../src/proxy/index.ts";
 import { freePort, freePorts } from "../support/free-port.ts";
 import { accepts } from "../support/http-load.ts";
@@ -34,6 +35,21 @@ function serve(overrides: Partial<TestService> = {}): Promise<void> {
 function keep(socket: RawSocket): RawSocket {
   sockets.push(socket);
   return socket;
+}
+
+/** Sockets of this process, by inode. */
+function openSockets(): string[] {
+  const links = readdirSync("/proc/self/fd").map((fd) => readLink(`/proc/self/fd/${fd}`));
+  return links.filter((link) => link.startsWith("socket:")).sort();
+}
+
+/** Empty for a descriptor that is closed by now: the one that lists them. */
+function readLink(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
+  }
 }
 
 async function connect(): Promise<RawSocket> {
@@ -98,6 +114,29 @@ test("max_connections holds exactly over all workers", async () => {
   await expectEcho(await open());
 });
 
+test("max_connections of one worker: the sixth is reset, after one closes the next is served", async () => {
+  const single = await ProxyHarness.start(1);
+  await single.apply({ protocol: "tcp", published, tasks: [task.port], maxConnections: 5 });
+  const held = [];
+  for (let i = 0; i < 5; i++) held.push(await open());
+  await expectRefused();
+  const { refusedTotal } = single.proxy.status().services[0]!;
+  expect(refusedTotal).toEqual({ "connection-limit": 1 });
+  held[4]!.client.close();
+  held[4]!.served.close();
+  await waitFor(() => single.openConnections === 4, { what: "one connection to end" });
+  await expectEcho(await open());
+  await single.stop();
+});
+
+test("a lowered max_connections leaves those that are open", async () => {
+  await serve();
+  const held = [await open(), await open(), await open()];
+  await serve({ maxConnections: 2 });
+  await expectRefused();
+  for (const connection of held) await expectEcho(connection);
+});
+
 test("idle_timeout ends a silent connection with a reset", async () => {
   await serve({ idleTimeoutMs: 150 });
   const connection = await open();
@@ -137,12 +176,59 @@ test("drain_timeout 0 cuts at once", async () => {
   await expectReset(old);
 });
 
-test("a removed service closes its port and lets its connections go on", async () => {
-  await serve();
+test("a removed service closes its port and lets its connections go on until drain_timeout", async () => {
+  await serve({ drainTimeoutMs: 400 });
   const old = await open();
   await harness.apply();
   expect(await accepts("127.0.0.1", published)).toBe(false);
   await expectEcho(old);
+  await expectReset(old);
+});
+
+test("a task that stops draining before its time keeps its connections", async () => {
+  const drainTimeoutMs = 200;
+  await serve({ drainTimeoutMs });
+  const old = await open();
+  await serve({ drainTimeoutMs, tasks: [{ port: task.port, isDraining: true }] });
+  await serve({ drainTimeoutMs });
+  expect(await old.client.becomesReadable(3 * drainTimeoutMs)).toBe(false);
+  await expectEcho(old);
+});
+
+test("a commit that changes nothing touches no socket", async () => {
+  await serve();
+  const old = await open();
+  const sockets = openSockets();
+  for (let i = 0; i < 3; i++) await serve();
+  expect(openSockets()).toEqual(sockets);
+  await expectEcho(old);
+  await expectEcho(await open());
+});
+
+test("a port that another service takes over is not closed, its connections keep their task", async () => {
+  const other = RawListener.open();
+  await serve();
+  const old = await open();
+  const sockets = openSockets();
+  await serve({ name: "successor", tasks: [other.port] });
+  expect(openSockets()).toEqual(sockets);
+  await expectEcho(old);
+  const client = await connect();
+  await expectEcho({ client, served: keep(await other.accept()) });
+  expect(status()).toMatchObject({ name: "successor", tcp: { openConnections: 1 } });
+  other.close();
+});
+
+test("drain closes the ports and waits for the connections", async () => {
+  await serve();
+  const old = await open();
+  expect(await harness.proxy.drain(100)).toBe(false);
+  expect(await accepts("127.0.0.1", published)).toBe(false);
+  await expectEcho(old);
+  const isDrained = harness.proxy.drain(5000);
+  old.client.close();
+  old.served.close();
+  expect(await isDrained).toBe(true);
 });
 
 test("a change of rules leaves running connections and listeners alone", async () => {
@@ -182,6 +268,28 @@ test("a port that another program holds is reported, retried, and served once it
   await new Promise((done) => squatter.close(done));
   await waitFor(() => status().ports[0]!.listeners[0]!.error === null, { what: "the retry" });
   await expectEcho(await open());
+});
+
+test("a listener that fails and one that is open after all are told", async () => {
+  const squatter = createServer();
+  await new Promise<void>((done) => squatter.listen(published, "127.0.0.1", done));
+  const told: ListenerReport[] = [];
+  const proxy = await SpliceProxy.start({
+    workers: 2,
+    onConnectionsClosed: () => {},
+    onListener: (report) => told.push(report),
+  });
+  const table = tableOf({ protocol: "tcp", published, tasks: [task.port] });
+  await proxy.commit(proxy.prepare(table));
+  await proxy.commit(proxy.prepare(table)); // is not told twice
+  expect(told).toHaveLength(1);
+  expect(told[0]).toMatchObject({ service: "test", protocol: "tcp", address: "127.0.0.1", port: published });
+  expect(told[0]!.error).toContain("another program uses it");
+  await new Promise((done) => squatter.close(done));
+  await waitFor(() => told.length === 2, { what: "the retry" });
+  expect(told[1]).toMatchObject({ port: published, error: null });
+  await expectEcho(await open());
+  await proxy.stop();
 });
 
 test("a second proxy cannot share a port unnoticed", async () => {
@@ -240,4 +348,65 @@ test("finished connections are recorded while that is switched on", async () => 
   expect(alive!.client).toStartWith("127.0.0.1:");
   expect(failed).toMatchObject({ service: "dead", task: null, reason: "no-task" });
   await proxy.stop();
+});
+
+test("every way a connection ends is recorded once, with its reason", async () => {
+  const records: ConnectionRecord[] = [];
+  const proxy = await SpliceProxy.start({
+    workers: 1,
+    onConnectionsClosed: (batch) => records.push(...batch),
+    onListener: () => {},
+  });
+  const run = async (overrides: Partial<TestService> = {}) => {
+    const service = {
+      protocol: "tcp",
+      published,
+      tasks: [task.port],
+      drainTimeoutMs: 0,
+      ...overrides,
+    } as const;
+    await proxy.commit(proxy.prepare(tableOf(service)));
+  };
+  const reasons: string[] = [];
+  const nextReason = async (reason: string) => {
+    reasons.push(reason);
+    await waitFor(() => records.length >= reasons.length, { what: `the record of ${reason}` });
+  };
+  await run();
+  proxy.recordConnections(true);
+
+  (await open()).client.reset();
+  await nextReason("client-reset");
+  (await open()).served.reset();
+  await nextReason("task-reset");
+  await open();
+  await run({ tasks: [] });
+  await nextReason("drained");
+  await expectRefused();
+  await nextReason("no-task");
+  await run({ deny: ["127.0.0.0/8"] });
+  await expectRefused();
+  await nextReason("denied");
+  await run({ idleTimeoutMs: 50 });
+  await open();
+  await nextReason("idle");
+  await run({ acceptProxy: ["127.0.0.1"] });
+  await (await connect()).send("no header");
+  await nextReason("bad-proxy-header");
+  await run({ maxConnections: 1 });
+  const { client, served } = await open();
+  await expectRefused();
+  await nextReason("connection-limit");
+  client.close();
+  served.close();
+  await nextReason("done");
+  expect(records.map(({ reason }) => reason)).toEqual(reasons);
+  expect(records.every((record) => record.client.startsWith("127.0.0.1:"))).toBe(true);
+
+  proxy.recordConnections(false);
+  await run(); // a later message has been applied, so the one before has been too
+  (await open()).client.reset();
+  await waitFor(() => proxy.status().services[0]!.tcp.openConnections === 0, { what: "the last to end" });
+  await proxy.stop();
+  expect(records).toHaveLength(reasons.length);
 });

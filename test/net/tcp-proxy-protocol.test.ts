@@ -1,5 +1,6 @@
 /** PROXY headers to tasks and from trusted clients, byte for byte. */
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { type AddressInfo, connect as connectTo, createServer, type Socket } from "node:net";
 import {
   createEndpoint,
   decodeProxyHeader,
@@ -24,6 +25,7 @@ let harness: ProxyHarness;
 let task: RawListener;
 let published: number;
 const sockets: RawSocket[] = [];
+const onEnd: (() => unknown)[] = [];
 
 beforeEach(async () => {
   harness = await ProxyHarness.start(1);
@@ -33,6 +35,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   for (const socket of sockets.splice(0)) socket.close();
+  for (const end of onEnd.splice(0)) end();
   task.close();
   await harness.stop();
 });
@@ -122,6 +125,54 @@ for (const version of [1, 2] as const) {
   });
 }
 
+test("accept_proxy: a header alone is enough for the task to be dialed", async () => {
+  await serve({ acceptProxy: ["127.0.0.1"] });
+  await (await connect()).send(header(2));
+  const served = keep(await task.accept());
+  await served.send("banner"); // a task that speaks first
+  expect(await sockets[0]!.receiveText(6)).toBe("banner");
+});
+
+test("accept_proxy: payload and FIN right behind the header arrive whole", async () => {
+  await serve({ acceptProxy: ["127.0.0.1"] });
+  const payload = "payload ".repeat(400);
+  const client = await connect();
+  await client.send(Buffer.concat([header(1), Buffer.from(payload)]));
+  client.finish();
+  const served = keep(await task.accept());
+  expect(await served.receiveRest()).toBe(payload);
+  await served.send("answer");
+  served.close();
+  expect(await client.receiveRest()).toBe("answer");
+});
+
+for (const [from, to] of [
+  ["v1", "v1"],
+  ["v1", "v2"],
+  ["v2", "v1"],
+  ["v2", "v2"],
+] as const) {
+  test(`accept_proxy ${from} with send_proxy ${to} keeps the original client`, async () => {
+    await serve({ acceptProxy: ["127.0.0.1"], sendProxy: to });
+    await (await connect()).send(header(from === "v1" ? 1 : 2));
+    const decoded = await receiveHeader(keep(await task.accept()));
+    expect([text(decoded.source), text(decoded.destination)]).toEqual([text(SOURCE), text(DESTINATION)]);
+  });
+}
+
+test("accept_proxy: a reload between connect and header brings the tasks of now", async () => {
+  const next = RawListener.open();
+  await serve({ acceptProxy: ["127.0.0.1"] });
+  const client = await connect();
+  await client.send(header(2).subarray(0, 5));
+  await waitFor(() => harness.openConnections === 1, { what: "the connection to be accepted" });
+  await serve({ acceptProxy: ["127.0.0.1"], tasks: [next.port] });
+  await client.send(header(2).subarray(5));
+  await client.send("x");
+  expect(await keep(await next.accept()).receiveText(1)).toBe("x");
+  next.close();
+});
+
 test("accept_proxy: LOCAL keeps the connection's own address", async () => {
   await serve({ acceptProxy: ["127.0.0.1"], sendProxy: "v2" });
   const bytes = new Uint8Array(64);
@@ -139,10 +190,16 @@ test("accept_proxy: rules apply to the client that the header names", async () =
   await waitFor(() => refused().denied === 1, { what: "the refusal to be counted" });
 });
 
-test("accept_proxy: what is no header is reset and counted", async () => {
+test.each([
+  ["another protocol", "GET / HTTP/1.1\r\n\r\n"],
+  ["version 1 with a wrong address", "PROXY TCP4 300.0.0.1 127.0.0.1 1 2\r\n"],
+  ["version 1 that does not end", `PROXY TCP4 ${"1".repeat(120)}`],
+  ["version 2 with a wrong version", "\r\n\r\n\0\r\nQUIT\n\x31\x11\0\x0c0123456789ab"],
+  ["version 2 too short for its addresses", "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x040123"],
+])("accept_proxy: %s is reset and counted", async (_, bytes) => {
   await serve({ acceptProxy: ["127.0.0.1"] });
   const client = await connect();
-  await client.send("GET / HTTP/1.1\r\n\r\n");
+  await client.send(bytes);
   expect(await client.failure()).toBe("ECONNRESET");
   await waitFor(() => refused()["bad-proxy-header"] === 1, { what: "the refusal to be counted" });
 });
@@ -160,4 +217,51 @@ test("from elsewhere a header is payload like any other", async () => {
   await client.send(header(1));
   const served = keep(await task.accept());
   expect(await served.receiveText(header(1).length)).toBe(Buffer.from(header(1)).toString());
+});
+
+describe("IPv6", () => {
+  for (const sendProxy of ["v1", "v2"] as const) {
+    test(`send_proxy ${sendProxy}: the addresses of the connection`, async () => {
+      await serve({ sendProxy, listenAddresses: ["::1"] });
+      const client = connectV6();
+      const decoded = await receiveHeader(keep(await task.accept()));
+      await waitFor(() => client.localPort, { what: "the client's port" });
+      expect(text(decoded.source)).toBe(`::1 ${client.localPort}`);
+      expect(text(decoded.destination)).toBe(`::1 ${published}`);
+    });
+
+    test(`accept_proxy with IPv6 addresses, send_proxy ${sendProxy}`, async () => {
+      const [source, destination] = [endpoint("2001:db8::7", 4711), endpoint("2001:db8::1", 443)];
+      await serve({ acceptProxy: ["::1"], sendProxy, listenAddresses: ["::1"] });
+      const bytes = new Uint8Array(256);
+      const length = encodeProxyV1(source, destination, bytes, 0);
+      connectV6().write(Buffer.concat([bytes.subarray(0, length), Buffer.from("payload")]));
+      const served = keep(await task.accept());
+      const decoded = await receiveHeader(served);
+      expect([text(decoded.source), text(decoded.destination)]).toEqual([text(source), text(destination)]);
+      expect(await served.receiveText(7)).toBe("payload");
+    });
+  }
+
+  test("a task with an IPv6 address is served, its client of IPv4 is told as such", async () => {
+    const received = Promise.withResolvers<Buffer>();
+    const server = createServer((socket) =>
+      socket.once("data", (bytes) => received.resolve(Buffer.from(bytes))),
+    );
+    await new Promise<void>((done) => server.listen(0, "::1", done));
+    const { port } = server.address() as AddressInfo;
+    await serve({ sendProxy: "v1", tasks: [{ address: "::1", port }] });
+    await connect();
+    expect((await received.promise).toString()).toMatch(
+      new RegExp(`^PROXY TCP4 127\\.0\\.0\\.1 127\\.0\\.0\\.1 \\d+ ${published}\r\n$`),
+    );
+    server.close();
+  });
+
+  function connectV6(): Socket {
+    const socket = connectTo(published, "::1");
+    socket.on("error", () => {});
+    onEnd.push(() => socket.destroy());
+    return socket;
+  }
 });

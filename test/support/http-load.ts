@@ -43,8 +43,8 @@ export class HttpLoad {
   }
 }
 
-/** One request on a connection of its own; never throws. */
-export function request(host: string, port: number): Promise<RequestRecord> {
+/** One request on a connection of its own, from `localAddress` if given; never throws. */
+export function request(host: string, port: number, localAddress?: string): Promise<RequestRecord> {
   const startedMs = performance.now();
   return new Promise((resolve) => {
     let text = "";
@@ -58,7 +58,7 @@ export function request(host: string, port: number): Promise<RequestRecord> {
         error: isWhole ? null : (error ?? `no answer: ${JSON.stringify(text)}`),
       });
     };
-    const socket = connect(port, host, () =>
+    const socket = connect({ port, host, ...(localAddress && { localAddress }) }, () =>
       socket.write("GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"),
     );
     socket.setTimeout(TIMEOUT_MS, () => finish("timeout"));

@@ -51,6 +51,7 @@ export type CloseReason = "done" | "client-reset" | "task-reset" | "client-gone"
 export class TcpConnection extends Waiting implements Pollable, Continuable {
   /** The address that an inbound PROXY header named as the published one. */
   namedLocal: Endpoint | null = null;
+  route: Route;
   #state = STATE_DIALING;
   #dialer: Dialer | null = null;
   #target: Target | null = null;
@@ -71,14 +72,15 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
   constructor(
     readonly context: TcpContext,
     readonly clientFd: number,
-    readonly route: Route,
+    readonly listener: { readonly route: Route },
     readonly client: Endpoint,
   ) {
     super();
     this.#startedMs = context.loop.nowMs;
-    const { idleTimeoutMs } = route.rules;
+    this.route = listener.route;
+    const { idleTimeoutMs } = this.route.rules;
     this.#idleList = idleTimeoutMs > 0 ? context.loop.deadlines.list(idleTimeoutMs) : null;
-    route.rules.count(S_ACCEPTED, 1);
+    this.route.rules.count(S_ACCEPTED, 1);
   }
 
   /** The first step after accept. */
@@ -148,6 +150,20 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
   /** Ends the connection when its task's time is over. */
   cutIfOverdue(nowMs: number): void {
     if (this.#target !== null && this.#target.cutAtMs <= nowMs) this.#close("drained");
+  }
+
+  /**
+   * Until it has a task, a connection goes by what is in force: those of the time of accept may all be gone. Not when
+   * its port has become another service's.
+   */
+  refreshRoute(): void {
+    const { route } = this.listener;
+    if (route.rules.slot === this.route.rules.slot) this.route = route;
+  }
+
+  /** Tasks have come, gone or begun to drain. */
+  onTargetsChanged(): void {
+    this.#dialer?.onTargetsChanged();
   }
 
   // --- PROXY header

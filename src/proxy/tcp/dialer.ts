@@ -34,6 +34,7 @@ export class Dialer implements DescriptorWaiter {
   /** Tries one more task. Ends in `onDialed`, `onDialFailed`, or an attempt that is still going on. */
   next(): void {
     const { loop } = this.context;
+    this.connection.refreshRoute();
     for (;;) {
       const target = this.connection.route.balancer.pick(this.#clientHash, loop.nowMs, this.#tried);
       if (target === null) return this.#onNoneLeft();
@@ -56,6 +57,11 @@ export class Dialer implements DescriptorWaiter {
     if (!this.#isOver) this.next();
   }
 
+  /** A reload may have brought a task to a client that waits for the last ones. */
+  onTargetsChanged(): void {
+    if (this.#isLastCall) this.next();
+  }
+
   /** The hedge delay is over, or the last tasks have had their time. */
   onDeadline(): void {
     const attempts = this.#attempts!;
@@ -73,12 +79,14 @@ export class Dialer implements DescriptorWaiter {
   onAttemptEvents(attempt: Attempt): void {
     const outcome = this.#connectAgain(attempt.target, attempt.fd);
     if (outcome === -EALREADY) return;
-    if (outcome === 0) {
+    const { nowMs } = this.context.loop;
+    // one that was cut off meanwhile has nobody to cut this connection any more
+    if (outcome === 0 && attempt.target.cutAtMs > nowMs) {
       this.#closeAttempts(attempt);
       return this.#win(attempt.target, attempt.fd, true);
     }
     this.#drop(attempt);
-    attempt.target.onFailed(-outcome, this.context.loop.nowMs);
+    if (outcome !== 0) attempt.target.onFailed(-outcome, nowMs);
     this.next();
   }
 
@@ -107,6 +115,7 @@ export class Dialer implements DescriptorWaiter {
       this.#drop(attempt);
       return this.#fail();
     }
+    this.#isLastCall = false;
     this.context.hedgeDeadline.arm(this.connection, loop.nowMs);
   }
 
@@ -130,6 +139,7 @@ export class Dialer implements DescriptorWaiter {
 
   #onNoneLeft(): void {
     if (this.#attempts === null || this.#attempts.length === 0) return this.#fail();
+    if (this.#isLastCall) return;
     this.#isLastCall = true;
     this.context.connectDeadline.arm(this.connection, this.context.loop.nowMs);
   }

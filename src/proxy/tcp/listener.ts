@@ -7,7 +7,8 @@ import { EPOLLIN } from "../../sys/epoll.ts";
 import { EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../../sys/errno.ts";
 import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
 import { accept, close, setResetOnClose } from "../../sys/socket.ts";
-import { readEndpoint } from "../socket-address.ts";
+import type { Endpoint } from "../../wire/index.ts";
+import { formatEndpoint, readEndpoint } from "../socket-address.ts";
 import type { DescriptorWaiter } from "../worker/context.ts";
 import type { Continuable, Pollable } from "../worker/event-loop.ts";
 import type { Route } from "../worker/route.ts";
@@ -93,12 +94,33 @@ export class TcpListener implements Pollable, Continuable, DescriptorWaiter {
     const others = Atomics.add(open, rules.slot, 1);
     if (rules.maxConnections > 0 && others >= rules.maxConnections) {
       Atomics.sub(open, rules.slot, 1);
-      rules.refuse("connection-limit");
-      setResetOnClose(fd);
-      close(fd);
-      return;
+      return this.#refuse(fd);
     }
-    const client = readEndpoint(this.context.memory.bytes, this.context.sockaddrAt);
-    new TcpConnection(this.context, fd, this.route, client).start();
+    new TcpConnection(this.context, fd, this, this.#client()).start();
+  }
+
+  /** Over the limit: with RST, and without the cost of a connection. */
+  #refuse(fd: number): void {
+    const { recorder } = this.context.worker;
+    const reason = "connection-limit";
+    this.route.rules.refuse(reason);
+    setResetOnClose(fd);
+    close(fd);
+    if (!recorder.isOn) return;
+    recorder.add({
+      service: this.route.rules.name,
+      published: this.route.published,
+      client: formatEndpoint(this.#client()),
+      task: null,
+      bytesIn: 0,
+      bytesOut: 0,
+      durationMs: 0,
+      reason,
+    });
+  }
+
+  /** Of the connection just accepted. */
+  #client(): Endpoint {
+    return readEndpoint(this.context.memory.bytes, this.context.sockaddrAt);
   }
 }

@@ -74,7 +74,9 @@ export class Target implements Candidate {
     this.cutAtMs = Number.POSITIVE_INFINITY;
   }
 
+  /** Its failures are no longer its task's. */
   retire(nowMs: number): void {
+    if (this.#failuresInRow > 0) this.#countFailing(-1);
     this.isRetired = true;
     this.startDraining(nowMs);
   }
@@ -96,7 +98,7 @@ export class Target implements Candidate {
     if (this.#failuresInRow === 0) return;
     this.#failuresInRow = 0;
     this.failingUntilMs = 0;
-    this.#row[this.#at + T_FAILING] = 0;
+    this.#countFailing(-1);
   }
 
   onClosed(): void {
@@ -106,10 +108,15 @@ export class Target implements Candidate {
   /** @param errnoValue positive errno */
   onFailed(errnoValue: number, nowMs: number): void {
     this.failingUntilMs = nowMs + Math.min(FIRST_PAUSE_MS * 2 ** this.#failuresInRow, MAX_PAUSE_MS);
-    this.#failuresInRow++;
-    this.#row[this.#at + T_FAILING] = 1;
+    if (this.#failuresInRow++ === 0) this.#countFailing(1);
+    if (this.isRetired) return;
     this.#row[this.#at + T_FAILURES]!++;
     this.#row[this.#at + T_LAST_ERRNO] = errnoValue;
     this.#row[this.#at + T_LAST_FAILURE_AT] = Date.now();
+  }
+
+  /** The slot of a retired target may belong to another task already. */
+  #countFailing(by: number): void {
+    if (!this.isRetired) this.#row[this.#at + T_FAILING]! += by;
   }
 }

@@ -129,6 +129,11 @@ export class Worker extends Waiting implements Pollable {
     this.#listeners = listeners;
     this.#startDraining(before);
     for (const listener of listeners.values()) listener.onTargetsChanged(this.#loop.nowMs);
+    for (const connection of this.#connections()) connection.onTargetsChanged();
+  }
+
+  *#connections(): Generator<TcpConnection> {
+    for (const handler of this.#loop.handlers()) if (handler instanceof TcpConnection) yield handler;
   }
 
   #open({ fd, address, route }: CompiledListener): Listener {
@@ -146,9 +151,7 @@ export class Worker extends Waiting implements Pollable {
   #cutOverdue(nowMs: number): void {
     if (!this.#draining.some((target) => target.cutAtMs <= nowMs)) return;
     this.#draining = this.#draining.filter((target) => target.cutAtMs > nowMs);
-    for (const handler of this.#loop.handlers()) {
-      if (handler instanceof TcpConnection) handler.cutIfOverdue(nowMs);
-    }
+    for (const connection of this.#connections()) connection.cutIfOverdue(nowMs);
     for (const listener of this.#listeners.values()) listener.onTargetsChanged(nowMs);
   }
 

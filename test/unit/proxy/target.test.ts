@@ -1,0 +1,78 @@
+/** What a target writes into its task's counters; several targets of a task (one per port) share them. */
+import { expect, test } from "bun:test";
+import {
+  createCounters,
+  T_FAILING,
+  T_FAILURES,
+  T_LAST_ERRNO,
+  T_OPEN,
+  T_TOTAL,
+  TASK_FIELDS,
+} from "../../../src/proxy/counters.ts";
+import { Target } from "../../../src/proxy/worker/target.ts";
+import { ECONNREFUSED } from "../../../src/sys/errno.ts";
+
+const SLOT = 3;
+
+function setUp(...ports: number[]) {
+  const counters = createCounters(1);
+  const targets = ports.map((port) => new Target("task", "127.0.0.1", port, SLOT, counters, 0));
+  const read = (field: number) => counters.tasks[0]![SLOT * TASK_FIELDS + field]!;
+  return { targets: targets as [Target, Target], read };
+}
+
+test("a connection is counted while it is open", () => {
+  const { targets, read } = setUp(80);
+  targets[0].onConnected();
+  targets[0].onConnected();
+  targets[0].onClosed();
+  expect([read(T_OPEN), read(T_TOTAL), targets[0].openConnections()]).toEqual([1, 2, 1]);
+});
+
+test("the pause after a failure doubles up to ten seconds and ends with a success", () => {
+  const { targets, read } = setUp(80);
+  const [target] = targets;
+  const pauses = Array.from({ length: 6 }, () => {
+    target.onFailed(ECONNREFUSED, 1000);
+    return target.failingUntilMs - 1000;
+  });
+  expect(pauses).toEqual([1000, 2000, 4000, 8000, 10_000, 10_000]);
+  expect([read(T_FAILURES), read(T_LAST_ERRNO), read(T_FAILING)]).toEqual([6, ECONNREFUSED, 1]);
+  target.onConnected();
+  expect([target.failingUntilMs, read(T_FAILING)]).toEqual([0, 0]);
+  target.onFailed(ECONNREFUSED, 5000);
+  expect(target.failingUntilMs).toBe(6000);
+});
+
+test("a task is failing while one of its ports is", () => {
+  const { targets, read } = setUp(80, 443);
+  const [http, https] = targets;
+  http.onFailed(ECONNREFUSED, 0);
+  https.onFailed(ECONNREFUSED, 0);
+  http.onConnected();
+  expect(read(T_FAILING)).toBe(1);
+  https.onConnected();
+  expect(read(T_FAILING)).toBe(0);
+});
+
+test("a retired target takes its failure with it and reports no other", () => {
+  const { targets, read } = setUp(80, 443);
+  const [gone, kept] = targets;
+  gone.onFailed(ECONNREFUSED, 0);
+  gone.retire(0);
+  expect(read(T_FAILING)).toBe(0);
+  gone.onFailed(ECONNREFUSED, 0); // a connect that was under way
+  expect([read(T_FAILING), read(T_FAILURES)]).toEqual([0, 1]);
+  kept.onConnected();
+  expect(read(T_FAILING)).toBe(0);
+});
+
+test("draining starts once, keeps its first deadline, and can be taken back", () => {
+  const [target] = setUp(80).targets;
+  target.drainTimeoutMs = 500;
+  target.startDraining(1000);
+  target.startDraining(1400);
+  expect([target.isDraining, target.cutAtMs]).toEqual([true, 1500]);
+  target.stopDraining();
+  expect([target.isDraining, target.cutAtMs]).toEqual([false, Number.POSITIVE_INFINITY]);
+});
