@@ -372,14 +372,20 @@ test("every way a connection ends is recorded once, with its reason", async () =
     reasons.push(reason);
     await waitFor(() => records.length >= reasons.length, { what: `the record of ${reason}` });
   };
+  // a connection that has carried bytes is past dialing, whose ends have other reasons
+  const openUsed = async () => {
+    const connection = await open();
+    await expectEcho(connection);
+    return connection;
+  };
   await run();
   proxy.recordConnections(true);
 
-  (await open()).client.reset();
+  (await openUsed()).client.reset();
   await nextReason("client-reset");
-  (await open()).served.reset();
+  (await openUsed()).served.reset();
   await nextReason("task-reset");
-  await open();
+  await openUsed();
   await run({ tasks: [] });
   await nextReason("drained");
   await expectRefused();
@@ -388,7 +394,7 @@ test("every way a connection ends is recorded once, with its reason", async () =
   await expectRefused();
   await nextReason("denied");
   await run({ idleTimeoutMs: 50 });
-  await open();
+  await openUsed();
   await nextReason("idle");
   await run({ acceptProxy: ["127.0.0.1"] });
   await (await connect()).send("no header");
@@ -405,7 +411,7 @@ test("every way a connection ends is recorded once, with its reason", async () =
 
   proxy.recordConnections(false);
   await run(); // a later message has been applied, so the one before has been too
-  (await open()).client.reset();
+  (await openUsed()).client.reset();
   await waitFor(() => proxy.status().services[0]!.tcp.openConnections === 0, { what: "the last to end" });
   await proxy.stop();
   expect(records).toHaveLength(reasons.length);
