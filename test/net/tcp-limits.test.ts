@@ -74,6 +74,13 @@ async function expectEcho({ client, served }: { client: RawSocket; served: RawSo
   expect(await client.receiveText(4)).toBe("pong");
 }
 
+/** A task that resets before the proxy has seen its handshake has not accepted; one that has answered has. */
+async function openAndEcho(): Promise<{ client: RawSocket; served: RawSocket }> {
+  const connection = await open();
+  await expectEcho(connection);
+  return connection;
+}
+
 async function expectReset({ client, served }: { client: RawSocket; served: RawSocket }): Promise<void> {
   expect(await client.failure()).toBe("ECONNRESET");
   expect(await served.failure()).toBe("ECONNRESET");
@@ -368,11 +375,11 @@ test("every way a connection ends is recorded once, with its reason", async () =
   await run();
   proxy.recordConnections(true);
 
-  (await open()).client.reset();
+  (await openAndEcho()).client.reset();
   await nextReason("client-reset");
-  (await open()).served.reset();
+  (await openAndEcho()).served.reset();
   await nextReason("task-reset");
-  await open();
+  await openAndEcho();
   await run({ tasks: [] });
   await nextReason("drained");
   await expectRefused();
@@ -381,13 +388,13 @@ test("every way a connection ends is recorded once, with its reason", async () =
   await expectRefused();
   await nextReason("denied");
   await run({ idleTimeoutMs: 50 });
-  await open();
+  await openAndEcho();
   await nextReason("idle");
   await run({ acceptProxy: ["127.0.0.1"] });
   await (await connect()).send("no header");
   await nextReason("bad-proxy-header");
   await run({ maxConnections: 1 });
-  const { client, served } = await open();
+  const { client, served } = await openAndEcho();
   await expectRefused();
   await nextReason("connection-limit");
   client.close();
