@@ -1,6 +1,6 @@
 /**
  * The log: JSON lines, or pretty ones on a terminal; written by this process, no transport threads.
- * A reader that goes away (`portmesh run | head`) costs the log, never the node.
+ * A reader that goes away (`portmesh run | head`) or a full disk costs log lines, never the node.
  */
 import pino from "pino";
 import { writeAll } from "../sys/write-all.ts";
@@ -30,7 +30,8 @@ const STDOUT = 1;
 /** Prettifying costs 15 ms of loading, so only those who look at it pay. */
 export async function createLog(options: LogOptions): Promise<Log> {
   const isPretty = options.format === "pretty" || (options.format === "auto" && options.isTerminal);
-  const write = isPretty ? await prettyWriter(options.isTerminal) : writeOut;
+  const writer = new LossyWriter((text) => writeAll(STDOUT, text));
+  const format = isPretty ? await prettyFormat(options.isTerminal) : (line: string) => line;
   const log: Log = pino(
     {
       level: options.level,
@@ -38,7 +39,7 @@ export async function createLog(options: LogOptions): Promise<Log> {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    { write },
+    { write: (line) => writer.write(format(line)) },
   );
   return log;
 }
@@ -48,7 +49,7 @@ export function wantsConnections(level: string): boolean {
   return level === "debug" || level === "trace";
 }
 
-async function prettyWriter(isColored: boolean): Promise<(line: string) => void> {
+async function prettyFormat(isColored: boolean): Promise<(line: string) => string> {
   const { prettyFactory } = await import("pino-pretty");
   const pretty = prettyFactory({
     colorize: isColored,
@@ -56,11 +57,34 @@ async function prettyWriter(isColored: boolean): Promise<(line: string) => void>
     singleLine: true,
     errorLikeObjectKeys: ["err"],
   });
-  return (line) => {
-    writeOut(pretty(JSON.parse(line)) ?? line);
-  };
+  return (line) => pretty(JSON.parse(line)) ?? line;
 }
 
-function writeOut(line: string): void {
-  writeAll(STDOUT, line);
+/** Drops lines that cannot be written and says how many they were as soon as one can. */
+export class LossyWriter {
+  #lost = 0;
+  #reason = "";
+
+  /** @param put writes all of the text, or returns false or throws */
+  constructor(readonly put: (text: string) => boolean) {}
+
+  write(line: string): void {
+    const notice =
+      this.#lost === 0 ? "" : `${JSON.stringify({ level: "warn", msg: this.#describeLoss() })}\n`;
+    try {
+      if (!this.put(notice + line)) this.#lose("nobody reads them");
+      else this.#lost = 0;
+    } catch (error) {
+      this.#lose((error as Error).message);
+    }
+  }
+
+  #lose(reason: string): void {
+    this.#lost++;
+    this.#reason = reason;
+  }
+
+  #describeLoss(): string {
+    return `${this.#lost} log lines were lost: ${this.#reason}`;
+  }
 }

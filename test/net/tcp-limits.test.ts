@@ -74,19 +74,19 @@ async function expectEcho({ client, served }: { client: RawSocket; served: RawSo
   expect(await client.receiveText(4)).toBe("pong");
 }
 
-/** A task that resets before the proxy has seen its handshake has not accepted; one that has answered has. */
-async function openAndEcho(): Promise<{ client: RawSocket; served: RawSocket }> {
-  const connection = await open();
-  await expectEcho(connection);
-  return connection;
-}
-
 async function expectReset({ client, served }: { client: RawSocket; served: RawSocket }): Promise<void> {
   expect(await client.failure()).toBe("ECONNRESET");
   expect(await served.failure()).toBe("ECONNRESET");
 }
 
 const status = () => harness.proxy.status().services[0]!;
+
+test("bytes are counted while the connection is open", async () => {
+  await serve();
+  await expectEcho(await open());
+  await waitFor(() => status().tcp.bytesOutTotal === 4, { what: "bytes out" });
+  expect(status().tcp).toMatchObject({ openConnections: 1, acceptedTotal: 1, bytesInTotal: 4 });
+});
 
 test("deny wins over allow", async () => {
   await serve({ allow: ["127.0.0.0/8"], deny: ["127.0.0.1"] });
@@ -372,14 +372,20 @@ test("every way a connection ends is recorded once, with its reason", async () =
     reasons.push(reason);
     await waitFor(() => records.length >= reasons.length, { what: `the record of ${reason}` });
   };
+  // a connection that has carried bytes is past dialing, whose ends have other reasons
+  const openUsed = async () => {
+    const connection = await open();
+    await expectEcho(connection);
+    return connection;
+  };
   await run();
   proxy.recordConnections(true);
 
-  (await openAndEcho()).client.reset();
+  (await openUsed()).client.reset();
   await nextReason("client-reset");
-  (await openAndEcho()).served.reset();
+  (await openUsed()).served.reset();
   await nextReason("task-reset");
-  await openAndEcho();
+  await openUsed();
   await run({ tasks: [] });
   await nextReason("drained");
   await expectRefused();
@@ -388,13 +394,13 @@ test("every way a connection ends is recorded once, with its reason", async () =
   await expectRefused();
   await nextReason("denied");
   await run({ idleTimeoutMs: 50 });
-  await openAndEcho();
+  await openUsed();
   await nextReason("idle");
   await run({ acceptProxy: ["127.0.0.1"] });
   await (await connect()).send("no header");
   await nextReason("bad-proxy-header");
   await run({ maxConnections: 1 });
-  const { client, served } = await openAndEcho();
+  const { client, served } = await open();
   await expectRefused();
   await nextReason("connection-limit");
   client.close();
@@ -405,7 +411,7 @@ test("every way a connection ends is recorded once, with its reason", async () =
 
   proxy.recordConnections(false);
   await run(); // a later message has been applied, so the one before has been too
-  (await open()).client.reset();
+  (await openUsed()).client.reset();
   await waitFor(() => proxy.status().services[0]!.tcp.openConnections === 0, { what: "the last to end" });
   await proxy.stop();
   expect(records).toHaveLength(reasons.length);

@@ -258,7 +258,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
   #pump(flow: Flow): void {
     if (flow.isEnded || flow.isFull) return;
     this.#idleList?.arm(this, this.context.loop.nowMs);
-    switch (flow.pump()) {
+    switch (this.#move(flow)) {
       case FLOW_EMPTY:
         break;
       case FLOW_FULL:
@@ -280,6 +280,14 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
         this.#break(flow, this.#opposite(flow));
         break;
     }
+  }
+
+  /** Counts while the connection lasts: some last for months. */
+  #move(flow: Flow): number {
+    const before = flow.bytes;
+    const outcome = flow.pump();
+    this.route.rules.count(flow === this.#toTask ? S_BYTES_IN : S_BYTES_OUT, flow.bytes - before);
+    return outcome;
   }
 
   /** Half-close: the source's FIN, once everything before it has been delivered. */
@@ -340,7 +348,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
 
   #pumpLast(): void {
     const last = this.#last();
-    switch (last.isEnded ? FLOW_ENDED : last.pump()) {
+    switch (last.isEnded ? FLOW_ENDED : this.#move(last)) {
       case FLOW_FULL:
         this.#watchForRoom(last);
         break;
@@ -403,10 +411,6 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
 
   #countClosed(reason: CloseReason): void {
     const { rules } = this.route;
-    if (this.#toTask !== null) {
-      rules.count(S_BYTES_IN, this.#toTask.bytes);
-      rules.count(S_BYTES_OUT, this.#toClient!.bytes);
-    }
     this.#target?.onClosed();
     Atomics.sub(this.context.worker.counters.open, rules.slot, 1);
     if (reason in REFUSAL_INDEX) rules.refuse(reason as Refusal);
