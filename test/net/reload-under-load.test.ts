@@ -3,6 +3,7 @@ import { afterEach, expect, test } from "bun:test";
 import { freePorts } from "../support/free-port.ts";
 import { accepts, HttpLoad, request } from "../support/http-load.ts";
 import { NodeProcess, portmesh } from "../support/node-process.ts";
+import { RawListener, RawSocket } from "../support/raw-socket.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { startWebTask, type WebTask } from "../support/web-task.ts";
 
@@ -140,6 +141,27 @@ tasks = ["127.0.0.1"]
   expect(await answer).toMatchObject({ body: "late", error: null });
   expect(await exit).toBe(0);
   server.stop(true);
+});
+
+test("SIGTERM resets what is open after drain_timeout", async () => {
+  const task = RawListener.open();
+  const [published] = (await freePorts(1)) as [number];
+  node = await NodeProcess.start(`[proxy]
+workers = 2
+[[services]]
+name = "long"
+publish = ["${published}:${task.port}"]
+bind = ["127.0.0.1"]
+tasks = ["127.0.0.1"]
+drain_timeout = "300ms"
+`);
+  const client = await RawSocket.connect(published);
+  const served = await task.accept();
+  await served.send("the first half of an ans");
+  expect(await client.receiveText(24)).toBe("the first half of an ans");
+  expect(await node.stop()).toBe(0);
+  expect([await client.failure(), await served.failure()]).toEqual(["ECONNRESET", "ECONNRESET"]);
+  for (const socket of [client, served, task]) socket.close();
 });
 
 test("1,000 published ports start, serve and reload", async () => {

@@ -152,10 +152,10 @@ test("a client that goes while its task is being dialed leaves nothing behind", 
   await harness.apply({ protocol: "tcp", published, tasks: [hole.port] });
   const before = descriptorsOf(process.pid);
   const clients = await Promise.all(Array.from({ length: 20 }, () => RawSocket.connect(published)));
-  await waitFor(() => descriptorsOf(process.pid) === before + 60, { what: "20 connects to be under way" });
+  await waitFor(() => harness.openConnections === 20, { what: "20 connects to be under way" });
   for (const client of clients) client.reset();
   await harness.allClosed();
-  await waitFor(() => descriptorsOf(process.pid) === before, { what: "their descriptors to be closed" });
+  await waitFor(() => descriptorsOf(process.pid) <= before, { what: "their descriptors to be closed" });
   expect(status().refusedTotal).toEqual({});
 });
 

@@ -231,6 +231,20 @@ test("drain closes the ports and waits for the connections", async () => {
   expect(await isDrained).toBe(true);
 });
 
+test("stop resets what is still open and leaves no descriptor behind", async () => {
+  const before = openSockets();
+  const second = await ProxyHarness.start(2);
+  await second.apply({ protocol: "tcp", published, tasks: [task.port] });
+  const connections = [];
+  for (let i = 0; i < 4; i++) connections.push(await open());
+  for (const connection of connections) await expectEcho(connection);
+  await second.stop();
+  for (const connection of connections) await expectReset(connection);
+  expect(await accepts("127.0.0.1", published)).toBe(false);
+  for (const socket of sockets.splice(0)) socket.close();
+  expect(openSockets()).toEqual(before);
+});
+
 test("a change of rules leaves running connections and listeners alone", async () => {
   await serve();
   const old = await open();

@@ -149,7 +149,11 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
 
   /** Ends the connection when its task's time is over. */
   cutIfOverdue(nowMs: number): void {
-    if (this.#target !== null && this.#target.cutAtMs <= nowMs) this.#close("drained");
+    if (this.#target !== null && this.#target.cutAtMs <= nowMs) this.cut();
+  }
+
+  cut(): void {
+    this.#close("drained");
   }
 
   /**

@@ -88,7 +88,7 @@ export class Worker extends Waiting implements Pollable {
 
   onDeadline(nowMs: number): void {
     const { recorder, descriptors } = this.#context;
-    if (!recorder.isEmpty) this.#send({ type: "records", records: recorder.takeAll() });
+    this.#sendRecords();
     if (descriptors.isWaitedFor) descriptors.release();
     this.#cutOverdue(nowMs);
     if (recorder.isOn || descriptors.isWaitedFor || this.#draining.length > 0) this.#armTick();
@@ -105,7 +105,7 @@ export class Worker extends Waiting implements Pollable {
         this.#armTick();
         break;
       case "stop":
-        this.#loop.stop();
+        this.#end();
         break;
     }
   }
@@ -153,6 +153,19 @@ export class Worker extends Waiting implements Pollable {
     this.#draining = this.#draining.filter((target) => target.cutAtMs > nowMs);
     for (const connection of this.#connections()) connection.cutIfOverdue(nowMs);
     for (const listener of this.#listeners.values()) listener.onTargetsChanged(nowMs);
+  }
+
+  /** With the process the kernel would close everything as if it had come to its end. */
+  #end(): void {
+    for (const listener of this.#listeners.values()) listener.close();
+    for (const connection of this.#connections()) connection.cut();
+    this.#sendRecords();
+    this.#loop.stop();
+  }
+
+  #sendRecords(): void {
+    const { recorder } = this.#context;
+    if (!recorder.isEmpty) this.#send({ type: "records", records: recorder.takeAll() });
   }
 
   #send(message: FromWorker): void {
