@@ -70,7 +70,7 @@ export class NodeLog {
   }
 
   stopped(isDrained: boolean): void {
-    if (isDrained) this.#log.info("stopped: every connection had ended");
-    else this.#log.warn("stopped: the drain time was over, open connections were cut");
+    if (isDrained) this.#log.info("stopped: no connection is left");
+    else this.#log.warn("stopped at once: open connections were reset");
   }
 }

@@ -85,7 +85,7 @@ export class Node {
     };
   }
 
-  /** Resolves when all is stopped: true when every connection had ended by itself. */
+  /** Resolves when all is stopped: true when no connection was left, false when it was hurried. */
   async drainAndStop(): Promise<boolean> {
     const { log, proxy, router, stops } = this.#started;
     const timeoutMs = Math.max(
@@ -95,10 +95,15 @@ export class Node {
     this.#state = "draining";
     log.draining(timeoutMs);
     await router.close(); // a change now would open the listeners again
-    const isDrained = await proxy.drain(timeoutMs);
+    const isDrained = await proxy.drain();
     for (const stop of stops.toReversed()) await stop();
     log.stopped(isDrained);
     return isDrained;
+  }
+
+  /** Ends a drain at once: what is open is reset. */
+  hurry(): void {
+    this.#started.proxy.hurry();
   }
 
   #watchFile(): void {

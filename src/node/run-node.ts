@@ -30,27 +30,30 @@ export interface RunHooks {
 /** Resolves to the exit code when the node has ended. Throws AdminSocketError when it cannot begin. */
 export async function runNode(options: NodeOptions, hooks: RunHooks = {}): Promise<number> {
   exitOnBugs(options.log);
-  const stopSignal = firstStopSignal();
+  const stop = awaitStop();
   const node = await startNode(options, realParts);
   process.on("SIGHUP", () => reloadOnSignal(node, options.log));
   hooks.onServing?.();
-  await stopSignal;
-  await node.drainAndStop();
-  return 0;
+  await stop.first;
+  const drained = node.drainAndStop();
+  void stop.second.then(() => node.hurry());
+  return (await drained) ? 0 : 1;
 }
 
-/** Listens from before the start, so that no signal finds the process without a handler. */
-function firstStopSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    let isStopping = false;
-    const onSignal = () => {
-      if (isStopping) process.exit(1);
-      isStopping = true;
-      resolve();
-    };
-    process.on("SIGTERM", onSignal);
-    process.on("SIGINT", onSignal);
-  });
+/** SIGTERM or SIGINT, once and again. Listens from before the start, so that no signal finds it without a handler. */
+function awaitStop(): { readonly first: Promise<void>; readonly second: Promise<void> } {
+  const first = Promise.withResolvers<void>();
+  const second = Promise.withResolvers<void>();
+  let count = 0;
+  const onSignal = () => {
+    count++;
+    if (count === 1) first.resolve();
+    else if (count === 2) second.resolve();
+    else process.exit(1); // it hangs
+  };
+  process.on("SIGTERM", onSignal);
+  process.on("SIGINT", onSignal);
+  return { first: first.promise, second: second.promise };
 }
 
 function reloadOnSignal(node: Node, log: Log): void {

@@ -30,7 +30,7 @@ export interface NodeParts {
 
 export type NodeProxy = Pick<
   SpliceProxy,
-  "compare" | "prepare" | "commit" | "status" | "recordConnections" | "drain" | "stop"
+  "compare" | "prepare" | "commit" | "status" | "recordConnections" | "drain" | "hurry" | "stop"
 >;
 
 export interface NodeOptions {

@@ -25,6 +25,8 @@ import { WorkerThread } from "./worker-thread.ts";
 
 const RETRY_MS = 1000;
 const DRAIN_POLL_MS = 50;
+/** For clients that were still waiting for a task when the drain began. */
+const DRAIN_SLACK_MS = 10_000;
 /** Descriptors kept for the rest of the process: task sockets of clients just accepted, admin connections, files. */
 const RESERVED_DESCRIPTORS = 256;
 /** Share of all descriptors that may be pipes. */
@@ -76,6 +78,7 @@ export class SpliceProxy {
   readonly #tasks = new Slots(MAX_TASKS, "tasks");
   #table: RoutingTable = EMPTY_TABLE;
   #listeners: ReadonlyMap<string, Listener> = new Map();
+  #isHurried = false;
   #retry: ReturnType<typeof setInterval> | null = null;
 
   private constructor(
@@ -148,16 +151,27 @@ export class SpliceProxy {
     for (const worker of this.workers) worker.post({ type: "record", isOn });
   }
 
-  /** Closes all listeners; resolves true when the last connection has ended, false at the deadline. */
-  async drain(timeoutMs: number): Promise<boolean> {
+  /**
+   * Closes all listeners, then gives every connection its service's drain timeout. Resolves true when all have ended
+   * or were cut, false when `hurry` was called before or one does not end.
+   */
+  async drain(): Promise<boolean> {
     this.#stopRetrying();
     await this.#switchTo(new Map());
-    const deadlineMs = performance.now() + timeoutMs;
+    this.#table = drainingTable(this.#table);
+    await this.#switchTo(new Map());
+    const longestMs = Math.max(0, ...this.#table.services.map((service) => service.drainTimeoutMs));
+    const endMs = performance.now() + longestMs + DRAIN_SLACK_MS;
     while (this.#openConnections() > 0) {
-      if (performance.now() >= deadlineMs) return false;
+      if (this.#isHurried || performance.now() > endMs) return false;
       await Bun.sleep(DRAIN_POLL_MS);
     }
     return true;
+  }
+
+  /** Ends a drain that is under way, or the next one, at once. */
+  hurry(): void {
+    this.#isHurried = true;
   }
 
   /** Ends the workers and every connection. */
@@ -254,6 +268,16 @@ function releaseUnused(
   for (const key of [...slots.keys()]) {
     if (!used.has(key) && clearIfIdle(slots.get(key)!)) slots.release(key);
   }
+}
+
+/** The same services, none of whose tasks gets a new connection. */
+function drainingTable({ services }: RoutingTable): RoutingTable {
+  return {
+    services: services.map((service) => ({
+      ...service,
+      tasks: service.tasks.map((task) => ({ ...task, isDraining: true })),
+    })),
+  };
 }
 
 function isOpen(listener: Listener): boolean {

@@ -198,3 +198,22 @@ test("reload and status find the node by a file that has become wrong", async ()
   expect(reload.stderr).toContain("services[0].balnce");
   expect((await portmesh("status", "-c", node.file)).exitCode).toBe(0);
 });
+
+test("a second SIGTERM ends at once, with a reset for what is open", async () => {
+  const [published] = (await freePorts(1)) as [number];
+  const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Promise<Response>(() => {}) });
+  node = await NodeProcess.start(`[[services]]
+name = "stuck"
+publish = ["${published}:${server.port}"]
+tasks = ["127.0.0.1"]
+`);
+  const answer = request("127.0.0.1", published);
+  const isOpen = async () => (await node!.status()).proxy.services[0]!.tcp.openConnections === 1;
+  await waitFor(isOpen, { what: "a connection" });
+  const exit = node.stop();
+  await waitFor(async () => !(await accepts("127.0.0.1", published)), { what: "the drain to begin" });
+  node.child.kill("SIGTERM");
+  expect(await exit).toBe(1);
+  expect((await answer).error).toContain("ECONNRESET");
+  await server.stop(true);
+});

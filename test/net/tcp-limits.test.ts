@@ -222,13 +222,31 @@ test("a port that another service takes over is not closed, its connections keep
 test("drain closes the ports and waits for the connections", async () => {
   await serve();
   const old = await open();
-  expect(await harness.proxy.drain(100)).toBe(false);
-  expect(await accepts("127.0.0.1", published)).toBe(false);
+  const isDrained = harness.proxy.drain();
+  await waitFor(async () => !(await accepts("127.0.0.1", published)), { what: "the port to close" });
   await expectEcho(old);
-  const isDrained = harness.proxy.drain(5000);
   old.client.close();
   old.served.close();
   expect(await isDrained).toBe(true);
+});
+
+test("drain gives every service its own time", async () => {
+  const other = RawListener.open();
+  const patient = await freePort();
+  await harness.apply(
+    { protocol: "tcp", name: "hasty", published, tasks: [task.port], drainTimeoutMs: 100 },
+    { protocol: "tcp", name: "patient", published: patient, tasks: [other.port] },
+  );
+  const cut = await open();
+  const kept = { client: keep(await RawSocket.connect(patient)), served: keep(await other.accept()) };
+  await expectEcho(kept);
+  await expectEcho(cut);
+  const isDrained = harness.proxy.drain();
+  await expectReset(cut);
+  await expectEcho(kept);
+  harness.proxy.hurry();
+  expect(await isDrained).toBe(false);
+  other.close();
 });
 
 test("stop resets what is still open and leaves no descriptor behind", async () => {

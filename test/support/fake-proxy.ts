@@ -45,9 +45,13 @@ export class FakeProxy implements NodeProxy {
     this.isRecording = isOn;
   }
 
-  async drain(timeoutMs: number): Promise<boolean> {
-    this.calls.push(`drain ${timeoutMs}`);
+  async drain(): Promise<boolean> {
+    this.calls.push("drain");
     return true;
+  }
+
+  hurry(): void {
+    this.calls.push("hurry");
   }
 
   async stop(): Promise<void> {
