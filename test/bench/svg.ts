@@ -78,6 +78,7 @@ export function toSvg(report: Report): string {
   const height = y + MARGIN;
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" \
 font-family="system-ui, 'DejaVu Sans', sans-serif" font-size="12" fill="#1f2937">
+<title>portmesh beside HAProxy and nginx</title>
 <rect width="${WIDTH}" height="${height}" fill="#ffffff"/>
 ${head(report)}
 ${body.join("\n")}
