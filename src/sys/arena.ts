@@ -46,9 +46,6 @@ export class Arena {
 }
 
 const SCRATCH_BYTES = 4096;
-const scratchArena = new Arena(SCRATCH_BYTES);
 
-/**
- * A few bytes of this thread for one call's arguments and results; the next call overwrites them.
- */
-export const scratch = scratchArena;
+/** A few bytes of this thread for one call's arguments and results; the next call overwrites them. */
+export const scratch = new Arena(SCRATCH_BYTES);

@@ -12,11 +12,11 @@ import { setNoDelay, setResetOnClose, shutdownWrite, unsentBytes } from "../../s
 import type { Endpoint } from "../../wire/index.ts";
 import { REFUSAL_INDEX, type Refusal, S_ACCEPTED, S_BYTES_IN, S_BYTES_OUT } from "../counters.ts";
 import { keepAlive } from "../keep-alive.ts";
-import { formatAddress, formatEndpoint } from "../socket-address.ts";
 import { type DeadlineList, Waiting } from "../worker/deadline-list.ts";
 import type { Continuable, Pollable } from "../worker/event-loop.ts";
 import type { Route } from "../worker/route.ts";
 import type { Target } from "../worker/target.ts";
+import { connectionRecord } from "./connection-record.ts";
 import { Dialer } from "./dialer.ts";
 import {
   FLOW_DESTINATION_FAILED,
@@ -421,15 +421,13 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
   }
 
   #record(reason: CloseReason): void {
-    this.context.worker.recorder.add({
-      service: this.route.rules.name,
-      published: this.route.published,
-      client: formatEndpoint(this.client),
-      task: this.#target === null ? null : formatAddress(this.#target.address, this.#target.port),
+    const end = {
+      target: this.#target,
       bytesIn: this.#toTask?.bytes ?? 0,
       bytesOut: this.#toClient?.bytes ?? 0,
-      durationMs: Math.round((this.context.loop.nowMs - this.#startedMs) * 10) / 10,
+      durationMs: this.context.loop.nowMs - this.#startedMs,
       reason,
-    });
+    };
+    this.context.worker.recorder.add(connectionRecord(this.route, this.client, end));
   }
 }

@@ -8,11 +8,12 @@ import { EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM } from "..
 import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
 import { accept, close, setResetOnClose } from "../../sys/socket.ts";
 import type { Endpoint } from "../../wire/index.ts";
-import { formatEndpoint, readEndpoint } from "../socket-address.ts";
+import { readEndpoint } from "../socket-address.ts";
 import type { DescriptorWaiter } from "../worker/context.ts";
 import type { Continuable, Pollable } from "../worker/event-loop.ts";
 import type { Route } from "../worker/route.ts";
 import { TcpConnection } from "./connection.ts";
+import { connectionRecord } from "./connection-record.ts";
 import type { TcpContext } from "./tcp-context.ts";
 
 /** Connections per turn: bounds how long a storm of clients holds up the connections that are open. */
@@ -107,16 +108,8 @@ export class TcpListener implements Pollable, Continuable, DescriptorWaiter {
     setResetOnClose(fd);
     close(fd);
     if (!recorder.isOn) return;
-    recorder.add({
-      service: this.route.rules.name,
-      published: this.route.published,
-      client: formatEndpoint(this.#client()),
-      task: null,
-      bytesIn: 0,
-      bytesOut: 0,
-      durationMs: 0,
-      reason,
-    });
+    const end = { target: null, bytesIn: 0, bytesOut: 0, durationMs: 0, reason };
+    recorder.add(connectionRecord(this.route, this.#client(), end));
   }
 
   /** Of the connection just accepted. */

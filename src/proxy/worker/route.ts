@@ -32,7 +32,7 @@ export class Rules {
     this.slot = service.slot;
     this.sendProxy = service.sendProxy;
     this.acceptProxy = PrefixSet.from(service.acceptProxy);
-    this.hasAcceptProxy = service.acceptProxy.length > 0;
+    this.hasAcceptProxy = !this.acceptProxy.isEmpty;
     this.maxConnections = service.maxConnections;
     this.idleTimeoutMs = service.idleTimeoutMs;
     this.drainTimeoutMs = service.drainTimeoutMs;

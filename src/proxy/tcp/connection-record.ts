@@ -1,0 +1,26 @@
+/** The line that the log gets of a finished connection. */
+import type { Endpoint } from "../../wire/index.ts";
+import { formatAddress, formatEndpoint } from "../socket-address.ts";
+import type { ConnectionRecord } from "../status.ts";
+import type { Route } from "../worker/route.ts";
+import type { Target } from "../worker/target.ts";
+
+export interface ConnectionEnd {
+  readonly target: Target | null;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly durationMs: number;
+  readonly reason: string;
+}
+
+export function connectionRecord(route: Route, client: Endpoint, end: ConnectionEnd): ConnectionRecord {
+  const { target, durationMs, ...rest } = end;
+  return {
+    service: route.rules.name,
+    published: route.published,
+    client: formatEndpoint(client),
+    task: target === null ? null : formatAddress(target.address, target.port),
+    durationMs: Math.round(durationMs * 10) / 10,
+    ...rest,
+  };
+}
