@@ -296,3 +296,49 @@ test("source-hash spreads clients, each to the same task again", async () => {
   expect(again).toEqual(first!);
   expect(new Set(first)).toEqual(new Set(["a", "b", "c"]));
 });
+
+/** Takes every descriptor that the process may still open; returns what gives them back. */
+function takeAllDescriptors(): () => void {
+  const taken: number[] = [];
+  for (;;) {
+    const fd = socket.duplicate(1);
+    if (fd < 0) break;
+    taken.push(fd);
+  }
+  let isGiven = false;
+  const giveBack = () => {
+    if (!isGiven) for (const fd of taken) socket.close(fd);
+    isGiven = true;
+  };
+  cleanUps.push(giveBack);
+  return giveBack;
+}
+
+test("a client for whose task there is no descriptor waits for one", async () => {
+  const published = await freePort();
+  const task = RawListener.open();
+  cleanUps.push(() => task.close());
+  await harness.apply({ protocol: "tcp", published, tasks: [task.port], acceptProxy: ["127.0.0.1"] });
+  const client = await RawSocket.connect(published);
+  cleanUps.push(() => client.close());
+  await waitFor(() => harness.openConnections === 1, { what: "the connection to be accepted" });
+  const giveBack = takeAllDescriptors();
+  await client.send("PROXY UNKNOWN\r\nhello");
+  await waitFor(() => harness.proxy.status().workersOutOfDescriptors === 1, { what: "the dial to wait" });
+  giveBack();
+  const served = await task.accept();
+  expect(await served.receiveText(5)).toBe("hello");
+  served.close();
+});
+
+test("a client that waits for a descriptor in vain is reset", async () => {
+  const [published, port] = (await freePorts(2)) as [number, number];
+  await harness.apply({ protocol: "tcp", published, tasks: [port], acceptProxy: ["127.0.0.1"] });
+  const client = await RawSocket.connect(published);
+  cleanUps.push(() => client.close());
+  await waitFor(() => harness.openConnections === 1, { what: "the connection to be accepted" });
+  takeAllDescriptors();
+  await client.send("PROXY UNKNOWN\r\n");
+  expect(await client.failure()).toBe("ECONNRESET");
+  expect(status().refusedTotal).toEqual({ "out-of-descriptors": 1 });
+});

@@ -21,6 +21,7 @@ export class Dialer implements DescriptorWaiter {
   #attempts: Attempt[] | null = null;
   /** No task is left to try but those under way. */
   #isLastCall = false;
+  #lacksDescriptor = false;
   #isOver = false;
 
   constructor(
@@ -39,7 +40,7 @@ export class Dialer implements DescriptorWaiter {
       const target = this.connection.route.balancer.pick(this.#clientHash, loop.nowMs, this.#tried);
       if (target === null) return this.#onNoneLeft();
       const fd = tcpSocket(target.family);
-      if (fd === -EMFILE || fd === -ENFILE) return this.context.worker.descriptors.wait(this);
+      if (fd === -EMFILE || fd === -ENFILE) return this.#awaitDescriptor();
       if (fd < 0) {
         this.#onFailed(target, -fd);
         continue;
@@ -54,18 +55,19 @@ export class Dialer implements DescriptorWaiter {
   }
 
   onDescriptors(): void {
-    if (!this.#isOver) this.next();
+    if (this.#isOver || !this.#lacksDescriptor) return;
+    this.#lacksDescriptor = false;
+    this.next();
   }
 
   /** A reload may have brought a task to a client that waits for the last ones. */
   onTargetsChanged(): void {
-    if (this.#isLastCall) this.next();
+    if (this.#isLastCall && !this.#lacksDescriptor) this.next();
   }
 
   /** The hedge delay is over, or the last tasks have had their time. */
   onDeadline(): void {
-    const attempts = this.#attempts!;
-    for (const attempt of attempts) attempt.onSlow();
+    for (const attempt of this.#attempts ?? []) attempt.onSlow();
     if (this.#isLastCall) this.#fail();
     else this.next();
   }
@@ -137,6 +139,14 @@ export class Dialer implements DescriptorWaiter {
     return send(fd, memory.address(headerAt), length) === length;
   }
 
+  /** As long as for the last tasks. */
+  #awaitDescriptor(): void {
+    this.#lacksDescriptor = true;
+    this.#isLastCall = true;
+    this.context.connectDeadline.arm(this.connection, this.context.loop.nowMs);
+    this.context.worker.descriptors.wait(this);
+  }
+
   #onNoneLeft(): void {
     if (this.#attempts === null || this.#attempts.length === 0) return this.#fail();
     if (this.#isLastCall) return;
@@ -146,7 +156,7 @@ export class Dialer implements DescriptorWaiter {
 
   #fail(): void {
     this.abandon();
-    this.connection.onDialFailed("no-task");
+    this.connection.onDialFailed(this.#lacksDescriptor ? "out-of-descriptors" : "no-task");
   }
 
   #onFailed(target: Target, errnoValue: number): void {
