@@ -33,7 +33,7 @@ function startWeb(name: string, port = 0): number {
 interface BlackHole {
   readonly port: number;
   /** Takes everybody out of the queue: the next SYN is answered. */
-  open(): void;
+  open(): RawSocket[];
 }
 
 /**
@@ -56,12 +56,15 @@ async function startBlackHole(): Promise<BlackHole> {
   return { port, open: () => acceptAll(fd, memory) };
 }
 
-function acceptAll(fd: number, memory: Arena): void {
+function acceptAll(fd: number, memory: Arena): RawSocket[] {
+  const all: RawSocket[] = [];
   for (;;) {
     memory.int32[ACCEPT_LENGTH_AT / 4] = SOCKADDR_MAX;
     const accepted = socket.accept(fd, memory.address(0), memory.address(ACCEPT_LENGTH_AT));
-    if (accepted < 0) return;
-    cleanUps.push(() => socket.close(accepted));
+    if (accepted < 0) return all;
+    const served = new RawSocket(accepted);
+    cleanUps.push(() => served.close());
+    all.push(served);
   }
 }
 
@@ -112,6 +115,35 @@ test("a silent task is overtaken by the next one", async () => {
   await waitFor(() => status().tasks[0]!.state === "failing", { what: "the silent task to be noticed" });
   expect(status().tasks[0]!.lastError?.message).toBe("timed out");
   expect(status().refusedTotal).toEqual({});
+});
+
+test("a silent task that was overtaken is let go: whoever comes next does not hear of it", async () => {
+  const count = 16; // round-robin sends half of them to the silent task first
+  const published = await freePort();
+  const hole = await startBlackHole();
+  const task = RawListener.open();
+  cleanUps.push(() => task.close());
+  const openAll = async () => {
+    const clients = await Promise.all(Array.from({ length: count }, () => RawSocket.connect(published)));
+    const served = await Promise.all(clients.map(() => task.accept()));
+    cleanUps.push(() => [...clients, ...served].forEach((end) => end.close()));
+    return { clients, served };
+  };
+  await harness.apply({ protocol: "tcp", published, tasks: [hole.port, task.port] });
+  const first = await openAll();
+  for (const end of [...first.clients, ...first.served]) end.close();
+  await harness.allClosed();
+  const second = await openAll(); // they get the descriptors of the first
+  let isOver = false;
+  const hearing = Promise.all(second.clients.map((client) => client.becomesReadable(2000)));
+  void hearing.then(() => (isOver = true));
+  // if the connect goes on, the kernel's next SYN gets through, a second after the first
+  await waitFor(() => {
+    for (const stranger of hole.open()) void stranger.send("who are you?");
+    return isOver;
+  });
+  expect(await hearing).toEqual(Array(count).fill(false));
+  expect(status().tasks[0]).toMatchObject({ connectionsTotal: 0, openConnections: 0 });
 });
 
 test("when every task fails the client is reset at once and status says why", async () => {

@@ -9,6 +9,7 @@ import { Pattern } from "../support/pattern.ts";
 import type { RawSocket } from "../support/raw-socket.ts";
 import { seededRandom } from "../support/seeded-random.ts";
 import { TcpPath } from "../support/tcp-path.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const MIB = 1024 * 1024;
 const STALL_MS = 300;
@@ -44,6 +45,14 @@ async function openEstablished(path: TcpPath): Promise<{ client: RawSocket; task
   await task.send("220");
   expect(await client.receiveText(3)).toBe("220");
   return { client, task };
+}
+
+/** Reads until the proxy's kernel has everything that was sent, FIN included; the rest stays under way. */
+async function receiveUntilTaken(from: RawSocket, to: RawSocket, pattern: Pattern): Promise<void> {
+  const pieceBytes = 16 * 1024;
+  while (from.unacknowledgedBytes > 0 && pattern.sentBytes - pattern.receivedBytes > pieceBytes)
+    await pattern.receive(to, pieceBytes);
+  await waitFor(() => from.unacknowledgedBytes === 0, { what: "the proxy to have everything" });
 }
 
 /** The side that breaks the connection, and the other. */
@@ -127,11 +136,35 @@ describe.each(ORDERS)("%s resets", (_, open) => {
     const pattern = new Pattern(stream++);
     await pattern.sendUntilStalled(breaker, STALL_MS);
     breaker.finish();
-    // until the proxy has everything, FIN included
-    while (breaker.unacknowledgedBytes > 0) await pattern.receive(other, 16 * 1024);
+    await receiveUntilTaken(breaker, other, pattern);
     breaker.reset();
     expect(await pattern.receiveToEnd(other)).toEqual({ bytes: pattern.sentBytes, how: "end" });
     expect(await other.failure()).toMatch(BROKEN);
+  });
+
+  test("after FIN, which shows when the other writes: it still gets every byte and a clean end", async () => {
+    const [breaker, other] = await open(path);
+    const pattern = new Pattern(stream++);
+    await pattern.sendUntilStalled(breaker, STALL_MS);
+    breaker.finish();
+    await receiveUntilTaken(breaker, other, pattern);
+    breaker.close(); // its kernel answers every byte with RST: the proxy's first write goes, the next one fails
+    await new Pattern(stream++).send(other, 100_000);
+    expect(await pattern.receiveToEnd(other)).toEqual({ bytes: pattern.sentBytes, how: "end" });
+    expect(await other.failure()).toMatch(BROKEN);
+  });
+
+  test("after FIN, and the other ends before it has read everything: it gets every byte", async () => {
+    for (let round = 0; round < 10; round++) {
+      const [breaker, other] = await open(path);
+      const pattern = new Pattern(stream++);
+      await pattern.send(breaker, 2 * MIB);
+      breaker.finish();
+      await waitFor(() => breaker.unacknowledgedBytes === 0, { what: "the proxy to have everything" });
+      breaker.reset();
+      other.finish();
+      expect(await pattern.receiveToEnd(other)).toEqual({ bytes: 2 * MIB, how: "end" });
+    }
   });
 
   test("with bytes in flight to a slow reader: it gets what the proxy had, then the error", async () => {
@@ -154,6 +187,29 @@ describe.each(ORDERS)("%s resets", (_, open) => {
     breaker.reset();
     expect((await there.receiveToEnd(other)).how).toBe("ECONNRESET");
   });
+});
+
+test("the task resets while the client reads slowly, for longer than a silent one is waited for: it gets every byte", async () => {
+  const { client, task } = await openEstablished(path);
+  const pattern = new Pattern(stream++);
+  await pattern.send(task, 3 * MIB);
+  await waitFor(() => task.unacknowledgedBytes === 0, { what: "the proxy to have everything" });
+  task.reset();
+  const pieceBytes = 64 * 1024;
+  const pauseMs = 7000 / ((3 * MIB) / pieceBytes);
+  const { bytes, how } = await pattern.receiveToEnd(client, {
+    maxLength: pieceBytes,
+    onProgress: () => Bun.sleep(pauseMs), // the pace of this reader
+  });
+  expect({ bytes, how }).toEqual({ bytes: 3 * MIB, how: "ECONNRESET" });
+});
+
+test("the client resets while the task reads nothing: it is waited for, but not for ever", async () => {
+  const { client, task } = await openEstablished(path);
+  await new Pattern(stream++).sendUntilStalled(client, STALL_MS);
+  client.reset();
+  expect(await task.becomesReadable(0)).toBe(true);
+  await waitFor(() => path.harness.openConnections === 0, { what: "the end", deadlineMs: 8000 });
 });
 
 describe("the client resets before a task has accepted", () => {

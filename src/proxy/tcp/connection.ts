@@ -8,6 +8,7 @@
  * with RST, so it is never taken for a clean end; when one peer broke it, what that peer had sent is delivered first.
  */
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from "../../sys/epoll.ts";
+import { EPIPE } from "../../sys/errno.ts";
 import { setNoDelay, setResetOnClose, shutdownWrite, unsentBytes } from "../../sys/socket.ts";
 import type { Endpoint } from "../../wire/index.ts";
 import { REFUSAL_INDEX, type Refusal, S_ACCEPTED, S_BYTES_IN, S_BYTES_OUT } from "../counters.ts";
@@ -34,7 +35,7 @@ import type { TcpContext } from "./tcp-context.ts";
 export const READ_EVENTS = EPOLLIN | EPOLLRDHUP | EPOLLPRI;
 const END_EVENTS = EPOLLERR | EPOLLHUP;
 
-/** Times LINGER_STEP_MS: how long the last bytes of a broken connection may take to leave. */
+/** Times LINGER_STEP_MS: how long a peer may take nothing of the last bytes of a broken connection. */
 const LINGER_STEPS = 250;
 /** A first message below it went out in one segment, which Nagle does not hold back. */
 const ONE_SEGMENT_BYTES = 1024;
@@ -67,6 +68,10 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
   /** null: the connection may be silent for ever. */
   readonly #idleList: DeadlineList | null;
   #lingerSteps = 0;
+  /** Of the peer that takes the last bytes, when it was last looked at. */
+  #unsentBytes = 0;
+  /** The last flow is known to end with FIN, if it ends. */
+  #isEndKnown = false;
   #reason: CloseReason = "done";
 
   constructor(
@@ -139,7 +144,8 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
         else keepAlive(this.#upstreamFd);
         break;
       case STATE_BREAKING:
-        this.#close(this.#reason);
+        if (this.#hasTakenSome()) this.context.connectDeadline.arm(this, this.context.loop.nowMs);
+        else this.#close(this.#reason);
         break;
       case STATE_LINGERING:
         this.#linger();
@@ -216,8 +222,8 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     else if (loop.watch(fd, this.#upstreamEvents, this) < 0) return this.#close("out-of-descriptors");
     this.#toTask.isReadable = true;
     this.#pump(this.#toTask);
-    if (this.#state === STATE_ESTABLISHED && this.#toTask.bytes > ONE_SEGMENT_BYTES) this.#setNoDelay();
-    if (this.#state !== STATE_ESTABLISHED) return;
+    if (this.#isClosed()) return;
+    if (this.#toTask.bytes > ONE_SEGMENT_BYTES) this.#setNoDelay();
     // events that came before the flows did are reported once more
     if (isWatched) loop.rewatch(fd, this.#upstreamEvents);
     if (this.#isClientWatched) loop.rewatch(this.clientFd, this.#clientEvents);
@@ -228,6 +234,10 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
   onDialFailed(reason: Refusal): void {
     this.#dialer = null;
     this.#close(reason);
+  }
+
+  #isClosed(): boolean {
+    return this.#state === STATE_CLOSED;
   }
 
   #watchClient(): void {
@@ -247,10 +257,9 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     if (isClient && !this.#hasNoDelay && (events & EPOLLRDHUP) === 0) this.#setNoDelay();
     if ((events & (READ_EVENTS | END_EVENTS)) !== 0) {
       if ((events & EPOLLPRI) !== 0) incoming.onUrgent();
-      if ((events & EPOLLERR) !== 0) incoming.onBroken();
-      else if ((events & EPOLLRDHUP) !== 0) incoming.onFin();
+      if ((events & EPOLLERR) !== 0) return this.#break(outgoing, incoming);
+      if ((events & EPOLLRDHUP) !== 0) incoming.onFin();
       incoming.isReadable = true;
-      if (incoming.isEnded && incoming.isBroken) return this.#breakAfterEnd(incoming);
       this.#pump(incoming);
     }
     if ((events & (EPOLLOUT | END_EVENTS)) !== 0 && outgoing.isFull && this.#state === STATE_ESTABLISHED) {
@@ -274,7 +283,6 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
       case FLOW_ENDED:
         // the other side often ends by itself within a turn, and closing says it all
         if (this.#toTask!.isEnded && this.#toClient!.isEnded) this.#close("done");
-        else if (flow.isBroken) this.#breakAfterEnd(flow);
         else this.#queue();
         break;
       case FLOW_SOURCE_FAILED:
@@ -336,6 +344,8 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
   #break(dead: Flow, last: Flow): void {
     this.#reason = dead === this.#toTask ? "task-reset" : "client-reset";
     this.#state = STATE_BREAKING;
+    // ECONNRESET is told once: whoever reads after it gets 0, as if FIN had come. EPIPE says that it has come
+    this.#isEndKnown = last.isEnded || (last.error === 0 && (dead.error === 0 || dead.error === EPIPE));
     dead.isEnded = true;
     dead.release();
     last.isReadable = true;
@@ -344,17 +354,12 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     this.#pumpLast();
   }
 
-  /** RST came after FIN: what `last` carried was complete, and its reader is told both. */
-  #breakAfterEnd(last: Flow): void {
-    this.#passEnd(last);
-    this.#break(this.#opposite(last), last);
-  }
-
   #pumpLast(): void {
     const last = this.#last();
     switch (last.isEnded ? FLOW_ENDED : this.#move(last)) {
       case FLOW_FULL:
         this.#watchForRoom(last);
+        this.#unsentBytes = unsentBytes(last.destinationFd);
         break;
       case FLOW_MORE:
         this.#queue();
@@ -362,9 +367,13 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
       case FLOW_DESTINATION_FAILED:
         this.#close(this.#reason);
         break;
+      case FLOW_ENDED:
+        // RST came after FIN: what was sent is complete, and its reader is told both
+        if (this.#isEndKnown) this.#passEnd(last);
+        this.#startLingering();
+        break;
       default:
-        this.#state = STATE_LINGERING;
-        this.#linger();
+        this.#startLingering();
     }
   }
 
@@ -376,7 +385,8 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
   #onBrokenEvents(fd: number, events: number): void {
     const last = this.#last();
     if (fd !== last.destinationFd) return;
-    if ((events & END_EVENTS) !== 0) return this.#close(this.#reason);
+    // EPOLLHUP alone is FIN both ways, which does not stop it from taking the rest
+    if ((events & EPOLLERR) !== 0) return this.#close(this.#reason);
     if (this.#state === STATE_BREAKING && (events & EPOLLOUT) !== 0) {
       last.isFull = false;
       this.context.connectDeadline.arm(this, this.context.loop.nowMs);
@@ -384,12 +394,24 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     }
   }
 
+  #startLingering(): void {
+    this.#state = STATE_LINGERING;
+    this.#unsentBytes = unsentBytes(this.#last().destinationFd);
+    this.#linger();
+  }
+
   /** RST makes the kernel forget what it has not sent, so it waits for that to leave. */
   #linger(): void {
-    if (this.#lingerSteps++ === LINGER_STEPS || unsentBytes(this.#last().destinationFd) === 0) {
-      return this.#close(this.#reason);
-    }
+    if (this.#hasTakenSome()) this.#lingerSteps = 0;
+    if (this.#unsentBytes === 0 || this.#lingerSteps++ === LINGER_STEPS) return this.#close(this.#reason);
     this.context.lingerDeadline.arm(this, this.context.loop.nowMs);
+  }
+
+  /** Whether the peer that lives has taken a byte since it was last looked at: a slow one gets the time it needs. */
+  #hasTakenSome(): boolean {
+    const before = this.#unsentBytes;
+    this.#unsentBytes = unsentBytes(this.#last().destinationFd);
+    return this.#unsentBytes < before;
   }
 
   // --- closed

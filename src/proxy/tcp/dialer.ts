@@ -72,10 +72,12 @@ export class Dialer implements DescriptorWaiter {
     else this.next();
   }
 
-  /** The client has gone, or its connection is being ended. */
+  /** Lets go of everything that is under way: the client has gone, or has a task. */
   abandon(): void {
     this.#isOver = true;
-    this.#closeAttempts(null);
+    if (this.#attempts === null) return;
+    for (const attempt of this.#attempts) this.context.loop.close(attempt.fd);
+    this.#attempts = null;
   }
 
   onAttemptEvents(attempt: Attempt): void {
@@ -84,7 +86,7 @@ export class Dialer implements DescriptorWaiter {
     const { nowMs } = this.context.loop;
     // one that was cut off meanwhile has nobody to cut this connection any more
     if (outcome === 0 && attempt.target.cutAtMs > nowMs) {
-      this.#closeAttempts(attempt);
+      this.#takeOut(attempt);
       return this.#win(attempt.target, attempt.fd, true);
     }
     this.#drop(attempt);
@@ -127,7 +129,7 @@ export class Dialer implements DescriptorWaiter {
       this.#onFailed(target, EAGAIN);
       return this.next();
     }
-    this.#isOver = true;
+    this.abandon();
     this.connection.onDialed(target, fd, isWatched);
   }
 
@@ -170,16 +172,12 @@ export class Dialer implements DescriptorWaiter {
   }
 
   #drop(attempt: Attempt): void {
-    this.#attempts!.splice(this.#attempts!.indexOf(attempt), 1);
+    this.#takeOut(attempt);
     this.context.loop.close(attempt.fd);
   }
 
-  #closeAttempts(except: Attempt | null): void {
-    if (this.#attempts === null) return;
-    for (const attempt of this.#attempts) {
-      if (attempt !== except) this.context.loop.close(attempt.fd);
-    }
-    this.#attempts = null;
+  #takeOut(attempt: Attempt): void {
+    this.#attempts!.splice(this.#attempts!.indexOf(attempt), 1);
   }
 }
 

@@ -56,8 +56,6 @@ export class Flow {
   /** The destination has refused bytes since the last EPOLLOUT. */
   isFull = false;
   isEnded = false;
-  /** The source has been reset, perhaps after its FIN. */
-  isBroken = false;
   /** The destination has been told. */
   isEndPassed = false;
   #hasEndOfStream = false;
@@ -108,7 +106,6 @@ export class Flow {
 
   /** The source is broken: its bytes are followed by an error, which has to be read. */
   onBroken(): void {
-    this.isBroken = true;
     this.#shortRead = SHORT_IS_NOTHING;
   }
 
