@@ -6,6 +6,7 @@ import type { ConnectionRecord, ListenerReport } from "../../src/proxy/index.ts"
 import { SpliceProxy } from "../../src/proxy/index.ts";
 import { freePort, freePorts } from "../support/free-port.ts";
 import { accepts } from "../support/http-load.ts";
+import { Pattern } from "../support/pattern.ts";
 import { ProxyHarness } from "../support/proxy-harness.ts";
 import { RawListener, RawSocket } from "../support/raw-socket.ts";
 import { type TestService, tableOf } from "../support/routing-table.ts";
@@ -145,6 +146,24 @@ test("idle_timeout ends a silent connection with a reset", async () => {
   await waitFor(() => status().refusedTotal.idle === 1, { what: "the end to be counted" });
 });
 
+test("idle_timeout spares a reader that is slow but takes what there is, and ends one that takes nothing", async () => {
+  const idleTimeoutMs = 200;
+  await serve({ idleTimeoutMs });
+  const client = keep(await RawSocket.connect(published, { bufferBytes: 32 * 1024 }));
+  const served = keep(await task.accept());
+  const pattern = new Pattern(0);
+  await pattern.sendUntilStalled(served, 50);
+  const startMs = performance.now();
+  // it takes much longer than the timeout until the proxy's own buffer has room again
+  while (performance.now() - startMs < 5 * idleTimeoutMs) {
+    await pattern.receive(client, 8 * 1024);
+    await Bun.sleep(20); // the pace of this reader
+  }
+  expect(status().tcp.openConnections).toBe(1);
+  await waitFor(() => status().refusedTotal.idle === 1, { what: "the end" });
+  expect(pattern.receivedBytes).toBeLessThan(pattern.sentBytes);
+});
+
 test("a draining task gets no new connection and keeps its own until drain_timeout", async () => {
   const other = RawListener.open();
   await serve();
@@ -224,6 +243,8 @@ test("drain closes the ports and waits for the connections", async () => {
   const old = await open();
   const isDrained = harness.proxy.drain();
   await waitFor(async () => !(await accepts("127.0.0.1", published)), { what: "the port to close" });
+  // who asked before it closed has been passed on
+  while (await task.hasWaiting()) (await task.accept()).close();
   await expectEcho(old);
   old.client.close();
   old.served.close();
