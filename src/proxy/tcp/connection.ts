@@ -68,7 +68,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
   /** null: the connection may be silent for ever. */
   readonly #idleList: DeadlineList | null;
   #lingerSteps = 0;
-  /** Of the peer that takes the last bytes, when it was last looked at. */
+  /** In the kernel for a slow peer, when it was last looked at. */
   #unsentBytes = 0;
   /** The last flow is known to end with FIN, if it ends. */
   #isEndKnown = false;
@@ -140,8 +140,8 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
         this.#dialer!.onDeadline();
         break;
       case STATE_ESTABLISHED:
-        if (this.#idleList !== null) this.#close("idle");
-        else keepAlive(this.#upstreamFd);
+        if (this.#idleList === null) keepAlive(this.#upstreamFd);
+        else this.#onSilence(this.#idleList);
         break;
       case STATE_BREAKING:
         if (this.#hasTakenSome()) this.context.connectDeadline.arm(this, this.context.loop.nowMs);
@@ -307,6 +307,14 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     if (!flow.isEnded || flow.isEndPassed) return;
     flow.isEndPassed = true;
     shutdownWrite(flow.destinationFd);
+  }
+
+  /** Nothing was read or written for so long. A slow peer may still be busy with what the kernel has for it. */
+  #onSilence(idleList: DeadlineList): void {
+    const unsent = unsentBytes(this.clientFd) + unsentBytes(this.#upstreamFd);
+    if (unsent === 0 || unsent === this.#unsentBytes) return this.#close("idle");
+    this.#unsentBytes = unsent;
+    idleList.arm(this, this.context.loop.nowMs);
   }
 
   #opposite(flow: Flow): Flow {
