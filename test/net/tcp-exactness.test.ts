@@ -6,7 +6,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { Pattern } from "../support/pattern.ts";
 import type { RawSocket } from "../support/raw-socket.ts";
-import { seededRandom } from "../support/seeded-random.ts";
+import { Seeded } from "../support/seed.ts";
 import { TcpPath } from "../support/tcp-path.ts";
 
 const KIB = 1024;
@@ -15,13 +15,13 @@ const GIB = 1024 * MIB;
 const SIZES = [1, 2, 1023, 1024, 1025, 4096]
   .concat(16_383, 16_384, 16_385, 32_767, 32_768, 32_769)
   .concat(65_535, 65_536, 65_537, MIB);
-const SEED = Number(process.env.SEED ?? Date.now() % 2 ** 32);
 
+let seeded: Seeded;
 let path: TcpPath;
 let stream = 0;
 
 beforeAll(async () => {
-  console.log(`SEED=${SEED}`);
+  seeded = Seeded.fromEnvironment();
   path = await TcpPath.start();
 });
 afterEach(() => path.closeAll());
@@ -72,7 +72,7 @@ describe("a long stream", () => {
 });
 
 test("random mixes of tiny and huge writes come back from an echo task", async () => {
-  const random = seededRandom(SEED);
+  const { random } = seeded;
   const sizes = [1, 10, 1000, 16_384, 16_385, 200_000];
   const nextLength = () => Math.ceil(random() * sizes[Math.floor(random() * sizes.length)]!);
   for (let round = 0; round < 8; round++) {

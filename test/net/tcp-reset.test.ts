@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import { readdirSync } from "node:fs";
 import { Pattern } from "../support/pattern.ts";
 import type { RawSocket } from "../support/raw-socket.ts";
-import { seededRandom } from "../support/seeded-random.ts";
+import { Seeded } from "../support/seed.ts";
 import { TcpPath } from "../support/tcp-path.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -15,13 +15,13 @@ const MIB = 1024 * 1024;
 const STALL_MS = 300;
 const ROUNDS = 50;
 const BROKEN = /^(ECONNRESET|EPIPE)$/;
-const SEED = Number(process.env.SEED ?? Date.now() % 2 ** 32);
 
+let seeded: Seeded;
 let path: TcpPath;
 let stream = 0;
 
 beforeAll(async () => {
-  console.log(`SEED=${SEED}`);
+  seeded = Seeded.fromEnvironment();
   path = await TcpPath.start();
 });
 afterEach(() => path.closeAll());
@@ -86,7 +86,7 @@ describe.each(ORDERS)("%s resets", (_, open) => {
   });
 
   test("while it sends: the other gets a prefix and never a clean end", async () => {
-    const random = seededRandom(SEED);
+    const { random } = seeded;
     for (let round = 0; round < ROUNDS; round++) {
       const [breaker, other] = await open(path);
       const pattern = new Pattern(stream++);

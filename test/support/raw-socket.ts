@@ -32,11 +32,17 @@ export interface BufferOptions {
 }
 
 export class RawSocket {
-  #isClosed = false;
+  #fd: number;
   #received: Arena | null = null;
 
-  constructor(readonly fd: number) {
+  constructor(fd: number) {
+    this.#fd = fd;
     socket.setNoDelay(fd);
+  }
+
+  /** -1 once closed: its number may be somebody else's then. */
+  get fd(): number {
+    return this.#fd;
   }
 
   static async connect(port: number, { bufferBytes }: BufferOptions = {}): Promise<RawSocket> {
@@ -144,18 +150,17 @@ export class RawSocket {
 
   /** FIN, or RST when there are unread bytes. */
   close(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    readiness.forget(this.fd);
-    socket.close(this.fd);
+    if (this.#fd < 0) return;
+    readiness.forget(this.#fd);
+    socket.close(this.#fd);
+    this.#fd = -1;
     if (this.#received !== null) freeBuffers.push(this.#received);
     this.#received = null;
   }
 
   async #ready(events: number, what: string): Promise<void> {
     await awaitReady(this.fd, events, what);
-    // its number may belong to somebody else by now
-    if (this.#isClosed) throw new Error(`closed while waiting to ${what}`);
+    if (this.#fd < 0) throw new Error(`closed while waiting to ${what}`);
   }
 }
 
