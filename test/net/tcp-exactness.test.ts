@@ -4,6 +4,7 @@
  * SEED, which is printed.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { Pattern } from "../support/pattern.ts";
 import type { RawSocket } from "../support/raw-socket.ts";
 import { Seeded } from "../support/seed.ts";
@@ -116,6 +117,45 @@ test("50 connections at once over two workers do not mix", async () => {
   }
 });
 
+/** What two connections' send and receive buffers can hold, and one pipe. */
+function maxBufferedBytes(): number {
+  const [sendBytes, receiveBytes] = ["wmem", "rmem"].map((name) =>
+    Number(readFileSync(`/proc/sys/net/ipv4/tcp_${name}`, "utf8").trim().split(/\s+/)[2]),
+  ) as [number, number];
+  return 2 * (sendBytes + receiveBytes) + MIB;
+}
+
+test("readers that are stuck, more than the pool keeps pipes for, get everything when they read on, in any order", async () => {
+  const count = 80;
+  const narrow = await TcpPath.start(1, { bufferBytes: 32 * KIB });
+  try {
+    const stuck = [];
+    for (let i = 0; i < count; i++) {
+      const { client, task } = await narrow.open();
+      const pattern = nextPattern();
+      await pattern.sendUntilStalled(client, 10);
+      stuck.push({ client, task, pattern });
+    }
+    // some never read on: what the proxy holds for them must not reach the others
+    const gone = stuck.filter((_, index) => index % 4 === 0);
+    for (const { client, task } of gone) {
+      client.reset();
+      task.reset();
+    }
+    const others = stuck.filter((one) => !gone.includes(one)).reverse();
+    await Promise.all(
+      others.map(async ({ client, task, pattern }) => {
+        const sending = pattern.send(client, MIB).then(() => client.finish());
+        expect(await pattern.receiveToEnd(task)).toEqual({ bytes: pattern.sentBytes, how: "end" });
+        await sending;
+      }),
+    );
+    await narrow.closeAll();
+  } finally {
+    await narrow.stop();
+  }
+});
+
 describe("a slow reader", () => {
   const STALL_MS = 300;
   const BUFFER_BYTES = 64 * KIB;
@@ -140,6 +180,18 @@ describe("a slow reader", () => {
     } finally {
       await narrow.stop();
     }
+  });
+
+  test("that never reads stops the sender with the buffers that the kernel tunes, too", async () => {
+    const { client } = await path.open();
+    const before = process.memoryUsage.rss();
+    const pattern = nextPattern();
+    await pattern.sendUntilStalled(client, STALL_MS);
+    console.log(
+      `a reader that never reads stops its sender after ${Math.round(pattern.sentBytes / KIB)} KiB`,
+    );
+    expect(pattern.sentBytes).toBeLessThan(maxBufferedBytes());
+    expect(process.memoryUsage.rss() - before).toBeLessThan(32 * MIB);
   });
 
   test("of tiny pieces loses nothing", async () => {

@@ -27,10 +27,10 @@ async function openPair(buffers: BufferOptions = {}): Promise<readonly [RawSocke
 }
 
 /** sender -> source -> flow -> destination -> reader */
-async function openFlow(): Promise<{ flow: Flow; sender: RawSocket; reader: RawSocket }> {
+async function openFlow(maxPipes = 4): Promise<{ flow: Flow; sender: RawSocket; reader: RawSocket }> {
   const [sender, source] = await openPair();
   const [destination, reader] = await openPair({ bufferBytes: TINY_BYTES });
-  const resources = createFlowResources(new PipePool(4), new BlockPool());
+  const resources = createFlowResources(new PipePool(maxPipes), new BlockPool());
   const flow = new Flow(resources, source.fd, destination.fd);
   cleanUps.unshift(() => flow.release());
   return { flow, sender, reader };
@@ -65,6 +65,16 @@ test.each([10_000, 16_383, 16_384, 100_000])("%d bytes leave in parts, in order"
     expect(flow.isEnded).toBe(false);
   }
   expect(flow.bytes).toBe(5 * bytes);
+});
+
+test("without a pipe to be had long streams are copied", async () => {
+  const { flow, sender, reader } = await openFlow(0);
+  const pattern = new Pattern(3);
+  await pattern.send(sender, 200_000);
+  sender.finish();
+  flow.onFin();
+  await pumpThrough(flow, pattern, reader);
+  expect([flow.isEnded, flow.bytes]).toEqual([true, 200_000]);
 });
 
 test.each([10_000, 16_384, 100_000])(

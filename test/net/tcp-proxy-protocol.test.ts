@@ -9,6 +9,7 @@ import {
   encodeProxyV2,
   encodeProxyV2Local,
   formatIp,
+  PROXY_V2_MAX_BYTES,
   ProxyHeader,
   parseIp,
 } from "../../src/wire/index.ts";
@@ -204,11 +205,51 @@ test.each([
   await waitFor(() => refused()["bad-proxy-header"] === 1, { what: "the refusal to be counted" });
 });
 
-test("accept_proxy: 200 clients that never finish their header are gone within 3 s", async () => {
+test.each([
+  ["never finish their header", "PROXY TCP4 "],
+  ["never say a word", ""],
+])("accept_proxy: 2,000 clients that %s are gone 3 s later, and hold up nobody", async (_, words) => {
+  const count = 2000;
   await serve({ acceptProxy: ["127.0.0.1"] });
-  for (let i = 0; i < 200; i++) await (await connect()).send("PROXY TCP4 ");
-  await waitFor(() => refused()["bad-proxy-header"] === 200, { what: "all to be refused", deadlineMs: 3000 });
-  expect(harness.openConnections).toBe(0);
+  for (let i = 0; i < count; i++) {
+    const client = await connect();
+    if (words !== "") await client.send(words);
+  }
+  const honest = await connect();
+  await honest.send(Buffer.concat([header(2), Buffer.from("x")]));
+  expect(await keep(await task.accept()).receiveText(1)).toBe("x");
+  await waitFor(() => refused()["bad-proxy-header"] === count, {
+    what: "all to be refused",
+    deadlineMs: 3000,
+  });
+  expect(harness.openConnections).toBe(1);
+});
+
+test("accept_proxy: a client that ends inside its header is gone at the latest when its time is over", async () => {
+  await serve({ acceptProxy: ["127.0.0.1"] });
+  const [silent, partial] = [await connect(), await connect()];
+  silent.finish();
+  await partial.send(header(2).subarray(0, 20));
+  partial.finish();
+  await harness.allClosed();
+  expect(await task.hasWaiting()).toBe(false);
+});
+
+test("accept_proxy: version 2 as long as it may be, in small pieces, and one byte longer", async () => {
+  await serve({ acceptProxy: ["127.0.0.1"], sendProxy: "v1" });
+  const long = Buffer.alloc(PROXY_V2_MAX_BYTES);
+  long.set(header(2));
+  long.writeUInt16BE(PROXY_V2_MAX_BYTES - 16, 14); // room behind the addresses is TLVs, which are not read
+  const client = await connect();
+  for (let at = 0; at < long.length; at += 500) await client.send(long.subarray(at, at + 500));
+  await client.send("payload");
+  const served = keep(await task.accept());
+  expect(text((await receiveHeader(served)).source)).toBe(text(SOURCE));
+  expect(await served.receiveText(7)).toBe("payload");
+  long.writeUInt16BE(PROXY_V2_MAX_BYTES - 15, 14);
+  const longer = await connect();
+  await longer.send(long.subarray(0, 500));
+  expect(await longer.failure()).toBe("ECONNRESET");
 });
 
 test("from elsewhere a header is payload like any other", async () => {
