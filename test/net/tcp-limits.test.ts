@@ -121,8 +121,8 @@ test("max_connections of one worker: the sixth is reset, after one closes the ne
   const held = [];
   for (let i = 0; i < 5; i++) held.push(await open());
   await expectRefused();
-  const { refusedTotal } = single.proxy.status().services[0]!;
-  expect(refusedTotal).toEqual({ "connection-limit": 1 });
+  const refusedTotal = () => single.proxy.status().services[0]!.refusedTotal;
+  await waitFor(() => refusedTotal()["connection-limit"] === 1, { what: "the refusal to be counted" });
   held[4]!.client.close();
   held[4]!.served.close();
   await waitFor(() => single.openConnections === 4, { what: "one connection to end" });
