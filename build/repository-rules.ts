@@ -31,6 +31,8 @@ const ALLOWED_IMPORTS: Readonly<Record<string, readonly string[]>> = {
   node: ["wire", "sys", "config", "membership", "catalog", "overlay", "proxy", "providers", "admin"],
 };
 
+const PURE_FOLDERS = ["src/wire/", "src/membership/", "src/catalog/", "src/proxy/balance/"];
+
 const RULES: readonly Rule[] = [
   {
     appliesTo: isCode,
@@ -43,7 +45,7 @@ const RULES: readonly Rule[] = [
     message: "bun:ffi is for src/sys only",
   },
   {
-    appliesTo: (path) => path.startsWith("src/wire/") || path.startsWith("src/proxy/balance/"),
+    appliesTo: (path) => PURE_FOLDERS.some((folder) => path.startsWith(folder)),
     pattern: /\b(?:Date\.now|Math\.random|setTimeout|setInterval|performance\.now)\b/g,
     message: "pure code: take the time and randomness as arguments",
   },

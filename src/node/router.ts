@@ -48,7 +48,7 @@ export class Router {
   readonly #parts: RouterParts;
   readonly #queue = new SerialQueue();
   #config: Config | null = null;
-  #routing: Routing = { table: { services: [] }, warnings: [] };
+  #routing: Routing = { table: { services: [], peers: [], relay: null }, warnings: [] };
   #isRefreshDue = false;
   #isClosed = false;
 

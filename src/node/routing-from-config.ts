@@ -39,12 +39,13 @@ export function routingFromConfig(input: RoutingInput): Routing {
     const { publish, tasks, bind, ...rules } = service;
     return {
       ...rules,
-      ports: publish,
+      prefer: "any",
+      ports: publish.map((port) => ({ ...port, mode: "ingress" })),
       tasks: tasks.flatMap((task) => resolveTask(task, input.addressesOf)),
       listenAddresses: addresses.filter((address) => claim(claims, service, address, warn)),
     };
   });
-  return { table: { services }, warnings };
+  return { table: { services, peers: [], relay: null }, warnings };
 }
 
 /** Names to resolve, each once. */
@@ -61,7 +62,13 @@ export function dependsOnInterfaces(config: Config): boolean {
 function resolveTask(task: ServiceConfig["tasks"][number], addressesOf: RoutingInput["addressesOf"]): Task[] {
   const { host, ...rest } = task;
   const addresses = isIP(host) === 0 ? addressesOf(host) : [host];
-  return addresses.map((address) => ({ ...rest, address }));
+  return addresses.map((address) => ({
+    ...rest,
+    node: null,
+    distance: "local",
+    identity: `${address} ${task.port}`,
+    address,
+  }));
 }
 
 function listenAddresses(
@@ -99,7 +106,8 @@ function claim(
   address: string,
   warn: (message: string) => void,
 ): boolean {
-  const keyOf = (port: PublishedPort) => `${port.protocol} ${address} ${port.published}`;
+  const keyOf = (port: Pick<PublishedPort, "protocol" | "published">) =>
+    `${port.protocol} ${address} ${port.published}`;
   const taken = service.publish.find((port) => claims.has(keyOf(port)));
   if (taken !== undefined) {
     const owner = claims.get(keyOf(taken));

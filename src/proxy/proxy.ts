@@ -71,7 +71,7 @@ export interface Listener {
   readonly error: string | null;
 }
 
-const EMPTY_TABLE: RoutingTable = { services: [] };
+const EMPTY_TABLE: RoutingTable = { services: [], peers: [], relay: null };
 
 export class SpliceProxy {
   readonly #services = new Slots(MAX_SERVICES, "services");
@@ -271,9 +271,10 @@ function releaseUnused(
 }
 
 /** The same services, none of whose tasks gets a new connection. */
-function drainingTable({ services }: RoutingTable): RoutingTable {
+function drainingTable(table: RoutingTable): RoutingTable {
   return {
-    services: services.map((service) => ({
+    ...table,
+    services: table.services.map((service) => ({
       ...service,
       tasks: service.tasks.map((task) => ({ ...task, isDraining: true })),
     })),

@@ -12,14 +12,43 @@ export type SendProxy = "none" | "v1" | "v2";
 /** `session`: a client stays with its task until idle; `packet`: every datagram picks again. */
 export type UdpMode = "session" | "packet";
 
+/** Which tasks are picked first: any, those of this node, those of its zone. The others stay for when they fail. */
+export type Prefer = "any" | "local" | "zone";
+/** How far away a task is: on this node, in this node's zone, elsewhere. */
+export type Distance = "local" | "zone" | "far";
+
 export interface RoutingTable {
   /** Unique by name. No two services listen on the same protocol, address and port. */
   readonly services: readonly Service[];
+  /** The other nodes that run tasks of these services; unique by name. */
+  readonly peers: readonly Peer[];
+  /** null: this node relays nothing, neither way. */
+  readonly relay: Relay | null;
+}
+
+/** Another node, as the relay reaches it. */
+export interface Peer {
+  readonly name: string;
+  /** Literal IP address and port of its relay, TCP and UDP. */
+  readonly address: string;
+  readonly port: number;
+}
+
+/** This node's part of the relay. */
+export interface Relay {
+  /** Name of this node. */
+  readonly node: string;
+  /** Literal addresses to listen on, TCP and UDP, one port. */
+  readonly listenAddresses: readonly string[];
+  readonly port: number;
+  /** Hex of 32 bytes each: the first signs, all verify. Never empty; a cluster without keys has one made from its name. */
+  readonly keys: readonly string[];
 }
 
 export interface Service {
   readonly name: string;
   readonly balance: Balance;
+  readonly prefer: Prefer;
   readonly sendProxy: SendProxy;
   /** CIDR prefixes whose connections must start with a PROXY header; all others must not. */
   readonly acceptProxy: readonly string[];
@@ -50,12 +79,22 @@ export interface PublishedPort {
   readonly protocol: Protocol;
   readonly published: number;
   readonly target: number;
+  /** `host`: only tasks of this node serve it. */
+  readonly mode: "ingress" | "host";
 }
 
 export interface Task {
-  /** As the operator wrote it (`10.1.0.7:8081`, `web.internal`): for status and logs. */
+  /** As the operator wrote it (`10.1.0.7:8081`, `web.internal`): for status and logs, and what a relay asks for. */
   readonly name: string;
-  /** Literal IPv4 or IPv6 address. A name with several addresses is several tasks with one name. */
+  /** The peer that runs it; null: this node. A relay's exit node connects to tasks of its own only. */
+  readonly node: string | null;
+  readonly distance: Distance;
+  /** What source-hash goes by: the same on every node. */
+  readonly identity: string;
+  /**
+   * Literal IPv4 or IPv6 address; of another node's task what that node calls it, which may be a name: it is not
+   * connected to from here. A name with several addresses is several tasks with one name.
+   */
   readonly address: string;
   /** null: the target port of the published port. */
   readonly port: number | null;

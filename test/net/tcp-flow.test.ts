@@ -46,6 +46,9 @@ async function pumpThrough(flow: Flow, pattern: Pattern, reader: RawSocket): Pro
       fullTimes++;
       flow.isFull = false;
       await pattern.receive(reader, PIECE_BYTES);
+    } else if (outcome === FLOW_EMPTY && flow.bytes < pattern.sentBytes) {
+      await Bun.sleep(1); // it has been sent, but has not arrived yet
+      flow.isReadable = true;
     } else if (outcome === FLOW_EMPTY || outcome === FLOW_ENDED) {
       await pattern.receive(reader, pattern.sentBytes - pattern.receivedBytes);
       return { fullTimes };

@@ -309,7 +309,12 @@ test("a port that another program holds is reported, retried, and served once it
       protocol: "tcp",
       published,
       tasks: [task.port],
-      ports: [published, free].map((port) => ({ protocol: "tcp", published: port, target: port })),
+      ports: [published, free].map((port) => ({
+        protocol: "tcp",
+        published: port,
+        target: port,
+        mode: "ingress",
+      })),
     }),
   );
   expect(prepared.bindErrors).toHaveLength(1);

@@ -13,7 +13,7 @@ export class FakeProxy implements NodeProxy {
   isRecording = false;
 
   get table(): RoutingTable {
-    return this.tables.at(-1) ?? { services: [] };
+    return this.tables.at(-1) ?? { services: [], peers: [], relay: null };
   }
 
   compare(table: RoutingTable): TableChanges {

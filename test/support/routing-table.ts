@@ -13,13 +13,14 @@ export interface TestService extends Partial<Omit<Service, "tasks">> {
 export type TestTask = number | Partial<Task>;
 
 export function tableOf(...services: readonly TestService[]): RoutingTable {
-  return { services: services.map(serviceOf) };
+  return { services: services.map(serviceOf), peers: [], relay: null };
 }
 
 function serviceOf({ protocol, published, tasks, ...overrides }: TestService): Service {
   return {
     name: "test",
     balance: "round-robin",
+    prefer: "any",
     sendProxy: "none",
     acceptProxy: [],
     allow: ANYONE,
@@ -29,7 +30,7 @@ function serviceOf({ protocol, published, tasks, ...overrides }: TestService): S
     drainTimeoutMs: 30_000,
     udp: { mode: "session", idleTimeoutMs: 90_000, maxSessions: 65_536 },
     listenAddresses: ["127.0.0.1"],
-    ports: [{ protocol, published, target: published }],
+    ports: [{ protocol, published, target: published, mode: "ingress" }],
     tasks: tasks.map(taskOf),
     ...overrides,
   };
@@ -38,5 +39,16 @@ function serviceOf({ protocol, published, tasks, ...overrides }: TestService): S
 function taskOf(task: TestTask): Task {
   const given = typeof task === "number" ? { port: task } : task;
   const { address = "127.0.0.1", port = null } = given;
-  return { name: `${address}:${port}`, address, port, weight: 1, isDraining: false, ...given };
+  const name = `${address}:${port}`;
+  return {
+    name,
+    node: null,
+    distance: "local",
+    identity: name,
+    address,
+    port,
+    weight: 1,
+    isDraining: false,
+    ...given,
+  };
 }

@@ -67,14 +67,16 @@ describe("bind", () => {
 });
 
 describe("tasks", () => {
+  const OURS = { node: null, distance: "local", weight: 1, isDraining: false } as const;
+  const WEB = { name: "web.test", port: null, weight: 3, isDraining: true } as const;
   const toml = webService('tasks = ["10.0.0.9:81", { address = "web.test", weight = 3, drain = true }]');
 
   test("a name with several addresses is several tasks of that name", () => {
     const { table } = routing(toml, { addressesOf: () => ["10.0.0.5", "2001:db8::5"] });
     expect(table.services[0]?.tasks).toEqual([
-      { name: "10.0.0.9:81", address: "10.0.0.9", port: 81, weight: 1, isDraining: false },
-      { name: "web.test", address: "10.0.0.5", port: null, weight: 3, isDraining: true },
-      { name: "web.test", address: "2001:db8::5", port: null, weight: 3, isDraining: true },
+      { ...OURS, name: "10.0.0.9:81", address: "10.0.0.9", port: 81, identity: "10.0.0.9 81" },
+      { ...OURS, ...WEB, address: "10.0.0.5", identity: "10.0.0.5 null" },
+      { ...OURS, ...WEB, address: "2001:db8::5", identity: "2001:db8::5 null" },
     ]);
   });
 

@@ -1,0 +1,90 @@
+/**
+ * What the cluster agrees on: records, each with the stamp of its last write.
+ *
+ * Shared records (services, wishes about nodes) may be written by every node; the last writer wins. Owned records
+ * (tasks, nodes) are written by their node only: nobody else's word about them counts, not even for their removal.
+ */
+
+/** Lamport counter and writer. Ordered by counter, then by node name. */
+export interface Stamp {
+  readonly counter: number;
+  readonly node: string;
+}
+
+export type Protocol = "tcp" | "udp";
+export type PublishMode = "ingress" | "host";
+export type Origin = "file" | "api";
+
+export interface PortSpec {
+  readonly protocol: Protocol;
+  readonly published: number;
+  readonly target: number;
+  /** `ingress`: on every node; `host`: only where a task runs, and only to it. */
+  readonly mode: PublishMode;
+}
+
+export interface ServiceSpec {
+  readonly publish: readonly PortSpec[];
+  readonly balance: "round-robin" | "least-connections" | "source-hash" | "random";
+  readonly prefer: "any" | "local" | "zone";
+  readonly sendProxy: "none" | "v1" | "v2";
+  readonly acceptProxy: readonly string[];
+  readonly allow: readonly string[];
+  readonly deny: readonly string[];
+  /** Addresses, prefixes or interfaces; null: what the node's proxy.bind says. */
+  readonly bind: readonly string[] | null;
+  /** Only nodes with all these labels listen; {} = every node. */
+  readonly nodes: Readonly<Record<string, string>>;
+  readonly maxConnections: number;
+  readonly idleTimeoutMs: number;
+  readonly drainTimeoutMs: number;
+  readonly udp: {
+    readonly mode: "session" | "packet";
+    readonly idleTimeoutMs: number;
+    readonly maxSessions: number;
+  };
+}
+
+/** Shared, by name. */
+export interface ServiceRecord {
+  readonly name: string;
+  readonly spec: ServiceSpec;
+  readonly origin: Origin;
+  /** Of its first write: of two services that claim one port the older keeps it. */
+  readonly created: Stamp;
+  readonly createdAtMs: number;
+  readonly updatedAtMs: number;
+}
+
+/** Owned by the node that runs it, by service and name. */
+export interface TaskRecord {
+  readonly service: string;
+  /** As the operator wrote it: `127.0.0.1`, `10.1.0.7:8081`, `web.internal`. Unique in the service on its node. */
+  readonly name: string;
+  readonly host: string;
+  /** null: the target port of the published port. */
+  readonly port: number | null;
+  readonly weight: number;
+  readonly isDraining: boolean;
+  /** false: it does not answer; it is picked only when no other is left. */
+  readonly isHealthy: boolean;
+  readonly origin: Origin;
+}
+
+/** Owned by the node it is about. */
+export interface NodeRecord {
+  readonly labels: Readonly<Record<string, string>>;
+  /** Where it takes relays. */
+  readonly relay: { readonly address: string; readonly port: number } | null;
+  /** No new connections to its tasks. */
+  readonly isDraining: boolean;
+  readonly version: string;
+  /** Listeners it cannot open: [service, "tcp 0.0.0.0:8080", why]. Bounded by MAX_BIND_ERRORS of the writer. */
+  readonly bindErrors: readonly (readonly [service: string, listener: string, error: string])[];
+}
+
+/** What an operator wants of a node, told to any node. Shared, by node name. */
+export interface NodeWish {
+  /** `forget`: its records are dropped, whatever it wrote before the wish's stamp. */
+  readonly wish: "drain" | "forget";
+}
