@@ -65,6 +65,11 @@ function parseBindPrefix(bind: string): Prefix | null {
   return parsePrefix(bind);
 }
 
+/** "192.0.2.1:80", "[2001:db8::1]:80" */
+export function formatHostPort({ host, port }: { readonly host: string; readonly port: number }): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
 function parseAddress(text: string): Address | null {
   return isIP(text) === 0 || text.includes("%") ? null : ipaddr.process(text);
 }

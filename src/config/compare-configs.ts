@@ -2,7 +2,9 @@
  * What differs between two configurations, in lines a person reads before and after a reload.
  * Order (of services, ports, tasks, prefixes) is not a difference.
  */
-import type { Config, PortConfig, ServiceConfig, TaskConfig } from "./config.ts";
+
+import { formatHostPort } from "./address.ts";
+import type { Config, Labels, PortConfig, ServiceConfig, TaskConfig } from "./config.ts";
 import { formatDuration } from "./duration.ts";
 import { collapsePorts, formatRange } from "./port-range.ts";
 
@@ -47,6 +49,25 @@ export function compareConfigs(before: Config, after: Config): ConfigChanges {
 function compareSettings(before: Config, after: Config): SettingChange[] {
   const settings = [
     { key: "node.name", of: (config: Config) => config.node.name, needsRestart: true },
+    { key: "node.advertise", of: (config: Config) => config.node.advertise, needsRestart: true },
+    { key: "node.labels", of: (config: Config) => config.node.labels, needsRestart: false },
+    { key: "node.data_dir", of: (config: Config) => config.node.dataDir, needsRestart: true },
+    { key: "cluster", of: (config: Config) => config.cluster !== null, needsRestart: true },
+    { key: "cluster.name", of: (config: Config) => config.cluster?.name, needsRestart: true },
+    { key: "cluster.keys", of: (config: Config) => maskKeys(config.cluster?.keys), needsRestart: false },
+    {
+      key: "cluster.join",
+      of: (config: Config) => config.cluster?.join.map(formatHostPort),
+      needsRestart: false,
+    },
+    {
+      key: "cluster.bind",
+      of: (config: Config) => config.cluster && formatHostPort(config.cluster.bind),
+      needsRestart: true,
+    },
+    { key: "cluster.profile", of: (config: Config) => config.cluster?.profile, needsRestart: true },
+    { key: "cluster.insecure", of: (config: Config) => config.cluster?.isInsecure, needsRestart: true },
+    { key: "overlay.port", of: (config: Config) => config.overlay.port, needsRestart: true },
     { key: "proxy.workers", of: (config: Config) => config.proxy.workers, needsRestart: true },
     { key: "proxy.bind", of: (config: Config) => config.proxy.bind, needsRestart: false },
     { key: "admin.socket", of: (config: Config) => config.admin.socket, needsRestart: true },
@@ -55,7 +76,11 @@ function compareSettings(before: Config, after: Config): SettingChange[] {
   ];
   return settings
     .map(({ key, of, needsRestart }) => ({ key, before: of(before), after: of(after), needsRestart }))
-    .filter((change) => fingerprint(change.before) !== fingerprint(change.after));
+    .filter((change) => fingerprint(change.before) !== fingerprint(change.after))
+    .filter(
+      ({ key }, _, all) =>
+        key === "cluster" || !key.startsWith("cluster.") || !all.some((other) => other.key === "cluster"),
+    );
 }
 
 function compareServices(before: ServiceConfig, after: ServiceConfig): string[] {
@@ -63,11 +88,13 @@ function compareServices(before: ServiceConfig, after: ServiceConfig): string[] 
     ...comparePorts(before.publish, after.publish),
     ...compareTasks(before.tasks, after.tasks),
     ...compareValue("balance", before.balance, after.balance),
+    ...compareValue("prefer", before.prefer, after.prefer),
     ...compareValue("send_proxy", before.sendProxy, after.sendProxy),
     ...comparePrefixes("accept_proxy", before.acceptProxy, after.acceptProxy),
     ...comparePrefixes("allow", before.allow, after.allow),
     ...comparePrefixes("deny", before.deny, after.deny),
     ...compareValue("bind", describeBind(before.bind), describeBind(after.bind)),
+    ...compareValue("nodes", describeLabels(before.nodes), describeLabels(after.nodes)),
     ...compareValue("max_connections", before.maxConnections, after.maxConnections),
     ...compareDuration("idle_timeout", before.idleTimeoutMs, after.idleTimeoutMs),
     ...compareDuration("drain_timeout", before.drainTimeoutMs, after.drainTimeoutMs),
@@ -93,8 +120,9 @@ function comparePrefixes(key: string, before: readonly string[], after: readonly
 }
 
 function comparePorts(before: readonly PortConfig[], after: readonly PortConfig[]): string[] {
-  const id = (port: PortConfig) => `${port.published}:${port.target}/${port.protocol}`;
-  const describe = (ports: readonly PortConfig[]) => collapsePorts(ports).map(formatRange);
+  const id = (port: PortConfig) => `${port.published}:${port.target}/${port.protocol} ${port.mode}`;
+  const describe = (ports: readonly PortConfig[]) =>
+    collapsePorts(ports).map((range) => `${formatRange(range)}${range.mode === "host" ? " on host" : ""}`);
   return [
     ...describe(missingIn(before, after, id)).map((range) => `publish removed ${range}`),
     ...describe(missingIn(after, before, id)).map((range) => `publish added ${range}`),
@@ -126,10 +154,23 @@ function missingIn<T>(list: readonly T[], other: readonly T[], id: (entry: T) =>
   return list.filter((entry) => !others.has(id(entry)));
 }
 
-function describeBind(bind: readonly string[]): string {
+function describeBind(bind: readonly string[] | null): string {
+  if (bind === null) return "proxy.bind";
   return bind.length === 0 ? "every address" : [...bind].sort().join(", ");
 }
 
-function fingerprint(setting: string | number | readonly string[]): string {
-  return typeof setting === "object" ? describeBind(setting) : String(setting);
+function describeLabels(labels: Labels): string {
+  const pairs = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
+  return pairs.length === 0 ? "every node" : pairs.sort().join(", ");
+}
+
+/** Enough to see that a key has changed, of no use to open anything. */
+function maskKeys(keys: readonly string[] | undefined): string[] | undefined {
+  return keys?.map((key) => `sha256:${new Bun.CryptoHasher("sha256").update(key).digest("hex").slice(0, 8)}`);
+}
+
+/** The order of keys means something, that of addresses does not: a list is compared as it is. */
+function fingerprint(setting: unknown): string {
+  const isLabels = typeof setting === "object" && setting !== null && !Array.isArray(setting);
+  return JSON.stringify(isLabels ? Object.entries(setting).sort() : (setting ?? null));
 }

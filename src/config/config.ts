@@ -12,8 +12,17 @@ export type Balance = "round-robin" | "least-connections" | "source-hash" | "ran
 export type SendProxy = "none" | "v1" | "v2";
 export type UdpMode = "session" | "packet";
 
+export type Prefer = "any" | "local" | "zone";
+export type PublishMode = "ingress" | "host";
+export type Profile = "lan" | "wan" | "local";
+export type Labels = Readonly<Record<string, string>>;
+
 export interface Config {
-  readonly node: { readonly name: string };
+  readonly node: NodeConfig;
+  /** null: the node stands alone. */
+  readonly cluster: ClusterConfig | null;
+  /** Port of the relay between nodes, TCP and UDP. */
+  readonly overlay: { readonly port: number };
   readonly proxy: {
     /** 0 = one per core. */
     readonly workers: number;
@@ -26,12 +35,40 @@ export interface Config {
   readonly services: readonly ServiceConfig[];
 }
 
+export interface NodeConfig {
+  readonly name: string;
+  /** Literal IP address that other nodes reach this one by; null: that of cluster.bind, else of the default route. */
+  readonly advertise: string | null;
+  readonly labels: Labels;
+  /** null: the default, which may be out of reach. */
+  readonly dataDir: string | null;
+}
+
+export interface ClusterConfig {
+  readonly name: string;
+  /** Base64 of 16, 24 or 32 bytes each. The first encrypts, all decrypt; []: nothing is encrypted. */
+  readonly keys: readonly string[];
+  readonly join: readonly GossipAddress[];
+  /** Literal IP address and port, TCP and UDP. */
+  readonly bind: { readonly host: string; readonly port: number };
+  readonly profile: Profile;
+  /** A node without keys may be reached from other machines. */
+  readonly isInsecure: boolean;
+}
+
+/** A node to join: canonical IP address or DNS name. */
+export interface GossipAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
 export interface ServiceConfig {
   readonly name: string;
   /** In file order, ranges expanded to single ports. */
   readonly publish: readonly PortConfig[];
   readonly tasks: readonly TaskConfig[];
   readonly balance: Balance;
+  readonly prefer: Prefer;
   readonly sendProxy: SendProxy;
   /** Canonical CIDR prefixes. */
   readonly acceptProxy: readonly string[];
@@ -39,8 +76,10 @@ export interface ServiceConfig {
   readonly allow: readonly string[];
   /** Canonical CIDR prefixes. */
   readonly deny: readonly string[];
-  /** The service's own bind, else proxy.bind; [] = every address. */
-  readonly bind: readonly string[];
+  /** null: what proxy.bind says; [] = every address. */
+  readonly bind: readonly string[] | null;
+  /** Only nodes with all these labels listen; {} = every node. */
+  readonly nodes: Labels;
   /** 0 = no limit. */
   readonly maxConnections: number;
   /** 0 = never. */
@@ -53,6 +92,7 @@ export interface PortConfig {
   readonly protocol: Protocol;
   readonly published: number;
   readonly target: number;
+  readonly mode: PublishMode;
 }
 
 export interface TaskConfig {

@@ -8,7 +8,15 @@ import { canBindsOverlap } from "./address.ts";
 import { type ConfigDocument, valueAt } from "./document.ts";
 import { formatRange, type PortRange } from "./port-range.ts";
 import { formatPath, type Path, showValue } from "./problem.ts";
-import { bindList, publishEntry, serviceName, taskEntry } from "./schema.ts";
+import {
+  bindList,
+  GOSSIP_PORT,
+  gossipBind,
+  labelTable,
+  publishEntry,
+  serviceName,
+  taskEntry,
+} from "./schema.ts";
 
 /** Both protocols on every port of two addresses; more would be a mistake and costs memory per port. */
 const maxPorts = 4 * 65_535;
@@ -16,12 +24,14 @@ const maxPorts = 4 * 65_535;
 interface Claim {
   readonly range: PortRange;
   readonly bind: readonly string[];
+  readonly nodes: Readonly<Record<string, string>>;
   readonly path: Path;
   /** Position in the file: of two rival claims the later one is the problem. */
   readonly order: number;
 }
 
 export function crossCheck(document: ConfigDocument): void {
+  checkCluster(document);
   const services = listAt(document, ["services"]);
   const claims: Claim[] = [];
   const names = new Map<string, Path>();
@@ -35,6 +45,41 @@ export function crossCheck(document: ConfigDocument): void {
   }
   checkPortCount(document, claims);
   checkClaims(document, claims);
+}
+
+/** Keys that mean nothing to a node alone, and the ones without which a cluster is open to everybody. */
+function checkCluster(document: ConfigDocument): void {
+  const cluster = valueAt(document.value, ["cluster"]);
+  if (cluster === undefined) {
+    for (const path of [
+      ["node", "advertise"],
+      ["overlay", "port"],
+    ]) {
+      const value = valueAt(document.value, path);
+      if (value !== undefined) document.report(path, value, "has no effect without [cluster]");
+    }
+    return;
+  }
+  const { keys, bind, insecure } = (cluster ?? {}) as Record<string, unknown>;
+  const host = parseGossipBind(bind);
+  if (host === null || (Array.isArray(keys) && keys.length > 0) || insecure === true) return;
+  if (isLoopback(host)) return;
+  document.report(
+    bind === undefined ? ["cluster"] : ["cluster", "bind"],
+    bind ?? `0.0.0.0:${GOSSIP_PORT}`,
+    "without cluster.keys anybody who reaches this address can join: set keys to what `portmesh keygen` prints, " +
+      "bind to loopback, or say insecure = true",
+  );
+}
+
+/** null: not an address at all, which is told elsewhere. */
+function parseGossipBind(bind: unknown): string | null {
+  if (bind === undefined) return "0.0.0.0";
+  return gossipBind.safeParse(bind).data?.host ?? null;
+}
+
+function isLoopback(host: string): boolean {
+  return host === "::1" || host.startsWith("127.");
 }
 
 function checkName(document: ConfigDocument, service: Path, names: Map<string, Path>): void {
@@ -92,10 +137,12 @@ function readClaims(
 ): Claim[] {
   const own = valueAt(document.value, [...service, "bind"]);
   const bind = bindList.safeParse(own ?? valueAt(document.value, ["proxy", "bind"]) ?? []).data;
-  if (bind === undefined) return [];
-  return ranges.flatMap((range, index) =>
-    range === null ? [] : [{ range, bind, path: [...service, "publish", index], order: firstOrder + index }],
-  );
+  const nodes = labelTable.safeParse(valueAt(document.value, [...service, "nodes"]) ?? {}).data;
+  if (bind === undefined || nodes === undefined) return [];
+  return ranges.flatMap((range, index) => {
+    const path = [...service, "publish", index];
+    return range === null ? [] : [{ range, bind, nodes, path, order: firstOrder + index }];
+  });
 }
 
 function checkPortCount(document: ConfigDocument, claims: readonly Claim[]): void {
@@ -114,7 +161,7 @@ function checkClaims(document: ConfigDocument, claims: readonly Claim[]): void {
     let open: Claim[] = [];
     for (const claim of sorted) {
       open = open.filter((other) => lastPort(other) >= claim.range.published);
-      const rival = open.find((other) => canBindsOverlap(other.bind, claim.bind));
+      const rival = open.find((other) => canMeet(other, claim));
       if (rival !== undefined) reportClash(document, claim, rival);
       // A rival that reaches further makes the same complaints; many equal claims must not become many pairs.
       if (rival === undefined || lastPort(rival) < lastPort(claim)) open.push(claim);
@@ -135,6 +182,14 @@ function reportClash(document: ConfigDocument, one: Claim, other: Claim): void {
     valueAt(document.value, second.path),
     `${formatRange(second.range)} claims ${port}/${second.range.protocol}, already published by ${place}${owner}${hint}`,
   );
+}
+
+/** Two services can share a port on different addresses, or on nodes that no selector of both matches. */
+function canMeet(one: Claim, other: Claim): boolean {
+  const isDisjoint = Object.entries(one.nodes).some(
+    ([key, value]) => Object.hasOwn(other.nodes, key) && other.nodes[key] !== value,
+  );
+  return !isDisjoint && canBindsOverlap(one.bind, other.bind);
 }
 
 function lastPort(claim: Claim): number {

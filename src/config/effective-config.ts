@@ -1,19 +1,50 @@
 /**
  * Config -> a plain object in the file's own key names with every default filled in. Parsing its JSON gives an
- * equal Config again. Nothing in it is secret today; a key that is gets masked here, where it is written out.
+ * equal Config again, but for cluster.keys: they are masked, whoever reads this may post it somewhere.
  */
-import type { Config, ServiceConfig } from "./config.ts";
+
+import { formatHostPort } from "./address.ts";
+import type { ClusterConfig, Config, PortConfig, ServiceConfig } from "./config.ts";
 import { formatDuration } from "./duration.ts";
-import { collapsePorts, formatRange } from "./port-range.ts";
+import { collapsePorts, expandRanges, formatRange } from "./port-range.ts";
+
+const MASKED = "***";
 
 export function effectiveConfig(config: Config): unknown {
   return {
-    node: { name: config.node.name },
+    node: {
+      name: config.node.name,
+      ...(config.node.advertise !== null && { advertise: config.node.advertise }),
+      labels: config.node.labels,
+      ...(config.node.dataDir !== null && { data_dir: config.node.dataDir }),
+    },
+    ...(config.cluster !== null && {
+      cluster: effectiveCluster(config.cluster),
+      overlay: { port: config.overlay.port },
+    }),
     proxy: { workers: config.proxy.workers, bind: config.proxy.bind },
     admin: { socket: config.admin.socket },
     log: { level: config.log.level, format: config.log.format },
     services: config.services.map(effectiveService),
   };
+}
+
+function effectiveCluster(cluster: ClusterConfig): unknown {
+  return {
+    name: cluster.name,
+    keys: cluster.keys.map(() => MASKED),
+    join: cluster.join.map(formatHostPort),
+    bind: formatHostPort(cluster.bind),
+    profile: cluster.profile,
+    insecure: cluster.isInsecure,
+  };
+}
+
+/** Only single ports of mode ingress have a short form. */
+function effectivePublish(ports: readonly PortConfig[]): unknown[] {
+  return collapsePorts(ports).flatMap((range): unknown[] =>
+    range.mode === "ingress" ? [formatRange(range)] : expandRanges([range]),
+  );
 }
 
 /** Keys that have no effect on the ports of a service are refused in a file, so they are left out here. */
@@ -22,18 +53,20 @@ function effectiveService(service: ServiceConfig): unknown {
   const hasUdp = service.publish.some((port) => port.protocol === "udp");
   return {
     name: service.name,
-    publish: collapsePorts(service.publish).map(formatRange),
+    publish: effectivePublish(service.publish),
     tasks: service.tasks.map(({ name, weight, isDraining }) => ({
       address: name,
       weight,
       drain: isDraining,
     })),
     balance: service.balance,
+    prefer: service.prefer,
     send_proxy: service.sendProxy,
     accept_proxy: service.acceptProxy,
     allow: service.allow,
     deny: service.deny,
-    bind: service.bind,
+    ...(service.bind !== null && { bind: service.bind }),
+    nodes: service.nodes,
     ...(hasTcp && {
       max_connections: service.maxConnections,
       idle_timeout: formatDuration(service.idleTimeoutMs),

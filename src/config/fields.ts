@@ -72,6 +72,18 @@ export function nonEmptyList<T extends z.ZodType>(entry: T) {
   return list(entry).min(1, { error: "empty: at least one entry is required" });
 }
 
+/** Keys and values of node labels: short texts. */
+export function labels(what: string) {
+  const key = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9_./-]{0,62}$/);
+  const value = z.string({ error: notA("a text") }).max(128, { error: "longer than 128 characters" });
+  return z.record(key, value, {
+    error: (issue) =>
+      issue.code === "invalid_key"
+        ? "not a label: a letter or digit, then letters, digits, '_', '.', '/' or '-', at most 63 characters"
+        : notA(what)(issue),
+  });
+}
+
 /** A table that knows all its keys. The message of an unknown key is the list of known ones: see explain.ts. */
 export function table<T extends z.core.$ZodLooseShape>(shape: T) {
   return z.strictObject(shape, {

@@ -3,14 +3,14 @@
  * whatever the text is, the answer is a configuration or a list of problems in file order.
  */
 import { hostname } from "node:os";
-import type { Config, ServiceConfig } from "./config.ts";
+import type { ClusterConfig, Config, ServiceConfig } from "./config.ts";
 import { crossCheck } from "./cross-checks.ts";
 import { ConfigDocument } from "./document.ts";
 import { reportIssues } from "./explain.ts";
 import { readJson } from "./json-document.ts";
 import { expandRanges } from "./port-range.ts";
 import type { Problem } from "./problem.ts";
-import { adminSchema, type ConfigFile, fileSchema } from "./schema.ts";
+import { adminSchema, type ConfigFile, fileSchema, GOSSIP_PORT } from "./schema.ts";
 import { readToml } from "./toml-document.ts";
 
 export type ConfigResult = { readonly config: Config } | WrongConfig;
@@ -54,28 +54,40 @@ function isJson(text: string, file: string): boolean {
 
 function build(file: ConfigFile): Config {
   return {
-    node: { name: file.node.name ?? hostname() },
+    node: {
+      name: file.node.name ?? hostname(),
+      advertise: file.node.advertise ?? null,
+      labels: file.node.labels,
+      dataDir: file.node.data_dir ?? null,
+    },
+    cluster: file.cluster === undefined ? null : buildCluster(file.cluster),
+    overlay: file.overlay,
     proxy: file.proxy,
     admin: file.admin,
     log: file.log,
-    services: file.services.map((service) => buildService(service, file.proxy.bind)),
+    services: file.services.map(buildService),
   };
 }
 
-function buildService(
-  service: ConfigFile["services"][number],
-  defaultBind: readonly string[],
-): ServiceConfig {
+function buildCluster(cluster: NonNullable<ConfigFile["cluster"]>): ClusterConfig {
+  const { insecure, join, ...rest } = cluster;
+  const seeds = join.map(({ host, port }) => ({ host, port: port ?? GOSSIP_PORT }));
+  return { ...rest, join: seeds, isInsecure: insecure };
+}
+
+function buildService(service: ConfigFile["services"][number]): ServiceConfig {
   return {
     name: service.name,
     publish: expandRanges(service.publish),
     tasks: service.tasks,
     balance: service.balance,
+    prefer: service.prefer,
     sendProxy: service.send_proxy,
     acceptProxy: service.accept_proxy,
     allow: service.allow,
     deny: service.deny,
-    bind: service.bind ?? defaultBind,
+    bind: service.bind ?? null,
+    nodes: service.nodes,
     maxConnections: service.max_connections,
     idleTimeoutMs: service.idle_timeout,
     drainTimeoutMs: service.drain_timeout,

@@ -2,7 +2,7 @@
  * The publish grammar: PUBLISHED[:TARGET][/tcp|/udp], where both sides are a port or ranges of equal length.
  * Ranges stay ranges until a file is known to be right, so that no input costs more memory than its own length.
  */
-import type { PortConfig, Protocol } from "./config.ts";
+import type { PortConfig, Protocol, PublishMode } from "./config.ts";
 import { showValue } from "./problem.ts";
 
 export interface PortRange {
@@ -11,6 +11,7 @@ export interface PortRange {
   readonly published: number;
   readonly target: number;
   readonly count: number;
+  readonly mode: PublishMode;
 }
 
 export const publishPattern = "^\\d+(-\\d+)?(:\\d+(-\\d+)?)?(/(tcp|udp))?$";
@@ -34,7 +35,7 @@ export function parsePublish(text: string): PortRange | { readonly error: string
   if (count !== targetCount) {
     return { error: `${count} published and ${targetCount} target ports: both ranges must be equally long` };
   }
-  return { protocol: match[5] === "udp" ? "udp" : "tcp", published, target, count };
+  return { protocol: match[5] === "udp" ? "udp" : "tcp", published, target, count, mode: "ingress" };
 }
 
 export function isPort(port: number): boolean {
@@ -42,18 +43,19 @@ export function isPort(port: number): boolean {
 }
 
 /** "30000-30009:30000-30009/tcp" */
-export function formatRange({ protocol, published, target, count }: PortRange): string {
+export function formatRange({ protocol, published, target, count }: Omit<PortRange, "mode">): string {
   const last = count - 1;
   if (last === 0) return `${published}:${target}/${protocol}`;
   return `${published}-${published + last}:${target}-${target + last}/${protocol}`;
 }
 
 export function expandRanges(ranges: readonly PortRange[]): PortConfig[] {
-  return ranges.flatMap(({ protocol, published, target, count }) =>
+  return ranges.flatMap(({ protocol, published, target, count, mode }) =>
     Array.from({ length: count }, (_, index) => ({
       protocol,
       published: published + index,
       target: target + index,
+      mode,
     })),
   );
 }
@@ -66,6 +68,7 @@ export function collapsePorts(ports: readonly PortConfig[]): PortRange[] {
     const isNext =
       last !== undefined &&
       last.protocol === port.protocol &&
+      last.mode === port.mode &&
       last.published + last.count === port.published &&
       last.target + last.count === port.target;
     if (isNext) ranges[ranges.length - 1] = { ...last, count: last.count + 1 };

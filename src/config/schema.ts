@@ -4,8 +4,9 @@
  *
  * Only what one key can tell about itself is checked here; what concerns several keys is in cross-checks.ts.
  */
+import { isIP } from "node:net";
 import type { z } from "zod";
-import { canonicalBind, canonicalPrefix } from "./address.ts";
+import { canonicalAddress, canonicalBind, canonicalPrefix } from "./address.ts";
 import {
   anyOf,
   canonicalText,
@@ -13,6 +14,7 @@ import {
   duration,
   flag,
   integer,
+  labels,
   list,
   nonEmptyList,
   type Parsed,
@@ -25,6 +27,7 @@ import { parseTaskAddress, type TaskAddress } from "./task-address.ts";
 
 /** sockaddr_un.sun_path holds 108 bytes with the final NUL: unix(7). */
 const maxSocketPathBytes = 107;
+export const GOSSIP_PORT = 7946;
 
 const nodeName = canonicalText(
   "a name: a letter or digit, then letters, digits, '_', '.' or '-', at most 128 characters",
@@ -48,6 +51,11 @@ const socketPath = parsedText("a path", (text): Parsed<string> => {
   return { value: text };
 });
 
+const directory = parsedText("a path", (text): Parsed<string> => {
+  if (!text.startsWith("/")) return { error: `${showValue(text)} is not an absolute path` };
+  return text.includes("\0") ? { error: `${showValue(text)} contains a NUL character` } : { value: text };
+});
+
 const prefix = canonicalText("an IP address or a CIDR prefix like 192.0.2.0/24", canonicalPrefix);
 
 export const bindList = list(
@@ -69,12 +77,16 @@ export const publishEntry = anyOf('a port like "8080:80" or a table with publish
     published: port.meta({ description: "Port clients connect to." }),
     target: port.optional().meta({ description: "Port of the tasks; default: the published port." }),
     protocol: choice(["tcp", "udp"]).default("tcp"),
+    mode: choice(["ingress", "host"]).default("ingress").meta({
+      description: "ingress: on every node; host: only where a task runs, and only to it.",
+    }),
   }).transform(
-    ({ published, target, protocol }): PortRange => ({
+    ({ published, target, protocol, mode }): PortRange => ({
       protocol,
       published,
       target: target ?? published,
       count: 1,
+      mode,
     }),
   ),
 ]);
@@ -108,6 +120,8 @@ const udp = table({
     .meta({ description: "At this many the oldest idle session makes room." }),
 });
 
+export const labelTable = labels("a table of labels");
+
 const service = table({
   name: serviceName.meta({ description: "Unique in the file." }),
   publish: nonEmptyList(publishEntry).meta({
@@ -120,6 +134,9 @@ const service = table({
   balance: choice(["round-robin", "least-connections", "source-hash", "random"])
     .default("round-robin")
     .meta({ description: "How a task is picked." }),
+  prefer: choice(["any", "local", "zone"]).default("any").meta({
+    description: "Tasks picked first: of any node, of this node, of nodes with the same label zone.",
+  }),
   send_proxy: choice(["none", "v1", "v2"])
     .default("none")
     .meta({ description: "PROXY protocol header sent to the task; v1 knows TCP only." }),
@@ -131,6 +148,9 @@ const service = table({
     .meta({ description: "Clients that are served, unless deny matches." }),
   deny: list(prefix).prefault([]).meta({ description: "Clients that are refused." }),
   bind: bindList.optional().meta({ description: "Where to listen; default: proxy.bind." }),
+  nodes: labelTable.prefault({}).meta({
+    description: "Only nodes with all these labels listen; default: every node.",
+  }),
   max_connections: integer(0, 2_147_483_647)
     .default(0)
     .meta({ description: "Open TCP connections on this node; 0 = no limit." }),
@@ -143,6 +163,58 @@ const service = table({
   udp: udp.prefault({}).meta({ description: "Rules for the UDP ports of the service." }),
 });
 
+const key = parsedText("a key: base64 of 32 bytes, as `portmesh keygen` prints", (text): Parsed<string> => {
+  const bytes = /^[A-Za-z0-9+/]+=*$/.test(text) ? Buffer.from(text, "base64") : null;
+  const isCanonical =
+    bytes !== null && bytes.toString("base64").replace(/=+$/, "") === text.replace(/=+$/, "");
+  if (!isCanonical) return { error: "a key that is not base64: `portmesh keygen` prints one" };
+  if ([16, 24, 32].includes(bytes.length)) return { value: bytes.toString("base64") };
+  return {
+    error: `a key of ${bytes.length} bytes: 16, 24 or 32 are allowed; \`portmesh keygen\` prints one`,
+  };
+});
+
+const seed = parsedText(
+  'a node like "192.0.2.11", "edge.example.org:7946" or "[2001:db8::7]:7946"',
+  (text): Parsed<{ readonly host: string; readonly port: number | null }> => {
+    const address = parseTaskAddress(text);
+    return "error" in address ? address : { value: address };
+  },
+);
+
+export const gossipBind = parsedText(
+  'an address like "192.0.2.10:7946" or "0.0.0.0:7946"',
+  (text): Parsed<{ readonly host: string; readonly port: number }> => {
+    const address = parseTaskAddress(text);
+    if ("error" in address) return { error: `${showValue(text)} is not IP:PORT or [IPv6]:PORT` };
+    if (isIP(address.host) === 0)
+      return { error: `${showValue(address.host)} is a name: an IP address is required` };
+    return { value: { host: address.host, port: address.port ?? GOSSIP_PORT } };
+  },
+);
+
+const ownAddress = canonicalText("an IP address of this node that others reach", (text) => {
+  const address = canonicalAddress(text);
+  return address === "0.0.0.0" || address === "::" ? null : address;
+});
+
+const cluster = table({
+  name: serviceName.default("portmesh").meta({ description: "Clusters of different names never merge." }),
+  keys: list(key).prefault([]).meta({
+    description: "Base64 keys as `portmesh keygen` prints: the first encrypts, all decrypt.",
+  }),
+  join: list(seed).prefault([]).meta({ description: "Nodes to join, by address or name; retried for ever." }),
+  bind: gossipBind
+    .prefault(`0.0.0.0:${GOSSIP_PORT}`)
+    .meta({ description: "Where gossip listens, TCP and UDP." }),
+  profile: choice(["lan", "wan", "local"])
+    .default("lan")
+    .meta({ description: "Timing: how fast a failure is found, how much delay is forgiven." }),
+  insecure: flag().default(false).meta({
+    description: "Allows a node without keys to be reached from other machines.",
+  }),
+});
+
 export const adminSchema = table({
   socket: socketPath
     .prefault("/run/portmesh/portmesh.sock")
@@ -152,6 +224,20 @@ export const adminSchema = table({
 export const fileSchema = table({
   node: table({
     name: nodeName.optional().meta({ description: "Name of this node; default: the host name." }),
+    advertise: ownAddress.optional().meta({
+      description:
+        "Address other nodes reach this one by; default: that of cluster.bind or of the default route.",
+    }),
+    labels: labelTable
+      .prefault({})
+      .meta({ description: "What services select nodes by; zone also means nearness." }),
+    data_dir: directory
+      .optional()
+      .meta({ description: "What survives a restart is kept here; default: /var/lib/portmesh." }),
+  }).prefault({}),
+  cluster: cluster.optional().meta({ description: "Without it the node stands alone." }),
+  overlay: table({
+    port: port.default(4789).meta({ description: "Relays between nodes: TCP and UDP." }),
   }).prefault({}),
   proxy: table({
     workers: integer(0, 64).default(0).meta({ description: "Proxy threads; 0 = one per core." }),

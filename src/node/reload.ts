@@ -82,11 +82,28 @@ function appliesSomething({ services, settings }: ConfigChanges): boolean {
 
 function withRunningSettings(next: Config, running: Config, { settings }: ConfigChanges): Config {
   const waiting = new Set(settings.filter((setting) => setting.needsRestart).map((setting) => setting.key));
-  const keep = <Section extends "node" | "proxy" | "admin" | "log">(name: Section): Config[Section] => {
+  const keep = <Section extends "node" | "overlay" | "proxy" | "admin" | "log">(
+    name: Section,
+  ): Config[Section] => {
     const kept = Object.entries(running[name]).filter(([key]) => waiting.has(`${name}.${key}`));
     return { ...next[name], ...Object.fromEntries(kept) };
   };
-  return { ...next, node: keep("node"), proxy: keep("proxy"), admin: keep("admin"), log: keep("log") };
+  const { dataDir, ...node } = keep("node");
+  return {
+    ...next,
+    node: { ...node, dataDir: waiting.has("node.data_dir") ? running.node.dataDir : dataDir },
+    cluster: clusterWithRunning(next.cluster, running.cluster),
+    overlay: keep("overlay"),
+    proxy: keep("proxy"),
+    admin: keep("admin"),
+    log: keep("log"),
+  };
+}
+
+/** Only keys and seeds change in a running node. */
+function clusterWithRunning(next: Config["cluster"], running: Config["cluster"]): Config["cluster"] {
+  if (next === null || running === null) return running;
+  return { ...running, keys: next.keys, join: next.join };
 }
 
 function changesOf({ services, settings }: ConfigChanges, { changes }: Applied): ReloadReport["changes"] {

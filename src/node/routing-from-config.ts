@@ -35,12 +35,11 @@ export function routingFromConfig(input: RoutingInput): Routing {
   const claims = new Map<string, string>();
   const services = input.config.services.map((service): Service => {
     const warn = (message: string) => warnings.push({ service: service.name, message });
-    const addresses = listenAddresses(service.bind, input.network, warn);
-    const { publish, tasks, bind, ...rules } = service;
+    const addresses = listenAddresses(service.bind ?? input.config.proxy.bind, input.network, warn);
+    const { publish, tasks, bind, nodes, ...rules } = service;
     return {
       ...rules,
-      prefer: "any",
-      ports: publish.map((port) => ({ ...port, mode: "ingress" })),
+      ports: publish,
       tasks: tasks.flatMap((task) => resolveTask(task, input.addressesOf)),
       listenAddresses: addresses.filter((address) => claim(claims, service, address, warn)),
     };
@@ -56,7 +55,9 @@ export function hostNames(config: Config): string[] {
 
 /** Whether the table depends on the addresses of the machine's interfaces. */
 export function dependsOnInterfaces(config: Config): boolean {
-  return config.services.some((service) => service.bind.some((rule) => isIP(rule) === 0));
+  return config.services.some((service) =>
+    (service.bind ?? config.proxy.bind).some((rule) => isIP(rule) === 0),
+  );
 }
 
 function resolveTask(task: ServiceConfig["tasks"][number], addressesOf: RoutingInput["addressesOf"]): Task[] {

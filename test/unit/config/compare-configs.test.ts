@@ -36,6 +36,8 @@ send_proxy = "v2"
 accept_proxy = ["192.0.2.1"]
 allow = ["fd00::/8"]
 bind = ["eth0"]
+nodes = { zone = "a" }
+prefer = "local"
 max_connections = 5
 idle_timeout = "90s"
 drain_timeout = "1m"
@@ -52,11 +54,13 @@ udp = { mode = "packet", idle_timeout = "1s", max_sessions = 1 }`;
         "task b draining",
         "task c no longer draining",
         "balance round-robin -> random",
+        "prefer any -> local",
         "send_proxy none -> v2",
         "accept_proxy added 192.0.2.1/32",
         "allow removed 10.0.0.0/8",
         "allow added fd00::/8",
-        "bind every address -> eth0",
+        "bind proxy.bind -> eth0",
+        "nodes every node -> zone=a",
         "max_connections 0 -> 5",
         "idle_timeout 0s -> 1m30s",
         "drain_timeout 30s -> 1m",

@@ -5,7 +5,7 @@ import { configOf, service } from "./problems-of.ts";
 test("effectiveConfig: the file's own keys, defaults filled in, ranges collapsed", () => {
   const text = `[node]\nname = "n"\n[[services]]\nname = "a"\npublish = ["80", "90-92:190-192", "53/udp"]\ntasks = ["b:1"]`;
   expect(effectiveConfig(configOf(text))).toEqual({
-    node: { name: "n" },
+    node: { name: "n", labels: {} },
     proxy: { workers: 0, bind: [] },
     admin: { socket: "/run/portmesh/portmesh.sock" },
     log: { level: "info", format: "auto" },
@@ -15,11 +15,12 @@ test("effectiveConfig: the file's own keys, defaults filled in, ranges collapsed
         publish: ["80:80/tcp", "90-92:190-192/tcp", "53:53/udp"],
         tasks: [{ address: "b:1", weight: 1, drain: false }],
         balance: "round-robin",
+        prefer: "any",
         send_proxy: "none",
         accept_proxy: [],
         allow: ["0.0.0.0/0", "::/0"],
         deny: [],
-        bind: [],
+        nodes: {},
         max_connections: 0,
         idle_timeout: "0s",
         drain_timeout: "30s",
@@ -32,8 +33,17 @@ test("effectiveConfig: the file's own keys, defaults filled in, ranges collapsed
 test.each([
   ["tcp only", service('idle_timeout = "1h1ms"')],
   ["udp only", '[[services]]\nname = "a"\npublish = ["53/udp"]\nudp = { mode = "packet" }'],
+  ["a port on host", '[[services]]\nname = "a"\npublish = [{ published = 80, mode = "host" }, "81-82"]'],
+  ["a cluster", '[node]\nadvertise = "192.0.2.1"\n[cluster]\njoin = ["a:1", "::1"]\nbind = "127.0.0.1"'],
   ["inherited bind", `[proxy]\nbind = ["eth0"]\n${service("bind = []")}`],
 ])("effectiveConfig: reading it again gives the same configuration: %s", (_, text) => {
   const config = configOf(text);
   expect(configOf(JSON.stringify(effectiveConfig(config)), "effective.json")).toEqual(config);
+});
+
+test("effectiveConfig: keys are masked", () => {
+  const key = Buffer.alloc(32, 7).toString("base64");
+  const text = JSON.stringify(effectiveConfig(configOf(`[cluster]\nkeys = ["${key}"]`)));
+  expect(text).not.toContain(key);
+  expect(text).toContain('"keys":["***"]');
 });

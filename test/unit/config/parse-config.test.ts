@@ -6,7 +6,9 @@ import { configOf, problemsOf, service } from "./problems-of.ts";
 describe("parseConfig: values", () => {
   test("an empty file is all defaults", () => {
     expect(configOf("")).toEqual({
-      node: { name: hostname() },
+      node: { name: hostname(), advertise: null, labels: {}, dataDir: null },
+      cluster: null,
+      overlay: { port: 4789 },
       proxy: { workers: 0, bind: [] },
       admin: { socket: "/run/portmesh/portmesh.sock" },
       log: { level: "info", format: "auto" },
@@ -18,14 +20,16 @@ describe("parseConfig: values", () => {
     expect(configOf(service("")).services).toEqual([
       {
         name: "web",
-        publish: [{ protocol: "tcp", published: 8080, target: 80 }],
+        publish: [{ protocol: "tcp", published: 8080, target: 80, mode: "ingress" }],
         tasks: [],
         balance: "round-robin",
+        prefer: "any",
         sendProxy: "none",
         acceptProxy: [],
         allow: ["0.0.0.0/0", "::/0"],
         deny: [],
-        bind: [],
+        bind: null,
+        nodes: {},
         maxConnections: 0,
         idleTimeoutMs: 0,
         drainTimeoutMs: 30_000,
@@ -37,16 +41,17 @@ describe("parseConfig: values", () => {
   test("publish: every form, ranges expanded", () => {
     const text = `[[services]]
 name = "a"
-publish = ["80", "81:1/tcp", "53:54/udp", "90-92:190-192", {published = 99}, {published = 99, target = 9, protocol = "udp"}]`;
+publish = ["80", "81:1/tcp", "53:54/udp", "90-92:190-192", {published = 99}, {published = 99, target = 9, protocol = "udp", mode = "host"}]`;
+    const mode = "ingress";
     expect(configOf(text).services[0]!.publish).toEqual([
-      { protocol: "tcp", published: 80, target: 80 },
-      { protocol: "tcp", published: 81, target: 1 },
-      { protocol: "udp", published: 53, target: 54 },
-      { protocol: "tcp", published: 90, target: 190 },
-      { protocol: "tcp", published: 91, target: 191 },
-      { protocol: "tcp", published: 92, target: 192 },
-      { protocol: "tcp", published: 99, target: 99 },
-      { protocol: "udp", published: 99, target: 9 },
+      { protocol: "tcp", published: 80, target: 80, mode },
+      { protocol: "tcp", published: 81, target: 1, mode },
+      { protocol: "udp", published: 53, target: 54, mode },
+      { protocol: "tcp", published: 90, target: 190, mode },
+      { protocol: "tcp", published: 91, target: 191, mode },
+      { protocol: "tcp", published: 92, target: 192, mode },
+      { protocol: "tcp", published: 99, target: 99, mode },
+      { protocol: "udp", published: 99, target: 9, mode: "host" },
     ]);
   });
 
@@ -99,11 +104,11 @@ publish = ["80", "81:1/tcp", "53:54/udp", "90-92:190-192", {published = 99}, {pu
     ]);
   });
 
-  test("bind is inherited, overridden, and switched back to every address", () => {
+  test("bind is left to proxy.bind, overridden, and switched back to every address", () => {
     const services = (binds: string[]) =>
       binds.map((bind, i) => `[[services]]\nname = "s${i}"\npublish = ["${80 + i}"]\n${bind}\n`).join("");
     const text = `[proxy]\nbind = ["eth0", "192.0.2.9/24"]\n${services(["", 'bind = ["::1"]', "bind = []"])}`;
-    expect(configOf(text).services.map((each) => each.bind)).toEqual([["eth0", "192.0.2.0/24"], ["::1"], []]);
+    expect(configOf(text).services.map((each) => each.bind)).toEqual([null, ["::1"], []]);
   });
 
   test.each([
@@ -304,7 +309,7 @@ balance = "best"`;
       '{"log":{"level":"info",\n"level":"warn"},"x":1}',
       [
         "2: log.level: given twice: first on line 1",
-        "2: x: unknown key: allowed here are node, proxy, admin, log, services",
+        "2: x: unknown key: allowed here are node, cluster, overlay, proxy, admin, log, services",
       ],
     ],
     ['{"log": {},}', ["1: cannot parse JSON: property name expected"]],
@@ -315,9 +320,9 @@ balance = "best"`;
     ['{"log": null}', ["1: log: null is not a table"]],
     [
       '{"__proto__": {"log": {}}}',
-      ["1: __proto__: unknown key: allowed here are node, proxy, admin, log, services"],
+      ["1: __proto__: unknown key: allowed here are node, cluster, overlay, proxy, admin, log, services"],
     ],
-    ['{"a.b": 1}', ['1: "a.b": unknown key: allowed here are node, proxy, admin, log, services']],
+    ['{"a.b": 1}', ['1: "a.b": unknown key: allowed here are node, cluster, overlay, proxy, admin, log, services']],
     ['{"a":'.repeat(200_000), ["1: cannot parse: nested too deeply"]],
   ];
   test.each(jsonCases)("JSON %#", (text, expected) => {

@@ -1,0 +1,95 @@
+import { describe, expect, test } from "bun:test";
+import { compareConfigs } from "../../../src/config/index.ts";
+import { configOf, problemsOf, service } from "./problems-of.ts";
+
+const KEY = Buffer.alloc(32, 1).toString("base64");
+const OTHER = Buffer.alloc(16, 2).toString("base64");
+
+describe("[cluster]", () => {
+  test("defaults", () => {
+    expect(configOf(`[cluster]\nkeys = ["${KEY}"]`).cluster).toEqual({
+      name: "portmesh",
+      keys: [KEY],
+      join: [],
+      bind: { host: "0.0.0.0", port: 7946 },
+      profile: "lan",
+      isInsecure: false,
+    });
+  });
+
+  test("seeds and bind take the gossip port where none is given", () => {
+    const text = `[cluster]\nkeys = ["${KEY}"]\njoin = ["a.test", "b.test:1", "[2001:db8::1]:2", "::1"]\nbind = "[::1]:3"`;
+    expect(configOf(text).cluster).toMatchObject({
+      join: [
+        { host: "a.test", port: 7946 },
+        { host: "b.test", port: 1 },
+        { host: "2001:db8::1", port: 2 },
+        { host: "::1", port: 7946 },
+      ],
+      bind: { host: "::1", port: 3 },
+    });
+  });
+
+  test.each([
+    ['keys = ["abc!"]', "a key that is not base64"],
+    ['keys = ["YWJj"]', "a key of 3 bytes: 16, 24 or 32 are allowed"],
+    ['bind = "edge.test:1"', '"edge.test" is a name: an IP address is required'],
+    ['bind = "1.2.3:x"', '"1.2.3:x" is not IP:PORT or [IPv6]:PORT'],
+    ['join = ["a b"]', '"a b" is not HOST, HOST:PORT or [IPv6]:PORT'],
+  ])("%s is refused", (line, message) => {
+    expect(problemsOf(`[cluster]\ninsecure = true\n${line}`).join()).toContain(message);
+  });
+
+  test.each(["", 'bind = "192.0.2.1"', 'bind = "[::]:7946"', "keys = []"])(
+    "without keys, refused: %s",
+    (line) => {
+      expect(problemsOf(`[cluster]\n${line}`).join()).toContain("`portmesh keygen` prints");
+    },
+  );
+
+  test.each(['bind = "127.0.0.2"', 'bind = "[::1]:1"', "insecure = true"])(
+    "without keys, allowed: %s",
+    (line) => {
+      expect(configOf(`[cluster]\n${line}`).cluster?.keys).toEqual([]);
+    },
+  );
+
+  test("what only a cluster uses is refused without one", () => {
+    const problems = problemsOf('[node]\nadvertise = "192.0.2.1"\n[overlay]\nport = 1');
+    expect(problems).toHaveLength(2);
+    expect(problems.join()).toContain("has no effect without [cluster]");
+  });
+
+  test("keys and seeds change without a restart, the rest with one; no key is shown", () => {
+    const changes = compareConfigs(
+      configOf(`[cluster]\nkeys = ["${KEY}"]`),
+      configOf(`[cluster]\nkeys = ["${OTHER}", "${KEY}"]\nname = "b"\njoin = ["a"]`),
+    );
+    expect(changes.settings.map(({ key, needsRestart }) => [key, needsRestart])).toEqual([
+      ["cluster.name", true],
+      ["cluster.keys", false],
+      ["cluster.join", false],
+    ]);
+    expect(JSON.stringify(changes)).not.toContain(KEY);
+  });
+
+  test("a cluster that comes or goes is one change", () => {
+    const { settings } = compareConfigs(configOf(""), configOf(`[cluster]\nkeys = ["${KEY}"]`));
+    expect(settings.map(({ key, needsRestart }) => [key, needsRestart])).toEqual([["cluster", true]]);
+  });
+});
+
+test("an address of this node that nobody can reach is refused", () => {
+  expect(problemsOf(`[node]\nadvertise = "0.0.0.0"\n[cluster]\ninsecure = true`)).toHaveLength(1);
+});
+
+test("labels are checked", () => {
+  expect(problemsOf('[node]\nlabels = { "a b" = "x", c = 1 }')).toHaveLength(2);
+});
+
+test("services share a port where no node has both", () => {
+  const two = (one: string, other: string) =>
+    `${service(`nodes = ${one}`)}\n[[services]]\nname = "b"\npublish = ["8080"]\nnodes = ${other}`;
+  expect(configOf(two('{ zone = "a" }', '{ zone = "b" }')).services).toHaveLength(2);
+  expect(problemsOf(two('{ zone = "a" }', '{ disk = "b" }'))).toHaveLength(1);
+});
