@@ -322,7 +322,10 @@ balance = "best"`;
       '{"__proto__": {"log": {}}}',
       ["1: __proto__: unknown key: allowed here are node, cluster, overlay, proxy, admin, log, services"],
     ],
-    ['{"a.b": 1}', ['1: "a.b": unknown key: allowed here are node, cluster, overlay, proxy, admin, log, services']],
+    [
+      '{"a.b": 1}',
+      ['1: "a.b": unknown key: allowed here are node, cluster, overlay, proxy, admin, log, services'],
+    ],
     ['{"a":'.repeat(200_000), ["1: cannot parse: nested too deeply"]],
   ];
   test.each(jsonCases)("JSON %#", (text, expected) => {
