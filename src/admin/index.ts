@@ -1,3 +1,5 @@
 /** The local HTTP interface of a running node: what the commands talk to. */
 export { type AdminNode, adminApp } from "./app.ts";
+export type * from "./mesh-api.ts";
+export * as refusals from "./refusals.ts";
 export { type AdminServer, AdminSocketError, listenOnSocket } from "./socket.ts";

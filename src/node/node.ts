@@ -82,6 +82,7 @@ export class Node {
       names: this.#names(),
       warnings: router.warnings,
       proxy: proxy.status(),
+      cluster: null,
     };
   }
 

@@ -1,4 +1,5 @@
 /** What a node tells about itself: the answer to `portmesh status --json`. Plain values. */
+import type { NodeView, PortConflict } from "../admin/index.ts";
 import type { SettingChange } from "../config/index.ts";
 import type { ProxyStatus } from "../proxy/index.ts";
 import type { ReloadReport } from "./reload-report.ts";
@@ -27,6 +28,31 @@ export interface NodeStatus {
   readonly names: readonly (NameStatus & { readonly services: readonly string[] })[];
   readonly warnings: readonly RoutingWarning[];
   readonly proxy: ProxyStatus;
+  /** null: the node has no [cluster]. */
+  readonly cluster: ClusterStatus | null;
+}
+
+/** The cluster as this node sees it. */
+export interface ClusterStatus {
+  readonly name: string;
+  /** Every member by name, this node among them. */
+  readonly members: readonly NodeView[];
+  readonly gossip: {
+    /** Lifeguard's local health: 0 = well, up to 8 = this node is too slow to judge others. */
+    readonly healthScore: number;
+    /** Messages waiting to be sent, by queue: "membership", "catalog". */
+    readonly queueLengths: Readonly<Record<string, number>>;
+    /** Packets and streams thrown away since the start, by reason; only reasons that have occurred. */
+    readonly droppedTotal: Readonly<Record<string, number>>;
+  };
+  /** Ports that two services claim, of the whole cluster. */
+  readonly conflicts: readonly PortConflict[];
+  readonly catalog: {
+    readonly services: number;
+    readonly tasks: number;
+    /** Equal on two nodes when they agree; a digest, short enough to compare by eye. */
+    readonly revision: string;
+  };
 }
 
 export interface BuildInfo {

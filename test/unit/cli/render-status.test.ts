@@ -57,6 +57,7 @@ function status(services: ServiceStatus[], rest: Partial<NodeStatus> = {}): Node
     names: [],
     warnings: [],
     proxy: { workers: 2, workersOutOfDescriptors: 0, services },
+    cluster: null,
     ...rest,
   };
 }

@@ -1,0 +1,239 @@
+/**
+ * The mesh as the admin API shows it: what a node answers about services, tasks and nodes of the whole cluster, and
+ * what it can be asked to change. Plain JSON values; times are ms since 1970, names are as the operator wrote them.
+ *
+ * The shapes of services and tasks are those of the catalog's records (src/catalog/records.ts), so that a record can
+ * be handed out and a request be written down without translation.
+ */
+import type { AdminNode } from "./app.ts";
+
+export type Protocol = "tcp" | "udp";
+export type Origin = "file" | "api";
+
+/** Lamport counter and writer of a record: says whether it is still the one that was read. */
+export interface Stamp {
+  readonly counter: number;
+  readonly node: string;
+}
+
+export interface PortSpec {
+  readonly protocol: Protocol;
+  readonly published: number;
+  readonly target: number;
+  /** `ingress`: on every node; `host`: only where a task runs, and only to it. */
+  readonly mode: "ingress" | "host";
+}
+
+export interface ServiceSpec {
+  /** Never empty; no protocol and published port twice. */
+  readonly publish: readonly PortSpec[];
+  readonly balance: "round-robin" | "least-connections" | "source-hash" | "random";
+  readonly prefer: "any" | "local" | "zone";
+  readonly sendProxy: "none" | "v1" | "v2";
+  /** CIDR prefixes, like `allow` and `deny`. */
+  readonly acceptProxy: readonly string[];
+  readonly allow: readonly string[];
+  readonly deny: readonly string[];
+  /** Addresses, prefixes or interfaces; null: what proxy.bind of each node says. */
+  readonly bind: readonly string[] | null;
+  /** Only nodes with all these labels listen; {} = every node. */
+  readonly nodes: Readonly<Record<string, string>>;
+  /** 0 = no limit. */
+  readonly maxConnections: number;
+  /** 0 = never. */
+  readonly idleTimeoutMs: number;
+  readonly drainTimeoutMs: number;
+  readonly udp: {
+    readonly mode: "session" | "packet";
+    readonly idleTimeoutMs: number;
+    readonly maxSessions: number;
+  };
+}
+
+/** A task of the node that is asked: only it can declare one. */
+export interface TaskDeclaration {
+  /** As the operator wrote it: `127.0.0.1`, `10.1.0.7:8081`. Unique in the service on its node. */
+  readonly name: string;
+  readonly host: string;
+  /** null: the target port of the published port. */
+  readonly port: number | null;
+  /** 1..256 */
+  readonly weight: number;
+}
+
+/**
+ * As the node that is asked sees it. `failing`: the last connect or health check failed; `unreachable`: its node is a
+ * member but cannot be relayed to; `down`: its node is suspect, failed or gone.
+ */
+export type TaskState = "active" | "draining" | "failing" | "unreachable" | "down";
+
+export interface TaskView extends TaskDeclaration {
+  readonly node: string;
+  readonly origin: Origin;
+  readonly state: TaskState;
+  /** Why it is not active; null when there is nothing to tell. */
+  readonly error: string | null;
+}
+
+/** A port that a service asks for and does not get, because an older service has it. */
+export interface PortConflict {
+  readonly service: string;
+  readonly protocol: Protocol;
+  readonly port: number;
+  /** The service that keeps the port. */
+  readonly with: string;
+}
+
+export interface ServiceView {
+  readonly name: string;
+  readonly spec: ServiceSpec;
+  readonly origin: Origin;
+  /** Of the last write: what an update expects. */
+  readonly stamp: Stamp;
+  /** Of the first write. */
+  readonly created: Stamp;
+  readonly createdAtMs: number;
+  readonly updatedAtMs: number;
+  /** Of all nodes, ordered by node and name. */
+  readonly tasks: readonly TaskView[];
+  /** Ports it does not get. */
+  readonly conflicts: readonly PortConflict[];
+}
+
+export interface NodeView {
+  readonly name: string;
+  /** Where it gossips: "192.0.2.10:7946"; null: this node has no cluster. */
+  readonly address: string | null;
+  readonly state: "alive" | "suspect" | "failed" | "left";
+  readonly isSelf: boolean;
+  /** No new connections to its tasks, because it stops or because an operator wants it. */
+  readonly isDraining: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Its label `zone`. */
+  readonly zone: string | null;
+  /** How many tasks it has declared. */
+  readonly tasks: number;
+  /** null: not a portmesh node (another serf member), or not known yet. */
+  readonly version: string | null;
+  /** Where it takes relays: "10.200.3.7:4790"; null: it takes none. */
+  readonly relay: string | null;
+  /** null: not measured (yet), or this node. */
+  readonly rttMs: number | null;
+  readonly bindErrors: readonly BindError[];
+}
+
+/** A listener a node cannot open. */
+export interface BindError {
+  readonly service: string;
+  /** "tcp 0.0.0.0:8080" */
+  readonly listener: string;
+  readonly error: string;
+}
+
+export interface TraceQuery {
+  readonly port: number;
+  readonly protocol: Protocol;
+  /** Literal address of the client; null: any, so allow, deny and source-hash are not judged. */
+  readonly client: string | null;
+}
+
+/** Nothing is opened and no turn is used up by asking. */
+export interface Trace extends TraceQuery {
+  /** The node that was asked. */
+  readonly node: string;
+  /** The services with this port: several only where their `bind` differs; [] when nobody publishes it. */
+  readonly services: readonly ServiceTrace[];
+}
+
+export interface ServiceTrace {
+  readonly service: string;
+  readonly target: number;
+  readonly mode: "ingress" | "host";
+  readonly balance: ServiceSpec["balance"];
+  readonly prefer: ServiceSpec["prefer"];
+  /** Where this node listens for it, "0.0.0.0:8080"; [] when it does not. */
+  readonly listeners: readonly string[];
+  /** In the order in which they would be tried, those passed over last. */
+  readonly candidates: readonly TraceCandidate[];
+  /** The candidate that would be picked; null: the client would be refused. */
+  readonly pick: { readonly node: string; readonly task: string } | null;
+  /** Why this one, or why none: "next in turn", "denied by 10.0.0.0/8", "not on this node: nodes wants zone=eu-1". */
+  readonly reason: string;
+}
+
+export interface TraceCandidate {
+  readonly node: string;
+  readonly task: string;
+  /** What would be connected to: "127.0.0.1:80", "relay 10.200.3.7:4790". */
+  readonly via: string;
+  readonly distance: "local" | "zone" | "far";
+  readonly weight: number;
+  readonly state: TaskState;
+  /** null: it takes part in the pick. */
+  readonly passedOver: string | null;
+}
+
+/** All of it is done or nothing. */
+export interface CreateService {
+  readonly name: string;
+  readonly spec: ServiceSpec;
+  readonly tasks: readonly TaskDeclaration[];
+}
+
+/** All of it is done or nothing. */
+export interface UpdateService {
+  /** The stamp that was read; the update is refused with `changed` when somebody wrote since. */
+  readonly expected: Stamp;
+  /** The whole of it; null: stays as it is. */
+  readonly spec: ServiceSpec | null;
+  readonly addTasks: readonly TaskDeclaration[];
+  /** Names of tasks of this node. */
+  readonly removeTasks: readonly string[];
+}
+
+export type NodeWish = "drain" | "resume" | "forget";
+
+/** `not-found` answers 404, `invalid` 422, everything else 409. */
+export type RefusalCode =
+  | "not-found"
+  | "exists"
+  | "port-taken"
+  | "declared-by-file"
+  | "changed"
+  | "alive"
+  | "invalid";
+
+/** Why a request was not carried out; nothing has changed then. refusals.ts has the usual ones in words. */
+export interface Refusal {
+  readonly code: RefusalCode;
+  readonly error: string;
+  /** What of the request it is about; the command names the flag that said it. */
+  readonly about?:
+    | { readonly port: Pick<PortSpec, "protocol" | "published"> }
+    | { readonly task: string }
+    | { readonly name: string };
+}
+
+/** Requests have been checked for shape, types and ranges; what they mean together with the rest is checked here. */
+export interface MeshNode extends AdminNode {
+  /** By name. */
+  services(): readonly ServiceView[];
+  service(name: string): ServiceView | null;
+  /** `exists`, `port-taken`. Resolves, like every change, when it is stored and this node's listeners are open. */
+  createService(request: CreateService): Promise<Refusal | null>;
+  /** `not-found`, `declared-by-file` (when `spec` differs), `changed`, `port-taken`, `exists` (a task). */
+  updateService(name: string, request: UpdateService): Promise<Refusal | null>;
+  /** With its tasks on all nodes. `not-found`, `declared-by-file`. */
+  removeService(name: string): Promise<Refusal | null>;
+  /** `not-found` (the service), `exists` (the task). */
+  addTask(service: string, task: TaskDeclaration): Promise<Refusal | null>;
+  /** `not-found` (service or task of this node), `declared-by-file` (the task). */
+  removeTask(service: string, task: string): Promise<Refusal | null>;
+  /** `not-found`. False takes it into rotation again. Also for tasks declared by a file. */
+  drainTask(service: string, task: string, isDraining: boolean): Promise<Refusal | null>;
+  /** Every member, by name; a node without [cluster] shows itself. */
+  nodes(): readonly NodeView[];
+  /** `not-found`; `alive`: only a failed or left node can be forgotten. */
+  wishForNode(name: string, wish: NodeWish): Promise<Refusal | null>;
+  trace(query: TraceQuery): Promise<Trace>;
+}

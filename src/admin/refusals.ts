@@ -1,0 +1,57 @@
+/** The refusals every implementation of the mesh needs, in the words the commands show. */
+import type { PortSpec, Refusal } from "./mesh-api.ts";
+
+export function serviceExists(name: string): Refusal {
+  return { code: "exists", error: `service ${quote(name)} exists already`, about: { name } };
+}
+
+export function noSuchService(name: string): Refusal {
+  return { code: "not-found", error: `no service is named ${quote(name)}`, about: { name } };
+}
+
+export function serviceFromFile(name: string): Refusal {
+  const error = `service ${quote(name)} is declared by a file: change it there`;
+  return { code: "declared-by-file", error, about: { name } };
+}
+
+/** Somebody wrote the service between the reading and the update. */
+export function serviceChanged(name: string): Refusal {
+  return { code: "changed", error: `service ${quote(name)} was changed by somebody else meanwhile` };
+}
+
+/** @param service the one that has the port */
+export function portTaken(port: Pick<PortSpec, "protocol" | "published">, service: string): Refusal {
+  const { protocol, published } = port;
+  const error = `port ${published}/${protocol} is published by service ${quote(service)}`;
+  return { code: "port-taken", error, about: { port: { protocol, published } } };
+}
+
+export function taskExists(service: string, task: string): Refusal {
+  const error = `service ${quote(service)} has the task ${quote(task)} on this node already`;
+  return { code: "exists", error, about: { task } };
+}
+
+/** @param nodes others that have a task of this name */
+export function noSuchTask(service: string, task: string, nodes: readonly string[]): Refusal {
+  const elsewhere = nodes.length === 0 ? "" : `: it belongs to ${nodes.join(", ")}; ask there`;
+  const error = `service ${quote(service)} has no task ${quote(task)} on this node${elsewhere}`;
+  return { code: "not-found", error, about: { task } };
+}
+
+export function taskFromFile(service: string, task: string): Refusal {
+  const error = `task ${quote(task)} of service ${quote(service)} is declared by a file: change it there`;
+  return { code: "declared-by-file", error, about: { task } };
+}
+
+export function noSuchNode(name: string): Refusal {
+  return { code: "not-found", error: `no node is named ${quote(name)}`, about: { name } };
+}
+
+export function nodeAlive(name: string): Refusal {
+  const error = `node ${quote(name)} is alive: stop it first, a running node cannot be forgotten`;
+  return { code: "alive", error, about: { name } };
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text);
+}
