@@ -2,8 +2,28 @@
  * The memberlist and serf protocols: bytes ↔ values, pure. No sockets, no clocks, no randomness; whatever comes from
  * the network and cannot be read is a return value.
  */
+export { COMPOUND_PART_BYTES, MAX_COMPOUND_PARTS } from "./compound.ts";
+export { NONCE_BYTES } from "./encryption.ts";
+export { Keyring } from "./keyring.ts";
 export * from "./message.ts";
 export { decodeMessage, encodeMessage } from "./message-codec.ts";
+export {
+  framePacket,
+  type OpenedPacket,
+  openPacket,
+  type PacketOptions,
+  type PacketProblem,
+  packetOverheadBytes,
+} from "./packet.ts";
 export { decodePushPull, encodePushPull, type ReceivedPushPull } from "./push-pull.ts";
+export * from "./serf.ts";
+export { decodeSerfState, encodeSerfState, type SerfState } from "./serf-state.ts";
+export { type FrameOptions, frameStream } from "./stream.ts";
+export {
+  type StreamProblem,
+  type StreamProgress,
+  StreamReader,
+  type StreamReaderOptions,
+} from "./stream-reader.ts";
 export { decodeStreamUser, encodeStreamUser } from "./stream-user.ts";
 export { decodeTags, encodeTags } from "./tags.ts";

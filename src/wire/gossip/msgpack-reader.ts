@@ -32,14 +32,14 @@ export class MsgpackReader {
     return this.#bytes.length - this.#offset;
   }
 
-  /** Number of entries, each a key and a value. At most the bytes that are left. */
-  mapLength(): number {
-    return this.#containerLength(0x80, 0xde);
+  /** Number of entries, each a key and a value: at most `max`, and at most the bytes that are left. */
+  mapLength(max = Number.POSITIVE_INFINITY): number {
+    return this.#containerLength(0x80, 0xde, max);
   }
 
-  /** Number of elements. At most the bytes that are left. */
-  arrayLength(): number {
-    return this.#containerLength(0x90, 0xdc);
+  /** Number of elements: at most `max`, and at most the bytes that are left. */
+  arrayLength(max = Number.POSITIVE_INFINITY): number {
+    return this.#containerLength(0x90, 0xdc, max);
   }
 
   bool(): boolean {
@@ -93,20 +93,20 @@ export class MsgpackReader {
     else this.#offset = scanner.offset;
   }
 
-  /** All bytes that are left, or the next `length`, as a copy. */
+  /** The next `length` bytes, which are not msgpack, as a copy. */
   verbatim(length: number): Uint8Array {
     const start = this.#take(length);
     return this.#bytes.slice(start, this.#failed ? start : start + length);
   }
 
-  #containerLength(fixDescriptor: number, wideDescriptor: number): number {
+  #containerLength(fixDescriptor: number, wideDescriptor: number, max: number): number {
     const descriptor = this.#byte();
     let length = 0;
     if ((descriptor & 0xf0) === fixDescriptor) length = descriptor & 0x0f;
     else if (descriptor === wideDescriptor) length = this.#uintOf(2);
     else if (descriptor === wideDescriptor + 1) length = this.#uintOf(4);
     else if (descriptor !== NIL) this.#fail();
-    if (length > this.remainingBytes) this.#fail();
+    if (length > Math.min(max, this.remainingBytes)) this.#fail();
     return this.#failed ? 0 : length;
   }
 

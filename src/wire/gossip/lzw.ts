@@ -1,0 +1,184 @@
+/**
+ * LZW as in GIF: codes least significant bit first, 8-bit literals, 9 to 12 bits wide. [Go compress/lzw, LSB]
+ *
+ *     0…255 literals | 256 clear | 257 end | 258…4095 strings seen before
+ *
+ * Both sides count codes in `high` (257 at first) and define string `high` as the previous code's string and the
+ * first byte after it. The width grows for the next code as soon as `high` reaches 2^width: no early change as in TIFF.
+ */
+import { ByteBuilder } from "./byte-builder.ts";
+
+const CLEAR = 256;
+const END = 257;
+const FIRST_WIDTH = 9;
+const MAX_WIDTH = 12;
+const LAST_CODE = 2 ** MAX_WIDTH - 1;
+
+/** Cells of the encoder's table: four times the codes, so that searches stay short. */
+const TABLE_CELLS = 4 * 2 ** MAX_WIDTH;
+const TABLE_MASK = TABLE_CELLS - 1;
+
+/** Begins with a clear code, as current Go does; decoders of all ages accept it. */
+export function lzwCompress(input: Uint8Array): Uint8Array {
+  const encoder = new Encoder();
+  for (const byte of input) encoder.add(byte);
+  return encoder.finish();
+}
+
+/** "damaged": an impossible code, or no end code. "too-large": more than the cap. */
+export type LzwProblem = "damaged" | "too-large";
+
+/** Allocates in proportion to what comes out, never more than about twice `maxBytes`. Ignores bytes after the end code. */
+export function lzwDecompress(input: Uint8Array, maxBytes: number): Uint8Array | LzwProblem {
+  return new Decoder(input, maxBytes).run();
+}
+
+class Encoder {
+  readonly #out = new ByteBuilder(1024);
+  /** Open addressing; a cell is the string's prefix code, last byte and own code (12 + 8 + 12 bits), 0 when free. */
+  readonly #table = new Uint32Array(TABLE_CELLS);
+  #high = END;
+  #width = FIRST_WIDTH;
+  #bits = 0;
+  #bitCount = 0;
+  /** Code of the longest string that the input ends with; -1 before the first byte. */
+  #pending = -1;
+
+  constructor() {
+    this.#write(CLEAR);
+  }
+
+  add(byte: number): void {
+    if (this.#pending < 0) {
+      this.#pending = byte;
+      return;
+    }
+    const key = (this.#pending << 8) | byte;
+    const cell = this.#find(key);
+    if (this.#table[cell] !== 0) {
+      this.#pending = this.#table[cell]! & LAST_CODE;
+      return;
+    }
+    this.#write(this.#pending);
+    this.#pending = byte;
+    if (this.#countCode()) this.#table[cell] = (key << MAX_WIDTH) | this.#high;
+  }
+
+  finish(): Uint8Array {
+    if (this.#pending >= 0) {
+      this.#write(this.#pending);
+      this.#countCode();
+    }
+    this.#write(END);
+    if (this.#bitCount > 0) this.#out.push(this.#bits);
+    return this.#out.bytes;
+  }
+
+  /** The cell of the key, or the free one where it would be. */
+  #find(key: number): number {
+    let cell = (key ^ (key >> MAX_WIDTH)) & TABLE_MASK;
+    while (this.#table[cell] !== 0 && this.#table[cell]! >>> MAX_WIDTH !== key)
+      cell = (cell + 1) & TABLE_MASK;
+    return cell;
+  }
+
+  /** False when the codes were used up and everything begins anew. */
+  #countCode(): boolean {
+    this.#high++;
+    if (this.#high === 1 << this.#width) this.#width++;
+    if (this.#high < LAST_CODE) return true;
+    this.#write(CLEAR);
+    this.#high = END;
+    this.#width = FIRST_WIDTH;
+    this.#table.fill(0);
+    return false;
+  }
+
+  #write(code: number): void {
+    this.#bits |= code << this.#bitCount;
+    this.#bitCount += this.#width;
+    while (this.#bitCount >= 8) {
+      this.#out.push(this.#bits & 0xff);
+      this.#bits >>>= 8;
+      this.#bitCount -= 8;
+    }
+  }
+}
+
+class Decoder {
+  readonly #input: Uint8Array;
+  readonly #maxBytes: number;
+  readonly #out = new ByteBuilder(1024);
+  /** Every string is somewhere in the output already: that is where a code's string begins, and how long it is. */
+  readonly #starts = new Uint32Array(LAST_CODE + 1);
+  readonly #lengths = new Uint16Array(LAST_CODE + 1);
+  #inputAt = 0;
+  #bits = 0;
+  #bitCount = 0;
+  #high = END;
+  #width = FIRST_WIDTH;
+  /** The previous code's string; length 0 when no string is to be made of it. */
+  #lastStart = 0;
+  #lastLength = 0;
+
+  constructor(input: Uint8Array, maxBytes: number) {
+    this.#input = input;
+    this.#maxBytes = maxBytes;
+  }
+
+  run(): Uint8Array | LzwProblem {
+    for (;;) {
+      const code = this.#read();
+      if (code === END) return this.#out.bytes;
+      if (code < 0 || code > this.#high) return "damaged";
+      if (code === CLEAR) this.#clear();
+      else {
+        if (this.#out.length + this.#lengthOf(code) > this.#maxBytes) return "too-large";
+        this.#expand(code);
+      }
+    }
+  }
+
+  #clear(): void {
+    this.#high = END;
+    this.#width = FIRST_WIDTH;
+    this.#lastLength = 0;
+  }
+
+  #lengthOf(code: number): number {
+    if (code < CLEAR) return 1;
+    return code === this.#high && this.#lastLength > 0 ? this.#lastLength + 1 : this.#lengths[code]!;
+  }
+
+  #expand(code: number): void {
+    if (this.#lastLength > 0) {
+      // Its last byte is the first of what is written now; a code that is just being defined refers to itself so.
+      this.#starts[this.#high] = this.#lastStart;
+      this.#lengths[this.#high] = this.#lastLength + 1;
+    }
+    this.#lastStart = this.#out.length;
+    this.#lastLength = this.#lengthOf(code);
+    if (code < CLEAR) this.#out.push(code);
+    else this.#out.appendCopyOf(this.#starts[code]!, this.#lengths[code]!);
+    this.#countCode();
+  }
+
+  /** With all codes in use, no more strings are defined until a clear code comes. */
+  #countCode(): void {
+    if (this.#high === LAST_CODE) this.#lastLength = 0;
+    else if (++this.#high === 1 << this.#width) this.#width++;
+  }
+
+  /** -1 at the end of the input. */
+  #read(): number {
+    while (this.#bitCount < this.#width) {
+      if (this.#inputAt === this.#input.length) return -1;
+      this.#bits |= this.#input[this.#inputAt++]! << this.#bitCount;
+      this.#bitCount += 8;
+    }
+    const code = this.#bits & ((1 << this.#width) - 1);
+    this.#bits >>>= this.#width;
+    this.#bitCount -= this.#width;
+    return code;
+  }
+}

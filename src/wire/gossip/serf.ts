@@ -1,0 +1,187 @@
+/**
+ * What serf agents say to each other in the payload of user messages: one byte for the kind (0…9 are serf's), then a
+ * msgpack map. Their push/pull state is in serf-state.ts. [serf messages.go]
+ *
+ * Lamport times are u64 on the wire and numbers here: from 2^53 - 1 on they are clamped to it. No clock gets there
+ * by counting; a time that large is a mistake or an attack, and clamped it is still the largest.
+ *
+ * Events and queries are read as far as telling them apart needs; hand on the bytes they came as, not a new encoding.
+ */
+import { MsgpackReader } from "./msgpack-reader.ts";
+import { MsgpackWriter } from "./msgpack-writer.ts";
+import { RecordFormat } from "./record.ts";
+
+const LEAVE_INTENT = 0;
+const JOIN_INTENT = 1;
+const USER_EVENT = 3;
+const QUERY = 4;
+const QUERY_RESPONSE = 5;
+
+/** The first payload byte that serf does not use. */
+export const FIRST_FREE_PAYLOAD_TYPE = 10;
+
+/** Bits of SerfQuery.flags. */
+export const QUERY_WANTS_ACK = 1;
+export const QUERY_NO_REBROADCAST = 2;
+/** Bit of SerfQueryResponse.flags: the query has arrived, this is not the answer. */
+export const RESPONSE_IS_ACK = 1;
+
+const LEAVE_FIELDS = new RecordFormat({ LTime: "lamport", Node: "string", Prune: "bool" });
+const JOIN_FIELDS = new RecordFormat({ LTime: "lamport", Node: "string" });
+const EVENT_FIELDS = new RecordFormat({ CC: "bool", LTime: "lamport", Name: "string", Payload: "bytes" });
+const QUERY_FIELDS = new RecordFormat({
+  Addr: "bytes",
+  Flags: "u32",
+  ID: "u32",
+  LTime: "lamport",
+  Name: "string",
+  Payload: "bytes",
+  Port: "u16",
+  SourceNode: "string",
+  Timeout: "int",
+});
+const RESPONSE_FIELDS = new RecordFormat({
+  Flags: "u32",
+  From: "string",
+  ID: "u32",
+  LTime: "lamport",
+  Payload: "bytes",
+});
+
+export interface SerfLeaveIntent {
+  readonly type: "leave-intent";
+  readonly ltime: number;
+  readonly node: string;
+  /** Forget the node at once. */
+  readonly prune: boolean;
+}
+
+export interface SerfJoinIntent {
+  readonly type: "join-intent";
+  readonly ltime: number;
+  readonly node: string;
+}
+
+export interface SerfUserEvent {
+  readonly type: "user-event";
+  readonly ltime: number;
+  readonly name: string;
+  readonly payload: Uint8Array;
+  /** Receivers may merge events of one name. */
+  readonly coalesce: boolean;
+}
+
+export interface SerfQuery {
+  readonly type: "query";
+  readonly ltime: number;
+  readonly id: number;
+  readonly flags: number;
+  readonly name: string;
+  readonly payload: Uint8Array;
+  /** Where answers go; raw bytes as elsewhere, of any length here. */
+  readonly address: Uint8Array;
+  readonly port: number;
+  readonly sourceNode: string;
+  /** How long the asker waits; clamped to a safe integer, so 104 days. */
+  readonly timeoutNs: number;
+}
+
+export interface SerfQueryResponse {
+  readonly type: "query-response";
+  readonly ltime: number;
+  readonly id: number;
+  readonly from: string;
+  readonly flags: number;
+  readonly payload: Uint8Array;
+}
+
+export type SerfMessage = SerfLeaveIntent | SerfJoinIntent | SerfUserEvent | SerfQuery | SerfQueryResponse;
+
+/** A payload for a user message. Queries are only handed on. */
+export function encodeSerfMessage(message: Exclude<SerfMessage, SerfQuery>): Uint8Array {
+  const writer = new MsgpackWriter();
+  switch (message.type) {
+    case "leave-intent": {
+      const { ltime, node, prune } = message;
+      LEAVE_FIELDS.write(writer.byte(LEAVE_INTENT), { LTime: ltime, Node: node, Prune: prune });
+      break;
+    }
+    case "join-intent":
+      JOIN_FIELDS.write(writer.byte(JOIN_INTENT), { LTime: message.ltime, Node: message.node });
+      break;
+    case "user-event": {
+      const { ltime, name, payload, coalesce } = message;
+      EVENT_FIELDS.write(writer.byte(USER_EVENT), {
+        CC: coalesce,
+        LTime: ltime,
+        Name: name,
+        Payload: payload,
+      });
+      break;
+    }
+    case "query-response": {
+      const { flags, from, id, ltime, payload } = message;
+      const fields = { Flags: flags, From: from, ID: id, LTime: ltime, Payload: payload };
+      RESPONSE_FIELDS.write(writer.byte(QUERY_RESPONSE), fields);
+    }
+  }
+  return writer.bytes;
+}
+
+/** Null when the payload of a user message is none of SerfMessage, or damaged. The result owns its memory. */
+export function decodeSerfMessage(payload: Uint8Array): SerfMessage | null {
+  const reader = new MsgpackReader(payload, 1);
+  switch (payload[0]) {
+    case LEAVE_INTENT: {
+      const body = LEAVE_FIELDS.read(reader);
+      return body && { type: "leave-intent", ltime: body.LTime, node: body.Node, prune: body.Prune };
+    }
+    case JOIN_INTENT: {
+      const body = JOIN_FIELDS.read(reader);
+      return body && { type: "join-intent", ltime: body.LTime, node: body.Node };
+    }
+    case USER_EVENT:
+      return readUserEvent(reader);
+    case QUERY:
+      return readQuery(reader);
+    case QUERY_RESPONSE:
+      return readQueryResponse(reader);
+    default:
+      return null;
+  }
+}
+
+function readUserEvent(reader: MsgpackReader): SerfUserEvent | null {
+  const body = EVENT_FIELDS.read(reader);
+  if (body === null) return null;
+  const { LTime: ltime, Name: name, CC: coalesce } = body;
+  return { type: "user-event", ltime, name, payload: bytesOf(body.Payload), coalesce };
+}
+
+function readQuery(reader: MsgpackReader): SerfQuery | null {
+  const body = QUERY_FIELDS.read(reader);
+  if (body === null) return null;
+  return {
+    type: "query",
+    ltime: body.LTime,
+    id: body.ID,
+    flags: body.Flags,
+    name: body.Name,
+    payload: bytesOf(body.Payload),
+    address: bytesOf(body.Addr),
+    port: body.Port,
+    sourceNode: body.SourceNode,
+    timeoutNs: body.Timeout,
+  };
+}
+
+function readQueryResponse(reader: MsgpackReader): SerfQueryResponse | null {
+  const body = RESPONSE_FIELDS.read(reader);
+  if (body === null) return null;
+  const { LTime: ltime, ID: id, From: from, Flags: flags } = body;
+  return { type: "query-response", ltime, id, from, flags, payload: bytesOf(body.Payload) };
+}
+
+function bytesOf(slice: Uint8Array | null): Uint8Array {
+  return slice ?? new Uint8Array();
+}
