@@ -4,7 +4,7 @@ import type { ConnectionRecord, ProxyOptions } from "../proxy/index.ts";
 import type { Log } from "./log.ts";
 import { type ReloadReport, summarizeChanges } from "./reload-report.ts";
 import type { NameStatus } from "./resolver.ts";
-import type { RoutingWarning } from "./routing-from-config.ts";
+import type { RoutingWarning } from "./routing-from-view.ts";
 
 type ListenerReport = Parameters<ProxyOptions["onListener"]>[0];
 

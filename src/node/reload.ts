@@ -6,6 +6,7 @@
  */
 import { type Config, type ConfigChanges, compareConfigs, type Problem } from "../config/index.ts";
 import type { Clock } from "../sys/clock.ts";
+import type { ClusterView } from "./cluster-view.ts";
 import { NO_CHANGES, type ReloadReport, type ReloadTrigger } from "./reload-report.ts";
 import type { Applied, Router, Turn } from "./router.ts";
 
@@ -15,6 +16,8 @@ export interface ReloaderParts {
   readonly file: string;
   readonly read: (file: string) => { readonly config: Config } | { readonly problems: readonly Problem[] };
   readonly router: Router;
+  /** What would be served with this file. */
+  readonly viewWith: (config: Config) => ClusterView;
   readonly clock: Clock;
   /** The new running configuration, right after it was committed. */
   readonly onApplied: (config: Config) => void;
@@ -65,8 +68,9 @@ export class Reloader {
   }
 
   async #carryOut(turn: Turn, next: Config, isDryRun: boolean): Promise<Applied> {
-    if (isDryRun) return { changes: turn.preview(next), bindErrors: [] };
-    const applied = await turn.apply(next, NEW_NAMES_MS);
+    const view = this.#parts.viewWith(next);
+    if (isDryRun) return { changes: turn.preview(view), bindErrors: [] };
+    const applied = await turn.apply(view, NEW_NAMES_MS);
     this.#running = next;
     this.#parts.onApplied(next);
     return applied;

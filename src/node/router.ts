@@ -1,11 +1,11 @@
 /**
- * The one way a new table gets into the proxy. Reloads, changed names and changed interfaces all come through
- * `change`, one after the other, so that no two tables are ever prepared against each other.
+ * The one way a new table gets into the proxy. Reloads, changes of the cluster, changed names and changed interfaces
+ * all come through `change`, one after the other, so that no two tables are ever prepared against each other.
  *
  * A change is all or nothing: when it throws, the table, the names and the interfaces are as they were.
  */
-import type { Config } from "../config/index.ts";
 import type { PreparedTable, RoutingTable, SpliceProxy, TableChanges } from "../proxy/index.ts";
+import type { ClusterView } from "./cluster-view.ts";
 import type { InterfaceWatch } from "./interface-watch.ts";
 import type { Resolver } from "./resolver.ts";
 import {
@@ -13,8 +13,8 @@ import {
   hostNames,
   type Routing,
   type RoutingWarning,
-  routingFromConfig,
-} from "./routing-from-config.ts";
+  routingFromView,
+} from "./routing-from-view.ts";
 import { SerialQueue } from "./serial-queue.ts";
 
 export type TableProxy = Pick<SpliceProxy, "compare" | "prepare" | "commit">;
@@ -23,6 +23,8 @@ export interface RouterParts {
   readonly proxy: TableProxy;
   readonly resolver: Resolver;
   readonly interfaces: InterfaceWatch;
+  /** What is to be served now. */
+  readonly currentView: () => ClusterView;
   /** The warnings of the running table are others than before. */
   readonly onWarnings: (warnings: readonly RoutingWarning[]) => void;
   /** A refresh failed; the running table stays. */
@@ -32,9 +34,9 @@ export interface RouterParts {
 /** What may be done while no other change is under way. */
 export interface Turn {
   /** What applying would change; changes nothing. */
-  preview(config: Config): TableChanges;
-  /** Waits up to `namesMs` for names the running configuration does not have, then prepares and commits. */
-  apply(config: Config, namesMs: number): Promise<Applied>;
+  preview(view: ClusterView): TableChanges;
+  /** Waits up to `namesMs` for names the running view does not have, then prepares and commits. */
+  apply(view: ClusterView, namesMs: number): Promise<Applied>;
 }
 
 export interface Applied {
@@ -47,7 +49,7 @@ const NOTHING: Applied = { changes: { listenersOpened: [], listenersClosed: [] }
 export class Router {
   readonly #parts: RouterParts;
   readonly #queue = new SerialQueue();
-  #config: Config | null = null;
+  #view: ClusterView | null = null;
   #routing: Routing = { table: { services: [], peers: [], relay: null }, warnings: [] };
   #isRefreshDue = false;
   #isClosed = false;
@@ -68,8 +70,8 @@ export class Router {
 
   change<T>(work: (turn: Turn) => Promise<T>): Promise<T> {
     const turn: Turn = {
-      preview: (config) => this.#parts.proxy.compare(this.#build(config).table),
-      apply: (config, namesMs) => this.#apply(config, namesMs),
+      preview: (view) => this.#parts.proxy.compare(this.#build(view).table),
+      apply: (view, namesMs) => this.#apply(view, namesMs),
     };
     return this.#queue.run(async () => {
       if (this.#isClosed) throw new Error("the node is draining");
@@ -77,47 +79,47 @@ export class Router {
     });
   }
 
-  /** Names or interfaces have changed: makes a new table of the same configuration, soon and once. */
+  /** The cluster, names or interfaces have changed: makes a new table of what is to be served now, soon and once. */
   refresh(): void {
     if (this.#isRefreshDue || this.#isClosed) return;
     this.#isRefreshDue = true;
     this.#queue
       .run(async () => {
         this.#isRefreshDue = false;
-        if (this.#config !== null) await this.#commit(this.#build(this.#config));
+        if (this.#view !== null) await this.#apply(this.#parts.currentView(), 0);
       })
       .catch(this.#parts.onRefreshError);
   }
 
-  async #apply(config: Config, namesMs: number): Promise<Applied> {
+  async #apply(view: ClusterView, namesMs: number): Promise<Applied> {
     try {
-      await this.#resolve(config, namesMs);
-      this.#parts.interfaces.setActive(dependsOnInterfaces(config));
-      const applied = await this.#commit(this.#build(config));
-      this.#config = config;
+      await this.#resolve(view, namesMs);
+      this.#parts.interfaces.setActive(dependsOnInterfaces(view));
+      const applied = await this.#commit(this.#build(view));
+      this.#view = view;
       return applied;
     } finally {
       this.#keepOnlyNeeded();
     }
   }
 
-  /** The running configuration's names stay until the new one is committed: it may fail. */
-  async #resolve(config: Config, namesMs: number): Promise<void> {
-    const running = this.#config === null ? [] : hostNames(this.#config);
-    this.#parts.resolver.keep([...running, ...hostNames(config)]);
+  /** The running view's names stay until the new one is committed: it may fail. */
+  async #resolve(view: ClusterView, namesMs: number): Promise<void> {
+    const running = this.#view === null ? [] : hostNames(this.#view);
+    this.#parts.resolver.keep([...running, ...hostNames(view)]);
     await this.#parts.resolver.settled(namesMs);
   }
 
   #keepOnlyNeeded(): void {
-    if (this.#config === null) return;
-    this.#parts.resolver.keep(hostNames(this.#config));
-    this.#parts.interfaces.setActive(dependsOnInterfaces(this.#config));
+    if (this.#view === null) return;
+    this.#parts.resolver.keep(hostNames(this.#view));
+    this.#parts.interfaces.setActive(dependsOnInterfaces(this.#view));
   }
 
-  #build(config: Config): Routing {
+  #build(view: ClusterView): Routing {
     const { resolver, interfaces } = this.#parts;
     const addressesOf = (host: string) => resolver.addressesOf(host);
-    return routingFromConfig({ config, network: interfaces.network, addressesOf });
+    return routingFromView({ view, network: interfaces.network, addressesOf });
   }
 
   async #commit(routing: Routing): Promise<Applied> {

@@ -4,7 +4,7 @@ import type { SettingChange } from "../config/index.ts";
 import type { ProxyStatus } from "../proxy/index.ts";
 import type { ReloadReport } from "./reload-report.ts";
 import type { NameStatus } from "./resolver.ts";
-import type { RoutingWarning } from "./routing-from-config.ts";
+import type { RoutingWarning } from "./routing-from-view.ts";
 
 export interface NodeStatus {
   readonly node: string;

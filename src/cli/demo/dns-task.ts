@@ -2,9 +2,9 @@
 import { answerDns } from "./dns-answer.ts";
 
 /** @param name what the task calls itself */
-export async function startDnsTask(name: string): Promise<{ port: number }> {
+export async function startDnsTask(name: string, hostname = "127.0.0.1"): Promise<{ port: number }> {
   const { port } = await Bun.udpSocket({
-    hostname: "127.0.0.1",
+    hostname,
     port: 0,
     socket: {
       data(socket, datagram, clientPort, clientAddress) {

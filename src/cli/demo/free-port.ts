@@ -1,16 +1,32 @@
-/** The first port from `from` on that nobody listens on, on 127.0.0.1. Somebody else may still take it. */
+/** The first port from `from` on that nobody listens on, on none of the hosts. Somebody else may still take it. */
+
+export type Wanted = "tcp" | "udp" | "both";
 
 const MAX_TRIES = 100;
 
-export async function findFreePort(protocol: "tcp" | "udp", from: number): Promise<number> {
+export async function findFreePort(
+  wanted: Wanted,
+  from: number,
+  hosts: readonly string[] = ["127.0.0.1"],
+): Promise<number> {
   for (let port = from; port < from + MAX_TRIES; port++) {
-    if (await isFree(protocol, port)) return port;
+    if (await isFreeOnAll(wanted, port, hosts)) return port;
   }
-  throw new Error(`cannot find a free ${protocol} port: ${from}..${from + MAX_TRIES - 1} are all taken`);
+  throw new Error(`cannot find a free ${wanted} port: ${from}..${from + MAX_TRIES - 1} are all taken`);
 }
 
-async function isFree(protocol: "tcp" | "udp", port: number): Promise<boolean> {
-  const address = { hostname: "127.0.0.1", port };
+async function isFreeOnAll(wanted: Wanted, port: number, hosts: readonly string[]): Promise<boolean> {
+  const protocols = wanted === "both" ? (["tcp", "udp"] as const) : [wanted];
+  for (const hostname of hosts) {
+    for (const protocol of protocols) if (!(await isFree(protocol, { hostname, port }))) return false;
+  }
+  return true;
+}
+
+async function isFree(
+  protocol: "tcp" | "udp",
+  address: { hostname: string; port: number },
+): Promise<boolean> {
   try {
     if (protocol === "tcp") Bun.listen({ ...address, socket: { data: () => undefined } }).stop(true);
     else (await Bun.udpSocket(address)).close();

@@ -10,9 +10,9 @@ const MAX_REQUEST_BYTES = 64 * 1024;
 const END_OF_HEAD = "\r\n\r\n";
 
 /** @param name what the task calls itself */
-export function startWebTask(name: string): { port: number } {
+export async function startWebTask(name: string, hostname = "127.0.0.1"): Promise<{ port: number }> {
   const { port } = Bun.listen<{ received: Buffer }>({
-    hostname: "127.0.0.1",
+    hostname,
     port: 0,
     socket: {
       open(socket) {

@@ -8,6 +8,7 @@ import type { HostAnswer } from "../../../src/sys/lookup-host.ts";
 import { configOf, webService } from "../../support/config-of.ts";
 import { FakeProxy } from "../../support/fake-proxy.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
+import { viewOf } from "../../support/view-of.ts";
 
 const WEB = webService('tasks = ["10.0.0.9"]');
 
@@ -35,17 +36,19 @@ beforeEach(async () => {
     proxy,
     resolver,
     interfaces: new InterfaceWatch({ clock, read, onChange: () => router.refresh() }),
+    currentView: () => viewOf(reloader.running),
     onWarnings: () => undefined,
     onRefreshError: (error) => {
       throw error;
     },
   });
-  await router.change((turn) => turn.apply(configOf(WEB), 0));
+  await router.change((turn) => turn.apply(viewOf(configOf(WEB)), 0));
   reloader = new Reloader(
     {
       file: "test.toml",
       read: (name) => parseConfig(file, name),
       router,
+      viewWith: viewOf,
       clock,
       onApplied: (config) => applied.push(config),
     },

@@ -6,23 +6,37 @@ import { findFreePort } from "../../../../src/cli/demo/free-port.ts";
 import { startWebTask } from "../../../../src/cli/demo/web-task.ts";
 import { configOf } from "../../../support/config-of.ts";
 
-const plan = {
-  socket: "/run/x.sock",
-  ports: { web: 8080, dns: 5300 },
-  webTasks: [1001, 1002],
-  dnsTasks: [1003],
-};
+const nodes = [1, 2, 3].map((index) => ({
+  name: `node-${index}`,
+  host: `127.0.0.${index}`,
+  directory: "/tmp/demo",
+  webTasks: index === 3 ? [] : [1000 + index],
+  dnsTasks: index === 1 ? [1003] : [],
+}));
+const ports = { web: 8080, dns: 5300, gossip: 7946, relay: 4789 };
+const plan = { nodes, ports, key: Buffer.alloc(32, 1).toString("base64") };
 
-test("the demo's file is right and says what the plan says", () => {
-  const config = configOf(demoConfig(plan));
-  expect(config.admin.socket).toBe("/run/x.sock");
-  expect(config.services.map((service) => service.publish[0]?.published)).toEqual([8080, 5300]);
-  expect(config.services[0]?.tasks.map((task) => task.port)).toEqual([1001, 1002]);
+test("the demo's files are right and say what the plan says", () => {
+  const [first, , third] = nodes.map((node) => configOf(demoConfig(node, plan)));
+  expect(first!.admin.socket).toBe("/tmp/demo/node-1.sock");
+  expect(first!.services.map((service) => service.publish[0]?.published)).toEqual([8080, 5300]);
+  expect(first!.services[0]!.tasks.map((task) => task.name)).toEqual(["127.0.0.1:1001"]);
+  expect(first!.cluster!.join).toEqual([
+    { host: "127.0.0.2", port: 7946 },
+    { host: "127.0.0.3", port: 7946 },
+  ]);
+  expect(third!.services.map((service) => service.tasks)).toEqual([[], []]);
 });
 
 test("the banner says what to try with the ports there are", () => {
-  const banner = demoBanner({ ...plan, file: "/tmp/pm.toml" });
-  for (const hint of ["curl http://127.0.0.1:8080/", "-p 5300", "--socket /run/x.sock", "/tmp/pm.toml"]) {
+  const banner = demoBanner(plan, [11, 12, 13]);
+  for (const hint of [
+    "curl http://127.0.0.3:8080/",
+    "-p 5300",
+    "--socket /tmp/demo/node-3.sock",
+    "/tmp/demo/node-1.toml",
+    "kill -9 12",
+  ]) {
     expect(banner).toContain(hint);
   }
 });
@@ -35,7 +49,7 @@ test("findFreePort passes over ports that are taken", async () => {
 
 describe("a web task", () => {
   test("tells the client's address from the PROXY header", async () => {
-    const { port } = startWebTask("task-a");
+    const { port } = await startWebTask("task-a");
     const received = Promise.withResolvers<string>();
     await Bun.connect({
       hostname: "127.0.0.1",
@@ -51,7 +65,7 @@ describe("a web task", () => {
   });
 
   test("says so when there is none", async () => {
-    const { port } = startWebTask("task-a");
+    const { port } = await startWebTask("task-a");
     expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toContain("send_proxy is off");
   });
 });

@@ -1,11 +1,13 @@
 import { describe, expect, test } from "bun:test";
+import type { ClusterView } from "../../../src/node/cluster-view.ts";
 import {
   dependsOnInterfaces,
   hostNames,
   type RoutingInput,
-  routingFromConfig,
-} from "../../../src/node/routing-from-config.ts";
+  routingFromView,
+} from "../../../src/node/routing-from-view.ts";
 import { configOf, webService } from "../../support/config-of.ts";
+import { viewOf } from "../../support/view-of.ts";
 
 const network = {
   hasIpv6: true,
@@ -19,7 +21,12 @@ const network = {
 };
 
 function routing(toml: string, rest: Partial<RoutingInput> = {}) {
-  return routingFromConfig({ config: configOf(toml), network, addressesOf: () => [], ...rest });
+  return routingFromView({
+    view: viewOf(configOf(`[node]\nname = "n1"\n${toml}`)),
+    network,
+    addressesOf: () => [],
+    ...rest,
+  });
 }
 
 function listensOn(bind: string): readonly string[] {
@@ -74,9 +81,9 @@ describe("tasks", () => {
   test("a name with several addresses is several tasks of that name", () => {
     const { table } = routing(toml, { addressesOf: () => ["10.0.0.5", "2001:db8::5"] });
     expect(table.services[0]?.tasks).toEqual([
-      { ...OURS, name: "10.0.0.9:81", address: "10.0.0.9", port: 81, identity: "10.0.0.9 81" },
-      { ...OURS, ...WEB, address: "10.0.0.5", identity: "10.0.0.5 null" },
-      { ...OURS, ...WEB, address: "2001:db8::5", identity: "2001:db8::5 null" },
+      { ...OURS, name: "10.0.0.9:81", address: "10.0.0.9", port: 81, identity: "n1 10.0.0.9:81" },
+      { ...OURS, ...WEB, address: "10.0.0.5", identity: "n1 web.test 10.0.0.5" },
+      { ...OURS, ...WEB, address: "2001:db8::5", identity: "n1 web.test 2001:db8::5" },
     ]);
   });
 
@@ -85,7 +92,7 @@ describe("tasks", () => {
   });
 });
 
-test("routingFromConfig carries over every rule of a service", () => {
+test("routingFromView carries over every rule of a service", () => {
   const { table } = routing(
     webService(
       'balance = "source-hash"',
@@ -106,7 +113,7 @@ test("routingFromConfig carries over every rule of a service", () => {
 
 test("hostNames tells each name once and no address", () => {
   const config = configOf(webService('tasks = ["10.0.0.9", "a.test:1", "a.test:2", "[::1]:3"]'));
-  expect(hostNames(config)).toEqual(["a.test"]);
+  expect(hostNames(viewOf(config))).toEqual(["a.test"]);
 });
 
 test.each([
@@ -115,5 +122,70 @@ test.each([
   ['bind = ["eth0"]', true],
   ['bind = ["10.0.0.0/8"]', true],
 ])("dependsOnInterfaces: %s is %p", (bind, expected) => {
-  expect(dependsOnInterfaces(configOf(webService(bind)))).toBe(expected);
+  expect(dependsOnInterfaces(viewOf(configOf(webService(bind))))).toBe(expected);
+});
+
+describe("a cluster", () => {
+  const alone = viewOf(
+    configOf(`[node]\nname = "n1"\nlabels = { zone = "a" }\n${webService('tasks = ["10.0.0.9"]')}`),
+  );
+  const relay = { listenAddresses: ["192.0.2.2"], port: 4789, keys: ["00"] };
+  const peers = [
+    { name: "n2", zone: "a", address: "192.0.2.3", port: 4789 },
+    { name: "n3", zone: null, address: "192.0.2.4", port: 4790 },
+    { name: "n4", zone: "a", address: "192.0.2.5", port: 4789 },
+  ];
+  const task = (node: string) =>
+    ({ node, name: "web.test:1", host: "web.test", port: 1, weight: 2, isDraining: false }) as const;
+  const service = alone.services[0]!;
+  const view: ClusterView = {
+    ...alone,
+    peers,
+    relay,
+    services: [{ ...service, tasks: [...service.tasks, task("n2"), task("n3"), task("gone")] }],
+  };
+  const routed = (changes: Partial<ClusterView> = {}) =>
+    routingFromView({ view: { ...view, ...changes }, network, addressesOf: () => ["10.9.9.9"] }).table;
+
+  test("a task of another node is reached by its node and not resolved here", () => {
+    expect(routed().services[0]!.tasks.slice(1)).toEqual([
+      { node: "n2", distance: "zone", identity: "n2 web.test:1", ...REMOTE },
+      { node: "n3", distance: "far", identity: "n3 web.test:1", ...REMOTE },
+    ]);
+  });
+  const REMOTE = { name: "web.test:1", address: "web.test", port: 1, weight: 2, isDraining: false } as const;
+
+  test("nodes with tasks are peers", () => {
+    expect(routed().peers.map((peer) => peer.name)).toEqual(["n2", "n3"]);
+    expect(routed().relay).toEqual({ node: "n1", ...relay });
+  });
+
+  test("without a relay there are only tasks of this node", () => {
+    const table = routed({ relay: null });
+    expect([table.peers, table.relay, table.services[0]!.tasks.length]).toEqual([[], null, 1]);
+  });
+
+  test("ports that an older service has are left out", () => {
+    expect(routed({ services: [{ ...service, lostPorts: new Set(["tcp 80"]) }] }).services[0]!.ports).toEqual(
+      [],
+    );
+  });
+
+  test("a node without the labels that a service asks for does not listen, and still runs its tasks", () => {
+    const { tasks, listenAddresses } = routed({ services: [{ ...service, nodes: { zone: "b" } }] })
+      .services[0]!;
+    expect([tasks.length, listenAddresses]).toEqual([1, []]);
+    expect(
+      routed({ services: [{ ...service, nodes: { zone: "a" } }] }).services[0]!.listenAddresses,
+    ).not.toEqual([]);
+  });
+
+  test("the same task has the same identity on its node and on others", () => {
+    const elsewhere = { ...view, self: { name: "n2", labels: {} }, peers: [{ ...peers[1]!, name: "n1" }] };
+    const identities = (table: ReturnType<typeof routed>) =>
+      table.services[0]!.tasks.map(({ identity }) => identity).filter((identity) =>
+        identity.startsWith("n1"),
+      );
+    expect(identities(routed(elsewhere))).toEqual(identities(routed()));
+  });
 });

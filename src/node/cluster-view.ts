@@ -1,0 +1,63 @@
+/**
+ * What this node knows of the cluster at one moment, as its routing needs it: plain values, nothing that changes under
+ * the reader. Services that lost a port to an older one, tasks of nodes that drain, nodes that are gone: all of that
+ * has been settled before it gets here.
+ */
+import type { Labels, ServiceConfig } from "../config/index.ts";
+
+export type ServiceRules = Omit<ServiceConfig, "name" | "tasks">;
+
+export interface ClusterView {
+  /** Name and labels of this node. */
+  readonly self: { readonly name: string; readonly labels: Labels };
+  /** proxy.bind: for services without a bind of their own. */
+  readonly bind: readonly string[];
+  /** Unique by name; the order is the one of listings. */
+  readonly services: readonly ViewService[];
+  /** Nodes other than this one whose tasks may be used; unique by name. */
+  readonly peers: readonly ViewPeer[];
+  /** null: no other node can be reached. */
+  readonly relay: ViewRelay | null;
+}
+
+export interface ViewService extends ServiceRules {
+  readonly name: string;
+  /** "tcp 8080": published ports that belong to an older service. */
+  readonly lostPorts: ReadonlySet<string>;
+  /** Of this node and of the peers. */
+  readonly tasks: readonly ViewTask[];
+}
+
+export interface ViewTask {
+  /** The node that runs it. */
+  readonly node: string;
+  /** As the operator wrote it. */
+  readonly name: string;
+  /** Literal address or DNS name, as that node sees it. */
+  readonly host: string;
+  readonly port: number | null;
+  readonly weight: number;
+  /** Itself or its whole node. */
+  readonly isDraining: boolean;
+}
+
+export interface ViewPeer {
+  readonly name: string;
+  readonly zone: string | null;
+  /** Of its relay. */
+  readonly address: string;
+  readonly port: number;
+}
+
+export interface ViewRelay {
+  readonly listenAddresses: readonly string[];
+  readonly port: number;
+  /** Hex of 32 bytes each; the first signs. */
+  readonly keys: readonly string[];
+}
+
+export const ZONE_LABEL = "zone";
+
+export function portKey(port: { readonly protocol: string; readonly published: number }): string {
+  return `${port.protocol} ${port.published}`;
+}

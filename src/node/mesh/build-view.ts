@@ -1,0 +1,73 @@
+/**
+ * The catalog -> the view of the cluster that this node routes by. Pure. With the changes that a file would make, it is
+ * the view after them: what a reload prepares before anybody else hears of it.
+ */
+import type {
+  NodeRecord,
+  PortConflict,
+  ServiceRecord,
+  TaskRecord,
+} from "../../catalog/index.ts";
+import type { Labels } from "../../config/index.ts";
+import { type ClusterView, portKey, type ViewPeer, type ViewRelay, type ViewService, ZONE_LABEL } from "../cluster-view.ts";
+
+export interface ViewInput {
+  readonly self: { readonly name: string; readonly labels: Labels };
+  readonly bind: readonly string[];
+  readonly relay: ViewRelay | null;
+  /** By name. */
+  readonly services: ReadonlyMap<string, Pick<ServiceRecord, "spec">>;
+  /** Of nodes that are alive. */
+  readonly tasks: readonly OwnedTask[];
+  readonly nodes: ReadonlyMap<string, NodeRecord>;
+  readonly conflicts: readonly PortConflict[];
+  /** Names in the order of this node's file; others follow by name. */
+  readonly fileOrder: readonly string[];
+}
+
+export interface OwnedTask extends TaskRecord {
+  readonly owner: string;
+}
+
+export function buildView(input: ViewInput): ClusterView {
+  const { self, bind, relay, services, nodes } = input;
+  const lost = lostPorts(input.conflicts);
+  const tasks = Map.groupBy(input.tasks, (task) => task.service);
+  return {
+    self,
+    bind,
+    relay,
+    services: orderedNames(input).map((name): ViewService => ({
+      ...services.get(name)!.spec,
+      name,
+      lostPorts: lost.get(name) ?? NONE,
+      tasks: (tasks.get(name) ?? []).map((task) => ({
+        node: task.owner,
+        name: task.name,
+        host: task.host,
+        port: task.port,
+        weight: task.weight,
+        isDraining: task.isDraining || nodes.get(task.owner)?.isDraining === true,
+      })),
+    })),
+    peers: [...nodes].flatMap(([name, node]) => (name === self.name ? [] : peerOf(name, node))),
+  };
+}
+
+const NONE: ReadonlySet<string> = new Set();
+
+function orderedNames({ services, fileOrder }: ViewInput): string[] {
+  const inFile = fileOrder.filter((name) => services.has(name));
+  const known = new Set(inFile);
+  return [...inFile, ...[...services.keys()].filter((name) => !known.has(name)).sort()];
+}
+
+function lostPorts(conflicts: readonly PortConflict[]): Map<string, ReadonlySet<string>> {
+  const byService = Map.groupBy(conflicts, (conflict) => conflict.service);
+  return new Map([...byService].map(([name, lost]) => [name, new Set(lost.map((port) => portKey(port)))]));
+}
+
+function peerOf(name: string, { labels, relay }: NodeRecord): ViewPeer[] {
+  if (relay === null) return [];
+  return [{ name, zone: labels[ZONE_LABEL] ?? null, address: relay.address, port: relay.port }];
+}

@@ -1,0 +1,251 @@
+/**
+ * The membership machine with sockets: frames what it wants to send, hands it what comes, wakes it when it asks.
+ *
+ * One port, UDP and TCP, one exchange per connection. What cannot be opened (another key, another protocol) is counted
+ * and told, but not more often than once a minute and reason: a stranger must not be able to fill the log.
+ */
+import type { Address, Effect, Membership } from "../../membership/index.ts";
+import { type Datagram, DatagramSocket } from "../../sys/datagram-socket.ts";
+import { dialExchange, ExchangeServer, type Reader, type Responder } from "../../sys/exchange.ts";
+import { randomBytes } from "../../sys/random.ts";
+import {
+  encodeMessage,
+  encodeStreamUser,
+  framePacket,
+  frameStream,
+  type Keyring,
+  openPacket,
+  StreamReader,
+} from "../../wire/gossip/index.ts";
+import { addressOf, hostOf } from "./address.ts";
+
+const MAX_EXCHANGES = 128; // as memberlist; the surplus is closed and tries again
+const NONCE_BYTES = 12;
+const TELL_AGAIN_MS = 60_000;
+
+export interface GossipOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly keyring: Keyring | null;
+  readonly machine: Membership;
+  /** How long an exchange over TCP may take. */
+  readonly exchangeTimeoutMs: number;
+  /** What the machine has to tell besides packets; in order. */
+  readonly onEffect: (effect: Extract<Effect, { kind: "event" | "user" }>) => void;
+  /** Something came that could not be opened; once a minute for each reason. */
+  readonly onDropped: (reason: string, from: string) => void;
+}
+
+/** What the machine's effects, apart from events and user messages, need. */
+type Sent = Exclude<Effect, { kind: "event" | "user" }>;
+
+export class Gossip {
+  readonly #options: GossipOptions;
+  readonly #dropped: Record<string, number> = {};
+  readonly #toldAtMs = new Map<string, number>();
+  #keyring: Keyring | null;
+  #datagrams: DatagramSocket | null = null;
+  #exchanges: ExchangeServer | null = null;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #wakeAtMs = Number.POSITIVE_INFINITY;
+
+  private constructor(options: GossipOptions) {
+    this.#options = options;
+    this.#keyring = options.keyring;
+  }
+
+  /** Rejects with the error of the system when the port cannot be had. */
+  static async open(options: GossipOptions): Promise<Gossip> {
+    const gossip = new Gossip(options);
+    const { host, port } = options;
+    try {
+      gossip.#exchanges = await ExchangeServer.listen({
+        host,
+        port,
+        maxOpen: MAX_EXCHANGES,
+        timeoutMs: options.exchangeTimeoutMs,
+        onOpen: (fromHost, fromPort) => gossip.#respond(fromHost, fromPort),
+      });
+      gossip.#datagrams = await DatagramSocket.open({
+        host,
+        port,
+        onDatagram: (datagram) => gossip.#onDatagram(datagram),
+      });
+    } catch (error) {
+      gossip.close();
+      throw error;
+    }
+    gossip.#wake();
+    return gossip;
+  }
+
+  /** Packets and streams thrown away since the start, by reason. */
+  get droppedTotal(): Readonly<Record<string, number>> {
+    return this.#dropped;
+  }
+
+  /** The next packet is sealed with its first key. */
+  setKeyring(keyring: Keyring | null): void {
+    this.#keyring = keyring;
+  }
+
+  /** Carries out what `step` makes the machine want. */
+  run(step: (machine: Membership, nowMs: number) => readonly Effect[]): void {
+    for (const effect of step(this.#options.machine, performance.now())) this.#carryOut(effect);
+    this.#wake();
+  }
+
+  /** Over TCP; resolves with why it failed, or null. */
+  async sendReliably(to: Address, payload: Uint8Array): Promise<string | null> {
+    const request = this.#frame(encodeStreamUser(payload));
+    return (await this.#dial(to, request, this.#options.exchangeTimeoutMs, null)).error;
+  }
+
+  /** Whether a node of this name answers there. */
+  async isAnswering(to: Address, node: string, timeoutMs: number): Promise<boolean> {
+    const { reader, message } = this.#reader();
+    const request = this.#frame(encodeMessage({ type: "ping", seq: 1, node, source: null }));
+    const { error } = await this.#dial(to, request, timeoutMs, reader);
+    return error === null && message() !== null;
+  }
+
+  close(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#wakeAtMs = Number.NEGATIVE_INFINITY; // never again
+    this.#datagrams?.close();
+    this.#exchanges?.close();
+  }
+
+  // --- in
+
+  #onDatagram({ bytes, host, port }: Datagram): void {
+    const { messages, problem } = openPacket(bytes, { keyring: this.#keyring });
+    if (problem !== null) this.#drop(problem, host);
+    const from = addressOf(host, port);
+    if (messages.length === 0 || from === null) return;
+    this.run((machine, nowMs) => machine.onPacket(messages, from, nowMs));
+  }
+
+  #respond(host: string, port: number): Responder {
+    const stream = new StreamReader({ keyring: this.#keyring });
+    return {
+      push: (chunk) => {
+        const read = stream.push(chunk);
+        if (read.status === "incomplete") return null;
+        if (read.status === "failed") return this.#refuse(read.reason, host);
+        const from = addressOf(host, port);
+        return from === null ? new Uint8Array() : this.#answer(read.message, from);
+      },
+    };
+  }
+
+  #answer(message: Uint8Array, from: Address): Uint8Array {
+    let answer: Uint8Array | null = null;
+    this.run((machine, nowMs) => {
+      const answered = machine.answerStream(message, from, nowMs);
+      answer = answered.answer;
+      return answered.effects;
+    });
+    return answer === null ? new Uint8Array() : this.#frame(answer);
+  }
+
+  /** The dialer is told, so that its log says what is wrong too. */
+  #refuse(reason: string, host: string): Uint8Array {
+    this.#drop(reason, host);
+    return this.#frame(encodeMessage({ type: "error", text: `portmesh: ${reason}` }));
+  }
+
+  // --- out
+
+  #carryOut(effect: Effect): void {
+    if (effect.kind === "event" || effect.kind === "user") this.#options.onEffect(effect);
+    else this.#send(effect);
+  }
+
+  #send(effect: Sent): void {
+    switch (effect.kind) {
+      case "packet": {
+        const { to, messages, withCrc } = effect;
+        const nonce = () => randomBytes(NONCE_BYTES);
+        const packet = framePacket(messages, { keyring: this.#keyring, nonce, withCrc, compress: false });
+        this.#datagrams?.send(packet, hostOf(to), to.port);
+        break;
+      }
+      case "push-pull":
+        void this.#exchange(effect, (machine, message, nowMs) =>
+          machine.onPushPullAnswer(effect.exchange, message, nowMs),
+        );
+        break;
+      case "stream-ping":
+        void this.#exchange(effect, (machine, message, nowMs) =>
+          machine.onStreamPingAnswer(effect.exchange, message, nowMs),
+        );
+        break;
+    }
+  }
+
+  async #exchange(
+    effect: Extract<Sent, { kind: "push-pull" | "stream-ping" }>,
+    onAnswer: (machine: Membership, message: Uint8Array, nowMs: number) => readonly Effect[],
+  ): Promise<void> {
+    const { reader, message } = this.#reader();
+    const { error } = await this.#dial(effect.to, this.#frame(effect.request), effect.timeoutMs, reader);
+    if (this.#isClosed()) return;
+    const answer = message();
+    if (answer !== null && error === null) this.run((machine, nowMs) => onAnswer(machine, answer, nowMs));
+    else this.run((machine, nowMs) => machine.onExchangeFailed(effect.exchange, nowMs));
+  }
+
+  #reader(): { readonly reader: Reader; readonly message: () => Uint8Array | null } {
+    const stream = new StreamReader({ keyring: this.#keyring });
+    let message: Uint8Array | null = null;
+    const reader: Reader = {
+      push: (chunk) => {
+        const read = stream.push(chunk);
+        if (read.status === "complete") message = read.message;
+        else if (read.status === "failed") this.#drop(read.reason, "an answer");
+        return read.status !== "incomplete";
+      },
+    };
+    return { reader, message: () => message };
+  }
+
+  #dial(to: Address, request: Uint8Array, timeoutMs: number, reader: Reader | null) {
+    const { host } = this.#options;
+    const localHost = host === "0.0.0.0" || host === "::" ? null : host;
+    return dialExchange({ host: hostOf(to), port: to.port, localHost, request, timeoutMs, reader });
+  }
+
+  #frame(message: Uint8Array): Uint8Array {
+    return frameStream(message, { keyring: this.#keyring, nonce: () => randomBytes(NONCE_BYTES) });
+  }
+
+  // --- time and counts
+
+  #wake(): void {
+    const atMs = this.#options.machine.nextDeadlineMs();
+    if (this.#isClosed() || (this.#timer !== null && atMs >= this.#wakeAtMs)) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#wakeAtMs = atMs;
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = null;
+        this.run((machine, nowMs) => machine.tick(nowMs));
+      },
+      Math.max(0, Math.ceil(atMs - performance.now())),
+    );
+  }
+
+  #isClosed(): boolean {
+    return this.#wakeAtMs === Number.NEGATIVE_INFINITY;
+  }
+
+  #drop(reason: string, from: string): void {
+    this.#dropped[reason] = (this.#dropped[reason] ?? 0) + 1;
+    const nowMs = performance.now();
+    if (nowMs - (this.#toldAtMs.get(reason) ?? Number.NEGATIVE_INFINITY) < TELL_AGAIN_MS) return;
+    this.#toldAtMs.set(reason, nowMs); // bounded by the number of reasons
+    this.#options.onDropped(reason, from);
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * The nodes of cluster.join, asked for ever: soon after the start, then ever more rarely, and again whenever none of a
+ * seed's addresses is a live member. A name is resolved each time: whoever moves is found. Members that are lost are
+ * asked too, so that two halves of a cluster that have given each other up find back together.
+ *
+ * [MEMBERLIST] has no such loop: a joined member never asks again.
+ */
+import type { GossipAddress } from "../../config/index.ts";
+import type { Clock } from "../../sys/clock.ts";
+import type { LookupHost } from "../../sys/lookup-host.ts";
+
+const FIRST_RETRY_MS = 1_000;
+const LONGEST_RETRY_MS = 30_000;
+/** How often a cluster that is whole is looked at. */
+const CHECK_MS = 15_000;
+
+export interface SeedParts {
+  readonly clock: Clock;
+  readonly lookup: LookupHost;
+  /** 0 … 1 */
+  readonly random: () => number;
+  /** Of live members, as "HOST:PORT". */
+  readonly liveAddresses: () => ReadonlySet<string>;
+  /** Of members that failed and may come back; in no order. */
+  readonly lostAddresses: () => readonly GossipAddress[];
+  /** Asks one address; it answers with a member or not at all. */
+  readonly join: (address: GossipAddress) => void;
+  /** A seed's name has no address; once until it has. */
+  readonly onUnresolved: (host: string, error: string) => void;
+}
+
+export class Seeds {
+  readonly #parts: SeedParts;
+  #seeds: readonly GossipAddress[];
+  readonly #unresolved = new Set<string>(); // bounded by the seeds
+  #failures = 0;
+  #cancel: () => void = () => undefined;
+  #isClosed = false;
+
+  constructor(seeds: readonly GossipAddress[], parts: SeedParts) {
+    this.#seeds = seeds;
+    this.#parts = parts;
+  }
+
+  /** Asks now, and then when it is time. Resolves when every seed has been asked once. */
+  async ask(): Promise<void> {
+    this.#cancel();
+    const isWhole = (await Promise.all(this.#seeds.map((seed) => this.#askSeed(seed)))).every(Boolean);
+    this.#askLost();
+    this.#failures = isWhole ? 0 : this.#failures + 1;
+    if (!this.#isClosed) this.#cancel = this.#parts.clock.after(this.#pauseMs(), () => void this.ask());
+  }
+
+  /** The file has others now. */
+  change(seeds: readonly GossipAddress[]): void {
+    this.#seeds = seeds;
+    this.#failures = 0;
+    void this.ask();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#cancel();
+  }
+
+  /** Whether one of its addresses is a live member already. */
+  async #askSeed({ host, port }: GossipAddress): Promise<boolean> {
+    const { lookup, join, liveAddresses, onUnresolved } = this.#parts;
+    const answer = await lookup(host);
+    if (this.#isClosed) return true;
+    if ("error" in answer) {
+      if (!this.#unresolved.has(host)) onUnresolved(host, answer.error);
+      this.#unresolved.add(host);
+      return false;
+    }
+    this.#unresolved.delete(host);
+    const live = liveAddresses();
+    if (answer.addresses.some((address) => live.has(addressKey({ host: address, port })))) return true;
+    for (const address of answer.addresses) join({ host: address, port });
+    return false;
+  }
+
+  /** One at random each time: a large part that is lost must not be asked all at once. */
+  #askLost(): void {
+    const lost = this.#parts.lostAddresses();
+    if (lost.length > 0 && !this.#isClosed)
+      this.#parts.join(lost[Math.floor(this.#parts.random() * lost.length)]!);
+  }
+
+  /** Between half and all of it, so that nodes started together do not ask together. */
+  #pauseMs(): number {
+    const pause =
+      this.#failures === 0
+        ? CHECK_MS
+        : Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** (this.#failures - 1));
+    return pause * (0.5 + this.#parts.random() / 2);
+  }
+}
+
+export function addressKey({ host, port }: GossipAddress): string {
+  return `${host}:${port}`;
+}

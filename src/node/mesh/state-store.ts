@@ -1,0 +1,90 @@
+/**
+ * What survives a restart, in one file of data_dir. Written soon after a change and at the end; a directory that cannot
+ * be written is told once and tried again with every change. A damaged file is set aside, never a reason not to start.
+ */
+import { join } from "node:path";
+import type { Clock } from "../../sys/clock.ts";
+import { readStateFile, setAside, writeStateFile } from "../../sys/state-file.ts";
+
+export const DEFAULT_DATA_DIR = "/var/lib/portmesh";
+const FILE_NAME = "state";
+/** A burst of changes is written once. */
+const WRITE_AFTER_MS = 500;
+
+export interface StateStoreOptions {
+  readonly directory: string;
+  readonly clock: Clock;
+  /** What is to be written, asked for when it is. */
+  readonly snapshot: () => string;
+  /** null: it works again. */
+  readonly onError: (error: string | null) => void;
+}
+
+export class StateStore {
+  readonly #options: StateStoreOptions;
+  readonly #path: string;
+  #cancel: (() => void) | null = null;
+  #error: string | null = null;
+
+  constructor(options: StateStoreOptions) {
+    this.#options = options;
+    this.#path = join(options.directory, FILE_NAME);
+  }
+
+  get path(): string {
+    return this.#path;
+  }
+
+  /** Why it could not be written last; null: it could. */
+  get error(): string | null {
+    return this.#error;
+  }
+
+  /** null: there is nothing, or it cannot be read, which is told. */
+  read(): string | null {
+    try {
+      return readStateFile(this.#path);
+    } catch (error) {
+      this.#fail("read", error);
+      return null;
+    }
+  }
+
+  /** Its content makes no sense. Returns where it is now. */
+  setAside(): string {
+    try {
+      return setAside(this.#path);
+    } catch {
+      return this.#path; // the next write replaces it
+    }
+  }
+
+  /** Something that must survive has changed. */
+  changed(): void {
+    this.#cancel ??= this.#options.clock.after(WRITE_AFTER_MS, () => this.write());
+  }
+
+  write(): void {
+    this.#cancel?.();
+    this.#cancel = null;
+    try {
+      writeStateFile(this.#path, this.#options.snapshot());
+      if (this.#error !== null) this.#options.onError(null);
+      this.#error = null;
+    } catch (error) {
+      this.#fail("write", error);
+    }
+  }
+
+  /** Writes what waits to be written. */
+  close(): void {
+    if (this.#cancel !== null) this.write();
+  }
+
+  #fail(verb: string, error: unknown): void {
+    const reason = error instanceof Error ? error.message : String(error);
+    const message = `cannot ${verb} ${this.#path}: ${reason}`;
+    if (message !== this.#error) this.#options.onError(message);
+    this.#error = message;
+  }
+}

@@ -1,0 +1,158 @@
+/**
+ * The view of the cluster + resolved names + the machine's addresses -> routing table. Pure: the same input gives the
+ * same table, so whoever asks again after every change can compare and do nothing when nothing changed.
+ *
+ * What cannot be had now (a name without address, an interface that is not there) leaves a warning, never an error:
+ * everything else is served, and a later table repairs it.
+ */
+import { isIP } from "node:net";
+import type { Distance, Peer, PublishedPort, Relay, RoutingTable, Service, Task } from "../proxy/index.ts";
+import type { LocalAddress, LocalNetwork } from "../sys/local-addresses.ts";
+import { PrefixSet, parseIp } from "../wire/index.ts";
+import { type ClusterView, portKey, type ViewService, type ViewTask, ZONE_LABEL } from "./cluster-view.ts";
+
+export interface RoutingInput {
+  readonly view: ClusterView;
+  readonly network: LocalNetwork;
+  /** [] while the name has not been resolved. */
+  readonly addressesOf: (host: string) => readonly string[];
+}
+
+export interface Routing {
+  readonly table: RoutingTable;
+  readonly warnings: readonly RoutingWarning[];
+}
+
+export interface RoutingWarning {
+  readonly service: string;
+  readonly message: string;
+}
+
+const LINK_LOCAL = PrefixSet.from(["fe80::/10"]);
+
+export function routingFromView(input: RoutingInput): Routing {
+  const { view } = input;
+  const warnings: RoutingWarning[] = [];
+  const claims = new Map<string, string>();
+  const distances = distancesFrom(view);
+  const services = view.services.map((service): Service => {
+    const warn = (message: string) => warnings.push({ service: service.name, message });
+    const { publish, tasks, bind, nodes, lostPorts, ...rules } = service;
+    const ports = publish.filter((port) => !lostPorts.has(portKey(port)));
+    const isListening = selects(nodes, view.self.labels);
+    const addresses = isListening ? listenAddresses(bind ?? view.bind, input.network, warn) : [];
+    return {
+      ...rules,
+      ports,
+      tasks: tasks.flatMap((task) => routeTask(task, input, distances)),
+      listenAddresses: addresses.filter((address) => claim(claims, service.name, ports, address, warn)),
+    };
+  });
+  return { table: { services, peers: peersOf(view), relay: relayOf(view) }, warnings };
+}
+
+/** Whether a node with these labels is meant: it has them all. */
+export function selects(
+  selector: Readonly<Record<string, string>>,
+  labels: Readonly<Record<string, string>>,
+): boolean {
+  return Object.entries(selector).every(
+    ([key, value]) => Object.hasOwn(labels, key) && labels[key] === value,
+  );
+}
+
+/** Names to resolve, each once: those of tasks of this node, others are resolved where they run. */
+export function hostNames({ self, services }: ClusterView): string[] {
+  const tasks = services.flatMap((service) => service.tasks.filter((task) => task.node === self.name));
+  return [...new Set(tasks.map((task) => task.host).filter((host) => isIP(host) === 0))];
+}
+
+/** Whether the table depends on the addresses of the machine's interfaces. */
+export function dependsOnInterfaces(view: ClusterView): boolean {
+  return view.services.some((service) => (service.bind ?? view.bind).some((rule) => isIP(rule) === 0));
+}
+
+/** One of this node's as many times as its name has addresses; another node's once, if that node can be reached. */
+function routeTask(
+  task: ViewTask,
+  { view, addressesOf }: RoutingInput,
+  distances: ReadonlyMap<string, Distance>,
+): Task[] {
+  const { node, host, ...rest } = task;
+  const identity = `${node} ${task.name}`;
+  if (node !== view.self.name) {
+    const distance = distances.get(node);
+    return distance === undefined ? [] : [{ ...rest, node, distance, identity, address: host }];
+  }
+  const own = { ...rest, node: null, distance: "local" as const };
+  if (isIP(host) !== 0) return [{ ...own, identity, address: host }];
+  return addressesOf(host).map((address) => ({ ...own, identity: `${identity} ${address}`, address }));
+}
+
+/** By node: those that can be reached. */
+function distancesFrom({ self, peers, relay }: ClusterView): Map<string, Distance> {
+  if (relay === null) return new Map();
+  const zone = self.labels[ZONE_LABEL];
+  return new Map(peers.map((peer) => [peer.name, peer.zone !== null && peer.zone === zone ? "zone" : "far"]));
+}
+
+/** Those with tasks: nobody else is worth a warm connection. */
+function peersOf({ self, services, peers, relay }: ClusterView): Peer[] {
+  if (relay === null) return [];
+  const used = new Set(services.flatMap((service) => service.tasks.map((task) => task.node)));
+  used.delete(self.name);
+  return peers
+    .filter(({ name }) => used.has(name))
+    .map(({ name, address, port }) => ({ name, address, port }));
+}
+
+function relayOf({ self, relay }: ClusterView): Relay | null {
+  return relay === null ? null : { node: self.name, ...relay };
+}
+
+function listenAddresses(
+  bind: readonly string[],
+  network: LocalNetwork,
+  warn: (message: string) => void,
+): string[] {
+  if (bind.length === 0) return network.hasIpv6 ? ["0.0.0.0", "::"] : ["0.0.0.0"];
+  const addresses = bind.flatMap((rule) => {
+    const found = addressesOfRule(rule, network.addresses);
+    if (found.length === 0) warn(`bind: "${rule}" matches no address of this machine`);
+    return found;
+  });
+  return [...new Set(addresses)];
+}
+
+function addressesOfRule(rule: string, local: readonly LocalAddress[]): string[] {
+  if (isIP(rule) !== 0) return [rule];
+  const usable = local.filter((entry) => !isInside(LINK_LOCAL, entry.address));
+  const prefix = rule.includes("/") ? PrefixSet.from([rule]) : null;
+  return usable
+    .filter((entry) => (prefix === null ? entry.interface === rule : isInside(prefix, entry.address)))
+    .map((entry) => entry.address);
+}
+
+function isInside(prefixes: PrefixSet, address: string): boolean {
+  const ip = parseIp(address);
+  return ip !== null && prefixes.matches(ip.family, ip.bytes, 0);
+}
+
+/** Two interfaces may turn out to have one address: the service that comes first keeps it. */
+function claim(
+  claims: Map<string, string>,
+  service: ViewService["name"],
+  ports: readonly PublishedPort[],
+  address: string,
+  warn: (message: string) => void,
+): boolean {
+  const keyOf = (port: PublishedPort) => `${address} ${portKey(port)}`;
+  const taken = ports.find((port) => claims.has(keyOf(port)));
+  if (taken !== undefined) {
+    const owner = claims.get(keyOf(taken));
+    warn(`cannot listen on ${address}: ${taken.published}/${taken.protocol} there belongs to "${owner}"`);
+    return false;
+  }
+  for (const port of ports) claims.set(keyOf(port), service);
+  return true;
+}
