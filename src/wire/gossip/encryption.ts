@@ -58,11 +58,6 @@ export function open(sealed: Uint8Array, keyring: Keyring, additionalData: Uint8
   return null;
 }
 
-/** What a plaintext of `plainBytes` becomes, sealed with version 1. */
-export function sealedBytes(plainBytes: number): number {
-  return plainBytes + SEAL_BYTES;
-}
-
 function openWith(key: Uint8Array, sealed: Uint8Array, additionalData: Uint8Array): Uint8Array | null {
   const nonce = sealed.subarray(1, PLAIN_AT);
   const tagAt = sealed.length - TAG_BYTES;

@@ -18,7 +18,7 @@ export class Keyring {
   static of(keys: readonly Uint8Array[]): Keyring | null {
     if (keys.length === 0 || !keys.every((key) => KEY_BYTES.includes(key.length))) return null;
     const distinct = keys.filter((key, index) => keys.findIndex((other) => isSame(key, other)) === index);
-    return new Keyring(distinct.map((key) => key.slice()));
+    return new Keyring(distinct.map((key) => new Uint8Array(key)));
   }
 
   /** The key that encrypts. */

@@ -108,7 +108,7 @@ export function decodeMessage(bytes: Uint8Array): GossipMessage | null {
     case type.ALIVE:
       return readAlive(reader);
     case type.USER:
-      return { type: "user", payload: bytes.slice(1) };
+      return { type: "user", payload: new Uint8Array(bytes.subarray(1)) };
     default:
       return null;
   }

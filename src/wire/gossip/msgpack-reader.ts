@@ -83,7 +83,7 @@ export class MsgpackReader {
     const length = this.#rawLength(descriptor);
     if (length < 0) return null;
     const start = this.#take(length);
-    return this.#failed ? null : this.#bytes.slice(start, start + length);
+    return this.#failed ? null : this.#copy(start, start + length);
   }
 
   /** Passes over one value of any kind, however deeply nested. */
@@ -96,7 +96,12 @@ export class MsgpackReader {
   /** The next `length` bytes, which are not msgpack, as a copy. */
   verbatim(length: number): Uint8Array {
     const start = this.#take(length);
-    return this.#bytes.slice(start, this.#failed ? start : start + length);
+    return this.#copy(start, this.#failed ? start : start + length);
+  }
+
+  /** Not slice(): a Buffer's is a view. */
+  #copy(start: number, end: number): Uint8Array {
+    return new Uint8Array(this.#bytes.subarray(start, end));
   }
 
   #containerLength(fixDescriptor: number, wideDescriptor: number, max: number): number {

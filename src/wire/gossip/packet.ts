@@ -67,7 +67,7 @@ export type PacketProblem =
   | "too-many-messages";
 
 export interface OpenedPacket {
-  /** Each begins with its type byte, which may be any but those of the layers. Views, of the datagram if it was plain. */
+  /** None empty, none of types 7 and 9. Views, of the datagram if it was plain. */
   readonly messages: Uint8Array[];
   /** Parts of compounds that were cut off. */
   readonly truncatedParts: number;

@@ -10,7 +10,7 @@
  */
 import { ByteBuilder } from "./byte-builder.ts";
 import { compressIfShorter } from "./compression.ts";
-import { seal, sealedBytes } from "./encryption.ts";
+import { SEAL_BYTES, seal } from "./encryption.ts";
 import type { Keyring } from "./keyring.ts";
 import { ENCRYPT } from "./message-type.ts";
 
@@ -30,7 +30,7 @@ export function frameStream(message: Uint8Array, options: FrameOptions): Uint8Ar
   const { keyring, nonce, compress } = options;
   const inner = compress ? compressIfShorter(message) : message;
   if (keyring === null) return inner;
-  const length = sealedBytes(inner.length);
+  const length = inner.length + SEAL_BYTES;
   const frame = new ByteBuilder(ENCRYPT_HEADER_BYTES + length);
   frame.push(ENCRYPT);
   frame.pushUint(length, 4);

@@ -103,7 +103,7 @@ describe("keyring", () => {
   });
 
   test("keeps its own copies", () => {
-    const key = a.slice();
+    const key = Buffer.from(a);
     const ring = Keyring.of([key])!;
     key.fill(9);
     expect(ring.primary).toEqual(a);

@@ -14,6 +14,7 @@ import {
   WEB_TAGS,
 } from "../../../support/gossip-vectors.ts";
 
+const USER: GossipMessage = { type: "user", payload: Uint8Array.of(10, 0xff) };
 const LOOPBACK = Uint8Array.of(127, 0, 0, 1);
 
 const CAPTURED: readonly (readonly [string, Uint8Array, GossipMessage])[] = [
@@ -91,11 +92,16 @@ test("decodeMessage reads what encodeMessage writes", () => {
   );
 });
 
-test("decodeMessage keeps its own memory", () => {
-  const packet = PING.slice();
-  const message = decodeMessage(packet);
-  packet.fill(0);
-  expect(message).toMatchObject({ node: "p1", source: { address: LOOPBACK } });
+test.each([
+  ["Uint8Array", (bytes: Uint8Array) => bytes.slice()],
+  ["Buffer", (bytes: Uint8Array) => Buffer.from(bytes)], // whose slice() is a view
+])("decodeMessage keeps its own memory: %s", (_name, copy) => {
+  for (const [, bytes, message] of [...CAPTURED, ["user", hex("080aff"), USER] as const]) {
+    const packet = copy(bytes);
+    const decoded = decodeMessage(packet);
+    packet.fill(0);
+    expect(decoded).toStrictEqual(message);
+  }
 });
 
 describe("decodeMessage accepts what other members may send", () => {
