@@ -14,13 +14,13 @@ import {
   framePacket,
   frameStream,
   type Keyring,
+  NONCE_BYTES,
   openPacket,
   StreamReader,
 } from "../../wire/gossip/index.ts";
 import { addressOf, hostOf } from "./address.ts";
 
 const MAX_EXCHANGES = 128; // as memberlist; the surplus is closed and tries again
-const NONCE_BYTES = 12;
 const TELL_AGAIN_MS = 60_000;
 
 export interface GossipOptions {
@@ -218,7 +218,8 @@ export class Gossip {
   }
 
   #frame(message: Uint8Array): Uint8Array {
-    return frameStream(message, { keyring: this.#keyring, nonce: () => randomBytes(NONCE_BYTES) });
+    const nonce = () => randomBytes(NONCE_BYTES);
+    return frameStream(message, { keyring: this.#keyring, nonce, compress: false });
   }
 
   // --- time and counts
