@@ -9,16 +9,18 @@ export interface Answer {
   readonly body: unknown;
 }
 
-/** Statuses other than 200 and those in `expected` end the command with the node's own words. */
+export type Method = "GET" | "POST" | "DELETE";
+
+/** Statuses that tell of a failure and are not in `expected` end the command with the node's own words. */
 export async function askNode(
   socket: string,
-  method: "GET" | "POST",
+  method: Method,
   path: string,
-  expected: readonly number[] = [],
+  { expected = [], body: request }: { readonly expected?: readonly number[]; readonly body?: unknown } = {},
 ): Promise<Answer> {
-  const response = await send(socket, method, path);
+  const response = await send(socket, method, path, request);
   const body: unknown = await response.json().catch(() => null);
-  if (response.status !== 200 && !expected.includes(response.status)) {
+  if (!response.ok && !expected.includes(response.status)) {
     throw new CommandFailure(
       `the node refuses ${method} ${path}: ${reasonOf(body) ?? `status ${response.status}`}`,
     );
@@ -26,10 +28,11 @@ export async function askNode(
   return { status: response.status, body };
 }
 
-async function send(socket: string, method: string, path: string): Promise<Response> {
+async function send(socket: string, method: Method, path: string, body: unknown): Promise<Response> {
   try {
     return await fetch(`http://portmesh${path}`, {
       method,
+      ...(body !== undefined && { body: JSON.stringify(body) }),
       unix: socket,
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });

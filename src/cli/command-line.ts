@@ -12,9 +12,14 @@ import {
   type Invocation,
   processInvocation,
 } from "./invocation.ts";
+import { addKeygen } from "./keygen.ts";
+import { addNode } from "./node.ts";
 import { addReload } from "./reload.ts";
 import { addRun } from "./run.ts";
+import { addService } from "./service/service.ts";
 import { addStatus } from "./status.ts";
+import { addTask } from "./task.ts";
+import { addTrace } from "./trace.ts";
 import { addVersion } from "./version.ts";
 
 const HELP = `
@@ -24,6 +29,12 @@ Start with:
   portmesh run -c portmesh.toml    the node
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.`;
+
+const COMMANDS: readonly ((program: Command, invocation: Invocation) => void)[] = [
+  ...[addRun, addDemo, addCheck, addConfig, addReload, addStatus],
+  ...[addService, addTask, addNode, addTrace],
+  ...[addKeygen, addVersion],
+];
 
 export async function runCommandLine(
   argv: readonly string[],
@@ -44,9 +55,7 @@ function createProgram(invocation: Invocation): Command {
     .addHelpText("after", HELP)
     .exitOverride()
     .configureOutput({ writeOut: invocation.print, writeErr: invocation.complain });
-  for (const add of [addRun, addDemo, addCheck, addConfig, addReload, addStatus, addVersion]) {
-    add(program, invocation);
-  }
+  for (const add of COMMANDS) add(program, invocation);
   return program;
 }
 

@@ -25,7 +25,7 @@ export function addReload(program: Command, invocation: Invocation): void {
     .action(async (options: NodeOptions & { dryRun?: boolean; json?: boolean }) => {
       const socket = await findSocket(options, invocation.env);
       const path = options.dryRun ? "/v1/reload?dry-run=1" : "/v1/reload";
-      const { body } = await askNode(socket, "POST", path, [REFUSED]);
+      const { body } = await askNode(socket, "POST", path, { expected: [REFUSED] });
       await show(body as ReloadReport, options.json === true, invocation);
     });
 }

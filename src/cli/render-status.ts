@@ -3,6 +3,7 @@ import { formatProblem } from "../config/index.ts";
 import type { NodeStatus, ReloadReport } from "../node/index.ts";
 import { formatBuildInfo } from "./build-info.ts";
 import { formatAge, formatCount, formatTime } from "./format.ts";
+import { renderCluster } from "./render-nodes.ts";
 import { renderService } from "./render-service.ts";
 import { renderNote } from "./table.ts";
 
@@ -12,7 +13,8 @@ const MAX_PROBLEMS = 10; // the rest is in `portmesh check`
 export function renderStatus(status: NodeStatus): string {
   const services = status.proxy.services.flatMap((service) => ["", ...renderService(service, status)]);
   const none = status.proxy.services.length === 0 ? ["", "no services: add [[services]] to the file"] : [];
-  return `${[...renderHead(status), ...renderWarnings(status), ...services, ...none].join("\n")}\n`;
+  const cluster = status.cluster === null ? [] : ["", ...renderCluster(status.cluster)];
+  return `${[...renderHead(status), ...renderWarnings(status), ...cluster, ...services, ...none].join("\n")}\n`;
 }
 
 function renderHead(status: NodeStatus): string[] {

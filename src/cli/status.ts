@@ -17,7 +17,7 @@ export function addStatus(program: Command, invocation: Invocation): void {
   withNodeOptions(program.command("status"))
     .summary("show ports, tasks, connections and errors")
     .description(
-      "Shows the node, its published ports, their tasks and connections, and what went wrong last.",
+      "Shows the node, its cluster, its published ports, their tasks and connections, and what went wrong last.",
     )
     .option("--json", "machine-readable output")
     .addHelpText("after", HELP)

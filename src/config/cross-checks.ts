@@ -6,6 +6,7 @@
  */
 import { canBindsOverlap } from "./address.ts";
 import { type ConfigDocument, valueAt } from "./document.ts";
+import { findUselessOptions, type ServiceOption } from "./option-rules.ts";
 import { formatRange, type PortRange } from "./port-range.ts";
 import { formatPath, type Path, showValue } from "./problem.ts";
 import {
@@ -105,21 +106,12 @@ function checkTasks(document: ConfigDocument, service: Path): void {
   }
 }
 
-/** An option that does nothing is a misunderstanding; silence would hide it. */
 function checkOptions(document: ConfigDocument, service: Path, ranges: readonly (PortRange | null)[]): void {
   if (ranges.length === 0 || ranges.includes(null)) return; // what is published is not known
-  const hasTcp = ranges.some((range) => range?.protocol === "tcp");
-  const hasUdp = ranges.some((range) => range?.protocol === "udp");
-  const refuse = (key: string, message: string) => {
-    const path = [...service, key];
-    const value = valueAt(document.value, path);
-    if (value !== undefined) document.report(path, value, message);
-  };
-  if (!hasUdp) refuse("udp", "has no effect: the service publishes no udp port");
-  if (!hasTcp) refuse("idle_timeout", "has no effect on udp ports: use udp.idle_timeout");
-  if (!hasTcp) refuse("max_connections", "has no effect on udp ports: use udp.max_sessions");
-  if (hasUdp && valueAt(document.value, [...service, "send_proxy"]) === "v1") {
-    refuse("send_proxy", '"v1" cannot carry udp: use "v2", or publish the udp port as another service');
+  const protocols = new Set(ranges.flatMap((range) => range?.protocol ?? []));
+  const given = (key: ServiceOption) => valueAt(document.value, [...service, ...key.split(".")]);
+  for (const { option, message } of findUselessOptions(protocols, given, (key) => key)) {
+    document.report([...service, option], given(option), message);
   }
 }
 

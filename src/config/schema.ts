@@ -259,3 +259,5 @@ export const fileSchema = table({
 
 /** A file that fits the schema, in the file's own key names, with defaults filled in. */
 export type ConfigFile = z.output<typeof fileSchema>;
+
+export { prefix as prefixEntry, service as serviceTable };

@@ -2,7 +2,15 @@ import { describe, expect, test } from "bun:test";
 import packageJson from "../../../package.json" with { type: "json" };
 import { runCommand } from "../../support/run-command.ts";
 
-const COMMANDS = ["run", "demo", "check", "config", "reload", "status", "version"];
+const COMMANDS = [
+  ...["run", "demo", "check", "config", "reload", "status"],
+  ...["service", "task", "node", "trace", "keygen", "version"],
+];
+const NESTED = [
+  ...["create", "update", "inspect", "ls", "ps", "rm"].map((verb) => `service ${verb}`),
+  ...["add", "rm", "drain", "resume"].map((verb) => `task ${verb}`),
+  ...["ls", "drain", "resume", "forget"].map((verb) => `node ${verb}`),
+];
 
 describe("usage", () => {
   test.each([
@@ -12,6 +20,9 @@ describe("usage", () => {
     [["status", "--shiny"], "unknown option '--shiny'"],
     [["run"], "required option '-c, --config <file>' not specified"],
     [["check", "-c"], "argument missing"],
+    [["service"], "Usage: portmesh service"],
+    [["service", "creat"], "Did you mean create?"],
+    [["task", "add", "web"], "missing required argument 'address'"],
   ])("%p is wrong usage: exit code 2, and standard error says why", async (argv, message) => {
     const { exitCode, stdout, stderr } = await runCommand(argv);
     expect(exitCode).toBe(2);
@@ -25,8 +36,8 @@ describe("usage", () => {
     for (const command of COMMANDS) expect(stdout).toContain(`  ${command} `);
   });
 
-  test.each(COMMANDS)("%s --help exits 0 and fits 110 columns", async (command) => {
-    const { exitCode, stdout } = await runCommand([command, "--help"]);
+  test.each([...COMMANDS, ...NESTED])("%s --help exits 0 and fits 110 columns", async (command) => {
+    const { exitCode, stdout } = await runCommand([...command.split(" "), "--help"]);
     expect(exitCode).toBe(0);
     expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(110);
   });

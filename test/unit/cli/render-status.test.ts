@@ -3,6 +3,7 @@ import { formatTime } from "../../../src/cli/format.ts";
 import { renderStatus } from "../../../src/cli/render-status.ts";
 import type { NodeStatus } from "../../../src/node/index.ts";
 import { NO_CHANGES } from "../../../src/node/reload-report.ts";
+import { nodeView } from "../../support/fake-mesh.ts";
 
 const NOW = 1_800_000_000_000;
 const MINUTE = 60_000;
@@ -181,4 +182,54 @@ test("no line is longer than 110 characters, and a long error is wrapped, not cu
 test("a task given by name shows the address it stands for", () => {
   const tasks = [{ ...task, name: "web.test", address: "10.0.0.5" }];
   expect(renderStatus(status([service({ tasks })]))).toContain("web.test (10.0.0.5)");
+});
+
+const cluster: NonNullable<NodeStatus["cluster"]> = {
+  name: "prod",
+  members: [nodeView("edge-1"), nodeView("edge-2", { state: "suspect", rttMs: 0.4 })],
+  gossip: { healthScore: 0, queueLengths: { membership: 0 }, droppedTotal: {} },
+  conflicts: [],
+  catalog: { services: 2, tasks: 5, revision: "9f2c" },
+};
+
+test("a healthy cluster is a table of its nodes before the services", () => {
+  expect(renderStatus(status([], { cluster })).split("\n").slice(3)).toEqual([
+    "",
+    "cluster prod  1/2 nodes alive, 2 services, 5 tasks, revision 9f2c",
+    "  NODE      STATE    ADDRESS          RELAY            TASKS    RTT  VERSION  LABELS",
+    "  edge-1 *  alive    192.0.2.10:7946  192.0.2.10:4789      0      -  0.1.0    -",
+    "  edge-2    suspect  192.0.2.10:7946  192.0.2.10:4789      0  0.4ms  0.1.0    -",
+    "",
+    "no services: add [[services]] to the file",
+    "",
+  ]);
+});
+
+test("what is wrong with the cluster is told: ports no node opens, conflicts, gossip", () => {
+  const bindErrors = Array.from({ length: 7 }, (_, index) => ({
+    service: "web",
+    listener: `tcp 0.0.0.0:${80 + index}`,
+    error: `cannot listen on 0.0.0.0:${80 + index}/tcp: address in use`,
+  }));
+  const text = renderStatus(
+    status([], {
+      cluster: {
+        ...cluster,
+        members: [nodeView("edge-1"), nodeView("edge-2", { bindErrors })],
+        conflicts: [{ service: "new", protocol: "tcp", port: 80, with: "web" }],
+        gossip: {
+          healthScore: 3,
+          queueLengths: { catalog: 12 },
+          droppedTotal: { "wrong-key": 4, malformed: 9 },
+        },
+      },
+    }),
+  );
+  expect(text).toContain("  ERROR edge-2: web: cannot listen on 0.0.0.0:80/tcp: address in use\n");
+  expect(text).toContain("  ERROR edge-2: 2 more listeners: see --json\n");
+  expect(text).toContain("  CONFLICT new does not get 80/tcp: the older service web has it");
+  expect(text).toContain("  WARNING health score 3: ");
+  expect(text).toContain("  gossip waiting: 12 catalog\n");
+  expect(text).toContain("  gossip dropped: 9 malformed, 4 wrong-key\n");
+  expect(Math.max(...text.split("\n").map((line) => line.length))).toBeLessThanOrEqual(110);
 });

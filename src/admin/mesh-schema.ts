@@ -1,0 +1,109 @@
+/**
+ * Bodies of requests to the mesh: shape, types and ranges, so that nothing behind the API meets a value it cannot
+ * hold. What a value means together with others (is the port free, does the task exist) is the node's business.
+ */
+import { z } from "zod";
+import { parseIp, parsePrefix } from "../wire/index.ts";
+
+/** Both protocols on every port. */
+const MAX_PORTS = 2 * 65_535;
+const MAX_LIST = 1_024;
+/** 24 days, as in the file: timers count milliseconds in 31 bits. */
+const MAX_DURATION_MS = 24 * 24 * 3_600_000;
+
+const name = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$/, "is not a service name");
+/** Addresses and DNS names as they are written; the longest DNS name has 253 characters. */
+const host = z.string().regex(/^[a-zA-Z0-9_.:-]{1,253}$/, "is not an address or a DNS name");
+const taskName = z.string().regex(/^[\x21-\x7e]{1,270}$/, "is not a task name");
+const port = z.int().min(1).max(65_535);
+const prefixes = z
+  .array(z.string().refine((text) => parsePrefix(text) !== null, "is not a CIDR prefix"))
+  .max(MAX_LIST);
+const bindRule = z
+  .string()
+  .refine(
+    (text) => parsePrefix(text) !== null || /^(?![\d.]+$)[a-zA-Z0-9][a-zA-Z0-9_.@-]{0,14}$/.test(text),
+    "is not an address, a prefix or an interface name",
+  );
+const labelKey = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9_./-]{0,62}$/, "is not a label");
+const labelValue = z.string().max(128);
+
+const publish = z
+  .array(
+    z.strictObject({
+      protocol: z.enum(["tcp", "udp"]),
+      published: port,
+      target: port,
+      mode: z.enum(["ingress", "host"]),
+    }),
+  )
+  .min(1)
+  .max(MAX_PORTS)
+  .refine(
+    (ports) => new Set(ports.map((one) => `${one.published}/${one.protocol}`)).size === ports.length,
+    "has a port twice",
+  );
+
+const spec = z.strictObject({
+  publish,
+  balance: z.enum(["round-robin", "least-connections", "source-hash", "random"]),
+  prefer: z.enum(["any", "local", "zone"]),
+  sendProxy: z.enum(["none", "v1", "v2"]),
+  acceptProxy: prefixes,
+  allow: prefixes,
+  deny: prefixes,
+  bind: z.array(bindRule).max(MAX_LIST).nullable(),
+  nodes: z.record(labelKey, labelValue),
+  maxConnections: z.int().min(0).max(2_147_483_647),
+  idleTimeoutMs: z.int().min(0).max(MAX_DURATION_MS),
+  drainTimeoutMs: z.int().min(0).max(MAX_DURATION_MS),
+  udp: z.strictObject({
+    mode: z.enum(["session", "packet"]),
+    idleTimeoutMs: z.int().min(1).max(MAX_DURATION_MS),
+    maxSessions: z.int().min(1).max(1_048_576),
+  }),
+});
+
+export const taskBody = z.strictObject({
+  name: taskName,
+  host,
+  port: port.nullable(),
+  weight: z.int().min(1).max(256),
+});
+
+const stamp = z.strictObject({ counter: z.int().min(0), node: z.string().min(1).max(128) });
+
+export const createBody = z.strictObject({ name, spec, tasks: z.array(taskBody).max(MAX_LIST) });
+
+export const updateBody = z.strictObject({
+  expected: stamp,
+  spec: spec.nullable(),
+  addTasks: z.array(taskBody).max(MAX_LIST),
+  removeTasks: z.array(taskName).max(MAX_LIST),
+});
+
+export const traceQuery = z.strictObject({
+  port: z
+    .string()
+    .regex(/^\d{1,5}$/, "is not a port")
+    .transform(Number)
+    .pipe(port),
+  protocol: z.enum(["tcp", "udp"]).default("tcp"),
+  client: z
+    .string()
+    .refine((text) => parseIp(text) !== null, "is not an address")
+    .optional()
+    .transform((text) => text ?? null),
+});
+
+/** "spec.publish[0].target: Too big: expected number to be <=65535"; the first of several faults. */
+export function describeFault(error: z.ZodError): string {
+  const issue = error.issues[0];
+  if (issue === undefined) return "wrong";
+  const path = issue.path.reduce<string>(
+    (text, step) =>
+      text + (typeof step === "number" ? `[${step}]` : `${text === "" ? "" : "."}${String(step)}`),
+    "",
+  );
+  return path === "" ? issue.message : `${path}: ${issue.message}`;
+}

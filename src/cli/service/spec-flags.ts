@@ -1,0 +1,45 @@
+/** The options that make up a specification, as commander knows them; what they mean is in service-rules.ts. */
+import type { Command } from "commander";
+import { collect } from "../options.ts";
+
+/** As commander hands them over. */
+export interface SpecOptions {
+  readonly balance?: string;
+  readonly prefer?: string;
+  readonly sendProxy?: string;
+  readonly acceptProxy?: readonly string[];
+  readonly allow?: readonly string[];
+  readonly deny?: readonly string[];
+  readonly bind?: readonly string[];
+  readonly nodeLabel?: readonly string[];
+  readonly maxConnections?: string;
+  readonly idleTimeout?: string;
+  readonly drainTimeout?: string;
+  readonly udpMode?: string;
+  readonly udpIdleTimeout?: string;
+  readonly udpMaxSessions?: string;
+}
+
+export const UDP_FLAGS = [
+  { key: "udpMode", flag: "--udp-mode" },
+  { key: "udpIdleTimeout", flag: "--udp-idle-timeout" },
+  { key: "udpMaxSessions", flag: "--udp-max-sessions" },
+] as const;
+
+export function withSpecOptions(command: Command): Command {
+  return command
+    .option("--balance <how>", "round-robin, least-connections, source-hash or random")
+    .option("--prefer <tasks>", "any, local or zone; the others stay for when these fail")
+    .option("--send-proxy <version>", "none, v1 or v2: PROXY header to the tasks")
+    .option("--accept-proxy <prefix>", "clients that must send a PROXY header; repeatable", collect)
+    .option("--allow <prefix>", "clients that are served; repeatable", collect)
+    .option("--deny <prefix>", "clients that are refused; repeatable", collect)
+    .option("--bind <address>", "address, prefix or interface to listen on; repeatable", collect)
+    .option("--node-label <key=value>", "only nodes with this label listen; repeatable", collect)
+    .option("--max-connections <count>", "open TCP connections on each node; 0 = no limit")
+    .option("--idle-timeout <duration>", "close idle TCP connections after this; 0s = never")
+    .option("--drain-timeout <duration>", "how long connections to a removed task may go on")
+    .option("--udp-mode <mode>", "session or packet")
+    .option("--udp-idle-timeout <duration>", "end a UDP session without datagrams after this")
+    .option("--udp-max-sessions <count>", "UDP sessions at which the oldest makes room");
+}

@@ -1,0 +1,43 @@
+/**
+ * Options of a service that can do nothing with what it publishes. Such an option is a misunderstanding, and silence
+ * would hide it. Shared by the file and the commands, which spell the options differently.
+ */
+import type { Protocol } from "./config.ts";
+
+/** In the file's spelling. */
+export type ServiceOption =
+  | "udp"
+  | "udp.idle_timeout"
+  | "udp.max_sessions"
+  | "idle_timeout"
+  | "max_connections"
+  | "send_proxy";
+
+export interface UselessOption {
+  readonly option: ServiceOption;
+  /** Reads after the option. */
+  readonly message: string;
+}
+
+/**
+ * @param given what was given; undefined when nothing was
+ * @param spell an option as its user writes it
+ */
+export function findUselessOptions(
+  protocols: ReadonlySet<Protocol>,
+  given: (option: ServiceOption) => unknown,
+  spell: (option: ServiceOption) => string,
+): UselessOption[] {
+  const found: UselessOption[] = [];
+  const refuse = (option: ServiceOption, message: string) => {
+    if (given(option) !== undefined) found.push({ option, message });
+  };
+  const [hasTcp, hasUdp] = [protocols.has("tcp"), protocols.has("udp")];
+  if (!hasUdp) refuse("udp", "has no effect: the service publishes no udp port");
+  if (!hasTcp) refuse("idle_timeout", `has no effect on udp ports: use ${spell("udp.idle_timeout")}`);
+  if (!hasTcp) refuse("max_connections", `has no effect on udp ports: use ${spell("udp.max_sessions")}`);
+  if (hasUdp && given("send_proxy") === "v1") {
+    refuse("send_proxy", '"v1" cannot carry udp: use "v2", or publish the udp port as another service');
+  }
+  return found;
+}
