@@ -1,7 +1,7 @@
 /** Asks a node about the mesh. A refusal ends the command with the node's reason, as short as it can be told. */
 import type { NodeView, Refusal, ServiceView } from "../admin/index.ts";
 import { askNode, type Method } from "./admin-client.ts";
-import { CommandFailure, EXIT_FAILED } from "./invocation.ts";
+import { CommandFailure, EXIT_FAILED, EXIT_WRONG } from "./invocation.ts";
 
 const REFUSED = [404, 409, 422];
 
@@ -49,9 +49,15 @@ export class MeshClient {
 
 /** "/v1/services/my-web/update" */
 export function servicePath(...steps: readonly string[]): string {
-  return ["/v1/services", ...steps.map(encodeURIComponent)].join("/");
+  return ["/v1/services", ...steps.map(encodeStep)].join("/");
 }
 
 export function nodePath(...steps: readonly string[]): string {
-  return ["/v1/nodes", ...steps.map(encodeURIComponent)].join("/");
+  return ["/v1/nodes", ...steps.map(encodeStep)].join("/");
+}
+
+/** Dots alone would be taken for a way up, however they are encoded. */
+function encodeStep(name: string): string {
+  if (/^\.{0,2}$/.test(name)) throw new CommandFailure(`${JSON.stringify(name)} is not a name`, EXIT_WRONG);
+  return encodeURIComponent(name);
 }

@@ -1,5 +1,5 @@
 /** `portmesh service inspect`: services in the shape Docker gives them, or through a template. */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { ServiceView } from "../../admin/index.ts";
 import { findSocket, type NodeOptions, withNodeOptions } from "../find-node.ts";
 import { EXIT_FAILED, type Invocation } from "../invocation.ts";
@@ -28,8 +28,8 @@ export function addInspect(service: Command, invocation: Invocation): void {
     .description("Shows services in detail, in Docker's shape.")
     .argument("<name...>", "services")
     .option("-f, --format <template>", "show through a Go template, or json")
-    .option("--pretty", "show for people")
-    .option("--json", "the default")
+    .addOption(new Option("--pretty", "show for people").conflicts("format"))
+    .addOption(new Option("--json", "show all of it as JSON: the default").conflicts(["format", "pretty"]))
     .addHelpText("after", HELP)
     .action(async (names: string[], options: InspectOptions) => {
       const show = await renderer(options);

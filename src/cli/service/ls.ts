@@ -1,5 +1,5 @@
 /** `portmesh service ls`: every service of the cluster. */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { ServiceView } from "../../admin/index.ts";
 import { findSocket, type NodeOptions, withNodeOptions } from "../find-node.ts";
 import { CommandFailure, EXIT_WRONG, type Invocation } from "../invocation.ts";
@@ -30,8 +30,8 @@ export function addLs(service: Command, invocation: Invocation): void {
     .description("Lists the services of the cluster.")
     .option("-f, --filter <condition>", "name=PREFIX; repeatable, one must fit", collect)
     .option("--format <template>", "show each through a Go template")
-    .option("-q, --quiet", "only names")
-    .option("--json", "machine-readable output")
+    .addOption(new Option("-q, --quiet", "only names").conflicts("format"))
+    .addOption(new Option("--json", "machine-readable output").conflicts(["format", "quiet"]))
     .addHelpText("after", HELP)
     .action(async (options: LsOptions) => {
       const prefixes = options.filter?.map(readFilter) ?? [""];

@@ -68,6 +68,9 @@ describe("refused by name", () => {
     ["{{}}", "it is empty"],
     ["{{/* words */}}", "{{/* words */}}"],
     ["{{template 1}}", "{{template 1}}"],
+    ['{{.Name"}}', '{{.Name"}}: " is not a text'],
+    ["{{println `}}", '"`" is neither'],
+    ["{{.Name | }}", "{{.Name |}}"],
   ])("%s", (template, message) => {
     let failure: unknown;
     try {

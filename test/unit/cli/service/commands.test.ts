@@ -213,6 +213,17 @@ describe("ls", () => {
     ]);
   });
 
+  test.each([
+    [["ls", "--json", "--quiet"]],
+    [["ls", "-q", "--format", "{{.Name}}"]],
+    [["inspect", "--pretty", "--json", "dns"]],
+    [["inspect", "--pretty", "--format", "{{.ID}}", "dns"]],
+  ])("%j: one way to show is enough", async (argv) => {
+    const { exitCode, stderr } = await run(mesh(), "service", ...argv);
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain("cannot be used with option");
+  });
+
   test("another filter is wrong usage", async () => {
     const { exitCode, stderr } = await run(mesh(), "service", "ls", "--filter", "mode=global");
     expect([exitCode, stderr]).toEqual([2, "--filter mode=global: only name=PREFIX is known\n"]);
@@ -262,6 +273,18 @@ test("rm removes what it can, and says what it cannot", async () => {
     stderr: 'no service is named "nope"\nservice "dns" is declared by a file: change it there\n',
   });
   expect(mesh.services().map(({ name }) => name)).toEqual(["dns"]);
+});
+
+test.each([
+  [["service", "rm", ".."]],
+  [["service", "inspect", ""]],
+  [["task", "rm", "dns", ".."]],
+  [["node", "drain", "."]],
+])("%j: dots are no way out of a path", async (argv) => {
+  const mesh = new FakeMesh({ ...dns, origin: "api" });
+  const { exitCode, stderr } = await run(mesh, ...argv);
+  expect([exitCode, stderr]).toEqual([2, `${JSON.stringify(argv.at(-1))} is not a name\n`]);
+  expect(mesh.services().length).toBe(1);
 });
 
 test("a node without these routes is quoted", async () => {
