@@ -2,14 +2,16 @@
  * The catalog -> the view of the cluster that this node routes by. Pure. With the changes that a file would make, it is
  * the view after them: what a reload prepares before anybody else hears of it.
  */
-import type {
-  NodeRecord,
-  PortConflict,
-  ServiceRecord,
-  TaskRecord,
-} from "../../catalog/index.ts";
+import type { NodeRecord, PortConflict, ServiceRecord, TaskRecord } from "../../catalog/index.ts";
 import type { Labels } from "../../config/index.ts";
-import { type ClusterView, portKey, type ViewPeer, type ViewRelay, type ViewService, ZONE_LABEL } from "../cluster-view.ts";
+import {
+  type ClusterView,
+  portKey,
+  type ViewPeer,
+  type ViewRelay,
+  type ViewService,
+  ZONE_LABEL,
+} from "../cluster-view.ts";
 
 export interface ViewInput {
   readonly self: { readonly name: string; readonly labels: Labels };
@@ -37,19 +39,21 @@ export function buildView(input: ViewInput): ClusterView {
     self,
     bind,
     relay,
-    services: orderedNames(input).map((name): ViewService => ({
-      ...services.get(name)!.spec,
-      name,
-      lostPorts: lost.get(name) ?? NONE,
-      tasks: (tasks.get(name) ?? []).map((task) => ({
-        node: task.owner,
-        name: task.name,
-        host: task.host,
-        port: task.port,
-        weight: task.weight,
-        isDraining: task.isDraining || nodes.get(task.owner)?.isDraining === true,
-      })),
-    })),
+    services: orderedNames(input).map(
+      (name): ViewService => ({
+        ...services.get(name)!.spec,
+        name,
+        lostPorts: lost.get(name) ?? NONE,
+        tasks: (tasks.get(name) ?? []).map((task) => ({
+          node: task.owner,
+          name: task.name,
+          host: task.host,
+          port: task.port,
+          weight: task.weight,
+          isDraining: task.isDraining || nodes.get(task.owner)?.isDraining === true,
+        })),
+      }),
+    ),
     peers: [...nodes].flatMap(([name, node]) => (name === self.name ? [] : peerOf(name, node))),
   };
 }

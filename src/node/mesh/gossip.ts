@@ -4,7 +4,7 @@
  * One port, UDP and TCP, one exchange per connection. What cannot be opened (another key, another protocol) is counted
  * and told, but not more often than once a minute and reason: a stranger must not be able to fill the log.
  */
-import type { Address, Effect, Membership } from "../../membership/index.ts";
+import type { Address, Effect, Membership, Send, Tell } from "../../membership/index.ts";
 import { type Datagram, DatagramSocket } from "../../sys/datagram-socket.ts";
 import { dialExchange, ExchangeServer, type Reader, type Responder } from "../../sys/exchange.ts";
 import { randomBytes } from "../../sys/random.ts";
@@ -31,13 +31,10 @@ export interface GossipOptions {
   /** How long an exchange over TCP may take. */
   readonly exchangeTimeoutMs: number;
   /** What the machine has to tell besides packets; in order. */
-  readonly onEffect: (effect: Extract<Effect, { kind: "event" | "user" }>) => void;
+  readonly onTell: (effect: Tell) => void;
   /** Something came that could not be opened; once a minute for each reason. */
   readonly onDropped: (reason: string, from: string) => void;
 }
-
-/** What the machine's effects, apart from events and user messages, need. */
-type Sent = Exclude<Effect, { kind: "event" | "user" }>;
 
 export class Gossip {
   readonly #options: GossipOptions;
@@ -64,7 +61,7 @@ export class Gossip {
         port,
         maxOpen: MAX_EXCHANGES,
         timeoutMs: options.exchangeTimeoutMs,
-        onOpen: (fromHost, fromPort) => gossip.#respond(fromHost, fromPort),
+        onOpen: (fromHost) => gossip.#respond(fromHost),
       });
       gossip.#datagrams = await DatagramSocket.open({
         host,
@@ -127,23 +124,22 @@ export class Gossip {
     this.run((machine, nowMs) => machine.onPacket(messages, from, nowMs));
   }
 
-  #respond(host: string, port: number): Responder {
+  #respond(host: string): Responder {
     const stream = new StreamReader({ keyring: this.#keyring });
     return {
       push: (chunk) => {
         const read = stream.push(chunk);
         if (read.status === "incomplete") return null;
         if (read.status === "failed") return this.#refuse(read.reason, host);
-        const from = addressOf(host, port);
-        return from === null ? new Uint8Array() : this.#answer(read.message, from);
+        return this.#answer(read.message);
       },
     };
   }
 
-  #answer(message: Uint8Array, from: Address): Uint8Array {
+  #answer(message: Uint8Array): Uint8Array {
     let answer: Uint8Array | null = null;
     this.run((machine, nowMs) => {
-      const answered = machine.answerStream(message, from, nowMs);
+      const answered = machine.answerStream(message, nowMs);
       answer = answered.answer;
       return answered.effects;
     });
@@ -159,11 +155,17 @@ export class Gossip {
   // --- out
 
   #carryOut(effect: Effect): void {
-    if (effect.kind === "event" || effect.kind === "user") this.#options.onEffect(effect);
-    else this.#send(effect);
+    switch (effect.kind) {
+      case "packet":
+      case "push-pull":
+      case "stream-ping":
+        return this.#send(effect);
+      default:
+        this.#options.onTell(effect);
+    }
   }
 
-  #send(effect: Sent): void {
+  #send(effect: Send): void {
     switch (effect.kind) {
       case "packet": {
         const { to, messages, withCrc } = effect;
@@ -178,15 +180,15 @@ export class Gossip {
         );
         break;
       case "stream-ping":
-        void this.#exchange(effect, (machine, message, nowMs) =>
-          machine.onStreamPingAnswer(effect.exchange, message, nowMs),
+        void this.#exchange(effect, (machine, message) =>
+          machine.onStreamPingAnswer(effect.exchange, message),
         );
         break;
     }
   }
 
   async #exchange(
-    effect: Extract<Sent, { kind: "push-pull" | "stream-ping" }>,
+    effect: Extract<Send, { kind: "push-pull" | "stream-ping" }>,
     onAnswer: (machine: Membership, message: Uint8Array, nowMs: number) => readonly Effect[],
   ): Promise<void> {
     const { reader, message } = this.#reader();
@@ -194,7 +196,7 @@ export class Gossip {
     if (this.#isClosed()) return;
     const answer = message();
     if (answer !== null && error === null) this.run((machine, nowMs) => onAnswer(machine, answer, nowMs));
-    else this.run((machine, nowMs) => machine.onExchangeFailed(effect.exchange, nowMs));
+    else this.run((machine) => machine.onExchangeFailed(effect.exchange));
   }
 
   #reader(): { readonly reader: Reader; readonly message: () => Uint8Array | null } {

@@ -1,0 +1,100 @@
+/**
+ * The members by name, and the order in which they are probed: a shuffled round in which every member comes once, so a
+ * dead one is found within two rounds. New ones join at a random place. [SWIM §4.3]
+ *
+ * Bounded by maxMembers, however many names a hostile packet invents.
+ */
+import type { MemberRecord } from "./member.ts";
+
+const MAX_DRAWS = 64;
+
+export class MemberTable {
+  readonly #records = new Map<string, MemberRecord>();
+  /** Those with a suspicion, and some that had one. */
+  readonly suspects = new Set<MemberRecord>();
+  #order: MemberRecord[] = [];
+  #next = 0;
+
+  constructor(
+    readonly self: string,
+    readonly maxMembers: number,
+    readonly random: () => number,
+  ) {}
+
+  /** Counts the dead that are not forgotten yet, as all formulas want it. */
+  get size(): number {
+    return this.#records.size;
+  }
+
+  get isFull(): boolean {
+    return this.#records.size >= this.maxMembers;
+  }
+
+  get(name: string): MemberRecord | undefined {
+    return this.#records.get(name);
+  }
+
+  values(): IterableIterator<MemberRecord> {
+    return this.#records.values();
+  }
+
+  insert(record: MemberRecord): void {
+    this.#records.set(record.name, record);
+    const at = Math.floor(this.random() * (this.#order.length + 1));
+    this.#order.push(record);
+    if (at < this.#order.length - 1) {
+      this.#order[this.#order.length - 1] = this.#order[at]!;
+      this.#order[at] = record;
+    }
+  }
+
+  remove(name: string): void {
+    const record = this.#records.get(name);
+    if (record !== undefined) this.suspects.delete(record);
+    this.#records.delete(name);
+    this.#order = this.#order.filter((other) => other !== record);
+    this.#next = Math.min(this.#next, this.#order.length);
+  }
+
+  /**
+   * The next to probe, alive or suspect; null when there is none. `onRound` is called when everybody has been, before
+   * the next round is shuffled: the time to forget.
+   */
+  nextToProbe(onRound: () => void): MemberRecord | null {
+    for (let looked = 0; looked <= this.#order.length; looked++) {
+      if (this.#next >= this.#order.length) {
+        onRound();
+        this.#shuffle();
+      }
+      const record = this.#order[this.#next++];
+      if (record?.isLive && record.name !== this.self) return record;
+    }
+    return null;
+  }
+
+  /** Up to `count` different ones that `isWanted`. Drawn at random; few wanted among many are looked for in order. */
+  pick(count: number, isWanted: (record: MemberRecord) => boolean): MemberRecord[] {
+    const order = this.#order;
+    const picked: MemberRecord[] = [];
+    for (let draw = 0; draw < MAX_DRAWS && picked.length < count && order.length > 0; draw++) {
+      const record = order[Math.floor(this.random() * order.length)]!;
+      if (!picked.includes(record) && isWanted(record)) picked.push(record);
+    }
+    if (picked.length === count) return picked;
+    const start = Math.floor(this.random() * order.length);
+    for (let i = 0; i < order.length && picked.length < count; i++) {
+      const record = order[(start + i) % order.length]!;
+      if (!picked.includes(record) && isWanted(record)) picked.push(record);
+    }
+    return picked;
+  }
+
+  /** Fisher and Yates. */
+  #shuffle(): void {
+    this.#next = 0;
+    for (let i = this.#order.length - 1; i > 0; i--) {
+      const j = Math.floor(this.random() * (i + 1));
+      [this.#order[i], this.#order[j]] = [this.#order[j]!, this.#order[i]!];
+    }
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * The part of serf that its agents need to see of us: intents with Lamport times, so that a leave is a leave and no
+ * failure, and handing on what agents tell each other. serf: serf/delegate.go, serf.go.
+ *
+ * Everything remembered is bounded; the oldest goes first.
+ */
+import {
+  decodeSerfMessage,
+  encodeSerfMessage,
+  QUERY_NO_REBROADCAST,
+  type SerfMessage,
+  type SerfState,
+} from "../wire/gossip/index.ts";
+import { LamportClock } from "./lamport-clock.ts";
+import { RecentSet } from "./recent-set.ts";
+
+const MAX_REMEMBERED = 8_192;
+
+export interface SerfHost {
+  /** To everybody, by gossip. */
+  readonly broadcast: (payload: Uint8Array, key: string | null, onGone?: () => void) => void;
+  readonly isKnown: (node: string) => boolean;
+  /** It says goodbye, or somebody says it for one that failed. */
+  readonly onLeaveIntent: (node: string, prune: boolean) => void;
+}
+
+export class SerfDelegate {
+  readonly #clock = new LamportClock();
+  readonly #eventClock = new LamportClock();
+  readonly #queryClock = new LamportClock();
+  /** Of the newest intent about a node; known members and, for a while, unknown ones. */
+  readonly #statusTimes = new Map<string, number>();
+  readonly #seen = new RecentSet(MAX_REMEMBERED);
+  #isLeaving = false;
+
+  constructor(
+    readonly self: string,
+    readonly host: SerfHost,
+  ) {}
+
+  /** After a join: lifts our status above leave intents of an earlier life. */
+  announce(): void {
+    const ltime = this.#clock.now;
+    this.#remember(this.self, ltime);
+    this.host.broadcast(
+      encodeSerfMessage({ type: "join-intent", ltime, node: this.self }),
+      `intent ${this.self}`,
+    );
+  }
+
+  /** @param onGone everybody will have heard of it */
+  leave(node: string, prune: boolean, onGone?: () => void): void {
+    if (node === this.self) this.#isLeaving = true;
+    const ltime = this.#clock.increment();
+    this.#remember(node, ltime);
+    this.host.broadcast(
+      encodeSerfMessage({ type: "leave-intent", ltime, node, prune }),
+      `intent ${node}`,
+      onGone,
+    );
+  }
+
+  onMessage(payload: Uint8Array): void {
+    const message = decodeSerfMessage(payload);
+    if (message !== null && this.#isNews(message)) this.#onNews(message, payload);
+  }
+
+  /** What push/pull carries for others, with our own digest in it. */
+  state(members: Iterable<string>, leftMembers: readonly string[], digest: Uint8Array): SerfState {
+    const statusLTimes = new Map<string, number>();
+    for (const name of members) statusLTimes.set(name, this.#statusTimes.get(name) ?? 0);
+    return {
+      ltime: this.#clock.now,
+      eventLTime: this.#eventClock.now,
+      queryLTime: this.#queryClock.now,
+      statusLTimes,
+      leftMembers,
+      digest,
+    };
+  }
+
+  /** [GOSSIP] Times that come with a state are one ahead. */
+  mergeState(state: SerfState): void {
+    if (state.ltime > 0) this.#clock.witness(state.ltime - 1);
+    if (state.eventLTime > 0) this.#eventClock.witness(state.eventLTime - 1);
+    if (state.queryLTime > 0) this.#queryClock.witness(state.queryLTime - 1);
+    const left = new Set(state.leftMembers);
+    for (const [node, ltime] of state.statusLTimes) {
+      if (left.has(node)) this.#onLeave(node, ltime + 1, false);
+      else this.#remember(node, ltime);
+    }
+  }
+
+  forget(node: string): void {
+    this.#statusTimes.delete(node);
+  }
+
+  #isNews(message: SerfMessage): boolean {
+    switch (message.type) {
+      case "leave-intent":
+      case "join-intent":
+        return (
+          this.#clock.witness(message.ltime) && message.ltime > (this.#statusTimes.get(message.node) ?? 0)
+        );
+      case "user-event": {
+        const { ltime, name, payload } = message;
+        return this.#eventClock.witness(ltime) && this.#seen.add(`e ${ltime} ${name} ${Bun.hash(payload)}`);
+      }
+      case "query":
+        return this.#queryClock.witness(message.ltime) && this.#seen.add(`q ${message.ltime} ${message.id}`);
+      case "query-response":
+        return false; // we ask nothing
+    }
+  }
+
+  #onNews(message: SerfMessage, payload: Uint8Array): void {
+    switch (message.type) {
+      case "leave-intent":
+        this.#onLeave(message.node, message.ltime, message.prune);
+        this.host.broadcast(payload, `intent ${message.node}`);
+        break;
+      case "join-intent":
+        this.#remember(message.node, message.ltime);
+        this.host.broadcast(payload, `intent ${message.node}`);
+        break;
+      case "query":
+        if ((message.flags & QUERY_NO_REBROADCAST) === 0) this.host.broadcast(payload, null);
+        break;
+      case "user-event":
+        this.host.broadcast(payload, null);
+    }
+  }
+
+  #onLeave(node: string, ltime: number, prune: boolean): void {
+    if (ltime <= (this.#statusTimes.get(node) ?? 0)) return;
+    if (node === this.self) {
+      this.#clock.witness(ltime);
+      if (!this.#isLeaving) this.announce();
+      return;
+    }
+    this.#remember(node, ltime);
+    this.host.onLeaveIntent(node, prune);
+  }
+
+  #remember(node: string, ltime: number): void {
+    if (ltime <= (this.#statusTimes.get(node) ?? -1)) return;
+    this.#statusTimes.delete(node); // to the end: the oldest go first
+    this.#statusTimes.set(node, ltime);
+    if (this.#statusTimes.size <= MAX_REMEMBERED) return;
+    for (const other of this.#statusTimes.keys()) {
+      if (this.host.isKnown(other)) continue;
+      this.#statusTimes.delete(other);
+      break;
+    }
+  }
+}

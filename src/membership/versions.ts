@@ -1,0 +1,68 @@
+/**
+ * The version vector of a member: [pMin, pMax, pCur, dMin, dMax, dCur], protocol and delegate. Members whose ranges
+ * exclude each other must not share a cluster: one of them would stop every push/pull of all the others.
+ * memberlist: state.go, verifyProtocol.
+ */
+export const OUR_VERSIONS: Uint8Array = Uint8Array.of(1, 5, 2, 2, 5, 5);
+
+const P_MAX = 1;
+const D_MIN = 3;
+const VECTOR_BYTES = 6;
+
+export interface Versioned {
+  readonly versions: Uint8Array;
+  readonly isAlive: boolean;
+}
+
+/** Six bytes, ordered, and understanding what we speak. */
+export function isUsable(versions: Uint8Array): boolean {
+  if (versions.length !== VECTOR_BYTES) return false;
+  const [pMin, pMax, pCur, dMin, dMax, dCur] = versions as unknown as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  if (pMin === 0 || pMin > pMax || dMin > dMax) return false;
+  return (
+    isWithin(OUR_VERSIONS[2]!, pMin, pMax) &&
+    isWithin(OUR_VERSIONS[5]!, dMin, dMax) &&
+    isWithin(pCur, 1, 5) &&
+    isWithin(dCur, 2, 5)
+  );
+}
+
+/** Answers a ping over TCP. */
+export function answersStreamPing(versions: Uint8Array): boolean {
+  return (versions[P_MAX] ?? 0) >= 3;
+}
+
+export function sendsNacks(versions: Uint8Array): boolean {
+  return (versions[P_MAX] ?? 0) >= 4;
+}
+
+export function readsCrc(versions: Uint8Array): boolean {
+  return (versions[P_MAX] ?? 0) >= 5;
+}
+
+/** null: all can live together; else why not. Every node's current version must lie in what all alive ones understand. */
+export function findIncompatibility(nodes: readonly Versioned[]): string | null {
+  const alive = nodes.filter((node) => node.isAlive && node.versions.length >= VECTOR_BYTES - 1);
+  for (const [what, at] of [
+    ["protocol", 0],
+    ["delegate", D_MIN],
+  ] as const) {
+    const least = Math.max(0, ...alive.map((node) => node.versions[at] ?? 0));
+    const most = Math.min(255, ...alive.map((node) => node.versions[at + 1] ?? 0));
+    const other = nodes.find((node) => !isWithin(node.versions[at + 2] ?? 0, least, most));
+    if (other !== undefined)
+      return `${what} version ${other.versions[at + 2] ?? 0} is outside ${least}..${most}`;
+  }
+  return null;
+}
+
+function isWithin(value: number, least: number, most: number): boolean {
+  return value >= least && value <= most;
+}

@@ -1,0 +1,12 @@
+/** Why a node cannot take part in its cluster, in a sentence with the fix in it. */
+export class MeshError extends Error {
+  override readonly name = "MeshError";
+
+  constructor(
+    readonly code: "cannot-bind" | "no-address" | "name-taken" | "bad-state",
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
