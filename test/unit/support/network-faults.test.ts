@@ -1,0 +1,39 @@
+import { expect, test } from "bun:test";
+import { type NetworkFaults, NO_FAULTS, toRuleset } from "../../support/network-faults.ts";
+
+const PEERS = ["10.99.1.2", "10.99.1.3"];
+
+/** The rules of a chain behind those that every ruleset has. */
+function rules(faults: NetworkFaults, chain: "in" | "out"): string[] {
+  const body = new RegExp(`chain ${chain} {\n([^}]*(?:{[^}]*}[^}]*)*)  }`).exec(toRuleset(faults))![1]!;
+  return body
+    .trim()
+    .split("\n")
+    .slice(2)
+    .map((line) => line.trim());
+}
+
+test("no faults are no rules, and take back what there was", () => {
+  expect(rules(NO_FAULTS, "in")).toEqual([]);
+  expect(rules(NO_FAULTS, "out")).toEqual([]);
+  expect(toRuleset(NO_FAULTS)).toContain("delete table inet faults");
+});
+
+test("a cut drops in its direction only, from and to its peers only", () => {
+  const cut = (direction: "in" | "out" | "both", peers: string[]) => ({
+    ...NO_FAULTS,
+    cuts: [{ direction, peers }],
+  });
+  expect(rules(cut("in", PEERS), "in")).toEqual(["ip saddr { 10.99.1.2, 10.99.1.3 } drop"]);
+  expect(rules(cut("in", PEERS), "out")).toEqual([]);
+  expect(rules(cut("out", PEERS), "in")).toEqual([]);
+  expect(rules(cut("out", PEERS), "out")).toEqual(["ip daddr { 10.99.1.2, 10.99.1.3 } drop"]);
+  expect(rules(cut("both", []), "in")).toEqual(["drop"]);
+  expect(rules(cut("both", []), "out")).toEqual(["drop"]);
+});
+
+test("loss is of what is received", () => {
+  const faults = { ...NO_FAULTS, losses: [{ percent: 5, peers: ["10.99.1.0/25"] }] };
+  expect(rules(faults, "in")).toEqual(["ip saddr { 10.99.1.0/25 } numgen random mod 100 < 5 drop"]);
+  expect(rules(faults, "out")).toEqual([]);
+});
