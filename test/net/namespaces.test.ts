@@ -100,6 +100,14 @@ describe.skipIf(lacksNamespaces())("network namespaces", () => {
     expect(await n1.run("nft", "list", "table", "inet", "seen")).toContain("packets 0 ");
   });
 
+  test("a cut of UDP leaves TCP alone", async () => {
+    const [n1, n2] = nodes;
+    await n1.cut("both", [n2.address], { protocol: "udp" });
+    expect(await n1.run("nft", "list", "ruleset")).toContain("meta l4proto udp drop");
+    expect(await reaches(n2, n1)).toBe(true);
+    expect(await reaches(n1, n2)).toBe(true);
+  });
+
   test("a pulled plug is out for all, and goes in again", async () => {
     const [n1, n2] = nodes;
     await n1.setLink("down");

@@ -5,12 +5,12 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { join } from "node:path";
 import { type MeshSettings, meshFile } from "./mesh-config.ts";
-import { MeshNode, type MeshPlace } from "./mesh-node.ts";
+import { type MemberView, MeshNode, type MeshPlace, type ServiceView } from "./mesh-node.ts";
 import type { Namespaces } from "./namespaces.ts";
 import { type WaitOptions, waitFor } from "./wait-for.ts";
 
-/** Joining, and a suspicion that runs out, take several probe rounds of a second each. */
-const AGREEMENT_DEADLINE_MS = 40_000;
+/** A suspicion takes some probe rounds of a second each; finding each other again after a cut may take longer. */
+const AGREEMENT_DEADLINE_MS = 60_000;
 const LOG_TAIL_CHARS = 1500;
 
 export interface MeshOptions {
@@ -130,7 +130,11 @@ export class MeshCluster {
   }
 
   /** Waits until each of `observers` has the member in one of these states; "gone" is: not listed. */
-  async seenAs(member: string, states: readonly string[], observers = this.others(member)): Promise<void> {
+  async seenAs(
+    member: string,
+    states: readonly (MemberView["state"] | "gone")[],
+    observers: readonly MeshNode[] = this.others(member),
+  ): Promise<void> {
     await this.waitFor(
       async () => {
         const seen = await Promise.all(observers.map((node) => stateIn(node, member)));
@@ -145,17 +149,17 @@ export class MeshCluster {
     return this.running.filter((node) => node.name !== name);
   }
 
-  /** Waits until `portmesh service ls --json` is the same on each of these, and as wanted. */
+  /** Waits until all of these have the same catalog and its services are as wanted; gives them. */
   async agree(
-    isWanted: (services: readonly unknown[]) => boolean = () => true,
+    isWanted: (services: readonly ServiceView[]) => boolean = () => true,
     nodes: readonly MeshNode[] = this.running,
-  ): Promise<readonly unknown[]> {
+  ): Promise<readonly ServiceView[]> {
     return this.waitFor(
       async () => {
-        const lists = await Promise.all(nodes.map((node) => node.ask("service", "ls")));
-        const texts = new Set(lists.map((services) => JSON.stringify(services)));
-        const [services] = lists as (readonly unknown[])[];
-        return texts.size === 1 && isWanted(services!) && services!;
+        const statuses = await Promise.all(nodes.map((node) => node.status()));
+        const revisions = new Set(statuses.map(({ cluster }) => cluster.catalog.revision));
+        const services = await nodes[0]!.services();
+        return revisions.size === 1 && isWanted(services) && services;
       },
       { what: `${sortedNames(nodes)} to agree about the services` },
     );
@@ -185,7 +189,7 @@ async function aliveIn(node: MeshNode): Promise<string[]> {
     .sort();
 }
 
-async function stateIn(node: MeshNode, member: string): Promise<string> {
+async function stateIn(node: MeshNode, member: string): Promise<MemberView["state"] | "gone"> {
   const { members } = (await node.status()).cluster;
   return members.find(({ name }) => name === member)?.state ?? "gone";
 }

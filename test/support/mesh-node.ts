@@ -18,15 +18,25 @@ export interface MeshPlace {
   readonly wrapper: readonly string[];
 }
 
-/** As `portmesh status` tells them. */
-export interface MemberStatus {
-  readonly name: string;
-  /** "alive", "suspect", "dead", "left" */
-  readonly state: string;
+/** Of the whole cluster as one node sees it: `portmesh status --json`, `.cluster`. */
+export interface ClusterView {
+  readonly members: readonly MemberView[];
+  /** Equal on two nodes when they agree about services and tasks. */
+  readonly catalog: { readonly revision: string };
 }
 
-export interface MeshStatus extends NodeStatus {
-  readonly cluster: { readonly members: readonly MemberStatus[] };
+export interface MemberView {
+  readonly name: string;
+  readonly state: "alive" | "suspect" | "failed" | "left";
+  readonly isDraining: boolean;
+}
+
+export type MeshStatus = Omit<NodeStatus, "cluster"> & { readonly cluster: ClusterView };
+
+/** As the admin API lists it under /v1/services. */
+export interface ServiceView {
+  readonly name: string;
+  readonly tasks: readonly { readonly name: string; readonly node: string; readonly state: string }[];
 }
 
 export class MeshNode {
@@ -103,8 +113,14 @@ export class MeshNode {
     process.kill(this.pid, "SIGCONT");
   }
 
-  status(): Promise<MeshStatus> {
-    return this.#running.status() as Promise<MeshStatus>;
+  async status(): Promise<MeshStatus> {
+    return (await this.#running.status()) as unknown as MeshStatus;
+  }
+
+  /** Every service of the cluster, by name. */
+  async services(): Promise<readonly ServiceView[]> {
+    const response = await fetch("http://portmesh/v1/services", { unix: this.socket });
+    return (await response.json()) as readonly ServiceView[];
   }
 
   /** Writes a new file and has it loaded. */

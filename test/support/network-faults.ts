@@ -11,6 +11,8 @@ export interface Cut {
   readonly direction: Direction;
   /** Addresses or prefixes on the other end; empty: everybody. */
   readonly peers: readonly string[];
+  /** Absent: everything. */
+  readonly protocol?: "udp" | "tcp";
 }
 
 export interface Loss {
@@ -53,16 +55,20 @@ function isOutgoing({ direction }: Cut): boolean {
   return direction !== "in";
 }
 
-function dropFrom({ peers }: Cut): string {
-  return `${match("saddr", peers)}drop`;
+function dropFrom({ peers, protocol }: Cut): string {
+  return `${match("saddr", peers)}${matchProtocol(protocol)}drop`;
 }
 
-function dropTo({ peers }: Cut): string {
-  return `${match("daddr", peers)}drop`;
+function dropTo({ peers, protocol }: Cut): string {
+  return `${match("daddr", peers)}${matchProtocol(protocol)}drop`;
 }
 
 function lose({ percent, peers }: Loss): string {
   return `${match("saddr", peers)}numgen random mod 100 < ${percent} drop`;
+}
+
+function matchProtocol(protocol: Cut["protocol"]): string {
+  return protocol === undefined ? "" : `meta l4proto ${protocol} `;
 }
 
 function match(side: "saddr" | "daddr", peers: readonly string[]): string {

@@ -1,5 +1,5 @@
 /** One machine of a test network: programs run in it, its links break and heal. Every change is in force on return. */
-import { type Direction, type NetworkFaults, NO_FAULTS, toRuleset } from "./network-faults.ts";
+import { type Cut, type Direction, type NetworkFaults, NO_FAULTS, toRuleset } from "./network-faults.ts";
 import { findProgram } from "./require-program.ts";
 
 export class NetworkNode {
@@ -22,8 +22,12 @@ export class NetworkNode {
   }
 
   /** Drops what comes from and goes to these peers, or one of both; everybody without peers. */
-  async cut(direction: Direction, peers: readonly string[] = []): Promise<void> {
-    await this.#apply({ ...this.#faults, cuts: [...this.#faults.cuts, { direction, peers }] });
+  async cut(
+    direction: Direction,
+    peers: readonly string[] = [],
+    only: Pick<Cut, "protocol"> = {},
+  ): Promise<void> {
+    await this.#apply({ ...this.#faults, cuts: [...this.#faults.cuts, { direction, peers, ...only }] });
   }
 
   /** Loses so many of the packets that come from these peers; of all without peers. */

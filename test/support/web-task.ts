@@ -47,5 +47,5 @@ export async function startWebTask(
 
 if (import.meta.main) {
   const [name, address, port] = process.argv.slice(2) as [string, string, string];
-  Bun.serve({ hostname: address, port: Number(port), fetch: () => new Response(name) });
+  Bun.serve({ hostname: address, port: Number(port), fetch: () => new Response(name, CLOSE) });
 }

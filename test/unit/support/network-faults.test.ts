@@ -32,6 +32,12 @@ test("a cut drops in its direction only, from and to its peers only", () => {
   expect(rules(cut("both", []), "out")).toEqual(["drop"]);
 });
 
+test("a cut can be of one protocol", () => {
+  const cuts = [{ direction: "both", peers: [], protocol: "udp" }] as const;
+  expect(rules({ ...NO_FAULTS, cuts }, "in")).toEqual(["meta l4proto udp drop"]);
+  expect(rules({ ...NO_FAULTS, cuts }, "out")).toEqual(["meta l4proto udp drop"]);
+});
+
 test("loss is of what is received", () => {
   const faults = { ...NO_FAULTS, losses: [{ percent: 5, peers: ["10.99.1.0/25"] }] };
   expect(rules(faults, "in")).toEqual(["ip saddr { 10.99.1.0/25 } numgen random mod 100 < 5 drop"]);
