@@ -5,6 +5,8 @@
 import { resolve } from "node:path";
 import { waitFor } from "./wait-for.ts";
 
+/** wrk takes the end of a connection that was not announced for a failure. */
+const CLOSE = { headers: { connection: "close" } };
 const SELF = resolve("test/support/web-task.ts");
 
 export interface WebTask {
