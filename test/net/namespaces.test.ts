@@ -98,6 +98,10 @@ describe.skipIf(lacksNamespaces())("network namespaces", () => {
     await tell(n2, n1);
     expect(await n2.run("nft", "list", "table", "inet", "seen")).toContain("packets 1 ");
     expect(await n1.run("nft", "list", "table", "inet", "seen")).toContain("packets 0 ");
+    await n1.heal();
+    await n1.cut("out");
+    await tell(n1, n2); // and is not told that nobody will hear it
+    expect(await n2.run("nft", "list", "table", "inet", "seen")).toContain("packets 1 ");
   });
 
   test("a cut of UDP leaves TCP alone", async () => {

@@ -60,7 +60,7 @@ export class Namespaces {
     try {
       const subnet = openHub(hub, uplink);
       const nodes = namespaces.map(
-        (namespace, index) => new NetworkNode(`n${index + 1}`, namespace, `${subnet}.${index + 1}`),
+        (namespace, index) => new NetworkNode(`n${index + 1}`, namespace, `${subnet}.${index + 1}`, hub),
       );
       for (const node of nodes) attach(hub, node);
       return new Namespaces(subnet, uplink, hub, nodes);

@@ -1,8 +1,9 @@
 /**
  * What is wrong with a node's network, and the nftables rules that make it so. Pure: faults in, ruleset text out.
  *
- * The rules sit in the node's own namespace: what it receives passes `in`, what it sends passes `out`. Its loopback
- * is spared, so that a node that is cut off still reaches its own tasks.
+ * What a node receives is dropped in its own namespace, what it sends on the bridge's side of its cable: a packet that
+ * is dropped where it is sent tells the sender (EPERM), and no network does that. The node's loopback is spared, so
+ * that a node that is cut off still reaches its own tasks.
  */
 
 export type Direction = "in" | "out" | "both";
@@ -29,17 +30,21 @@ export interface NetworkFaults {
 
 export const NO_FAULTS: NetworkFaults = { cuts: [], losses: [] };
 
-/** Replaces whatever rules the namespace had, in one transaction: `nft -f -`. */
-export function toRuleset({ cuts, losses }: NetworkFaults): string {
-  const incoming = [...cuts.filter(isIncoming).map(dropFrom), ...losses.map(lose)];
-  const outgoing = cuts.filter(isOutgoing).map(dropTo);
-  return `table inet faults
-delete table inet faults
-table inet faults {
-${chain("in", "input", ["iifname lo accept", ...incoming])}
-${chain("out", "output", ["oifname lo accept", ...outgoing])}
+/** For the node's namespace; replaces whatever rules there were, in one transaction: `nft -f -`. */
+export function incomingRuleset({ cuts, losses }: NetworkFaults): string {
+  const rules = [...cuts.filter(isIncoming).map(dropFrom), ...losses.map(lose)];
+  return table("inet faults", chain("in", "input", ["iifname lo accept", ...rules]));
 }
-`;
+
+/** For the namespace with the bridge, whose interface `port` the node's cable is in. */
+export function outgoingRuleset({ cuts }: NetworkFaults, port: string): string {
+  const rules = cuts.filter(isOutgoing).map(dropTo);
+  return table(`netdev faults-${port}`, chain("out", `ingress device ${port}`, rules));
+}
+
+/** A table is named before it is deleted, because deleting one that is not there is an error. */
+function table(name: string, body: string): string {
+  return `table ${name}\ndelete table ${name}\ntable ${name} {\n${body}\n}\n`;
 }
 
 function chain(name: string, hook: string, rules: readonly string[]): string {
@@ -59,8 +64,10 @@ function dropFrom({ peers, protocol }: Cut): string {
   return `${match("saddr", peers)}${matchProtocol(protocol)}drop`;
 }
 
+/** On the bridge ARP passes, too: it is no part of the cut. */
 function dropTo({ peers, protocol }: Cut): string {
-  return `${match("daddr", peers)}${matchProtocol(protocol)}drop`;
+  const everything = peers.length === 0 ? "meta protocol { ip, ip6 } " : "";
+  return `${everything}${match("daddr", peers)}${matchProtocol(protocol)}drop`;
 }
 
 function lose({ percent, peers }: Loss): string {

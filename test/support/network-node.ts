@@ -1,5 +1,12 @@
 /** One machine of a test network: programs run in it, its links break and heal. Every change is in force on return. */
-import { type Cut, type Direction, type NetworkFaults, NO_FAULTS, toRuleset } from "./network-faults.ts";
+import {
+  type Cut,
+  type Direction,
+  incomingRuleset,
+  type NetworkFaults,
+  NO_FAULTS,
+  outgoingRuleset,
+} from "./network-faults.ts";
 import { findProgram } from "./require-program.ts";
 
 export class NetworkNode {
@@ -9,6 +16,8 @@ export class NetworkNode {
     readonly name: string,
     readonly namespace: string,
     readonly address: string,
+    /** Namespace of the bridge; there the node's name is that of its port. */
+    readonly hub: string,
   ) {}
 
   /** In front of a command it makes it run here. */
@@ -47,8 +56,14 @@ export class NetworkNode {
 
   async #apply(faults: NetworkFaults): Promise<void> {
     this.#faults = faults;
-    await runWith([...this.wrapper, findProgram("nft")!, "-f", "-"], toRuleset(faults));
+    await loadRules(this.namespace, incomingRuleset(faults));
+    await loadRules(this.hub, outgoingRuleset(faults, this.name));
   }
+}
+
+async function loadRules(namespace: string, ruleset: string): Promise<void> {
+  const nft = [findProgram("ip")!, "netns", "exec", namespace, findProgram("nft")!, "-f", "-"];
+  await runWith(nft, ruleset);
 }
 
 async function runWith(command: readonly string[], input: string): Promise<string> {
