@@ -93,6 +93,9 @@ test.skipIf(lacks("haproxy"))("HAProxy in front keeps serving while tasks move a
   await n2.reload(cluster.fileOf(n2, {}, service([young]))); // the task moves from n1 to n2
   await n1.reload(cluster.fileOf(n1, {}, service([])));
   await cluster.agree((services) => services[0]?.tasks.map(({ node }) => node).join() === "n2");
+  await waitFor(() => load.records.slice(-ENOUGH).every((record) => record.body === "new"), {
+    what: "nothing to go to the old task",
+  });
   const movedMs = performance.now();
   await tasks[0]!.stop();
   await more("load after the move");

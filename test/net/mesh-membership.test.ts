@@ -2,7 +2,7 @@
  * Who is in the cluster: names, keys, cluster names, leaving and coming back. Nodes on loopback addresses of their own.
  */
 import { afterEach, expect, test } from "bun:test";
-import { HttpLoad } from "../support/http-load.ts";
+import { HttpLoad, request } from "../support/http-load.ts";
 import { type HttpTask, startNamedTask } from "../support/http-task.ts";
 import {
   loopbackPlaces,
@@ -16,6 +16,7 @@ import { MeshNode } from "../support/mesh-node.ts";
 import { recordScenario } from "../support/mesh-report.ts";
 import { portmesh } from "../support/node-process.ts";
 import { tempDir } from "../support/temp-dir.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const LABEL = "mesh-membership";
 const PORT = 8080;
@@ -132,7 +133,9 @@ test("keys are rotated by reloads, one node after the other, and nobody is lost 
   const cluster = await start(3, { services: (_, index) => service(index) });
   await cluster.agree((services) => services[0]?.tasks.length === 1);
   const [before, after] = [cluster.settings.keys[0]!, newKey()];
-  load = new HttpLoad(cluster.nodes[2]!.address, PORT, 2, { pauseMs: 5 });
+  const { address } = cluster.nodes[2]!;
+  await waitFor(async () => (await request(address, PORT)).error === null, { what: "n3 to route" });
+  load = new HttpLoad(address, PORT, 2, { pauseMs: 5 });
   for (const keys of [[before, after], [after, before], [after]]) {
     for (const node of cluster.nodes) {
       const report = await node.reload(cluster.fileOf(node, { keys }));

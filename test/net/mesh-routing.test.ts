@@ -142,6 +142,11 @@ beforeAll(async () => {
   [n1, n2, n3] = cluster.nodes as [MeshNode, MeshNode, MeshNode];
   const taskCount = 15;
   await cluster.agree((list) => list.flatMap((service) => service.tasks).length === taskCount);
+  for (const node of cluster.nodes) {
+    await waitFor(async () => (await request(node.address, PORTS.web)).error === null, {
+      what: `${node.name} to route`,
+    });
+  }
 });
 
 afterAll(async () => {

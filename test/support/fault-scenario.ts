@@ -23,6 +23,8 @@ export const TASK_PORT = 9000;
 /** An answer that took longer has waited for a node that does not answer. */
 const SLOW_MS = 150;
 const SOME_REQUESTS = 50;
+/** At a node: enough for each of its tasks to have had some. */
+const ROUNDS = 20;
 
 export interface ScenarioOptions {
   /** Names of the nodes whose task is in their file. */
@@ -99,6 +101,19 @@ export class FaultScenario {
   answering(startedMs: number, nodes: readonly string[]): string[] {
     const bodies = this.load.since(startedMs, nodes).flatMap(({ body }) => (body === null ? [] : [body]));
     return [...new Set(bodies)].sort();
+  }
+
+  /** Waits until exactly these tasks answer at each of these nodes; gives the time since when. */
+  async servedBy(tasks: readonly string[], nodes: readonly string[]): Promise<number> {
+    return this.cluster.waitFor(
+      async () => {
+        const fromMs = performance.now();
+        await this.load.more(ROUNDS, nodes);
+        const isServed = nodes.every((name) => this.answering(fromMs, [name]).join() === tasks.join());
+        return isServed && fromMs;
+      },
+      { what: `${tasks.join()} to serve at ${nodes.join()}` },
+    );
   }
 
   /** How long after the time the last request began that had to wait for somebody, and how long the longest took. */
