@@ -73,7 +73,7 @@ test.skipIf(lacks("haproxy"))("HAProxy in front keeps serving while tasks move a
   for (const task of tasks) cleanUps.push(() => task.stop());
   const [old, young, third] = tasks.map((task) => task.port) as [number, number, number];
   const cluster = await startMesh(old);
-  const [n1, n2, n3] = cluster.nodes as [MeshNode, MeshNode, MeshNode];
+  const [n1, n2] = cluster.nodes as [MeshNode, MeshNode, MeshNode];
   const front = await freePort();
   const haproxy = startProgram(
     "haproxy",
@@ -103,18 +103,14 @@ test.skipIf(lacks("haproxy"))("HAProxy in front keeps serving while tasks move a
 
   await n1.reload(cluster.fileOf(n1, {}, service([third])));
   await cluster.agree((services) => services[0]?.tasks.length === 2);
-  const kills: Kill[] = [];
-  for (const node of [n3, n2]) {
-    const beforeMs = performance.now();
-    await node.kill();
-    kills.push({ beforeMs, afterMs: performance.now() });
-    await more(`load after ${node.name} has died`);
-  }
+  // entry of a third of the connections and exit of half of them; HAProxy takes 6 s to find out
+  const beforeMs = performance.now();
+  await n2.kill();
+  const kill = { beforeMs, afterMs: performance.now() };
+  await more("load after a node has died");
   await load.stop();
-  const unexcused = load.failures.filter((record) => !kills.some((kill) => wasOpenAt(kill, record)));
-  expect(unexcused).toEqual([]);
-  const last = load.since(kills.at(-1)!.afterMs);
-  expect(new Set(last.map((record) => record.body))).toEqual(new Set(["third"]));
+  expect(load.failures.filter((record) => !wasOpenAt(kill, record))).toEqual([]);
+  expect(new Set(load.since(kill.afterMs).map((record) => record.body))).toEqual(new Set(["third"]));
 });
 
 interface Kill {
