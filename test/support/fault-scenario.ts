@@ -22,7 +22,6 @@ export const PUBLISHED = 8080;
 export const TASK_PORT = 9000;
 /** An answer that took longer has waited for a node that does not answer. */
 const SLOW_MS = 150;
-const SOME_REQUESTS = 50;
 /** At a node: enough for each of its tasks to have had some. */
 const ROUNDS = 20;
 
@@ -43,7 +42,7 @@ export class FaultScenario {
     readonly load: MeshLoad,
   ) {}
 
-  /** Resolves when every node serves every task and has had some requests. */
+  /** Resolves when every node serves every task. */
   static async start(
     name: string,
     { serving = ["n3", "n4", "n5"], load: loadOptions = {} }: ScenarioOptions = {},
@@ -64,7 +63,7 @@ export class FaultScenario {
       await cluster.agree((services) => services[0]?.tasks.length === serving.length);
       const load = new MeshLoad(cluster.nodes, PUBLISHED, loadOptions);
       const scenario = new FaultScenario(name, network, cluster, tasks, load);
-      await load.more(SOME_REQUESTS);
+      await scenario.servedBy(serving, scenario.without());
       return scenario;
     } catch (error) {
       await cluster?.close();
