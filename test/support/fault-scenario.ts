@@ -50,6 +50,7 @@ export class FaultScenario {
     const network = Namespaces.create(NODES);
     const tasks = new Map<string, WebTask>();
     let cluster: MeshCluster | null = null;
+    let load: MeshLoad | null = null;
     try {
       for (const { name: node, address, wrapper } of network.nodes) {
         tasks.set(node, await startWebTask(node, TASK_PORT, { address, wrapper }));
@@ -61,11 +62,12 @@ export class FaultScenario {
         services: (place) => webService(serving.includes(place.name) ? [place.address] : []),
       });
       await cluster.agree((services) => services[0]?.tasks.length === serving.length);
-      const load = new MeshLoad(cluster.nodes, PUBLISHED, loadOptions);
+      load = new MeshLoad(cluster.nodes, PUBLISHED, loadOptions);
       const scenario = new FaultScenario(name, network, cluster, tasks, load);
       await scenario.servedBy(serving, scenario.without());
       return scenario;
     } catch (error) {
+      await load?.stop();
       await cluster?.close();
       network.close(); // kills the tasks
       throw error;
