@@ -6,6 +6,7 @@
  *                          └─ n3 .3   task
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { request } from "../support/http-load.ts";
 import { serviceFile } from "../support/mesh-config.ts";
@@ -59,7 +60,8 @@ describe.skipIf(lacksNamespaces())("network namespaces", () => {
     expect(await reaches(n1, n2)).toBe(true);
     expect(await answersFrom(n1)).toBe(true);
     const forgotten = Bun.spawn([...n1.wrapper, "sleep", "1000"], { stdio: ["ignore", "ignore", "ignore"] });
-    await waitFor(async () => (await n1.run("pgrep", "-x", "sleep")).includes(String(forgotten.pid)));
+    const commandOf = () => readFileSync(`/proc/${forgotten.pid}/comm`, "utf8").trim();
+    await waitFor(() => commandOf() === "sleep", { what: "it to run" });
     network.close();
     await forgotten.exited;
     expect(forgotten.signalCode).toBe("SIGKILL");
