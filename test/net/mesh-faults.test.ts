@@ -99,18 +99,6 @@ describe.skipIf(lacksNamespaces())("a node that breaks under load fails no reque
       TIMEOUT_MS,
     );
   }
-
-  test(
-    "its machine is off the network altogether",
-    async () => {
-      await breakAndMend(
-        "link down",
-        (broken) => broken.machine(BROKEN).setLink("down"),
-        (broken) => broken.machine(BROKEN).setLink("up"),
-      );
-    },
-    TIMEOUT_MS,
-  );
 });
 
 describe.skipIf(lacksNamespaces())("under load", () => {

@@ -11,7 +11,7 @@ import { resolve } from "node:path";
 import { request } from "../support/http-load.ts";
 import { serviceFile } from "../support/mesh-config.ts";
 import { MeshLoad } from "../support/mesh-load.ts";
-import { parseName } from "../support/namespace-names.ts";
+import { formatName, parseName } from "../support/namespace-names.ts";
 import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
 import type { NetworkNode } from "../support/network-node.ts";
 import { NodeProcess } from "../support/node-process.ts";
@@ -156,22 +156,38 @@ describe.skipIf(lacksNamespaces())("network namespaces", () => {
   });
 });
 
-test.skipIf(lacksNamespaces())("what a killed run has left is removed by the next one", async () => {
-  const script = `
-    import { Namespaces } from ${JSON.stringify(resolve("test/support/namespaces.ts"))};
-    const [node] = Namespaces.create(1).nodes;
-    const child = Bun.spawn([...node.wrapper, "sleep", "1000"]);
-    console.log(child.pid);
-    process.kill(process.pid, "SIGKILL");`;
-  const run = Bun.spawn([process.execPath, "-e", script], { stdout: "pipe" });
-  const orphan = Number(await run.stdout.text());
-  await run.exited;
-  const isLeft = (pid: number) => pid === run.pid;
-  expect(Namespaces.leftovers(isLeft)).toHaveLength(3);
-  Namespaces.create(1).close();
-  await waitFor(() => Namespaces.leftovers(isLeft).length === 0, { what: "the leftovers to go" });
-  await waitFor(() => !isAlive(orphan), { what: "the orphan to end" });
-  expect(Namespaces.leftovers()).toEqual([]);
+describe.skipIf(lacksNamespaces())("of a run that ends without closing nothing is left", () => {
+  for (const end of ['process.kill(process.pid, "SIGKILL")', 'throw new Error("on purpose")']) {
+    test(`after ${end}`, async () => {
+      const script = `
+        import { Namespaces } from ${JSON.stringify(resolve("test/support/namespaces.ts"))};
+        const [node] = Namespaces.create(1).nodes;
+        const child = Bun.spawn([...node.wrapper, "sleep", "1000"]);
+        console.log(child.pid, Namespaces.leftovers().length);
+        ${end};`;
+      const run = Bun.spawn([process.execPath, "-e", script], { stdio: ["ignore", "pipe", "ignore"] });
+      const [orphan, made] = (await run.stdout.text()).split(" ").map(Number) as [number, number];
+      expect(made).toBe(3);
+      await run.exited;
+      await waitFor(() => Namespaces.leftovers((pid) => pid === run.pid).length === 0, {
+        what: "the namespaces to go",
+      });
+      await waitFor(() => !isAlive(orphan), { what: "the orphan to end" });
+    });
+  }
+
+  test("after its guard was killed, too: with the next run", async () => {
+    const name = formatName({ pid: 2 ** 22 + 1, startTicks: 1, network: 0, node: "n1" }); // above every real pid
+    await Bun.$`ip netns add ${name}`;
+    const orphan = Bun.spawn(["ip", "netns", "exec", name, "sleep", "1000"]);
+    await waitFor(async () => (await Bun.$`ip netns pids ${name}`.text()).includes(String(orphan.pid)), {
+      what: "the orphan to run",
+    });
+    Namespaces.create(1).close();
+    expect(await Bun.$`ip netns list`.text()).not.toContain(name);
+    await orphan.exited;
+    expect(orphan.signalCode).toBe("SIGKILL");
+  });
 });
 
 test("other people's namespaces are not ours", () => {

@@ -6,7 +6,8 @@
  *        n1 .1 eth0 ──────────────┤
  *        n2 .2 eth0 ──────────────┘       10.99.x.0/24, x picked so that runs beside each other do not meet
  *
- * Everything goes away with close(), at the end of the process, or, when that was killed, with the next create().
+ * Everything goes away with close(), or with the process, however it ends: a guard in a process of its own waits for
+ * that. What is left if the guard was killed, too, goes with the next create().
  */
 import { randomInt } from "node:crypto";
 import { networkInterfaces } from "node:os";
@@ -29,11 +30,19 @@ export function lacksNamespaces(): boolean {
   return true;
 }
 
+/** `$1` is ip, the rest namespaces. Its input ends with the process that holds the other end. */
+const GUARD = `trap "" INT TERM HUP
+ip="$1"
+shift
+cat > /dev/null
+for name in "$@"; do "$ip" netns pids "$name" | xargs -r kill -9; done
+for name in "$@"; do "$ip" netns delete "$name"; done`;
+
 export class Namespaces {
   static #created = 0;
   readonly nodes: readonly NetworkNode[];
   readonly #names: readonly string[];
-  readonly #closeAtExit = () => this.#removeAll();
+  readonly #guard: Bun.Subprocess<"pipe", "ignore", "ignore">;
 
   private constructor(
     /** "10.99.37" */
@@ -44,7 +53,7 @@ export class Namespaces {
   ) {
     this.nodes = nodes;
     this.#names = [hub, ...nodes.map((node) => node.namespace)];
-    process.once("exit", this.#closeAtExit);
+    this.#guard = startGuard(this.#names);
   }
 
   /** `count` nodes named n1, n2, …, with addresses .1, .2, …; removes what killed runs have left. */
@@ -82,8 +91,9 @@ export class Namespaces {
 
   /** Ends what still runs in the namespaces and removes them. */
   close(): void {
-    this.#removeAll();
-    process.off("exit", this.#closeAtExit);
+    runIp(["link", "delete", this.uplink], { mayFail: true });
+    removeNamespaces(this.#names);
+    this.#guard.stdin.end();
   }
 
   /** Namespaces and interfaces that processes like this one have made and that are still there. */
@@ -93,11 +103,14 @@ export class Namespaces {
     const interfaces = Object.keys(networkInterfaces()).filter((name) => isOurs(uplinkOwner(name)));
     return [...names, ...interfaces];
   }
+}
 
-  #removeAll(): void {
-    runIp(["link", "delete", this.uplink], { mayFail: true });
-    removeNamespaces(this.#names);
-  }
+function startGuard(names: readonly string[]): Bun.Subprocess<"pipe", "ignore", "ignore"> {
+  const guard = Bun.spawn(["/bin/sh", "-c", GUARD, "guard", findProgram("ip")!, ...names], {
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  guard.unref();
+  return guard;
 }
 
 /** The bridge, and the test process's leg on it; gives the subnet. */

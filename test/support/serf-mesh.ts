@@ -13,8 +13,8 @@ export interface SerfMeshOptions {
   /** Base64; absent: not encrypted. */
   readonly key?: string;
   readonly agent?: Partial<SerfOptions>;
-  /** Who asks whom; `nobody`: the test joins them itself. */
-  readonly joining: "we join them" | "they join us" | "nobody";
+  /** Who asks whom. */
+  readonly joining: "we join them" | "they join us";
 }
 
 /** Ours n1, n2, … on .1, .2, …; theirs s1, s2, … on .101, .102, … of one loopback subnet. */
@@ -36,14 +36,14 @@ export class SerfMesh {
     readonly agents: readonly SerfAgent[],
   ) {}
 
-  /** Resolves when everybody sees everybody alive, unless nobody joins. */
+  /** Resolves when everybody sees everybody alive. */
   static async start(options: SerfMeshOptions): Promise<SerfMesh> {
     const { label, ours, theirs, key, joining } = options;
     const seed = joining === "we join them" ? theirs[0]! : ours[0]!;
     const cluster = MeshCluster.prepare({
       label,
       places: ours,
-      join: joining === "nobody" ? [] : [seed.address],
+      join: [seed.address],
       settings: { keys: key === undefined ? [] : [key], isInsecure: key === undefined, ...options.settings },
     });
     const agents: SerfAgent[] = [];
@@ -51,7 +51,6 @@ export class SerfMesh {
     try {
       for (const place of theirs) agents.push(await SerfAgent.start(agentOptions(place, options)));
       await Promise.all(cluster.nodes.map((node) => node.start()));
-      if (joining === "nobody") return mesh;
       for (const agent of agents) if (agent.address !== seed.address) await agent.join(seed.address);
       await mesh.allAlive();
       return mesh;
