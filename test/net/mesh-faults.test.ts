@@ -117,7 +117,7 @@ describe.skipIf(lacksNamespaces())("under load", () => {
           const members = statuses.flatMap((status) => status.cluster.members);
           timesSeenFailed += members.filter(({ state }) => state === "failed").length;
           await load.more(5);
-          return running.without().every((name) => load.since(lossyMs, [name]).length > 10 * ENOUGH);
+          return running.without().every((name) => load.since(lossyMs, [name]).length > 5 * ENOUGH);
         },
         { what: "enough requests", deadlineMs: 60_000 },
       );

@@ -22,6 +22,7 @@ export const PUBLISHED = 8080;
 export const TASK_PORT = 9000;
 /** An answer that took longer has waited for a node that does not answer. */
 const SLOW_MS = 150;
+const SHOWN_FAILURES = 20;
 /** At a node: enough for each of its tasks to have had some. */
 const ROUNDS = 20;
 
@@ -88,14 +89,16 @@ export class FaultScenario {
     return this.cluster.nodes.map((node) => node.name).filter((name) => !names.includes(name));
   }
 
-  /** Requests that began at or after the time and failed at these nodes, with where and why. */
+  /** Requests that began at or after the time and failed at these nodes, with where and why; the first of them. */
   failures(startedMs: number, nodes: readonly string[]): string[] {
-    return nodes.flatMap((name) =>
+    const all = nodes.flatMap((name) =>
       this.load
         .since(startedMs, [name])
         .filter((record) => record.error !== null)
         .map((record) => `${name} +${(record.startedMs - startedMs).toFixed(0)} ms: ${record.error}`),
     );
+    const rest = all.length - SHOWN_FAILURES;
+    return rest <= 0 ? all : [...all.slice(0, SHOWN_FAILURES), `and ${rest} more`];
   }
 
   /** Which tasks answered requests that began at or after the time, sorted. */
