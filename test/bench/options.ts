@@ -1,6 +1,12 @@
 /** The command line of the bench. Pure: argv in, options or a message out. */
 import { parseArgs } from "node:util";
-import { type SubjectName, subjectNames, type WorkloadName, workloadNames } from "./workload.ts";
+import {
+  type SubjectName,
+  subjectNames,
+  type WorkloadName,
+  workloadGroups,
+  workloadNames,
+} from "./workload.ts";
 
 /** HAProxy's and nginx's timeouts are a minute, so that one measurement must stay below it. */
 const MAX_SECONDS = 50;
@@ -24,7 +30,8 @@ dist/bench/report.md, report.json and report.svg.
   --rounds N      rounds per workload (default 5; start-up takes at least 9)
   --seconds N     length of one measurement (default 5, at most ${MAX_SECONDS})
   --workers 1|2   threads of every proxy (default 1)
-  --only LIST     of ${[...workloadNames, "scale"].join(", ")}
+  --only LIST     of ${[...workloadNames, "scale"].join(", ")};
+                  ${Object.keys(workloadGroups).join(", ")} for all that begin so
   --proxies LIST  of ${subjectNames.filter((name) => name !== "direct").join(", ")}
   --quick         1 round of 1 second: shows that everything works, the numbers mean little
   --help
@@ -38,7 +45,7 @@ export class UsageError extends Error {}
 export function parseOptions(argv: readonly string[]): Options | "help" {
   const values = parseValues(argv);
   if (values.help) return "help";
-  const only = parseList("--only", values.only, [...workloadNames, "scale"] as const);
+  const only = parseList("--only", expandGroups(values.only), [...workloadNames, "scale"] as const);
   const proxies = parseList("--proxies", values.proxies, subjectNames);
   return {
     rounds: values.quick ? 1 : parseNumber("--rounds", values.rounds ?? "5", 1, 1000),
@@ -68,6 +75,13 @@ function parseValues(argv: readonly string[]) {
   } catch (error) {
     throw new UsageError((error as Error).message, { cause: error });
   }
+}
+
+function expandGroups(text: string | undefined): string | undefined {
+  return text
+    ?.split(",")
+    .flatMap((word): readonly string[] => workloadGroups[word.trim()] ?? [word])
+    .join();
 }
 
 function parseNumber(option: string, text: string, min: number, max: number): number {

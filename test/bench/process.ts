@@ -99,9 +99,13 @@ export class Children {
 export class DeadlineError extends Error {}
 
 /** Waits until `isDone` says so; `what` completes "… did not happen within". */
-export async function waitFor(what: string, deadlineMs: number, isDone: () => boolean): Promise<void> {
+export async function waitFor(
+  what: string,
+  deadlineMs: number,
+  isDone: () => boolean | Promise<boolean>,
+): Promise<void> {
   const endMs = performance.now() + deadlineMs;
-  while (!isDone()) {
+  while (!(await isDone())) {
     if (performance.now() > endMs) throw new DeadlineError(`${what} did not happen within ${deadlineMs} ms`);
     await Bun.sleep(POLL_MS);
   }

@@ -43,9 +43,9 @@ export function toJson(report: Report): string {
   return `${JSON.stringify(report, null, 2)}\n`;
 }
 
-/** What the others are compared with: HAProxy, or nginx where HAProxy cannot take part. */
+/** What the others are compared with: HAProxy, two of them where nodes are two, or nginx where HAProxy cannot take part. */
 export function baselineOf(series: SeriesResult): SubjectResult | undefined {
-  const order: readonly SubjectName[] = ["haproxy", "nginx"];
+  const order: readonly SubjectName[] = ["haproxy", "haproxy-pair", "nginx"];
   return order.map((name) => series.subjects.find((result) => result.subject === name)).find(Boolean);
 }
 
@@ -65,8 +65,9 @@ ${versions.join(", ")}
 
 Medians of ${options.rounds} interleaved ${options.rounds === 1 ? "round" : "rounds"}, ${options.seconds} s each, \
 over loopback; client, proxy and server share the cores.
-CPU is user and system time of the whole proxy process. In brackets: relative to HAProxy (DNS: nginx).
+CPU is user and system time of the whole proxy process. In brackets: relative to HAProxy (DNS: nginx; mesh: two HAProxies).
 haproxy: \`option splice-auto\`; haproxy-splice: \`option splice-request\` and \`splice-response\`, which splice always.
+haproxy-pair and portmesh-pair: two of them in a row, CPU of both; portmesh-pair is an entry and an exit node with a key.
 `;
 }
 

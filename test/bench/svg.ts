@@ -1,6 +1,6 @@
 /**
- * The picture: one group of horizontal bars per compared metric, each bar relative to the baseline (HAProxy;
- * nginx for DNS) = 1.0, a mark where portmesh's goal is.
+ * The picture: one group of horizontal bars per compared metric, each bar relative to the baseline (HAProxy, two of
+ * them for two nodes, nginx for DNS) = 1.0, a mark where portmesh's goal is.
  *
  *     bulk-8  Gbit/s   haproxy  ██████████████ 11.90
  *     goal ≥ 1.2×      portmesh ██████████████████|█ 15.10 · 1.27×
@@ -32,8 +32,10 @@ const colors: Readonly<Record<SubjectName, string>> = {
   direct: "#d1d5db",
   haproxy: "#64748b",
   "haproxy-splice": "#94a3b8",
+  "haproxy-pair": "#64748b",
   nginx: "#3f9c6b",
   portmesh: "#e8702a",
+  "portmesh-pair": "#b45309",
 };
 
 const GOAL_COLOR = "#b91c1c";
@@ -122,7 +124,7 @@ function head({ machine, options }: Report): string {
   const rounds = `median of ${options.rounds} × ${options.seconds} s`;
   const workers = `${options.workers} ${options.workers === 1 ? "thread" : "threads"} each`;
   const line = `${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, ${rounds}, ${workers}`;
-  return `<text x="${MARGIN}" y="30" font-size="18" font-weight="600">portmesh relative to HAProxy = 1.0 (DNS: nginx = 1.0)</text>
+  return `<text x="${MARGIN}" y="30" font-size="18" font-weight="600">portmesh relative to HAProxy = 1.0 (DNS: nginx, mesh: two HAProxies)</text>
 <text x="${MARGIN}" y="50" fill="#6b7280">${escapeXml(line)}</text>
 <line x1="${WIDTH - 190}" x2="${WIDTH - 190}" y1="18" y2="34" stroke="${GOAL_COLOR}" stroke-width="2.5"/>
 <text x="${WIDTH - 182}" y="30" fill="#4b5563">portmesh's goal</text>`;

@@ -4,8 +4,20 @@
  */
 import type { Bench } from "./bench.ts";
 
-export const subjectNames = ["direct", "haproxy", "haproxy-splice", "nginx", "portmesh"] as const;
+/** A pair is two processes in a row: what comes in at the first leaves by the second. */
+export const subjectNames = [
+  "direct",
+  "haproxy",
+  "haproxy-splice",
+  "haproxy-pair",
+  "nginx",
+  "portmesh",
+  "portmesh-pair",
+] as const;
 export type SubjectName = (typeof subjectNames)[number];
+
+/** Who takes part where nodes are two; the single portmesh shows what the second costs. */
+export const meshSubjects: readonly SubjectName[] = ["direct", "haproxy-pair", "portmesh", "portmesh-pair"];
 
 export const workloadNames = [
   "bulk-1",
@@ -17,8 +29,18 @@ export const workloadNames = [
   "dns-32",
   "memory",
   "start-up",
+  "mesh-bulk",
+  "mesh-keep-alive",
+  "mesh-one-shot",
+  "mesh-latency",
 ] as const;
 export type WorkloadName = (typeof workloadNames)[number];
+
+/** What `--only` takes for several workloads at once. */
+export const workloadGroups: Readonly<Record<string, readonly WorkloadName[]>> = {
+  /** Two nodes: entry and exit. */
+  mesh: ["mesh-bulk", "mesh-keep-alive", "mesh-one-shot", "mesh-latency"],
+};
 
 export interface Metric {
   readonly key: string;

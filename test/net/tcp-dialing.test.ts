@@ -323,7 +323,8 @@ test("source-hash spreads clients, each to the same task again", async () => {
   const tasks = ["a", "b", "c"].map((name) => startWeb(name));
   await harness.apply({ protocol: "tcp", published, balance: "source-hash", tasks });
   const clients = Array.from({ length: 40 }, (_, i) => `127.0.1.${i + 1}`);
-  const ask = () => Promise.all(clients.map((localAddress) => request("127.0.0.1", published, localAddress)));
+  const ask = () =>
+    Promise.all(clients.map((localAddress) => request("127.0.0.1", published, { localAddress })));
   const [first, again] = [await ask(), await ask()].map((answers) => answers.map(({ body }) => body));
   expect(again).toEqual(first!);
   expect(new Set(first)).toEqual(new Set(["a", "b", "c"]));

@@ -7,9 +7,22 @@ import { connect } from "node:net";
 export interface RequestRecord {
   /** performance.now() before the connect. */
   readonly startedMs: number;
+  readonly endedMs: number;
   /** Body of a complete answer; null when the request failed. */
   readonly body: string | null;
   readonly error: string | null;
+}
+
+export interface HttpLoadOptions {
+  /** Between a client's requests; without it the next begins at once. */
+  readonly pauseMs?: number;
+  /** A request without an answer for so long has failed. */
+  readonly timeoutMs?: number;
+}
+
+export interface RequestOptions {
+  readonly localAddress?: string;
+  readonly timeoutMs?: number;
 }
 
 const TIMEOUT_MS = 5000;
@@ -24,12 +37,18 @@ export class HttpLoad {
     readonly host: string,
     readonly port: number,
     clients: number,
+    readonly options: HttpLoadOptions = {},
   ) {
     this.#clients = Array.from({ length: clients }, () => this.#run());
   }
 
   get failures(): RequestRecord[] {
     return this.records.filter((record) => record.error !== null);
+  }
+
+  /** Of requests that began at or after `performance.now()` was this. */
+  since(startedMs: number): RequestRecord[] {
+    return this.records.filter((record) => record.startedMs >= startedMs);
   }
 
   /** Lets every client finish its request. */
@@ -39,12 +58,20 @@ export class HttpLoad {
   }
 
   async #run(): Promise<void> {
-    while (!this.#isStopped) this.records.push(await request(this.host, this.port));
+    const { pauseMs = 0, timeoutMs = TIMEOUT_MS } = this.options;
+    while (!this.#isStopped) {
+      this.records.push(await request(this.host, this.port, { timeoutMs }));
+      if (pauseMs > 0) await Bun.sleep(pauseMs);
+    }
   }
 }
 
 /** One request on a connection of its own, from `localAddress` if given; never throws. */
-export function request(host: string, port: number, localAddress?: string): Promise<RequestRecord> {
+export function request(
+  host: string,
+  port: number,
+  { localAddress, timeoutMs = TIMEOUT_MS }: RequestOptions = {},
+): Promise<RequestRecord> {
   const startedMs = performance.now();
   return new Promise((resolve) => {
     let text = "";
@@ -54,6 +81,7 @@ export function request(host: string, port: number, localAddress?: string): Prom
       const isWhole = error === null && head.startsWith("HTTP/1.1 200");
       resolve({
         startedMs,
+        endedMs: performance.now(),
         body: isWhole ? body : null,
         error: isWhole ? null : (error ?? `no answer: ${JSON.stringify(text)}`),
       });
@@ -61,7 +89,7 @@ export function request(host: string, port: number, localAddress?: string): Prom
     const socket = connect({ port, host, ...(localAddress && { localAddress }) }, () =>
       socket.write("GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"),
     );
-    socket.setTimeout(TIMEOUT_MS, () => finish("timeout"));
+    socket.setTimeout(timeoutMs, () => finish("timeout"));
     socket.on("data", (chunk) => {
       text += chunk;
     });

@@ -35,6 +35,7 @@ export class NodeProcess {
   private constructor(
     readonly directory: string,
     readonly child: Bun.Subprocess<"ignore", "pipe", "pipe">,
+    readonly ownsDirectory: boolean,
   ) {
     this.file = join(directory, "portmesh.toml");
     this.socket = join(directory, "portmesh.sock");
@@ -44,7 +45,22 @@ export class NodeProcess {
 
   /** @param services the file without its [admin] section */
   static async start(services: string, wrapper: readonly string[] = []): Promise<NodeProcess> {
-    const directory = mkdtempSync(join(tmpdir(), "portmesh-test-"));
+    const node = NodeProcess.#spawn(mkdtempSync(join(tmpdir(), "portmesh-test-")), services, wrapper, true);
+    await node.serves();
+    return node;
+  }
+
+  /** In a directory that stays when the process ends. Does not wait until it serves. */
+  static startIn(directory: string, services: string, wrapper: readonly string[] = []): NodeProcess {
+    return NodeProcess.#spawn(directory, services, wrapper, false);
+  }
+
+  static #spawn(
+    directory: string,
+    services: string,
+    wrapper: readonly string[],
+    ownsDirectory: boolean,
+  ): NodeProcess {
     writeFileSync(join(directory, "portmesh.toml"), complete(directory, services));
     const child = Bun.spawn([...wrapper, EXECUTABLE, "run", "-c", join(directory, "portmesh.toml")], {
       env: {},
@@ -53,9 +69,11 @@ export class NodeProcess {
       stdout: "pipe",
       stderr: "pipe",
     });
-    const node = new NodeProcess(directory, child);
-    await waitFor(() => node.#isServing(), { what: "the node to serve", deadlineMs: 10_000 });
-    return node;
+    return new NodeProcess(directory, child, ownsDirectory);
+  }
+
+  async serves(): Promise<void> {
+    await waitFor(() => this.#isServing(), { what: "the node to serve", deadlineMs: 10_000 });
   }
 
   get log(): string {
@@ -83,14 +101,18 @@ export class NodeProcess {
   async stop(): Promise<number> {
     this.child.kill("SIGTERM");
     const exitCode = await this.child.exited;
-    rmSync(this.directory, { recursive: true, force: true });
+    this.#removeDirectory();
     return exitCode;
   }
 
   async kill(): Promise<void> {
     this.child.kill("SIGKILL");
     await this.child.exited;
-    rmSync(this.directory, { recursive: true, force: true });
+    this.#removeDirectory();
+  }
+
+  #removeDirectory(): void {
+    if (this.ownsDirectory) rmSync(this.directory, { recursive: true, force: true });
   }
 
   async #isServing(): Promise<boolean> {

@@ -9,10 +9,11 @@ import { check, EAGAIN, EINPROGRESS, errno, SysError } from "../../src/sys/errno
 import { libc } from "../../src/sys/libc.ts";
 import { AF_INET, SOCKADDR_MAX, sockaddrPort, writeSockaddr } from "../../src/sys/sockaddr.ts";
 import * as socket from "../../src/sys/socket.ts";
+import { parseIp } from "../../src/wire/index.ts";
 import { Readiness } from "./readiness.ts";
 
 const MSG_OOB = 1;
-const LOOPBACK = Uint8Array.of(127, 0, 0, 1);
+const LOOPBACK = "127.0.0.1";
 const BACKLOG = 128;
 const DEADLINE_MS = 10_000;
 /** What one receive can bring. */
@@ -31,6 +32,11 @@ export interface BufferOptions {
   readonly bufferBytes?: number;
 }
 
+export interface ConnectOptions extends BufferOptions {
+  /** IPv4; 127.0.0.1 by default. */
+  readonly to?: string;
+}
+
 export class RawSocket {
   #fd: number;
   #received: Arena | null = null;
@@ -45,10 +51,13 @@ export class RawSocket {
     return this.#fd;
   }
 
-  static async connect(port: number, { bufferBytes }: BufferOptions = {}): Promise<RawSocket> {
+  static async connect(
+    port: number,
+    { bufferBytes, to = LOOPBACK }: ConnectOptions = {},
+  ): Promise<RawSocket> {
     const fd = check("socket", socket.tcpSocket(AF_INET));
     if (bufferBytes !== undefined) socket.setBufferSizes(fd, bufferBytes);
-    const length = writeSockaddr(address.bytes, 0, LOOPBACK, port);
+    const length = writeSockaddr(address.bytes, 0, parseIp(to)!.bytes, port);
     const result = socket.connect(fd, address.address(0), length);
     if (result === -EINPROGRESS) await awaitReady(fd, EPOLLOUT, "connect");
     else if (result < 0) throw new SysError("connect", -result);
@@ -176,7 +185,7 @@ export class RawListener {
   static open({ bufferBytes }: BufferOptions = {}): RawListener {
     const fd = check("socket", socket.tcpSocket(AF_INET));
     if (bufferBytes !== undefined) socket.setBufferSizes(fd, bufferBytes);
-    const length = writeSockaddr(address.bytes, 0, LOOPBACK, 0);
+    const length = writeSockaddr(address.bytes, 0, parseIp(LOOPBACK)!.bytes, 0);
     check("bind", socket.bind(fd, address.address(0), length));
     check("listen", socket.listen(fd, BACKLOG));
     return new RawListener(fd);

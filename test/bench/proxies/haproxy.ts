@@ -1,6 +1,7 @@
 /** HAProxy in TCP mode. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { isListening } from "../ports.ts";
 import { findProgram, hardFileLimit } from "../process.ts";
 import type { SubjectName } from "../workload.ts";
 import type { ProxyProgram, ProxySetup } from "./proxy.ts";
@@ -18,16 +19,38 @@ export const haproxy = haproxyWith("haproxy", ["splice-auto"]);
 /** Splices always: the strongest HAProxy for bulk, so that the heuristic does not flatter anybody. */
 export const haproxySplice = haproxyWith("haproxy-splice", ["splice-request", "splice-response"]);
 
+/** Two in a row, what a mesh is compared with: clients see the first, the target the second. */
+export const haproxyPair: ProxyProgram = {
+  name: "haproxy-pair",
+  unavailable: haproxy.unavailable,
+  prepare(setup) {
+    const between = setup.routes.map(() => setup.takePort());
+    const first = setup.routes.map((route, index) => ({ ...route, targetPort: between[index]! }));
+    const second = setup.routes.map((route, index) => ({ ...route, listenPort: between[index]! }));
+    return {
+      commands: [
+        commandOf({ ...setup, routes: first }, ["splice-auto"], "first.cfg"),
+        commandOf({ ...setup, routes: second }, ["splice-auto"], "second.cfg"),
+      ],
+      isReady: () => between.every((port) => isListening(port, "tcp")),
+    };
+  },
+};
+
 function haproxyWith(name: SubjectName, splicing: readonly string[]): ProxyProgram {
   return {
     name,
     unavailable: () => (findProgram("haproxy") ? undefined : "haproxy is not installed"),
     prepare(setup) {
-      const file = join(setup.directory, "haproxy.cfg");
-      writeFileSync(file, configuration(setup, splicing, hardFileLimit()));
-      return [findProgram("haproxy")!, "-db", "-f", file];
+      return { commands: [commandOf(setup, splicing, "haproxy.cfg")] };
     },
   };
+}
+
+function commandOf(setup: ProxySetup, splicing: readonly string[], fileName: string): string[] {
+  const file = join(setup.directory, fileName);
+  writeFileSync(file, configuration(setup, splicing, hardFileLimit()));
+  return [findProgram("haproxy")!, "-db", "-f", file];
 }
 
 function configuration(

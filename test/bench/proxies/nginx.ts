@@ -14,7 +14,9 @@ export const nginx: ProxyProgram = {
     return streamModule() === undefined ? "nginx has no stream module" : undefined;
   },
   prepare(setup) {
-    return writeConfiguration(setup.directory, setup.workers, streamModule() ?? "", stream(setup));
+    return {
+      commands: [writeConfiguration(setup.directory, setup.workers, streamModule() ?? "", stream(setup))],
+    };
   },
 };
 

@@ -11,7 +11,7 @@ export const portmesh: ProxyProgram = {
   prepare(setup) {
     const file = join(setup.directory, "portmesh.toml");
     writeFileSync(file, configuration(setup));
-    return [portmeshBinary, "run", "-c", file];
+    return { commands: [[portmeshBinary, "run", "-c", file]] };
   },
 };
 

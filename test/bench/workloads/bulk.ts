@@ -3,7 +3,13 @@ import type { Bench } from "../bench.ts";
 import { isListening } from "../ports.ts";
 import { findProgram, waitFor } from "../process.ts";
 import { iperf3Client, iperf3Server, parseIperf3 } from "../tools/iperf3.ts";
-import type { Metric, Workload, WorkloadName } from "../workload.ts";
+import {
+  type Metric,
+  meshSubjects,
+  type SubjectName,
+  type Workload,
+  type WorkloadName,
+} from "../workload.ts";
 import { type LoadOutcome, type LoadTarget, openLoad } from "./load.ts";
 
 const SERVER_START_DEADLINE_MS = 5000;
@@ -13,15 +19,23 @@ const metrics: readonly Metric[] = [
   { key: "cpu", label: "CPU s/GB", better: "less", digits: 3, isCompared: true },
 ];
 
-export const bulk1 = bulk("bulk-1", 1);
-export const bulk8 = bulk("bulk-8", 8);
+const ALONE: readonly SubjectName[] = ["direct", "haproxy", "haproxy-splice", "nginx", "portmesh"];
 
-function bulk(name: WorkloadName, streams: number): Workload {
+export const bulk1 = bulk("bulk-1", 1, ALONE);
+export const bulk8 = bulk("bulk-8", 8, ALONE);
+export const meshBulk = bulk("mesh-bulk", 1, meshSubjects, "Two nodes: ");
+
+function bulk(
+  name: WorkloadName,
+  streams: number,
+  subjects: readonly SubjectName[],
+  titlePrefix = "",
+): Workload {
   return {
     name,
-    title: `Bulk, ${streams} ${streams === 1 ? "stream" : "streams"} (iperf3)`,
+    title: `${titlePrefix}Bulk, ${streams} ${streams === 1 ? "stream" : "streams"} (iperf3)`,
     metrics,
-    subjects: ["direct", "haproxy", "haproxy-splice", "nginx", "portmesh"],
+    subjects,
     tools: ["iperf3"],
     minRounds: 1,
     open: (bench, subjects, workers) =>

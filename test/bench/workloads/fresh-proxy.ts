@@ -22,7 +22,8 @@ export function freshProxy(
   mkdirSync(directory);
   const port = bench.ports.take();
   const route = { name: "bench", protocol: "tcp", listenPort: port, targetPort } as const;
-  return { program: proxyPrograms[subject], setup: { routes: [route], workers, directory }, port };
+  const setup = { routes: [route], workers, directory, takePort: () => bench.ports.take() };
+  return { program: proxyPrograms[subject], setup, port };
 }
 
 /** An open workload without warm-up; `close` ends the target. */

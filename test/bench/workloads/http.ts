@@ -5,7 +5,13 @@ import { isListening } from "../ports.ts";
 import { findProgram, waitFor } from "../process.ts";
 import { httpTarget } from "../proxies/nginx.ts";
 import { parseWrk, wrkCommand } from "../tools/wrk.ts";
-import type { Metric, Workload, WorkloadName } from "../workload.ts";
+import {
+  type Metric,
+  meshSubjects,
+  type SubjectName,
+  type Workload,
+  type WorkloadName,
+} from "../workload.ts";
 import { type LoadOutcome, type LoadTarget, openLoad } from "./load.ts";
 
 const CONNECTIONS = 64;
@@ -19,35 +25,54 @@ const metrics: readonly Metric[] = [
   { key: "errors", label: "failed", better: "less", digits: 0, isCompared: false },
 ];
 
-export const keepAlive = http(
-  "keep-alive",
-  `Small requests, keep-alive, ${CONNECTIONS} connections (wrk)`,
-  false,
-);
-export const oneShot = http("one-shot", `One connection per request, ${CONNECTIONS} at a time (wrk)`, true);
+const ALONE: readonly SubjectName[] = ["direct", "haproxy", "nginx", "portmesh"];
 
-function http(name: WorkloadName, title: string, isOneShot: boolean): Workload {
+interface HttpWorkload {
+  readonly title: string;
+  readonly isOneShot: boolean;
+  readonly connections: number;
+  readonly subjects: readonly SubjectName[];
+}
+
+const kept = `Small requests, keep-alive, ${CONNECTIONS} connections (wrk)`;
+const once = `One connection per request, ${CONNECTIONS} at a time (wrk)`;
+const load = { isOneShot: false, connections: CONNECTIONS };
+
+export const keepAlive = http("keep-alive", { ...load, title: kept, subjects: ALONE });
+export const oneShot = http("one-shot", { ...load, title: once, isOneShot: true, subjects: ALONE });
+
+const mesh = { ...load, subjects: meshSubjects };
+
+export const meshKeepAlive = http("mesh-keep-alive", { ...mesh, title: `Two nodes: ${kept}` });
+export const meshOneShot = http("mesh-one-shot", { ...mesh, title: `Two nodes: ${once}`, isOneShot: true });
+export const meshLatency = http("mesh-latency", {
+  ...mesh,
+  title: "Two nodes: latency, one request at a time (wrk)",
+  connections: 1,
+});
+
+function http(name: WorkloadName, workload: HttpWorkload): Workload {
   return {
     name,
-    title,
+    title: workload.title,
     metrics,
-    subjects: ["direct", "haproxy", "nginx", "portmesh"],
+    subjects: workload.subjects,
     tools: ["wrk"],
     minRounds: 1,
     open: async (bench, subjects, workers) => {
-      const target = await startHttpTarget(bench, workers, isOneShot);
+      const target = await startHttpTarget(bench, workers, workload);
       return openLoad(bench, subjects, workers, "tcp", target);
     },
   };
 }
 
-async function startHttpTarget(bench: Bench, workers: number, isOneShot: boolean): Promise<LoadTarget> {
+async function startHttpTarget(bench: Bench, workers: number, workload: HttpWorkload): Promise<LoadTarget> {
   const port = bench.ports.take();
   const server = bench.children.start(serverCommand(bench, port, workers), bench.path("http-target.log"));
   await waitFor("start of the HTTP target", SERVER_START_DEADLINE_MS, () => isListening(port, "tcp"));
   return {
     port,
-    run: (throughPort, seconds) => request(bench, throughPort, workers, seconds, isOneShot),
+    run: (throughPort, seconds) => request(bench, throughPort, workers, seconds, workload),
     stop: () => server.stop(),
   };
 }
@@ -65,9 +90,9 @@ async function request(
   port: number,
   threads: number,
   seconds: number,
-  isOneShot: boolean,
+  { connections, isOneShot }: HttpWorkload,
 ): Promise<LoadOutcome> {
-  const load = { port, connections: CONNECTIONS, threads, seconds, isOneShot };
+  const load = { port, connections, threads: Math.min(threads, connections), seconds, isOneShot };
   const result = parseWrk(await bench.children.run(wrkCommand(findProgram("wrk")!, load), seconds * 1000));
   return {
     sample: {

@@ -4,9 +4,9 @@
  */
 import { mkdirSync } from "node:fs";
 import type { Bench } from "../bench.ts";
-import { type Child, cpuSeconds } from "../process.ts";
+import { cpuSeconds } from "../process.ts";
 import { proxyPrograms } from "../proxies/index.ts";
-import { type Protocol, startProxy } from "../proxies/proxy.ts";
+import { type Protocol, type RunningProxy, startProxy } from "../proxies/proxy.ts";
 import type { Measurement, OpenWorkload, Sample, SubjectName } from "../workload.ts";
 
 const WARM_UP_SECONDS = 1;
@@ -27,7 +27,7 @@ export interface LoadTarget {
 interface Endpoint {
   readonly port: number;
   /** Absent for the reference without a proxy. */
-  readonly proxy?: Child;
+  readonly proxy?: RunningProxy;
 }
 
 /** Starts a proxy for every subject; the sample gains `cpu`: CPU seconds of the proxy per unit of work. */
@@ -70,7 +70,8 @@ async function startEndpoint(
   const directory = bench.path(subject);
   mkdirSync(directory);
   const routes = [{ name: "bench", protocol, listenPort: port, targetPort }];
-  return { port, proxy: await startProxy(bench, proxyPrograms[subject], { routes, workers, directory }) };
+  const setup = { routes, workers, directory, takePort: () => bench.ports.take() };
+  return { port, proxy: await startProxy(bench, proxyPrograms[subject], setup) };
 }
 
 async function measureLoad(
@@ -78,9 +79,13 @@ async function measureLoad(
   target: LoadTarget,
   seconds: number,
 ): Promise<Measurement> {
-  const cpuBefore = proxy ? cpuSeconds(proxy.pid) : 0;
+  const cpuBefore = proxy ? cpuSecondsOf(proxy) : 0;
   const { sample, work, failures } = await target.run(port, seconds);
   if (!proxy) return { sample, failures };
   if (proxy.hasExited) throw new Error(`the proxy ended: ${proxy.complaint()}`);
-  return { sample: { ...sample, cpu: (cpuSeconds(proxy.pid) - cpuBefore) / work }, failures };
+  return { sample: { ...sample, cpu: (cpuSecondsOf(proxy) - cpuBefore) / work }, failures };
+}
+
+function cpuSecondsOf({ pids }: RunningProxy): number {
+  return pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
 }

@@ -67,10 +67,11 @@ async function measureMemory(
   const { program, setup, port } = freshProxy(bench, subject, workers, server.port);
   const proxy = await startProxy(bench, program, setup);
   try {
-    const idle = await settledMemory(proxy.pid);
+    const [pid] = proxy.pids as [number];
+    const idle = await settledMemory(pid);
     const connections = affordableConnections();
     const clients = await openConnections(bench, port, connections, server);
-    const loaded = await settledMemory(proxy.pid);
+    const loaded = await settledMemory(pid);
     const stillOpen = server.openConnections();
     await clients.stop();
     return { sample: toSample(idle, loaded, connections), failures: lostConnections(connections, stillOpen) };

@@ -1,6 +1,7 @@
 /** From executing the proxy to the first byte echoed through it. */
 import type { Socket, TCPSocketListener } from "bun";
 import type { Bench } from "../bench.ts";
+import { startProcesses } from "../proxies/proxy.ts";
 import type { Measurement, SubjectName, Workload } from "../workload.ts";
 import { freshProxy, openFresh } from "./fresh-proxy.ts";
 
@@ -38,9 +39,9 @@ async function measureStartUp(
   echo: TCPSocketListener,
 ): Promise<Measurement> {
   const { program, setup, port } = freshProxy(bench, subject, workers, echo.port);
-  const command = program.prepare(setup);
+  const { commands } = program.prepare(setup);
   const startMs = performance.now();
-  const proxy = bench.children.start(command, bench.path(`${subject}.log`));
+  const proxy = startProcesses(bench, subject, commands);
   try {
     while (!(await echoes(port))) {
       if (proxy.hasExited) throw new Error(`the proxy ended: ${proxy.complaint()}`);

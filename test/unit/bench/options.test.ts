@@ -4,7 +4,7 @@ import { type Options, parseOptions, UsageError } from "../../bench/options.ts";
 test("the defaults are everything, 5 rounds of 5 seconds, one worker", () => {
   const options = parseOptions([]) as Options;
   expect(options).toMatchObject({ rounds: 5, seconds: 5, workers: 1, hasScale: true, isQuick: false });
-  expect(options.workloads).toHaveLength(9);
+  expect(options.workloads).toHaveLength(13);
 });
 
 test("--only and --proxies choose; the reference stays", () => {
@@ -13,6 +13,12 @@ test("--only and --proxies choose; the reference stays", () => {
     workloads: ["bulk-1", "dns-1"],
     hasScale: false,
     subjects: ["direct", "portmesh"],
+  });
+});
+
+test("a group is all its workloads", () => {
+  expect(parseOptions(["--only", "mesh,dns-1"])).toMatchObject({
+    workloads: ["dns-1", "mesh-bulk", "mesh-keep-alive", "mesh-one-shot", "mesh-latency"],
   });
 });
 

@@ -1,0 +1,161 @@
+/**
+ * Real serf agents and portmesh nodes in one cluster, as GOSSIP.md section 11 asks.
+ *
+ *   n1 n2 n3 (portmesh) and s1 s2 s3 (serf agent), on loopback addresses of their own
+ */
+import { afterEach, describe, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
+import { MeshNode } from "../support/mesh-node.ts";
+import { recordScenario } from "../support/mesh-report.ts";
+import { lacks } from "../support/require-program.ts";
+import type { SerfAgent } from "../support/serf-agent.ts";
+import { SerfMesh, type SerfMeshOptions, serfPlaces } from "../support/serf-mesh.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const LABEL = "serf-mesh";
+const CLUSTER = "interop";
+
+let mesh: SerfMesh | null = null;
+
+afterEach(async () => {
+  await mesh?.close();
+  mesh = null;
+});
+
+async function start(
+  ours: number,
+  theirs: number,
+  options: Partial<SerfMeshOptions> = {},
+): Promise<{ mesh: SerfMesh; n: readonly MeshNode[]; s: readonly SerfAgent[] }> {
+  mesh = await SerfMesh.start({
+    label: LABEL,
+    joining: "they join us",
+    ...serfPlaces(ours, theirs),
+    ...options,
+    settings: { clusterName: CLUSTER, ...options.settings },
+  });
+  return { mesh, n: mesh.cluster.nodes, s: mesh.agents };
+}
+
+function key(bytes: number): string {
+  return randomBytes(bytes).toString("base64");
+}
+
+const VARIANTS: Readonly<Record<string, Partial<SerfMeshOptions>>> = {
+  "plain, they join us": { joining: "they join us" },
+  "plain, we join them": { joining: "we join them" },
+  "plain, without compression": { joining: "we join them", agent: { extra: ["-disable-compression"] } },
+  "encrypted with AES-128, they join us": { joining: "they join us", key: key(16) },
+  "encrypted with AES-256, we join them": { joining: "we join them", key: key(32) },
+};
+
+describe.skipIf(lacks("serf"))("serf agents and portmesh nodes", () => {
+  for (const [variant, options] of Object.entries(VARIANTS)) {
+    test(`${variant}: all see all, with tags, and events pass`, async () => {
+      const { n, s } = await start(3, 3, options);
+      for (const agent of s) {
+        const members = await agent.members();
+        for (const node of n) {
+          const seen = members.find(({ name }) => name === node.name)!;
+          expect(seen.addr).toBe(`${node.address}:7946`);
+          expect(Object.values(seen.tags)).toContain(CLUSTER);
+        }
+      }
+      const { members } = (await n[0]!.status()).cluster;
+      expect(members.map(({ name }) => name).sort()).toEqual(["n1", "n2", "n3", "s1", "s2", "s3"]);
+      await s[0]!.event("deploy", "v1");
+      for (const agent of s) {
+        await waitFor(() => agent.events.includes("deploy:v1"), { what: `the event at ${agent.name}` });
+      }
+      const { Responses } = await s[1]!.query("who", "", { timeoutSeconds: 1 });
+      expect(Object.keys(Responses)).toEqual(expect.arrayContaining(["s1", "s2", "s3"]));
+    });
+  }
+
+  test("a node that leaves is left everywhere, comes back, crashes and is failed, comes back", async () => {
+    const { mesh, n, s } = await start(3, 3, { key: key(32) });
+    const [, , leaver] = n as [MeshNode, MeshNode, MeshNode];
+    expect(await leaver.stop()).toBe(0);
+    for (const agent of s) await agent.waitForStatus("n3", "left");
+    await mesh.cluster.seenAs("n3", ["left", "gone"]);
+    await leaver.start();
+    await mesh.allAlive();
+    await leaver.kill();
+    const killedMs = performance.now();
+    for (const agent of s) await agent.waitForStatus("n3", "failed");
+    await mesh.cluster.seenAs("n3", ["failed"]);
+    recordScenario("kill -9 among serf agents", {
+      "ms until all see it failed": performance.now() - killedMs,
+    });
+    await leaver.start();
+    await mesh.allAlive();
+  });
+
+  test("an agent that leaves is left at ours, one that crashes failed, and both come back", async () => {
+    const { mesh, n, s } = await start(3, 3, { key: key(32) });
+    const [, crashing, leaving] = s as [SerfAgent, SerfAgent, SerfAgent];
+    await crashing.kill();
+    await mesh.cluster.seenAs("s2", ["failed"]);
+    await crashing.restart();
+    await crashing.join(n[1]!.address);
+    await mesh.allAlive();
+    await leaving.leave();
+    await mesh.cluster.seenAs("s3", ["left", "gone"]);
+    await s[0]!.waitForStatus("s3", "left");
+    await leaving.restart();
+    await leaving.join(n[2]!.address);
+    await mesh.allAlive();
+  });
+
+  test("a node that is killed is alive again within seconds of its return, same name and address", async () => {
+    const { mesh, n } = await start(2, 2);
+    for (let round = 0; round < 3; round++) {
+      await n[1]!.kill();
+      await n[1]!.start();
+      await mesh.allAlive();
+    }
+  });
+
+  test("who has left comes back under its name on another address", async () => {
+    const { mesh, n, s } = await start(2, 2);
+    const [, mover] = n as [MeshNode, MeshNode];
+    expect(await mover.stop()).toBe(0);
+    for (const agent of s) await agent.waitForStatus("n2", "left");
+    const address = mover.address.replace(/\d+$/, "55");
+    const moved = new MeshNode({ name: "n2", address, wrapper: [] }, "");
+    moved.file = mesh.cluster.fileOf(mover).replaceAll(mover.address, address);
+    try {
+      await moved.start();
+      await mesh.cluster.seenAs("n2", ["alive"], [n[0]!]);
+      for (const agent of s) await agent.waitForStatus("n2", "alive");
+      for (const agent of s) {
+        const seen = (await agent.members()).find(({ name }) => name === "n2");
+        expect(seen?.addr).toBe(`${address}:7946`);
+      }
+    } finally {
+      await moved.remove(`${LABEL}/moved`);
+    }
+  });
+
+  test("suspected while it stood still, a node of ours refutes and is never failed", async () => {
+    const { mesh, n, s } = await start(2, 2);
+    const [, still] = n as [MeshNode, MeshNode];
+    await still.pause();
+    const isSuspected = () => s.some((agent) => agent.log.includes("Suspect n2 has failed"));
+    await waitFor(isSuspected, { what: "an agent to suspect n2", deadlineMs: 20_000 });
+    still.resume();
+    await mesh.allAlive();
+    for (const agent of s) expect(agent.log).not.toMatch(/EventMemberFailed: n2/);
+  });
+
+  test("suspected while it stood still, an agent refutes, and ours believe it", async () => {
+    const { mesh, n, s } = await start(2, 2);
+    const still = s[1]!;
+    still.pause();
+    await mesh.cluster.seenAs("s2", ["suspect", "failed"]);
+    still.resume();
+    await mesh.allAlive();
+    await waitFor(() => still.log.includes("Refuting a suspect message"), { what: "the agent to refute" });
+    expect(n.every((node) => node.isRunning)).toBe(true);
+  });
+});

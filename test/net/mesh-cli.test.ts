@@ -1,0 +1,219 @@
+/**
+ * Services, tasks and nodes by command: told to any node, known to all, and kept.
+ *
+ *   portmesh … --socket n1.sock ─> n1 ── n2 ── n3     loopback addresses, nothing in the files but [cluster]
+ */
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { accepts, request } from "../support/http-load.ts";
+import { type HttpTask, startNamedTask } from "../support/http-task.ts";
+import { loopbackPlaces, MeshCluster } from "../support/mesh-cluster.ts";
+import { serviceFile } from "../support/mesh-config.ts";
+import type { MeshNode } from "../support/mesh-node.ts";
+
+const PORT = 8080;
+const OTHER_PORT = 8090;
+const FILE_PORT = 8100;
+/** More than one round over all tasks. */
+const ENOUGH = 12;
+
+let cluster: MeshCluster;
+let n1: MeshNode;
+let n2: MeshNode;
+let n3: MeshNode;
+let first: HttpTask;
+let second: HttpTask;
+
+beforeEach(async () => {
+  first = startNamedTask("first");
+  second = startNamedTask("second");
+  const fromFile = serviceFile({
+    name: "from-file",
+    publish: [`${FILE_PORT}:80`],
+    tasks: [`127.0.0.1:${first.port}`],
+  });
+  cluster = await MeshCluster.start({
+    label: "mesh-cli",
+    places: loopbackPlaces(3),
+    settings: { profile: "local" },
+    services: (_, index) => (index === 0 ? fromFile : ""),
+  });
+  [n1, n2, n3] = cluster.nodes as [MeshNode, MeshNode, MeshNode];
+});
+
+afterEach(async () => {
+  await cluster.close();
+  await Promise.all([first.stop(), second.stop()]);
+});
+
+async function run(node: MeshNode, ...args: string[]): Promise<string> {
+  const { exitCode, stdout, stderr } = await node.command(...args);
+  if (exitCode !== 0) throw new Error(`portmesh ${args.join(" ")} ended with ${exitCode}: ${stderr}`);
+  return stdout;
+}
+
+/** "web" on PORT with the first task, declared on n1; served everywhere on return. */
+async function createWeb(): Promise<void> {
+  const task = `127.0.0.1:${first.port}`;
+  const stdout = await run(n1, "service", "create", "--name", "web", "-p", `${PORT}:80`, "--task", task);
+  expect(stdout).toBe("web\n");
+  await isServed(PORT, ["first"]);
+}
+
+/** Waits until exactly these tasks answer at every one of the nodes, and no request fails on the way. */
+async function isServed(port: number, tasks: readonly string[], nodes = cluster.running): Promise<void> {
+  for (const node of nodes) {
+    await cluster.waitFor(
+      async () => {
+        const records = await Promise.all(Array.from({ length: ENOUGH }, () => request(node.address, port)));
+        return [...new Set(records.map(({ body }) => body))].sort().join() === tasks.join();
+      },
+      { what: `${tasks.join()} to serve at ${node.name}:${port}` },
+    );
+  }
+}
+
+async function isClosed(port: number): Promise<void> {
+  for (const node of cluster.running) {
+    await cluster.waitFor(async () => !(await accepts(node.address, port)), {
+      what: `${node.name}:${port} to be closed`,
+    });
+  }
+}
+
+async function names(node: MeshNode): Promise<string[]> {
+  return (await node.services()).map(({ name }) => name);
+}
+
+test("a service created on one node is everywhere, and survives it and the whole cluster", async () => {
+  await createWeb();
+  for (const node of cluster.nodes) {
+    expect(await names(node)).toEqual(["from-file", "web"]);
+    const [inspected] = JSON.parse(await run(node, "service", "inspect", "web"));
+    expect(JSON.stringify(inspected)).toContain(String(PORT));
+    expect(await run(node, "service", "ls")).toContain("web");
+    expect(await run(node, "service", "ps", "web")).toContain(`127.0.0.1:${first.port}`);
+  }
+  const ports = await run(n3, "service", "inspect", "--format={{json .Endpoint.Spec.Ports}}", "web");
+  expect(ports.trim()).toBe(`[{"Protocol":"tcp","TargetPort":80,"PublishedPort":${PORT}}]`);
+
+  expect(await n1.stop()).toBe(0);
+  await n1.start();
+  await cluster.allAlive();
+  await isServed(PORT, ["first"]);
+
+  await Promise.all(cluster.nodes.map((node) => node.stop()));
+  await Promise.all(cluster.nodes.map((node) => node.start()));
+  await cluster.allAlive();
+  await isServed(PORT, ["first"]);
+  await isServed(FILE_PORT, ["first"]);
+
+  await Promise.all(cluster.nodes.map((node) => node.kill()));
+  await Promise.all(cluster.nodes.map((node) => node.start()));
+  await cluster.allAlive();
+  await isServed(PORT, ["first"]);
+});
+
+test("update opens and closes ports on every node, rm closes them all", async () => {
+  await createWeb();
+  await run(n2, "service", "update", "--publish-add", `${OTHER_PORT}:80`, "web");
+  await isServed(OTHER_PORT, ["first"]);
+  await run(n3, "service", "update", "--publish-rm", `${PORT}:80`, "web");
+  await isClosed(PORT);
+  await isServed(OTHER_PORT, ["first"]);
+  await run(n2, "service", "rm", "web");
+  await isClosed(OTHER_PORT);
+  await cluster.agree((services) => services.every(({ name }) => name !== "web"));
+  await n1.kill();
+  await n1.start();
+  await cluster.allAlive();
+  expect(await names(n1)).toEqual(["from-file"]); // what was removed does not come back
+});
+
+test("what clashes is refused with the reason, on whichever node, and nothing changes", async () => {
+  await createWeb();
+  const refusals = [
+    [["service", "create", "--name", "rival", "-p", `${PORT}:81`], `port ${PORT}/tcp`, "web"],
+    [["service", "create", "--name", "web", "-p", `${OTHER_PORT}:80`], "web", "exists"],
+    [["service", "update", "--publish-add", `${FILE_PORT}:80`, "web"], `port ${FILE_PORT}/tcp`, "from-file"],
+    [
+      ["service", "update", "--publish-add", `${OTHER_PORT}:80`, "from-file"],
+      "declared by a file",
+      "from-file",
+    ],
+    [["service", "rm", "from-file"], "declared by a file", "from-file"],
+    [["service", "rm", "nothing"], "nothing", "nothing"],
+    [["task", "rm", "web", `127.0.0.1:${first.port}`], "belongs to n1", "n1"],
+  ] as const;
+  const before = await cluster.agree();
+  for (const [args, ...words] of refusals) {
+    const { exitCode, stderr } = await n2.command(...args);
+    for (const word of words) expect(stderr).toContain(word);
+    expect(exitCode).toBe(1);
+  }
+  expect(await cluster.agree()).toEqual(before);
+});
+
+test("tasks are added, drained and removed where they run", async () => {
+  await createWeb();
+  const address = `127.0.0.1:${second.port}`;
+  await run(n2, "task", "add", "web", address);
+  await isServed(PORT, ["first", "second"]);
+  await run(n2, "task", "drain", "web", address);
+  await isServed(PORT, ["first"]);
+  await run(n2, "task", "resume", "web", address);
+  await isServed(PORT, ["first", "second"]);
+  await run(n2, "task", "rm", "web", address);
+  await isServed(PORT, ["first"]);
+});
+
+test("a drained node gets no new connection for its tasks until it is resumed, told to any node", async () => {
+  await createWeb();
+  await run(n2, "task", "add", "web", `127.0.0.1:${second.port}`);
+  await isServed(PORT, ["first", "second"]);
+  await run(n3, "node", "drain", "n1");
+  await isServed(PORT, ["second"]);
+  await n1.kill(); // the wish is the cluster's, not the process's
+  await n1.start();
+  await cluster.allAlive();
+  await isServed(PORT, ["second"]);
+  await run(n1, "node", "resume", "n1");
+  await isServed(PORT, ["first", "second"]);
+});
+
+test("a node is forgotten with its tasks, but only when it is gone", async () => {
+  await createWeb();
+  await run(n3, "task", "add", "web", `127.0.0.1:${second.port}`);
+  await isServed(PORT, ["first", "second"]);
+  const refusal = await n1.command("node", "forget", "n3");
+  expect(refusal).toMatchObject({ exitCode: 1 });
+  expect(refusal.stderr).toContain("alive");
+  await n3.kill();
+  await isServed(PORT, ["first"], [n1, n2]);
+  await cluster.seenAs("n3", ["failed"]);
+  await run(n1, "node", "forget", "n3");
+  await cluster.seenAs("n3", ["gone"]);
+  await cluster.agree((services) => services.every(({ tasks }) => tasks.every(({ node }) => node !== "n3")));
+  expect(await run(n2, "node", "ls")).not.toContain("n3");
+  await n3.start(); // back again, as a new one
+  await cluster.allAlive();
+});
+
+test("trace tells which task a client would get, from any node, and what a client gets is that", async () => {
+  await createWeb();
+  for (const node of cluster.nodes) {
+    const trace = (await node.ask("trace", `${PORT}/tcp`)) as { services: { pick: unknown }[] };
+    expect(trace.services[0]!.pick).toEqual({ node: "n1", task: `127.0.0.1:${first.port}` });
+  }
+  expect((await n2.command("trace", "9999/tcp")).exitCode).toBe(1);
+});
+
+test("a service outlives the node whose file declares it, as long as a task elsewhere serves it", async () => {
+  await isServed(FILE_PORT, ["first"]);
+  await run(n2, "task", "add", "from-file", `127.0.0.1:${second.port}`);
+  await isServed(FILE_PORT, ["first", "second"]);
+  await n1.stop();
+  await isServed(FILE_PORT, ["second"]);
+  await n2.kill();
+  await n2.start();
+  await isServed(FILE_PORT, ["second"]);
+});

@@ -1,0 +1,189 @@
+/**
+ * What breaks in a mesh under load, and what of it clients see: nothing, at the nodes that live. The topology is drawn
+ * in test/support/fault-scenario.ts; how long things took goes to dist/mesh-report.md and is not asserted.
+ */
+import { afterEach, describe, expect, test } from "bun:test";
+import { FaultScenario, webService } from "../support/fault-scenario.ts";
+import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const BROKEN = "n5";
+/** At each node, after something has happened. */
+const ENOUGH = 100;
+const TIMEOUT_MS = 180_000;
+
+let scenario: FaultScenario | null = null;
+
+afterEach(async () => {
+  await scenario?.close();
+  scenario = null;
+  expect(Namespaces.leftovers()).toEqual([]);
+});
+
+/**
+ * Breaks one node, waits until the others have declared it dead, mends it, waits until all is as before. At the
+ * others no request fails from the moment it is broken.
+ */
+async function breakAndMend(
+  name: string,
+  breakIt: (running: FaultScenario) => Promise<void>,
+  mendIt: (running: FaultScenario) => Promise<void>,
+): Promise<{ readonly brokenMs: number; readonly mendedMs: number; readonly running: FaultScenario }> {
+  const running = (scenario = await FaultScenario.start(name));
+  const survivors = running.without(BROKEN);
+  await breakIt(running);
+  const brokenMs = performance.now();
+  await running.load.more(ENOUGH, survivors);
+  await running.cluster.seenAs(
+    BROKEN,
+    ["failed", "gone"],
+    survivors.map((node) => running.node(node)),
+  );
+  running.measure("ms until all see it failed", performance.now() - brokenMs);
+  await running.servedBy(["n3", "n4"], survivors);
+  await running.load.more(ENOUGH, survivors);
+  running.measureDelays(brokenMs, survivors);
+  expect(running.failures(brokenMs, survivors)).toEqual([]);
+
+  const mendingMs = performance.now();
+  await mendIt(running);
+  await running.cluster.allAlive();
+  await running.cluster.agree((services) => services[0]?.tasks.length === 3);
+  const mendedMs = performance.now();
+  running.measure("ms until all agree again", mendedMs - mendingMs);
+  await running.servedBy(["n3", "n4", BROKEN], survivors);
+  await running.load.more(ENOUGH);
+  await running.finish();
+  expect(running.failures(brokenMs, survivors)).toEqual([]);
+  expect(running.failures(mendedMs, [BROKEN])).toEqual([]);
+  return { brokenMs, mendedMs, running };
+}
+
+describe.skipIf(lacksNamespaces())("a node that breaks under load fails no request at the others", () => {
+  test(
+    "kill -9",
+    async () => {
+      await breakAndMend(
+        "kill -9",
+        (running) => running.node(BROKEN).kill(),
+        (running) => running.node(BROKEN).start(),
+      );
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "SIGSTOP: it accepts and never answers",
+    async () => {
+      await breakAndMend(
+        "SIGSTOP",
+        (running) => running.node(BROKEN).pause(),
+        async (running) => running.node(BROKEN).resume(),
+      );
+    },
+    TIMEOUT_MS,
+  );
+
+  for (const direction of ["in", "out", "both"] as const) {
+    test(
+      `its links to the others are cut: ${direction}`,
+      async () => {
+        const { running, brokenMs } = await breakAndMend(
+          `links cut, ${direction}`,
+          (broken) => broken.machine(BROKEN).cut(direction, [broken.network.everyNode]),
+          (broken) => broken.machine(BROKEN).heal(),
+        );
+        // clients reach it all the time, and it has a task of its own
+        expect(running.failures(brokenMs, [BROKEN])).toEqual([]);
+      },
+      TIMEOUT_MS,
+    );
+  }
+});
+
+describe.skipIf(lacksNamespaces())("under load", () => {
+  test(
+    "5 % loss between all nodes fails no request and loses no node for good",
+    async () => {
+      // a segment that is lost again and again costs seconds: no failure as long as the answer comes
+      const running = (scenario = await FaultScenario.start("5 % loss", { load: { timeoutMs: 30_000 } }));
+      const { network, cluster, load } = running;
+      for (const node of network.nodes) await node.lose(5, [network.everyNode]);
+      const lossyMs = performance.now();
+      let timesSeenFailed = 0;
+      await waitFor(
+        async () => {
+          const statuses = await Promise.all(cluster.nodes.map((node) => node.status()));
+          const members = statuses.flatMap((status) => status.cluster.members);
+          timesSeenFailed += members.filter(({ state }) => state === "failed").length;
+          await load.more(5);
+          return running.without().every((name) => load.since(lossyMs, [name]).length > 5 * ENOUGH);
+        },
+        { what: "enough requests", deadlineMs: 60_000 },
+      );
+      for (const node of network.nodes) await node.heal();
+      await cluster.allAlive();
+      await cluster.agree((services) => services[0]?.tasks.length === 3);
+      running.measureDelays(lossyMs, running.without());
+      running.measure("times a live node was seen failed", timesSeenFailed);
+      await running.finish();
+      expect(running.failures(lossyMs, running.without())).toEqual([]);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "a rolling restart of the whole cluster fails no request at the nodes that are up",
+    async () => {
+      const running = (scenario = await FaultScenario.start("rolling restart"));
+      const { cluster, load } = running;
+      const startMs = performance.now();
+      for (const node of cluster.nodes) {
+        const others = running.without(node.name);
+        const stoppingMs = performance.now();
+        expect(await node.stop()).toBe(0);
+        await load.more(ENOUGH / 2, others);
+        await cluster.seenAs(
+          node.name,
+          ["left", "gone"],
+          others.map((name) => running.node(name)),
+        );
+        await node.start();
+        const startedMs = performance.now();
+        await cluster.allAlive();
+        await cluster.agree((services) => services[0]?.tasks.length === 3);
+        await load.more(ENOUGH / 2);
+        expect(running.failures(stoppingMs, others)).toEqual([]);
+        expect(running.failures(startedMs, [node.name])).toEqual([]);
+      }
+      running.measure("ms for all nodes", performance.now() - startMs);
+      await running.finish();
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "a task moves from node to node and no request fails",
+    async () => {
+      const path = ["n2", "n3", "n4", "n5", "n2"];
+      const running = (scenario = await FaultScenario.start("a task moves", { serving: [path[0]!] }));
+      const { cluster } = running;
+      const every = running.without();
+      const startMs = performance.now();
+      for (const [index, to] of path.entries()) {
+        const from = path[index - 1];
+        if (from === undefined) continue;
+        const [source, destination] = [running.node(from), running.node(to)];
+        await destination.reload(cluster.fileOf(destination, {}, webService([destination.address])));
+        await cluster.agree((services) => services[0]?.tasks.length === 2);
+        await source.reload(cluster.fileOf(source, {}, webService([])));
+        await cluster.agree((services) => services[0]?.tasks.length === 1);
+        await running.servedBy([to], every);
+      }
+      running.measureDelays(startMs, every);
+      await running.finish();
+      expect(running.failures(startMs, every)).toEqual([]);
+    },
+    TIMEOUT_MS,
+  );
+});

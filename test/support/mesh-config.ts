@@ -1,0 +1,76 @@
+/** Configuration files of meshes under test. Pure. */
+
+export interface MeshSettings {
+  readonly clusterName: string;
+  /** Base64; [] with `isInsecure`, or where the addresses are loopback. */
+  readonly keys: readonly string[];
+  readonly profile: "lan" | "wan" | "local";
+  /** Allows no keys on an address that is not loopback. */
+  readonly isInsecure: boolean;
+}
+
+export interface MeshNodeSettings extends MeshSettings {
+  readonly name: string;
+  readonly address: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly dataDirectory: string;
+  readonly join: readonly string[];
+  /** Where services listen; [] is every address of the node. */
+  readonly bind: readonly string[];
+  /** [[services]] and what else the test wants. */
+  readonly services: string;
+}
+
+export const GOSSIP_PORT = 7946;
+export const RELAY_PORT = 4789;
+
+export function meshFile(settings: MeshNodeSettings): string {
+  const { name, address, labels, dataDirectory, clusterName, keys, join, profile, isInsecure } = settings;
+  return `[node]
+name = ${quote(name)}
+advertise = ${quote(address)}
+labels = { ${Object.entries(labels)
+    .map(([key, value]) => `${key} = ${quote(value)}`)
+    .join(", ")} }
+data_dir = ${quote(dataDirectory)}
+[cluster]
+name = ${quote(clusterName)}
+keys = ${list(keys)}
+join = ${list(join)}
+bind = ${quote(`${address}:${GOSSIP_PORT}`)}
+profile = ${quote(profile)}
+${isInsecure ? "insecure = true\n" : ""}[overlay]
+port = ${RELAY_PORT}
+[proxy]
+workers = 1
+bind = ${list(settings.bind)}
+${settings.services}`;
+}
+
+export interface TestServiceFile {
+  readonly name: string;
+  /** As in the file: "8080:80", "53:53/udp", or a table's text. */
+  readonly publish: readonly string[];
+  /** "10.99.0.1:9000", … */
+  readonly tasks?: readonly string[];
+  /** More lines. */
+  readonly extra?: string;
+}
+
+export function serviceFile({ name, publish, tasks = [], extra = "" }: TestServiceFile): string {
+  const ports = publish.map((port) => (port.startsWith("{") ? port : quote(port)));
+  return `[[services]]
+name = ${quote(name)}
+publish = [${ports.join(", ")}]
+tasks = ${list(tasks)}
+${extra}
+`;
+}
+
+function list(values: readonly string[]): string {
+  return `[${values.map(quote).join(", ")}]`;
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text);
+}
