@@ -1,0 +1,106 @@
+/** The words for what happens in the mesh: one method per kind of event, one line per event. */
+import type { MemberEvent } from "../../membership/index.ts";
+import type { Log } from "../log.ts";
+import { hostOf } from "./address.ts";
+
+/** Of another node's log: this many of one kind per minute are told, the rest is only counted. */
+const TELL_AGAIN_MS = 60_000;
+
+const REASONS: Readonly<Record<string, string>> = {
+  "cannot-decrypt": "it uses a key that this node does not have: compare cluster.keys of both",
+  "not-encrypted": "it does not encrypt and this node does: compare cluster.keys of both",
+  encrypted: "it encrypts and this node has no key: compare cluster.keys of both",
+};
+
+export class MeshLog {
+  readonly #log: Log;
+  readonly #nowMs: () => number;
+  readonly #toldAtMs = new Map<string, number>(); // bounded by the kinds of events times the members
+
+  constructor(log: Log, nowMs: () => number) {
+    this.#log = log;
+    this.#nowMs = nowMs;
+  }
+
+  /** @param address of the member, "" when it is not known any more */
+  member(event: MemberEvent, address: string): void {
+    switch (event.type) {
+      case "joined":
+        return this.#log.info({ node: event.name, address }, `node ${event.name} is alive`);
+      case "cleared":
+        return this.#log.info({ node: event.name, address }, `node ${event.name} is alive after all`);
+      case "suspected":
+        return this.#log.warn({ node: event.name, address }, `node ${event.name} does not answer`);
+      case "failed":
+        return this.#log.warn({ node: event.name, address }, `node ${event.name} has failed`);
+      case "left":
+        return this.#log.info({ node: event.name, address }, `node ${event.name} has left`);
+      case "refuted":
+        return this.#rarely(`refuted ${event.by}`, () =>
+          this.#log.warn({ by: event.by }, `node ${event.by} took this node for dead: it was too slow, or the network is`),
+        );
+      case "conflict": {
+        const other = `${hostOf(event.other)}:${event.other.port}`;
+        return this.#rarely(`conflict ${event.name}`, () =>
+          this.#log.error(
+            { node: event.name, address, other },
+            `two nodes are named ${event.name}: ${hostOf(event.known)}:${event.known.port} and ${other}; set node.name of one of them`,
+          ),
+        );
+      }
+      case "other-cluster": {
+        const other = `${hostOf(event.address)}:${event.address.port}`;
+        return this.#rarely(`cluster ${event.name}`, () =>
+          this.#log.error(
+            { node: event.name, address: other, cluster: event.cluster },
+            `node ${event.name} (${other}) belongs to cluster "${event.cluster}": refused; compare cluster.name of both`,
+          ),
+        );
+      }
+      case "incompatible":
+        return this.#rarely(`incompatible ${event.name}`, () =>
+          this.#log.error({ node: event.name }, `node ${event.name} speaks another protocol: refused: ${event.reason}`),
+        );
+      case "udp-broken":
+        return this.#rarely(`udp ${event.name}`, () =>
+          this.#log.warn(
+            { node: event.name, address },
+            `node ${event.name} answers over TCP but not over UDP: is UDP blocked between the nodes?`,
+          ),
+        );
+      case "peer-error":
+        return this.#rarely(event.text, () => this.#log.error(`another node refuses this one: ${event.text}`));
+      case "updated":
+      case "forgotten":
+      case "exchanged":
+      case "may-close":
+    }
+  }
+
+  /** Something came that could not be opened. */
+  dropped(reason: string, from: string): void {
+    const why = REASONS[reason] ?? "it is damaged, or another protocol";
+    this.#log.warn({ reason, from }, `cannot understand what ${from} sends: ${why}`);
+  }
+
+  unresolved(host: string, error: string): void {
+    this.#log.warn({ host, error }, `cannot resolve ${host} of cluster.join: ${error}; it is tried again`);
+  }
+
+  store(error: string | null): void {
+    if (error === null) this.#log.info("what must survive a restart is written again");
+    else this.#log.error(`${error}: services and tasks made by command will not survive a restart`);
+  }
+
+  damaged(path: string, problem: string): void {
+    this.#log.error({ path }, `what was kept from the last run cannot be used: ${problem}; it is now ${path}`);
+  }
+
+  #rarely(what: string, tell: () => void): void {
+    const nowMs = this.#nowMs();
+    if (nowMs - (this.#toldAtMs.get(what) ?? Number.NEGATIVE_INFINITY) < TELL_AGAIN_MS) return;
+    if (this.#toldAtMs.size > 1_000) this.#toldAtMs.clear();
+    this.#toldAtMs.set(what, nowMs);
+    tell();
+  }
+}
