@@ -60,7 +60,8 @@ export interface EntryLinkPort<O> {
   sendSealed(
     channel: LinkChannel,
     type: number,
-    leg: EntryLeg<O> | null,
+    session: number,
+    header: Uint8Array,
     bytes: Uint8Array,
     dataAt: number,
     dataLength: number,
@@ -121,7 +122,7 @@ export class EntryLink<O> {
   /** The session has ended here. What was kept of it is lost; returns how many datagrams. */
   remove(leg: EntryLeg<O>): number {
     this.#legs.delete(leg.id);
-    if (leg.isAsked) this.#sendEmpty(RELAY_CLOSE, leg);
+    if (leg.isAsked) this.#sendEmpty(RELAY_CLOSE, leg.id);
     leg.isAsked = leg.isOpened = false;
     return this.#kept.take(leg).length;
   }
@@ -130,7 +131,7 @@ export class EntryLink<O> {
   send(leg: EntryLeg<O>, bytes: Uint8Array, at: number, length: number, nowMs: number): boolean {
     this.#usedMs = nowMs;
     if (this.#channel !== null && leg.isOpened) {
-      this.#port.sendSealed(this.#channel, RELAY_DATA, leg, bytes, at, length);
+      this.#port.sendSealed(this.#channel, RELAY_DATA, leg.id, NO_BYTES, bytes, at, length);
       return true;
     }
     const isKept = this.#kept.add(leg, bytes, at, length);
@@ -166,7 +167,7 @@ export class EntryLink<O> {
 
   /** Ends the link; the sessions, if any, stay until they are removed. */
   end(): void {
-    this.#sendEmpty(RELAY_CLOSE, null);
+    this.#sendEmpty(RELAY_CLOSE, 0);
     this.#close();
   }
 
@@ -200,7 +201,7 @@ export class EntryLink<O> {
 
   #open(channel: LinkChannel, leg: EntryLeg<O>, bytes: Uint8Array, at: number, length: number): void {
     leg.isAsked = true;
-    this.#port.sendSealed(channel, RELAY_OPEN, leg, bytes, at, length);
+    this.#port.sendSealed(channel, RELAY_OPEN, leg.id, leg.header, bytes, at, length);
   }
 
   #onReset(bytes: Uint8Array): void {
@@ -229,7 +230,11 @@ export class EntryLink<O> {
       return null;
     }
     const leg = this.#legs.get(session) ?? null;
-    if (leg === null) return null;
+    if (leg === null) {
+      // its CLOSE was lost or overtaken
+      if (type === RELAY_DATA || type === RELAY_OPENED) this.#sendEmpty(RELAY_CLOSE, session);
+      return null;
+    }
     leg.isOpened = type === RELAY_DATA || type === RELAY_OPENED;
     if (leg.isOpened || type === RELAY_ERROR) this.#settle(leg, type === RELAY_ERROR ? bytes[dataAt]! : 0);
     return type === RELAY_DATA ? leg : null;
@@ -252,11 +257,11 @@ export class EntryLink<O> {
     this.#usedMs = nowMs;
     if (nowMs - this.#heardMs < PING_AFTER_MS) return;
     if (this.#pings++ >= MAX_PINGS) this.fail("timeout");
-    else this.#sendEmpty(RELAY_PING, null);
+    else this.#sendEmpty(RELAY_PING, 0);
   }
 
-  #sendEmpty(type: number, leg: EntryLeg<O> | null): void {
-    if (this.#channel !== null) this.#port.sendSealed(this.#channel, type, leg, NO_BYTES, 0, 0);
+  #sendEmpty(type: number, session: number): void {
+    if (this.#channel !== null) this.#port.sendSealed(this.#channel, type, session, NO_BYTES, NO_BYTES, 0, 0);
   }
 
   /** Ids come round after 2^32 sessions; one still in use is passed over. */
