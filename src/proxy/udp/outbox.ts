@@ -7,7 +7,6 @@ import { SendBatch } from "../../sys/messages.ts";
 import { takeError } from "../../sys/socket.ts";
 import type { Refusal } from "../counters.ts";
 import type { Target } from "../worker/target.ts";
-import { writeProxyHeader } from "./send-proxy.ts";
 import { BURST_BYTES, type UdpSession } from "./session.ts";
 import type { UdpContext } from "./udp-context.ts";
 
@@ -79,7 +78,7 @@ export class Outbox {
     if (session.firstSlot < 0) return;
     this.#isSending = true;
     this.#tried.length = 0;
-    session.set.touch(session);
+    session.home.touch(session);
     this.#headerLength = this.#prepareHeader(session);
     this.#deliver(session, this.#takeGroup(session));
     this.#isSending = false;
@@ -100,8 +99,8 @@ export class Outbox {
 
   /** Length of the PROXY header that goes before each datagram of the session, 0 for none. */
   #prepareHeader(session: UdpSession): number {
-    if (session.set.route.rules.sendProxy !== "v2") return 0;
-    session.header ??= writeProxyHeader(session);
+    if (session.home.rulesOf(session).sendProxy !== "v2") return 0;
+    session.header ??= session.home.writeProxyHeader(session);
     this.context.memory.bytes.set(session.header, this.context.headerAt);
     return session.header.length;
   }
@@ -134,7 +133,7 @@ export class Outbox {
     }
     const error = this.#findError(session);
     if (error === 0) {
-      session.set.onSent(session);
+      session.home.onSent(session);
       return 0;
     }
     this.#at = this.#unprovenFrom;
@@ -173,7 +172,7 @@ export class Outbox {
 
   #onTooLong(session: UdpSession): UdpSession {
     if (this.#isRetry) {
-      session.set.refuse("too-long", 1);
+      session.home.refuse(session, "too-long", 1);
       this.#at++;
     }
     this.#isRetry = !this.#isRetry;
@@ -182,21 +181,21 @@ export class Outbox {
 
   /** To another task; to the same once more when there is no other. */
   #onRefused(session: UdpSession, error: number): UdpSession | null {
-    session.set.onFailed(session, error);
+    session.home.onFailed(session, error);
     this.#tried.push(session.target);
-    const next = session.set.move(session, this.#tried);
+    const next = session.home.move(session, this.#tried);
     if (next !== null) {
       this.#unprovenFrom = this.#at;
       this.#isRetry = false;
       return next;
     }
-    if (this.#isRetry || session.isClosed) return this.#giveUp(session, session.set.refusal);
+    if (this.#isRetry || session.isClosed) return this.#giveUp(session, session.home.refusal);
     this.#isRetry = true;
     return session;
   }
 
   #giveUp(session: UdpSession, reason: Refusal): null {
-    session.set.refuse(reason, this.#count - this.#at);
+    session.home.refuse(session, reason, this.#count - this.#at);
     return null;
   }
 }

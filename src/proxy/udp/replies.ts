@@ -62,37 +62,16 @@ export class Replies implements TurnEnder {
     const count = this.#count;
     this.#count = 0;
     for (let first = 0; first < count; ) {
-      const { set } = this.#sessions[first]!;
+      const { home } = this.#sessions[first]!;
       let end = first + 1;
-      while (end < count && this.#sessions[end]!.set === set) end++;
-      this.#send(set, first, end);
+      while (end < count && this.#sessions[end]!.home === home) end++;
+      home.sendAnswers(first, end);
       first = end;
     }
   }
 
-  #take(session: UdpSession, count: number): void {
-    const { set } = session;
-    let bytes = 0;
-    for (let slot = this.#count; slot < this.#count + count; slot++) {
-      this.#sessions[slot] = session;
-      bytes += this.#received.length(slot);
-    }
-    this.#count += count;
-    if (bytes > BURST_BYTES) session.growBuffers();
-    set.touch(session);
-    set.onAnswered(session);
-    if (this.#isQueued) return;
-    this.#isQueued = true;
-    this.context.loop.atTurnEnd(this);
-  }
-
-  #onError(session: UdpSession, error: number): void {
-    if (error === EMSGSIZE) session.set.route.rules.refuse("too-long");
-    else if (!isCongestion(error)) session.set.onFailed(session, error);
-  }
-
-  /** Those in slots first…end, all of one listener. */
-  #send(set: SessionSet, first: number, end: number): void {
+  /** Sends those in slots first…end, all of one listener. */
+  sendToClients(set: SessionSet, first: number, end: number): void {
     const { rules } = set.route;
     for (let at = first; at < end; ) {
       this.#fill(set, at, end);
@@ -112,6 +91,28 @@ export class Replies implements TurnEnder {
         at += datagrams;
       }
     }
+  }
+
+  #take(session: UdpSession, count: number): void {
+    const { home } = session;
+    let bytes = 0;
+    for (let slot = this.#count; slot < this.#count + count; slot++) {
+      this.#sessions[slot] = session;
+      bytes += this.#received.length(slot);
+    }
+    this.#count += count;
+    if (bytes > BURST_BYTES) session.growBuffers();
+    home.touch(session);
+    home.onAnswered(session);
+    if (this.#isQueued) return;
+    this.#isQueued = true;
+    this.context.loop.atTurnEnd(this);
+  }
+
+  #onError(session: UdpSession, error: number): void {
+    const { home } = session;
+    if (error === EMSGSIZE) home.refuse(session, "too-long", 1);
+    else if (!isCongestion(error)) home.onFailed(session, error);
   }
 
   #fill(set: SessionSet, first: number, end: number): void {

@@ -4,11 +4,10 @@
  */
 import { createEndpoint, encodeProxyV2, PROXY_V2_MAX_ENCODED_BYTES } from "../../wire/index.ts";
 import type { UdpSession } from "./session.ts";
+import type { SessionSet } from "./session-set.ts";
 
 /** The client is who an inbound header named, else who sent the datagram. */
-export function writeProxyHeader(session: UdpSession): Uint8Array {
-  const { key, set } = session;
-  const { layout, local } = set;
+export function writeProxyHeader({ layout, local }: SessionSet, { key }: UdpSession): Uint8Array {
   const source = createEndpoint();
   let destination = createEndpoint();
   if (!layout.readNamed(key, source, destination)) {

@@ -6,33 +6,29 @@
  */
 
 import { EPOLLIN } from "../../sys/epoll.ts";
-import { EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../../sys/errno.ts";
-import { connect, udpSocket } from "../../sys/socket.ts";
 import type { Endpoint } from "../../wire/index.ts";
 import { hashClient } from "../balance/index.ts";
 import { type Refusal, S_UDP_OPEN, S_UDP_SESSIONS } from "../counters.ts";
-import type { DeadlineList } from "../worker/deadline-list.ts";
-import type { Route } from "../worker/route.ts";
+import type { Route, Rules } from "../worker/route.ts";
 import type { Target } from "../worker/target.ts";
 import type { KeyLayout } from "./client-key.ts";
-import type { RecentList } from "./recent-list.ts";
+import { writeProxyHeader } from "./send-proxy.ts";
 import { UdpSession } from "./session.ts";
+import type { SessionHome } from "./session-home.ts";
+import { isExhaustion, SessionQuota } from "./session-quota.ts";
 import { SessionTable } from "./session-table.ts";
 import type { UdpContext } from "./udp-context.ts";
 
 /** A task that had failed is believed to work again when so much time of a session has passed without an error. */
 const PROOF_MS = 1000;
 
-export class SessionSet {
+export class SessionSet implements SessionHome {
   /** Why the last call gave no session. */
   refusal: Refusal = "no-task";
   #route!: Route;
   #isPerPacket = false;
-  #idleList: DeadlineList | null = null;
-  /** This worker's share of the service's max_sessions. */
-  #limit = 0;
-  #recent!: RecentList<UdpSession>;
-  /** bounded by #limit; the least recently used of the service is evicted */
+  #quota!: SessionQuota;
+  /** bounded by #quota; the least recently used of the service is evicted */
   readonly #table = new SessionTable<UdpSession>((Math.random() * 2 ** 32) | 0);
   /** The one found last: datagrams of a client come in runs. */
   #last: UdpSession | null = null;
@@ -55,13 +51,9 @@ export class SessionSet {
 
   /** Sessions go on; from the next datagram they follow the new rules. */
   set route(route: Route) {
-    const { loop, worker } = this.context;
-    const { udp, slot } = route.rules;
     this.#route = route;
-    this.#isPerPacket = udp.mode === "packet";
-    this.#idleList = udp.idleTimeoutMs > 0 ? loop.deadlines.list(udp.idleTimeoutMs) : null;
-    this.#limit = Math.max(1, Math.ceil(udp.maxSessions / worker.counters.services.length));
-    this.#recent = this.context.recentOf(slot);
+    this.#isPerPacket = route.rules.udp.mode === "packet";
+    this.#quota = new SessionQuota(this.context, route.rules);
   }
 
   /** The session for the context's key and client, opened if there is none; null: see `refusal`. */
@@ -69,14 +61,14 @@ export class SessionSet {
     return this.#isPerPacket ? this.#forPacket() : this.#forClient();
   }
 
-  /** It has carried datagrams, either way. */
-  touch(session: UdpSession): void {
-    if (this.#idleList === null) session.waitingIn?.cancel(session);
-    else this.#idleList.arm(session, this.context.loop.nowMs);
-    session.recent.touch(session);
+  rulesOf(): Rules {
+    return this.#route.rules;
   }
 
-  /** Its task has answered. */
+  touch(session: UdpSession): void {
+    this.#quota.touch(session);
+  }
+
   onAnswered(session: UdpSession): void {
     session.isUnproven = false;
     session.target.onAnswered();
@@ -93,7 +85,7 @@ export class SessionSet {
     this.#fail(session.target, errnoValue);
   }
 
-  refuse(reason: Refusal, datagrams: number): void {
+  refuse(_session: UdpSession, reason: Refusal, datagrams: number): void {
     this.#route.rules.refuse(reason, datagrams);
   }
 
@@ -103,6 +95,14 @@ export class SessionSet {
     if (target === null) return null;
     if (!this.#isPerPacket) this.close(session, "session-moved");
     return this.#open(session.key.slice(), session.clientHash, target, tried);
+  }
+
+  writeProxyHeader(session: UdpSession): Uint8Array {
+    return writeProxyHeader(this, session);
+  }
+
+  sendAnswers(first: number, end: number): void {
+    this.context.replies.sendToClients(this, first, end);
   }
 
   /** Ends those whose task has gone or has had its time. */
@@ -195,7 +195,7 @@ export class SessionSet {
       const hash = this.#table.hash(key, key.length);
       const known = this.#isPerPacket ? this.#table.find(key, key.length, hash) : null;
       if (known !== null) return known;
-      const fd = this.#connect(target);
+      const fd = this.#quota.connect(target);
       if (fd >= 0) return this.#enter(key, hash, clientHash, target, fd);
       if (isExhaustion(-fd)) {
         this.refusal = "out-of-descriptors";
@@ -208,56 +208,22 @@ export class SessionSet {
     return null;
   }
 
-  /** A socket that talks to the target, or -errno. */
-  #connect(target: Target): number {
-    const { loop, memory, sockaddrAt } = this.context;
-    while (this.#recent.size >= this.#limit) this.#evict("session-limit");
-    const fd = this.#openSocket(target.family);
-    if (fd < 0) return fd;
-    memory.bytes.set(target.sockaddr, sockaddrAt);
-    const connected = connect(fd, memory.address(sockaddrAt), target.sockaddrLength);
-    if (connected === 0) return fd;
-    loop.close(fd);
-    return connected;
-  }
-
   #enter(key: Int32Array, hash: number, clientHash: number, target: Target, fd: number): UdpSession | null {
     const { loop } = this.context;
     const { rules } = this.#route;
-    const session = new UdpSession(this, key, hash, clientHash, target, fd, rules, this.#recent);
+    const session = new UdpSession(this, key, hash, clientHash, target, fd, rules, this.#quota.recent);
     if (loop.watch(fd, EPOLLIN, session) < 0) {
       loop.close(fd);
       this.refusal = "out-of-descriptors";
       return null;
     }
     this.#table.add(session);
-    this.#recent.add(session);
+    this.#quota.enter(session);
     this.#last = session;
-    this.#idleList?.arm(session, loop.nowMs);
     rules.count(S_UDP_OPEN, 1);
     rules.count(S_UDP_SESSIONS, 1);
     target.onOpened();
     return session;
-  }
-
-  /** A descriptor, at the cost of the oldest session when there are few left; negative when there is none to be had. */
-  #openSocket(family: number): number {
-    const { descriptors } = this.context.worker;
-    const fd = udpSocket(family);
-    if (fd >= 0 && !descriptors.isScarce(fd)) return fd;
-    if (fd < 0 && !isExhaustion(-fd)) return fd;
-    if (this.#recent.oldest === null) {
-      if (fd >= 0) this.context.loop.close(fd);
-      return -EMFILE;
-    }
-    this.#evict("out-of-descriptors");
-    return fd >= 0 ? fd : udpSocket(family);
-  }
-
-  #evict(reason: Refusal): void {
-    const oldest = this.#recent.oldest!;
-    this.context.outbox.sendBefore(oldest);
-    if (!oldest.isClosed) oldest.set.close(oldest, reason);
   }
 
   #fail(target: Target, errnoValue: number): void {
@@ -268,8 +234,4 @@ export class SessionSet {
 
 function isGone(target: Target, nowMs: number): boolean {
   return target.isRetired || target.cutAtMs <= nowMs;
-}
-
-function isExhaustion(error: number): boolean {
-  return error === EMFILE || error === ENFILE || error === ENOBUFS || error === ENOMEM;
 }

@@ -1,7 +1,7 @@
 /**
  * One client and its task: a connected socket, so that answers find their client and ICMP errors their cause.
  *
- * It is passive data for the listener's side (`SessionSet` opens and closes it, `Outbox` sends through it) and a
+ * It is passive data for the listener's side (its `SessionHome` opens and closes it, `Outbox` sends through it) and a
  * handler for the task's side.
  */
 
@@ -11,7 +11,7 @@ import type { Continuable, Pollable } from "../worker/event-loop.ts";
 import type { Rules } from "../worker/route.ts";
 import type { Target } from "../worker/target.ts";
 import type { Recent, RecentList } from "./recent-list.ts";
-import type { SessionSet } from "./session-set.ts";
+import type { SessionHome } from "./session-home.ts";
 import type { TableEntry } from "./session-table.ts";
 
 /** A session that has so much in one batch, either way, gets big socket buffers; the system's default is 208 KiB. */
@@ -41,7 +41,7 @@ export class UdpSession
   #hasBigBuffers = false;
 
   constructor(
-    readonly set: SessionSet,
+    readonly home: SessionHome,
     readonly key: Int32Array,
     readonly hash: number,
     readonly clientHash: number,
@@ -52,19 +52,19 @@ export class UdpSession
     readonly recent: RecentList<UdpSession>,
   ) {
     super();
-    this.openedMs = set.context.loop.nowMs;
+    this.openedMs = home.context.loop.nowMs;
   }
 
   /** Answers, or an ICMP error. */
   onEvents(): void {
-    if (!this.#isQueued) this.set.context.replies.receiveFrom(this);
+    if (!this.#isQueued) this.home.context.replies.receiveFrom(this);
   }
 
   /** There is more to receive: in the next turn. */
   queue(): void {
     if (this.#isQueued) return;
     this.#isQueued = true;
-    this.set.context.loop.goOn(this);
+    this.home.context.loop.goOn(this);
   }
 
   /** Room for bursts, which most sessions never need. */
@@ -76,11 +76,11 @@ export class UdpSession
 
   onGoOn(): void {
     this.#isQueued = false;
-    if (!this.isClosed) this.set.context.replies.receiveFrom(this);
+    if (!this.isClosed) this.home.context.replies.receiveFrom(this);
   }
 
   /** Idle for too long. */
   onDeadline(): void {
-    this.set.close(this, null);
+    this.home.close(this, null);
   }
 }
