@@ -16,10 +16,6 @@ export interface SessionHome {
   rulesOf(session: UdpSession): Rules;
   /** It has carried datagrams, either way. */
   touch(session: UdpSession): void;
-  /** Its task has answered. */
-  onAnswered(session: UdpSession): void;
-  /** Datagrams have been sent to its task without an error so far. */
-  onSent(session: UdpSession): void;
   /** @param errnoValue positive errno that says the task cannot be reached */
   onFailed(session: UdpSession, errnoValue: number): void;
   /** Counts datagrams of the session that were not delivered. */

@@ -6,21 +6,20 @@
  */
 
 import { EPOLLIN } from "../../sys/epoll.ts";
+import { EINVAL, EMFILE } from "../../sys/errno.ts";
 import type { Endpoint } from "../../wire/index.ts";
 import { hashClient } from "../balance/index.ts";
 import { type Refusal, S_UDP_OPEN, S_UDP_SESSIONS } from "../counters.ts";
 import type { Route, Rules } from "../worker/route.ts";
 import type { Target } from "../worker/target.ts";
 import type { KeyLayout } from "./client-key.ts";
-import { writeProxyHeader } from "./send-proxy.ts";
+import type { LinkPeer } from "./link/link-context.ts";
+import { writeProxyHeader, writeRelayHeader } from "./send-proxy.ts";
 import { UdpSession } from "./session.ts";
 import type { SessionHome } from "./session-home.ts";
 import { isExhaustion, SessionQuota } from "./session-quota.ts";
 import { SessionTable } from "./session-table.ts";
 import type { UdpContext } from "./udp-context.ts";
-
-/** A task that had failed is believed to work again when so much time of a session has passed without an error. */
-const PROOF_MS = 1000;
 
 export class SessionSet implements SessionHome {
   /** Why the last call gave no session. */
@@ -69,17 +68,6 @@ export class SessionSet implements SessionHome {
     this.#quota.touch(session);
   }
 
-  onAnswered(session: UdpSession): void {
-    session.isUnproven = false;
-    session.target.onAnswered();
-  }
-
-  /** A task that never answers, as with syslog, works if sending to it goes on without an error. */
-  onSent(session: UdpSession): void {
-    const { target, openedMs } = session;
-    if (target.failingUntilMs !== 0 && this.context.loop.nowMs - openedMs > PROOF_MS) target.onAnswered();
-  }
-
   /** @param errnoValue positive errno that says the task cannot be reached; a burst of them counts once */
   onFailed(session: UdpSession, errnoValue: number): void {
     this.#fail(session.target, errnoValue);
@@ -119,18 +107,11 @@ export class SessionSet implements SessionHome {
   /** @param reason null: in the normal course of things */
   close(session: UdpSession, reason: Refusal | null): void {
     if (session.isClosed) return;
-    const { loop, worker, outbox } = this.context;
-    session.isClosed = true;
     if (reason !== null) session.rules.refuse(reason);
-    outbox.forget(session);
-    session.waitingIn?.cancel(session);
-    session.recent.remove(session);
+    session.end();
     this.#table.remove(session);
     if (this.#last === session) this.#last = null;
-    loop.close(session.fd);
-    session.target.onClosed();
     session.rules.count(S_UDP_OPEN, -1);
-    if (worker.descriptors.isWaitedFor) worker.descriptors.release();
   }
 
   #forClient(): UdpSession | null {
@@ -173,7 +154,7 @@ export class SessionSet implements SessionHome {
   #mustMove(session: UdpSession): boolean {
     const { target } = session;
     const { nowMs } = this.context.loop;
-    if (isGone(target, nowMs)) return true;
+    if (isGone(target, nowMs) || session.link?.isEnded) return true;
     if (target.failingUntilMs <= nowMs) return false;
     const other = this.#route.balancer.pick(session.clientHash, nowMs, null);
     return other !== null && other !== target && other.failingUntilMs <= nowMs;
@@ -195,28 +176,54 @@ export class SessionSet implements SessionHome {
       const hash = this.#table.hash(key, key.length);
       const known = this.#isPerPacket ? this.#table.find(key, key.length, hash) : null;
       if (known !== null) return known;
-      const fd = this.#quota.connect(target);
-      if (fd >= 0) return this.#enter(key, hash, clientHash, target, fd);
-      if (isExhaustion(-fd)) {
+      const session =
+        target.peer === null
+          ? this.#openHere(key, hash, clientHash, target)
+          : this.#openThere(key, hash, clientHash, target, target.peer);
+      if (typeof session !== "number") return this.#enter(session);
+      if (isExhaustion(session)) {
         this.refusal = "out-of-descriptors";
         return null;
       }
-      this.#fail(target, -fd);
+      this.#fail(target, session);
       tried.push(target);
       target = this.#pick(clientHash, tried);
     }
     return null;
   }
 
-  #enter(key: Int32Array, hash: number, clientHash: number, target: Target, fd: number): UdpSession | null {
+  /** With a task of this node; a positive errno when that cannot be. */
+  #openHere(key: Int32Array, hash: number, clientHash: number, target: Target): UdpSession | number {
     const { loop } = this.context;
     const { rules } = this.#route;
+    const fd = this.#quota.connect(target);
+    if (fd < 0) return -fd;
     const session = new UdpSession(this, key, hash, clientHash, target, fd, rules, this.#quota.recent);
-    if (loop.watch(fd, EPOLLIN, session) < 0) {
-      loop.close(fd);
-      this.refusal = "out-of-descriptors";
-      return null;
-    }
+    const watched = loop.watch(fd, EPOLLIN, session);
+    if (watched < 0) loop.close(fd);
+    return watched < 0 ? EMFILE : session;
+  }
+
+  /** With a task of another node: the same without a socket. */
+  #openThere(
+    key: Int32Array,
+    hash: number,
+    clientHash: number,
+    target: Target,
+    peer: LinkPeer,
+  ): UdpSession | number {
+    const header = writeRelayHeader(this, key, target);
+    if (header === null) return EINVAL;
+    this.#quota.makeRoom();
+    const { rules } = this.#route;
+    const session = new UdpSession(this, key, hash, clientHash, target, -1, rules, this.#quota.recent);
+    session.link = this.context.links.socketTo(peer);
+    session.leg = session.link.link.add(session, header);
+    return session;
+  }
+
+  #enter(session: UdpSession): UdpSession {
+    const { rules, target } = session;
     this.#table.add(session);
     this.#quota.enter(session);
     this.#last = session;
