@@ -321,13 +321,36 @@ describe("a relayed session moves", () => {
     expect(await mesh.answer(peer)).toBe("own x");
   });
 
-  test("when the exit node is gone: what it has not accepted is sent again", async () => {
+  test("when the exit node stops, and says so", async () => {
     const { mesh, exit, peer } = await moving();
     await exit.stop();
-    peer.send("lost", mesh.published);
-    await waitFor(() => mesh.entry.status.tasks[0]!.state === "failing", { what: "the failure" });
+    await waitFor(() => mesh.entry.status.tasks[0]!.state === "failing", { what: "the goodbye" });
     expect(await mesh.answer(peer)).toBe("own x");
+  });
+
+  test("when nobody listens at the exit node: the first datagram is sent again to another", async () => {
+    const mesh = await Mesh.start();
+    const own = await task("own ");
+    const port = await freeUdpPort("127.0.0.2");
+    const dead = { peer: { name: "exit", address: "127.0.0.2", port } } as RelayNode;
+    await mesh.route([dead], [on("exit", own), here(own)]);
     for (let i = 0; i < 6; i++) expect(await mesh.answer(await client())).toBe("own x");
+    expect(mesh.entry.status.tasks[0]!.lastError!.message).toBe("connection refused");
+  });
+
+  test("when the exit node falls silent", async () => {
+    const { mesh, echo, between } = await watched();
+    const peer = await client();
+    await mesh.answer(peer);
+    const own = await task("own ");
+    const service = { protocol: "udp", published: mesh.published } as const;
+    await mesh.entry.apply([between.peer], { ...service, tasks: [on("exit", echo), here(own)] });
+    between.isLost = () => true;
+    await waitFor(() => mesh.entry.status.tasks[0]!.state === "failing", {
+      what: "the silence",
+      deadlineMs: 20_000,
+    });
+    expect(await mesh.answer(peer)).toBe("own x");
   });
 
   test("not when there is no other task; it is served again once the exit node is back", async () => {
@@ -335,8 +358,8 @@ describe("a relayed session moves", () => {
     const peer = await client();
     expect(await mesh.answer(peer)).toBe("x");
     await exit.stop();
-    peer.send("lost", mesh.published);
     await waitFor(() => mesh.entry.status.tasks[0]!.state === "failing", { what: "the failure" });
+    peer.send("lost", mesh.published);
     const again = await node("exit", { address: "127.0.0.2", port: exit.relay.port });
     await mesh.serve(again, [here(echo)]);
     expect(await mesh.answer(peer)).toBe("x");
@@ -503,13 +526,24 @@ describe("between the nodes", () => {
     expect(mesh.entry.status.tasks[0]!.connectFailuresTotal).toBe(0);
   });
 
-  test("keys can be changed one after the other without losing anything", async () => {
-    const [old, next] = ["5a".repeat(32), "77".repeat(32)];
+  test("keys are changed one after the other without losing anything; an old one is of no use", async () => {
+    const [old, next, other] = ["5a".repeat(32), "77".repeat(32), "88".repeat(32)];
     const mesh = await Mesh.start({}, { keys: [next, old] });
     const exit = await node("exit", { address: "127.0.0.2", keys: [old, next] });
     const echo = await task();
     await mesh.serve(exit, [here(echo)]);
     await mesh.route([exit], [on("exit", echo)]);
-    expect(await mesh.answer(await client())).toBe("x");
+    const peer = await client();
+    expect(await mesh.answer(peer)).toBe("x");
+    exit.relay = { ...exit.relay, keys: [next] };
+    await mesh.serve(exit, [here(echo)]);
+    expect(await mesh.answer(peer)).toBe("x");
+    expect(exit.status.relayedUdp.sessionsTotal).toBe(1);
+    exit.relay = { ...exit.relay, keys: [other] };
+    await mesh.serve(exit, [here(echo)]);
+    expect(exit.status.relayedUdp.openSessions).toBe(0);
+    peer.send("lost", mesh.published);
+    await waitFor(() => exit.dropped("unauthentic") > 0, { what: "a handshake under the old key" });
+    expect(echo.texts).toEqual(["x", "x"]);
   });
 });

@@ -18,7 +18,7 @@ export class RelayNode {
   private constructor(
     readonly name: string,
     readonly proxy: SpliceProxy,
-    readonly relay: Relay,
+    public relay: Relay,
   ) {}
 
   static async start(name: string, options: RelayNodeOptions = {}): Promise<RelayNode> {

@@ -155,7 +155,8 @@ export class SessionSet implements SessionHome {
     const { target } = session;
     const { nowMs } = this.context.loop;
     if (isGone(target, nowMs) || session.link?.isEnded) return true;
-    if (target.failingUntilMs <= nowMs) return false;
+    const isWorking = target.failingUntilMs <= nowMs && target.peer?.isReachable !== false;
+    if (isWorking) return false;
     const other = this.#route.balancer.pick(session.clientHash, nowMs, null);
     return other !== null && other !== target && other.failingUntilMs <= nowMs;
   }

@@ -154,12 +154,12 @@ export class Worker extends Waiting implements Pollable, LinkHost {
   }
 
   #applyRelay(relay: WorkerRelay | null): void {
-    const keys = relay?.keys.map((key) => Uint8Array.fromHex(key)) ?? [];
-    this.identity = relay === null ? NO_IDENTITY : { node: relay.node, keys };
+    const before = this.identity;
+    this.identity = relay === null ? NO_IDENTITY : identityOf(relay, before);
     const listeners = new Map<number, RelayListener>();
     for (const { fd, address } of relay?.udpListeners ?? []) {
       const known = this.#relayListeners.get(fd);
-      if (known !== undefined) known.identity = this.identity;
+      if (known !== undefined && this.identity !== before) known.identity = this.identity;
       listeners.set(fd, known ?? new RelayListener(this.#udp, fd, address, this.identity));
     }
     for (const [fd, listener] of this.#relayListeners) if (!listeners.has(fd)) listener.close();
@@ -207,4 +207,10 @@ export class Worker extends Waiting implements Pollable, LinkHost {
   #send(message: FromWorker): void {
     this.#port.postMessage(message);
   }
+}
+
+/** The same object when nothing has changed. */
+function identityOf({ node, keys }: WorkerRelay, before: RelayIdentity): RelayIdentity {
+  const isSame = before.node === node && before.keys.map((key) => key.toHex()).join() === keys.join();
+  return isSame ? before : { node, keys: keys.map((key) => Uint8Array.fromHex(key)) };
 }

@@ -226,7 +226,8 @@ export class EntryLink<O> {
   #onAuthentic(bytes: Uint8Array): EntryLeg<O> | null {
     const { type, session, dataAt } = this.datagram;
     if (type === RELAY_CLOSE && session === 0) {
-      this.#close();
+      // the exit node stops
+      this.fail("refused");
       return null;
     }
     const leg = this.#legs.get(session) ?? null;

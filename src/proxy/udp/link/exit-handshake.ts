@@ -30,6 +30,8 @@ export interface ConfirmedLink {
   /** Name of the entry node. */
   readonly node: string;
   readonly nonce: Uint8Array;
+  /** Which of the relay keys its entry node has. */
+  readonly relayKey: Uint8Array;
   readonly keys: LinkKeys;
 }
 
@@ -92,6 +94,7 @@ export class ExitHandshake {
       linkId,
       node: this.#decoder.decode(bytes.subarray(headerAt, headerAt + headerLength)),
       nonce,
+      relayKey: tagger.relayKey,
       keys: deriveLinkKeys(tagger.relayKey, linkId, nonce),
     };
   }

@@ -97,9 +97,13 @@ export class RelayListener implements Pollable, Continuable {
     context.loop.watch(fd, EPOLLIN, this);
   }
 
-  /** From the next handshake on. */
+  /** Links under a key that is gone end at once: their entry nodes are told when they use them. */
   set identity(identity: RelayIdentity) {
     this.#handshake = this.#handshakeAs(identity);
+    for (const home of this.#table) {
+      const { relayKey } = home.link.confirmed;
+      if (!identity.keys.some((key) => Buffer.compare(key, relayKey) === 0)) this.end(home);
+    }
   }
 
   onTargetsChanged(nowMs: number): void {
