@@ -24,6 +24,18 @@ export const REFUSALS = [
 ] as const;
 export type Refusal = (typeof REFUSALS)[number];
 
+/** Why a datagram between nodes came to nothing. The order is the order in memory. */
+export const RELAY_DROPS = [
+  "malformed",
+  "unauthentic", // by nobody who has the key
+  "replayed",
+  "stale", // too old to tell whether it was replayed, or a handshake that took too long
+  "unknown-link", // of a link from before a restart; its node is told
+  "send-failed",
+  "too-long",
+] as const;
+export type RelayDrop = (typeof RELAY_DROPS)[number];
+
 export const REFUSAL_INDEX: Readonly<Record<Refusal, number>> = Object.fromEntries(
   REFUSALS.map((reason, index) => [reason, index]),
 ) as Record<Refusal, number>;
@@ -38,8 +50,15 @@ export const S_UDP_DATAGRAMS_IN = 5;
 export const S_UDP_DATAGRAMS_OUT = 6;
 export const S_UDP_BYTES_IN = 7;
 export const S_UDP_BYTES_OUT = 8;
-export const S_REFUSALS = 9;
-export const SERVICE_FIELDS = 24;
+/** UDP sessions with tasks of this node whose clients other nodes have accepted, and count. */
+export const S_RELAYED_OPEN = 9;
+export const S_RELAYED_SESSIONS = 10;
+export const S_RELAYED_DATAGRAMS_IN = 11;
+export const S_RELAYED_DATAGRAMS_OUT = 12;
+export const S_RELAYED_BYTES_IN = 13;
+export const S_RELAYED_BYTES_OUT = 14;
+export const S_REFUSALS = 16;
+export const SERVICE_FIELDS = 40;
 
 /** Fields of a task. Sessions count as connections. */
 export const T_OPEN = 0;
@@ -57,6 +76,8 @@ export interface SharedCounters {
   /** One row per worker. */
   readonly services: readonly Float64Array[];
   readonly tasks: readonly Float64Array[];
+  /** by RELAY_DROPS; one row per worker */
+  readonly relayDrops: readonly Float64Array[];
   /** Open TCP connections of a service over all workers, kept exactly (Atomics) for max_connections. */
   readonly open: Int32Array;
   /** Per worker: 1 while accepting is paused for want of descriptors. */
@@ -68,6 +89,7 @@ export function createCounters(workers: number): SharedCounters {
   return {
     services: Array.from({ length: workers }, () => row(MAX_SERVICES * SERVICE_FIELDS)),
     tasks: Array.from({ length: workers }, () => row(MAX_TASKS * TASK_FIELDS)),
+    relayDrops: Array.from({ length: workers }, () => row(RELAY_DROPS.length)),
     open: new Int32Array(new SharedArrayBuffer(MAX_SERVICES * 4)),
     paused: new Int32Array(new SharedArrayBuffer(workers * 4)),
   };
@@ -83,7 +105,8 @@ export function sumRows(rows: readonly Float64Array[], index: number): number {
 /** Zeroes the counters of a service that has left the table; false while it still has connections or sessions. */
 export function clearServiceIfIdle(counters: SharedCounters, slot: number): boolean {
   const at = slot * SERVICE_FIELDS;
-  if (counters.open[slot] !== 0 || sumRows(counters.services, at + S_UDP_OPEN) !== 0) return false;
+  const open = (field: number) => sumRows(counters.services, at + field);
+  if (counters.open[slot] !== 0 || open(S_UDP_OPEN) !== 0 || open(S_RELAYED_OPEN) !== 0) return false;
   for (const row of counters.services) row.fill(0, at, at + SERVICE_FIELDS);
   return true;
 }

@@ -17,10 +17,10 @@ import {
 } from "./counters.ts";
 import { type ListenAddress, openListeningSockets, startListening } from "./listening-sockets.ts";
 import { readStatus } from "./read-status.ts";
-import type { RoutingTable, Service, Task } from "./routing-table.ts";
+import type { Protocol, Relay, RoutingTable, Service, Task } from "./routing-table.ts";
 import { Slots } from "./slots.ts";
 import type { ConnectionRecord, ProxyStatus } from "./status.ts";
-import type { WorkerTable } from "./worker/messages.ts";
+import type { WorkerListener, WorkerRelay, WorkerTable } from "./worker/messages.ts";
 import { WorkerThread } from "./worker-thread.ts";
 
 const RETRY_MS = 1000;
@@ -71,6 +71,8 @@ export interface Listener {
   readonly error: string | null;
 }
 
+/** What a listener of the relay is reported as. */
+const RELAY_NAME = "(relay)";
 const EMPTY_TABLE: RoutingTable = { services: [], peers: [], relay: null };
 
 export class SpliceProxy {
@@ -212,7 +214,28 @@ export class SpliceProxy {
   }
 
   #workerTable(worker: number): WorkerTable {
-    return { services: this.#table.services.map((service) => this.#workerService(service, worker)) };
+    const { services, peers, relay } = this.#table;
+    return {
+      services: services.map((service) => this.#workerService(service, worker)),
+      peers,
+      relay: relay === null ? null : this.#workerRelay(relay, worker),
+    };
+  }
+
+  #workerRelay({ node, keys, listenAddresses, port }: Relay, worker: number): WorkerRelay {
+    return { node, keys, udpListeners: this.#listenersAt("udp", listenAddresses, port, worker) };
+  }
+
+  #listenersAt(
+    protocol: Protocol,
+    addresses: readonly string[],
+    port: number,
+    worker: number,
+  ): WorkerListener[] {
+    return addresses.flatMap((address) => {
+      const fd = this.#listeners.get(listenerKey({ protocol, address, port }))?.fds[worker];
+      return fd === undefined ? [] : [{ fd, address }];
+    });
   }
 
   #workerService(service: Service, worker: number): WorkerTable["services"][number] {
@@ -223,11 +246,7 @@ export class SpliceProxy {
       tasks: service.tasks.map((task) => ({ ...task, slot: this.#tasks.take(taskKey(service, task)) })),
       ports: service.ports.map((port) => ({
         ...port,
-        listeners: listenAddresses.flatMap((address) => {
-          const at = { protocol: port.protocol, address, port: port.published };
-          const fd = this.#listeners.get(listenerKey(at))?.fds[worker];
-          return fd === undefined ? [] : [{ fd, address }];
-        }),
+        listeners: this.#listenersAt(port.protocol, listenAddresses, port.published, worker),
       })),
     };
   }
@@ -306,6 +325,10 @@ function wantedListeners(table: RoutingTable): Map<string, { service: string; at
         wanted.set(listenerKey(at), { service: service.name, at });
       }
     }
+  }
+  for (const address of table.relay?.listenAddresses ?? []) {
+    const at = { protocol: "udp" as const, address, port: table.relay!.port };
+    wanted.set(listenerKey(at), { service: RELAY_NAME, at });
   }
   return wanted;
 }

@@ -2,10 +2,17 @@
 import { errnoText } from "../sys/errno.ts";
 import {
   REFUSALS,
+  RELAY_DROPS,
   S_ACCEPTED,
   S_BYTES_IN,
   S_BYTES_OUT,
   S_REFUSALS,
+  S_RELAYED_BYTES_IN,
+  S_RELAYED_BYTES_OUT,
+  S_RELAYED_DATAGRAMS_IN,
+  S_RELAYED_DATAGRAMS_OUT,
+  S_RELAYED_OPEN,
+  S_RELAYED_SESSIONS,
   S_UDP_BYTES_IN,
   S_UDP_BYTES_OUT,
   S_UDP_DATAGRAMS_IN,
@@ -38,6 +45,7 @@ export function readStatus(
   return {
     workers: counters.services.length,
     workersOutOfDescriptors: counters.paused.reduce((sum, paused) => sum + paused, 0),
+    relay: { datagramsDroppedTotal: readRelayDrops(counters) },
     services: table.services.map((service) => ({
       name: service.name,
       ports: readPorts(service, listeners),
@@ -45,6 +53,11 @@ export function readStatus(
       ...readService(counters, services.get(service.name)),
     })),
   };
+}
+
+function readRelayDrops(counters: SharedCounters): Readonly<Record<string, number>> {
+  const drops = RELAY_DROPS.map((reason, index) => [reason, sumRows(counters.relayDrops, index)] as const);
+  return Object.fromEntries(drops.filter(([, count]) => count > 0));
 }
 
 function readPorts(service: Service, listeners: ReadonlyMap<string, Listener>): PortStatus[] {
@@ -57,7 +70,7 @@ function readPorts(service: Service, listeners: ReadonlyMap<string, Listener>): 
   }));
 }
 
-type ServiceCounts = Pick<ServiceStatus, "tcp" | "udp" | "refusedTotal">;
+type ServiceCounts = Pick<ServiceStatus, "tcp" | "udp" | "relayedUdp" | "refusedTotal">;
 
 function readService(counters: SharedCounters, slot = -1): ServiceCounts {
   const read = (field: number) => (slot < 0 ? 0 : sumRows(counters.services, slot * SERVICE_FIELDS + field));
@@ -76,6 +89,14 @@ function readService(counters: SharedCounters, slot = -1): ServiceCounts {
       datagramsOutTotal: read(S_UDP_DATAGRAMS_OUT),
       bytesInTotal: read(S_UDP_BYTES_IN),
       bytesOutTotal: read(S_UDP_BYTES_OUT),
+    },
+    relayedUdp: {
+      openSessions: read(S_RELAYED_OPEN),
+      sessionsTotal: read(S_RELAYED_SESSIONS),
+      datagramsInTotal: read(S_RELAYED_DATAGRAMS_IN),
+      datagramsOutTotal: read(S_RELAYED_DATAGRAMS_OUT),
+      bytesInTotal: read(S_RELAYED_BYTES_IN),
+      bytesOutTotal: read(S_RELAYED_BYTES_OUT),
     },
     refusedTotal: Object.fromEntries(refused.filter(([, count]) => count > 0)),
   };

@@ -5,7 +5,13 @@ export interface ProxyStatus {
   readonly workers: number;
   /** Workers that have paused accepting because descriptors ran out. */
   readonly workersOutOfDescriptors: number;
+  readonly relay: RelayStatus;
   readonly services: readonly ServiceStatus[];
+}
+
+export interface RelayStatus {
+  /** Datagrams between nodes that came to nothing, by reason; only reasons that have occurred. */
+  readonly datagramsDroppedTotal: Readonly<Record<string, number>>;
 }
 
 export interface ServiceStatus {
@@ -18,16 +24,21 @@ export interface ServiceStatus {
     readonly bytesInTotal: number;
     readonly bytesOutTotal: number;
   };
-  readonly udp: {
-    readonly openSessions: number;
-    readonly sessionsTotal: number;
-    readonly datagramsInTotal: number;
-    readonly datagramsOutTotal: number;
-    readonly bytesInTotal: number;
-    readonly bytesOutTotal: number;
-  };
+  readonly udp: UdpCounts;
+  /** Sessions with tasks of this node whose clients another node has accepted; not in `udp`. */
+  readonly relayedUdp: UdpCounts;
   /** Connections refused or broken and datagrams dropped, by reason; only reasons that have occurred. */
   readonly refusedTotal: Readonly<Record<string, number>>;
+}
+
+/** "In" is from clients to tasks. */
+export interface UdpCounts {
+  readonly openSessions: number;
+  readonly sessionsTotal: number;
+  readonly datagramsInTotal: number;
+  readonly datagramsOutTotal: number;
+  readonly bytesInTotal: number;
+  readonly bytesOutTotal: number;
 }
 
 export interface PortStatus {

@@ -38,7 +38,7 @@ export class FakeProxy implements NodeProxy {
   }
 
   status(): ProxyStatus {
-    return { workers: 1, workersOutOfDescriptors: 0, services: [] };
+    return { workers: 1, workersOutOfDescriptors: 0, relay: { datagramsDroppedTotal: {} }, services: [] };
   }
 
   recordConnections(isOn: boolean): void {

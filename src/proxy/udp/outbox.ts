@@ -3,11 +3,11 @@
  * the order they came. What a task refuses goes to another one while its bytes are still here.
  */
 import { EAGAIN, EINVAL, EIO, EMSGSIZE, ENOBUFS, ENOMEM } from "../../sys/errno.ts";
-import { SendBatch } from "../../sys/messages.ts";
+import { DATAGRAM_MAX, SendBatch } from "../../sys/messages.ts";
 import { takeError } from "../../sys/socket.ts";
 import type { Refusal } from "../counters.ts";
 import type { Target } from "../worker/target.ts";
-import { writeProxyHeader } from "./send-proxy.ts";
+import type { LinkSocket } from "./link/link-socket.ts";
 import { BURST_BYTES, type UdpSession } from "./session.ts";
 import type { UdpContext } from "./udp-context.ts";
 
@@ -23,6 +23,7 @@ export class Outbox {
   readonly #tried: Target[] = [];
   /** Slots of the group at hand. */
   readonly #group: Int32Array;
+  readonly #aloneAt: number;
   #count = 0;
   #headerLength = 0;
   /** How many of the group are out, and from which on the task may have refused them. */
@@ -41,6 +42,7 @@ export class Outbox {
     this.#length = new Int32Array(size);
     this.#nextSlot = new Int32Array(size);
     this.#group = new Int32Array(size);
+    this.#aloneAt = context.memory.take(DATAGRAM_MAX);
   }
 
   /** The bytes must stay in place until `sendAll`. */
@@ -60,6 +62,14 @@ export class Outbox {
   sendAll(): void {
     for (let i = 0; i < this.#waiting.length; i++) this.#sendGroup(this.#waiting[i]!);
     this.#waiting.length = 0;
+    this.context.links.toExits.flush();
+  }
+
+  /** Sends one datagram from anywhere; not while a batch is being gathered. */
+  sendAlone(session: UdpSession, data: Uint8Array): void {
+    this.context.memory.bytes.set(data, this.#aloneAt);
+    this.add(session, 0, this.#aloneAt, data.length);
+    this.sendAll();
   }
 
   /** The session is about to be closed to make room; what it has here goes out first, if that can be done now. */
@@ -79,7 +89,7 @@ export class Outbox {
     if (session.firstSlot < 0) return;
     this.#isSending = true;
     this.#tried.length = 0;
-    session.set.touch(session);
+    session.home.touch(session);
     this.#headerLength = this.#prepareHeader(session);
     this.#deliver(session, this.#takeGroup(session));
     this.#isSending = false;
@@ -100,8 +110,9 @@ export class Outbox {
 
   /** Length of the PROXY header that goes before each datagram of the session, 0 for none. */
   #prepareHeader(session: UdpSession): number {
-    if (session.set.route.rules.sendProxy !== "v2") return 0;
-    session.header ??= writeProxyHeader(session);
+    if (session.link !== null) return 0;
+    if (session.home.rulesOf(session).sendProxy !== "v2") return 0;
+    session.header ??= session.home.writeProxyHeader(session);
     this.context.memory.bytes.set(session.header, this.context.headerAt);
     return session.header.length;
   }
@@ -121,6 +132,7 @@ export class Outbox {
 
   /** Sends what it can: 0, or the errno that keeps the datagram at #at from going. */
   #sendRest(session: UdpSession): number {
+    if (session.link !== null) return this.#relayRest(session, session.link);
     this.#fill(session);
     const sent = this.#batch.send(session.fd, 0, this.#batch.messages);
     if (sent < 0) return -sent;
@@ -134,12 +146,24 @@ export class Outbox {
     }
     const error = this.#findError(session);
     if (error === 0) {
-      session.set.onSent(session);
+      session.onSent();
       return 0;
     }
     this.#at = this.#unprovenFrom;
     this.#isRetry = true;
     return error;
+  }
+
+  /** To another node, which may refuse them later: then they come back to be sent elsewhere. */
+  #relayRest(session: UdpSession, link: LinkSocket): number {
+    const error = link.open();
+    if (error !== 0) return error;
+    for (; this.#at < this.#count; this.#at++) {
+      const slot = this.#group[this.#at]!;
+      link.send(session.leg!, this.#payloadAt[slot]!, this.#length[slot]!);
+    }
+    if (session.leg!.isOpened) session.onSent();
+    return 0;
   }
 
   #fill(session: UdpSession): void {
@@ -173,7 +197,7 @@ export class Outbox {
 
   #onTooLong(session: UdpSession): UdpSession {
     if (this.#isRetry) {
-      session.set.refuse("too-long", 1);
+      session.home.refuse(session, "too-long", 1);
       this.#at++;
     }
     this.#isRetry = !this.#isRetry;
@@ -182,21 +206,21 @@ export class Outbox {
 
   /** To another task; to the same once more when there is no other. */
   #onRefused(session: UdpSession, error: number): UdpSession | null {
-    session.set.onFailed(session, error);
+    session.home.onFailed(session, error);
     this.#tried.push(session.target);
-    const next = session.set.move(session, this.#tried);
+    const next = session.home.move(session, this.#tried);
     if (next !== null) {
       this.#unprovenFrom = this.#at;
       this.#isRetry = false;
       return next;
     }
-    if (this.#isRetry || session.isClosed) return this.#giveUp(session, session.set.refusal);
+    if (this.#isRetry || session.isClosed) return this.#giveUp(session, session.home.refusal);
     this.#isRetry = true;
     return session;
   }
 
   #giveUp(session: UdpSession, reason: Refusal): null {
-    session.set.refuse(reason, this.#count - this.#at);
+    session.home.refuse(session, reason, this.#count - this.#at);
     return null;
   }
 }

@@ -6,6 +6,7 @@ import { EAGAIN, EMSGSIZE, ENOBUFS } from "../../sys/errno.ts";
 import { ReceiveBatch, SendBatch } from "../../sys/messages.ts";
 import { S_UDP_BYTES_OUT, S_UDP_DATAGRAMS_OUT } from "../counters.ts";
 import type { TurnEnder } from "../worker/event-loop.ts";
+import type { LinkSocket } from "./link/link-socket.ts";
 import { isCongestion, isUnsegmentable } from "./outbox.ts";
 import { BURST_BYTES, type UdpSession } from "./session.ts";
 import type { SessionSet } from "./session-set.ts";
@@ -19,9 +20,13 @@ const MAX_ERRORS = 4;
 export class Replies implements TurnEnder {
   readonly #received: ReceiveBatch;
   readonly #sent: SendBatch;
-  /** by slot */
+  /** by answer; those of one session that were received together follow each other */
   readonly #sessions: UdpSession[] = [];
+  readonly #payloadAt: Int32Array;
+  readonly #length: Int32Array;
   #count = 0;
+  /** Slots of #received that hold answers, and others that turned out to be none. */
+  #used = 0;
   #isQueued = false;
 
   constructor(
@@ -30,14 +35,27 @@ export class Replies implements TurnEnder {
   ) {
     this.#received = new ReceiveBatch(context.memory, size, false);
     this.#sent = new SendBatch(context.memory, size, true);
+    this.#payloadAt = new Int32Array(size);
+    this.#length = new Int32Array(size);
+  }
+
+  payloadAt(answer: number): number {
+    return this.#payloadAt[answer]!;
+  }
+
+  length(answer: number): number {
+    return this.#length[answer]!;
+  }
+
+  session(answer: number): UdpSession {
+    return this.#sessions[answer]!;
   }
 
   /** Takes what the task has sent, one batch at most; asks for another turn when there is more. */
   receiveFrom(session: UdpSession): void {
     for (let errors = 0; errors < MAX_ERRORS; errors++) {
-      if (this.size - this.#count < LEAST_ROOM) this.flush();
-      const room = this.size - this.#count;
-      const count = this.#received.receive(session.fd, this.#count, room);
+      const room = this.#makeRoom();
+      const count = this.#received.receive(session.fd, this.#used, room);
       if (count === -EAGAIN) return;
       if (count < 0) {
         this.#onError(session, -count);
@@ -52,6 +70,21 @@ export class Replies implements TurnEnder {
     session.queue();
   }
 
+  /** Takes what another node has sent, one batch at most; true: there may be more. */
+  receiveFromLink(socket: LinkSocket): boolean {
+    const room = this.#makeRoom();
+    const count = this.#received.receive(socket.fd, this.#used, room);
+    if (count === -EAGAIN) return false;
+    if (count < 0) {
+      socket.onReceiveError(-count);
+      return true;
+    }
+    const first = this.#used;
+    this.#used += count;
+    for (let slot = first; slot < first + count; slot++) this.#takeFromLink(socket, slot);
+    return count === room;
+  }
+
   onTurnEnd(): void {
     this.#isQueued = false;
     this.flush();
@@ -60,39 +93,18 @@ export class Replies implements TurnEnder {
   /** Sends everything. Must be called before a listener is closed. */
   flush(): void {
     const count = this.#count;
-    this.#count = 0;
+    this.#count = this.#used = 0;
     for (let first = 0; first < count; ) {
-      const { set } = this.#sessions[first]!;
+      const { home } = this.#sessions[first]!;
       let end = first + 1;
-      while (end < count && this.#sessions[end]!.set === set) end++;
-      this.#send(set, first, end);
+      while (end < count && this.#sessions[end]!.home === home) end++;
+      home.sendAnswers(first, end);
       first = end;
     }
   }
 
-  #take(session: UdpSession, count: number): void {
-    const { set } = session;
-    let bytes = 0;
-    for (let slot = this.#count; slot < this.#count + count; slot++) {
-      this.#sessions[slot] = session;
-      bytes += this.#received.length(slot);
-    }
-    this.#count += count;
-    if (bytes > BURST_BYTES) session.growBuffers();
-    set.touch(session);
-    set.onAnswered(session);
-    if (this.#isQueued) return;
-    this.#isQueued = true;
-    this.context.loop.atTurnEnd(this);
-  }
-
-  #onError(session: UdpSession, error: number): void {
-    if (error === EMSGSIZE) session.set.route.rules.refuse("too-long");
-    else if (!isCongestion(error)) session.set.onFailed(session, error);
-  }
-
-  /** Those in slots first…end, all of one listener. */
-  #send(set: SessionSet, first: number, end: number): void {
+  /** Sends those in slots first…end, all of one listener. */
+  sendToClients(set: SessionSet, first: number, end: number): void {
     const { rules } = set.route;
     for (let at = first; at < end; ) {
       this.#fill(set, at, end);
@@ -114,14 +126,60 @@ export class Replies implements TurnEnder {
     }
   }
 
+  /** Free slots; a few at least. */
+  #makeRoom(): number {
+    if (this.size - this.#used < LEAST_ROOM) this.flush();
+    return this.size - this.#used;
+  }
+
+  #take(session: UdpSession, count: number): void {
+    let bytes = 0;
+    for (const end = this.#used + count; this.#used < end; this.#used++) {
+      const length = this.#received.length(this.#used);
+      this.#add(session, this.#received.payloadAt(this.#used), length);
+      bytes += length;
+    }
+    if (bytes > BURST_BYTES) session.growBuffers();
+    this.#onAnswered(session);
+  }
+
+  #takeFromLink(socket: LinkSocket, slot: number): void {
+    const received = this.#received;
+    const session = socket.receive(received.payloadAt(slot), received.length(slot));
+    if (session === null) return;
+    const { dataAt, dataLength } = socket.link.datagram;
+    this.#add(session, dataAt, dataLength);
+    this.#onAnswered(session);
+  }
+
+  #add(session: UdpSession, payloadAt: number, length: number): void {
+    this.#sessions[this.#count] = session;
+    this.#payloadAt[this.#count] = payloadAt;
+    this.#length[this.#count++] = length;
+  }
+
+  #onAnswered(session: UdpSession): void {
+    session.home.touch(session);
+    session.onAnswered();
+    if (this.#isQueued) return;
+    this.#isQueued = true;
+    this.context.loop.atTurnEnd(this);
+  }
+
+  #onError(session: UdpSession, error: number): void {
+    const { home } = session;
+    if (error === EMSGSIZE) home.refuse(session, "too-long", 1);
+    else if (!isCongestion(error)) home.onFailed(session, error);
+  }
+
   #fill(set: SessionSet, first: number, end: number): void {
     const sent = this.#sent;
     let before: UdpSession | null = null;
     sent.clear();
-    for (let slot = first; slot < end; slot++) {
-      const session = this.#sessions[slot]!;
+    for (let answer = first; answer < end; answer++) {
+      const session = this.#sessions[answer]!;
       const mayJoin = session === before && session.canSegmentReplies;
-      const isJoined = sent.add(this.#received.payloadAt(slot), this.#received.length(slot), 0, 0, mayJoin);
+      const isJoined = sent.add(this.#payloadAt[answer]!, this.#length[answer]!, 0, 0, mayJoin);
       if (!isJoined) set.layout.writeDestination(session.key, sent, sent.messages - 1);
       before = session;
     }

@@ -6,33 +6,28 @@
  */
 
 import { EPOLLIN } from "../../sys/epoll.ts";
-import { EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../../sys/errno.ts";
-import { connect, udpSocket } from "../../sys/socket.ts";
+import { EINVAL, EMFILE } from "../../sys/errno.ts";
 import type { Endpoint } from "../../wire/index.ts";
 import { hashClient } from "../balance/index.ts";
 import { type Refusal, S_UDP_OPEN, S_UDP_SESSIONS } from "../counters.ts";
-import type { DeadlineList } from "../worker/deadline-list.ts";
-import type { Route } from "../worker/route.ts";
+import type { Route, Rules } from "../worker/route.ts";
 import type { Target } from "../worker/target.ts";
 import type { KeyLayout } from "./client-key.ts";
-import type { RecentList } from "./recent-list.ts";
+import type { LinkPeer } from "./link/link-context.ts";
+import { writeProxyHeader, writeRelayHeader } from "./send-proxy.ts";
 import { UdpSession } from "./session.ts";
+import type { SessionHome } from "./session-home.ts";
+import { isExhaustion, SessionQuota } from "./session-quota.ts";
 import { SessionTable } from "./session-table.ts";
 import type { UdpContext } from "./udp-context.ts";
 
-/** A task that had failed is believed to work again when so much time of a session has passed without an error. */
-const PROOF_MS = 1000;
-
-export class SessionSet {
+export class SessionSet implements SessionHome {
   /** Why the last call gave no session. */
   refusal: Refusal = "no-task";
   #route!: Route;
   #isPerPacket = false;
-  #idleList: DeadlineList | null = null;
-  /** This worker's share of the service's max_sessions. */
-  #limit = 0;
-  #recent!: RecentList<UdpSession>;
-  /** bounded by #limit; the least recently used of the service is evicted */
+  #quota!: SessionQuota;
+  /** bounded by #quota; the least recently used of the service is evicted */
   readonly #table = new SessionTable<UdpSession>((Math.random() * 2 ** 32) | 0);
   /** The one found last: datagrams of a client come in runs. */
   #last: UdpSession | null = null;
@@ -55,13 +50,9 @@ export class SessionSet {
 
   /** Sessions go on; from the next datagram they follow the new rules. */
   set route(route: Route) {
-    const { loop, worker } = this.context;
-    const { udp, slot } = route.rules;
     this.#route = route;
-    this.#isPerPacket = udp.mode === "packet";
-    this.#idleList = udp.idleTimeoutMs > 0 ? loop.deadlines.list(udp.idleTimeoutMs) : null;
-    this.#limit = Math.max(1, Math.ceil(udp.maxSessions / worker.counters.services.length));
-    this.#recent = this.context.recentOf(slot);
+    this.#isPerPacket = route.rules.udp.mode === "packet";
+    this.#quota = new SessionQuota(this.context, route.rules);
   }
 
   /** The session for the context's key and client, opened if there is none; null: see `refusal`. */
@@ -69,23 +60,12 @@ export class SessionSet {
     return this.#isPerPacket ? this.#forPacket() : this.#forClient();
   }
 
-  /** It has carried datagrams, either way. */
+  rulesOf(): Rules {
+    return this.#route.rules;
+  }
+
   touch(session: UdpSession): void {
-    if (this.#idleList === null) session.waitingIn?.cancel(session);
-    else this.#idleList.arm(session, this.context.loop.nowMs);
-    session.recent.touch(session);
-  }
-
-  /** Its task has answered. */
-  onAnswered(session: UdpSession): void {
-    session.isUnproven = false;
-    session.target.onAnswered();
-  }
-
-  /** A task that never answers, as with syslog, works if sending to it goes on without an error. */
-  onSent(session: UdpSession): void {
-    const { target, openedMs } = session;
-    if (target.failingUntilMs !== 0 && this.context.loop.nowMs - openedMs > PROOF_MS) target.onAnswered();
+    this.#quota.touch(session);
   }
 
   /** @param errnoValue positive errno that says the task cannot be reached; a burst of them counts once */
@@ -93,7 +73,7 @@ export class SessionSet {
     this.#fail(session.target, errnoValue);
   }
 
-  refuse(reason: Refusal, datagrams: number): void {
+  refuse(_session: UdpSession, reason: Refusal, datagrams: number): void {
     this.#route.rules.refuse(reason, datagrams);
   }
 
@@ -103,6 +83,14 @@ export class SessionSet {
     if (target === null) return null;
     if (!this.#isPerPacket) this.close(session, "session-moved");
     return this.#open(session.key.slice(), session.clientHash, target, tried);
+  }
+
+  writeProxyHeader(session: UdpSession): Uint8Array {
+    return writeProxyHeader(this, session);
+  }
+
+  sendAnswers(first: number, end: number): void {
+    this.context.replies.sendToClients(this, first, end);
   }
 
   /** Ends those whose task has gone or has had its time. */
@@ -119,18 +107,11 @@ export class SessionSet {
   /** @param reason null: in the normal course of things */
   close(session: UdpSession, reason: Refusal | null): void {
     if (session.isClosed) return;
-    const { loop, worker, outbox } = this.context;
-    session.isClosed = true;
     if (reason !== null) session.rules.refuse(reason);
-    outbox.forget(session);
-    session.waitingIn?.cancel(session);
-    session.recent.remove(session);
+    session.end();
     this.#table.remove(session);
     if (this.#last === session) this.#last = null;
-    loop.close(session.fd);
-    session.target.onClosed();
     session.rules.count(S_UDP_OPEN, -1);
-    if (worker.descriptors.isWaitedFor) worker.descriptors.release();
   }
 
   #forClient(): UdpSession | null {
@@ -173,8 +154,9 @@ export class SessionSet {
   #mustMove(session: UdpSession): boolean {
     const { target } = session;
     const { nowMs } = this.context.loop;
-    if (isGone(target, nowMs)) return true;
-    if (target.failingUntilMs <= nowMs) return false;
+    if (isGone(target, nowMs) || session.link?.isEnded) return true;
+    const isWorking = target.failingUntilMs <= nowMs && target.peer?.isReachable !== false;
+    if (isWorking) return false;
     const other = this.#route.balancer.pick(session.clientHash, nowMs, null);
     return other !== null && other !== target && other.failingUntilMs <= nowMs;
   }
@@ -195,69 +177,61 @@ export class SessionSet {
       const hash = this.#table.hash(key, key.length);
       const known = this.#isPerPacket ? this.#table.find(key, key.length, hash) : null;
       if (known !== null) return known;
-      const fd = this.#connect(target);
-      if (fd >= 0) return this.#enter(key, hash, clientHash, target, fd);
-      if (isExhaustion(-fd)) {
+      const session =
+        target.peer === null
+          ? this.#openHere(key, hash, clientHash, target)
+          : this.#openThere(key, hash, clientHash, target, target.peer);
+      if (typeof session !== "number") return this.#enter(session);
+      if (isExhaustion(session)) {
         this.refusal = "out-of-descriptors";
         return null;
       }
-      this.#fail(target, -fd);
+      this.#fail(target, session);
       tried.push(target);
       target = this.#pick(clientHash, tried);
     }
     return null;
   }
 
-  /** A socket that talks to the target, or -errno. */
-  #connect(target: Target): number {
-    const { loop, memory, sockaddrAt } = this.context;
-    while (this.#recent.size >= this.#limit) this.#evict("session-limit");
-    const fd = this.#openSocket(target.family);
-    if (fd < 0) return fd;
-    memory.bytes.set(target.sockaddr, sockaddrAt);
-    const connected = connect(fd, memory.address(sockaddrAt), target.sockaddrLength);
-    if (connected === 0) return fd;
-    loop.close(fd);
-    return connected;
-  }
-
-  #enter(key: Int32Array, hash: number, clientHash: number, target: Target, fd: number): UdpSession | null {
+  /** With a task of this node; a positive errno when that cannot be. */
+  #openHere(key: Int32Array, hash: number, clientHash: number, target: Target): UdpSession | number {
     const { loop } = this.context;
     const { rules } = this.#route;
-    const session = new UdpSession(this, key, hash, clientHash, target, fd, rules, this.#recent);
-    if (loop.watch(fd, EPOLLIN, session) < 0) {
-      loop.close(fd);
-      this.refusal = "out-of-descriptors";
-      return null;
-    }
+    const fd = this.#quota.connect(target);
+    if (fd < 0) return -fd;
+    const session = new UdpSession(this, key, hash, clientHash, target, fd, rules, this.#quota.recent);
+    const watched = loop.watch(fd, EPOLLIN, session);
+    if (watched < 0) loop.close(fd);
+    return watched < 0 ? EMFILE : session;
+  }
+
+  /** With a task of another node: the same without a socket. */
+  #openThere(
+    key: Int32Array,
+    hash: number,
+    clientHash: number,
+    target: Target,
+    peer: LinkPeer,
+  ): UdpSession | number {
+    const header = writeRelayHeader(this, key, target);
+    if (header === null) return EINVAL;
+    this.#quota.makeRoom();
+    const { rules } = this.#route;
+    const session = new UdpSession(this, key, hash, clientHash, target, -1, rules, this.#quota.recent);
+    session.link = this.context.links.socketTo(peer);
+    session.leg = session.link.link.add(session, header);
+    return session;
+  }
+
+  #enter(session: UdpSession): UdpSession {
+    const { rules, target } = session;
     this.#table.add(session);
-    this.#recent.add(session);
+    this.#quota.enter(session);
     this.#last = session;
-    this.#idleList?.arm(session, loop.nowMs);
     rules.count(S_UDP_OPEN, 1);
     rules.count(S_UDP_SESSIONS, 1);
     target.onOpened();
     return session;
-  }
-
-  /** A descriptor, at the cost of the oldest session when there are few left; negative when there is none to be had. */
-  #openSocket(family: number): number {
-    const { descriptors } = this.context.worker;
-    const fd = udpSocket(family);
-    if (fd >= 0 && !descriptors.isScarce(fd)) return fd;
-    if (fd < 0 && !isExhaustion(-fd)) return fd;
-    if (this.#recent.oldest === null) {
-      if (fd >= 0) this.context.loop.close(fd);
-      return -EMFILE;
-    }
-    this.#evict("out-of-descriptors");
-    return fd >= 0 ? fd : udpSocket(family);
-  }
-
-  #evict(reason: Refusal): void {
-    const oldest = this.#recent.oldest!;
-    this.context.outbox.sendBefore(oldest);
-    if (!oldest.isClosed) oldest.set.close(oldest, reason);
   }
 
   #fail(target: Target, errnoValue: number): void {
@@ -268,8 +242,4 @@ export class SessionSet {
 
 function isGone(target: Target, nowMs: number): boolean {
   return target.isRetired || target.cutAtMs <= nowMs;
-}
-
-function isExhaustion(error: number): boolean {
-  return error === EMFILE || error === ENFILE || error === ENOBUFS || error === ENOMEM;
 }

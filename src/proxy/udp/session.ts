@@ -1,7 +1,7 @@
 /**
  * One client and its task: a connected socket, so that answers find their client and ICMP errors their cause.
  *
- * It is passive data for the listener's side (`SessionSet` opens and closes it, `Outbox` sends through it) and a
+ * It is passive data for the listener's side (its `SessionHome` opens and closes it, `Outbox` sends through it) and a
  * handler for the task's side.
  */
 
@@ -10,13 +10,17 @@ import { Waiting } from "../worker/deadline-list.ts";
 import type { Continuable, Pollable } from "../worker/event-loop.ts";
 import type { Rules } from "../worker/route.ts";
 import type { Target } from "../worker/target.ts";
+import type { EntryLeg } from "./link/entry-link.ts";
+import type { LinkSocket } from "./link/link-socket.ts";
 import type { Recent, RecentList } from "./recent-list.ts";
-import type { SessionSet } from "./session-set.ts";
+import type { SessionHome } from "./session-home.ts";
 import type { TableEntry } from "./session-table.ts";
 
 /** A session that has so much in one batch, either way, gets big socket buffers; the system's default is 208 KiB. */
 export const BURST_BYTES = 32 * 1024;
 const BIG_BUFFER_BYTES = 4 * 1024 * 1024;
+/** A task that had failed is believed to work again when so much time of a session has passed without an error. */
+const PROOF_MS = 1000;
 
 export class UdpSession
   extends Waiting
@@ -36,12 +40,17 @@ export class UdpSession
   /** Whether datagrams of one length may go down as one, to the task and to the client; tried until it fails. */
   canSegment = true;
   canSegmentReplies = true;
+  /** The way to a task of another node; the session then has no socket of its own, and its descriptor is -1. */
+  link: LinkSocket | null = null;
+  leg: EntryLeg<UdpSession> | null = null;
+  /** How many tasks in a row have not wanted what it sent. */
+  moves = 0;
   readonly openedMs: number;
   #isQueued = false;
   #hasBigBuffers = false;
 
   constructor(
-    readonly set: SessionSet,
+    readonly home: SessionHome,
     readonly key: Int32Array,
     readonly hash: number,
     readonly clientHash: number,
@@ -52,35 +61,62 @@ export class UdpSession
     readonly recent: RecentList<UdpSession>,
   ) {
     super();
-    this.openedMs = set.context.loop.nowMs;
+    this.openedMs = home.context.loop.nowMs;
   }
 
   /** Answers, or an ICMP error. */
   onEvents(): void {
-    if (!this.#isQueued) this.set.context.replies.receiveFrom(this);
+    if (!this.#isQueued) this.home.context.replies.receiveFrom(this);
+  }
+
+  /** The task has answered. */
+  onAnswered(): void {
+    this.isUnproven = false;
+    this.moves = 0;
+    this.target.onAnswered();
+  }
+
+  /** A task that never answers, as with syslog, works if sending to it goes on without an error. */
+  onSent(): void {
+    const { target, openedMs } = this;
+    if (target.failingUntilMs !== 0 && this.home.context.loop.nowMs - openedMs > PROOF_MS)
+      target.onAnswered();
+  }
+
+  /** The part of its end that is the same wherever its client is; for its home to call, once. */
+  end(): void {
+    const { loop, worker, outbox } = this.home.context;
+    this.isClosed = true;
+    outbox.forget(this);
+    this.waitingIn?.cancel(this);
+    this.recent.remove(this);
+    if (this.link !== null) this.link.remove(this.leg!);
+    else loop.close(this.fd);
+    this.target.onClosed();
+    if (worker.descriptors.isWaitedFor) worker.descriptors.release();
   }
 
   /** There is more to receive: in the next turn. */
   queue(): void {
     if (this.#isQueued) return;
     this.#isQueued = true;
-    this.set.context.loop.goOn(this);
+    this.home.context.loop.goOn(this);
   }
 
   /** Room for bursts, which most sessions never need. */
   growBuffers(): void {
-    if (this.#hasBigBuffers) return;
+    if (this.#hasBigBuffers || this.link !== null) return;
     this.#hasBigBuffers = true;
     setBufferSizes(this.fd, BIG_BUFFER_BYTES);
   }
 
   onGoOn(): void {
     this.#isQueued = false;
-    if (!this.isClosed) this.set.context.replies.receiveFrom(this);
+    if (!this.isClosed) this.home.context.replies.receiveFrom(this);
   }
 
   /** Idle for too long. */
   onDeadline(): void {
-    this.set.close(this, null);
+    this.home.close(this, null);
   }
 }

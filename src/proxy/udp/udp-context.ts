@@ -1,12 +1,13 @@
 /** What the UDP listeners of a worker share: memory for batches, and what is known about the datagram at hand. */
 import { Arena } from "../../sys/arena.ts";
-import { ReceiveBatch, receiveBatchBytes, sendBatchBytes } from "../../sys/messages.ts";
+import { DATAGRAM_MAX, ReceiveBatch, receiveBatchBytes, sendBatchBytes } from "../../sys/messages.ts";
 import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
 import { createEndpoint, type Endpoint, PROXY_V2_MAX_ENCODED_BYTES, ProxyHeader } from "../../wire/index.ts";
 import type { WorkerContext } from "../worker/context.ts";
 import type { EventLoop } from "../worker/event-loop.ts";
 import type { Target } from "../worker/target.ts";
 import { ClientKey } from "./client-key.ts";
+import { LinkContext, type LinkHost, linkContextBytes } from "./link/link-context.ts";
 import { Outbox } from "./outbox.ts";
 import { RecentList } from "./recent-list.ts";
 import { Replies } from "./replies.ts";
@@ -14,7 +15,11 @@ import type { UdpSession } from "./session.ts";
 
 /** Datagrams per system call. Only the pages that datagrams have reached take memory. */
 export const BATCH_SIZE = 64;
-const ARENA_BYTES = 2 * (receiveBatchBytes(BATCH_SIZE) + sendBatchBytes(BATCH_SIZE)) + 4096;
+const ARENA_BYTES =
+  2 * (receiveBatchBytes(BATCH_SIZE) + sendBatchBytes(BATCH_SIZE)) +
+  linkContextBytes(BATCH_SIZE) +
+  DATAGRAM_MAX +
+  4096;
 
 export class UdpContext {
   readonly loop: EventLoop;
@@ -22,6 +27,7 @@ export class UdpContext {
   readonly incoming = new ReceiveBatch(this.memory, BATCH_SIZE, true);
   readonly outbox = new Outbox(this, BATCH_SIZE);
   readonly replies = new Replies(this, BATCH_SIZE);
+  readonly links: LinkContext;
   /** For one call at a time: a struct sockaddr, a PROXY header. */
   readonly sockaddrAt = this.memory.take(SOCKADDR_MAX);
   readonly headerAt = this.memory.take(PROXY_V2_MAX_ENCODED_BYTES);
@@ -36,8 +42,12 @@ export class UdpContext {
   readonly #ids = new WeakMap<Target, number>();
   #lastId = 0;
 
-  constructor(readonly worker: WorkerContext) {
+  constructor(
+    readonly worker: WorkerContext,
+    host: LinkHost,
+  ) {
     this.loop = worker.loop;
+    this.links = new LinkContext(this, host, BATCH_SIZE);
   }
 
   /** The sessions of the service that counts in `slot`. */

@@ -2,7 +2,7 @@
 
 import type { MessagePort } from "node:worker_threads";
 import type { SharedCounters } from "../counters.ts";
-import type { PublishedPort, Service, Task } from "../routing-table.ts";
+import type { Peer, PublishedPort, Service, Task } from "../routing-table.ts";
 import type { ConnectionRecord } from "../status.ts";
 
 export interface WorkerSetup {
@@ -18,6 +18,15 @@ export interface WorkerSetup {
 /** A routing table with this worker's sockets and the counter slots filled in. */
 export interface WorkerTable {
   readonly services: readonly WorkerService[];
+  readonly peers: readonly Peer[];
+  readonly relay: WorkerRelay | null;
+}
+
+/** This node's part of the relay, with this worker's sockets. */
+export interface WorkerRelay {
+  readonly node: string;
+  readonly keys: readonly string[];
+  readonly udpListeners: readonly WorkerListener[];
 }
 
 export interface WorkerService extends Omit<Service, "ports" | "tasks" | "listenAddresses"> {

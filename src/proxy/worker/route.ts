@@ -8,6 +8,7 @@ import { type Balancer, createBalancer } from "../balance/index.ts";
 import { REFUSAL_INDEX, type Refusal, S_REFUSALS, SERVICE_FIELDS, type SharedCounters } from "../counters.ts";
 import type { Protocol, SendProxy, UdpRules } from "../routing-table.ts";
 import type { WorkerPort, WorkerService, WorkerTable, WorkerTask } from "./messages.ts";
+import { peersOf, type RelayPeers } from "./relay-peer.ts";
 import { Target } from "./target.ts";
 
 export class Rules {
@@ -78,6 +79,7 @@ export interface CompiledListener {
 /** A service made ready, with the text it was made from. */
 interface CompiledService {
   readonly signature: string;
+  readonly rules: Rules;
   readonly listeners: readonly CompiledListener[];
   /** by key */
   readonly targets: ReadonlyMap<string, Target>;
@@ -85,9 +87,10 @@ interface CompiledService {
 
 export interface CompiledTable {
   readonly services: ReadonlyMap<string, CompiledService>;
+  readonly peers: RelayPeers;
 }
 
-export const EMPTY_TABLE: CompiledTable = { services: new Map() };
+export const EMPTY_TABLE: CompiledTable = { services: new Map(), peers: new Map() };
 
 export function listenersOf(table: CompiledTable): CompiledListener[] {
   return [...table.services.values()].flatMap((service) => service.listeners);
@@ -97,11 +100,30 @@ export function targetsOf(table: CompiledTable): Target[] {
   return [...table.services.values()].flatMap((service) => [...service.targets.values()]);
 }
 
+/** A task of this node by what another node calls it; null: there is none. */
+export function findOwnTarget(
+  table: CompiledTable,
+  protocol: Protocol,
+  service: string,
+  task: string,
+  targetPort: number,
+): { readonly target: Target; readonly rules: Rules } | null {
+  const compiled = table.services.get(service);
+  if (compiled === undefined) return null;
+  for (const [key, target] of compiled.targets) {
+    const isAsked = target.taskName === task && target.port === targetPort && key.startsWith(`${protocol} `);
+    if (isAsked && target.peer === null) return { target, rules: compiled.rules };
+  }
+  return null;
+}
+
 /**
  * Builds the new table. A service that has not changed is taken over as it is (a reload must not stop the loop for
  * long); in one that has, the targets that stay are the same objects. Those that are gone are retired.
  */
 export class TableCompiler {
+  #peers: RelayPeers = new Map();
+
   constructor(
     readonly before: CompiledTable,
     readonly counters: SharedCounters,
@@ -110,28 +132,33 @@ export class TableCompiler {
   ) {}
 
   compile(table: WorkerTable): CompiledTable {
+    this.#peers = peersOf(table.peers, this.before.peers);
     const services = new Map(table.services.map((service) => [service.name, this.#compileService(service)]));
     for (const [name, { targets }] of this.before.services) {
       const kept = services.get(name)?.targets;
       if (kept === targets) continue;
       for (const [key, target] of targets) if (!kept?.has(key)) target.retire(this.nowMs);
     }
-    return { services };
+    return { services, peers: this.#peers };
   }
 
   #compileService(service: WorkerService): CompiledService {
     const known = this.before.services.get(service.name);
-    const signature = JSON.stringify(service);
+    const nodes = new Set(service.tasks.flatMap(({ node }) => (node === null ? [] : [node])));
+    const signature = JSON.stringify([service, [...nodes].map((node) => this.#peers.get(node)?.peer)]);
     if (known?.signature === signature) return known;
     const rules = new Rules(service, this.counters, this.worker);
     const targets = new Map<string, Target>();
     const listeners = service.ports.flatMap((port) => {
-      const ofPort = service.tasks.map((task) => this.#target(service, port, task, known, targets));
+      const ofPort = service.tasks.flatMap((task) => {
+        const isServed = task.node === null || (port.mode === "ingress" && this.#peers.has(task.node));
+        return isServed ? [this.#target(service, port, task, known, targets)] : [];
+      });
       const balancer = createBalancer(service.balance, ofPort, Math.random);
       const route = new Route(rules, port.protocol, port.published, ofPort, balancer);
       return port.listeners.map((listener) => ({ ...listener, route }));
     });
-    return { signature, listeners, targets };
+    return { signature, rules, listeners, targets };
   }
 
   #target(
@@ -142,10 +169,14 @@ export class TableCompiler {
     targets: Map<string, Target>,
   ): Target {
     const targetPort = task.port ?? port.target;
-    const key = `${port.protocol} ${port.published} ${task.name} ${task.address} ${targetPort}`;
+    const peer = task.node === null ? null : this.#peers.get(task.node)!;
+    const key = `${port.protocol} ${port.published} ${task.name} ${task.address} ${targetPort} ${task.node ?? ""}`;
+    const before = known?.targets.get(key);
     const target =
-      known?.targets.get(key) ??
-      new Target(task.name, task.address, targetPort, task.slot, this.counters, this.worker);
+      before?.peer === peer
+        ? before
+        : new Target(task.name, task.address, targetPort, task.slot, this.counters, this.worker, peer);
+    if (before !== undefined && before !== target) before.retire(this.nowMs);
     targets.set(key, target);
     target.weight = task.weight;
     target.drainTimeoutMs = service.drainTimeoutMs;

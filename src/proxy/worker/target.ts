@@ -19,6 +19,8 @@ import {
   TASK_FIELDS,
 } from "../counters.ts";
 
+import type { RelayPeer } from "./relay-peer.ts";
+
 /** A task whose connect failed is tried again after so long; doubled for every failure in a row. */
 const FIRST_PAUSE_MS = 1000;
 const MAX_PAUSE_MS = 10_000;
@@ -48,10 +50,12 @@ export class Target implements Candidate {
     slot: number,
     readonly counters: SharedCounters,
     worker: number,
+    /** The node that runs it; null: this one. Another node's is not connected to: it has no socket address. */
+    readonly peer: RelayPeer | null = null,
   ) {
     this.hash = hashText(`${address} ${port}`);
-    const ip = parseIp(address)!;
-    this.sockaddrLength = writeSockaddr(this.sockaddr, 0, ip.bytes, port);
+    const ip = peer === null ? parseIp(address)! : null;
+    this.sockaddrLength = ip === null ? 0 : writeSockaddr(this.sockaddr, 0, ip.bytes, port);
     this.family = this.sockaddr[0]!;
     this.#row = counters.tasks[worker]!;
     this.#at = slot * TASK_FIELDS;

@@ -7,21 +7,26 @@
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { EPOLLIN } from "../../sys/epoll.ts";
 import { clearWakeup } from "../../sys/wakeup.ts";
+import { RELAY_DROPS, type RelayDrop } from "../counters.ts";
 import { TcpConnection } from "../tcp/connection.ts";
 import { TcpListener } from "../tcp/listener.ts";
 import { TcpContext } from "../tcp/tcp-context.ts";
+import type { LinkHost, RelayIdentity } from "../udp/link/link-context.ts";
+import { RelayListener } from "../udp/link/relay-listener.ts";
 import { UdpListener } from "../udp/listener.ts";
 import { UdpContext } from "../udp/udp-context.ts";
 import { ConnectionRecorder, DescriptorGate, type WorkerContext } from "./context.ts";
 import { type DeadlineList, Waiting } from "./deadline-list.ts";
 import { EventLoop, type Pollable } from "./event-loop.ts";
-import type { FromWorker, ToWorker, WorkerSetup, WorkerTable } from "./messages.ts";
+import type { FromWorker, ToWorker, WorkerRelay, WorkerSetup, WorkerTable } from "./messages.ts";
 import {
   type CompiledListener,
   type CompiledTable,
   EMPTY_TABLE,
+  findOwnTarget,
   listenersOf,
   type Route,
+  type Rules,
   TableCompiler,
   targetsOf,
 } from "./route.ts";
@@ -39,7 +44,10 @@ interface Listener {
   close(): void;
 }
 
-export class Worker extends Waiting implements Pollable {
+const NO_IDENTITY: RelayIdentity = { node: "", keys: [new Uint8Array(32)] };
+
+export class Worker extends Waiting implements Pollable, LinkHost {
+  identity = NO_IDENTITY;
   readonly #loop = new EventLoop();
   readonly #context: WorkerContext;
   readonly #tcp: TcpContext;
@@ -49,6 +57,7 @@ export class Worker extends Waiting implements Pollable {
   #table = EMPTY_TABLE;
   /** by descriptor */
   #listeners = new Map<number, Listener>();
+  #relayListeners = new Map<number, RelayListener>();
   /** Have connections whose time is running out. */
   #draining: Target[] = [];
 
@@ -63,7 +72,7 @@ export class Worker extends Waiting implements Pollable {
       descriptors: new DescriptorGate(pauseAtFd, counters, index, wakeupFd, () => this.#armTick()),
     };
     this.#tcp = new TcpContext(this.#context, setup.maxPipes);
-    this.#udp = new UdpContext(this.#context);
+    this.#udp = new UdpContext(this.#context, this);
     this.#port = setup.port;
     this.#tick = this.#loop.deadlines.list(TICK_MS);
   }
@@ -92,6 +101,15 @@ export class Worker extends Waiting implements Pollable {
     if (descriptors.isWaitedFor) descriptors.release();
     this.#cutOverdue(nowMs);
     if (recorder.isOn || descriptors.isWaitedFor || this.#draining.length > 0) this.#armTick();
+  }
+
+  findTask(service: string, task: string, targetPort: number): { target: Target; rules: Rules } | null {
+    return findOwnTarget(this.#table, "udp", service, task, targetPort);
+  }
+
+  onDropped(reason: RelayDrop, datagrams: number): void {
+    const { counters, index } = this.#context;
+    counters.relayDrops[index]![RELAY_DROPS.indexOf(reason)]! += datagrams;
   }
 
   #onMessage(message: ToWorker): void {
@@ -127,9 +145,25 @@ export class Worker extends Waiting implements Pollable {
     }
     for (const [fd, listener] of this.#listeners) if (!listeners.has(fd)) listener.close();
     this.#listeners = listeners;
+    this.#applyRelay(table.relay);
     this.#startDraining(before);
     for (const listener of listeners.values()) listener.onTargetsChanged(this.#loop.nowMs);
+    for (const listener of this.#relayListeners.values()) listener.onTargetsChanged(this.#loop.nowMs);
+    this.#udp.links.keepOnly(new Set(this.#table.peers.values()));
     for (const connection of this.#connections()) connection.onTargetsChanged();
+  }
+
+  #applyRelay(relay: WorkerRelay | null): void {
+    const before = this.identity;
+    this.identity = relay === null ? NO_IDENTITY : identityOf(relay, before);
+    const listeners = new Map<number, RelayListener>();
+    for (const { fd, address } of relay?.udpListeners ?? []) {
+      const known = this.#relayListeners.get(fd);
+      if (known !== undefined && this.identity !== before) known.identity = this.identity;
+      listeners.set(fd, known ?? new RelayListener(this.#udp, fd, address, this.identity));
+    }
+    for (const [fd, listener] of this.#relayListeners) if (!listeners.has(fd)) listener.close();
+    this.#relayListeners = listeners;
   }
 
   *#connections(): Generator<TcpConnection> {
@@ -153,11 +187,13 @@ export class Worker extends Waiting implements Pollable {
     this.#draining = this.#draining.filter((target) => target.cutAtMs > nowMs);
     for (const connection of this.#connections()) connection.cutIfOverdue(nowMs);
     for (const listener of this.#listeners.values()) listener.onTargetsChanged(nowMs);
+    for (const listener of this.#relayListeners.values()) listener.onTargetsChanged(nowMs);
   }
 
   /** With the process the kernel would close everything as if it had come to its end. */
   #end(): void {
     for (const listener of this.#listeners.values()) listener.close();
+    for (const listener of this.#relayListeners.values()) listener.close();
     for (const connection of this.#connections()) connection.cut();
     this.#sendRecords();
     this.#loop.stop();
@@ -171,4 +207,10 @@ export class Worker extends Waiting implements Pollable {
   #send(message: FromWorker): void {
     this.#port.postMessage(message);
   }
+}
+
+/** The same object when nothing has changed. */
+function identityOf({ node, keys }: WorkerRelay, before: RelayIdentity): RelayIdentity {
+  const isSame = before.node === node && before.keys.map((key) => key.toHex()).join() === keys.join();
+  return isSame ? before : { node, keys: keys.map((key) => Uint8Array.fromHex(key)) };
 }

@@ -22,20 +22,23 @@ const task = {
   lastError: null,
 } as const;
 
+const NO_SESSIONS = {
+  openSessions: 0,
+  sessionsTotal: 0,
+  datagramsInTotal: 0,
+  datagramsOutTotal: 0,
+  bytesInTotal: 0,
+  bytesOutTotal: 0,
+};
+
 function service(rest: Partial<ServiceStatus> = {}): ServiceStatus {
   return {
     name: "web",
     ports: [{ protocol: "tcp", published: 8080, target: 80, listeners: [{ address: "::", error: null }] }],
     tasks: [task],
     tcp: { openConnections: 3, acceptedTotal: 1201, bytesInTotal: 1_234_567, bytesOutTotal: 9_900_000_000 },
-    udp: {
-      openSessions: 0,
-      sessionsTotal: 0,
-      datagramsInTotal: 0,
-      datagramsOutTotal: 0,
-      bytesInTotal: 0,
-      bytesOutTotal: 0,
-    },
+    udp: NO_SESSIONS,
+    relayedUdp: NO_SESSIONS,
     refusedTotal: {},
     ...rest,
   };
@@ -57,7 +60,7 @@ function status(services: ServiceStatus[], rest: Partial<NodeStatus> = {}): Node
     },
     names: [],
     warnings: [],
-    proxy: { workers: 2, workersOutOfDescriptors: 0, services },
+    proxy: { workers: 2, workersOutOfDescriptors: 0, relay: { datagramsDroppedTotal: {} }, services },
     cluster: null,
     ...rest,
   };

@@ -7,6 +7,7 @@ import {
   REFUSALS,
   S_ACCEPTED,
   S_REFUSALS,
+  S_RELAYED_OPEN,
   S_UDP_OPEN,
   SERVICE_FIELDS,
   sumRows,
@@ -42,6 +43,8 @@ test("clearServiceIfIdle waits for connections and sessions, and leaves neighbou
   counters.open[SLOT] = 0;
   expect(clearServiceIfIdle(counters, SLOT)).toBe(false);
   for (const row of counters.services) row[service(S_UDP_OPEN)] = 0;
+  expect(clearServiceIfIdle(counters, SLOT)).toBe(false);
+  for (const row of counters.services) row[service(S_RELAYED_OPEN)] = 0;
   expect(clearServiceIfIdle(counters, SLOT)).toBe(true);
   for (const row of counters.services) {
     expect([...row.subarray(service(0), service(SERVICE_FIELDS))]).toEqual(Array(SERVICE_FIELDS).fill(0));

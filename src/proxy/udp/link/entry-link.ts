@@ -1,0 +1,274 @@
+/**
+ * One link from here to an exit node, with the sessions that go through it: makes the link when it is needed, again
+ * when the exit node no longer knows it, and tells when it cannot be made. No sockets and no clock; whoever owns it
+ * hands it datagrams and the time, and does what the `EntryLinkPort` is asked.
+ *
+ *     closed ──first datagram──▶ handshaking ──READY──▶ ready ──no sessions for long──▶ closed
+ *       ▲  ◀──no answer, refused──┘     ▲                 │ │
+ *       │                               └─────RESET───────┘ │
+ *       └──────────────pings unanswered, refused────────────┘
+ */
+import {
+  decodeRelayDatagram,
+  linkIdMatches,
+  RELAY_CLOSE,
+  RELAY_DATA,
+  RELAY_ERROR,
+  RELAY_OPEN,
+  RELAY_OPENED,
+  RELAY_PING,
+  RELAY_RESET,
+  RelayDatagram,
+} from "../../../wire/index.ts";
+import { EntryHandshake, type EntryHandshakeOptions, HANDSHAKE_RETRY_MS } from "./entry-handshake.ts";
+import { KeptDatagrams } from "./kept-datagrams.ts";
+import type { LinkChannel, OpenVerdict } from "./link-channel.ts";
+
+/** How often a link that is ready looks whether it is still needed and still works. */
+export const LINK_TICK_MS = 1000;
+/** A link with sessions that has been silent for so long is asked, and after so many questions given up. */
+const PING_AFTER_MS = 2000;
+const MAX_PINGS = 3;
+/** A link without sessions is closed after so long. */
+export const UNUSED_LINK_MS = 60_000;
+
+/** A session as its link knows it. `O` is the session. */
+export class EntryLeg<O> {
+  /** The exit node has accepted it: its header need not be repeated. */
+  isOpened = false;
+  /** It may have: an OPEN has been sent. */
+  isAsked = false;
+
+  constructor(
+    readonly link: EntryLink<O>,
+    /** 1 … 2^32 - 1, not used by another leg of the link */
+    readonly id: number,
+    readonly owner: O,
+    /** The PROXY header of its OPEN. */
+    readonly header: Uint8Array,
+  ) {}
+}
+
+export type DropReason = "malformed" | Exclude<OpenVerdict, "new">;
+
+/** What a link asks of its owner. */
+export interface EntryLinkPort<O> {
+  handshakeOptions(): EntryHandshakeOptions;
+  /** To send what `handshake.write` writes. */
+  sendHandshake(handshake: EntryHandshake): void;
+  /** To seal and send a datagram; the data is in `bytes`. */
+  sendSealed(
+    channel: LinkChannel,
+    type: number,
+    session: number,
+    header: Uint8Array,
+    bytes: Uint8Array,
+    dataAt: number,
+    dataLength: number,
+  ): void;
+  /** The exit node does not serve the session: ERROR_… . The datagrams are those it has not accepted. */
+  onRejected(leg: EntryLeg<O>, code: number, kept: readonly Uint8Array[]): void;
+  /** The exit node cannot be reached: the link is closed. */
+  onUnreachable(leg: EntryLeg<O>, error: LinkError, kept: readonly Uint8Array[]): void;
+  /** The link is closed, for want of use. */
+  onUnused(): void;
+  onDropped(reason: DropReason): void;
+}
+
+export type LinkError = "refused" | "timeout";
+
+const NO_BYTES = new Uint8Array(0);
+
+export class EntryLink<O> {
+  /** Of what `receive` was given last. */
+  readonly datagram = new RelayDatagram();
+  readonly #port: EntryLinkPort<O>;
+  /** bounded by the services' max_sessions */
+  readonly #legs = new Map<number, EntryLeg<O>>();
+  readonly #kept = new KeptDatagrams<EntryLeg<O>>();
+  #handshake: EntryHandshake | null = null;
+  #channel: LinkChannel | null = null;
+  #lastId = 0;
+  #usedMs = 0;
+  #heardMs = 0;
+  #pings = 0;
+
+  constructor(port: EntryLinkPort<O>) {
+    this.#port = port;
+  }
+
+  get state(): "closed" | "handshaking" | "ready" {
+    if (this.#channel !== null) return "ready";
+    return this.#handshake !== null ? "handshaking" : "closed";
+  }
+
+  /** When `onTimer` is to be called, counted from now; 0: it need not be. */
+  get timerMs(): number {
+    if (this.#channel !== null) return LINK_TICK_MS;
+    return this.#handshake !== null ? HANDSHAKE_RETRY_MS : 0;
+  }
+
+  get sessions(): number {
+    return this.#legs.size;
+  }
+
+  /** A new session; nothing is sent yet. */
+  add(owner: O, header: Uint8Array): EntryLeg<O> {
+    const leg = new EntryLeg(this, this.#freeId(), owner, header);
+    this.#legs.set(leg.id, leg);
+    return leg;
+  }
+
+  /** The session has ended here. What was kept of it is lost; returns how many datagrams. */
+  remove(leg: EntryLeg<O>): number {
+    this.#legs.delete(leg.id);
+    if (leg.isAsked) this.#sendEmpty(RELAY_CLOSE, leg.id);
+    leg.isAsked = leg.isOpened = false;
+    return this.#kept.take(leg).length;
+  }
+
+  /** Sends bytes[at … at + length) to the session's task; false: it is lost, as too much waits for the link already. */
+  send(leg: EntryLeg<O>, bytes: Uint8Array, at: number, length: number, nowMs: number): boolean {
+    this.#usedMs = nowMs;
+    if (this.#channel !== null && leg.isOpened) {
+      this.#port.sendSealed(this.#channel, RELAY_DATA, leg.id, NO_BYTES, bytes, at, length);
+      return true;
+    }
+    const isKept = this.#kept.add(leg, bytes, at, length);
+    if (this.#channel === null) {
+      if (this.#handshake === null) this.#begin();
+      return isKept;
+    }
+    this.#open(this.#channel, leg, bytes, at, length);
+    return true;
+  }
+
+  /** The session that a received datagram is an answer for, which is in `datagram`; null: there is nothing to pass on. */
+  receive(bytes: Uint8Array, at: number, length: number, nowMs: number): EntryLeg<O> | null {
+    const { datagram } = this;
+    if (!decodeRelayDatagram(bytes, at, length, datagram)) this.#port.onDropped("malformed");
+    else if (datagram.isSealed) return this.#onSealed(bytes, length, nowMs);
+    else if (datagram.type === RELAY_RESET) this.#onReset(bytes);
+    else this.#onHandshake(bytes, nowMs);
+    return null;
+  }
+
+  onTimer(nowMs: number): void {
+    if (this.#channel !== null) this.#checkUse(nowMs);
+    else if (this.#handshake?.onTimer() === "send") this.#port.sendHandshake(this.#handshake);
+    else if (this.#handshake !== null) this.fail("timeout");
+  }
+
+  /** The exit node cannot be reached; the next datagram tries again. */
+  fail(error: LinkError): void {
+    this.#close();
+    for (const leg of [...this.#legs.values()]) this.#port.onUnreachable(leg, error, this.#kept.take(leg));
+  }
+
+  /** Ends the link; the sessions, if any, stay until they are removed. */
+  end(): void {
+    this.#sendEmpty(RELAY_CLOSE, 0);
+    this.#close();
+  }
+
+  #begin(): void {
+    this.#close();
+    this.#handshake = new EntryHandshake(this.#port.handshakeOptions());
+    this.#port.sendHandshake(this.#handshake);
+  }
+
+  #close(): void {
+    this.#channel = null;
+    this.#handshake = null;
+    for (const leg of this.#legs.values()) leg.isAsked = leg.isOpened = false;
+  }
+
+  #onHandshake(bytes: Uint8Array, nowMs: number): void {
+    const handshake = this.#handshake;
+    const step = handshake?.onDatagram(bytes, this.datagram) ?? "ignored";
+    if (step === "unauthentic") this.#port.onDropped(step);
+    else if (step === "send") this.#port.sendHandshake(handshake!);
+    else if (step === "ready") this.#onReady(handshake!.channel!, nowMs);
+  }
+
+  #onReady(channel: LinkChannel, nowMs: number): void {
+    this.#channel = channel;
+    this.#handshake = null;
+    this.#heardMs = this.#usedMs = nowMs;
+    this.#pings = 0;
+    for (const { leg, data } of this.#kept) this.#open(channel, leg, data, 0, data.length);
+  }
+
+  #open(channel: LinkChannel, leg: EntryLeg<O>, bytes: Uint8Array, at: number, length: number): void {
+    leg.isAsked = true;
+    this.#port.sendSealed(channel, RELAY_OPEN, leg.id, leg.header, bytes, at, length);
+  }
+
+  #onReset(bytes: Uint8Array): void {
+    if (this.#channel === null || !linkIdMatches(bytes, this.datagram, this.#channel.linkId)) return;
+    if (this.#legs.size > 0) this.#begin();
+    else this.#close();
+  }
+
+  #onSealed(bytes: Uint8Array, length: number, nowMs: number): EntryLeg<O> | null {
+    const channel = this.#channel;
+    if (channel === null || !linkIdMatches(bytes, this.datagram, channel.linkId)) return null;
+    const verdict = channel.open(bytes, this.datagram, length);
+    if (verdict !== "new") {
+      this.#port.onDropped(verdict);
+      return null;
+    }
+    this.#heardMs = nowMs;
+    this.#pings = 0;
+    return this.#onAuthentic(bytes);
+  }
+
+  #onAuthentic(bytes: Uint8Array): EntryLeg<O> | null {
+    const { type, session, dataAt } = this.datagram;
+    if (type === RELAY_CLOSE && session === 0) {
+      // the exit node stops
+      this.fail("refused");
+      return null;
+    }
+    const leg = this.#legs.get(session) ?? null;
+    if (leg === null) {
+      // its CLOSE was lost or overtaken
+      if (type === RELAY_DATA || type === RELAY_OPENED) this.#sendEmpty(RELAY_CLOSE, session);
+      return null;
+    }
+    leg.isOpened = type === RELAY_DATA || type === RELAY_OPENED;
+    if (leg.isOpened || type === RELAY_ERROR) this.#settle(leg, type === RELAY_ERROR ? bytes[dataAt]! : 0);
+    return type === RELAY_DATA ? leg : null;
+  }
+
+  /** The exit node has accepted the session or, with a code, rejected it. */
+  #settle(leg: EntryLeg<O>, code: number): void {
+    const kept = this.#kept.take(leg);
+    if (code !== 0) this.#port.onRejected(leg, code, kept);
+  }
+
+  #checkUse(nowMs: number): void {
+    if (this.#legs.size > 0) return this.#checkPeer(nowMs);
+    if (nowMs - this.#usedMs < UNUSED_LINK_MS) return;
+    this.end();
+    this.#port.onUnused();
+  }
+
+  #checkPeer(nowMs: number): void {
+    this.#usedMs = nowMs;
+    if (nowMs - this.#heardMs < PING_AFTER_MS) return;
+    if (this.#pings++ >= MAX_PINGS) this.fail("timeout");
+    else this.#sendEmpty(RELAY_PING, 0);
+  }
+
+  #sendEmpty(type: number, session: number): void {
+    if (this.#channel !== null) this.#port.sendSealed(this.#channel, type, session, NO_BYTES, NO_BYTES, 0, 0);
+  }
+
+  /** Ids come round after 2^32 sessions; one still in use is passed over. */
+  #freeId(): number {
+    do this.#lastId = (this.#lastId % 0xffffffff) + 1;
+    while (this.#legs.has(this.#lastId));
+    return this.#lastId;
+  }
+}

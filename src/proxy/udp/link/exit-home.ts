@@ -1,0 +1,244 @@
+/**
+ * Sessions whose clients another node has accepted: one link from there, its sessions with tasks of this node, and the
+ * way back. A session is with the task that it was opened for; when that goes, the other node is told and picks anew.
+ */
+import { EPOLLIN } from "../../../sys/epoll.ts";
+import type { SendBatch } from "../../../sys/messages.ts";
+import {
+  decodeRelaySession,
+  ERROR_DRAINING,
+  ERROR_LIMIT,
+  ERROR_MALFORMED,
+  ERROR_NO_SUCH_TASK,
+  ERROR_REFUSED,
+  encodeProxyV2,
+  PROXY_V2_MAX_ENCODED_BYTES,
+  RELAY_CLOSE,
+  RELAY_DATA,
+  type RelaySession,
+  SEALED_BYTES,
+} from "../../../wire/index.ts";
+import {
+  type Refusal,
+  S_RELAYED_BYTES_IN,
+  S_RELAYED_BYTES_OUT,
+  S_RELAYED_DATAGRAMS_IN,
+  S_RELAYED_DATAGRAMS_OUT,
+  S_RELAYED_OPEN,
+  S_RELAYED_SESSIONS,
+} from "../../counters.ts";
+import { Waiting } from "../../worker/deadline-list.ts";
+import type { Rules } from "../../worker/route.ts";
+import type { Target } from "../../worker/target.ts";
+import type { Recent } from "../recent-list.ts";
+import { UdpSession } from "../session.ts";
+import type { SessionHome } from "../session-home.ts";
+import { isExhaustion } from "../session-quota.ts";
+import type { TableEntry } from "../session-table.ts";
+import type { UdpContext } from "../udp-context.ts";
+import type { ConfirmedLink } from "./exit-handshake.ts";
+import { ExitLink, type ExitLinkPort } from "./exit-link.ts";
+import type { RelayListener } from "./relay-listener.ts";
+import { LONGEST_DATAGRAM, type SealedWay } from "./sealed-outbox.ts";
+
+const NO_BYTES = new Uint8Array(0);
+
+export class ExitHome
+  extends Waiting
+  implements SessionHome, ExitLinkPort<UdpSession>, SealedWay, TableEntry<ExitHome>, Recent<ExitHome>
+{
+  nextInBucket: ExitHome | null = null;
+  older: ExitHome | null = null;
+  newer: ExitHome | null = null;
+  canSegment = true;
+  refusal: Refusal = "no-task";
+  readonly context: UdpContext;
+  readonly link: ExitLink<UdpSession>;
+  /** The slot of the datagram at hand. */
+  slot = 0;
+  #isEnded = false;
+
+  /** @param key the sender's address, the link id */
+  constructor(
+    readonly listener: RelayListener,
+    readonly key: Int32Array,
+    readonly hash: number,
+    confirmed: ConfirmedLink,
+  ) {
+    super();
+    this.context = listener.context;
+    this.link = new ExitLink<UdpSession>(confirmed, this.context.loop.nowMs, this);
+  }
+
+  get fd(): number {
+    return this.listener.fd;
+  }
+
+  /** Its entry node has been silent for too long. */
+  onDeadline(): void {
+    this.listener.end(this);
+  }
+
+  /** Tells the entry node that the link is over. */
+  sayGoodbye(): void {
+    this.send(RELAY_CLOSE, 0, 0);
+  }
+
+  /** Ends all sessions; the entry node has been told or is gone. */
+  endSessions(): void {
+    this.#isEnded = true;
+    for (const session of this.link.sessions.values()) this.#end(session, null);
+  }
+
+  /** Ends those whose task has gone or has had its time. */
+  onTargetsChanged(nowMs: number): void {
+    for (const session of this.link.sessions.values()) {
+      const { target } = session;
+      if (target.isRetired || target.cutAtMs <= nowMs) this.close(session, "session-moved");
+    }
+  }
+
+  // what its link asks
+
+  open(id: number, bytes: Uint8Array, headerAt: number, headerLength: number): UdpSession | number {
+    const asked = decodeRelaySession(bytes, headerAt, headerLength);
+    if (asked === null) return ERROR_MALFORMED;
+    const found = this.context.links.host.findTask(asked.service, asked.task, asked.targetPort);
+    if (found === null) return ERROR_NO_SUCH_TASK;
+    if (found.target.isDraining) return ERROR_DRAINING;
+    return this.#open(id, asked, found.target, found.rules);
+  }
+
+  deliver(session: UdpSession, dataAt: number, dataLength: number): void {
+    session.rules.count(S_RELAYED_DATAGRAMS_IN, 1);
+    session.rules.count(S_RELAYED_BYTES_IN, dataLength);
+    this.context.outbox.add(session, this.slot, dataAt, dataLength);
+  }
+
+  onClosed(session: UdpSession): void {
+    this.context.outbox.sendBefore(session);
+    if (!session.isClosed) this.#end(session, null);
+  }
+
+  send(type: number, id: number, code: number): void {
+    if (this.#isEnded) return;
+    const { links } = this.context;
+    links.toEntries.addCode(this, this.link.channel, type, id, code);
+    links.flushSoon();
+  }
+
+  onEnded(): void {
+    this.listener.end(this);
+  }
+
+  // what its sessions ask
+
+  rulesOf(session: UdpSession): Rules {
+    return session.rules;
+  }
+
+  touch(session: UdpSession): void {
+    this.context.links.quotaOf(session.rules).touch(session);
+  }
+
+  onFailed(session: UdpSession, errnoValue: number): void {
+    const { target } = session;
+    const { nowMs } = this.context.loop;
+    if (target.failingUntilMs <= nowMs) target.onFailed(errnoValue, nowMs);
+    this.refusal = "no-task";
+    if (!session.isClosed) this.#close(session, "session-moved", ERROR_REFUSED);
+  }
+
+  refuse(session: UdpSession, reason: Refusal, datagrams: number): void {
+    session.rules.refuse(reason, datagrams);
+  }
+
+  /** The entry node does that. */
+  move(): null {
+    return null;
+  }
+
+  writeProxyHeader(session: UdpSession): Uint8Array {
+    return session.header!;
+  }
+
+  sendAnswers(first: number, end: number): void {
+    const { replies, links } = this.context;
+    for (let answer = first; answer < end; answer++) {
+      const session = replies.session(answer);
+      const length = replies.length(answer);
+      if (session.isClosed) continue;
+      if (SEALED_BYTES + length > LONGEST_DATAGRAM) session.rules.refuse("too-long");
+      else {
+        links.toEntries.add(
+          this,
+          this.link.channel,
+          RELAY_DATA,
+          session.key[0]! >>> 0,
+          NO_BYTES,
+          replies.payloadAt(answer),
+          length,
+        );
+        session.rules.count(S_RELAYED_DATAGRAMS_OUT, 1);
+        session.rules.count(S_RELAYED_BYTES_OUT, length);
+      }
+    }
+    links.toEntries.flush();
+  }
+
+  close(session: UdpSession, reason: Refusal | null): void {
+    if (session.isClosed) return;
+    this.#close(session, reason, reason === "session-moved" ? ERROR_NO_SUCH_TASK : 0);
+  }
+
+  // where its datagrams go
+
+  writeDestination(batch: SendBatch, message: number): void {
+    this.listener.layout.writeDestination(this.key, batch, message);
+  }
+
+  onSendError(): void {}
+
+  onNotSent(reason: "send-failed" | "too-long", datagrams: number): void {
+    this.context.links.host.onDropped(reason, datagrams);
+  }
+
+  #open(
+    id: number,
+    { source, destination }: RelaySession,
+    target: Target,
+    rules: Rules,
+  ): UdpSession | number {
+    const { loop, links } = this.context;
+    const quota = links.quotaOf(rules);
+    const fd = quota.connect(target);
+    if (fd < 0 && isExhaustion(-fd)) return ERROR_LIMIT;
+    if (fd < 0) {
+      if (target.failingUntilMs <= loop.nowMs) target.onFailed(-fd, loop.nowMs);
+      return ERROR_REFUSED;
+    }
+    const session = new UdpSession(this, Int32Array.of(id), 0, 0, target, fd, rules, quota.recent);
+    if (loop.watch(fd, EPOLLIN, session) < 0) {
+      loop.close(fd);
+      return ERROR_LIMIT;
+    }
+    const header = new Uint8Array(PROXY_V2_MAX_ENCODED_BYTES);
+    session.header = header.subarray(0, encodeProxyV2(source, destination, "udp", header, 0));
+    quota.enter(session);
+    target.onOpened();
+    rules.count(S_RELAYED_OPEN, 1);
+    rules.count(S_RELAYED_SESSIONS, 1);
+    return session;
+  }
+
+  #close(session: UdpSession, reason: Refusal | null, code: number): void {
+    this.#end(session, reason);
+    this.link.remove(session.key[0]! >>> 0, code);
+  }
+
+  #end(session: UdpSession, reason: Refusal | null): void {
+    if (reason !== null) session.rules.refuse(reason);
+    session.end();
+    session.rules.count(S_RELAYED_OPEN, -1);
+  }
+}

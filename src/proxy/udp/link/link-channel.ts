@@ -1,0 +1,42 @@
+/**
+ * One end of an established link: seals what goes out under the next counter, opens what comes in once.
+ * The two directions have keys of their own, so nothing can be sent back to where it came from.
+ */
+import { type RelayDatagram, ReplayWindow, type Tagger, writeSealedHead } from "../../../wire/index.ts";
+
+/** `unauthentic`: nobody who has the key wrote it. */
+export type OpenVerdict = "new" | "replayed" | "stale" | "unauthentic";
+
+export class LinkChannel {
+  readonly #window = new ReplayWindow();
+  #counter = 0;
+
+  constructor(
+    readonly linkId: Uint8Array,
+    readonly outgoing: Tagger,
+    readonly incoming: Tagger,
+  ) {}
+
+  /**
+   * Writes the SEALED_BYTES at `headAt`, right behind which there are `headerLength` bytes already; the data is
+   * anywhere in `bytes`. From now on none of it may change.
+   */
+  seal(
+    type: number,
+    session: number,
+    bytes: Uint8Array,
+    headAt: number,
+    headerLength: number,
+    dataAt: number,
+    dataLength: number,
+  ): void {
+    writeSealedHead(type, this.linkId, headerLength, ++this.#counter, session, bytes, headAt);
+    this.outgoing.seal(bytes, headAt, headerLength, dataAt, dataLength);
+  }
+
+  /** Checks a decoded datagram of `length` bytes; only "new" ones may be acted on. */
+  open(bytes: Uint8Array, datagram: RelayDatagram, length: number): OpenVerdict {
+    if (!this.incoming.isSealed(bytes, datagram.at, length)) return "unauthentic";
+    return this.#window.take(datagram.counter);
+  }
+}

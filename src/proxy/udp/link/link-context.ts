@@ -1,0 +1,112 @@
+/** What the links of a worker share, in both roles. */
+import { DATAGRAM_MAX, sendBatchBytes } from "../../../sys/messages.ts";
+import type { RelayDrop } from "../../counters.ts";
+import type { Continuable } from "../../worker/event-loop.ts";
+import type { Rules } from "../../worker/route.ts";
+import type { Target } from "../../worker/target.ts";
+import { SessionQuota } from "../session-quota.ts";
+import type { UdpContext } from "../udp-context.ts";
+import { LinkSocket } from "./link-socket.ts";
+import { PREFIX_BYTES, SealedOutbox } from "./sealed-outbox.ts";
+
+/** Who this node is to others. */
+export interface RelayIdentity {
+  readonly node: string;
+  /** 32 bytes each: the first signs, all verify. */
+  readonly keys: readonly Uint8Array[];
+}
+
+/** Another node and the address of its relay. */
+export interface LinkPeer {
+  readonly name: string;
+  readonly family: number;
+  readonly sockaddr: Uint8Array;
+  readonly sockaddrLength: number;
+}
+
+/** What links need of the worker and its table. */
+export interface LinkHost {
+  readonly identity: RelayIdentity;
+  /** A task of this node, for a session that another node asks for; null: there is none of that name. */
+  findTask(service: string, task: string, targetPort: number): { target: Target; rules: Rules } | null;
+  onDropped(reason: RelayDrop, datagrams: number): void;
+}
+
+/** Bytes of a worker's memory that a LinkContext takes. */
+export function linkContextBytes(size: number): number {
+  return 2 * (sendBatchBytes(size) + size * PREFIX_BYTES) + DATAGRAM_MAX + 4096;
+}
+
+export class LinkContext implements Continuable {
+  /** To nodes that run tasks: connected sockets. To nodes that have accepted clients: unconnected ones. */
+  readonly toExits: SealedOutbox;
+  readonly toEntries: SealedOutbox;
+  /** For one datagram at a time that is not in a batch. */
+  readonly spareAt: number;
+  /** And for one HELLO or CONFIRM. */
+  readonly handshakeAt: number;
+  #isQueued = false;
+  /** bounded by the number of peers */
+  readonly #sockets = new Map<LinkPeer, LinkSocket>();
+  readonly #quotas = new WeakMap<Rules, SessionQuota>();
+
+  constructor(
+    readonly context: UdpContext,
+    readonly host: LinkHost,
+    size: number,
+  ) {
+    this.toExits = new SealedOutbox(context, size, false);
+    this.toEntries = new SealedOutbox(context, size, true);
+    this.spareAt = context.memory.take(DATAGRAM_MAX);
+    this.handshakeAt = context.memory.take(PREFIX_BYTES);
+  }
+
+  random(bytes: number): Uint8Array {
+    return crypto.getRandomValues(new Uint8Array(bytes));
+  }
+
+  /** What sessions under these rules have here. */
+  quotaOf(rules: Rules): SessionQuota {
+    let quota = this.#quotas.get(rules);
+    if (quota === undefined) {
+      quota = new SessionQuota(this.context, rules);
+      this.#quotas.set(rules, quota);
+    }
+    return quota;
+  }
+
+  socketTo(peer: LinkPeer): LinkSocket {
+    let socket = this.#sockets.get(peer);
+    if (socket === undefined) {
+      socket = new LinkSocket(this, peer);
+      this.#sockets.set(peer, socket);
+    }
+    return socket;
+  }
+
+  /** Ends the links to peers that are not reached any more. */
+  keepOnly(peers: ReadonlySet<LinkPeer>): void {
+    for (const [peer, socket] of this.#sockets) {
+      if (peers.has(peer)) continue;
+      this.#sockets.delete(peer);
+      socket.end();
+    }
+  }
+
+  /** What has been added outside of a batch goes out before the loop waits again. */
+  flushSoon(): void {
+    if (this.#isQueued) return;
+    this.#isQueued = true;
+    this.context.loop.goOn(this);
+  }
+
+  onGoOn(): void {
+    this.#isQueued = false;
+    this.flush();
+  }
+
+  flush(): void {
+    this.toExits.flush();
+    this.toEntries.flush();
+  }
+}

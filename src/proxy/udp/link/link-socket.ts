@@ -1,0 +1,263 @@
+/**
+ * The socket of a link to one other node, connected to its relay, and what its `EntryLink` asks for: datagrams sealed
+ * and sent, time, sessions told what has become of them.
+ *
+ * What goes wrong is dealt with in the next turn, as a session that moves sends, and there may be a batch under way.
+ */
+
+import { EPOLLIN } from "../../../sys/epoll.ts";
+import { ECONNREFUSED, EHOSTUNREACH, ENOBUFS, ETIMEDOUT } from "../../../sys/errno.ts";
+import type { SendBatch } from "../../../sys/messages.ts";
+import { connect, send, setBufferSizes, udpSocket } from "../../../sys/socket.ts";
+import { ERROR_LIMIT, ERROR_REFUSED, SEALED_BYTES } from "../../../wire/index.ts";
+import { Waiting } from "../../worker/deadline-list.ts";
+import type { Continuable, Pollable } from "../../worker/event-loop.ts";
+import { isCongestion } from "../outbox.ts";
+import type { UdpSession } from "../session.ts";
+import type { EntryHandshake, EntryHandshakeOptions } from "./entry-handshake.ts";
+import {
+  type DropReason,
+  type EntryLeg,
+  EntryLink,
+  type EntryLinkPort,
+  type LinkError,
+} from "./entry-link.ts";
+import type { LinkChannel } from "./link-channel.ts";
+import type { LinkContext, LinkPeer } from "./link-context.ts";
+import { LONGEST_DATAGRAM, type SealedWay } from "./sealed-outbox.ts";
+
+/** It carries many sessions. */
+const BUFFER_BYTES = 4 * 1024 * 1024;
+/** How often one datagram goes to yet another task before it is given up. */
+const MAX_MOVES = 3;
+
+interface Lost {
+  readonly session: UdpSession;
+  /** errno that stands for what happened */
+  readonly error: number;
+  readonly kept: readonly Uint8Array[];
+}
+
+export class LinkSocket
+  extends Waiting
+  implements Pollable, Continuable, SealedWay, EntryLinkPort<UdpSession>
+{
+  readonly link = new EntryLink<UdpSession>(this);
+  /** -1: there is none */
+  fd = -1;
+  canSegment = true;
+  /** The peer has gone or changed; for good. */
+  isEnded = false;
+  #error: LinkError | null = null;
+  #lost: Lost[] = [];
+  #hasMore = false;
+  #isQueued = false;
+
+  constructor(
+    readonly links: LinkContext,
+    readonly peer: LinkPeer,
+  ) {
+    super();
+  }
+
+  /** Opens the socket if there is none: 0 or a positive errno. */
+  open(): number {
+    if (this.fd >= 0) return 0;
+    if (this.isEnded) return EHOSTUNREACH;
+    const { loop, memory, sockaddrAt } = this.links.context;
+    const { family, sockaddr, sockaddrLength } = this.peer;
+    const fd = udpSocket(family);
+    if (fd < 0) return -fd;
+    setBufferSizes(fd, BUFFER_BYTES);
+    memory.bytes.set(sockaddr, sockaddrAt);
+    const connected = connect(fd, memory.address(sockaddrAt), sockaddrLength);
+    const watched = connected === 0 ? loop.watch(fd, EPOLLIN, this) : connected;
+    if (watched < 0) {
+      loop.close(fd);
+      return -watched;
+    }
+    this.fd = fd;
+    return 0;
+  }
+
+  /** Sends a datagram in the worker's memory, now or once there is a link; the socket must be open. Flush after it. */
+  send(leg: EntryLeg<UdpSession>, dataAt: number, length: number): void {
+    const { memory, loop } = this.links.context;
+    const { owner } = leg;
+    const headerLength = leg.isOpened ? 0 : leg.header.length;
+    if (SEALED_BYTES + headerLength + length > LONGEST_DATAGRAM) owner.home.refuse(owner, "too-long", 1);
+    else if (!this.link.send(leg, memory.bytes, dataAt, length, loop.nowMs)) {
+      owner.home.refuse(owner, "send-failed", 1);
+    }
+    this.#arm();
+  }
+
+  /** The session that a received datagram is an answer for. */
+  receive(at: number, length: number): UdpSession | null {
+    const { memory, loop } = this.links.context;
+    return this.link.receive(memory.bytes, at, length, loop.nowMs)?.owner ?? null;
+  }
+
+  /** The session has ended. */
+  remove(leg: EntryLeg<UdpSession>): void {
+    const lost = this.link.remove(leg);
+    if (lost > 0) leg.owner.home.refuse(leg.owner, "send-failed", lost);
+    this.links.flushSoon();
+  }
+
+  /** The other node is no longer reached here: sessions move. */
+  end(): void {
+    this.isEnded = true;
+    this.link.end();
+    this.links.toExits.flush();
+    this.#error = "refused";
+    this.#settle();
+  }
+
+  onEvents(): void {
+    if (!this.#hasMore) this.#receive();
+  }
+
+  onGoOn(): void {
+    this.#isQueued = false;
+    if (this.#hasMore) this.#receive();
+    this.#settle();
+  }
+
+  onDeadline(nowMs: number): void {
+    this.link.onTimer(nowMs);
+    this.#arm();
+    this.links.toExits.flush();
+  }
+
+  onReceiveError(error: number): void {
+    if (!isCongestion(error)) this.onSendError(error);
+  }
+
+  onSendError(error: number): void {
+    this.#error = error === ECONNREFUSED ? "refused" : "timeout";
+    this.#queue();
+  }
+
+  onNotSent(reason: "send-failed" | "too-long", datagrams: number): void {
+    this.links.host.onDropped(reason, datagrams);
+  }
+
+  writeDestination(_batch: SendBatch, _message: number): void {}
+
+  handshakeOptions(): EntryHandshakeOptions {
+    const { node, keys } = this.links.host.identity;
+    return {
+      entryNode: node,
+      exitNode: this.peer.name,
+      relayKey: keys[0]!,
+      random: (bytes) => this.links.random(bytes),
+    };
+  }
+
+  sendHandshake(handshake: EntryHandshake): void {
+    const { handshakeAt } = this.links;
+    const { memory } = this.links.context;
+    const length = handshake.write(memory.bytes, handshakeAt);
+    const sent = send(this.fd, memory.address(handshakeAt), length);
+    if (sent < 0 && !isCongestion(-sent)) this.onSendError(-sent);
+  }
+
+  sendSealed(
+    channel: LinkChannel,
+    type: number,
+    session: number,
+    header: Uint8Array,
+    bytes: Uint8Array,
+    dataAt: number,
+    dataLength: number,
+  ): void {
+    const { toExits, spareAt, context } = this.links;
+    const isHere = bytes === context.memory.bytes;
+    if (!isHere) context.memory.bytes.set(bytes.subarray(dataAt, dataAt + dataLength), spareAt);
+    toExits.add(this, channel, type, session, header, isHere ? dataAt : spareAt, dataLength);
+    if (!isHere) toExits.flush();
+  }
+
+  onRejected(leg: EntryLeg<UdpSession>, code: number, kept: readonly Uint8Array[]): void {
+    this.#lost.push({ session: leg.owner, error: errnoOf(code), kept });
+    this.#queue();
+  }
+
+  onUnreachable(leg: EntryLeg<UdpSession>, error: LinkError, kept: readonly Uint8Array[]): void {
+    this.#lost.push({ session: leg.owner, error: error === "refused" ? ECONNREFUSED : ETIMEDOUT, kept });
+    this.#queue();
+  }
+
+  onUnused(): void {
+    this.links.toExits.flush();
+    this.#close();
+  }
+
+  onDropped(reason: DropReason): void {
+    this.links.host.onDropped(reason, 1);
+  }
+
+  #receive(): void {
+    this.#hasMore = this.links.context.replies.receiveFromLink(this);
+    this.links.toExits.flush();
+    this.#arm();
+    if (this.#hasMore) this.#queue();
+  }
+
+  /** First the tasks are marked, then the sessions look for others. */
+  #settle(): void {
+    if (this.#error !== null && this.fd >= 0) {
+      this.link.fail(this.#error);
+      this.#close();
+    }
+    this.#error = null;
+    const lost = this.#lost;
+    this.#lost = [];
+    for (const { session, error } of lost) if (!session.isClosed) session.home.onFailed(session, error);
+    for (const one of lost) this.#sendElsewhere(one);
+  }
+
+  #sendElsewhere({ session, kept }: Lost): void {
+    if (kept.length === 0) return;
+    const { home } = session;
+    const canMove = !session.isClosed && session.moves < MAX_MOVES;
+    const next = canMove ? home.move(session, [session.target]) : null;
+    if (next === null) return home.refuse(session, "no-task", kept.length);
+    next.moves = session.moves + 1;
+    for (const data of kept) this.links.context.outbox.sendAlone(next, data);
+  }
+
+  #close(): void {
+    this.waitingIn?.cancel(this);
+    if (this.fd >= 0) this.links.context.loop.close(this.fd);
+    this.fd = -1;
+    this.#hasMore = false;
+  }
+
+  #arm(): void {
+    const { loop } = this.links.context;
+    const { timerMs } = this.link;
+    const list = timerMs > 0 ? loop.deadlines.list(timerMs) : null;
+    if (list === this.waitingIn) return;
+    if (list === null) this.waitingIn!.cancel(this);
+    else list.arm(this, loop.nowMs);
+  }
+
+  #queue(): void {
+    if (this.#isQueued) return;
+    this.#isQueued = true;
+    this.links.context.loop.goOn(this);
+  }
+}
+
+function errnoOf(code: number): number {
+  switch (code) {
+    case ERROR_REFUSED:
+      return ECONNREFUSED;
+    case ERROR_LIMIT:
+      return ENOBUFS;
+    default:
+      return EHOSTUNREACH;
+  }
+}

@@ -1,0 +1,258 @@
+/**
+ * One worker's UDP socket of the relay: other nodes' datagrams come in here. Handshakes are answered without keeping
+ * anything; what comes over an established link goes to that link's sessions.
+ */
+import { EPOLLIN } from "../../../sys/epoll.ts";
+import { EAGAIN } from "../../../sys/errno.ts";
+import type { SendBatch } from "../../../sys/messages.ts";
+import { AF_INET, AF_INET6 } from "../../../sys/sockaddr.ts";
+import {
+  decodeRelayDatagram,
+  linkIdOf,
+  parseIp,
+  RELAY_CONFIRM,
+  RELAY_HELLO,
+  RELAY_RESET,
+  RelayDatagram,
+  writeHandshake,
+} from "../../../wire/index.ts";
+import type { DeadlineList } from "../../worker/deadline-list.ts";
+import type { Continuable, Pollable } from "../../worker/event-loop.ts";
+import { ClientKey, KeyLayout } from "../client-key.ts";
+import { RecentList } from "../recent-list.ts";
+import { SessionTable } from "../session-table.ts";
+import { BATCH_SIZE, type UdpContext } from "../udp-context.ts";
+import { ExitHandshake, writeReady } from "./exit-handshake.ts";
+import { ExitHome } from "./exit-home.ts";
+import type { RelayIdentity } from "./link-context.ts";
+import type { SealedWay } from "./sealed-outbox.ts";
+
+/** Links of one worker; the one silent for longest is ended to make room. */
+const MAX_LINKS = 4096;
+/** An entry node with sessions asks every few seconds, one without closes its link after UNUSED_LINK_MS. */
+const SILENCE_MS = 90_000;
+/** Until the first datagram under its key. */
+const UNPROVEN_MS = 10_000;
+/** RESETs in any second: enough for all links after a restart, and no help to who sends garbage. */
+const MAX_RESETS_PER_SEC = 256;
+/** Errors in a row after which a broken socket waits for its next event. */
+const MAX_ERRORS = 16;
+const NO_NAME = new Uint8Array(0);
+
+/** The address that the datagram at hand came from, until the answer is sent. */
+class Sender implements SealedWay {
+  readonly canSegment = false;
+
+  constructor(
+    readonly listener: RelayListener,
+    readonly key: Int32Array,
+  ) {}
+
+  get fd(): number {
+    return this.listener.fd;
+  }
+
+  writeDestination(batch: SendBatch, message: number): void {
+    this.listener.layout.writeDestination(this.key, batch, message);
+  }
+
+  onSendError(): void {}
+
+  onNotSent(): void {}
+}
+
+export class RelayListener implements Pollable, Continuable {
+  readonly layout: KeyLayout;
+  readonly #silent: DeadlineList;
+  readonly #unproven: DeadlineList;
+  #handshake: ExitHandshake;
+  readonly #key = new ClientKey();
+  readonly #datagram = new RelayDatagram();
+  /** bounded by MAX_LINKS */
+  readonly #table = new SessionTable<ExitHome>((Math.random() * 2 ** 32) | 0);
+  readonly #recent = new RecentList<ExitHome>();
+  /** Links that the batch at hand has something for. */
+  readonly #touched: ExitHome[] = [];
+  #resets = 0;
+  #resetsSinceMs = 0;
+  #errors = 0;
+  #isQueued = false;
+  #isClosed = false;
+
+  /** @param address that `fd` is bound to */
+  constructor(
+    readonly context: UdpContext,
+    readonly fd: number,
+    address: string,
+    identity: RelayIdentity,
+  ) {
+    const { family, bytes } = parseIp(address)!;
+    this.layout = new KeyLayout(
+      family === 4 ? AF_INET : AF_INET6,
+      bytes.every((byte) => byte === 0),
+    );
+    this.#silent = context.loop.deadlines.list(SILENCE_MS);
+    this.#unproven = context.loop.deadlines.list(UNPROVEN_MS);
+    this.#handshake = this.#handshakeAs(identity);
+    context.loop.watch(fd, EPOLLIN, this);
+  }
+
+  /** Links under a key that is gone end at once: their entry nodes are told when they use them. */
+  set identity(identity: RelayIdentity) {
+    this.#handshake = this.#handshakeAs(identity);
+    for (const home of this.#table) {
+      const { relayKey } = home.link.confirmed;
+      if (!identity.keys.some((key) => Buffer.compare(key, relayKey) === 0)) this.end(home);
+    }
+  }
+
+  onTargetsChanged(nowMs: number): void {
+    for (const home of this.#table) home.onTargetsChanged(nowMs);
+  }
+
+  onEvents(): void {
+    if (!this.#isQueued) this.#receiveBatch();
+  }
+
+  onGoOn(): void {
+    this.#isQueued = false;
+    if (!this.#isClosed) this.#receiveBatch();
+  }
+
+  /** Ends a link, which its entry node knows or will find out. */
+  end(home: ExitHome): void {
+    home.endSessions();
+    home.waitingIn?.cancel(home);
+    this.#table.remove(home);
+    this.#recent.remove(home);
+  }
+
+  /** Tells all entry nodes and closes the socket. */
+  close(): void {
+    const { replies, links, loop } = this.context;
+    replies.flush();
+    for (const home of this.#table) {
+      home.sayGoodbye();
+      this.end(home);
+    }
+    links.flush();
+    this.#isClosed = true;
+    loop.close(this.fd);
+  }
+
+  /** One batch a turn, so that answers are not held up. */
+  #receiveBatch(): void {
+    const { incoming, outbox, links } = this.context;
+    const count = incoming.receive(this.fd, 0, BATCH_SIZE);
+    if (count < 0) return this.#onError(-count);
+    this.#errors = 0;
+    for (let slot = 0; slot < count; slot++) this.#onDatagram(slot);
+    outbox.sendAll();
+    for (const home of this.#touched) {
+      home.link.acknowledge();
+      if (home.waitingIn !== null) this.#silent.arm(home, this.context.loop.nowMs);
+    }
+    this.#touched.length = 0;
+    links.toEntries.flush();
+    if (count === BATCH_SIZE) this.#queue();
+  }
+
+  #onError(error: number): void {
+    if (error !== EAGAIN && ++this.#errors < MAX_ERRORS) this.#queue();
+  }
+
+  #queue(): void {
+    if (this.#isQueued) return;
+    this.#isQueued = true;
+    this.context.loop.goOn(this);
+  }
+
+  #onDatagram(slot: number): void {
+    const { incoming, memory, links } = this.context;
+    const length = incoming.length(slot);
+    const isOurs =
+      !incoming.isTruncated(slot) &&
+      decodeRelayDatagram(memory.bytes, incoming.payloadAt(slot), length, this.#datagram);
+    if (!isOurs) return links.host.onDropped("malformed", 1);
+    this.layout.read(incoming, slot, this.#key);
+    if (this.#datagram.isSealed) this.#onSealed(slot, length);
+    else if (this.#datagram.type === RELAY_HELLO) this.#onHello(length);
+    else if (this.#datagram.type === RELAY_CONFIRM) this.#onConfirm(length);
+    else links.host.onDropped("malformed", 1);
+  }
+
+  #onSealed(slot: number, length: number): void {
+    const { memory, links, loop } = this.context;
+    const home = this.#find();
+    if (home === null) return this.#reset();
+    home.slot = slot;
+    const verdict = home.link.receive(memory.bytes, this.#datagram, length, loop.nowMs);
+    if (verdict !== "new") return links.host.onDropped(verdict, 1);
+    if (this.#touched.at(-1) === home) return;
+    this.#recent.touch(home);
+    this.#touched.push(home);
+  }
+
+  /** The link of the sender and the datagram's id; both are then in the key. */
+  #find(): ExitHome | null {
+    const { linkHigh, linkLow } = this.#datagram;
+    this.#key.append(linkHigh | 0);
+    this.#key.append(linkLow | 0);
+    const { words, length } = this.#key;
+    return this.#table.find(words, length, this.#table.hash(words, length));
+  }
+
+  #reset(): void {
+    const { links, loop, memory } = this.context;
+    links.host.onDropped("unknown-link", 1);
+    if (loop.nowMs - this.#resetsSinceMs >= 1000) {
+      this.#resetsSinceMs = loop.nowMs;
+      this.#resets = 0;
+    }
+    if (this.#resets++ >= MAX_RESETS_PER_SEC) return;
+    const sender = new Sender(this, this.#key.toArray());
+    const at = links.toEntries.prepare(sender);
+    const linkId = linkIdOf(memory.bytes, this.#datagram.at);
+    links.toEntries.addPlain(sender, writeHandshake(RELAY_RESET, linkId, NO_NAME, memory.bytes, at));
+  }
+
+  #onHello(length: number): void {
+    const { links, memory, loop } = this.context;
+    const sender = new Sender(this, this.#key.toArray());
+    const at = links.toEntries.prepare(sender);
+    const { bytes } = memory;
+    const address = bytesOf(sender.key);
+    const written = this.#handshake.challenge(bytes, this.#datagram, length, address, loop.nowMs, bytes, at);
+    if (written === 0) links.host.onDropped("unauthentic", 1);
+    else links.toEntries.addPlain(sender, written);
+  }
+
+  #onConfirm(length: number): void {
+    const { links, memory, loop } = this.context;
+    const sender = new Sender(this, this.#key.toArray());
+    const address = bytesOf(sender.key);
+    const confirmed = this.#handshake.confirm(memory.bytes, this.#datagram, length, address, loop.nowMs);
+    if (typeof confirmed === "string") return links.host.onDropped(confirmed, 1);
+    const home = this.#find() ?? this.#create(confirmed);
+    const at = links.toEntries.prepare(sender);
+    links.toEntries.addPlain(sender, writeReady(home.link.confirmed, memory.bytes, at));
+  }
+
+  #create(confirmed: ConstructorParameters<typeof ExitHome>[3]): ExitHome {
+    if (this.#recent.size >= MAX_LINKS) this.end(this.#recent.oldest!);
+    const { words, length } = this.#key;
+    const home = new ExitHome(this, this.#key.toArray(), this.#table.hash(words, length), confirmed);
+    this.#table.add(home);
+    this.#recent.add(home);
+    this.#unproven.arm(home, this.context.loop.nowMs);
+    return home;
+  }
+
+  #handshakeAs({ node, keys }: RelayIdentity): ExitHandshake {
+    return new ExitHandshake({ node, relayKeys: keys, random: (bytes) => this.context.links.random(bytes) });
+  }
+}
+
+function bytesOf(words: Int32Array): Uint8Array {
+  return new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+}

@@ -1,0 +1,152 @@
+/**
+ * Datagrams on their way to other nodes: sealed as they are added, sent together. Data stays where it is in the
+ * worker's memory and must not change until `flush`.
+ *
+ * Unlike elsewhere, a datagram that could not be sent is lost with its counter: sealing it again is up to whoever
+ * still has it.
+ */
+import { EAGAIN, EMSGSIZE } from "../../../sys/errno.ts";
+import { SendBatch } from "../../../sys/messages.ts";
+import { SEALED_BYTES } from "../../../wire/index.ts";
+import { isCongestion, isUnsegmentable } from "../outbox.ts";
+import type { UdpContext } from "../udp-context.ts";
+import type { LinkChannel } from "./link-channel.ts";
+
+/** Room for one datagram's head and PROXY header: names of services and tasks are at most 255 bytes. */
+export const PREFIX_BYTES = 1024;
+/** Longest datagram over IPv4 [RFC 768, RFC 791]; what IPv6 could carry beyond it is not worth two limits. */
+export const LONGEST_DATAGRAM = 65_507;
+const NO_BYTES = new Uint8Array(0);
+
+/** Where datagrams go. */
+export interface SealedWay {
+  readonly fd: number;
+  /** Datagrams of one length may go down as one; tried until it fails. */
+  canSegment: boolean;
+  /** Writes the receiver's address; on a connected socket there is none. */
+  writeDestination(batch: SendBatch, message: number): void;
+  /** Positive errno: the other node cannot be reached. */
+  onSendError(error: number): void;
+  onNotSent(reason: "send-failed" | "too-long", datagrams: number): void;
+}
+
+export class SealedOutbox {
+  readonly #batch: SendBatch;
+  readonly #prefixesAt: number;
+  /** by datagram; those of one flush have one descriptor */
+  readonly #ways: SealedWay[] = [];
+  readonly #prefixLength: Int32Array;
+  readonly #dataAt: Int32Array;
+  readonly #dataLength: Int32Array;
+  #count = 0;
+
+  /** @param hasAddresses false: the sockets are connected */
+  constructor(
+    readonly context: UdpContext,
+    readonly size: number,
+    readonly hasAddresses: boolean,
+  ) {
+    this.#batch = new SendBatch(context.memory, size, hasAddresses);
+    this.#prefixesAt = context.memory.take(size * PREFIX_BYTES);
+    this.#prefixLength = new Int32Array(size);
+    this.#dataAt = new Int32Array(size);
+    this.#dataLength = new Int32Array(size);
+  }
+
+  /** Seals a datagram; `dataAt` is in the worker's memory. */
+  add(
+    way: SealedWay,
+    channel: LinkChannel,
+    type: number,
+    session: number,
+    header: Uint8Array,
+    dataAt: number,
+    dataLength: number,
+  ): void {
+    const { bytes } = this.context.memory;
+    const at = this.prepare(way);
+    if (header.length > 0) bytes.set(header, at + SEALED_BYTES);
+    channel.seal(type, session, bytes, at, header.length, dataAt, dataLength);
+    this.#append(way, SEALED_BYTES + header.length, dataAt, dataLength);
+  }
+
+  /** Seals a datagram whose data is one byte, or none with 0. */
+  addCode(way: SealedWay, channel: LinkChannel, type: number, session: number, code: number): void {
+    const at = this.prepare(way) + SEALED_BYTES;
+    this.context.memory.bytes[at] = code;
+    this.add(way, channel, type, session, NO_BYTES, at, code === 0 ? 0 : 1);
+  }
+
+  /** Makes room for a datagram of PREFIX_BYTES at most; returns where it is to be written before `addPlain`. */
+  prepare(way: SealedWay): number {
+    if (this.#count === this.size || (this.#count > 0 && this.#ways[0]!.fd !== way.fd)) this.flush();
+    return this.#prefixesAt + this.#count * PREFIX_BYTES;
+  }
+
+  /** The datagram written at `prepare`'s offset, as it is. */
+  addPlain(way: SealedWay, length: number): void {
+    this.#append(way, length, 0, 0);
+  }
+
+  flush(): void {
+    const count = this.#count;
+    let isRetry = false;
+    this.#count = 0;
+    for (let at = 0; at < count; ) {
+      const way = this.#ways[at]!;
+      this.#fill(at, count);
+      const sent = this.#batch.send(way.fd, 0, this.#batch.messages);
+      if (sent > 0) {
+        at += this.#batch.datagramsIn(0, sent);
+        isRetry = false;
+      } else if (this.#batch.datagramsIn(0, 1) > 1 && isUnsegmentable(-sent)) {
+        way.canSegment = false;
+      } else if (isCongestion(-sent)) {
+        at = this.#drop(at, sent === -EAGAIN ? count : at + this.#batch.datagramsIn(0, 1), "send-failed");
+      } else if (sent === -EMSGSIZE) {
+        at = this.#drop(at, at + 1, "too-long");
+      } else if (isRetry) {
+        at = this.#drop(at, at + this.#batch.datagramsIn(0, 1), "send-failed");
+        isRetry = false;
+      } else {
+        // it may be about an older datagram
+        isRetry = true;
+        way.onSendError(-sent);
+      }
+    }
+    this.#ways.length = 0;
+  }
+
+  #append(way: SealedWay, prefixLength: number, dataAt: number, dataLength: number): void {
+    const index = this.#count++;
+    this.#ways[index] = way;
+    this.#prefixLength[index] = prefixLength;
+    this.#dataAt[index] = dataAt;
+    this.#dataLength[index] = dataLength;
+  }
+
+  #drop(from: number, end: number, reason: "send-failed" | "too-long"): number {
+    for (let i = from; i < end; i++) this.#ways[i]!.onNotSent(reason, 1);
+    return end;
+  }
+
+  #fill(first: number, end: number): void {
+    const batch = this.#batch;
+    let before: SealedWay | null = null;
+    batch.clear();
+    for (let i = first; i < end; i++) {
+      const way = this.#ways[i]!;
+      const prefixAt = this.#prefixesAt + i * PREFIX_BYTES;
+      const mayJoin = way === before && way.canSegment;
+      const isJoined = batch.add(
+        this.#dataAt[i]!,
+        this.#dataLength[i]!,
+        prefixAt,
+        this.#prefixLength[i]!,
+        mayJoin,
+      );
+      if (!isJoined) way.writeDestination(batch, batch.messages - 1);
+      before = way;
+    }
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * The decoder of datagrams between nodes on arbitrary and mutated bytes. FUZZ_RUNS sets how many (default 200000),
+ * FUZZ_SEED repeats a run. Checked every time: no exception, nothing outside the window is read or named, what is read
+ * is written back as the same bytes, and no mutation passes for authentic.
+ */
+import { expect, setDefaultTimeout, test } from "bun:test";
+import {
+  decodeRelayDatagram,
+  linkIdOf,
+  RELAY_CLOSE,
+  RELAY_CONFIRM,
+  RELAY_DATA,
+  RELAY_ERROR,
+  RELAY_HELLO,
+  RELAY_OPEN,
+  RELAY_PONG,
+  RELAY_RESET,
+  RelayDatagram,
+  SEALED_BYTES,
+  Tagger,
+  writeHandshake,
+  writeSealedHead,
+} from "../../src/wire/index.ts";
+import { seededRandom } from "../support/seeded-random.ts";
+
+const RUNS = Number(process.env.FUZZ_RUNS ?? 200_000);
+const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 32);
+const WINDOW_BYTES = 160;
+const MARGIN_BYTES = 4;
+
+const random = seededRandom(SEED);
+setDefaultTimeout(5000 + RUNS / 20); // ten times what a run takes
+console.log(`FUZZ_SEED=${SEED} FUZZ_RUNS=${RUNS}`);
+
+function below(limit: number): number {
+  return Math.floor(random() * limit);
+}
+
+const tagger = new Tagger(new Uint8Array(32).fill(1));
+
+/** A well-formed datagram of random content; returns its length. Sealed ones have the right tag. */
+function writeDatagram(out: Uint8Array, at: number): number {
+  const type = 1 + below(12);
+  const linkId = Uint8Array.from({ length: 8 }, () => below(256));
+  if (type <= RELAY_RESET) {
+    const isNamed = type === RELAY_HELLO || type === RELAY_CONFIRM;
+    return writeHandshake(type, linkId, new Uint8Array(isNamed ? 1 + below(20) : 0).fill(97), out, at);
+  }
+  const headerLength = type === RELAY_OPEN ? 1 + below(30) : 0;
+  const dataLength = type <= RELAY_OPEN || type === RELAY_DATA ? below(40) : type === RELAY_ERROR ? 1 : 0;
+  const session = type > RELAY_ERROR || (type === RELAY_CLOSE && below(2) === 0) ? 0 : 1 + below(2 ** 32 - 1);
+  writeSealedHead(type, linkId, headerLength, 1 + below(2 ** 53 - 1), session, out, at);
+  if (type === RELAY_ERROR) out[at + SEALED_BYTES] = 1 + below(5);
+  tagger.seal(out, at, headerLength, at + SEALED_BYTES + headerLength, dataLength);
+  return SEALED_BYTES + headerLength + dataLength;
+}
+
+function mutate(bytes: Uint8Array, at: number, length: number): boolean {
+  const before = bytes.slice(at, at + length);
+  for (let count = below(4); count > 0; count--) bytes[at + below(length)]! ^= 1 << below(8);
+  return !before.every((byte, i) => byte === bytes[at + i]);
+}
+
+function describe(isOurs: boolean, datagram: RelayDatagram): string {
+  return isOurs ? JSON.stringify(datagram) : "malformed";
+}
+
+/** The start and, of a sealed one, the head, written again from what was read. */
+function rewrite(bytes: Uint8Array, datagram: RelayDatagram): Uint8Array {
+  const { at, type, headerAt, headerLength, counter, session } = datagram;
+  const linkId = linkIdOf(bytes, at);
+  const out = new Uint8Array(WINDOW_BYTES);
+  if (datagram.isSealed) {
+    writeSealedHead(type, linkId, headerLength, counter, session, out, 0);
+    return out.subarray(0, 24);
+  }
+  writeHandshake(type, linkId, bytes.subarray(headerAt, headerAt + headerLength), out, 0);
+  return out.subarray(0, 12);
+}
+
+test("decodeRelayDatagram on arbitrary and mutated bytes", () => {
+  const bytes = new Uint8Array(WINDOW_BYTES + 2 * MARGIN_BYTES);
+  const datagram = new RelayDatagram();
+  const seen = new Map<number, number>();
+  let authentic = 0;
+  for (let run = 0; run < RUNS; run++) {
+    for (let i = 0; i < bytes.length; i++) bytes[i] = below(256);
+    const isWritten = random() < 0.9;
+    const written = isWritten ? writeDatagram(bytes, MARGIN_BYTES) : below(WINDOW_BYTES);
+    const isChanged = written > 0 && mutate(bytes, MARGIN_BYTES, written);
+    const length = random() < 0.8 ? written : below(WINDOW_BYTES);
+    const isOurs = decodeRelayDatagram(bytes, MARGIN_BYTES, length, datagram);
+    const result = describe(isOurs, datagram);
+    seen.set(isOurs ? datagram.type : 0, (seen.get(isOurs ? datagram.type : 0) ?? 0) + 1);
+    if (isOurs) {
+      const { headerAt, headerLength, dataAt, dataLength } = datagram;
+      const end = datagram.isSealed ? dataAt + dataLength : headerAt + headerLength;
+      if (end !== MARGIN_BYTES + length) throw new Error(`run ${run}: ends at ${end}`);
+      const again = rewrite(bytes, datagram);
+      expect(again.toHex()).toBe(bytes.slice(MARGIN_BYTES, MARGIN_BYTES + again.length).toHex());
+    }
+    if (isOurs && datagram.isSealed) {
+      const isAuthentic = tagger.isSealed(bytes, MARGIN_BYTES, length);
+      const isIntact = isWritten && !isChanged && length === written;
+      if (isAuthentic !== isIntact)
+        throw new Error(`run ${run}: authentic: ${isAuthentic}, intact: ${isIntact}`);
+      if (isAuthentic) authentic++;
+    }
+    for (let i = 0; i < MARGIN_BYTES; i++) bytes[i] = below(256);
+    for (let i = MARGIN_BYTES + length; i < bytes.length; i++) bytes[i] = below(256);
+    const other = describe(decodeRelayDatagram(bytes, MARGIN_BYTES, length, datagram), datagram);
+    if (other !== result) throw new Error(`run ${run}: ${result}, then ${other}`);
+  }
+  for (let type = 0; type <= RELAY_PONG; type++) expect(seen.get(type) ?? 0).toBeGreaterThan(RUNS / 500);
+  expect(authentic).toBeGreaterThan(RUNS / 50);
+});

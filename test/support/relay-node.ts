@@ -1,0 +1,64 @@
+/** Nodes that relay to each other, each with its own workers, in the process of the test. */
+import type { Peer, Relay, RoutingTable, ServiceStatus } from "../../src/proxy/index.ts";
+import { SpliceProxy } from "../../src/proxy/index.ts";
+import { type TestService, tableOf } from "./routing-table.ts";
+import { freeUdpPort } from "./udp-peer.ts";
+
+export const RELAY_KEY = "5a".repeat(32);
+
+export interface RelayNodeOptions {
+  readonly address?: string;
+  /** One that is free by default. */
+  readonly port?: number;
+  readonly keys?: readonly string[];
+  readonly workers?: number;
+}
+
+export class RelayNode {
+  private constructor(
+    readonly name: string,
+    readonly proxy: SpliceProxy,
+    public relay: Relay,
+  ) {}
+
+  static async start(name: string, options: RelayNodeOptions = {}): Promise<RelayNode> {
+    const { address = "127.0.0.1", keys = [RELAY_KEY], workers = 1 } = options;
+    const proxy = await SpliceProxy.start({ workers, onConnectionsClosed: () => {}, onListener: () => {} });
+    const port = options.port ?? (await freeUdpPort(address));
+    return new RelayNode(name, proxy, { node: name, listenAddresses: [address], port, keys });
+  }
+
+  /** How others reach it. */
+  get peer(): Peer {
+    return { name: this.name, address: this.relay.listenAddresses[0]!, port: this.relay.port };
+  }
+
+  /** Runs these services from now on. */
+  async apply(peers: readonly Peer[], ...services: readonly TestService[]): Promise<void> {
+    const table: RoutingTable = { ...tableOf(...services), peers, relay: this.relay };
+    const prepared = this.proxy.prepare(table);
+    const [failed] = prepared.bindErrors;
+    if (failed !== undefined) {
+      this.proxy.abandon(prepared);
+      throw new Error(failed.error);
+    }
+    await this.proxy.commit(prepared);
+  }
+
+  get status(): ServiceStatus {
+    return this.proxy.status().services[0]!;
+  }
+
+  refused(reason: string): number {
+    return this.status.refusedTotal[reason] ?? 0;
+  }
+
+  /** Datagrams between nodes that came to nothing. */
+  dropped(reason: string): number {
+    return this.proxy.status().relay.datagramsDroppedTotal[reason] ?? 0;
+  }
+
+  stop(): Promise<void> {
+    return this.proxy.stop();
+  }
+}

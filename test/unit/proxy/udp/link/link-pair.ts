@@ -1,0 +1,274 @@
+/**
+ * Both ends of a link without sockets, and the channel between them: datagrams wait in two queues until the test takes
+ * them out, in any order, or throws them away. Every session's task answers what it gets.
+ */
+import type {
+  EntryHandshake,
+  EntryHandshakeOptions,
+} from "../../../../../src/proxy/udp/link/entry-handshake.ts";
+import {
+  type DropReason,
+  type EntryLeg,
+  EntryLink,
+  type EntryLinkPort,
+  type LinkError,
+} from "../../../../../src/proxy/udp/link/entry-link.ts";
+import { ExitHandshake, writeReady } from "../../../../../src/proxy/udp/link/exit-handshake.ts";
+import { ExitLink } from "../../../../../src/proxy/udp/link/exit-link.ts";
+import type { LinkChannel } from "../../../../../src/proxy/udp/link/link-channel.ts";
+import {
+  decodeRelayDatagram,
+  linkIdOf,
+  RELAY_CONFIRM,
+  RELAY_DATA,
+  RELAY_ERROR,
+  RELAY_HELLO,
+  RELAY_RESET,
+  RelayDatagram,
+  SEALED_BYTES,
+  writeHandshake,
+} from "../../../../../src/wire/index.ts";
+
+export const KEY = new Uint8Array(32).fill(42);
+const NONE = new Uint8Array(0);
+const ENTRY_ADDRESS = Uint8Array.of(127, 0, 0, 2, 4, 4);
+
+/** A session at the entry node. */
+export class Client {
+  leg!: EntryLeg<Client>;
+  readonly answers: string[] = [];
+  readonly rejections: number[] = [];
+  /** Given back by its link: to go another way. */
+  readonly givenBack: string[] = [];
+}
+
+/** A session at the exit node. */
+interface Served {
+  readonly id: number;
+  readonly header: string;
+}
+
+export interface Delivery {
+  readonly id: number;
+  readonly header: string;
+  readonly data: string;
+}
+
+/** Seals a datagram into bytes of its own. */
+function seal(
+  channel: LinkChannel,
+  type: number,
+  session: number,
+  header: Uint8Array,
+  data: Uint8Array,
+): Uint8Array {
+  const bytes = new Uint8Array(SEALED_BYTES + header.length + data.length);
+  bytes.set(header, SEALED_BYTES);
+  bytes.set(data, SEALED_BYTES + header.length);
+  channel.seal(type, session, bytes, 0, header.length, SEALED_BYTES + header.length, data.length);
+  return bytes;
+}
+
+/** What an exit node's worker does, with a Map for its links. */
+export class ExitNode {
+  readonly deliveries: Delivery[] = [];
+  readonly links = new Map<string, ExitLink<Served>>();
+  readonly dropped: string[] = [];
+  /** ERROR_… for every OPEN; 0: it is served. */
+  refusal = 0;
+  /** Tasks answer. */
+  hasAnswers = true;
+  readonly #handshake: ExitHandshake;
+  readonly #datagram = new RelayDatagram();
+  /** The datagram at hand. */
+  #current: Uint8Array = NONE;
+
+  constructor(
+    readonly pair: LinkPair,
+    keys: readonly Uint8Array[],
+    name = "exit",
+  ) {
+    this.#handshake = new ExitHandshake({ node: name, relayKeys: keys, random: pair.random });
+  }
+
+  receive(bytes: Uint8Array, sender = ENTRY_ADDRESS): void {
+    const datagram = this.#datagram;
+    if (!decodeRelayDatagram(bytes, 0, bytes.length, datagram)) this.dropped.push("malformed");
+    else if (datagram.isSealed) this.#onSealed(bytes);
+    else if (datagram.type === RELAY_HELLO) this.#onHello(bytes, sender);
+    else if (datagram.type === RELAY_CONFIRM) this.#onConfirm(bytes, sender);
+  }
+
+  get sessions(): number {
+    return [...this.links.values()].reduce((sum, link) => sum + link.sessions.size, 0);
+  }
+
+  #onHello(bytes: Uint8Array, sender: Uint8Array): void {
+    const out = new Uint8Array(100);
+    const { pair } = this;
+    const length = this.#handshake.challenge(bytes, this.#datagram, bytes.length, sender, pair.nowMs, out, 0);
+    if (length === 0) this.dropped.push("unauthentic");
+    else pair.toEntry.push(out.slice(0, length));
+  }
+
+  #onConfirm(bytes: Uint8Array, sender: Uint8Array): void {
+    const { pair } = this;
+    const confirmed = this.#handshake.confirm(bytes, this.#datagram, bytes.length, sender, pair.nowMs);
+    if (typeof confirmed === "string") {
+      this.dropped.push(confirmed);
+      return;
+    }
+    const key = confirmed.linkId.toHex();
+    const link = this.links.get(key) ?? this.#create(key, confirmed);
+    const out = new Uint8Array(100);
+    pair.toEntry.push(out.slice(0, writeReady(link.confirmed, out, 0)));
+  }
+
+  #create(key: string, confirmed: ConstructorParameters<typeof ExitLink>[0]): ExitLink<Served> {
+    const send = (type: number, id: number, code: number) => {
+      const data = type === RELAY_ERROR ? Uint8Array.of(code) : NONE;
+      this.pair.toEntry.push(seal(link.channel, type, id, NONE, data));
+    };
+    const link: ExitLink<Served> = new ExitLink<Served>(confirmed, this.pair.nowMs, {
+      open: (id, bytes, headerAt, headerLength) => {
+        if (this.refusal !== 0) return this.refusal;
+        return { id, header: Buffer.from(bytes.subarray(headerAt, headerAt + headerLength)).toString() };
+      },
+      deliver: ({ id, header }, dataAt, dataLength) => {
+        const data = this.#current.subarray(dataAt, dataAt + dataLength);
+        this.deliveries.push({ id, header, data: Buffer.from(data).toString() });
+        if (this.hasAnswers) this.pair.toEntry.push(seal(link.channel, RELAY_DATA, id, NONE, data));
+      },
+      onClosed: () => {},
+      send,
+      onEnded: () => this.links.delete(key),
+    });
+    this.links.set(key, link);
+    return link;
+  }
+
+  #onSealed(bytes: Uint8Array): void {
+    this.#current = bytes;
+    const link = this.links.get(linkIdOf(bytes, 0).toHex());
+    if (link === undefined) {
+      const reset = new Uint8Array(12);
+      writeHandshake(RELAY_RESET, linkIdOf(bytes, 0), NONE, reset, 0);
+      this.pair.toEntry.push(reset);
+      return;
+    }
+    const verdict = link.receive(bytes, this.#datagram, bytes.length, this.pair.nowMs);
+    if (verdict !== "new") this.dropped.push(verdict);
+    link.acknowledge();
+  }
+}
+
+export class LinkPair implements EntryLinkPort<Client> {
+  nowMs = 5_000_000;
+  readonly toExit: Uint8Array[] = [];
+  readonly toEntry: Uint8Array[] = [];
+  readonly dropped: DropReason[] = [];
+  readonly errors: LinkError[] = [];
+  unused = 0;
+  readonly link: EntryLink<Client> = new EntryLink<Client>(this);
+  exit: ExitNode;
+  #timerAtMs = 0;
+
+  constructor(
+    readonly random: (bytes: number) => Uint8Array,
+    readonly entryKey = KEY,
+    exitKeys: readonly Uint8Array[] = [KEY],
+  ) {
+    this.exit = new ExitNode(this, exitKeys);
+  }
+
+  client(header = "header"): Client {
+    const client = new Client();
+    client.leg = this.link.add(client, Buffer.from(header));
+    return client;
+  }
+
+  send(client: Client, text: string): boolean {
+    const bytes = Buffer.from(`..${text}`);
+    const isTaken = this.link.send(client.leg, bytes, 2, bytes.length - 2, this.nowMs);
+    this.#arm();
+    return isTaken;
+  }
+
+  /** One datagram arrives. */
+  deliverToExit(bytes: Uint8Array): void {
+    this.exit.receive(bytes);
+  }
+
+  deliverToEntry(bytes: Uint8Array): void {
+    const leg = this.link.receive(bytes, 0, bytes.length, this.nowMs);
+    const { dataAt, dataLength } = this.link.datagram;
+    leg?.owner.answers.push(Buffer.from(bytes.subarray(dataAt, dataAt + dataLength)).toString());
+    this.#arm();
+  }
+
+  /** Everything under way arrives, in order, and what that leads to. */
+  settle(): void {
+    for (let bound = 0; this.toExit.length + this.toEntry.length > 0; bound++) {
+      if (bound === 100_000) throw new Error("the two ends never fall silent");
+      const toExit = this.toExit.shift();
+      if (toExit !== undefined) this.deliverToExit(toExit);
+      const toEntry = this.toEntry.shift();
+      if (toEntry !== undefined) this.deliverToEntry(toEntry);
+    }
+  }
+
+  /** Time passes; timers run, and `eachTime` after each. */
+  advance(ms: number, eachTime: () => void = () => {}): void {
+    const endMs = this.nowMs + ms;
+    while (this.link.timerMs > 0 && this.#timerAtMs <= endMs) {
+      this.nowMs = Math.max(this.nowMs, this.#timerAtMs);
+      this.link.onTimer(this.nowMs);
+      this.#timerAtMs = this.nowMs + this.link.timerMs;
+      eachTime();
+    }
+    this.nowMs = endMs;
+  }
+
+  handshakeOptions(): EntryHandshakeOptions {
+    return { entryNode: "entry", exitNode: "exit", relayKey: this.entryKey, random: this.random };
+  }
+
+  sendHandshake(handshake: EntryHandshake): void {
+    const out = new Uint8Array(400);
+    this.toExit.push(out.slice(0, handshake.write(out, 0)));
+  }
+
+  sendSealed(
+    channel: LinkChannel,
+    type: number,
+    session: number,
+    header: Uint8Array,
+    bytes: Uint8Array,
+    dataAt: number,
+    dataLength: number,
+  ): void {
+    this.toExit.push(seal(channel, type, session, header, bytes.subarray(dataAt, dataAt + dataLength)));
+  }
+
+  onRejected(leg: EntryLeg<Client>, code: number, kept: readonly Uint8Array[]): void {
+    leg.owner.rejections.push(code);
+    leg.owner.givenBack.push(...kept.map((data) => Buffer.from(data).toString()));
+  }
+
+  onUnreachable(leg: EntryLeg<Client>, error: LinkError, kept: readonly Uint8Array[]): void {
+    this.errors.push(error);
+    leg.owner.givenBack.push(...kept.map((data) => Buffer.from(data).toString()));
+  }
+
+  onUnused(): void {
+    this.unused++;
+  }
+
+  onDropped(reason: DropReason): void {
+    this.dropped.push(reason);
+  }
+
+  #arm(): void {
+    if (this.#timerAtMs <= this.nowMs) this.#timerAtMs = this.nowMs + this.link.timerMs;
+  }
+}
