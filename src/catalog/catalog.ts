@@ -1,0 +1,196 @@
+/**
+ * The catalog of one node: the replicated table of services, tasks, nodes and wishes, its readers and writers, and what
+ * it has to say to the catalogs of other nodes. Synchronous: no sockets, clock or randomness of its own. Whoever owns
+ * it hands in bytes, names and the time, and carries out the effects it returns.
+ *
+ * Life of a write: transaction → replica (stamp, table) → outbox → gossip; what gossip misses, anti-entropy finds.
+ */
+
+import { AntiEntropy, type Effect } from "./anti-entropy.ts";
+import type { Conflict } from "./conflicts.ts";
+import { decodeMessage, type Malformed } from "./messages.ts";
+import type { NodeRecord, NodeWish, Origin, ServiceSpec, TaskRecord } from "./records.ts";
+import { type Refusal, Replica } from "./replica.ts";
+import { type CatalogState, type Restored, readSnapshot, writeSnapshot } from "./snapshot.ts";
+import { type CatalogWriter, Transaction } from "./transaction.ts";
+import { Views, type VisibleNode, type VisibleService, type VisibleTask } from "./views.ts";
+
+/** Counted since the start. */
+export interface CatalogCounters {
+  /** Messages that could not be read. */
+  readonly malformed: Readonly<Record<Malformed, number>>;
+  /** Entries from others that were not taken. */
+  readonly refused: Readonly<Record<Refusal, number>>;
+  /** Rounds of anti-entropy this node has led to the end, and those that got no answer. */
+  readonly syncs: { readonly finished: number; readonly timedOut: number };
+}
+
+export class Catalog {
+  readonly #replica: Replica;
+  readonly #views: Views;
+  readonly #antiEntropy: AntiEntropy;
+  readonly #malformed: Record<Malformed, number> = { type: 0, version: 0, malformed: 0 };
+
+  /** `self`: this node's name, as membership announces it. */
+  constructor(readonly self: string) {
+    this.#replica = new Replica(self);
+    this.#views = new Views(this.#replica);
+    this.#antiEntropy = new AntiEntropy(this.#replica);
+  }
+
+  // Readers
+
+  /** Rises when what the readers below return has changed. */
+  get revision(): number {
+    return this.#replica.revision;
+  }
+
+  /** Ascending by name. */
+  services(): ReadonlyMap<string, VisibleService> {
+    return this.#views.current().services;
+  }
+
+  /** Of live nodes, ascending by service, owner and name; also of services that do not exist. */
+  tasks(): readonly VisibleTask[] {
+    return this.#views.current().tasks;
+  }
+
+  tasksOf(service: string): readonly VisibleTask[] {
+    return this.#views.current().tasksOf.get(service) ?? [];
+  }
+
+  /** Live ones, this node included once it has written its record. */
+  nodes(): ReadonlyMap<string, VisibleNode> {
+    return this.#views.current().nodes;
+  }
+
+  wishOf(node: string): NodeWish["wish"] | null {
+    return this.#views.current().wishes.get(node)?.wish ?? null;
+  }
+
+  /** By service that has lost a port to an older one. */
+  conflicts(): ReadonlyMap<string, readonly Conflict[]> {
+    return this.#views.conflicts();
+  }
+
+  // Writers: each returns why it was refused, or null
+
+  transaction(write: (writer: CatalogWriter) => void): string | null {
+    const transaction = new Transaction(this.#replica);
+    write(transaction);
+    return transaction.commit();
+  }
+
+  writeService(name: string, spec: ServiceSpec, origin: Origin, nowMs: number): string | null {
+    return this.transaction((writer) => writer.writeService(name, spec, origin, nowMs));
+  }
+
+  removeService(name: string): string | null {
+    return this.transaction((writer) => writer.removeService(name));
+  }
+
+  writeTask(task: TaskRecord): string | null {
+    return this.transaction((writer) => writer.writeTask(task));
+  }
+
+  removeTask(service: string, name: string): string | null {
+    return this.transaction((writer) => writer.removeTask(service, name));
+  }
+
+  writeNode(record: NodeRecord): string | null {
+    return this.transaction((writer) => writer.writeNode(record));
+  }
+
+  wish(node: string, wish: NodeWish["wish"] | null): string | null {
+    return this.transaction((writer) => writer.wish(node, wish));
+  }
+
+  // Membership
+
+  /** All live members, this node included or not: records of any other owner are hidden. */
+  setLive(names: Iterable<string>): void {
+    this.#replica.setLive(names);
+  }
+
+  onMemberAlive(name: string): void {
+    this.#replica.setLive([...this.#replica.owners.live, name]);
+  }
+
+  /** Dead or left. */
+  onMemberFailed(name: string): void {
+    this.#replica.setLive([...this.#replica.owners.live].filter((live) => live !== name));
+  }
+
+  // Dissemination
+
+  /** A BroadcastSource of membership: payloads whose bytes and 3 more each fit into `budgetBytes`. */
+  draw(budgetBytes: number, retransmitLimit: number): Uint8Array[] {
+    return this.#replica.outbox.draw(budgetBytes, retransmitLimit, this.#replica.time.nowMs);
+  }
+
+  /** Whether something waits to be drawn. */
+  get hasNews(): boolean {
+    return this.#replica.outbox.length > 0;
+  }
+
+  /** A user message whose first byte is 10 or above, by UDP or TCP; `from`: who sent it, if that is known. */
+  onMessage(from: string | null, payload: Uint8Array, nowMs: number): Effect[] {
+    this.#replica.time.advance(nowMs);
+    const message = decodeMessage(payload, this.#replica.time.nowMs);
+    if (typeof message === "string") {
+      this.#malformed[message]++;
+      return [];
+    }
+    if (message.type === "updates") {
+      for (const entry of message.entries) this.#replica.receive(entry, true);
+      return [];
+    }
+    const isForeign = message.sender !== this.self && (from === null || from === message.sender);
+    return isForeign ? this.#antiEntropy.onMessage(message) : [];
+  }
+
+  // Anti-entropy
+
+  /** What the user state of a push/pull exchange carries: under 200 bytes. */
+  digest(): Uint8Array {
+    return this.#antiEntropy.digest();
+  }
+
+  /** The digest that came from the other side of a push/pull exchange. */
+  onDigest(from: string | null, digest: Uint8Array, nowMs: number): Effect[] {
+    return this.onMessage(from, digest, nowMs);
+  }
+
+  /** Call it a few times a second. `peers`: live nodes with a catalog, without this one. `random` is in [0, 1). */
+  tick(nowMs: number, peers: readonly string[], random: () => number): Effect[] {
+    this.#replica.time.advance(nowMs);
+    this.#replica.reap();
+    return this.#antiEntropy.tick(peers, random);
+  }
+
+  /** Whether another node has compared its table with ours since the start. */
+  get hasSynced(): boolean {
+    return this.#antiEntropy.hasSynced;
+  }
+
+  get counters(): CatalogCounters {
+    return {
+      malformed: { ...this.#malformed },
+      refused: { ...this.#replica.refused },
+      syncs: this.#antiEntropy.syncs,
+    };
+  }
+
+  // Persistence
+
+  /** Everything that must outlive the process, as text. `state` is the caller's part of it. */
+  snapshot(state: CatalogState): string {
+    return writeSnapshot(this.#replica, state);
+  }
+
+  /** Before anything is written and before the first message. */
+  restore(text: string, nowMs: number): Restored {
+    this.#replica.time.advance(nowMs);
+    return readSnapshot(this.#replica, text);
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * One row of the table: a record or its tombstone, with the stamp of the write, and the order in which two versions
+ * of a row supersede each other. The order is total, so it does not matter who hears of which version first.
+ */
+import type { AnyRecord, EntryKind } from "./record-codec.ts";
+import type { Stamp } from "./records.ts";
+
+export type { EntryKind } from "./record-codec.ts";
+
+/** What identifies a row, and which version of it this is. */
+export interface EntryHead {
+  readonly kind: EntryKind;
+  /**
+   * Service name, name of the node a wish is about, `service NUL name` of a task, "" of a node.
+   * Owned rows (tasks, nodes) belong to `stamp.node`: there is no way to even write down another's.
+   */
+  readonly key: string;
+  readonly stamp: Stamp;
+  /** The encoded record; null: a tombstone. */
+  readonly text: string | null;
+  /** XORed up these make the digests. Of everything above. */
+  readonly hash: EntryHash;
+  /** Steady time when the tombstone was written (see steady-time.ts); of no meaning for records. */
+  bornAtMs: number;
+}
+
+export interface Entry extends EntryHead {
+  /** null: a tombstone. */
+  readonly record: AnyRecord | null;
+}
+
+/** Two independent uint32. */
+export interface EntryHash {
+  readonly high: number;
+  readonly low: number;
+}
+
+export const SHARED_BUCKETS = 64;
+
+/** 48 bits by which two nodes tell each other what they hold. */
+export function fingerprintOf(hash: EntryHash): number {
+  return hash.high * 0x1_0000 + (hash.low & 0xffff);
+}
+
+export function isShared(kind: EntryKind): boolean {
+  return kind === "service" || kind === "wish";
+}
+
+/** Unique in its partition. */
+export function rowId(kind: EntryKind, key: string): string {
+  return `${kind.charAt(0)}${key}`;
+}
+
+/** Owned rows are one partition for each owner, shared rows are spread over buckets. */
+export function partitionOf(kind: EntryKind, key: string, node: string): string {
+  return isShared(kind)
+    ? bucketId(Bun.hash.xxHash32(rowId(kind, key)) % SHARED_BUCKETS)
+    : ownerPartition(node);
+}
+
+export function ownerPartition(owner: string): string {
+  return `@${owner}`;
+}
+
+/** null: a bucket of shared rows. */
+export function ownerOf(partition: string): string | null {
+  return partition.startsWith("@") ? partition.slice(1) : null;
+}
+
+export function bucketId(bucket: number): string {
+  return `#${bucket}`;
+}
+
+/** Below 0: `one` is older. 0 for the same version only. */
+export function compareVersions(one: EntryHead, other: EntryHead): number {
+  return (
+    compareStamps(one.stamp, other.stamp) ||
+    Number(one.text === null) - Number(other.text === null) ||
+    compareTexts(one.text ?? "", other.text ?? "")
+  );
+}
+
+export function compareStamps(one: Stamp, other: Stamp): number {
+  return one.counter - other.counter || compareTexts(one.node, other.node);
+}
+
+export function compareTexts(one: string, other: string): number {
+  return one < other ? -1 : one > other ? 1 : 0;
+}

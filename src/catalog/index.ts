@@ -1,0 +1,25 @@
+/** The replicated table of services, tasks, nodes and wishes. A synchronous machine: bytes and time in, effects out. */
+export type { Effect } from "./anti-entropy.ts";
+export { Catalog, type CatalogCounters } from "./catalog.ts";
+export { type Conflict, findConflicts } from "./conflicts.ts";
+export {
+  applyFileChanges,
+  compareFile,
+  type FileChanges,
+  type FileComparison,
+  type FileDeclarations,
+} from "./file-changes.ts";
+export {
+  MAX_BIND_ERROR_LENGTH,
+  MAX_BIND_ERRORS,
+  MAX_PORTS_PER_SERVICE,
+  MAX_SERVICES,
+  MAX_TASKS_PER_NODE,
+} from "./limits.ts";
+export { isCatalogMessage, MAX_MESSAGE_BYTES } from "./messages.ts";
+export { PAYLOAD_OVERHEAD_BYTES } from "./outbox.ts";
+export type * from "./records.ts";
+export { areSpecsEqual } from "./service-codec.ts";
+export type { CatalogState, Restored } from "./snapshot.ts";
+export type { CatalogWriter } from "./transaction.ts";
+export type { VisibleNode, VisibleService, VisibleTask } from "./views.ts";

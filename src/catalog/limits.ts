@@ -1,0 +1,52 @@
+/**
+ * What the catalog refuses to hold. Writers refuse at the limit; what comes from others is refused a little above it,
+ * because writers that do not know of each other yet, or a new record that overtakes the removal of an old one,
+ * may pass the limit for a moment without being at fault.
+ */
+
+export const MAX_SERVICES = 4096;
+export const MAX_TASKS_PER_NODE = 10_000;
+/** Wishes are few; as many as services keeps a mistaken script from filling memory. */
+export const MAX_WISHES = 4096;
+/** Nodes that have records, dead ones of the last day included. */
+export const MAX_OWNERS = 4096;
+/** What others may hold beyond a limit before their records are refused. */
+const SLACK = 1.25;
+export const MAX_SERVICES_HELD = MAX_SERVICES * SLACK;
+export const MAX_WISHES_HELD = MAX_WISHES * SLACK;
+export const MAX_TASKS_HELD = MAX_TASKS_PER_NODE * SLACK;
+
+/** Tombstones of shared records: the ones with the lowest stamps go first. Each costs about 200 bytes on every node. */
+export const MAX_SHARED_TOMBSTONES = 4096;
+/** Per owner; a node whose tasks come and go every few seconds reaches it before their day is over. */
+export const MAX_OWNED_TOMBSTONES = 10_000;
+/** Longer than any outage after which a node may come back with services that were removed meanwhile. */
+export const SHARED_TOMBSTONE_LIFE_MS = 30 * 24 * 3_600_000;
+export const OWNED_TOMBSTONE_LIFE_MS = 24 * 3_600_000;
+/** How long records of a dead node are kept, hidden, in case it comes back. */
+export const DEAD_OWNER_LIFE_MS = 24 * 3_600_000;
+
+/** Of a record's encoded value. */
+export const MAX_VALUE_BYTES = 64 * 1024;
+/** Ports of one service after its ranges are expanded. */
+export const MAX_PORTS_PER_SERVICE = 16_384;
+/** Members of arrays and objects inside an encoded value never nest deeper. */
+export const MAX_VALUE_DEPTH = 8;
+
+export const MAX_NODE_NAME_LENGTH = 128;
+export const MAX_SERVICE_NAME_LENGTH = 63;
+/** "[" IPv6 or a DNS name of 253 "]:65535". */
+export const MAX_TASK_NAME_LENGTH = 261;
+export const MAX_LABELS = 64;
+export const MAX_LABEL_KEY_LENGTH = 63;
+export const MAX_LABEL_VALUE_LENGTH = 255;
+export const MAX_PREFIXES = 1024;
+export const MAX_BIND_ERRORS = 64;
+export const MAX_BIND_ERROR_LENGTH = 256;
+/** Of config/duration.ts: the longest a timer can wait. */
+export const MAX_DURATION_MS = 24 * 24 * 3_600_000;
+
+/** Exactly representable, and far beyond what honest writers reach. */
+export const MAX_COUNTER = 2 ** 52;
+/** A counter that is further ahead than this is a mistake or a lie, and would leave no room for anybody's next write. */
+export const MAX_COUNTER_STEP = 2 ** 40;

@@ -1,0 +1,271 @@
+/**
+ * This node's copy of the table and the rules for changing it: what may be written here, and what is taken over from
+ * others. Merging is a join of versions (entry.ts): any order, any repetition of the same entries ends in one table.
+ *
+ * Of its own rows a node is the only authority. Whatever others still hold of an earlier life of it is superseded by
+ * what it has now: equal content keeps the newer stamp, anything else gets a newer one yet, unknown rows a tombstone.
+ */
+import {
+  compareVersions,
+  type Entry,
+  type EntryHead,
+  type EntryKind,
+  isShared,
+  ownerPartition,
+} from "./entry.ts";
+import { makeEntry, openEntry, restamped, type WireEntry } from "./entry-codec.ts";
+import {
+  MAX_COUNTER,
+  MAX_COUNTER_STEP,
+  MAX_OWNERS,
+  MAX_SERVICES_HELD,
+  MAX_TASKS_HELD,
+  MAX_WISHES_HELD,
+  OWNED_TOMBSTONE_LIFE_MS,
+  SHARED_TOMBSTONE_LIFE_MS,
+} from "./limits.ts";
+import { Outbox } from "./outbox.ts";
+import { Owners } from "./owners.ts";
+import { encodeRecord, type RecordOf } from "./record-codec.ts";
+import type { NodeWish, TaskRecord } from "./records.ts";
+import { SteadyTime } from "./steady-time.ts";
+import { Table } from "./table.ts";
+
+/** Why an entry was not taken. `value`: its record or names are not valid; `limit`: there are too many already. */
+export type Refusal = "value" | "counter" | "limit" | "forgotten";
+/** `learned`: the table has changed; `known`: we have this version or a newer one. */
+export type Outcome = "learned" | "known" | Refusal;
+
+/** Lives are hours and days. */
+const REAP_INTERVAL_MS = 10_000;
+
+export interface Write {
+  readonly kind: EntryKind;
+  readonly key: string;
+  /** null: remove it. */
+  readonly record: RecordOf[EntryKind] | null;
+}
+
+export class Replica {
+  readonly time = new SteadyTime();
+  readonly table = new Table();
+  readonly outbox = new Outbox();
+  readonly owners: Owners;
+  /** Entries from others that were not taken. */
+  readonly refused: Record<Refusal, number> = { value: 0, counter: 0, limit: 0, forgotten: 0 };
+  /** Something was written that no packet can carry: do not wait with the next anti-entropy. */
+  hasLargeNews = false;
+  #reapedAtMs = 0;
+  #counter = 0;
+  #revision = 0;
+
+  constructor(readonly self: string) {
+    this.owners = new Owners(self);
+  }
+
+  /** Lamport counter of the last write seen. */
+  get counter(): number {
+    return this.#counter;
+  }
+
+  /** Rises when what readers see may have changed. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** Another's counter: our next write is later than everything it has seen. Absurd ones are passed over. */
+  witness(counter: number): boolean {
+    if (counter > MAX_COUNTER || counter > this.#counter + MAX_COUNTER_STEP) return false;
+    if (counter > this.#counter) this.#counter = counter;
+    return true;
+  }
+
+  /** One of this node's writes; the record has been checked. Equal content is not written again. */
+  write({ kind, key, record }: Write): void {
+    const previous = this.table.get(kind, key, this.self)?.text ?? null;
+    const text = record === null ? null : encodeRecord(kind, record);
+    if (text === previous) return;
+    const entry = makeEntry(kind, key, this.#nextStamp(), record, this.time.nowMs);
+    if ("problem" in entry) throw new Error(`cannot write ${kind} ${key}: ${entry.problem}`); // was checked before
+    this.#putOwn(entry);
+  }
+
+  /** An entry from another node. `spreads`: it came by gossip and goes on by gossip. */
+  receive(wire: WireEntry, spreads: boolean): Outcome {
+    const outcome = this.#merge(wire, spreads);
+    if (outcome !== "learned" && outcome !== "known") this.refused[outcome]++;
+    return outcome;
+  }
+
+  /** An entry of our own past, as the snapshot kept it. */
+  restore(entry: Entry): void {
+    this.witness(entry.stamp.counter);
+    const current = this.table.getLike(entry);
+    if (current === undefined || compareVersions(current, entry) < 0) this.#put(entry);
+  }
+
+  setLive(names: Iterable<string>): void {
+    const withRows = [...this.table.partitions.values()].flatMap(({ owner }) => owner ?? []);
+    const changed = this.owners.setLive(names, withRows, this.time.nowMs);
+    if (changed.length > 0) this.#revision++;
+    for (const owner of changed) this.#obeyForgetWish(owner);
+  }
+
+  /** Drops a row of another node because that node has said it is none of its own. */
+  disown(owner: string, entry: Entry): void {
+    if (isShared(entry.kind) || entry.stamp.node !== owner || owner === this.self) return;
+    this.table.remove(entry);
+    this.#noteChange(entry, entry.text, null);
+  }
+
+  /** A dead owner of whom nothing older is to be learned again. */
+  hasForgotten(owner: string): boolean {
+    return !this.owners.isLive(owner) && this.owners.forgottenCounter(owner, this.time.nowMs) > 0;
+  }
+
+  /** Removes what is past its time. Called often, it looks every now and then. */
+  reap(): void {
+    const nowMs = this.time.nowMs;
+    if (nowMs - this.#reapedAtMs < REAP_INTERVAL_MS) return;
+    this.#reapedAtMs = nowMs;
+    this.table.removeTombstones(nowMs - SHARED_TOMBSTONE_LIFE_MS, nowMs - OWNED_TOMBSTONE_LIFE_MS);
+    for (const owner of this.owners.expired(nowMs)) this.#forget(owner, Number.POSITIVE_INFINITY);
+    this.outbox.expire(nowMs);
+  }
+
+  #merge(wire: WireEntry, spreads: boolean): Outcome {
+    const current = this.table.getLike(wire);
+    if (current !== undefined && compareVersions(wire, current) <= 0) return this.#keep(current, wire);
+    if (wire.problem !== null) return "value";
+    if (!this.#canWitness(wire.stamp.counter)) return "counter";
+    if (this.#isForgotten(wire)) return "forgotten";
+    if (this.#isExpired(wire)) return "known";
+    if (this.#isTooMany(wire, current)) return "limit";
+    const entry = openEntry(wire);
+    if ("problem" in entry) return "value";
+    this.witness(entry.stamp.counter);
+    const isOurs = !isShared(entry.kind) && entry.stamp.node === this.self;
+    if (isOurs) return this.#settleOwn(entry, current);
+    this.#put(entry);
+    if (spreads) this.outbox.add(entry, false, this.time.nowMs);
+    return "learned";
+  }
+
+  /** Nothing new, but of equal tombstones the older age is the right one. */
+  #keep(current: Entry, wire: WireEntry): Outcome {
+    if (wire.text === null && compareVersions(current, wire) === 0) {
+      current.bornAtMs = Math.min(current.bornAtMs, wire.bornAtMs);
+    }
+    return "known";
+  }
+
+  /** A version of our own row that is newer than ours: we wrote it before we lost our memory. */
+  #settleOwn(entry: Entry, current: Entry | undefined): Outcome {
+    const isSame = (current?.text ?? null) === entry.text;
+    if (isSame) this.#put(entry);
+    else if (current !== undefined) this.#putOwn(restamped(current, this.#nextStamp()));
+    else
+      this.#putOwn(
+        restamped({ ...entry, record: null, text: null, bornAtMs: this.time.nowMs }, this.#nextStamp()),
+      );
+    return "learned";
+  }
+
+  #putOwn(entry: Entry): void {
+    this.#put(entry);
+    if (!this.outbox.add(entry, true, this.time.nowMs)) this.hasLargeNews = true;
+  }
+
+  #put(entry: Entry): void {
+    const previous = this.table.getLike(entry);
+    this.table.put(entry);
+    if (!isShared(entry.kind)) this.owners.noticeRows(entry.stamp.node, this.time.nowMs);
+    this.#noteChange(entry, previous?.text ?? null, entry.text);
+    if (entry.kind === "service" && entry.text === null) this.#removeTasksOf(entry);
+    if (entry.kind === "wish") this.#obeyForgetWish(entry.key);
+  }
+
+  #noteChange(entry: EntryHead, before: string | null, after: string | null): void {
+    if (before === after) return;
+    if (isShared(entry.kind) || this.owners.isLive(entry.stamp.node)) this.#revision++;
+  }
+
+  /** Tasks made by command go with their service; those of the file stay as long as the file says so. */
+  #removeTasksOf(service: Entry): void {
+    const prefix = `${service.key}\0`;
+    for (const entry of [...(this.table.rowsOf(this.self)?.values() ?? [])]) {
+      if (entry.kind !== "task" || entry.record === null || !entry.key.startsWith(prefix)) continue;
+      const isOlder = entry.stamp.counter < service.stamp.counter;
+      if (isOlder && (entry.record as TaskRecord).origin === "api") {
+        this.write({ kind: "task", key: entry.key, record: null });
+      }
+    }
+  }
+
+  /**
+   * A wish to forget drops what a dead node wrote before the wish. The living keep their rows; the node itself, when it
+   * lives after all, writes its rows anew, for nodes that had dropped them, and takes the wish back.
+   */
+  #obeyForgetWish(node: string): void {
+    const counter = this.#forgetWishCounter(node);
+    if (counter === 0) return;
+    if (!this.owners.isLive(node)) this.#forget(node, counter);
+    if (node !== this.self) return;
+    for (const entry of [...(this.table.rowsOf(node)?.values() ?? [])]) {
+      if (entry.text !== null) this.#putOwn(restamped(entry, this.#nextStamp()));
+    }
+    this.write({ kind: "wish", key: node, record: null });
+  }
+
+  #forgetWishCounter(node: string): number {
+    const entry = this.table.get("wish", node, node);
+    return (entry?.record as NodeWish | null | undefined)?.wish === "forget" ? entry!.stamp.counter : 0;
+  }
+
+  /** Drops rows of a dead owner written before `counter`. */
+  #forget(owner: string, counter: number): void {
+    let last = 0;
+    for (const entry of [...(this.table.rowsOf(owner)?.values() ?? [])]) {
+      if (entry.stamp.counter >= counter) continue;
+      last = Math.max(last, entry.stamp.counter);
+      this.table.remove(entry);
+    }
+    if (!this.table.partition(ownerPartition(owner))) this.owners.forget(owner, last, this.time.nowMs);
+  }
+
+  #isForgotten({ kind, stamp }: EntryHead): boolean {
+    if (isShared(kind) || this.owners.isLive(stamp.node)) return false;
+    return (
+      stamp.counter <= this.owners.forgottenCounter(stamp.node, this.time.nowMs) ||
+      stamp.counter < this.#forgetWishCounter(stamp.node)
+    );
+  }
+
+  #isExpired({ kind, text, bornAtMs }: EntryHead): boolean {
+    const lifeMs = isShared(kind) ? SHARED_TOMBSTONE_LIFE_MS : OWNED_TOMBSTONE_LIFE_MS;
+    return text === null && this.time.nowMs - bornAtMs >= lifeMs;
+  }
+
+  #isTooMany({ kind, stamp, text }: EntryHead, current: Entry | undefined): boolean {
+    if (text === null || (current !== undefined && current.text !== null)) {
+      return isShared(kind) ? false : this.#isOwnerTooMany(stamp.node);
+    }
+    if (kind === "service") return this.table.liveSharedCount(kind) >= MAX_SERVICES_HELD;
+    if (kind === "wish") return this.table.liveSharedCount(kind) >= MAX_WISHES_HELD;
+    const partition = this.table.partition(ownerPartition(stamp.node));
+    return (partition?.liveCount ?? 0) > MAX_TASKS_HELD || this.#isOwnerTooMany(stamp.node);
+  }
+
+  #isOwnerTooMany(owner: string): boolean {
+    return this.table.ownerCount >= MAX_OWNERS && this.table.rowsOf(owner) === undefined;
+  }
+
+  #canWitness(counter: number): boolean {
+    return counter <= MAX_COUNTER && counter <= this.#counter + MAX_COUNTER_STEP;
+  }
+
+  #nextStamp(): { counter: number; node: string } {
+    this.#counter++;
+    return { counter: this.#counter, node: this.self };
+  }
+}
