@@ -2,7 +2,7 @@
  * The catalog -> the view of the cluster that this node routes by. Pure. With the changes that a file would make, it is
  * the view after them: what a reload prepares before anybody else hears of it.
  */
-import type { NodeRecord, PortConflict, ServiceRecord, TaskRecord } from "../../catalog/index.ts";
+import type { Conflict, NodeRecord, ServiceRecord, TaskRecord } from "../../catalog/index.ts";
 import type { Labels } from "../../config/index.ts";
 import {
   type ClusterView,
@@ -22,7 +22,8 @@ export interface ViewInput {
   /** Of nodes that are alive. */
   readonly tasks: readonly OwnedTask[];
   readonly nodes: ReadonlyMap<string, NodeRecord>;
-  readonly conflicts: readonly PortConflict[];
+  /** By service that has lost a port. */
+  readonly conflicts: ReadonlyMap<string, readonly Conflict[]>;
   /** Names in the order of this node's file; others follow by name. */
   readonly fileOrder: readonly string[];
 }
@@ -33,7 +34,6 @@ export interface OwnedTask extends TaskRecord {
 
 export function buildView(input: ViewInput): ClusterView {
   const { self, bind, relay, services, nodes } = input;
-  const lost = lostPorts(input.conflicts);
   const tasks = Map.groupBy(input.tasks, (task) => task.service);
   return {
     self,
@@ -43,7 +43,7 @@ export function buildView(input: ViewInput): ClusterView {
       (name): ViewService => ({
         ...services.get(name)!.spec,
         name,
-        lostPorts: lost.get(name) ?? NONE,
+        lostPorts: new Set((input.conflicts.get(name) ?? []).map((port) => portKey(port))),
         tasks: (tasks.get(name) ?? []).map((task) => ({
           node: task.owner,
           name: task.name,
@@ -58,17 +58,10 @@ export function buildView(input: ViewInput): ClusterView {
   };
 }
 
-const NONE: ReadonlySet<string> = new Set();
-
 function orderedNames({ services, fileOrder }: ViewInput): string[] {
   const inFile = fileOrder.filter((name) => services.has(name));
   const known = new Set(inFile);
   return [...inFile, ...[...services.keys()].filter((name) => !known.has(name)).sort()];
-}
-
-function lostPorts(conflicts: readonly PortConflict[]): Map<string, ReadonlySet<string>> {
-  const byService = Map.groupBy(conflicts, (conflict) => conflict.service);
-  return new Map([...byService].map(([name, lost]) => [name, new Set(lost.map((port) => portKey(port)))]));
 }
 
 function peerOf(name: string, { labels, relay }: NodeRecord): ViewPeer[] {

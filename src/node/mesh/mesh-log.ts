@@ -37,7 +37,10 @@ export class MeshLog {
         return this.#log.info({ node: event.name, address }, `node ${event.name} has left`);
       case "refuted":
         return this.#rarely(`refuted ${event.by}`, () =>
-          this.#log.warn({ by: event.by }, `node ${event.by} took this node for dead: it was too slow, or the network is`),
+          this.#log.warn(
+            { by: event.by },
+            `node ${event.by} took this node for dead: it was too slow, or the network is`,
+          ),
         );
       case "conflict": {
         const other = `${hostOf(event.other)}:${event.other.port}`;
@@ -59,7 +62,10 @@ export class MeshLog {
       }
       case "incompatible":
         return this.#rarely(`incompatible ${event.name}`, () =>
-          this.#log.error({ node: event.name }, `node ${event.name} speaks another protocol: refused: ${event.reason}`),
+          this.#log.error(
+            { node: event.name },
+            `node ${event.name} speaks another protocol: refused: ${event.reason}`,
+          ),
         );
       case "udp-broken":
         return this.#rarely(`udp ${event.name}`, () =>
@@ -69,7 +75,9 @@ export class MeshLog {
           ),
         );
       case "peer-error":
-        return this.#rarely(event.text, () => this.#log.error(`another node refuses this one: ${event.text}`));
+        return this.#rarely(event.text, () =>
+          this.#log.error(`another node refuses this one: ${event.text}`),
+        );
       case "updated":
       case "forgotten":
       case "exchanged":
@@ -87,13 +95,30 @@ export class MeshLog {
     this.#log.warn({ host, error }, `cannot resolve ${host} of cluster.join: ${error}; it is tried again`);
   }
 
+  /** What the file says is more than the catalog holds. */
+  refused(reason: string): void {
+    this.#log.error(`what the file declares was not taken over: ${reason}`);
+  }
+
+  /** Services that the cluster has otherwise than the file. */
+  kept(services: readonly string[]): void {
+    for (const service of services)
+      this.#log.warn(
+        { service },
+        `service "${service}" is another in the cluster than in the file, and newer: it stays`,
+      );
+  }
+
   store(error: string | null): void {
     if (error === null) this.#log.info("what must survive a restart is written again");
     else this.#log.error(`${error}: services and tasks made by command will not survive a restart`);
   }
 
   damaged(path: string, problem: string): void {
-    this.#log.error({ path }, `what was kept from the last run cannot be used: ${problem}; it is now ${path}`);
+    this.#log.error(
+      { path },
+      `what was kept from the last run cannot be used: ${problem}; it is now ${path}`,
+    );
   }
 
   #rarely(what: string, tell: () => void): void {

@@ -1,0 +1,116 @@
+/** The mesh as listings show it: what the catalog says, together with what this node has seen of it. Pure. */
+import type { NodeView, PortConflict, ServiceView, TaskState, TaskView } from "../../admin/index.ts";
+import type { Catalog, VisibleService, VisibleTask } from "../../catalog/index.ts";
+import type { Labels } from "../../config/index.ts";
+import type { Member, MemberState } from "../../membership/index.ts";
+import type { ProxyStatus, TaskStatus } from "../../proxy/index.ts";
+import { ZONE_LABEL } from "../cluster-view.ts";
+import { hostOf } from "./address.ts";
+import { addressKey } from "./seeds.ts";
+
+export interface Seen {
+  readonly self: string;
+  readonly catalog: Catalog;
+  readonly proxy: ProxyStatus;
+  readonly members: readonly Member[];
+}
+
+export function servicesView(seen: Seen): ServiceView[] {
+  return [...seen.catalog.services().values()].map((service) => serviceView(service, seen));
+}
+
+export function serviceView(service: VisibleService, seen: Seen): ServiceView {
+  const { name, spec, origin, stamp, created, createdAtMs, updatedAtMs } = service;
+  const tasks = seen.catalog.tasksOf(name).map((task) => taskView(task, seen));
+  return {
+    name,
+    spec,
+    origin,
+    stamp,
+    created,
+    createdAtMs,
+    updatedAtMs,
+    tasks,
+    conflicts: conflictsOf(name, seen.catalog),
+  };
+}
+
+export function conflictsView(catalog: Catalog): PortConflict[] {
+  return [...catalog.conflicts().keys()].flatMap((name) => conflictsOf(name, catalog));
+}
+
+/** By name; a node without a cluster sees itself. */
+export function nodesView(seen: Seen, labels: Labels): NodeView[] {
+  const members = seen.members.map((member) => nodeView(member.name, member, seen, labels));
+  const all = members.length === 0 ? [nodeView(seen.self, null, seen, labels)] : members;
+  return all.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function nodeView(name: string, member: Member | null, { self, catalog }: Seen, ownLabels: Labels): NodeView {
+  const record = catalog.nodes().get(name);
+  const labels = record?.labels ?? (name === self ? ownLabels : {});
+  return {
+    name,
+    address: member === null ? null : addressKey({ host: hostOf(member.address), port: member.address.port }),
+    state: member === null ? "alive" : STATES[member.state],
+    isSelf: name === self,
+    isDraining: record?.isDraining ?? false,
+    labels,
+    zone: labels[ZONE_LABEL] ?? null,
+    tasks: catalog.tasks().filter((task) => task.owner === name).length,
+    version: record?.version ?? null,
+    relay: record?.relay == null ? null : addressKey({ host: record.relay.address, port: record.relay.port }),
+    rttMs: member?.rttMs ?? null,
+    bindErrors: (record?.bindErrors ?? []).map(([service, listener, error]) => ({
+      service,
+      listener,
+      error,
+    })),
+  };
+}
+
+const STATES: Readonly<Record<MemberState, NodeView["state"]>> = {
+  alive: "alive",
+  suspect: "suspect",
+  dead: "failed",
+  left: "left",
+};
+
+function conflictsOf(service: string, catalog: Catalog): PortConflict[] {
+  const lost = catalog.conflicts().get(service) ?? [];
+  return lost.map(({ protocol, published, keptBy }) => ({
+    service,
+    protocol,
+    port: published,
+    with: keptBy,
+  }));
+}
+
+function taskView(task: VisibleTask, seen: Seen): TaskView {
+  const { name, host, port, weight, owner, origin } = task;
+  const status = statusOf(task, seen);
+  const isDraining = task.isDraining || seen.catalog.nodes().get(owner)?.isDraining === true;
+  const state = stateOf(task, isDraining, status, seen);
+  const error = state === "active" || state === "draining" ? null : (status?.lastError?.message ?? null);
+  return { name, host, port, weight, node: owner, origin, state, error };
+}
+
+/** A name with several addresses fails when all of them do. */
+function statusOf(task: VisibleTask, { self, proxy }: Seen): TaskStatus | undefined {
+  const service = proxy.services.find(({ name }) => name === task.service);
+  const node = task.owner === self ? null : task.owner;
+  const statuses = service?.tasks.filter((status) => status.node === node && status.name === task.name) ?? [];
+  return statuses.find(({ state }) => state !== "failing") ?? statuses[0];
+}
+
+function stateOf(
+  task: VisibleTask,
+  isDraining: boolean,
+  status: TaskStatus | undefined,
+  seen: Seen,
+): TaskState {
+  const peer = seen.proxy.peers.find(({ name }) => name === task.owner);
+  if (peer?.isReachable === false) return "unreachable";
+  if (isDraining) return "draining";
+  return status?.state === "failing" ? "failing" : "active";
+}
