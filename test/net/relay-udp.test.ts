@@ -198,6 +198,26 @@ describe("a relayed session", () => {
     expect(mesh.entry.refused("session-limit")).toBe(3);
   });
 
+  test("makes room at the exit node's own limit: the one idle for longest goes, and comes back", async () => {
+    const { mesh, exit, echo } = await pair();
+    const small = new Mesh(mesh.entry, mesh.published, udp({ maxSessions: 2 }));
+    await small.serve(exit, [here(echo)]);
+    const portOf = async (peer: UdpPeer) => {
+      await mesh.answer(peer);
+      return echo.received.at(-1)!.from.port;
+    };
+    const [first, second, third] = [await client(), await client(), await client()];
+    const firstPort = await portOf(first);
+    const secondPort = await portOf(second);
+    expect(await portOf(first)).toBe(firstPort);
+    await portOf(third);
+    expect(await portOf(first)).toBe(firstPort);
+    expect(await portOf(second)).not.toBe(secondPort);
+    expect(exit.status.relayedUdp.openSessions).toBe(2);
+    expect(exit.refused("session-limit")).toBe(2);
+    expect(mesh.entry.status.udp.openSessions).toBe(3);
+  });
+
   test("tells the task who the client is, with send_proxy", async () => {
     const { mesh, exit } = await pair({ sendProxy: "v2" });
     const sink = await client();
@@ -243,6 +263,18 @@ describe("tasks here and elsewhere", () => {
     expect(mesh.entry.status.udp.openSessions).toBe(3);
   });
 
+  test("no node passes on what another should serve", async () => {
+    const mesh = await Mesh.start();
+    const [b, c] = [await node("b", { address: "127.0.0.2" }), await node("c", { address: "127.0.0.3" })];
+    const [far, own] = [await task("far "), await task("own ")];
+    await mesh.serve(c, [here(far)]);
+    await new Mesh(b, await freeUdpPort()).route([c], [on("c", far)]);
+    await mesh.route([b], [on("b", far), here(own)]);
+    for (let i = 0; i < 4; i++) expect(await mesh.answer(await client())).toBe("own x");
+    expect(far.received).toEqual([]);
+    expect(mesh.entry.status.tasks[0]!.lastError!.message).toBe("host unreachable");
+  });
+
   test("a port of mode host is served by tasks of this node only", async () => {
     const { mesh, exit, echo } = await pair();
     const ports = [{ protocol: "udp", published: mesh.published, target: 1, mode: "host" }] as const;
@@ -284,6 +316,16 @@ describe("a relayed session moves", () => {
     const { mesh, exit, peer, echo, own } = await moving();
     await mesh.route([], [on("exit", echo), here(own)]);
     expect(await mesh.answer(peer)).toBe("own x");
+    await mesh.route([exit], [on("exit", echo)]);
+    expect(await mesh.answer(peer)).toBe("x");
+  });
+
+  test("with its exit node to another address", async () => {
+    const { mesh, exit, echo } = await pair();
+    const peer = await client();
+    expect(await mesh.answer(peer)).toBe("x");
+    exit.relay = { ...exit.relay, port: await freeUdpPort("127.0.0.2") };
+    await mesh.serve(exit, [here(echo)]);
     await mesh.route([exit], [on("exit", echo)]);
     expect(await mesh.answer(peer)).toBe("x");
   });

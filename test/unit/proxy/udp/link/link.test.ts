@@ -204,11 +204,24 @@ describe("a session", () => {
     const second = pair.client();
     pair.send(second, "x");
     expect(pair.link.remove(second.leg)).toBe(1);
+    expect(pair.toExit.length).toBe(2);
     expect(pair.link.remove(client.leg)).toBe(0);
     pair.settle();
     expect(pair.exit.sessions).toBe(0);
     expect(pair.link.sessions).toBe(0);
   });
+});
+
+test("a session that is opened behind its own end is ended by its first answer", () => {
+  const { pair } = openPair();
+  const client = pair.client();
+  pair.send(client, "late");
+  pair.link.remove(client.leg);
+  pair.toExit.reverse();
+  pair.settle();
+  expect(pair.exit.deliveries.at(-1)!.data).toBe("late");
+  expect(pair.exit.sessions).toBe(1);
+  expect(pair.link.sessions).toBe(1);
 });
 
 describe("nobody else", () => {
