@@ -33,6 +33,7 @@ export class CatalogNetwork {
   readonly #seeded: Seeded;
   readonly #loss: number;
   readonly #maxDelayMs: number;
+  readonly #peers = new Map<string, string[]>();
   readonly #arrivals = new Map<number, Arrival[]>();
   #side: (name: string) => unknown = () => 0;
   #step = 0;
@@ -86,6 +87,11 @@ export class CatalogNetwork {
   hasConverged(): boolean {
     const [first, ...others] = [...this.catalogs.values()].map(rootHash);
     return others.every((hash) => hash === first);
+  }
+
+  /** Whether somebody still has something to gossip. */
+  hasNews(): boolean {
+    return [...this.catalogs.values()].some((catalog) => catalog.hasNews);
   }
 
   /** Time passes, and nothing else, not even ticks. */
@@ -146,8 +152,6 @@ export class CatalogNetwork {
   #peersOf(name: string): string[] {
     return this.#peers.get(name) ?? [];
   }
-
-  #peers = new Map<string, string[]>();
 
   #refreshMembers(): void {
     for (const [name, catalog] of this.catalogs) {

@@ -1,0 +1,191 @@
+/**
+ * The decoders of the catalog on arbitrary, mutated and hostile bytes. FUZZ_RUNS sets how many (default 60000),
+ * FUZZ_SEED repeats a run. Checked every time: no exception, no record in the table that its own writer would not have
+ * been allowed to write, every answer is a message, and two catalogs that have seen it all still agree afterwards.
+ */
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { Catalog } from "../../src/catalog/index.ts";
+import { decodeMessage, MAX_MESSAGE_BYTES } from "../../src/catalog/messages.ts";
+import { decodeRecord, type EntryKind, encodeRecord, taskKey } from "../../src/catalog/record-codec.ts";
+import { CatalogNetwork } from "../support/catalog-network.ts";
+import { nodeRecord, port, spec, task } from "../support/catalog-records.ts";
+import { Seeded } from "../support/seed.ts";
+import { seededRandom } from "../support/seeded-random.ts";
+
+const RUNS = Number(process.env.FUZZ_RUNS ?? 60_000);
+const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 32);
+const NOW_MS = 1_700_000_000_000;
+
+const random = seededRandom(SEED);
+setDefaultTimeout(10_000 + RUNS);
+console.log(`FUZZ_SEED=${SEED} FUZZ_RUNS=${RUNS}`);
+
+function below(limit: number): number {
+  return Math.floor(random() * limit);
+}
+
+function pick<T>(items: readonly T[]): T {
+  return items[below(items.length)]!;
+}
+
+function filledCatalog(name: string): Catalog {
+  const catalog = new Catalog(name);
+  catalog.setLive(["a", "b", "c"]);
+  catalog.writeService("web", spec([port(8080), port(53, { protocol: "udp" })]), "file", NOW_MS);
+  catalog.writeService("gone", spec(8081), "api", NOW_MS);
+  catalog.removeService("gone");
+  catalog.writeTask(task("web", `${name}.internal:80`));
+  catalog.writeTask(task("web", "10.0.0.2", { origin: "api", isHealthy: false }));
+  catalog.removeTask("web", "10.0.0.2");
+  catalog.writeNode(nodeRecord({ labels: { zone: "eu-1" }, relay: { address: "10.0.0.1", port: 4789 } }));
+  catalog.wish("c", "drain");
+  return catalog;
+}
+
+/** One message of every type, as two catalogs that differ really send them. */
+function captureMessages(): Uint8Array[] {
+  const messages: Uint8Array[] = [];
+  const [a, b] = [filledCatalog("a"), filledCatalog("b")];
+  messages.push(...a.draw(1400, 4), ...b.draw(300, 4), a.digest());
+  let sends = a.tick(NOW_MS, ["b"], random);
+  for (let turn = 0; turn < 10 && sends.length > 0; turn++) {
+    messages.push(...sends.map(({ payload }) => payload));
+    sends = sends.flatMap(({ to, payload }) => (to === "a" ? a : b).onMessage(null, payload, NOW_MS));
+  }
+  return messages;
+}
+
+function mutated(bytes: Uint8Array): Uint8Array {
+  const copy = Uint8Array.from(bytes);
+  for (let count = below(5); count > 0; count--) {
+    const at = below(copy.length);
+    if (random() < 0.4) copy[at]! ^= 1 << below(8);
+    else copy[at] = random() < 0.5 ? below(256) : pick([0, 1, 0x7f, 0x80, 0xff, 34, 44, 91, 93, 123, 125]);
+  }
+  if (random() < 0.2) return copy.subarray(0, below(copy.length + 1));
+  if (random() < 0.1) return Uint8Array.from([...copy, ...copy.subarray(below(copy.length))]);
+  return copy;
+}
+
+/** Every visible record is what its own encoding says. */
+function checkTable(catalog: Catalog): void {
+  const check = <K extends EntryKind>(kind: K, key: string, record: Parameters<typeof encodeRecord<K>>[1]) => {
+    const decoded = decodeRecord(kind, key, encodeRecord(kind, record));
+    if ("problem" in decoded) throw new Error(`${kind} ${JSON.stringify(key)}: ${decoded.problem}`);
+  };
+  for (const service of catalog.services().values()) check("service", service.name, service);
+  for (const one of catalog.tasks()) check("task", taskKey(one.service, one.name), one);
+  for (const node of catalog.nodes().values()) check("node", "", node);
+  catalog.conflicts();
+}
+
+test("catalog messages: arbitrary and mutated bytes never throw and never break a table", () => {
+  const corpus = captureMessages();
+  expect(new Set(corpus.map((bytes) => bytes[0]))).toEqual(new Set([10, 11, 12, 13, 14]));
+  const catalogs = [filledCatalog("a"), filledCatalog("b")];
+  const seen = { readable: 0, unreadable: 0, answers: 0 };
+  for (let run = 0; run < RUNS; run++) {
+    const isNoise = random() < 0.1;
+    const noise = Uint8Array.from({ length: below(60) }, () => below(256));
+    if (noise.length > 1 && random() < 0.7) noise.set([10 + below(5), 1]);
+    const payload = isNoise ? noise : mutated(pick(corpus));
+    seen[typeof decodeMessage(payload, 0) === "string" ? "unreadable" : "readable"]++;
+    const from = pick([null, "a", "b", "c"]);
+    for (const catalog of catalogs) {
+      for (const effect of catalog.onMessage(from, payload, NOW_MS + run)) {
+        seen.answers++;
+        if (effect.payload.length > MAX_MESSAGE_BYTES) throw new Error(`run ${run}: an answer too long`);
+        const answer = decodeMessage(effect.payload, 0);
+        if (typeof answer === "string") throw new Error(`run ${run}: an answer that is ${answer}`);
+      }
+    }
+    if (run % 64 === 0) catalogs.forEach(checkTable);
+  }
+  expect(Math.min(seen.readable, seen.unreadable, seen.answers)).toBeGreaterThan(RUNS / 20);
+  const network = new CatalogNetwork(new Seeded(SEED));
+  network.nowMs = NOW_MS + RUNS;
+  for (const catalog of catalogs) network.start(catalog.self, catalog);
+  network.runUntil(() => network.hasConverged(), 120_000);
+});
+
+const HOSTILE: readonly unknown[] = [
+  null,
+  true,
+  -1,
+  0,
+  1.5,
+  70_000,
+  2 ** 60,
+  "",
+  "x",
+  "__proto__",
+  "\u0000",
+  "0.0.0.0/0",
+  "10.0.0.0/99",
+  [],
+  {},
+  [[]],
+  ["tcp", 1, 1, 65_535, "ingress"],
+  ["tcp", 1, 1, 65_536, "ingress"],
+  [["tcp", 1, 1, 9, "ingress"]],
+  { length: 5 },
+];
+
+/** The value with some members replaced, removed or added, at any depth. */
+function distorted(value: unknown): unknown {
+  if (random() < 0.08) return pick(HOSTILE);
+  if (Array.isArray(value)) {
+    const items = value.map(distorted);
+    return random() < 0.1 ? [...items, pick(HOSTILE)] : items;
+  }
+  if (typeof value !== "object" || value === null) return value;
+  const entries = Object.entries(value).filter(() => random() > 0.02);
+  if (random() < 0.1) entries.push([pick(["extra", "constructor", "toString"]), pick(HOSTILE)]);
+  return Object.fromEntries(entries.map(([key, member]) => [key, distorted(member)]));
+}
+
+test("decodeRecord: whatever JSON it is given, it never throws, and what it accepts it encodes and accepts again", () => {
+  const seeds = [
+    ["service", "web", encodeRecord("service", filledCatalog("a").services().get("web")!)],
+    ["task", taskKey("web", "10.0.0.1"), encodeRecord("task", task("web", "10.0.0.1", { port: 80 }))],
+    ["node", "", encodeRecord("node", nodeRecord({ labels: { zone: "a" }, bindErrors: [["web", "tcp", "no"]] }))],
+    ["wish", "c", encodeRecord("wish", { wish: "forget" })],
+  ] as const;
+  const seen = { accepted: 0, refused: 0 };
+  for (let run = 0; run < RUNS; run++) {
+    const [kind, key, text] = pick(seeds);
+    let attempt = JSON.stringify(distorted(JSON.parse(text)));
+    if (random() < 0.1) attempt = attempt.slice(0, below(attempt.length));
+    if (random() < 0.02) attempt = "[".repeat(below(60_000)) + attempt;
+    const decoded = decodeRecord<EntryKind>(kind, key, attempt);
+    if ("problem" in decoded) {
+      seen.refused++;
+      continue;
+    }
+    seen.accepted++;
+    const again = encodeRecord<EntryKind>(kind, decoded.record);
+    const reread = decodeRecord<EntryKind>(kind, key, again);
+    if ("problem" in reread) throw new Error(`run ${run}: ${reread.problem} in ${again}, from ${attempt}`);
+    if (!Bun.deepEquals(reread.record, decoded.record)) throw new Error(`run ${run}: ${attempt} became ${again}`);
+  }
+  expect(Math.min(seen.accepted, seen.refused)).toBeGreaterThan(RUNS / 20);
+});
+
+test("snapshots: mutated ones are restored or refused, and never throw", () => {
+  const state = {
+    declared: { services: new Map([["web", spec(8080)]]), tasks: [task("web", "10.0.0.1")] },
+    members: ["10.0.0.1:7946"],
+  };
+  const text = filledCatalog("a").snapshot(state);
+  const bytes = new TextEncoder().encode(text);
+  const seen = { restored: 0, refused: 0 };
+  for (let run = 0; run < RUNS / 20; run++) {
+    const attempt = new TextDecoder().decode(mutated(bytes));
+    const catalog = new Catalog("a");
+    const { problem } = catalog.restore(attempt, NOW_MS);
+    if (problem === null && attempt !== text) throw new Error(`run ${run}: restored ${attempt}`);
+    if (problem !== null && catalog.services().size > 0) throw new Error(`run ${run}: half restored`);
+    seen[problem === null ? "restored" : "refused"]++;
+  }
+  expect(Math.min(seen.restored, seen.refused)).toBeGreaterThan(RUNS / 400);
+});
