@@ -7,6 +7,7 @@
 
 export const MAX_SERVICES = 4096;
 export const MAX_TASKS = 32768;
+export const MAX_PEERS = 4096;
 
 /** Why a connection or datagram was not served. The order is the order in memory. */
 export const REFUSALS = [
@@ -36,6 +37,26 @@ export const RELAY_DROPS = [
 ] as const;
 export type RelayDrop = (typeof RELAY_DROPS)[number];
 
+/** Why a relay connection from another node was refused. The order is the order in memory. */
+export const RELAY_REFUSALS = [
+  "malformed",
+  "unauthentic", // by nobody who has the key
+  "replayed", // a header that was written for another connection
+  "stale", // not begun, or not ended, in time
+  "no-such-task",
+  "draining",
+  "task-failed",
+  "out-of-descriptors",
+] as const;
+export type RelayRefusal = (typeof RELAY_REFUSALS)[number];
+
+/** Fields of a peer, which the worker with the heartbeat writes. */
+export const P_UNREACHABLE = 0;
+/** Of the last heartbeat; 0 = none yet. */
+export const P_RTT_MS = 1;
+export const P_FAILURES = 2;
+export const PEER_FIELDS = 4;
+
 export const REFUSAL_INDEX: Readonly<Record<Refusal, number>> = Object.fromEntries(
   REFUSALS.map((reason, index) => [reason, index]),
 ) as Record<Refusal, number>;
@@ -57,6 +78,8 @@ export const S_RELAYED_DATAGRAMS_IN = 11;
 export const S_RELAYED_DATAGRAMS_OUT = 12;
 export const S_RELAYED_BYTES_IN = 13;
 export const S_RELAYED_BYTES_OUT = 14;
+/** TCP connections to tasks of this node whose clients other nodes have accepted, and count. */
+export const S_RELAYED_TCP = 15;
 export const S_REFUSALS = 16;
 export const SERVICE_FIELDS = 40;
 
@@ -78,6 +101,12 @@ export interface SharedCounters {
   readonly tasks: readonly Float64Array[];
   /** by RELAY_DROPS; one row per worker */
   readonly relayDrops: readonly Float64Array[];
+  /** by RELAY_REFUSALS; one row per worker */
+  readonly relayRefusals: readonly Float64Array[];
+  /** By slot and PEER_FIELDS; one row per worker, of which the first also says what is reachable. */
+  readonly peers: readonly Float64Array[];
+  /** Open TCP connections of a service that other nodes have accepted, over all workers (Atomics). */
+  readonly relayedOpen: Int32Array;
   /** Open TCP connections of a service over all workers, kept exactly (Atomics) for max_connections. */
   readonly open: Int32Array;
   /** Per worker: 1 while accepting is paused for want of descriptors. */
@@ -89,6 +118,9 @@ export function createCounters(workers: number): SharedCounters {
   return {
     services: Array.from({ length: workers }, () => row(MAX_SERVICES * SERVICE_FIELDS)),
     tasks: Array.from({ length: workers }, () => row(MAX_TASKS * TASK_FIELDS)),
+    relayRefusals: Array.from({ length: workers }, () => row(RELAY_REFUSALS.length)),
+    peers: Array.from({ length: workers }, () => row(MAX_PEERS * PEER_FIELDS)),
+    relayedOpen: new Int32Array(new SharedArrayBuffer(MAX_SERVICES * 4)),
     relayDrops: Array.from({ length: workers }, () => row(RELAY_DROPS.length)),
     open: new Int32Array(new SharedArrayBuffer(MAX_SERVICES * 4)),
     paused: new Int32Array(new SharedArrayBuffer(workers * 4)),
@@ -106,8 +138,16 @@ export function sumRows(rows: readonly Float64Array[], index: number): number {
 export function clearServiceIfIdle(counters: SharedCounters, slot: number): boolean {
   const at = slot * SERVICE_FIELDS;
   const open = (field: number) => sumRows(counters.services, at + field);
-  if (counters.open[slot] !== 0 || open(S_UDP_OPEN) !== 0 || open(S_RELAYED_OPEN) !== 0) return false;
+  if (counters.open[slot] !== 0 || counters.relayedOpen[slot] !== 0) return false;
+  if (open(S_UDP_OPEN) !== 0 || open(S_RELAYED_OPEN) !== 0) return false;
   for (const row of counters.services) row.fill(0, at, at + SERVICE_FIELDS);
+  return true;
+}
+
+/** Zeroes what is known of a peer that has left the table. */
+export function clearPeer(counters: SharedCounters, slot: number): boolean {
+  const at = slot * PEER_FIELDS;
+  for (const row of counters.peers) row.fill(0, at, at + PEER_FIELDS);
   return true;
 }
 

@@ -8,9 +8,11 @@ import { cpus } from "node:os";
 import { raiseFileLimit } from "../sys/file-limit.ts";
 import { close } from "../sys/socket.ts";
 import {
+  clearPeer,
   clearServiceIfIdle,
   clearTaskIfIdle,
   createCounters,
+  MAX_PEERS,
   MAX_SERVICES,
   MAX_TASKS,
   type SharedCounters,
@@ -78,6 +80,7 @@ const EMPTY_TABLE: RoutingTable = { services: [], peers: [], relay: null };
 export class SpliceProxy {
   readonly #services = new Slots(MAX_SERVICES, "services");
   readonly #tasks = new Slots(MAX_TASKS, "tasks");
+  readonly #peers = new Slots(MAX_PEERS, "peers");
   #table: RoutingTable = EMPTY_TABLE;
   #listeners: ReadonlyMap<string, Listener> = new Map();
   #isHurried = false;
@@ -145,7 +148,7 @@ export class SpliceProxy {
   }
 
   status(): ProxyStatus {
-    return readStatus(this.#table, this.#listeners, this.counters, this.#services, this.#tasks);
+    return readStatus(this.#table, this.#listeners, this.counters, this.#services, this.#tasks, this.#peers);
   }
 
   /** Turns connection records on or off (they cost a message per batch). */
@@ -182,9 +185,10 @@ export class SpliceProxy {
     await Promise.all(this.workers.map((worker) => worker.stop()));
   }
 
-  /** Open TCP connections of all services. */
+  /** Open TCP connections of all services, those that other nodes have accepted among them. */
   #openConnections(): number {
-    return this.counters.open.reduce((sum, open) => sum + open, 0);
+    const { open, relayedOpen } = this.counters;
+    return open.reduce((sum, count) => sum + count, 0) + relayedOpen.reduce((sum, count) => sum + count, 0);
   }
 
   #isOpen(key: string): boolean {
@@ -217,13 +221,16 @@ export class SpliceProxy {
     const { services, peers, relay } = this.#table;
     return {
       services: services.map((service) => this.#workerService(service, worker)),
-      peers,
+      peers: peers.map((peer) => ({ ...peer, slot: this.#peers.take(peer.name) })),
       relay: relay === null ? null : this.#workerRelay(relay, worker),
     };
   }
 
   #workerRelay({ node, keys, listenAddresses, port }: Relay, worker: number): WorkerRelay {
-    return { node, keys, udpListeners: this.#listenersAt("udp", listenAddresses, port, worker) };
+    const [tcpListeners, udpListeners] = (["tcp", "udp"] as const).map((protocol) =>
+      this.#listenersAt(protocol, listenAddresses, port, worker),
+    );
+    return { node, keys, tcpListeners: tcpListeners!, udpListeners: udpListeners! };
   }
 
   #listenersAt(
@@ -276,6 +283,8 @@ export class SpliceProxy {
     );
     releaseUnused(this.#services, services, (slot) => clearServiceIfIdle(this.counters, slot));
     releaseUnused(this.#tasks, tasks, (slot) => clearTaskIfIdle(this.counters, slot));
+    const peers = new Set(this.#table.peers.map((peer) => peer.name));
+    releaseUnused(this.#peers, peers, (slot) => clearPeer(this.counters, slot));
   }
 }
 
@@ -313,7 +322,7 @@ export function listenerKey(at: ListenAddress): string {
 }
 
 export function taskKey(service: Service, task: Task): string {
-  return `${service.name} ${task.name} ${task.address} ${task.port}`;
+  return `${service.name} ${task.name} ${task.address} ${task.port} ${task.node ?? ""}`;
 }
 
 function wantedListeners(table: RoutingTable): Map<string, { service: string; at: ListenAddress }> {
@@ -327,8 +336,10 @@ function wantedListeners(table: RoutingTable): Map<string, { service: string; at
     }
   }
   for (const address of table.relay?.listenAddresses ?? []) {
-    const at = { protocol: "udp" as const, address, port: table.relay!.port };
-    wanted.set(listenerKey(at), { service: RELAY_NAME, at });
+    for (const protocol of ["tcp", "udp"] as const) {
+      const at = { protocol, address, port: table.relay!.port };
+      wanted.set(listenerKey(at), { service: RELAY_NAME, at });
+    }
   }
   return wanted;
 }

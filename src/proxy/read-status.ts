@@ -1,8 +1,13 @@
 /** Adds up the workers' counters into what `status` shows. */
 import { errnoText } from "../sys/errno.ts";
 import {
+  P_FAILURES,
+  P_RTT_MS,
+  P_UNREACHABLE,
+  PEER_FIELDS,
   REFUSALS,
   RELAY_DROPS,
+  RELAY_REFUSALS,
   S_ACCEPTED,
   S_BYTES_IN,
   S_BYTES_OUT,
@@ -13,6 +18,7 @@ import {
   S_RELAYED_DATAGRAMS_OUT,
   S_RELAYED_OPEN,
   S_RELAYED_SESSIONS,
+  S_RELAYED_TCP,
   S_UDP_BYTES_IN,
   S_UDP_BYTES_OUT,
   S_UDP_DATAGRAMS_IN,
@@ -31,9 +37,9 @@ import {
   TASK_FIELDS,
 } from "./counters.ts";
 import { type Listener, listenerKey, taskKey } from "./proxy.ts";
-import type { RoutingTable, Service, Task } from "./routing-table.ts";
+import type { Peer, RoutingTable, Service, Task } from "./routing-table.ts";
 import type { Slots } from "./slots.ts";
-import type { PortStatus, ProxyStatus, ServiceStatus, TaskStatus } from "./status.ts";
+import type { PeerStatus, PortStatus, ProxyStatus, ServiceStatus, TaskStatus } from "./status.ts";
 
 export function readStatus(
   table: RoutingTable,
@@ -41,11 +47,16 @@ export function readStatus(
   counters: SharedCounters,
   services: Slots,
   tasks: Slots,
+  peers: Slots,
 ): ProxyStatus {
   return {
     workers: counters.services.length,
     workersOutOfDescriptors: counters.paused.reduce((sum, paused) => sum + paused, 0),
-    relay: { datagramsDroppedTotal: readRelayDrops(counters) },
+    relay: {
+      connectionsRefusedTotal: readRow(RELAY_REFUSALS, counters.relayRefusals),
+      datagramsDroppedTotal: readRow(RELAY_DROPS, counters.relayDrops),
+    },
+    peers: table.peers.map((peer) => readPeer(peer, counters, peers.get(peer.name))),
     services: table.services.map((service) => ({
       name: service.name,
       ports: readPorts(service, listeners),
@@ -55,9 +66,27 @@ export function readStatus(
   };
 }
 
-function readRelayDrops(counters: SharedCounters): Readonly<Record<string, number>> {
-  const drops = RELAY_DROPS.map((reason, index) => [reason, sumRows(counters.relayDrops, index)] as const);
-  return Object.fromEntries(drops.filter(([, count]) => count > 0));
+/** Only what has occurred. */
+function readRow(
+  reasons: readonly string[],
+  rows: readonly Float64Array[],
+): Readonly<Record<string, number>> {
+  const counts = reasons.map((reason, index) => [reason, sumRows(rows, index)] as const);
+  return Object.fromEntries(counts.filter(([, count]) => count > 0));
+}
+
+function readPeer({ name, address, port }: Peer, { peers }: SharedCounters, slot = -1): PeerStatus {
+  const at = slot * PEER_FIELDS;
+  if (slot < 0) return { name, address, port, isReachable: true, rttMs: null, failuresTotal: 0 };
+  const rttMs = peers[0]![at + P_RTT_MS]!;
+  return {
+    name,
+    address,
+    port,
+    isReachable: peers[0]![at + P_UNREACHABLE] === 0,
+    rttMs: rttMs === 0 ? null : rttMs,
+    failuresTotal: sumRows(peers, at + P_FAILURES),
+  };
 }
 
 function readPorts(service: Service, listeners: ReadonlyMap<string, Listener>): PortStatus[] {
@@ -79,6 +108,8 @@ function readService(counters: SharedCounters, slot = -1): ServiceCounts {
     tcp: {
       openConnections: counters.open[slot] ?? 0,
       acceptedTotal: read(S_ACCEPTED),
+      relayedOpen: counters.relayedOpen[slot] ?? 0,
+      relayedTotal: read(S_RELAYED_TCP),
       bytesInTotal: read(S_BYTES_IN),
       bytesOutTotal: read(S_BYTES_OUT),
     },
@@ -107,6 +138,7 @@ function readTask(task: Task, counters: SharedCounters, slot = -1): TaskStatus {
   const sum = (field: number) => (slot < 0 ? 0 : sumRows(counters.tasks, at + field));
   return {
     name: task.name,
+    node: task.node,
     address: task.address,
     port: task.port,
     weight: task.weight,

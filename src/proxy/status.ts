@@ -6,10 +6,26 @@ export interface ProxyStatus {
   /** Workers that have paused accepting because descriptors ran out. */
   readonly workersOutOfDescriptors: number;
   readonly relay: RelayStatus;
+  /** The nodes that run tasks of the services, by name. */
+  readonly peers: readonly PeerStatus[];
   readonly services: readonly ServiceStatus[];
 }
 
+export interface PeerStatus {
+  readonly name: string;
+  readonly address: string;
+  readonly port: number;
+  /** false: it is silent, or its relay cannot be reached; its tasks are passed over while there are others. */
+  readonly isReachable: boolean;
+  /** Of the last heartbeat that came back; null: none has yet. */
+  readonly rttMs: number | null;
+  /** Connections to its tasks that failed before the task was asked. */
+  readonly failuresTotal: number;
+}
+
 export interface RelayStatus {
+  /** Relay connections from other nodes that were refused, by reason; only reasons that have occurred. */
+  readonly connectionsRefusedTotal: Readonly<Record<string, number>>;
   /** Datagrams between nodes that came to nothing, by reason; only reasons that have occurred. */
   readonly datagramsDroppedTotal: Readonly<Record<string, number>>;
 }
@@ -21,6 +37,9 @@ export interface ServiceStatus {
   readonly tcp: {
     readonly openConnections: number;
     readonly acceptedTotal: number;
+    /** Connections to tasks of this node whose clients another node has accepted, and counts. */
+    readonly relayedOpen: number;
+    readonly relayedTotal: number;
     readonly bytesInTotal: number;
     readonly bytesOutTotal: number;
   };
@@ -56,6 +75,8 @@ export interface ListenerStatus {
 
 export interface TaskStatus {
   readonly name: string;
+  /** The node that runs it; null: this one. */
+  readonly node: string | null;
   readonly address: string;
   readonly port: number | null;
   readonly weight: number;

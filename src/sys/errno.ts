@@ -2,6 +2,7 @@
 import { read } from "bun:ffi";
 import { libc } from "./libc.ts";
 
+export const ENOENT = 2;
 export const EINTR = 4;
 export const EIO = 5;
 export const EAGAIN = 11;
@@ -13,6 +14,7 @@ export const ENOBUFS = 105;
 export const ENOMEM = 12;
 export const EACCES = 13;
 export const EPERM = 1;
+export const EPROTO = 71;
 export const EMSGSIZE = 90;
 export const EADDRINUSE = 98;
 export const EADDRNOTAVAIL = 99;
@@ -21,6 +23,7 @@ export const ENETUNREACH = 101;
 export const ECONNABORTED = 103;
 export const ECONNRESET = 104;
 export const EISCONN = 106;
+export const ESHUTDOWN = 108;
 export const ETIMEDOUT = 110;
 export const ECONNREFUSED = 111;
 export const EHOSTUNREACH = 113;

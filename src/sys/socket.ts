@@ -33,6 +33,7 @@ const TCP_NODELAY = 1;
 const TCP_KEEPIDLE = 4;
 const TCP_KEEPINTVL = 5;
 const TCP_KEEPCNT = 6;
+const TCP_USER_TIMEOUT = 18;
 const IP_PKTINFO = 8;
 const IPV6_V6ONLY = 26;
 const IPV6_RECVPKTINFO = 49;
@@ -110,6 +111,11 @@ export function setKeepAlive(fd: number, idleSec: number, intervalSec: number, c
   setOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, idleSec);
   setOption(fd, IPPROTO_TCP, TCP_KEEPINTVL, intervalSec);
   setOption(fd, IPPROTO_TCP, TCP_KEEPCNT, count);
+}
+
+/** Bytes unacknowledged for so long end the connection. */
+export function setUserTimeout(fd: number, timeoutMs: number): number {
+  return setOption(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, timeoutMs);
 }
 
 /** Urgent bytes stay in the stream. Set it before one can arrive: those that came earlier may be lost. */

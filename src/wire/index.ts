@@ -12,6 +12,7 @@ export {
   PROXY_V2_MAX_ENCODED_BYTES,
 } from "./proxy-protocol-v2.ts";
 export * from "./relay-datagram.ts";
+export * from "./relay-header.ts";
 export { decodeRelaySession, encodeRelaySession, type RelaySession } from "./relay-session.ts";
 export * from "./relay-tag.ts";
 export { REPLAY_WINDOW, type ReplayVerdict, ReplayWindow } from "./replay-window.ts";

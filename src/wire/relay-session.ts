@@ -9,10 +9,10 @@ import { ProxyHeader } from "./proxy-header.ts";
 import { decodeProxyHeader } from "./proxy-protocol.ts";
 import { encodeProxyV2, PROXY_V2_MAX_ENCODED_BYTES } from "./proxy-protocol-v2.ts";
 
-const TLV_SERVICE = 0xe0;
-const TLV_TASK = 0xe1;
-const TLV_TARGET_PORT = 0xe2;
-const TLV_HEADER_BYTES = 3;
+export const TLV_SERVICE = 0xe0;
+export const TLV_TASK = 0xe1;
+export const TLV_TARGET_PORT = 0xe2;
+export const TLV_HEADER_BYTES = 3;
 const MAX_NAME_BYTES = 255;
 const LENGTH_AT = 14;
 /** Signature, command, family and length; then two addresses and ports. */
@@ -37,7 +37,7 @@ export function encodeRelaySession(session: RelaySession): Uint8Array | null {
   const out = new Uint8Array(RELAY_SESSION_MAX_BYTES);
   const encoder = new TextEncoder();
   const [service, task] = [encoder.encode(session.service), encoder.encode(session.task)];
-  if (!isName(service) || !isName(task)) return null;
+  if (!isRelayName(service) || !isRelayName(task)) return null;
   let end = encodeProxyV2(session.source, session.destination, "udp", out, 0);
   end = writeTlv(TLV_SERVICE, service, out, end);
   end = writeTlv(TLV_TASK, task, out, end);
@@ -53,9 +53,10 @@ export function decodeRelaySession(bytes: Uint8Array, at: number, length: number
   if (header.status !== "complete" || header.headerLength !== length) return null;
   if (!header.hasEndpoints || header.transport !== "udp") return null;
   const values = readTlvs(bytes, at + (header.source.family === 4 ? IPV4_BYTES : IPV6_BYTES), at + length);
+  if (values === null) return null;
   const [service, task, port] = [TLV_SERVICE, TLV_TASK, TLV_TARGET_PORT].map((type) => values.get(type));
   if (service === undefined || task === undefined || port?.length !== 2) return null;
-  if (!isName(service) || !isName(task)) return null;
+  if (!isRelayName(service) || !isRelayName(task)) return null;
   const decoder = new TextDecoder();
   return {
     source: header.source,
@@ -66,18 +67,19 @@ export function decodeRelaySession(bytes: Uint8Array, at: number, length: number
   };
 }
 
-/** The decoder above has seen that they fill the header exactly. */
-function readTlvs(bytes: Uint8Array, at: number, end: number): Map<number, Uint8Array> {
+/** Views of the values by type; null: they do not fill the bytes exactly. Of two of one type the later counts. */
+export function readTlvs(bytes: Uint8Array, at: number, end: number): Map<number, Uint8Array> | null {
   const values = new Map<number, Uint8Array>();
   while (at < end) {
+    if (at + TLV_HEADER_BYTES > end) return null;
     const length = (bytes[at + 1]! << 8) | bytes[at + 2]!;
     values.set(bytes[at]!, bytes.subarray(at + TLV_HEADER_BYTES, at + TLV_HEADER_BYTES + length));
     at += TLV_HEADER_BYTES + length;
   }
-  return values;
+  return at === end ? values : null;
 }
 
-function writeTlv(type: number, value: Uint8Array, out: Uint8Array, at: number): number {
+export function writeTlv(type: number, value: Uint8Array, out: Uint8Array, at: number): number {
   out[at] = type;
   out[at + 1] = value.length >> 8;
   out[at + 2] = value.length;
@@ -85,6 +87,6 @@ function writeTlv(type: number, value: Uint8Array, out: Uint8Array, at: number):
   return at + TLV_HEADER_BYTES + value.length;
 }
 
-function isName(name: Uint8Array): boolean {
+export function isRelayName(name: Uint8Array): boolean {
   return name.length >= 1 && name.length <= MAX_NAME_BYTES;
 }

@@ -3,6 +3,8 @@
  * A balancer picks for one service on one worker; it holds no connection counts and no clock of its own.
  */
 
+import type { Distance } from "../routing-table.ts";
+
 export interface Candidate {
   /** 1…256, share of new connections. */
   readonly weight: number;
@@ -11,7 +13,8 @@ export interface Candidate {
   /** uint32 from `hashText` of what identifies the task, the same on every node. */
   readonly hash: number;
   /** Passed over until then, unless no other is left. 0 = not failing. */
-  failingUntilMs: number;
+  readonly failingUntilMs: number;
+  readonly distance: Distance;
   /** Connections or sessions that are open now. */
   openConnections(): number;
 }

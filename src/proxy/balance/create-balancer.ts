@@ -1,8 +1,9 @@
 /**
- * The balancer for a service. Whatever the algorithm, failing tasks are passed over while another one is left, and
- * picked when none is: a task that may have recovered is better than an error.
+ * The balancer for a service. Whatever the algorithm, near tasks come before far ones where the service prefers them,
+ * failing tasks are passed over while another one is left, however far away, and picked when none is: a task that may
+ * have recovered is better than an error.
  */
-import type { Balance } from "../routing-table.ts";
+import type { Balance, Distance, Prefer } from "../routing-table.ts";
 import type { Balancer, Candidate } from "./candidate.ts";
 import { LeastConnections } from "./least-connections.ts";
 import { createRoundRobin } from "./round-robin.ts";
@@ -14,22 +15,39 @@ export function createBalancer<C extends Candidate>(
   balance: Balance,
   candidates: readonly C[],
   random: () => number,
+  prefer: Prefer = "any",
 ): Balancer<C> {
-  return new PreferringWorking(createAlgorithm(balance, candidates, random));
+  const tiers = TIERS[prefer]
+    .map((distances) => candidates.filter(({ distance }) => distances.includes(distance)))
+    .filter((tier) => tier.length > 0)
+    .map((tier) => createAlgorithm(balance, tier, random));
+  return new PreferringWorking(tiers);
 }
 
-class PreferringWorking<C extends Candidate> implements Balancer<C> {
-  readonly #algorithm: Balancer<C>;
+/** Nearest first. */
+const TIERS: Readonly<Record<Prefer, readonly (readonly Distance[])[]>> = {
+  any: [["local", "zone", "far"]],
+  local: [["local"], ["zone"], ["far"]],
+  zone: [["local", "zone"], ["far"]],
+};
 
-  constructor(algorithm: Balancer<C>) {
-    this.#algorithm = algorithm;
+class PreferringWorking<C extends Candidate> implements Balancer<C> {
+  readonly #tiers: readonly Balancer<C>[];
+
+  constructor(tiers: readonly Balancer<C>[]) {
+    this.#tiers = tiers;
   }
 
   pick(clientHash: number, nowMs: number, tried: readonly C[] | null): C | null {
-    return (
-      this.#algorithm.pick(clientHash, nowMs, tried) ??
-      this.#algorithm.pick(clientHash, Number.POSITIVE_INFINITY, tried)
-    );
+    for (const tier of this.#tiers) {
+      const working = tier.pick(clientHash, nowMs, tried);
+      if (working !== null) return working;
+    }
+    for (const tier of this.#tiers) {
+      const failing = tier.pick(clientHash, Number.POSITIVE_INFINITY, tried);
+      if (failing !== null) return failing;
+    }
+    return null;
   }
 }
 

@@ -8,10 +8,23 @@
  * with RST, so it is never taken for a clean end; when one peer broke it, what that peer had sent is delivered first.
  */
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from "../../sys/epoll.ts";
-import { EPIPE } from "../../sys/errno.ts";
-import { setNoDelay, setResetOnClose, shutdownWrite, unsentBytes } from "../../sys/socket.ts";
-import type { Endpoint } from "../../wire/index.ts";
-import { REFUSAL_INDEX, type Refusal, S_ACCEPTED, S_BYTES_IN, S_BYTES_OUT } from "../counters.ts";
+import { EPIPE, ETIMEDOUT } from "../../sys/errno.ts";
+import { send, setNoDelay, setResetOnClose, shutdownWrite, unsentBytes } from "../../sys/socket.ts";
+import {
+  type Endpoint,
+  RELAY_CONNECTED,
+  RELAY_OUT_OF_DESCRIPTORS,
+  RELAY_TASK_REFUSED,
+  RELAY_TASK_TIMED_OUT,
+} from "../../wire/index.ts";
+import {
+  REFUSAL_INDEX,
+  type Refusal,
+  S_ACCEPTED,
+  S_BYTES_IN,
+  S_BYTES_OUT,
+  S_RELAYED_TCP,
+} from "../counters.ts";
 import { keepAlive } from "../keep-alive.ts";
 import { type DeadlineList, Waiting } from "../worker/deadline-list.ts";
 import type { Continuable, Pollable } from "../worker/event-loop.ts";
@@ -64,6 +77,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
   #upstreamEvents = READ_EVENTS;
   #isQueued = false;
   #hasNoDelay = false;
+  #isRelayed = false;
   readonly #startedMs: number;
   /** null: the connection may be silent for ever. */
   readonly #idleList: DeadlineList | null;
@@ -85,12 +99,12 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     this.route = listener.route;
     const { idleTimeoutMs } = this.route.rules;
     this.#idleList = idleTimeoutMs > 0 ? context.loop.deadlines.list(idleTimeoutMs) : null;
-    this.route.rules.count(S_ACCEPTED, 1);
   }
 
-  /** The first step after accept. */
+  /** The first step after accept: a client of this node. */
   start(): void {
     const { rules } = this.route;
+    rules.count(S_ACCEPTED, 1);
     if (rules.hasAcceptProxy && rules.acceptProxy.matches(this.client.family, this.client.bytes, 0)) {
       this.#awaitHeader();
     } else if (!rules.admits(this.client.family, this.client.bytes, 0)) {
@@ -98,6 +112,19 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     } else {
       this.#dial();
     }
+  }
+
+  /** A client of another node, which has let it in and waits for the answer. @param published address it asked for */
+  startRelayed(published: Endpoint): void {
+    const { rules } = this.route;
+    rules.count(S_RELAYED_TCP, 1);
+    Atomics.add(this.context.worker.counters.relayedOpen, rules.slot, 1);
+    this.#isRelayed = true;
+    this.#isClientWatched = true;
+    this.namedLocal = published;
+    this.context.loop.handOver(this.clientFd, this);
+    this.#dial();
+    if (this.#state === STATE_DIALING) this.context.loop.rewatch(this.clientFd, this.#clientEvents);
   }
 
   onEvents(fd: number, events: number): void {
@@ -209,6 +236,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
   /** From the dialer: a task has accepted. `isWatched`: its socket is in the loop already, and may have events. */
   onDialed(target: Target, fd: number, isWatched: boolean): void {
     const { resources, loop, settleDeadline } = this.context;
+    if (this.#isRelayed) this.#answer(RELAY_CONNECTED);
     this.#dialer = null;
     this.#target = target;
     target.onConnected();
@@ -217,7 +245,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     this.#toClient = new Flow(resources, fd, this.clientFd);
     this.#state = STATE_ESTABLISHED;
     if (this.#idleList === null) settleDeadline.arm(this, loop.nowMs);
-    this.#hasNoDelay = this.route.rules.sendProxy !== "none";
+    this.#hasNoDelay = this.route.rules.sendProxy !== "none" || target.peer !== null;
     if (isWatched) loop.handOver(fd, this);
     else if (loop.watch(fd, this.#upstreamEvents, this) < 0) return this.#close("out-of-descriptors");
     this.#toTask.isReadable = true;
@@ -231,9 +259,26 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
   }
 
   /** From the dialer: every task failed. */
-  onDialFailed(reason: Refusal): void {
+  onDialFailed(reason: Refusal, errnoValue: number): void {
     this.#dialer = null;
-    this.#close(reason);
+    if (this.#isRelayed) this.#refuseRelayed(reason, errnoValue);
+    else this.#close(reason);
+  }
+
+  /** The other node tells its client, or finds another task: this is no end for anybody here. */
+  #refuseRelayed(reason: Refusal, errnoValue: number): void {
+    const isScarce = reason === "out-of-descriptors";
+    this.context.refuseRelay(isScarce ? "out-of-descriptors" : "task-failed");
+    if (isScarce) this.#answer(RELAY_OUT_OF_DESCRIPTORS);
+    else this.#answer(errnoValue === ETIMEDOUT ? RELAY_TASK_TIMED_OUT : RELAY_TASK_REFUSED);
+    this.#close("done");
+  }
+
+  /** Into the empty buffer of a socket that has said little. */
+  #answer(answer: number): void {
+    const { memory, headerAt } = this.context;
+    memory.bytes[headerAt] = answer;
+    send(this.clientFd, memory.address(headerAt), 1);
   }
 
   #isClosed(): boolean {
@@ -446,7 +491,8 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
   #countClosed(reason: CloseReason): void {
     const { rules } = this.route;
     this.#target?.onClosed();
-    Atomics.sub(this.context.worker.counters.open, rules.slot, 1);
+    const { open, relayedOpen } = this.context.worker.counters;
+    Atomics.sub(this.#isRelayed ? relayedOpen : open, rules.slot, 1);
     if (reason in REFUSAL_INDEX) rules.refuse(reason as Refusal);
   }
 

@@ -4,25 +4,48 @@
  * only when every task has failed.
  */
 import { EPOLLOUT } from "../../sys/epoll.ts";
-import { EAGAIN, EALREADY, EINPROGRESS, EISCONN, EMFILE, ENFILE, ETIMEDOUT } from "../../sys/errno.ts";
+import {
+  EAGAIN,
+  EALREADY,
+  ECONNREFUSED,
+  EINPROGRESS,
+  EISCONN,
+  EMFILE,
+  ENFILE,
+  ENOENT,
+  ESHUTDOWN,
+  ETIMEDOUT,
+} from "../../sys/errno.ts";
 import { connect, send, setNoDelay, setOutOfBandInline, tcpSocket } from "../../sys/socket.ts";
+import {
+  encodeRelayTask,
+  RELAY_CONNECTED,
+  RELAY_DRAINING,
+  RELAY_OUT_OF_DESCRIPTORS,
+  RELAY_TASK_REFUSED,
+  RELAY_TASK_TIMED_OUT,
+} from "../../wire/index.ts";
 import { hashClient } from "../balance/index.ts";
 import type { DescriptorWaiter } from "../worker/context.ts";
 import type { Pollable } from "../worker/event-loop.ts";
+import type { RelayPeer } from "../worker/relay-peer.ts";
 import type { Target } from "../worker/target.ts";
 import { READ_EVENTS, type TcpConnection } from "./connection.ts";
-import { writeProxyHeader } from "./send-proxy.ts";
+import { type LineOwner, RelayLine } from "./relay/relay-line.ts";
+import { publishedAddress, writeProxyHeader } from "./send-proxy.ts";
 import type { TcpContext } from "./tcp-context.ts";
 
 export class Dialer implements DescriptorWaiter {
   readonly #clientHash: number;
   /** Targets that have failed or are being tried; bounded by the number of tasks. */
   #tried: Target[] | null = null;
-  #attempts: Attempt[] | null = null;
+  #attempts: (Attempt | RelayAttempt)[] | null = null;
   /** No task is left to try but those under way. */
   #isLastCall = false;
   #lacksDescriptor = false;
   #isOver = false;
+  /** Of the last failure, positive; 0: there was none. */
+  lastErrno = 0;
 
   constructor(
     readonly context: TcpContext,
@@ -39,6 +62,10 @@ export class Dialer implements DescriptorWaiter {
     for (;;) {
       const target = this.connection.route.balancer.pick(this.#clientHash, loop.nowMs, this.#tried);
       if (target === null) return this.#onNoneLeft();
+      if (target.peer !== null) {
+        if (this.#relay(target, target.peer, false)) return;
+        continue;
+      }
       const fd = tcpSocket(target.family);
       if (fd === -EMFILE || fd === -ENFILE) return this.#awaitDescriptor();
       if (fd < 0) {
@@ -76,8 +103,90 @@ export class Dialer implements DescriptorWaiter {
   abandon(): void {
     this.#isOver = true;
     if (this.#attempts === null) return;
-    for (const attempt of this.#attempts) this.context.loop.close(attempt.fd);
+    for (const attempt of this.#attempts) attempt.close();
     this.#attempts = null;
+  }
+
+  // --- tasks of other nodes
+
+  /** The relay of its node can be asked. */
+  onRelayReady(attempt: RelayAttempt): void {
+    if (this.#askRelay(attempt)) return;
+    this.#drop(attempt);
+    this.next();
+  }
+
+  onRelayAnswer(attempt: RelayAttempt, answer: number): void {
+    const { target, line, peer } = attempt;
+    peer.onAnswered();
+    if (answer === RELAY_CONNECTED && target.cutAtMs > this.context.loop.nowMs) {
+      this.#takeOut(attempt);
+      line.release();
+      this.abandon();
+      return this.connection.onDialed(target, line.fd, true);
+    }
+    this.#drop(attempt);
+    if (answer !== RELAY_CONNECTED) this.#onFailed(target, errnoOfAnswer(answer));
+    this.next();
+  }
+
+  /** A connection that had waited may have died waiting: a fresh one tells. */
+  onRelayLost(attempt: RelayAttempt, errnoValue: number): void {
+    const { target, peer, isFresh } = attempt;
+    this.#takeOut(attempt);
+    if (!isFresh && this.#relay(target, peer, true)) return;
+    if (isFresh) this.#onRelayFailed(target, peer, errnoValue);
+    this.next();
+  }
+
+  /** False when it has failed already; the next target is to be tried then. */
+  #relay(target: Target, peer: RelayPeer, isFresh: boolean): boolean {
+    const ready = isFresh ? null : this.context.lines.take(peer);
+    const attempt = new RelayAttempt(this, target, peer, ready);
+    this.#addAttempt(attempt);
+    if (ready === null) {
+      const opened = attempt.line.open();
+      if (opened === 0) return this.#hedge();
+      this.#takeOut(attempt);
+      if (opened === -EMFILE || opened === -ENFILE) {
+        this.#awaitDescriptor();
+        return true;
+      }
+      this.#onRelayFailed(target, peer, -opened);
+      return false;
+    }
+    if (this.#askRelay(attempt)) return this.#hedge();
+    this.#drop(attempt);
+    return this.#relay(target, peer, true);
+  }
+
+  #askRelay({ target, line, peer }: RelayAttempt): boolean {
+    const { memory, headerAt, relay } = this.context;
+    const { connection } = this;
+    target.relayTask ??= encodeRelayTask(connection.route.rules.name, target.taskName, target.port);
+    const destination = publishedAddress(this.context, connection);
+    const clients = { source: connection.client, destination };
+    return line.ask(
+      relay.signerFor(peer).write(clients, target.relayTask, line.challenge, memory.bytes, headerAt),
+    );
+  }
+
+  #onRelayFailed(target: Target, peer: RelayPeer, errnoValue: number): void {
+    peer.onFailed(this.context.loop.nowMs);
+    this.lastErrno = errnoValue;
+    this.#addTried(target);
+  }
+
+  #addAttempt(attempt: Attempt | RelayAttempt): void {
+    this.#attempts ??= [];
+    this.#attempts.push(attempt);
+    this.#addTried(attempt.target);
+  }
+
+  #hedge(): true {
+    this.#isLastCall = false;
+    this.context.hedgeDeadline.arm(this.connection, this.context.loop.nowMs);
+    return true;
   }
 
   onAttemptEvents(attempt: Attempt): void {
@@ -90,7 +199,7 @@ export class Dialer implements DescriptorWaiter {
       return this.#win(attempt.target, attempt.fd, true);
     }
     this.#drop(attempt);
-    if (outcome !== 0) attempt.target.onFailed(-outcome, nowMs);
+    if (outcome !== 0) this.#onFailed(attempt.target, -outcome);
     this.next();
   }
 
@@ -112,15 +221,12 @@ export class Dialer implements DescriptorWaiter {
   #await(target: Target, fd: number): void {
     const { loop } = this.context;
     const attempt = new Attempt(this, target, fd);
-    this.#attempts ??= [];
-    this.#attempts.push(attempt);
-    this.#addTried(target);
+    this.#addAttempt(attempt);
     if (loop.watch(fd, READ_EVENTS | EPOLLOUT, attempt) < 0) {
       this.#drop(attempt);
       return this.#fail();
     }
-    this.#isLastCall = false;
-    this.context.hedgeDeadline.arm(this.connection, loop.nowMs);
+    this.#hedge();
   }
 
   #win(target: Target, fd: number, isWatched: boolean): void {
@@ -158,25 +264,26 @@ export class Dialer implements DescriptorWaiter {
 
   #fail(): void {
     this.abandon();
-    this.connection.onDialFailed(this.#lacksDescriptor ? "out-of-descriptors" : "no-task");
+    this.connection.onDialFailed(this.#lacksDescriptor ? "out-of-descriptors" : "no-task", this.lastErrno);
   }
 
   #onFailed(target: Target, errnoValue: number): void {
+    this.lastErrno = errnoValue;
     target.onFailed(errnoValue, this.context.loop.nowMs);
     this.#addTried(target);
   }
 
   #addTried(target: Target): void {
     this.#tried ??= [];
-    this.#tried.push(target);
+    if (!this.#tried.includes(target)) this.#tried.push(target);
   }
 
-  #drop(attempt: Attempt): void {
+  #drop(attempt: Attempt | RelayAttempt): void {
     this.#takeOut(attempt);
-    this.context.loop.close(attempt.fd);
+    attempt.close();
   }
 
-  #takeOut(attempt: Attempt): void {
+  #takeOut(attempt: Attempt | RelayAttempt): void {
     this.#attempts!.splice(this.#attempts!.indexOf(attempt), 1);
   }
 }
@@ -199,6 +306,75 @@ class Attempt implements Pollable {
   onSlow(): void {
     if (this.#isCounted) return;
     this.#isCounted = true;
+    this.dialer.lastErrno = ETIMEDOUT;
     this.target.onFailed(ETIMEDOUT, this.dialer.context.loop.nowMs);
+  }
+
+  close(): void {
+    this.dialer.context.loop.close(this.fd);
+  }
+}
+
+/** A task of another node that is being asked for. */
+class RelayAttempt implements LineOwner {
+  readonly line: RelayLine;
+  /** false: the connection had been waiting for a client. */
+  readonly isFresh: boolean;
+  #isCounted = false;
+
+  constructor(
+    readonly dialer: Dialer,
+    readonly target: Target,
+    readonly peer: RelayPeer,
+    ready: RelayLine | null,
+  ) {
+    this.isFresh = ready === null;
+    this.line = ready ?? new RelayLine(dialer.context, peer, this);
+    this.line.owner = this;
+  }
+
+  onReady(): void {
+    this.dialer.onRelayReady(this);
+  }
+
+  onAnswer(_line: RelayLine, answer: number): void {
+    this.dialer.onRelayAnswer(this, answer);
+  }
+
+  onLost(_line: RelayLine, errnoValue: number): void {
+    this.dialer.onRelayLost(this, errnoValue);
+  }
+
+  /** The client's own deadlines hold. */
+  onLineDeadline(): void {}
+
+  /** Before the relay is ready it is its node that is slow, then it may be the task. */
+  onSlow(): void {
+    if (this.#isCounted) return;
+    this.#isCounted = true;
+    const { nowMs } = this.dialer.context.loop;
+    this.dialer.lastErrno = ETIMEDOUT;
+    this.target.onFailed(ETIMEDOUT, nowMs);
+    if (this.line.isOpening) this.peer.onFailed(nowMs);
+  }
+
+  close(): void {
+    this.line.close();
+  }
+}
+
+/** What is shown of a task that its node could not connect to. */
+function errnoOfAnswer(answer: number): number {
+  switch (answer) {
+    case RELAY_TASK_REFUSED:
+      return ECONNREFUSED;
+    case RELAY_TASK_TIMED_OUT:
+      return ETIMEDOUT;
+    case RELAY_OUT_OF_DESCRIPTORS:
+      return EMFILE;
+    case RELAY_DRAINING:
+      return ESHUTDOWN;
+    default:
+      return ENOENT;
   }
 }

@@ -27,21 +27,13 @@ export function readProxyHeader(
   if (header.status !== "complete") return header.status;
   recv(fd, memory.address(headerAt), header.headerLength, 0);
   if (header.command === "proxy" && header.transport === "tcp" && header.hasEndpoints) {
-    copyEndpoint(header.source, client);
-    local.endpoint = copyEndpoint(header.destination, {
-      family: 4,
-      bytes: new Uint8Array(16),
-      offset: 0,
-      port: 0,
-    });
+    Object.assign(client, copyEndpoint(header.source));
+    local.endpoint = copyEndpoint(header.destination);
   }
   return "complete";
 }
 
-function copyEndpoint(from: Endpoint, to: Endpoint): Endpoint {
-  to.family = from.family;
-  to.port = from.port;
-  to.offset = 0;
-  to.bytes = from.bytes.slice(from.offset, from.offset + (from.family === 4 ? 4 : 16));
-  return to;
+/** With memory of its own. */
+export function copyEndpoint({ family, bytes, offset, port }: Endpoint): Endpoint {
+  return { family, port, offset: 0, bytes: bytes.slice(offset, offset + (family === 4 ? 4 : 16)) };
 }

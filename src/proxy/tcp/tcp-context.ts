@@ -1,13 +1,17 @@
 /** What the TCP connections of a worker share. */
 import { Arena } from "../../sys/arena.ts";
 import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
-import { PROXY_V2_MAX_BYTES } from "../../wire/index.ts";
+import { PROXY_V2_MAX_BYTES, type RelayTask } from "../../wire/index.ts";
+import { RELAY_REFUSALS, type RelayRefusal } from "../counters.ts";
 import type { WorkerContext } from "../worker/context.ts";
 import type { DeadlineList } from "../worker/deadline-list.ts";
 import type { EventLoop } from "../worker/event-loop.ts";
+import type { Route } from "../worker/route.ts";
 import { BlockPool } from "./block-pool.ts";
 import { createFlowResources, type FlowResources } from "./flow.ts";
 import { PipePool } from "./pipe-pool.ts";
+import { LinePools } from "./relay/line-pool.ts";
+import { RelayKeys } from "./relay/relay-keys.ts";
 
 /** A PROXY header must have arrived whole by then. */
 const HEADER_TIMEOUT_MS = 2500;
@@ -19,6 +23,15 @@ const CONNECT_TIMEOUT_MS = 5000;
 const SETTLE_MS = 2000;
 /** How often an ending connection looks whether its last bytes have left. */
 const LINGER_STEP_MS = 20;
+/** Longer than other nodes keep one that they do not use. */
+const RELAY_IDLE_MS = 60_000;
+
+/** One of this node's tasks, for a relay. A name with several addresses is one task. */
+export interface OwnTask {
+  readonly isDraining: boolean;
+  /** To that task alone. */
+  route(published: number): Route;
+}
 
 export class TcpContext {
   readonly loop: EventLoop;
@@ -28,6 +41,10 @@ export class TcpContext {
   readonly connectDeadline: DeadlineList;
   readonly settleDeadline: DeadlineList;
   readonly lingerDeadline: DeadlineList;
+  /** Relay connections of other nodes that wait to be used, or beat. */
+  readonly relayIdle: DeadlineList;
+  readonly relay = new RelayKeys();
+  readonly lines: LinePools;
   /** For one call at a time: a struct sockaddr, its length, a PROXY header. */
   readonly memory = new Arena(2 * PROXY_V2_MAX_BYTES);
   readonly sockaddrAt = this.memory.take(SOCKADDR_MAX);
@@ -37,6 +54,8 @@ export class TcpContext {
   constructor(
     readonly worker: WorkerContext,
     maxPipes: number,
+    /** A task of this node by what another node calls it; null: there is none. */
+    readonly findTask: (task: RelayTask) => OwnTask | null,
   ) {
     const { loop } = worker;
     this.loop = loop;
@@ -46,5 +65,12 @@ export class TcpContext {
     this.connectDeadline = loop.deadlines.list(CONNECT_TIMEOUT_MS);
     this.settleDeadline = loop.deadlines.list(SETTLE_MS);
     this.lingerDeadline = loop.deadlines.list(LINGER_STEP_MS);
+    this.relayIdle = loop.deadlines.list(RELAY_IDLE_MS);
+    this.lines = new LinePools(this);
+  }
+
+  refuseRelay(reason: RelayRefusal): void {
+    const { counters, index } = this.worker;
+    counters.relayRefusals[index]![RELAY_REFUSALS.indexOf(reason)]!++;
   }
 }

@@ -18,14 +18,19 @@ export interface WorkerSetup {
 /** A routing table with this worker's sockets and the counter slots filled in. */
 export interface WorkerTable {
   readonly services: readonly WorkerService[];
-  readonly peers: readonly Peer[];
+  readonly peers: readonly WorkerPeer[];
   readonly relay: WorkerRelay | null;
+}
+
+export interface WorkerPeer extends Peer {
+  readonly slot: number;
 }
 
 /** This node's part of the relay, with this worker's sockets. */
 export interface WorkerRelay {
   readonly node: string;
   readonly keys: readonly string[];
+  readonly tcpListeners: readonly WorkerListener[];
   readonly udpListeners: readonly WorkerListener[];
 }
 

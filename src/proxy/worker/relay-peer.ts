@@ -1,7 +1,12 @@
 /** Another node, as this worker reaches its relay. The same object as long as its name and address stay. */
 import { SOCKADDR_MAX, writeSockaddr } from "../../sys/sockaddr.ts";
 import { parseIp } from "../../wire/index.ts";
-import type { Peer } from "../routing-table.ts";
+import { P_FAILURES, P_RTT_MS, P_UNREACHABLE, PEER_FIELDS, type SharedCounters } from "../counters.ts";
+import type { WorkerPeer } from "./messages.ts";
+
+/** A peer whose relay failed is tried again after so long; doubled for every failure in a row. */
+const FIRST_PAUSE_MS = 250;
+const MAX_PAUSE_MS = 5_000;
 
 export class RelayPeer {
   readonly name: string;
@@ -9,25 +14,74 @@ export class RelayPeer {
   readonly sockaddrLength: number;
   /** AF_INET or AF_INET6 */
   readonly family: number;
-  /** false: its tasks are passed over while there are others. */
-  isReachable = true;
+  /** This worker's own experience. */
+  failingUntilMs = 0;
+  #failuresInRow = 0;
+  /** The row of the worker with the heartbeat, which all read, and this worker's own. */
+  readonly #shared: Float64Array;
+  readonly #row: Float64Array;
+  readonly #at: number;
 
-  constructor(readonly peer: Peer) {
+  constructor(
+    readonly peer: WorkerPeer,
+    counters: SharedCounters,
+    worker: number,
+  ) {
     this.name = peer.name;
     this.sockaddrLength = writeSockaddr(this.sockaddr, 0, parseIp(peer.address)!.bytes, peer.port);
     this.family = this.sockaddr[0]!;
+    this.#shared = counters.peers[0]!;
+    this.#row = counters.peers[worker]!;
+    this.#at = peer.slot * PEER_FIELDS;
+  }
+
+  /** false: its heartbeat has stopped; its tasks are passed over while there are others. */
+  get isReachable(): boolean {
+    return this.#shared[this.#at + P_UNREACHABLE] === 0;
+  }
+
+  /** Only the worker with the heartbeat may say so. */
+  set isReachable(isReachable: boolean) {
+    this.#shared[this.#at + P_UNREACHABLE] = isReachable ? 0 : 1;
+  }
+
+  /** Its tasks are passed over until then; Infinity would mean never, even with no other left. */
+  get avoidUntilMs(): number {
+    return this.isReachable ? this.failingUntilMs : Number.MAX_VALUE;
+  }
+
+  onHeartbeat(rttMs: number): void {
+    this.#shared[this.#at + P_RTT_MS] = rttMs;
+    this.isReachable = true;
+  }
+
+  /** Its relay has answered, whatever it said of the task. */
+  onAnswered(): void {
+    this.#failuresInRow = 0;
+    this.failingUntilMs = 0;
+  }
+
+  /** The relay itself did not take a connection, or said nothing on it. */
+  onFailed(nowMs: number): void {
+    this.#row[this.#at + P_FAILURES]!++;
+    this.failingUntilMs = nowMs + Math.min(FIRST_PAUSE_MS * 2 ** this.#failuresInRow++, MAX_PAUSE_MS);
   }
 }
 
 export type RelayPeers = ReadonlyMap<string, RelayPeer>;
 
 /** By name; those that have not changed are taken over. */
-export function peersOf(peers: readonly Peer[], before: RelayPeers): RelayPeers {
+export function peersOf(
+  peers: readonly WorkerPeer[],
+  before: RelayPeers,
+  counters: SharedCounters,
+  worker: number,
+): RelayPeers {
   return new Map(
     peers.map((peer) => {
       const known = before.get(peer.name);
       const isSame = known?.peer.address === peer.address && known.peer.port === peer.port;
-      return [peer.name, isSame ? known : new RelayPeer(peer)];
+      return [peer.name, isSame ? known : new RelayPeer(peer, counters, worker)];
     }),
   );
 }

@@ -132,7 +132,7 @@ export class TableCompiler {
   ) {}
 
   compile(table: WorkerTable): CompiledTable {
-    this.#peers = peersOf(table.peers, this.before.peers);
+    this.#peers = peersOf(table.peers, this.before.peers, this.counters, this.worker);
     const services = new Map(table.services.map((service) => [service.name, this.#compileService(service)]));
     for (const [name, { targets }] of this.before.services) {
       const kept = services.get(name)?.targets;
@@ -154,7 +154,7 @@ export class TableCompiler {
         const isServed = task.node === null || (port.mode === "ingress" && this.#peers.has(task.node));
         return isServed ? [this.#target(service, port, task, known, targets)] : [];
       });
-      const balancer = createBalancer(service.balance, ofPort, Math.random);
+      const balancer = createBalancer(service.balance, ofPort, Math.random, service.prefer);
       const route = new Route(rules, port.protocol, port.published, ofPort, balancer);
       return port.listeners.map((listener) => ({ ...listener, route }));
     });
@@ -173,9 +173,7 @@ export class TableCompiler {
     const key = `${port.protocol} ${port.published} ${task.name} ${task.address} ${targetPort} ${task.node ?? ""}`;
     const before = known?.targets.get(key);
     const target =
-      before?.peer === peer
-        ? before
-        : new Target(task.name, task.address, targetPort, task.slot, this.counters, this.worker, peer);
+      before?.peer === peer ? before : new Target(task, targetPort, this.counters, this.worker, peer);
     if (before !== undefined && before !== target) before.retire(this.nowMs);
     targets.set(key, target);
     target.weight = task.weight;

@@ -19,6 +19,8 @@ import {
   TASK_FIELDS,
 } from "../counters.ts";
 
+import type { Distance } from "../routing-table.ts";
+import type { WorkerTask } from "./messages.ts";
 import type { RelayPeer } from "./relay-peer.ts";
 
 /** A task whose connect failed is tried again after so long; doubled for every failure in a row. */
@@ -33,32 +35,45 @@ export class Target implements Candidate {
   readonly family: number;
   weight = 1;
   isDraining = false;
-  failingUntilMs = 0;
   /** Its task has left the table. */
   isRetired = false;
   drainTimeoutMs = 0;
   /** Connections still open then are cut; Infinity while it is in full service. */
   cutAtMs = Number.POSITIVE_INFINITY;
+  readonly taskName: string;
+  readonly address: string;
+  readonly distance: Distance;
+  #failingUntilMs = 0;
   #failuresInRow = 0;
+  /** What a relay calls it; made when it is first asked for. */
+  relayTask: Uint8Array | null = null;
   readonly #row: Float64Array;
   readonly #at: number;
 
   constructor(
-    readonly taskName: string,
-    readonly address: string,
+    task: WorkerTask,
     readonly port: number,
-    slot: number,
     readonly counters: SharedCounters,
     worker: number,
     /** The node that runs it; null: this one. Another node's is not connected to: it has no socket address. */
     readonly peer: RelayPeer | null = null,
   ) {
-    this.hash = hashText(`${address} ${port}`);
+    const { name, address, identity, distance, slot } = task;
+    this.taskName = name;
+    this.address = address;
+    this.distance = distance;
+    this.hash = hashText(`${identity} ${port}`);
     const ip = peer === null ? parseIp(address)! : null;
     this.sockaddrLength = ip === null ? 0 : writeSockaddr(this.sockaddr, 0, ip.bytes, port);
     this.family = this.sockaddr[0]!;
     this.#row = counters.tasks[worker]!;
     this.#at = slot * TASK_FIELDS;
+  }
+
+  /** Its own failures, and those of the way to it. */
+  get failingUntilMs(): number {
+    const { peer } = this;
+    return peer === null ? this.#failingUntilMs : Math.max(this.#failingUntilMs, peer.avoidUntilMs);
   }
 
   /** Of all workers. */
@@ -101,7 +116,7 @@ export class Target implements Candidate {
   onAnswered(): void {
     if (this.#failuresInRow === 0) return;
     this.#failuresInRow = 0;
-    this.failingUntilMs = 0;
+    this.#failingUntilMs = 0;
     this.#countFailing(-1);
   }
 
@@ -111,7 +126,7 @@ export class Target implements Candidate {
 
   /** @param errnoValue positive errno */
   onFailed(errnoValue: number, nowMs: number): void {
-    this.failingUntilMs = nowMs + Math.min(FIRST_PAUSE_MS * 2 ** this.#failuresInRow, MAX_PAUSE_MS);
+    this.#failingUntilMs = nowMs + Math.min(FIRST_PAUSE_MS * 2 ** this.#failuresInRow, MAX_PAUSE_MS);
     if (this.#failuresInRow++ === 0) this.#countFailing(1);
     if (this.isRetired) return;
     this.#row[this.#at + T_FAILURES]!++;

@@ -1,0 +1,91 @@
+/**
+ * A listening socket of one worker: accepts in batches, pauses when descriptors run out. What becomes of a connection is
+ * the business of whoever extends it.
+ */
+import { EPOLLIN } from "../../sys/epoll.ts";
+import { EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../../sys/errno.ts";
+import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
+import { accept } from "../../sys/socket.ts";
+import type { Endpoint } from "../../wire/index.ts";
+import { readEndpoint } from "../socket-address.ts";
+import type { DescriptorWaiter } from "../worker/context.ts";
+import type { Continuable, Pollable } from "../worker/event-loop.ts";
+import type { TcpContext } from "./tcp-context.ts";
+
+/** Connections per turn: bounds how long a storm of clients holds up the connections that are open. */
+const ACCEPTS_PER_TURN = 64;
+
+export abstract class Acceptor implements Pollable, Continuable, DescriptorWaiter {
+  #isClosed = false;
+  #isWaiting = false;
+
+  constructor(
+    readonly context: TcpContext,
+    readonly fd: number,
+  ) {
+    context.loop.watch(fd, EPOLLIN, this);
+  }
+
+  /** A connection; `peer` tells who it is, until the next one. */
+  protected abstract start(fd: number): void;
+
+  onEvents(): void {
+    if (!this.#isWaiting) this.#acceptBatch();
+  }
+
+  onGoOn(): void {
+    if (!this.#isClosed && !this.#isWaiting) this.#acceptBatch();
+  }
+
+  onDescriptors(): void {
+    this.#isWaiting = false;
+    if (!this.#isClosed) this.context.loop.goOn(this);
+  }
+
+  /** Serves whoever is in the queue already, then stops listening. */
+  close(): void {
+    for (let i = 0; i < ACCEPTS_PER_TURN * 16 && this.#acceptOne(); i++);
+    this.#isClosed = true;
+    this.context.loop.close(this.fd);
+  }
+
+  /** Of the connection just accepted. */
+  protected peer(): Endpoint {
+    return readEndpoint(this.context.memory.bytes, this.context.sockaddrAt);
+  }
+
+  #acceptBatch(): void {
+    for (let i = 0; i < ACCEPTS_PER_TURN; i++) {
+      if (!this.#acceptOne()) return;
+    }
+    this.context.loop.goOn(this);
+  }
+
+  /** false when the queue is empty or accepting is paused. */
+  #acceptOne(): boolean {
+    const { memory, sockaddrAt, sockaddrLengthAt, worker } = this.context;
+    memory.int32[sockaddrLengthAt / 4] = SOCKADDR_MAX;
+    const fd = accept(this.fd, memory.address(sockaddrAt), memory.address(sockaddrLengthAt));
+    if (fd < 0) return this.#onNotAccepted(-fd);
+    this.start(fd);
+    if (!worker.descriptors.isScarce(fd)) return true;
+    this.#pause();
+    return false;
+  }
+
+  #onNotAccepted(error: number): boolean {
+    if (error === EAGAIN) return false;
+    if (error === EMFILE || error === ENFILE || error === ENOBUFS || error === ENOMEM) {
+      this.#pause();
+      return false;
+    }
+    // the client went while it was waiting; any other error ends the batch, the next client starts another
+    return error === ECONNABORTED || error === EINTR;
+  }
+
+  #pause(): void {
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    this.context.worker.descriptors.wait(this);
+  }
+}

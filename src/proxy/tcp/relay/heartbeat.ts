@@ -1,0 +1,120 @@
+/**
+ * One connection to each peer on which a byte goes to and fro: a peer that is silent is out of routing within a second,
+ * long before gossip says that it is dead, and back with its first answer. One worker does it for all.
+ */
+import { EAGAIN } from "../../../sys/errno.ts";
+import { send } from "../../../sys/socket.ts";
+import { RELAY_CONNECTED } from "../../../wire/index.ts";
+import type { DeadlineList } from "../../worker/deadline-list.ts";
+import type { RelayPeer, RelayPeers } from "../../worker/relay-peer.ts";
+import type { TcpContext } from "../tcp-context.ts";
+import { type LineOwner, RelayLine } from "./relay-line.ts";
+
+const INTERVAL_MS = 250;
+/** Three of them unanswered. */
+const SILENCE_MS = 750;
+/** A silent connection is given up after so long: TCP repeats itself ever more rarely, a new one is heard at once. */
+const PATIENCE_MS = 2_000;
+const BEAT = 0x2e;
+
+export class Heartbeats {
+  readonly #hearts = new Map<RelayPeer, Heartbeat>();
+
+  constructor(readonly context: TcpContext) {}
+
+  /** Those are the peers from now on. */
+  keepOnly(peers: RelayPeers): void {
+    const wanted = new Set(peers.values());
+    for (const [peer, heart] of this.#hearts) {
+      if (wanted.has(peer)) continue;
+      heart.close();
+      this.#hearts.delete(peer);
+    }
+    for (const peer of wanted) {
+      if (!this.#hearts.has(peer)) this.#hearts.set(peer, new Heartbeat(this.context, peer));
+    }
+  }
+
+  close(): void {
+    for (const heart of this.#hearts.values()) heart.close();
+    this.#hearts.clear();
+  }
+}
+
+class Heartbeat implements LineOwner {
+  readonly #interval: DeadlineList;
+  #line: RelayLine;
+  #isBeating = false;
+  /** null: the last beat has come back. */
+  #sentMs: number | null = null;
+  #heardMs: number;
+  #openedMs = 0;
+
+  constructor(
+    readonly context: TcpContext,
+    readonly peer: RelayPeer,
+  ) {
+    this.#interval = context.loop.deadlines.list(INTERVAL_MS);
+    this.#heardMs = context.loop.nowMs;
+    this.#line = this.#open();
+  }
+
+  onReady(line: RelayLine): void {
+    const { relay, memory, headerAt } = this.context;
+    const length = relay.signerFor(this.peer).write(null, null, line.challenge, memory.bytes, headerAt);
+    line.ask(length);
+  }
+
+  onAnswer(_line: RelayLine, answer: number): void {
+    const { nowMs } = this.context.loop;
+    if (!this.#isBeating && answer !== RELAY_CONNECTED) return;
+    this.#isBeating = true;
+    this.#heardMs = nowMs;
+    this.peer.onHeartbeat(this.#sentMs === null ? 0 : Math.max(0.001, performance.now() - this.#sentMs));
+    this.#sentMs = null;
+  }
+
+  /** Refused or broken: nobody is there. It is tried again at the next beat. */
+  onLost(line: RelayLine): void {
+    this.#isBeating = false;
+    this.peer.isReachable = false;
+    this.#interval.arm(line, this.context.loop.nowMs);
+  }
+
+  onLineDeadline(line: RelayLine): void {
+    const { nowMs } = this.context.loop;
+    const isSilent = nowMs - this.#heardMs >= SILENCE_MS;
+    if (isSilent) this.peer.isReachable = false;
+    if (line.isOpen && !(isSilent && nowMs - this.#openedMs >= PATIENCE_MS)) {
+      this.#beat(line);
+      this.#interval.arm(line, nowMs);
+      return;
+    }
+    line.close();
+    this.#line = this.#open();
+  }
+
+  close(): void {
+    this.#line.close();
+    this.#line.waitingIn?.cancel(this.#line);
+  }
+
+  #open(): RelayLine {
+    const line = new RelayLine(this.context, this.peer, this);
+    this.#isBeating = false;
+    this.#sentMs = null;
+    this.#openedMs = this.context.loop.nowMs;
+    if (line.open() < 0) this.peer.isReachable = false;
+    this.#interval.arm(line, this.context.loop.nowMs);
+    return line;
+  }
+
+  /** One at a time: a second one would only wait behind the first. */
+  #beat(line: RelayLine): void {
+    if (!this.#isBeating || this.#sentMs !== null) return;
+    const { memory, headerAt } = this.context;
+    memory.bytes[headerAt] = BEAT;
+    const sent = send(line.fd, memory.address(headerAt), 1);
+    if (sent === 1 || sent === -EAGAIN) this.#sentMs = performance.now();
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * A relay connection from another node until it is known what it is for: greeted, then a client's connection for a task
+ * of this node, or a heartbeat. What is malformed, forged or written for another connection is reset and counted.
+ */
+import { randomFillSync } from "node:crypto";
+import { EPOLLIN, EPOLLRDHUP } from "../../../sys/epoll.ts";
+import { EAGAIN } from "../../../sys/errno.ts";
+import { MSG_PEEK, recv, send, setResetOnClose } from "../../../sys/socket.ts";
+import {
+  CHALLENGE_BYTES,
+  decodeProxyHeader,
+  GREETING_BYTES,
+  ProxyHeader,
+  RELAY_CONNECTED,
+  RELAY_DRAINING,
+  RELAY_HEADER_MAX_BYTES,
+  RELAY_NO_SUCH_TASK,
+  RELAY_VERSION,
+  type RelayTask,
+  readRelayValues,
+} from "../../../wire/index.ts";
+import { RELAY_REFUSALS, type RelayRefusal } from "../../counters.ts";
+import { Waiting } from "../../worker/deadline-list.ts";
+import type { Pollable } from "../../worker/event-loop.ts";
+import { TcpConnection } from "../connection.ts";
+import { copyEndpoint } from "../header-reader.ts";
+import type { TcpContext } from "../tcp-context.ts";
+
+const MAX_BEATS = 64;
+
+const AWAITING = 0;
+const READING = 1;
+const BEATING = 2;
+const CLOSED = 3;
+
+/** Reused: it is read out before the next header is decoded. */
+const header = new ProxyHeader();
+
+export class InboundRelay extends Waiting implements Pollable {
+  readonly #challenge = new Uint8Array(CHALLENGE_BYTES);
+  #state = AWAITING;
+
+  constructor(
+    readonly context: TcpContext,
+    readonly fd: number,
+    /** Has been closed or is a client's connection now. */
+    readonly onGone: (relay: InboundRelay) => void,
+  ) {
+    super();
+  }
+
+  /** The first step after accept. */
+  start(): void {
+    const { memory, headerAt, loop, relayIdle } = this.context;
+    randomFillSync(this.#challenge);
+    memory.bytes[headerAt] = RELAY_VERSION;
+    memory.bytes.set(this.#challenge, headerAt + 1);
+    const sent = send(this.fd, memory.address(headerAt), GREETING_BYTES);
+    if (sent !== GREETING_BYTES || loop.watch(this.fd, EPOLLIN | EPOLLRDHUP, this) < 0) return this.close();
+    relayIdle.arm(this, loop.nowMs);
+  }
+
+  onEvents(): void {
+    if (this.#state === BEATING) this.#echo();
+    else this.#readHeader();
+  }
+
+  /** It was not used, its header did not end, its heart has stopped. */
+  onDeadline(): void {
+    if (this.#state === READING) this.#refuse("stale");
+    else this.close();
+  }
+
+  close(): void {
+    if (this.#state === CLOSED) return;
+    this.#leave();
+    this.context.loop.close(this.fd);
+  }
+
+  #readHeader(): void {
+    const { memory, headerAt, loop, headerDeadline } = this.context;
+    const peeked = recv(this.fd, memory.address(headerAt), RELAY_HEADER_MAX_BYTES, MSG_PEEK);
+    if (peeked === -EAGAIN) return;
+    if (peeked <= 0) return this.close();
+    decodeProxyHeader(memory.bytes, headerAt, peeked, header);
+    if (header.status === "incomplete" && peeked < RELAY_HEADER_MAX_BYTES) {
+      if (this.#state === AWAITING) headerDeadline.arm(this, loop.nowMs);
+      this.#state = READING;
+      return;
+    }
+    if (header.status !== "complete") return this.#refuse("malformed");
+    const values = readRelayValues(memory.bytes, headerAt, header);
+    if (values === null) return this.#refuse("malformed");
+    if (!this.context.relay.isSigned(memory.bytes, headerAt, header.headerLength))
+      return this.#refuse("unauthentic");
+    if (!values.challenge.every((byte, index) => byte === this.#challenge[index]))
+      return this.#refuse("replayed");
+    recv(this.fd, memory.address(headerAt), header.headerLength, 0);
+    if (values.task === null) this.#beginBeating();
+    else this.#connect(values.task);
+  }
+
+  #connect(task: RelayTask): void {
+    const found = this.context.findTask(task);
+    if (found === null) return this.#answerNo(RELAY_NO_SUCH_TASK, "no-such-task");
+    if (found.isDraining) return this.#answerNo(RELAY_DRAINING, "draining");
+    const client = copyEndpoint(header.source);
+    const published = copyEndpoint(header.destination);
+    this.#leave();
+    new TcpConnection(this.context, this.fd, { route: found.route(published.port) }, client).startRelayed(
+      published,
+    );
+  }
+
+  #beginBeating(): void {
+    if (!this.#answer(RELAY_CONNECTED)) return this.close();
+    this.#state = BEATING;
+    this.context.relayIdle.arm(this, this.context.loop.nowMs);
+    this.#echo();
+  }
+
+  #echo(): void {
+    const { memory, headerAt, loop, relayIdle } = this.context;
+    const count = recv(this.fd, memory.address(headerAt), MAX_BEATS, 0);
+    if (count === -EAGAIN) return;
+    if (count <= 0 || send(this.fd, memory.address(headerAt), count) !== count) return this.close();
+    relayIdle.arm(this, loop.nowMs);
+  }
+
+  #answer(answer: number): boolean {
+    const { memory, headerAt } = this.context;
+    memory.bytes[headerAt] = answer;
+    return send(this.fd, memory.address(headerAt), 1) === 1;
+  }
+
+  #answerNo(answer: number, reason: RelayRefusal): void {
+    this.context.refuseRelay(reason);
+    this.#answer(answer);
+    this.close();
+  }
+
+  #refuse(reason: RelayRefusal): void {
+    this.context.refuseRelay(reason);
+    setResetOnClose(this.fd);
+    this.close();
+  }
+
+  #leave(): void {
+    this.waitingIn?.cancel(this);
+    this.#state = CLOSED;
+    this.onGone(this);
+  }
+}

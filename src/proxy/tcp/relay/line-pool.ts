@@ -1,0 +1,150 @@
+/**
+ * Ready connections to the relays of the peers, so that no client waits for a handshake between nodes. As many as are
+ * needed: a client that finds none makes the pool of its peer larger, a lifetime in which none was taken smaller.
+ *
+ * Bounded by MAX_LINES for each peer; none is kept while descriptors are scarce.
+ */
+import type { DeadlineList } from "../../worker/deadline-list.ts";
+import type { Continuable } from "../../worker/event-loop.ts";
+import type { RelayPeer, RelayPeers } from "../../worker/relay-peer.ts";
+import type { TcpContext } from "../tcp-context.ts";
+import { type LineOwner, RelayLine } from "./relay-line.ts";
+
+const MAX_LINES = 64;
+/** A pool that has never been used keeps one. */
+const LEAST_LINES = 1;
+/** Replaced before the exit node closes what is not used. */
+export const LINE_LIFE_MS = 45_000;
+const OPEN_TIMEOUT_MS = 5_000;
+const RETRY_MS = 1_000;
+
+export class LinePools {
+  readonly #pools = new Map<RelayPeer, LinePool>();
+
+  constructor(readonly context: TcpContext) {}
+
+  /** Those are the peers from now on. */
+  keepOnly(peers: RelayPeers): void {
+    const wanted = new Set(peers.values());
+    for (const [peer, pool] of this.#pools) {
+      if (wanted.has(peer)) continue;
+      pool.close();
+      this.#pools.delete(peer);
+    }
+    for (const peer of wanted) {
+      if (this.#pools.has(peer)) continue;
+      const pool = new LinePool(this.context, peer);
+      this.#pools.set(peer, pool);
+      pool.refill();
+    }
+  }
+
+  /** A ready connection, which is the caller's now; null: there is none. */
+  take(peer: RelayPeer): RelayLine | null {
+    return this.#pools.get(peer)?.take() ?? null;
+  }
+
+  close(): void {
+    for (const pool of this.#pools.values()) pool.close();
+    this.#pools.clear();
+  }
+}
+
+class LinePool implements LineOwner, Continuable {
+  readonly #ready: RelayLine[] = [];
+  readonly #opening = new Set<RelayLine>();
+  readonly #life: DeadlineList;
+  readonly #openTimeout: DeadlineList;
+  #wanted = LEAST_LINES;
+  #takenInLife = 0;
+  #retryAtMs = 0;
+  #isQueued = false;
+  #isClosed = false;
+
+  constructor(
+    readonly context: TcpContext,
+    readonly peer: RelayPeer,
+  ) {
+    this.#life = context.loop.deadlines.list(LINE_LIFE_MS);
+    this.#openTimeout = context.loop.deadlines.list(OPEN_TIMEOUT_MS);
+  }
+
+  take(): RelayLine | null {
+    this.#takenInLife++;
+    const line = this.#ready.pop() ?? null;
+    line?.waitingIn?.cancel(line);
+    if (line === null) this.#wanted = Math.min(MAX_LINES, this.#wanted * 2);
+    this.#refillSoon();
+    return line;
+  }
+
+  refill(): void {
+    const { loop, worker } = this.context;
+    if (this.#isClosed || loop.nowMs < this.#retryAtMs || !this.peer.isReachable) return;
+    while (this.#ready.length + this.#opening.size < this.#wanted) {
+      const line = new RelayLine(this.context, this.peer, this);
+      if (worker.descriptors.isWaitedFor || line.open() < 0) return this.#pause();
+      if (worker.descriptors.isScarce(line.fd)) {
+        line.close();
+        return this.#pause();
+      }
+      this.#opening.add(line);
+      this.#openTimeout.arm(line, loop.nowMs);
+    }
+  }
+
+  onGoOn(): void {
+    this.#isQueued = false;
+    this.refill();
+  }
+
+  onReady(line: RelayLine): void {
+    this.#opening.delete(line);
+    this.#ready.push(line);
+    this.#life.arm(line, this.context.loop.nowMs);
+  }
+
+  /** Nobody has asked. */
+  onAnswer(): void {}
+
+  onLost(line: RelayLine): void {
+    this.#forget(line);
+    this.#pause();
+  }
+
+  /** It did not get ready, or its life is over. */
+  onLineDeadline(line: RelayLine): void {
+    const wasReady = line.isReady;
+    this.#forget(line);
+    line.close();
+    if (!wasReady) return this.#pause();
+    if (this.#takenInLife === 0) this.#wanted = Math.max(LEAST_LINES, this.#wanted >> 1);
+    this.#takenInLife = 0;
+    this.#refillSoon();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const line of [...this.#ready, ...this.#opening]) line.close();
+    this.#ready.length = 0;
+    this.#opening.clear();
+  }
+
+  #forget(line: RelayLine): void {
+    this.#opening.delete(line);
+    const at = this.#ready.indexOf(line);
+    if (at >= 0) this.#ready.splice(at, 1);
+  }
+
+  /** Off the path of the client that took one. */
+  #refillSoon(): void {
+    if (this.#isQueued || this.#isClosed) return;
+    this.#isQueued = true;
+    this.context.loop.goOn(this);
+  }
+
+  /** The next client tries again. */
+  #pause(): void {
+    this.#retryAtMs = this.context.loop.nowMs + RETRY_MS;
+  }
+}

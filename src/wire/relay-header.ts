@@ -1,0 +1,165 @@
+/**
+ * What two nodes say to each other on a relay connection before the client's bytes. Big-endian.
+ *
+ *     entry node                                        exit node
+ *       connects                                     ──▶  accepts
+ *                  ◀── greeting: version 1, challenge 16
+ *       PROXY v2 header of the client                ──▶  checks, connects to its task
+ *                  ◀── answer: 1 byte, 0 = connected
+ *       the client's bytes                          ◀──▶  the task's
+ *
+ * The header is a PROXY v2 header [PROXY §2.2], so that other programs can read it: source is the client, destination the
+ * published address, and in type-length-values of the range for applications (0xE0…0xEF):
+ *
+ *     E0 service · E1 task · E2 target port (2 bytes)     which of the exit node's own tasks is meant
+ *     E3 challenge                                        that of this connection: a header is good for one alone
+ *     E4 tag, last: HMAC-SHA-256 of a label, the exit node's name and all before it, the first 16 bytes
+ *
+ * The exit node connects to what it has declared itself under these names, never to an address of the header. A LOCAL
+ * header has no E0…E2 and begins a heartbeat: every byte that follows the answer comes back.
+ *
+ * Deviates from a time and a nonce in the header: a challenge needs no clocks that agree and no memory of nonces.
+ */
+import type { Endpoint } from "./ip-address.ts";
+import type { ProxyHeader } from "./proxy-header.ts";
+import { encodeProxyV2, encodeProxyV2Local, PROXY_V2_MAX_ENCODED_BYTES } from "./proxy-protocol-v2.ts";
+import { TAG_BYTES } from "./relay-datagram.ts";
+import {
+  isRelayName,
+  readTlvs,
+  TLV_HEADER_BYTES,
+  TLV_SERVICE,
+  TLV_TARGET_PORT,
+  TLV_TASK,
+  writeTlv,
+} from "./relay-session.ts";
+import { Tagger } from "./relay-tag.ts";
+
+export const RELAY_VERSION = 1;
+export const CHALLENGE_BYTES = 16;
+export const GREETING_BYTES = 1 + CHALLENGE_BYTES;
+
+const TLV_CHALLENGE = 0xe3;
+const TLV_TAG = 0xe4;
+const LENGTH_AT = 14;
+const FIXED_BYTES = 16;
+/** Addresses and ports of both sides. */
+const IPV4_BLOCK_BYTES = 12;
+const IPV6_BLOCK_BYTES = 36;
+const CHALLENGE_TLV_BYTES = TLV_HEADER_BYTES + CHALLENGE_BYTES;
+const TAG_TLV_BYTES = TLV_HEADER_BYTES + TAG_BYTES;
+/** Three values: two names of at most 255 bytes and a port. */
+const MAX_NAMES_BYTES = 3 * TLV_HEADER_BYTES + 2 * 255 + 2;
+export const RELAY_HEADER_MAX_BYTES =
+  PROXY_V2_MAX_ENCODED_BYTES + MAX_NAMES_BYTES + CHALLENGE_TLV_BYTES + TAG_TLV_BYTES;
+
+/** What the exit node answers; everything but connected ends the connection. */
+export const RELAY_CONNECTED = 0;
+export const RELAY_NO_SUCH_TASK = 1;
+export const RELAY_TASK_REFUSED = 2;
+export const RELAY_TASK_TIMED_OUT = 3;
+export const RELAY_DRAINING = 4;
+export const RELAY_OUT_OF_DESCRIPTORS = 5;
+
+/** Which task is meant: the values E0…E2, made once for each. null: a name is empty or longer than 255 bytes. */
+export function encodeRelayTask(service: string, task: string, targetPort: number): Uint8Array | null {
+  const encoder = new TextEncoder();
+  const [serviceName, taskName] = [encoder.encode(service), encoder.encode(task)];
+  if (!isRelayName(serviceName) || !isRelayName(taskName)) return null;
+  const out = new Uint8Array(MAX_NAMES_BYTES);
+  let end = writeTlv(TLV_SERVICE, serviceName, out, 0);
+  end = writeTlv(TLV_TASK, taskName, out, end);
+  end = writeTlv(TLV_TARGET_PORT, Uint8Array.of(targetPort >> 8, targetPort), out, end);
+  return out.slice(0, end);
+}
+
+export interface RelayTask {
+  readonly service: string;
+  readonly task: string;
+  readonly targetPort: number;
+}
+
+/** Signs and checks headers under one relay key, for the exit node of that name. */
+export class RelaySigner {
+  readonly #tagger: Tagger;
+  readonly #context: Uint8Array;
+
+  constructor(key: Uint8Array, exitNode: string) {
+    this.#tagger = new Tagger(key);
+    this.#context = new TextEncoder().encode(`portmesh tcp relay\0${exitNode}\0`);
+  }
+
+  /**
+   * Writes the header for a client, or for a heartbeat where `task` is null, and returns its length. There must be room
+   * for RELAY_HEADER_MAX_BYTES.
+   */
+  write(
+    clients: { readonly source: Endpoint; readonly destination: Endpoint } | null,
+    task: Uint8Array | null,
+    challenge: Uint8Array,
+    out: Uint8Array,
+    at: number,
+  ): number {
+    let end =
+      clients === null
+        ? at + encodeProxyV2Local(out, at)
+        : at + encodeProxyV2(clients.source, clients.destination, "tcp", out, at);
+    if (task !== null) {
+      out.set(task, end);
+      end += task.length;
+    }
+    end = writeTlv(TLV_CHALLENGE, challenge, out, end);
+    const length = end + TAG_TLV_BYTES - at;
+    out[at + LENGTH_AT] = (length - FIXED_BYTES) >> 8;
+    out[at + LENGTH_AT + 1] = length - FIXED_BYTES;
+    out[end] = TLV_TAG;
+    out[end + 1] = 0;
+    out[end + 2] = TAG_BYTES;
+    this.#tagger.write(
+      [this.#context, out.subarray(at, end + TLV_HEADER_BYTES)],
+      out,
+      end + TLV_HEADER_BYTES,
+    );
+    return length;
+  }
+
+  /** Whether the header of that length at `at`, which ends in a tag, was written by who has the key. */
+  isSigned(bytes: Uint8Array, at: number, length: number): boolean {
+    const tagAt = at + length - TAG_BYTES;
+    return this.#tagger.matches([this.#context, bytes.subarray(at, tagAt)], bytes, tagAt);
+  }
+}
+
+/** What a header says besides the addresses; nothing of it is proved yet. */
+export interface RelayValues {
+  /** null: a heartbeat. */
+  readonly task: RelayTask | null;
+  readonly challenge: Uint8Array;
+}
+
+/** `header` has been decoded from `at` and is complete. null: it is no relay header, or not as a node writes it. */
+export function readRelayValues(bytes: Uint8Array, at: number, header: ProxyHeader): RelayValues | null {
+  const end = at + header.headerLength;
+  const isHeartbeat = header.command === "local";
+  if (!isHeartbeat && (!header.hasEndpoints || header.transport !== "tcp")) return null;
+  const blockBytes = isHeartbeat ? 0 : header.source.family === 4 ? IPV4_BLOCK_BYTES : IPV6_BLOCK_BYTES;
+  const values = readTlvs(bytes, at + FIXED_BYTES + blockBytes, end);
+  const challenge = values?.get(TLV_CHALLENGE);
+  if (values === null || challenge?.length !== CHALLENGE_BYTES) return null;
+  if (bytes[end - TAG_TLV_BYTES] !== TLV_TAG || values.get(TLV_TAG)?.length !== TAG_BYTES) return null;
+  if (isHeartbeat) return { task: null, challenge };
+  const task = readTask(values);
+  return task === null ? null : { task, challenge };
+}
+
+function readTask(values: ReadonlyMap<number, Uint8Array>): RelayTask | null {
+  const [service, task, port] = [TLV_SERVICE, TLV_TASK, TLV_TARGET_PORT].map((type) => values.get(type));
+  if (service === undefined || task === undefined || port?.length !== 2) return null;
+  if (!isRelayName(service) || !isRelayName(task)) return null;
+  const decoder = new TextDecoder();
+  return {
+    service: decoder.decode(service),
+    task: decoder.decode(task),
+    targetPort: (port[0]! << 8) | port[1]!,
+  };
+}
