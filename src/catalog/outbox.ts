@@ -15,7 +15,7 @@ export const MAX_GOSSIP_ENTRY_BYTES = 1000;
 /** Of each queue. At the limit the entries that were sent most often go. */
 const MAX_QUEUED = 4096;
 /** By then gossip has reached everybody it will reach. */
-const MAX_WAIT_MS = 60_000;
+const MAX_WAIT_MS = 20_000;
 /** How many entries are looked at for one packet before giving up on filling it. */
 const MAX_MISSES = 32;
 
