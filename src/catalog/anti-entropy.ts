@@ -42,7 +42,7 @@ export interface Effect {
 }
 
 const IDLE_INTERVAL_MS = 5000;
-/** For a while after a round has moved something, and until the first one has succeeded. */
+/** For a while after something was learned this way, and until the first one has succeeded. */
 const BUSY_INTERVAL_MS = 1000;
 /** One lost datagram must not send a node that is behind back to sleep. */
 const BUSY_TIME_MS = 3500;
@@ -74,7 +74,6 @@ interface Round {
   request: number;
   summaries: number;
   deadlineMs: number;
-  hasMoved: boolean;
 }
 
 export class AntiEntropy {
@@ -196,7 +195,6 @@ export class AntiEntropy {
       request: 0,
       summaries: 0,
       deadlineMs: 0,
-      hasMoved: false,
     };
     this.#rounds.set(started.peer, started);
     return this.#sendSummary(started);
@@ -306,7 +304,6 @@ export class AntiEntropy {
     for (const id of done) round.open.delete(id);
     if (done.length === 0 && !hasLearned) round.open.delete(round.asked[0]!); // it brings us no further
     const wanted = this.#collectWanted(message, done);
-    round.hasMoved ||= hasLearned || wanted.length > 0;
     round.asked = [];
     return [...this.#sendWanted(round.peer, wanted), ...this.#sendSummary(round)];
   }
@@ -348,7 +345,6 @@ export class AntiEntropy {
     this.#rounds.delete(round.peer);
     this.#hasSynced = true;
     this.syncs.finished++;
-    if (round.hasMoved) this.#stayBusy();
   }
 
   #stayBusy(): void {
