@@ -42,8 +42,10 @@ export interface Effect {
 }
 
 const IDLE_INTERVAL_MS = 5000;
-/** While the last round has moved something, and before the first one has succeeded. */
+/** For a while after something was learned this way, and until the first one has succeeded. */
 const BUSY_INTERVAL_MS = 1000;
+/** One lost datagram must not send a node that is behind back to sleep. */
+const BUSY_TIME_MS = 3500;
 /** Intervals vary by this part of themselves either way: nodes started together drift apart. */
 const JITTER = 0.2;
 /** Of a round without an answer. */
@@ -72,7 +74,6 @@ interface Round {
   request: number;
   summaries: number;
   deadlineMs: number;
-  hasMoved: boolean;
 }
 
 export class AntiEntropy {
@@ -84,7 +85,7 @@ export class AntiEntropy {
   #lastRequest = 0;
   #lastRootAtMs = Number.NEGATIVE_INFINITY;
   #jitter = 1;
-  #isBusy = false;
+  #busyUntilMs = 0;
   #answeredSinceMs = 0;
   #answered = 0;
 
@@ -105,7 +106,6 @@ export class AntiEntropy {
     if (peers.length === 0 || !this.#isDue()) return [];
     this.#lastRootAtMs = this.#nowMs;
     this.#jitter = 1 + JITTER * (2 * random() - 1);
-    this.#isBusy = false;
     this.#replica.hasLargeNews = false;
     const to = peers[Math.floor(random() * peers.length)]!;
     return [{ kind: "send", to, payload: this.#encodeRoot(!this.#hasSynced), reliable: false }];
@@ -132,7 +132,8 @@ export class AntiEntropy {
 
   #isDue(): boolean {
     if (this.#replica.hasLargeNews) return true;
-    const intervalMs = this.#isBusy || !this.#hasSynced ? BUSY_INTERVAL_MS : IDLE_INTERVAL_MS;
+    const isBusy = this.#nowMs < this.#busyUntilMs || !this.#hasSynced;
+    const intervalMs = isBusy ? BUSY_INTERVAL_MS : IDLE_INTERVAL_MS;
     return this.#nowMs - this.#lastRootAtMs >= intervalMs * this.#jitter;
   }
 
@@ -194,7 +195,6 @@ export class AntiEntropy {
       request: 0,
       summaries: 0,
       deadlineMs: 0,
-      hasMoved: false,
     };
     this.#rounds.set(started.peer, started);
     return this.#sendSummary(started);
@@ -297,14 +297,13 @@ export class AntiEntropy {
     const spreads = message.entries.length <= MAX_SPREAD;
     const outcomes = message.entries.map((entry) => this.#replica.receive(entry, spreads));
     const hasLearned = outcomes.includes("learned");
-    if (hasLearned) this.#isBusy = true;
+    if (hasLearned) this.#stayBusy();
     const round = this.#rounds.get(message.sender);
     if (round === undefined || message.request !== round.request) return [];
     const done = round.asked.slice(0, message.doneCount);
     for (const id of done) round.open.delete(id);
     if (done.length === 0 && !hasLearned) round.open.delete(round.asked[0]!); // it brings us no further
     const wanted = this.#collectWanted(message, done);
-    round.hasMoved ||= hasLearned || wanted.length > 0;
     round.asked = [];
     return [...this.#sendWanted(round.peer, wanted), ...this.#sendSummary(round)];
   }
@@ -346,7 +345,10 @@ export class AntiEntropy {
     this.#rounds.delete(round.peer);
     this.#hasSynced = true;
     this.syncs.finished++;
-    if (round.hasMoved) this.#isBusy = true;
+  }
+
+  #stayBusy(): void {
+    this.#busyUntilMs = this.#nowMs + BUSY_TIME_MS;
   }
 
   #dropLateRounds(): void {

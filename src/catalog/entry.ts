@@ -35,7 +35,8 @@ export interface EntryHash {
   readonly low: number;
 }
 
-export const SHARED_BUCKETS = 64;
+const SERVICE_BUCKETS = 64;
+const WISH_BUCKETS = 8;
 
 /** 48 bits by which two nodes tell each other what they hold. */
 export function fingerprintOf(hash: EntryHash): number {
@@ -46,16 +47,14 @@ export function isShared(kind: EntryKind): boolean {
   return kind === "service" || kind === "wish";
 }
 
-/** Unique in its partition. */
-export function rowId(kind: EntryKind, key: string): string {
-  return `${kind.charAt(0)}${key}`;
-}
-
-/** Owned rows are one partition for each owner, shared rows are spread over buckets. */
+/**
+ * Owned rows are one partition for each owner, shared rows are spread over buckets. In a partition no two rows have the
+ * same key, and keys are never looked at for anything but equality.
+ */
 export function partitionOf(kind: EntryKind, key: string, node: string): string {
-  return isShared(kind)
-    ? bucketId(Bun.hash.xxHash32(rowId(kind, key)) % SHARED_BUCKETS)
-    : ownerPartition(node);
+  if (kind === "service") return `#${Bun.hash.xxHash32(key) % SERVICE_BUCKETS}`;
+  if (kind === "wish") return `!${Bun.hash.xxHash32(key) % WISH_BUCKETS}`;
+  return ownerPartition(node);
 }
 
 export function ownerPartition(owner: string): string {
@@ -65,10 +64,6 @@ export function ownerPartition(owner: string): string {
 /** null: a bucket of shared rows. */
 export function ownerOf(partition: string): string | null {
   return partition.startsWith("@") ? partition.slice(1) : null;
-}
-
-export function bucketId(bucket: number): string {
-  return `#${bucket}`;
 }
 
 /** Below 0: `one` is older. 0 for the same version only. */

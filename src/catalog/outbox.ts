@@ -4,7 +4,7 @@
  * place of an older one. Whatever is too large for a packet, comes too late or finds no room is left to anti-entropy.
  */
 import { ByteWriter } from "./bytes.ts";
-import { type EntryHead, partitionOf, rowId } from "./entry.ts";
+import { type EntryHead, partitionOf } from "./entry.ts";
 import { entryBytes, writeEntry } from "./entry-codec.ts";
 import { startUpdates, UPDATES_HEADER_BYTES } from "./messages.ts";
 
@@ -15,7 +15,7 @@ export const MAX_GOSSIP_ENTRY_BYTES = 1000;
 /** Of each queue. At the limit the entries that were sent most often go. */
 const MAX_QUEUED = 4096;
 /** By then gossip has reached everybody it will reach. */
-const MAX_WAIT_MS = 60_000;
+const MAX_WAIT_MS = 20_000;
 /** How many entries are looked at for one packet before giving up on filling it. */
 const MAX_MISSES = 32;
 
@@ -36,7 +36,7 @@ export class Outbox {
 
   /** false: too large for a packet. */
   add(entry: EntryHead, isOwn: boolean, steadyMs: number): boolean {
-    const row = `${partitionOf(entry.kind, entry.key, entry.stamp.node)} ${rowId(entry.kind, entry.key)}`;
+    const row = `${partitionOf(entry.kind, entry.key, entry.stamp.node)} ${entry.key}`;
     this.#own.delete(row);
     this.#relayed.delete(row);
     const sizeBytes = entryBytes(entry);

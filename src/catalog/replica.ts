@@ -146,8 +146,8 @@ export class Replica {
     this.witness(entry.stamp.counter);
     const isOurs = !isShared(entry.kind) && entry.stamp.node === this.self;
     if (isOurs) return this.#settleOwn(entry, current);
-    this.#put(entry);
     if (spreads) this.outbox.add(entry, false, this.time.nowMs);
+    this.#put(entry);
     return "learned";
   }
 
@@ -172,10 +172,11 @@ export class Replica {
   }
 
   #putOwn(entry: Entry): void {
-    this.#put(entry);
     if (!this.outbox.add(entry, true, this.time.nowMs)) this.hasLargeNews = true;
+    this.#put(entry);
   }
 
+  /** May write further rows, and this one again: whatever is to be gossiped of the entry is in the outbox before. */
   #put(entry: Entry): void {
     const previous = this.table.getLike(entry);
     this.table.put(entry);

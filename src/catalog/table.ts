@@ -11,7 +11,6 @@ import {
   ownerOf,
   ownerPartition,
   partitionOf,
-  rowId,
 } from "./entry.ts";
 import { MAX_OWNED_TOMBSTONES, MAX_SHARED_TOMBSTONES } from "./limits.ts";
 import { Tombstones } from "./tombstones.ts";
@@ -20,6 +19,7 @@ export interface Partition {
   readonly id: string;
   /** null: shared rows. */
   readonly owner: string | null;
+  /** By key. */
   readonly rows: ReadonlyMap<string, Entry>;
   readonly hash: EntryHash;
   /** Rows that are no tombstones. */
@@ -39,7 +39,7 @@ class Rows implements Partition {
 }
 
 export class Table {
-  /** Empty ones are removed. Bounded by what replica.ts lets in: SHARED_BUCKETS + MAX_OWNERS. */
+  /** Empty ones are removed. Bounded by what replica.ts lets in: the buckets and MAX_OWNERS. */
   readonly #partitions = new Map<string, Rows>();
   readonly #sharedTombstones = new Tombstones(MAX_SHARED_TOMBSTONES);
   readonly #rootHash = { high: 0, low: 0 };
@@ -79,7 +79,7 @@ export class Table {
 
   /** `node` counts for owned rows only. */
   get(kind: EntryKind, key: string, node: string): Entry | undefined {
-    return this.#partitions.get(partitionOf(kind, key, node))?.rows.get(rowId(kind, key));
+    return this.#partitions.get(partitionOf(kind, key, node))?.rows.get(key);
   }
 
   /** The row's other version. */
@@ -90,10 +90,9 @@ export class Table {
   /** Instead of whatever version there was. A tombstone too many makes the oldest one go, which may be this one. */
   put(entry: Entry): void {
     const partition = this.#partitionFor(entry);
-    const id = rowId(entry.kind, entry.key);
-    const previous = partition.rows.get(id);
+    const previous = partition.rows.get(entry.key);
     if (previous !== undefined) this.#count(partition, previous, -1);
-    partition.rows.set(id, entry);
+    partition.rows.set(entry.key, entry);
     this.#count(partition, entry, 1);
     if (previous?.text === null) partition.tombstones.remove(previous);
     const surplus = entry.text === null ? partition.tombstones.add(entry) : null;
@@ -103,9 +102,8 @@ export class Table {
   /** Without a trace. Only this very version: a newer one stays. */
   remove(entry: Entry): void {
     const partition = this.#partitions.get(partitionOf(entry.kind, entry.key, entry.stamp.node));
-    const id = rowId(entry.kind, entry.key);
-    if (partition === undefined || partition.rows.get(id) !== entry) return;
-    partition.rows.delete(id);
+    if (partition === undefined || partition.rows.get(entry.key) !== entry) return;
+    partition.rows.delete(entry.key);
     this.#count(partition, entry, -1);
     if (entry.text === null) partition.tombstones.remove(entry);
     if (partition.rows.size > 0) return;

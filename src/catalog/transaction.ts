@@ -2,7 +2,7 @@
  * Several writes of this node that take effect together or not at all. The first refusal decides; nothing has been
  * written then. Later writes see earlier ones of the same transaction.
  */
-import { type EntryKind, rowId } from "./entry.ts";
+import type { EntryKind } from "./entry.ts";
 import { MAX_SERVICES, MAX_TASKS_PER_NODE, MAX_WISHES } from "./limits.ts";
 import { checkKey, decodeRecord, encodeRecord, type RecordOf, taskKey } from "./record-codec.ts";
 import type {
@@ -86,7 +86,7 @@ export class Transaction implements CatalogWriter {
     if (this.refusal !== null) return;
     const problem = checkKey(kind, key) ?? this.#checkRecord(kind, key, record);
     if (problem !== null) this.refusal = `cannot write ${kind} ${key.replace("\0", " ")}: ${problem}`;
-    else this.#writes.set(rowId(kind, key), { kind, key, record });
+    else this.#writes.set(`${kind} ${key}`, { kind, key, record });
   }
 
   #checkRecord<K extends EntryKind>(kind: K, key: string, record: RecordOf[K] | null): string | null {
@@ -96,7 +96,7 @@ export class Transaction implements CatalogWriter {
   }
 
   #current<K extends EntryKind>(kind: K, key: string): RecordOf[K] | null {
-    const staged = this.#writes.get(rowId(kind, key));
+    const staged = this.#writes.get(`${kind} ${key}`);
     if (staged !== undefined) return staged.record as RecordOf[K] | null;
     const entry = this.#replica.table.get(kind, key, this.#replica.self);
     return (entry?.record ?? null) as RecordOf[K] | null;

@@ -1,0 +1,97 @@
+import { expect, test } from "bun:test";
+import type { EntryHead } from "../../../src/catalog/entry.ts";
+import { entryHead } from "../../../src/catalog/entry-codec.ts";
+import { Catalog } from "../../../src/catalog/index.ts";
+import { decodeMessage } from "../../../src/catalog/messages.ts";
+import { Outbox, PAYLOAD_OVERHEAD_BYTES } from "../../../src/catalog/outbox.ts";
+import { spec } from "../../support/catalog-records.ts";
+
+function entry(key: string, counter = 1, text = "x".repeat(100)): EntryHead {
+  return entryHead("service", key, { counter, node: "a" }, text, 0);
+}
+
+function keysOf(payloads: readonly Uint8Array[]): string[] {
+  return payloads.flatMap((payload) => {
+    const message = decodeMessage(payload, 0);
+    if (typeof message === "string" || message.type !== "updates") throw new Error("no updates");
+    return message.entries.map(({ key, stamp }) => `${key}@${stamp.counter}`);
+  });
+}
+
+test("Outbox: own entries go first, relayed ones take the room that is left", () => {
+  const outbox = new Outbox();
+  for (let index = 0; index < 50; index++) outbox.add(entry(`relayed-${index}`), false, 0);
+  for (let index = 0; index < 5; index++) outbox.add(entry(`own-${index}`), true, 0);
+  const drawn = keysOf(outbox.draw(1400, 4, 0));
+  expect(drawn.slice(0, 5)).toEqual([0, 1, 2, 3, 4].map((index) => `own-${index}@1`));
+  expect(drawn.length).toBeGreaterThan(7);
+});
+
+test("Outbox: each entry is drawn as often as the limit says, the least drawn first", () => {
+  const outbox = new Outbox();
+  for (let index = 0; index < 30; index++) outbox.add(entry(`s${index}`), true, 0);
+  const counts = new Map<string, number>();
+  for (let draw = 0; outbox.length > 0; draw++) {
+    if (draw > 100) throw new Error("it never gets empty");
+    for (const key of keysOf(outbox.draw(1400, 3, 0))) counts.set(key, (counts.get(key) ?? 0) + 1);
+    const all = [...counts.values(), ...(counts.size < 30 ? [0] : [])];
+    expect(Math.max(...all) - Math.min(...all)).toBeLessThanOrEqual(1);
+  }
+  expect([...counts.values()]).toEqual(Array(30).fill(3));
+});
+
+test("Outbox: payloads keep to the budget, whatever it is", () => {
+  for (let budgetBytes = 0; budgetBytes < 1500; budgetBytes += 13) {
+    const outbox = new Outbox();
+    for (let index = 0; index < 20; index++)
+      outbox.add(entry(`s${index}`, 1, "x".repeat(index * 40)), index % 2 > 0, 0);
+    const bytes = outbox
+      .draw(budgetBytes, 4, 0)
+      .reduce((sum, { length }) => sum + length + PAYLOAD_OVERHEAD_BYTES, 0);
+    expect(bytes).toBeLessThanOrEqual(budgetBytes);
+  }
+});
+
+test("Outbox: a newer version takes the place of the older and is sent anew", () => {
+  const outbox = new Outbox();
+  outbox.add(entry("web", 1), true, 0);
+  outbox.draw(1400, 2, 0);
+  outbox.add(entry("web", 2), false, 0); // somebody else has changed it since
+  expect(outbox.length).toBe(1);
+  expect([1, 2, 3].map(() => keysOf(outbox.draw(1400, 2, 0)))).toEqual([["web@2"], ["web@2"], []]);
+});
+
+test("Outbox: what is too large for a packet is refused and takes its older version along", () => {
+  const outbox = new Outbox();
+  expect(outbox.add(entry("web", 1), true, 0)).toBe(true);
+  expect(outbox.add(entry("web", 2, "x".repeat(2000)), true, 0)).toBe(false);
+  expect(outbox.length).toBe(0);
+});
+
+test("Outbox: an entry that fits into no packet for long is dropped, and holds nothing up meanwhile", () => {
+  const outbox = new Outbox();
+  outbox.add(entry("large", 1, "x".repeat(900)), true, 0);
+  outbox.add(entry("small"), true, 0);
+  expect(keysOf(outbox.draw(500, 1, 0))).toEqual(["small@1"]);
+  outbox.expire(19_000);
+  expect(outbox.length).toBe(1);
+  outbox.expire(21_000);
+  expect(outbox.length).toBe(0);
+});
+
+test("Outbox: at the bound the entries sent most often make room", () => {
+  const outbox = new Outbox();
+  outbox.add(entry("first"), true, 0);
+  outbox.draw(1400, 9, 0);
+  for (let index = 0; index < 4096; index++) outbox.add(entry(`s${index}`), true, 0);
+  expect(outbox.length).toBe(4096);
+  expect(keysOf(outbox.draw(1400, 9, 0))[0]).toBe("s0@1");
+});
+
+test("Outbox: a flood of others does not hold a write of this node up", () => {
+  const [flooded, other] = [new Catalog("a"), new Catalog("b")];
+  for (let index = 0; index < 300; index++) other.writeService(`s${index}`, spec(1000 + index), "api", 0);
+  while (other.hasNews) for (const payload of other.draw(1400, 1)) flooded.onMessage(null, payload, 0);
+  flooded.writeService("mine", spec(80), "api", 0);
+  expect(keysOf(flooded.draw(1400, 4))[0]).toMatch(/^mine@/);
+});
