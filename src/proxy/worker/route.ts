@@ -132,7 +132,7 @@ export class TableCompiler {
   ) {}
 
   compile(table: WorkerTable): CompiledTable {
-    this.#peers = peersOf(table.peers, this.before.peers);
+    this.#peers = peersOf(table.relay === null ? [] : table.peers, this.before.peers);
     const services = new Map(table.services.map((service) => [service.name, this.#compileService(service)]));
     for (const [name, { targets }] of this.before.services) {
       const kept = services.get(name)?.targets;
