@@ -36,8 +36,8 @@ import {
 import { Tagger } from "./relay-tag.ts";
 
 export const RELAY_VERSION = 1;
-export const CHALLENGE_BYTES = 16;
-export const GREETING_BYTES = 1 + CHALLENGE_BYTES;
+export const RELAY_CHALLENGE_BYTES = 16;
+export const GREETING_BYTES = 1 + RELAY_CHALLENGE_BYTES;
 
 const TLV_CHALLENGE = 0xe3;
 const TLV_TAG = 0xe4;
@@ -46,7 +46,7 @@ const FIXED_BYTES = 16;
 /** Addresses and ports of both sides. */
 const IPV4_BLOCK_BYTES = 12;
 const IPV6_BLOCK_BYTES = 36;
-const CHALLENGE_TLV_BYTES = TLV_HEADER_BYTES + CHALLENGE_BYTES;
+const CHALLENGE_TLV_BYTES = TLV_HEADER_BYTES + RELAY_CHALLENGE_BYTES;
 const TAG_TLV_BYTES = TLV_HEADER_BYTES + TAG_BYTES;
 /** Three values: two names of at most 255 bytes and a port. */
 const MAX_NAMES_BYTES = 3 * TLV_HEADER_BYTES + 2 * 255 + 2;
@@ -145,7 +145,7 @@ export function readRelayValues(bytes: Uint8Array, at: number, header: ProxyHead
   const blockBytes = isHeartbeat ? 0 : header.source.family === 4 ? IPV4_BLOCK_BYTES : IPV6_BLOCK_BYTES;
   const values = readTlvs(bytes, at + FIXED_BYTES + blockBytes, end);
   const challenge = values?.get(TLV_CHALLENGE);
-  if (values === null || challenge?.length !== CHALLENGE_BYTES) return null;
+  if (values === null || challenge?.length !== RELAY_CHALLENGE_BYTES) return null;
   if (bytes[end - TAG_TLV_BYTES] !== TLV_TAG || values.get(TLV_TAG)?.length !== TAG_BYTES) return null;
   if (isHeartbeat) return { task: null, challenge };
   const task = readTask(values);

@@ -8,7 +8,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { decodeProxyHeader, ProxyHeader, RELAY_DATA, RELAY_HELLO } from "../../src/wire/index.ts";
 import { addressOf } from "../support/arbitrary-ip.ts";
 import { RelayNode, type RelayNodeOptions } from "../support/relay-node.ts";
-import type { TestService, TestTask } from "../support/routing-table.ts";
+import { type TestService, type TestTask, tableOf } from "../support/routing-table.ts";
 import { freeUdpPort, type Received, UdpPeer } from "../support/udp-peer.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -238,6 +238,52 @@ describe("a relayed session", () => {
   });
 });
 
+describe("an exit node", () => {
+  test.each([
+    ["::1", "::1"],
+    ["0.0.0.0", "127.0.0.7"],
+    ["::", "::1"],
+  ])("that listens on %s is reached at %s", async (address, reached) => {
+    const mesh = await Mesh.start();
+    const exit = await node("exit", { address });
+    const echo = await task();
+    await mesh.serve(exit, [here(echo)]);
+    await mesh.route([{ peer: { ...exit.peer, address: reached } } as RelayNode], [on("exit", echo)]);
+    const peer = await client();
+    for (let i = 0; i < 3; i++) expect(await mesh.answer(peer, `${i}`)).toBe(`${i}`);
+    expect(exit.status.relayedUdp.datagramsOutTotal).toBe(3);
+  });
+
+  test("answers only for itself: under another name it is not asked", async () => {
+    const mesh = await Mesh.start();
+    const [exit, own, there] = [
+      await node("exit", { address: "127.0.0.2" }),
+      await task("own "),
+      await task(),
+    ];
+    await mesh.serve(exit, [here(there)]);
+    const wrong = { peer: { ...exit.peer, name: "other" } } as RelayNode;
+    await mesh.route([wrong], [on("other", there), here(own)]);
+    for (let i = 0; i < 3; i++) expect(await mesh.answer(await client())).toBe("own x");
+    expect(there.received).toEqual([]);
+  });
+});
+
+test("a node without a relay has no tasks but its own", async () => {
+  const mesh = await Mesh.start();
+  const exit = await node("exit", { address: "127.0.0.2" });
+  const [echo, own] = [await task(), await task("own ")];
+  await mesh.serve(exit, [here(echo)]);
+  const service = {
+    protocol: "udp",
+    published: mesh.published,
+    tasks: [on("exit", echo), here(own)],
+  } as const;
+  const table = { ...tableOf(service), peers: [exit.peer] };
+  await mesh.entry.proxy.commit(mesh.entry.proxy.prepare(table));
+  for (let i = 0; i < 4; i++) expect(await mesh.answer(await client())).toBe("own x");
+});
+
 describe("tasks here and elsewhere", () => {
   test("share the clients of one port", async () => {
     const mesh = await Mesh.start();
@@ -353,6 +399,7 @@ describe("a relayed session moves", () => {
       lastError: { message: "connection refused" },
     });
     expect(exit.status.tasks[0]!.state).toBe("failing");
+    expect([mesh.entry, exit].map((at) => at.refused("no-task"))).toEqual([0, 0]);
   });
 
   test("when its task dies in the middle", async () => {

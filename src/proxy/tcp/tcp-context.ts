@@ -26,13 +26,6 @@ const LINGER_STEP_MS = 20;
 /** Longer than other nodes keep one that they do not use. */
 const RELAY_IDLE_MS = 60_000;
 
-/** One of this node's tasks, for a relay. A name with several addresses is one task. */
-export interface OwnTask {
-  readonly isDraining: boolean;
-  /** To that task alone. */
-  route(published: number): Route;
-}
-
 export class TcpContext {
   readonly loop: EventLoop;
   readonly resources: FlowResources;
@@ -55,7 +48,7 @@ export class TcpContext {
     readonly worker: WorkerContext,
     maxPipes: number,
     /** A task of this node by what another node calls it; null: there is none. */
-    readonly findTask: (task: RelayTask) => OwnTask | null,
+    readonly findRoute: (task: RelayTask) => Route | null,
   ) {
     const { loop } = worker;
     this.loop = loop;

@@ -154,7 +154,7 @@ export class SessionSet implements SessionHome {
   #mustMove(session: UdpSession): boolean {
     const { target } = session;
     const { nowMs } = this.context.loop;
-    if (isGone(target, nowMs) || session.link?.isEnded) return true;
+    if (isGone(target, nowMs)) return true;
     const isWorking = target.failingUntilMs <= nowMs && target.peer?.isReachable !== false;
     if (isWorking) return false;
     const other = this.#route.balancer.pick(session.clientHash, nowMs, null);

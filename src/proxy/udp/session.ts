@@ -10,7 +10,7 @@ import { Waiting } from "../worker/deadline-list.ts";
 import type { Continuable, Pollable } from "../worker/event-loop.ts";
 import type { Rules } from "../worker/route.ts";
 import type { Target } from "../worker/target.ts";
-import type { EntryLeg } from "./link/entry-link.ts";
+import type { EntryLeg } from "./link/entry-link-port.ts";
 import type { LinkSocket } from "./link/link-socket.ts";
 import type { Recent, RecentList } from "./recent-list.ts";
 import type { SessionHome } from "./session-home.ts";

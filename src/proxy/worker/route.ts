@@ -83,6 +83,8 @@ interface CompiledService {
   readonly listeners: readonly CompiledListener[];
   /** by key */
   readonly targets: ReadonlyMap<string, Target>;
+  /** To each task of this node, by "protocol task port": what other nodes ask for. */
+  readonly ownRoutes: ReadonlyMap<string, Route>;
 }
 
 export interface CompiledTable {
@@ -108,13 +110,19 @@ export function findOwnTarget(
   task: string,
   targetPort: number,
 ): { readonly target: Target; readonly rules: Rules } | null {
-  const compiled = table.services.get(service);
-  if (compiled === undefined) return null;
-  for (const [key, target] of compiled.targets) {
-    const isAsked = target.taskName === task && target.port === targetPort && key.startsWith(`${protocol} `);
-    if (isAsked && target.peer === null) return { target, rules: compiled.rules };
-  }
-  return null;
+  const route = findOwnRoute(table, protocol, service, task, targetPort);
+  return route === null ? null : { target: route.targets[0]!, rules: route.rules };
+}
+
+/** The way to that task alone, all addresses of it. */
+export function findOwnRoute(
+  table: CompiledTable,
+  protocol: Protocol,
+  service: string,
+  task: string,
+  targetPort: number,
+): Route | null {
+  return table.services.get(service)?.ownRoutes.get(`${protocol} ${task} ${targetPort}`) ?? null;
 }
 
 /**
@@ -132,7 +140,8 @@ export class TableCompiler {
   ) {}
 
   compile(table: WorkerTable): CompiledTable {
-    this.#peers = peersOf(table.peers, this.before.peers, this.counters, this.worker);
+    const peers = table.relay === null ? [] : table.peers;
+    this.#peers = peersOf(peers, this.before.peers, this.counters, this.worker);
     const services = new Map(table.services.map((service) => [service.name, this.#compileService(service)]));
     for (const [name, { targets }] of this.before.services) {
       const kept = services.get(name)?.targets;
@@ -158,7 +167,7 @@ export class TableCompiler {
       const route = new Route(rules, port.protocol, port.published, ofPort, balancer);
       return port.listeners.map((listener) => ({ ...listener, route }));
     });
-    return { signature, rules, listeners, targets };
+    return { signature, rules, listeners, targets, ownRoutes: ownRoutesOf(rules, targets) };
   }
 
   #target(
@@ -182,4 +191,23 @@ export class TableCompiler {
     else target.stopDraining();
     return target;
   }
+}
+
+/** Two published ports may lead to one target port: their targets are one task. */
+function ownRoutesOf(rules: Rules, targets: ReadonlyMap<string, Target>): Map<string, Route> {
+  const own = [...targets].filter(([, target]) => target.peer === null);
+  const byTask = Map.groupBy(
+    own,
+    ([key, target]) => `${key.split(" ", 1)[0]} ${target.taskName} ${target.port}`,
+  );
+  return new Map(
+    [...byTask].map(([name, entries]) => {
+      const [protocol, published] = entries[0]![0].split(" ") as [Protocol, string];
+      const samePort = entries
+        .filter(([key]) => key.startsWith(`${protocol} ${published} `))
+        .map(([, target]) => target);
+      const balancer = createBalancer("round-robin", samePort, Math.random);
+      return [name, new Route(rules, protocol, Number(published), samePort, balancer)];
+    }),
+  );
 }

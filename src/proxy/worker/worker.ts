@@ -10,6 +10,8 @@ import { clearWakeup } from "../../sys/wakeup.ts";
 import { RELAY_DROPS, type RelayDrop } from "../counters.ts";
 import { TcpConnection } from "../tcp/connection.ts";
 import { TcpListener } from "../tcp/listener.ts";
+import { Heartbeats } from "../tcp/relay/heartbeat.ts";
+import { RelayAcceptor } from "../tcp/relay/relay-acceptor.ts";
 import { TcpContext } from "../tcp/tcp-context.ts";
 import type { LinkHost, RelayIdentity } from "../udp/link/link-context.ts";
 import { RelayListener } from "../udp/link/relay-listener.ts";
@@ -18,11 +20,19 @@ import { UdpContext } from "../udp/udp-context.ts";
 import { ConnectionRecorder, DescriptorGate, type WorkerContext } from "./context.ts";
 import { type DeadlineList, Waiting } from "./deadline-list.ts";
 import { EventLoop, type Pollable } from "./event-loop.ts";
-import type { FromWorker, ToWorker, WorkerRelay, WorkerSetup, WorkerTable } from "./messages.ts";
+import type {
+  FromWorker,
+  ToWorker,
+  WorkerListener,
+  WorkerRelay,
+  WorkerSetup,
+  WorkerTable,
+} from "./messages.ts";
 import {
   type CompiledListener,
   type CompiledTable,
   EMPTY_TABLE,
+  findOwnRoute,
   findOwnTarget,
   listenersOf,
   type Route,
@@ -58,6 +68,8 @@ export class Worker extends Waiting implements Pollable, LinkHost {
   /** by descriptor */
   #listeners = new Map<number, Listener>();
   #relayListeners = new Map<number, RelayListener>();
+  #relayAcceptors = new Map<number, RelayAcceptor>();
+  readonly #heartbeats: Heartbeats;
   /** Have connections whose time is running out. */
   #draining: Target[] = [];
 
@@ -71,7 +83,10 @@ export class Worker extends Waiting implements Pollable, LinkHost {
       recorder: new ConnectionRecorder(),
       descriptors: new DescriptorGate(pauseAtFd, counters, index, wakeupFd, () => this.#armTick()),
     };
-    this.#tcp = new TcpContext(this.#context, setup.maxPipes);
+    this.#tcp = new TcpContext(this.#context, setup.maxPipes, ({ service, task, targetPort }) =>
+      findOwnRoute(this.#table, "tcp", service, task, targetPort),
+    );
+    this.#heartbeats = new Heartbeats(this.#tcp);
     this.#udp = new UdpContext(this.#context, this);
     this.#port = setup.port;
     this.#tick = this.#loop.deadlines.list(TICK_MS);
@@ -164,6 +179,19 @@ export class Worker extends Waiting implements Pollable, LinkHost {
     }
     for (const [fd, listener] of this.#relayListeners) if (!listeners.has(fd)) listener.close();
     this.#relayListeners = listeners;
+    if (relay !== null && this.identity !== before)
+      this.#tcp.relay.change(this.identity.node, this.identity.keys);
+    this.#applyTcpRelay(relay?.tcpListeners ?? []);
+  }
+
+  #applyTcpRelay(wanted: readonly WorkerListener[]): void {
+    const acceptors = new Map<number, RelayAcceptor>();
+    for (const { fd } of wanted)
+      acceptors.set(fd, this.#relayAcceptors.get(fd) ?? new RelayAcceptor(this.#tcp, fd));
+    for (const [fd, acceptor] of this.#relayAcceptors) if (!acceptors.has(fd)) acceptor.close();
+    this.#relayAcceptors = acceptors;
+    this.#tcp.lines.keepOnly(this.#table.peers);
+    if (this.#context.index === 0) this.#heartbeats.keepOnly(this.#table.peers);
   }
 
   *#connections(): Generator<TcpConnection> {
@@ -194,6 +222,9 @@ export class Worker extends Waiting implements Pollable, LinkHost {
   #end(): void {
     for (const listener of this.#listeners.values()) listener.close();
     for (const listener of this.#relayListeners.values()) listener.close();
+    for (const acceptor of this.#relayAcceptors.values()) acceptor.close();
+    this.#tcp.lines.close();
+    this.#heartbeats.close();
     for (const connection of this.#connections()) connection.cut();
     this.#sendRecords();
     this.#loop.stop();

@@ -7,10 +7,10 @@ import { EPOLLIN, EPOLLRDHUP } from "../../../sys/epoll.ts";
 import { EAGAIN } from "../../../sys/errno.ts";
 import { MSG_PEEK, recv, send, setResetOnClose } from "../../../sys/socket.ts";
 import {
-  CHALLENGE_BYTES,
   decodeProxyHeader,
   GREETING_BYTES,
   ProxyHeader,
+  RELAY_CHALLENGE_BYTES,
   RELAY_CONNECTED,
   RELAY_DRAINING,
   RELAY_HEADER_MAX_BYTES,
@@ -19,7 +19,7 @@ import {
   type RelayTask,
   readRelayValues,
 } from "../../../wire/index.ts";
-import { RELAY_REFUSALS, type RelayRefusal } from "../../counters.ts";
+import type { RelayRefusal } from "../../counters.ts";
 import { Waiting } from "../../worker/deadline-list.ts";
 import type { Pollable } from "../../worker/event-loop.ts";
 import { TcpConnection } from "../connection.ts";
@@ -37,7 +37,7 @@ const CLOSED = 3;
 const header = new ProxyHeader();
 
 export class InboundRelay extends Waiting implements Pollable {
-  readonly #challenge = new Uint8Array(CHALLENGE_BYTES);
+  readonly #challenge = new Uint8Array(RELAY_CHALLENGE_BYTES);
   #state = AWAITING;
 
   constructor(
@@ -101,15 +101,13 @@ export class InboundRelay extends Waiting implements Pollable {
   }
 
   #connect(task: RelayTask): void {
-    const found = this.context.findTask(task);
-    if (found === null) return this.#answerNo(RELAY_NO_SUCH_TASK, "no-such-task");
-    if (found.isDraining) return this.#answerNo(RELAY_DRAINING, "draining");
+    const route = this.context.findRoute(task);
+    if (route === null) return this.#answerNo(RELAY_NO_SUCH_TASK, "no-such-task");
+    if (route.targets.every((target) => target.isDraining)) return this.#answerNo(RELAY_DRAINING, "draining");
     const client = copyEndpoint(header.source);
     const published = copyEndpoint(header.destination);
     this.#leave();
-    new TcpConnection(this.context, this.fd, { route: found.route(published.port) }, client).startRelayed(
-      published,
-    );
+    new TcpConnection(this.context, this.fd, { route }, client).startRelayed(published);
   }
 
   #beginBeating(): void {

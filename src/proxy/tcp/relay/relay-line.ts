@@ -18,7 +18,7 @@ import {
   setUserTimeout,
   tcpSocket,
 } from "../../../sys/socket.ts";
-import { CHALLENGE_BYTES, GREETING_BYTES, RELAY_VERSION } from "../../../wire/index.ts";
+import { GREETING_BYTES, RELAY_CHALLENGE_BYTES, RELAY_VERSION } from "../../../wire/index.ts";
 import { Waiting } from "../../worker/deadline-list.ts";
 import type { Pollable } from "../../worker/event-loop.ts";
 import type { RelayPeer } from "../../worker/relay-peer.ts";
@@ -49,7 +49,7 @@ export class RelayLine extends Waiting implements Pollable {
   owner: LineOwner;
   fd = -1;
   /** Of the exit node, once it is ready. */
-  readonly challenge = new Uint8Array(CHALLENGE_BYTES);
+  readonly challenge = new Uint8Array(RELAY_CHALLENGE_BYTES);
   #state = CONNECTING;
 
   constructor(

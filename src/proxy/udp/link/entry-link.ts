@@ -20,9 +20,10 @@ import {
   RELAY_RESET,
   RelayDatagram,
 } from "../../../wire/index.ts";
-import { EntryHandshake, type EntryHandshakeOptions, HANDSHAKE_RETRY_MS } from "./entry-handshake.ts";
+import { EntryHandshake, HANDSHAKE_RETRY_MS } from "./entry-handshake.ts";
+import { EntryLeg, type EntryLinkPort, type LinkError } from "./entry-link-port.ts";
 import { KeptDatagrams } from "./kept-datagrams.ts";
-import type { LinkChannel, OpenVerdict } from "./link-channel.ts";
+import type { LinkChannel } from "./link-channel.ts";
 
 /** How often a link that is ready looks whether it is still needed and still works. */
 export const LINK_TICK_MS = 1000;
@@ -31,51 +32,6 @@ const PING_AFTER_MS = 2000;
 const MAX_PINGS = 3;
 /** A link without sessions is closed after so long. */
 export const UNUSED_LINK_MS = 60_000;
-
-/** A session as its link knows it. `O` is the session. */
-export class EntryLeg<O> {
-  /** The exit node has accepted it: its header need not be repeated. */
-  isOpened = false;
-  /** It may have: an OPEN has been sent. */
-  isAsked = false;
-
-  constructor(
-    readonly link: EntryLink<O>,
-    /** 1 … 2^32 - 1, not used by another leg of the link */
-    readonly id: number,
-    readonly owner: O,
-    /** The PROXY header of its OPEN. */
-    readonly header: Uint8Array,
-  ) {}
-}
-
-export type DropReason = "malformed" | Exclude<OpenVerdict, "new">;
-
-/** What a link asks of its owner. */
-export interface EntryLinkPort<O> {
-  handshakeOptions(): EntryHandshakeOptions;
-  /** To send what `handshake.write` writes. */
-  sendHandshake(handshake: EntryHandshake): void;
-  /** To seal and send a datagram; the data is in `bytes`. */
-  sendSealed(
-    channel: LinkChannel,
-    type: number,
-    session: number,
-    header: Uint8Array,
-    bytes: Uint8Array,
-    dataAt: number,
-    dataLength: number,
-  ): void;
-  /** The exit node does not serve the session: ERROR_… . The datagrams are those it has not accepted. */
-  onRejected(leg: EntryLeg<O>, code: number, kept: readonly Uint8Array[]): void;
-  /** The exit node cannot be reached: the link is closed. */
-  onUnreachable(leg: EntryLeg<O>, error: LinkError, kept: readonly Uint8Array[]): void;
-  /** The link is closed, for want of use. */
-  onUnused(): void;
-  onDropped(reason: DropReason): void;
-}
-
-export type LinkError = "refused" | "timeout";
 
 const NO_BYTES = new Uint8Array(0);
 

@@ -149,7 +149,9 @@ export class ExitHome
     if (!session.isClosed) this.#close(session, "session-moved", ERROR_REFUSED);
   }
 
+  /** What no task of this node has taken may still be sent to another's: the entry node counts it. */
   refuse(session: UdpSession, reason: Refusal, datagrams: number): void {
+    if (reason === "no-task") return;
     session.rules.refuse(reason, datagrams);
   }
 

@@ -15,13 +15,8 @@ import type { Continuable, Pollable } from "../../worker/event-loop.ts";
 import { isCongestion } from "../outbox.ts";
 import type { UdpSession } from "../session.ts";
 import type { EntryHandshake, EntryHandshakeOptions } from "./entry-handshake.ts";
-import {
-  type DropReason,
-  type EntryLeg,
-  EntryLink,
-  type EntryLinkPort,
-  type LinkError,
-} from "./entry-link.ts";
+import { EntryLink } from "./entry-link.ts";
+import type { DropReason, EntryLeg, EntryLinkPort, LinkError } from "./entry-link-port.ts";
 import type { LinkChannel } from "./link-channel.ts";
 import type { LinkContext, LinkPeer } from "./link-context.ts";
 import { LONGEST_DATAGRAM, type SealedWay } from "./sealed-outbox.ts";

@@ -4,7 +4,6 @@
  */
 import { EPOLLIN } from "../../../sys/epoll.ts";
 import { EAGAIN } from "../../../sys/errno.ts";
-import type { SendBatch } from "../../../sys/messages.ts";
 import { AF_INET, AF_INET6 } from "../../../sys/sockaddr.ts";
 import {
   decodeRelayDatagram,
@@ -25,7 +24,7 @@ import { BATCH_SIZE, type UdpContext } from "../udp-context.ts";
 import { ExitHandshake, writeReady } from "./exit-handshake.ts";
 import { ExitHome } from "./exit-home.ts";
 import type { RelayIdentity } from "./link-context.ts";
-import type { SealedWay } from "./sealed-outbox.ts";
+import { Sender } from "./sender.ts";
 
 /** Links of one worker; the one silent for longest is ended to make room. */
 const MAX_LINKS = 4096;
@@ -38,28 +37,6 @@ const MAX_RESETS_PER_SEC = 256;
 /** Errors in a row after which a broken socket waits for its next event. */
 const MAX_ERRORS = 16;
 const NO_NAME = new Uint8Array(0);
-
-/** The address that the datagram at hand came from, until the answer is sent. */
-class Sender implements SealedWay {
-  readonly canSegment = false;
-
-  constructor(
-    readonly listener: RelayListener,
-    readonly key: Int32Array,
-  ) {}
-
-  get fd(): number {
-    return this.listener.fd;
-  }
-
-  writeDestination(batch: SendBatch, message: number): void {
-    this.listener.layout.writeDestination(this.key, batch, message);
-  }
-
-  onSendError(): void {}
-
-  onNotSent(): void {}
-}
 
 export class RelayListener implements Pollable, Continuable {
   readonly layout: KeyLayout;

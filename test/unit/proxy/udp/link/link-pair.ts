@@ -6,13 +6,13 @@ import type {
   EntryHandshake,
   EntryHandshakeOptions,
 } from "../../../../../src/proxy/udp/link/entry-handshake.ts";
-import {
-  type DropReason,
-  type EntryLeg,
-  EntryLink,
-  type EntryLinkPort,
-  type LinkError,
-} from "../../../../../src/proxy/udp/link/entry-link.ts";
+import { EntryLink } from "../../../../../src/proxy/udp/link/entry-link.ts";
+import type {
+  DropReason,
+  EntryLeg,
+  EntryLinkPort,
+  LinkError,
+} from "../../../../../src/proxy/udp/link/entry-link-port.ts";
 import { ExitHandshake, writeReady } from "../../../../../src/proxy/udp/link/exit-handshake.ts";
 import { ExitLink } from "../../../../../src/proxy/udp/link/exit-link.ts";
 import type { LinkChannel } from "../../../../../src/proxy/udp/link/link-channel.ts";

@@ -1,0 +1,49 @@
+/** What an `EntryLink` has to do with: the sessions that go through it, and its owner, who has the sockets. */
+import type { EntryHandshake, EntryHandshakeOptions } from "./entry-handshake.ts";
+import type { EntryLink } from "./entry-link.ts";
+import type { LinkChannel, OpenVerdict } from "./link-channel.ts";
+
+/** A session as its link knows it. `O` is the session. */
+export class EntryLeg<O> {
+  /** The exit node has accepted it: its header need not be repeated. */
+  isOpened = false;
+  /** It may have: an OPEN has been sent. */
+  isAsked = false;
+
+  constructor(
+    readonly link: EntryLink<O>,
+    /** 1 … 2^32 - 1, not used by another leg of the link */
+    readonly id: number,
+    readonly owner: O,
+    /** The PROXY header of its OPEN. */
+    readonly header: Uint8Array,
+  ) {}
+}
+
+export type DropReason = "malformed" | Exclude<OpenVerdict, "new">;
+
+/** What a link asks of its owner. */
+export interface EntryLinkPort<O> {
+  handshakeOptions(): EntryHandshakeOptions;
+  /** To send what `handshake.write` writes. */
+  sendHandshake(handshake: EntryHandshake): void;
+  /** To seal and send a datagram; the data is in `bytes`. */
+  sendSealed(
+    channel: LinkChannel,
+    type: number,
+    session: number,
+    header: Uint8Array,
+    bytes: Uint8Array,
+    dataAt: number,
+    dataLength: number,
+  ): void;
+  /** The exit node does not serve the session: ERROR_… . The datagrams are those it has not accepted. */
+  onRejected(leg: EntryLeg<O>, code: number, kept: readonly Uint8Array[]): void;
+  /** The exit node cannot be reached: the link is closed. */
+  onUnreachable(leg: EntryLeg<O>, error: LinkError, kept: readonly Uint8Array[]): void;
+  /** The link is closed, for want of use. */
+  onUnused(): void;
+  onDropped(reason: DropReason): void;
+}
+
+export type LinkError = "refused" | "timeout";

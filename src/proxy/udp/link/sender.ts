@@ -1,0 +1,26 @@
+/** Who sent a datagram that belongs to no link: where the answer goes. */
+import type { SendBatch } from "../../../sys/messages.ts";
+import type { RelayListener } from "./relay-listener.ts";
+import type { SealedWay } from "./sealed-outbox.ts";
+
+/** The address that the datagram at hand came from, until the answer is sent. */
+export class Sender implements SealedWay {
+  readonly canSegment = false;
+
+  constructor(
+    readonly listener: RelayListener,
+    readonly key: Int32Array,
+  ) {}
+
+  get fd(): number {
+    return this.listener.fd;
+  }
+
+  writeDestination(batch: SendBatch, message: number): void {
+    this.listener.layout.writeDestination(this.key, batch, message);
+  }
+
+  onSendError(): void {}
+
+  onNotSent(): void {}
+}
