@@ -146,6 +146,18 @@ describe("a relayed session", () => {
     expect(mesh.entry.status.udp.openSessions).toBe(3);
   });
 
+  test("keeps the order of bursts of long datagrams", async () => {
+    const { mesh } = await pair();
+    const peer = await client();
+    for (const size of [100, 1400, 1450, 3000, 9000]) {
+      const before = peer.received.length;
+      for (let i = 0; i < 30; i++) peer.send(Buffer.alloc(size, i), mesh.published);
+      await waitFor(() => peer.received.length === before + 30, { what: `datagrams of ${size} bytes` });
+      const firstBytes = peer.received.slice(before).map(({ data }) => data[0]);
+      expect(firstBytes).toEqual(Array.from({ length: 30 }, (_, i) => i));
+    }
+  });
+
   test("carries datagrams up to the size that fits with what it adds; longer ones are counted", async () => {
     const { mesh, exit } = await pair();
     const peer = await client();
