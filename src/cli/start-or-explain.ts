@@ -1,16 +1,19 @@
 /** Runs a node for a command: with a log as configured, and what the user can repair told without a stack trace. */
 import { resolve } from "node:path";
 import { AdminSocketError } from "../admin/index.ts";
-import { createLog, type NodeOptions, type RunHooks, runNode } from "../node/index.ts";
+import { createLog, MeshError, type NodeOptions, type RunHooks, runNode } from "../node/index.ts";
 import { CommandFailure } from "./invocation.ts";
 
 /** Resolves to the exit code when the node has ended. */
-export async function startOrExplain(options: Omit<NodeOptions, "log">, hooks?: RunHooks): Promise<number> {
+export async function startOrExplain(
+  options: Omit<NodeOptions, "log" | "onFatal">,
+  hooks?: RunHooks,
+): Promise<number> {
   const log = await createLog({ ...options.config.log, isTerminal: process.stdout.isTTY });
   try {
     return await runNode({ ...options, file: resolve(options.file), log }, hooks);
   } catch (error) {
-    if (error instanceof AdminSocketError)
+    if (error instanceof AdminSocketError || error instanceof MeshError)
       throw new CommandFailure(error.message, undefined, { cause: error });
     throw error;
   }

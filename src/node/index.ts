@@ -1,5 +1,6 @@
 /** Composition: what makes the folders a running node. The types of its reports are shared with the commands. */
 export { createLog, type Log } from "./log.ts";
+export { MeshError } from "./mesh/mesh-error.ts";
 export type { Node } from "./node.ts";
 export type * from "./reload-report.ts";
 export { type RunHooks, runNode } from "./run-node.ts";

@@ -2,15 +2,38 @@
  * A running node: reloads, tells its status, drains and stops. Everything it is made of was started before
  * (start-node.ts) and is stopped here in reverse order.
  */
+import type {
+  CreateService,
+  MeshNode,
+  NodeView,
+  NodeWish,
+  Refusal,
+  ServiceView,
+  TaskDeclaration,
+  Trace,
+  TraceQuery,
+  UpdateService,
+} from "../admin/index.ts";
 import type { Config } from "../config/index.ts";
 import { wantsConnections } from "./log.ts";
+import { MeshCommands } from "./mesh/commands.ts";
+import type { Mesh } from "./mesh/mesh.ts";
+import { traceRoute } from "./mesh/trace.ts";
+import {
+  bindErrorsOf,
+  conflictsView,
+  nodesView,
+  type Seen,
+  servicesView,
+  serviceView,
+} from "./mesh/views.ts";
 import type { NodeLog } from "./node-log.ts";
 import { Reloader } from "./reload.ts";
 import type { ReloadReport, ReloadTrigger } from "./reload-report.ts";
 import type { Resolver } from "./resolver.ts";
 import type { Router } from "./router.ts";
 import type { NodeOptions, NodeParts, NodeProxy } from "./start-node.ts";
-import type { NodeStatus } from "./status.ts";
+import type { ClusterStatus, NodeStatus } from "./status.ts";
 
 /** The watch takes what it finds first as known; a save between our reading and that is caught by reading once more. */
 const SECOND_LOOK_MS = 1_000;
@@ -24,26 +47,38 @@ export interface StartedParts {
   readonly resolver: Resolver;
   readonly proxy: NodeProxy;
   readonly router: Router;
+  readonly mesh: Mesh;
   /** In the order of starting; run in reverse. */
   readonly stops: (() => unknown)[];
 }
 
-export class Node {
+/** A change by command waits so long for the names it brings. */
+const NEW_NAMES_MS = 2_000;
+
+export class Node implements MeshNode {
   readonly #started: StartedParts;
   readonly #reloader: Reloader;
   #state: NodeStatus["state"] = "serving";
   #appliedAt: number;
   #lastReload: ReloadReport | null = null;
+  readonly #commands: MeshCommands;
 
   constructor(started: StartedParts) {
-    const { options, parts, router } = started;
+    const { options, parts, router, mesh } = started;
     this.#started = started;
+    this.#commands = new MeshCommands({
+      mesh,
+      self: options.config.node.name,
+      nowMs: parts.clock.nowMs,
+      apply: () => this.#apply(),
+    });
     this.#appliedAt = parts.clock.nowMs();
     this.#reloader = new Reloader(
       {
         file: options.file,
         read: parts.readConfig,
         router,
+        viewWith: (config) => mesh.viewWith(config),
         clock: parts.clock,
         onApplied: (config) => this.#onApplied(config),
       },
@@ -82,21 +117,71 @@ export class Node {
       names: this.#names(),
       warnings: router.warnings,
       proxy: proxy.status(),
-      cluster: null,
+      cluster: this.#cluster(),
     };
+  }
+
+  // --- the mesh
+
+  services(): readonly ServiceView[] {
+    return servicesView(this.#seen());
+  }
+
+  service(name: string): ServiceView | null {
+    const service = this.#started.mesh.catalog.services().get(name);
+    return service === undefined ? null : serviceView(service, this.#seen());
+  }
+
+  nodes(): readonly NodeView[] {
+    return nodesView(this.#seen(), this.#reloader.running.node.labels);
+  }
+
+  createService(request: CreateService): Promise<Refusal | null> {
+    return this.#commands.createService(request);
+  }
+
+  updateService(name: string, request: UpdateService): Promise<Refusal | null> {
+    return this.#commands.updateService(name, request);
+  }
+
+  removeService(name: string): Promise<Refusal | null> {
+    return this.#commands.removeService(name);
+  }
+
+  addTask(service: string, task: TaskDeclaration): Promise<Refusal | null> {
+    return this.#commands.addTask(service, task);
+  }
+
+  removeTask(service: string, task: string): Promise<Refusal | null> {
+    return this.#commands.removeTask(service, task);
+  }
+
+  drainTask(service: string, task: string, isDraining: boolean): Promise<Refusal | null> {
+    return this.#commands.drainTask(service, task, isDraining);
+  }
+
+  wishForNode(name: string, wish: NodeWish): Promise<Refusal | null> {
+    return this.#commands.wishForNode(name, wish);
+  }
+
+  async trace(query: TraceQuery): Promise<Trace> {
+    const { mesh, router } = this.#started;
+    return traceRoute(query, { ...this.#seen(), view: mesh.view(), table: router.table });
   }
 
   /** Resolves when all is stopped: true when no connection was left, false when it was hurried. */
   async drainAndStop(): Promise<boolean> {
-    const { log, proxy, router, stops } = this.#started;
+    const { log, proxy, router, mesh, stops } = this.#started;
     const timeoutMs = Math.max(
       0,
       ...this.#reloader.running.services.map((service) => service.drainTimeoutMs),
     );
     this.#state = "draining";
     log.draining(timeoutMs);
+    await mesh.announceStop();
     await router.close(); // a change now would open the listeners again
     const isDrained = await proxy.drain();
+    await mesh.leave();
     for (const stop of stops.toReversed()) await stop();
     log.stopped(isDrained);
     return isDrained;
@@ -122,10 +207,52 @@ export class Node {
   }
 
   #onApplied(config: Config): void {
-    const { options, parts, proxy } = this.#started;
+    const { options, parts, proxy, mesh } = this.#started;
     this.#appliedAt = parts.clock.nowMs();
+    mesh.adopt(config);
     options.log.level = config.log.level;
     proxy.recordConnections(wantsConnections(config.log.level));
+  }
+
+  /** What the catalog says is served here from now on. */
+  async #apply(): Promise<void> {
+    const { router, mesh } = this.#started;
+    await router.change((turn) => turn.apply(mesh.view(), NEW_NAMES_MS));
+    this.#tellBindErrors();
+  }
+
+  #seen(): Seen {
+    const { mesh, proxy, options } = this.#started;
+    return {
+      self: options.config.node.name,
+      catalog: mesh.catalog,
+      proxy: proxy.status(),
+      members: mesh.members(),
+    };
+  }
+
+  #cluster(): ClusterStatus | null {
+    const { cluster } = this.#reloader.running;
+    const { mesh } = this.#started;
+    if (cluster === null) return null;
+    const { healthScore, queueLengths, droppedTotal } = mesh.stats;
+    return {
+      name: cluster.name,
+      members: this.nodes(),
+      gossip: { healthScore, queueLengths, droppedTotal },
+      conflicts: conflictsView(mesh.catalog),
+      catalog: {
+        services: mesh.catalog.services().size,
+        tasks: mesh.catalog.tasks().length,
+        revision: mesh.catalog.fingerprint,
+      },
+    };
+  }
+
+  /** Listeners that cannot be opened now; the proxy tries them again and others should know. */
+  #tellBindErrors(): void {
+    const { mesh, proxy } = this.#started;
+    mesh.setBindErrors(bindErrorsOf(proxy.status()));
   }
 
   #names(): NodeStatus["names"] {

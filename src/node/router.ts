@@ -58,6 +58,11 @@ export class Router {
     this.#parts = parts;
   }
 
+  /** That the proxy runs. */
+  get table(): RoutingTable {
+    return this.#routing.table;
+  }
+
   get warnings(): readonly RoutingWarning[] {
     return this.#routing.warnings;
   }

@@ -4,9 +4,11 @@
  * SIGHUP reloads. SIGTERM and SIGINT drain and end; a second one ends at once. An exception nobody caught is a bug:
  * it is logged and the process ends, the supervisor starts it again.
  */
+import { statSync } from "node:fs";
 import { readConfig, watchConfig } from "../config/index.ts";
 import { SpliceProxy } from "../proxy/index.ts";
 import { systemClock } from "../sys/clock.ts";
+import { readDefaultRouteInterface } from "../sys/default-address.ts";
 import { readLocalNetwork } from "../sys/local-addresses.ts";
 import { lookupHost } from "../sys/lookup-host.ts";
 import type { Log } from "./log.ts";
@@ -20,6 +22,9 @@ const realParts: NodeParts = {
   clock: systemClock,
   readConfig,
   watchConfig,
+  fileChangedAtMs: (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? null,
+  readDefaultRouteInterface,
+  random: Math.random,
 };
 
 export interface RunHooks {
@@ -27,17 +32,22 @@ export interface RunHooks {
   readonly onServing?: () => void;
 }
 
-/** Resolves to the exit code when the node has ended. Throws AdminSocketError when it cannot begin. */
-export async function runNode(options: NodeOptions, hooks: RunHooks = {}): Promise<number> {
+/** Resolves to the exit code when the node has ended. Throws AdminSocketError or MeshError when it cannot begin. */
+export async function runNode(options: Omit<NodeOptions, "onFatal">, hooks: RunHooks = {}): Promise<number> {
   exitOnBugs(options.log);
   const stop = awaitStop();
-  const node = await startNode(options, realParts);
+  const fatal = Promise.withResolvers<void>();
+  const onFatal = (error: Error) => {
+    options.log.fatal(error.message);
+    fatal.resolve();
+  };
+  const node = await startNode({ ...options, onFatal }, realParts);
   process.on("SIGHUP", () => reloadOnSignal(node, options.log));
   hooks.onServing?.();
-  await stop.first;
+  const isFatal = await Promise.race([stop.first.then(() => false), fatal.promise.then(() => true)]);
   const drained = node.drainAndStop();
   void stop.second.then(() => node.hurry());
-  return (await drained) ? 0 : 1;
+  return (await drained) && !isFatal ? 0 : 1;
 }
 
 /** SIGTERM or SIGINT, once and again. Listens from before the start, so that no signal finds it without a handler. */

@@ -3,7 +3,7 @@
  * touches a port), names and interfaces, proxy workers, first table. What is started when a later step fails is
  * stopped again.
  */
-import { adminApp, listenOnSocket } from "../admin/index.ts";
+import { listenOnSocket, meshApp } from "../admin/index.ts";
 import type { Config, ConfigResult, WatchOptions } from "../config/index.ts";
 import type { ProxyOptions, SpliceProxy } from "../proxy/index.ts";
 import type { Clock } from "../sys/clock.ts";
@@ -11,11 +11,14 @@ import type { LocalNetwork } from "../sys/local-addresses.ts";
 import type { LookupHost } from "../sys/lookup-host.ts";
 import { InterfaceWatch } from "./interface-watch.ts";
 import { type Log, wantsConnections } from "./log.ts";
+import { Mesh } from "./mesh/mesh.ts";
+import type { MeshError } from "./mesh/mesh-error.ts";
+import { MeshLog } from "./mesh/mesh-log.ts";
+import { ownAddress } from "./mesh/own-address.ts";
 import { Node } from "./node.ts";
 import { NodeLog } from "./node-log.ts";
 import { type NameStatus, Resolver } from "./resolver.ts";
 import { Router } from "./router.ts";
-import { hostNames } from "./routing-from-config.ts";
 import type { BuildInfo } from "./status.ts";
 
 /** The outside world, so that tests can replace it. */
@@ -26,6 +29,11 @@ export interface NodeParts {
   readonly clock: Clock;
   readonly readConfig: (file: string) => ConfigResult;
   readonly watchConfig: (options: Pick<WatchOptions, "path" | "onChange">) => { stop(): void };
+  /** When the file was last written, ms since 1970; null: not known. */
+  readonly fileChangedAtMs: (file: string) => number | null;
+  readonly readDefaultRouteInterface: () => string | null;
+  /** [0, 1) */
+  readonly random: () => number;
 }
 
 export type NodeProxy = Pick<
@@ -39,15 +47,17 @@ export interface NodeOptions {
   readonly config: Config;
   readonly version: BuildInfo;
   readonly log: Log;
+  /** The node cannot go on after it has started. */
+  readonly onFatal: (error: MeshError) => void;
 }
 
-/** Throws AdminSocketError when the socket cannot be had. */
+/** Throws AdminSocketError or MeshError when the node cannot begin. */
 export async function startNode(options: NodeOptions, parts: NodeParts): Promise<Node> {
   const { config, version } = options;
   const stops: (() => unknown)[] = [];
   let node: Node | null = null;
   try {
-    const admin = await listenOnSocket(config.admin.socket, adminApp(() => node, version).fetch);
+    const admin = await listenOnSocket(config.admin.socket, meshApp(() => node, version).fetch);
     stops.push(() => admin.close());
     node = await startParts(options, parts, stops);
     return node;
@@ -70,23 +80,47 @@ async function startParts(options: NodeOptions, parts: NodeParts, stops: (() => 
   };
   const resolver = new Resolver({ clock, lookup, onChange });
   stops.push(() => resolver.keep([]));
-  resolver.keep(hostNames(config)); // asked while the workers start, so the first table has most of them
   const interfaces = new InterfaceWatch({ clock, read: readNetwork, onChange: refresh });
   stops.push(() => interfaces.setActive(false));
-  const proxy = await parts.startProxy({
+  const starting = parts.startProxy({
     workers: config.proxy.workers,
     onConnectionsClosed: (records) => log.connections(records),
     onListener: (listener) => log.listener(listener),
   });
-  stops.push(() => proxy.stop());
+  const mesh = await startMesh(options, parts, refresh).finally(() =>
+    starting.then((proxy) => stops.push(() => proxy.stop())),
+  );
+  stops.push(() => mesh.close());
+  const proxy = await starting;
   proxy.recordConnections(wantsConnections(config.log.level));
   router = new Router({
     proxy,
     resolver,
     interfaces,
+    currentView: () => mesh.view(),
     onWarnings: (warnings) => log.warnings(warnings),
     onRefreshError: (error) => log.refreshFailed(error),
   });
-  await router.change((turn) => turn.apply(config, 0));
-  return new Node({ options, parts, log, startedAt, resolver, proxy, router, stops });
+  await router.change((turn) => turn.apply(mesh.view(), 0));
+  return new Node({ options, parts, log, startedAt, resolver, proxy, router, mesh, stops });
+}
+
+function startMesh(options: NodeOptions, parts: NodeParts, onChange: () => void): Promise<Mesh> {
+  const { config, version, file, onFatal } = options;
+  const { clock, lookup, random, readNetwork, readDefaultRouteInterface, fileChangedAtMs } = parts;
+  const { node, cluster } = config;
+  const address =
+    cluster === null ? null : ownAddress(node, cluster, readDefaultRouteInterface(), readNetwork().addresses);
+  return Mesh.start({
+    config,
+    address,
+    version: version.version,
+    clock,
+    lookup,
+    random,
+    log: new MeshLog(options.log, clock.nowMs),
+    fileChangedAtMs: () => fileChangedAtMs(file),
+    onChange,
+    onFatal,
+  });
 }

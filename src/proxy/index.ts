@@ -1,4 +1,5 @@
 /** The TCP/UDP splice proxy: routing table in, counters out. It knows nothing of files, gossip or HTTP. */
+export { type Candidate, createBalancer, hashClient, hashText, orderOfPicks } from "./balance/index.ts";
 export {
   type ListenerReport,
   type PreparedTable,

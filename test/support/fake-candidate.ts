@@ -1,7 +1,11 @@
 /** A task as a balancer sees it, with everything settable. */
-import { type Candidate, hashText } from "../../src/proxy/balance/index.ts";
 
-export interface FakeCandidate extends Candidate {
+import { type Candidate, hashText } from "../../src/proxy/balance/index.ts";
+import type { Distance } from "../../src/proxy/routing-table.ts";
+
+export interface FakeCandidate extends Omit<Candidate, "failingUntilMs" | "distance"> {
+  failingUntilMs: number;
+  distance: Distance;
   readonly name: string;
   isDraining: boolean;
   open: number;
@@ -14,6 +18,7 @@ export function fakeCandidate(name: string, weight = 1): FakeCandidate {
     hash: hashText(name),
     isDraining: false,
     failingUntilMs: 0,
+    distance: "local",
     open: 0,
     openConnections() {
       return this.open;

@@ -38,7 +38,13 @@ export class FakeProxy implements NodeProxy {
   }
 
   status(): ProxyStatus {
-    return { workers: 1, workersOutOfDescriptors: 0, relay: { datagramsDroppedTotal: {} }, services: [] };
+    return {
+      workers: 1,
+      workersOutOfDescriptors: 0,
+      relay: { connectionsRefusedTotal: {}, datagramsDroppedTotal: {} },
+      peers: [],
+      services: [],
+    };
   }
 
   recordConnections(isOn: boolean): void {

@@ -95,11 +95,22 @@ function taskView(task: VisibleTask, seen: Seen): TaskView {
   return { name, host, port, weight, node: owner, origin, state, error };
 }
 
-/** A name with several addresses fails when all of them do. */
 function statusOf(task: VisibleTask, { self, proxy }: Seen): TaskStatus | undefined {
-  const service = proxy.services.find(({ name }) => name === task.service);
-  const node = task.owner === self ? null : task.owner;
-  const statuses = service?.tasks.filter((status) => status.node === node && status.name === task.name) ?? [];
+  return statusOfTask(
+    task.service,
+    { name: task.name, node: task.owner === self ? null : task.owner },
+    proxy,
+  );
+}
+
+/** A name with several addresses fails when all of them do. @param task with null for the node it is asked on */
+export function statusOfTask(
+  service: string,
+  { name, node }: { readonly name: string; readonly node: string | null },
+  { services }: ProxyStatus,
+): TaskStatus | undefined {
+  const tasks = services.find((each) => each.name === service)?.tasks ?? [];
+  const statuses = tasks.filter((status) => status.node === node && status.name === name);
   return statuses.find(({ state }) => state !== "failing") ?? statuses[0];
 }
 
@@ -113,4 +124,19 @@ function stateOf(
   if (peer?.isReachable === false) return "unreachable";
   if (isDraining) return "draining";
   return status?.state === "failing" ? "failing" : "active";
+}
+
+/** Of this node's listeners. */
+export function bindErrorsOf({
+  services,
+}: ProxyStatus): [service: string, listener: string, error: string][] {
+  return services.flatMap(({ name, ports }) =>
+    ports.flatMap(({ protocol, published, listeners }) =>
+      listeners.flatMap(({ address, error }): [string, string, string][] =>
+        error === null
+          ? []
+          : [[name, `${protocol} ${addressKey({ host: address, port: published })}`, error]],
+      ),
+    ),
+  );
 }

@@ -2,3 +2,4 @@
 export type { Balancer, Candidate } from "./candidate.ts";
 export { createBalancer } from "./create-balancer.ts";
 export { hashClient, hashText } from "./hash.ts";
+export { orderOfPicks } from "./order-of-picks.ts";

@@ -12,6 +12,7 @@ type ServiceStatus = NodeStatus["proxy"]["services"][number];
 
 const task = {
   name: "127.0.0.1",
+  node: null,
   address: "127.0.0.1",
   port: null,
   weight: 1,
@@ -36,7 +37,14 @@ function service(rest: Partial<ServiceStatus> = {}): ServiceStatus {
     name: "web",
     ports: [{ protocol: "tcp", published: 8080, target: 80, listeners: [{ address: "::", error: null }] }],
     tasks: [task],
-    tcp: { openConnections: 3, acceptedTotal: 1201, bytesInTotal: 1_234_567, bytesOutTotal: 9_900_000_000 },
+    tcp: {
+      openConnections: 3,
+      acceptedTotal: 1201,
+      relayedOpen: 0,
+      relayedTotal: 0,
+      bytesInTotal: 1_234_567,
+      bytesOutTotal: 9_900_000_000,
+    },
     udp: NO_SESSIONS,
     relayedUdp: NO_SESSIONS,
     refusedTotal: {},
@@ -60,7 +68,13 @@ function status(services: ServiceStatus[], rest: Partial<NodeStatus> = {}): Node
     },
     names: [],
     warnings: [],
-    proxy: { workers: 2, workersOutOfDescriptors: 0, relay: { datagramsDroppedTotal: {} }, services },
+    proxy: {
+      workers: 2,
+      workersOutOfDescriptors: 0,
+      relay: { connectionsRefusedTotal: {}, datagramsDroppedTotal: {} },
+      peers: [],
+      services,
+    },
     cluster: null,
     ...rest,
   };

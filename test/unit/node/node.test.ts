@@ -32,7 +32,7 @@ beforeEach(() => {
 afterEach(() => dir[Symbol.dispose]());
 
 function write(services: string, head = ""): string {
-  const text = `${head}\n[node]\nname = "edge-1"\n[admin]\nsocket = "${dir.file("pm.sock")}"\n${services}`;
+  const text = `${head}\n[node]\nname = "edge-1"\ndata_dir = "${dir.file("data")}"\n[admin]\nsocket = "${dir.file("pm.sock")}"\n${services}`;
   writeFileSync(dir.file("pm.toml"), text);
   return text;
 }
@@ -40,13 +40,16 @@ function write(services: string, head = ""): string {
 async function start(parts: Partial<NodeParts> = {}): Promise<Node> {
   const config = configOf(write(SERVICE));
   const version = { version: "1.2.3", commit: null };
-  const options = { file: dir.file("pm.toml"), config, version, log: recordingLog() };
+  const options = { file: dir.file("pm.toml"), config, version, log: recordingLog(), onFatal: () => {} };
   return await startNode(options, {
     startProxy: async () => proxy,
     lookup: async () => ({ error: "name not found" }),
     readNetwork: () => ({ hasIpv6: false, addresses: [] }),
     clock,
     readConfig,
+    fileChangedAtMs: () => null,
+    readDefaultRouteInterface: () => null,
+    random: () => 0.5,
     watchConfig({ onChange }) {
       onFileChange = onChange;
       isWatching = true;

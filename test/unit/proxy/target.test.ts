@@ -14,9 +14,21 @@ import { ECONNREFUSED } from "../../../src/sys/errno.ts";
 
 const SLOT = 3;
 
+const TASK = {
+  name: "task",
+  node: null,
+  distance: "local",
+  identity: "task",
+  address: "127.0.0.1",
+  port: null,
+  weight: 1,
+  isDraining: false,
+  slot: SLOT,
+} as const;
+
 function setUp(...ports: number[]) {
   const counters = createCounters(1);
-  const targets = ports.map((port) => new Target("task", "127.0.0.1", port, SLOT, counters, 0));
+  const targets = ports.map((port) => new Target(TASK, port, counters, 0));
   const read = (field: number) => counters.tasks[0]![SLOT * TASK_FIELDS + field]!;
   return { targets: targets as [Target, Target], read };
 }
