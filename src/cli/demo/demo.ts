@@ -27,9 +27,9 @@ const HOSTS = ["127.0.0.1", "127.0.0.2", "127.0.0.3"] as const;
 /** By node: the third runs none. */
 const TASKS = [["task-a", "task-b"], ["task-c"], []] as const;
 const HELP = `
-Starts three nodes on 127.0.0.1, .2 and .3 with web and DNS tasks on the first two. Prints what to try: that the third
-serves too, what happens when one is killed, and when a file is edited. Ports that are taken are replaced by the next
-free ones. Ctrl-C ends it.`;
+Starts three nodes on 127.0.0.1, .2 and .3 with web and DNS tasks on the first two. Prints what to try: that
+the third serves too, what happens when one is killed, and when a file is edited. Ports that are taken are
+replaced by the next free ones. Ctrl-C ends it.`;
 
 export function addDemo(program: Command, invocation: Invocation): void {
   program
