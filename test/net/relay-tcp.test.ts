@@ -257,3 +257,23 @@ describe("the task learns", () => {
     expect(bytes.subarray(header.headerLength).toString()).toBe("hello");
   });
 });
+
+test("a reader that stops for long, and the node between that it holds up, are no reason to end", async () => {
+  const { open, entry, exit } = await pair();
+  const bothWays = [await open(), await open()] as const;
+  const ways = [
+    { from: bothWays[0].client, to: bothWays[0].task },
+    { from: bothWays[1].task, to: bothWays[1].client },
+  ];
+  const silenceMs = 12_000; // longer than a node may fail to answer
+  await Promise.all(
+    ways.map(async ({ from, to }) => {
+      const pattern = new Pattern(stream++);
+      await pattern.sendUntilStalled(from, silenceMs);
+      const sent = pattern.sentBytes;
+      from.finish();
+      expect(await pattern.receiveToEnd(to)).toEqual({ bytes: sent, how: "end" });
+    }),
+  );
+  expect([entry.status.tcp.openConnections, exit.status.tcp.relayedOpen]).toEqual([2, 2]);
+}, 60_000);

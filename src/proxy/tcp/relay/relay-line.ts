@@ -15,7 +15,6 @@ import {
   send,
   setNoDelay,
   setOutOfBandInline,
-  setUserTimeout,
   tcpSocket,
 } from "../../../sys/socket.ts";
 import { GREETING_BYTES, RELAY_CHALLENGE_BYTES, RELAY_VERSION } from "../../../wire/index.ts";
@@ -24,9 +23,6 @@ import type { Pollable } from "../../worker/event-loop.ts";
 import type { RelayPeer } from "../../worker/relay-peer.ts";
 import { READ_EVENTS } from "../connection.ts";
 import type { TcpContext } from "../tcp-context.ts";
-
-/** Bytes that the peer does not acknowledge for so long end the connection: the node or the network is gone. */
-export const RELAY_USER_TIMEOUT_MS = 10_000;
 
 export interface LineOwner {
   /** It may be asked now. */
@@ -81,7 +77,6 @@ export class RelayLine extends Waiting implements Pollable {
     this.fd = fd;
     setNoDelay(fd);
     setOutOfBandInline(fd);
-    setUserTimeout(fd, RELAY_USER_TIMEOUT_MS);
     const outcome = this.#connect();
     if (outcome !== 0 && outcome !== -EALREADY && outcome !== -EINPROGRESS) return this.#abort(outcome);
     if (outcome === 0) this.#state = GREETING;
