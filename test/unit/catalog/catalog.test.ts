@@ -103,6 +103,15 @@ function taskText(): string {
   return encodeRecord("task", task("web", "x"));
 }
 
+test("Catalog: records that come before their owner is known are kept, and shown when it is", () => {
+  const [a, b] = [newCatalog("a"), newCatalog("b", [])];
+  a.writeTask(task("web", "10.0.0.1"));
+  gossip(a, b);
+  expect(b.tasks()).toEqual([]);
+  b.setLive(["a", "b"]);
+  expect(b.tasksOf("web").map(({ owner }) => owner)).toEqual(["a"]);
+});
+
 test("Catalog: a transaction takes effect as a whole or not at all", () => {
   const a = newCatalog("a");
   const refusal = a.transaction((writer) => {
