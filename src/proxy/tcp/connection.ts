@@ -9,7 +9,14 @@
  */
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from "../../sys/epoll.ts";
 import { EPIPE, ETIMEDOUT } from "../../sys/errno.ts";
-import { send, setNoDelay, setResetOnClose, shutdownWrite, unsentBytes } from "../../sys/socket.ts";
+import {
+  send,
+  setNoDelay,
+  setResetOnClose,
+  setUserTimeout,
+  shutdownWrite,
+  unsentBytes,
+} from "../../sys/socket.ts";
 import {
   type Endpoint,
   RELAY_CONNECTED,
@@ -52,6 +59,9 @@ const END_EVENTS = EPOLLERR | EPOLLHUP;
 const LINGER_STEPS = 250;
 /** A first message below it went out in one segment, which Nagle does not hold back. */
 const ONE_SEGMENT_BYTES = 1024;
+
+/** Bytes that another node does not acknowledge for so long end a connection: the node or the network is gone. */
+const RELAY_USER_TIMEOUT_MS = 10_000;
 
 const STATE_HEADER = 0;
 const STATE_DIALING = 1;
@@ -167,7 +177,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
         this.#dialer!.onDeadline();
         break;
       case STATE_ESTABLISHED:
-        if (this.#idleList === null) keepAlive(this.#upstreamFd);
+        if (this.#idleList === null) this.#settle();
         else this.#onSilence(this.#idleList);
         break;
       case STATE_BREAKING:
@@ -245,7 +255,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     this.#toClient = new Flow(resources, fd, this.clientFd);
     this.#state = STATE_ESTABLISHED;
     if (this.#idleList === null) settleDeadline.arm(this, loop.nowMs);
-    this.#hasNoDelay = this.route.rules.sendProxy !== "none" || target.peer !== null;
+    this.#hasNoDelay = this.route.rules.sendProxy !== "none" && target.peer === null;
     if (isWatched) loop.handOver(fd, this);
     else if (loop.watch(fd, this.#upstreamEvents, this) < 0) return this.#close("out-of-descriptors");
     this.#toTask.isReadable = true;
@@ -352,6 +362,13 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     if (!flow.isEnded || flow.isEndPassed) return;
     flow.isEndPassed = true;
     shutdownWrite(flow.destinationFd);
+  }
+
+  /** What a short connection does without. Between nodes what is not acknowledged in time ends it. */
+  #settle(): void {
+    keepAlive(this.#upstreamFd);
+    if (this.#target!.peer !== null) setUserTimeout(this.#upstreamFd, RELAY_USER_TIMEOUT_MS);
+    if (this.#isRelayed) setUserTimeout(this.clientFd, RELAY_USER_TIMEOUT_MS);
   }
 
   /** Nothing was read or written for so long. A slow peer may still be busy with what the kernel has for it. */
