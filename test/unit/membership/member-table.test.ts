@@ -56,7 +56,10 @@ describe("round robin", () => {
           } else if (what === "remove") {
             table.remove(name);
             for (const names of [present, stayed]) names.delete(name);
-          } else probed.push(table.nextToProbe(onRound)!.name);
+          } else {
+            const next = table.nextToProbe(onRound);
+            if (next !== null) probed.push(next.name);
+          }
         }
       }),
     );
