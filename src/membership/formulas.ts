@@ -8,8 +8,8 @@ export function retransmitLimit(profile: Profile, members: number): number {
 
 /** The shortest time a suspect has. */
 export function minSuspicionMs(profile: Profile, members: number): number {
-  const scale = Math.trunc(Math.max(1, Math.log10(Math.max(1, members))) * 1000) / 1000;
-  return profile.suspicionMult * scale * profile.probeIntervalMs;
+  const thousandths = Math.trunc(Math.max(1, Math.log10(Math.max(1, members))) * 1000);
+  return Math.trunc((profile.suspicionMult * thousandths * profile.probeIntervalMs) / 1000);
 }
 
 /** Confirmations that shorten a suspicion to its least; 0 when there are too few members to confirm. */

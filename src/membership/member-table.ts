@@ -6,13 +6,15 @@
  */
 import type { MemberRecord } from "./member.ts";
 
+/** Draws at random for each one wanted, as memberlist; then in order. */
+const DRAWS_PER_MEMBER = 3;
 const MAX_DRAWS = 64;
 
 export class MemberTable {
   readonly #records = new Map<string, MemberRecord>();
   /** Those with a suspicion, and some that had one. */
   readonly suspects = new Set<MemberRecord>();
-  #order: MemberRecord[] = [];
+  readonly #order: MemberRecord[] = [];
   #next = 0;
 
   constructor(
@@ -38,22 +40,26 @@ export class MemberTable {
     return this.#records.values();
   }
 
+  /** At a random place; whoever makes room stays among those probed already, or among those still to be probed. */
   insert(record: MemberRecord): void {
+    const order = this.#order;
     this.#records.set(record.name, record);
-    const at = Math.floor(this.random() * (this.#order.length + 1));
-    this.#order.push(record);
-    if (at < this.#order.length - 1) {
-      this.#order[this.#order.length - 1] = this.#order[at]!;
-      this.#order[at] = record;
-    }
+    const at = Math.floor(this.random() * (order.length + 1));
+    order.push(record);
+    if (at >= this.#next) return this.#swap(at, order.length - 1);
+    this.#swap(this.#next, order.length - 1);
+    this.#swap(at, this.#next);
+    this.#next++;
   }
 
   remove(name: string): void {
     const record = this.#records.get(name);
     if (record !== undefined) this.suspects.delete(record);
     this.#records.delete(name);
-    this.#order = this.#order.filter((other) => other !== record);
-    this.#next = Math.min(this.#next, this.#order.length);
+    const at = record === undefined ? -1 : this.#order.indexOf(record);
+    if (at < 0) return;
+    this.#order.splice(at, 1);
+    if (at < this.#next) this.#next--;
   }
 
   /**
@@ -76,7 +82,8 @@ export class MemberTable {
   pick(count: number, isWanted: (record: MemberRecord) => boolean): MemberRecord[] {
     const order = this.#order;
     const picked: MemberRecord[] = [];
-    for (let draw = 0; draw < MAX_DRAWS && picked.length < count && order.length > 0; draw++) {
+    const draws = Math.min(MAX_DRAWS, DRAWS_PER_MEMBER * order.length);
+    for (let draw = 0; draw < draws && picked.length < count; draw++) {
       const record = order[Math.floor(this.random() * order.length)]!;
       if (!picked.includes(record) && isWanted(record)) picked.push(record);
     }
@@ -93,8 +100,13 @@ export class MemberTable {
   #shuffle(): void {
     this.#next = 0;
     for (let i = this.#order.length - 1; i > 0; i--) {
-      const j = Math.floor(this.random() * (i + 1));
-      [this.#order[i], this.#order[j]] = [this.#order[j]!, this.#order[i]!];
+      this.#swap(i, Math.floor(this.random() * (i + 1)));
     }
+  }
+
+  #swap(i: number, j: number): void {
+    const record = this.#order[i]!;
+    this.#order[i] = this.#order[j]!;
+    this.#order[j] = record;
   }
 }

@@ -81,8 +81,8 @@ export class Membership {
   readonly #awareness: Awareness;
   readonly #rumors: Rumors;
   readonly #serf: SerfDelegate;
-  readonly #broadcasts = new BroadcastQueue(MAX_QUEUE);
-  readonly #serfBroadcasts = new BroadcastQueue(MAX_QUEUE);
+  readonly #broadcasts: BroadcastQueue;
+  readonly #serfBroadcasts: BroadcastQueue;
   readonly #relayed = new RelayedPings();
   readonly #exchanges = new Exchanges();
   readonly #dropped: Record<string, number> = {};
@@ -103,6 +103,8 @@ export class Membership {
     this.#options = options;
     this.#profile = profile;
     this.#table = new MemberTable(name, MAX_MEMBERS, random);
+    this.#broadcasts = new BroadcastQueue(MAX_QUEUE, options.packetBudgetBytes - PART_OVERHEAD_BYTES);
+    this.#serfBroadcasts = new BroadcastQueue(MAX_QUEUE, options.packetBudgetBytes - PART_OVERHEAD_BYTES);
     this.#awareness = new Awareness(profile.hasAwareness ? profile.awarenessMaxMultiplier : 1);
     this.#rumors = new Rumors({
       profile,
@@ -111,13 +113,13 @@ export class Membership {
       self: name,
       cluster: options.clusterName,
       isLeaving: () => this.#leaveStepMs !== null,
-      broadcast: (about, message) => this.#broadcasts.add(about, message),
+      broadcast: (about, message) => this.#broadcast(this.#broadcasts, about, message),
       tell: (event) => this.#tell(event),
       drop: (reason) => this.#drop(reason),
     });
     this.#serf = new SerfDelegate(name, {
       broadcast: (payload, key, onGone) =>
-        this.#serfBroadcasts.add(key, encodeMessage({ type: "user", payload }), onGone),
+        this.#broadcast(this.#serfBroadcasts, key, encodeMessage({ type: "user", payload }), onGone),
       isKnown: (node) => this.#table.get(node) !== undefined,
       onLeaveIntent: (node, prune) => this.#onLeaveIntent(node, prune),
     });
@@ -419,7 +421,7 @@ export class Membership {
    */
   #noticeAbsence(nowMs: number): void {
     const { probeTimeoutMs, probeIntervalMs } = this.#profile;
-    if (nowMs - this.nextDeadlineMs() < probeTimeoutMs) return;
+    if (nowMs - this.#nextGossipMs < probeTimeoutMs) return; // the timer that is always set, and soon
     this.#noVerdictsBeforeMs = nowMs + probeIntervalMs;
     if (this.#probe === null) return;
     this.#awareness.add(1);
@@ -479,18 +481,23 @@ export class Membership {
     const messages: Uint8Array[] = [];
     let left = budgetBytes;
     const take = (drawn: readonly Uint8Array[]) => {
-      for (const message of drawn.slice(0, maxParts - messages.length)) {
+      for (const message of drawn) {
         left -= message.length + PART_OVERHEAD_BYTES;
         messages.push(message);
       }
     };
-    take(this.#broadcasts.draw(left, PART_OVERHEAD_BYTES, limit));
-    take(this.#serfBroadcasts.draw(left, PART_OVERHEAD_BYTES, limit));
+    take(this.#broadcasts.draw(left, PART_OVERHEAD_BYTES, limit, maxParts));
+    take(this.#serfBroadcasts.draw(left, PART_OVERHEAD_BYTES, limit, maxParts - messages.length));
     const source = this.#options.userBroadcasts;
     if (source !== undefined && member?.isPortmesh === true && member.isLive) {
-      take(source.draw(left, limit).map((payload) => encodeMessage({ type: "user", payload })));
+      const payloads = source.draw(left, limit).slice(0, maxParts - messages.length);
+      take(payloads.map((payload) => encodeMessage({ type: "user", payload })));
     }
     return messages;
+  }
+
+  #broadcast(queue: BroadcastQueue, key: string | null, message: Uint8Array, onGone?: () => void): void {
+    if (!queue.add(key, message, onGone)) this.#drop("too-large-to-gossip");
   }
 
   /** With as much of what everybody should hear as fits. */

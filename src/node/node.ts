@@ -210,6 +210,7 @@ export class Node implements MeshNode {
     const { options, parts, proxy, mesh } = this.#started;
     this.#appliedAt = parts.clock.nowMs();
     mesh.adopt(config);
+    if (config.cluster !== null) mesh.changeCluster(config.cluster);
     options.log.level = config.log.level;
     proxy.recordConnections(wantsConnections(config.log.level));
   }

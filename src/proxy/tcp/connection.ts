@@ -258,7 +258,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     this.#toClient = new Flow(resources, fd, this.clientFd);
     this.#state = STATE_ESTABLISHED;
     if (this.#idleList === null) settleDeadline.arm(this, loop.nowMs);
-    this.#hasNoDelay = this.route.rules.sendProxy !== "none" || target.peer !== null;
+    this.#hasNoDelay = this.route.rules.sendProxy !== "none" && target.peer === null;
     if (isWatched) loop.handOver(fd, this);
     else if (loop.watch(fd, this.#upstreamEvents, this) < 0) return this.#close("out-of-descriptors");
     this.#toTask.isReadable = true;

@@ -10,6 +10,7 @@ import type { Route } from "../worker/route.ts";
 import { BlockPool } from "./block-pool.ts";
 import { createFlowResources, type FlowResources } from "./flow.ts";
 import { PipePool } from "./pipe-pool.ts";
+import { Challenges } from "./relay/challenges.ts";
 import { LinePools } from "./relay/line-pool.ts";
 import { RelayKeys } from "./relay/relay-keys.ts";
 
@@ -40,6 +41,7 @@ export class TcpContext {
   /** Relay connections of other nodes that wait to be used, or beat. */
   readonly relayIdle: DeadlineList;
   readonly relay = new RelayKeys();
+  readonly challenges = new Challenges();
   readonly lines: LinePools;
   /** For one call at a time: a struct sockaddr, its length, a PROXY header. */
   readonly memory = new Arena(2 * PROXY_V2_MAX_BYTES);
