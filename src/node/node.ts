@@ -19,14 +19,7 @@ import { wantsConnections } from "./log.ts";
 import { MeshCommands } from "./mesh/commands.ts";
 import type { Mesh } from "./mesh/mesh.ts";
 import { traceRoute } from "./mesh/trace.ts";
-import {
-  bindErrorsOf,
-  conflictsView,
-  nodesView,
-  type Seen,
-  servicesView,
-  serviceView,
-} from "./mesh/views.ts";
+import { conflictsView, nodesView, type Seen, servicesView, serviceView } from "./mesh/views.ts";
 import type { NodeLog } from "./node-log.ts";
 import { Reloader } from "./reload.ts";
 import type { ReloadReport, ReloadTrigger } from "./reload-report.ts";
@@ -219,7 +212,6 @@ export class Node implements MeshNode {
   async #apply(): Promise<void> {
     const { router, mesh } = this.#started;
     await router.change((turn) => turn.apply(mesh.view(), NEW_NAMES_MS));
-    this.#tellBindErrors();
   }
 
   #seen(): Seen {
@@ -248,12 +240,6 @@ export class Node implements MeshNode {
         revision: mesh.catalog.fingerprint,
       },
     };
-  }
-
-  /** Listeners that cannot be opened now; the proxy tries them again and others should know. */
-  #tellBindErrors(): void {
-    const { mesh, proxy } = this.#started;
-    mesh.setBindErrors(bindErrorsOf(proxy.status()));
   }
 
   #names(): NodeStatus["names"] {
