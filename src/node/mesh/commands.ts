@@ -152,5 +152,5 @@ export class MeshCommands {
 }
 
 function recordOf(service: string, task: TaskDeclaration): TaskRecord {
-  return { ...task, service, isDraining: false, isHealthy: true, origin: "api" };
+  return { ...task, service, isDraining: false, origin: "api" };
 }
