@@ -5,7 +5,13 @@
  *
  * What node/mesh/seeds.ts does in the product, finding back to members that were given up, the network plays too.
  */
-import { type Effect, type MemberEvent, Membership, type Profile, PROFILES } from "../../src/membership/index.ts";
+import {
+  type Effect,
+  type MemberEvent,
+  Membership,
+  PROFILES,
+  type Profile,
+} from "../../src/membership/index.ts";
 import type { MemberTable } from "../../src/membership/member-table.ts";
 import { EventHeap } from "./event-heap.ts";
 import type { Seeded } from "./seed.ts";
