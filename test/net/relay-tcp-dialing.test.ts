@@ -80,12 +80,12 @@ describe("clients are served by another task when the exit node", () => {
     ["resets at once", async (connection) => connection.reset(), null],
     ["greets and resets", (connection) => greet(connection).then(() => connection.reset()), null],
     ["speaks a later version", (connection) => connection.send(Buffer.alloc(17, 2)), null],
-    ["says that there is no such task", answering(RELAY_NO_SUCH_TASK), "no such"],
+    ["says that there is no such task", answering(RELAY_NO_SUCH_TASK), "not found"],
     ["says that the task refused", answering(RELAY_TASK_REFUSED), "connection refused"],
     ["says that the task timed out", answering(RELAY_TASK_TIMED_OUT), "timed out"],
-    ["says that it drains", answering(RELAY_DRAINING), ""],
+    ["says that it drains", answering(RELAY_DRAINING), "shutting down"],
     ["says that it has no descriptors", answering(RELAY_OUT_OF_DESCRIPTORS), "descriptor"],
-    ["says what no one knows", answering(99), ""],
+    ["says what no one knows", answering(99), "not found"],
     ["answers with an answer and more", answering("\x02garbage"), "connection refused"],
   ];
   test.each(scripts)("%s", async (_, script, message) => {
@@ -176,7 +176,7 @@ test("a slow exit node that answers first after all wins, and the rival is let g
   const client = await mesh.connect();
   expect(await client.receiveText(2)).toBe("hi");
   expect(isAsked).toBe(true);
-  client.close();
+  client.reset();
   await allClosed(entry);
 });
 

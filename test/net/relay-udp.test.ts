@@ -8,7 +8,8 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { decodeProxyHeader, ProxyHeader, RELAY_DATA, RELAY_HELLO } from "../../src/wire/index.ts";
 import { addressOf } from "../support/arbitrary-ip.ts";
 import { FakeHeart } from "../support/fake-heart.ts";
-import { freeRelayPort, RelayNode, type RelayNodeOptions } from "../support/relay-node.ts";
+import { freeQuietPort } from "../support/free-port.ts";
+import { RelayNode, type RelayNodeOptions } from "../support/relay-node.ts";
 import { type TestService, type TestTask, tableOf } from "../support/routing-table.ts";
 import { freeUdpPort, type Received, UdpPeer } from "../support/udp-peer.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -389,7 +390,7 @@ describe("a relayed session moves", () => {
     const { mesh, exit, echo } = await pair();
     const peer = await client();
     expect(await mesh.answer(peer)).toBe("x");
-    exit.relay = { ...exit.relay, port: await freeRelayPort("127.0.0.2") };
+    exit.relay = { ...exit.relay, port: await freeQuietPort("127.0.0.2") };
     await mesh.serve(exit, [here(echo)]);
     await mesh.route([exit], [on("exit", echo)]);
     expect(await mesh.answer(peer)).toBe("x");
@@ -439,7 +440,7 @@ describe("a relayed session moves", () => {
   test("when nobody listens at the exit node: the first datagram is sent again to another", async () => {
     const mesh = await Mesh.start();
     const own = await task("own ");
-    const port = await freeRelayPort("127.0.0.2");
+    const port = await freeQuietPort("127.0.0.2");
     heart("127.0.0.2", port);
     const dead = { peer: { name: "exit", address: "127.0.0.2", port } } as RelayNode;
     await mesh.route([dead], [on("exit", own), here(own)]);

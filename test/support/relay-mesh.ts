@@ -3,7 +3,7 @@
  * opened through it is closed by `stop`.
  */
 import type { ServiceStatus } from "../../src/proxy/index.ts";
-import { freePort } from "./free-port.ts";
+import { freeQuietPort } from "./free-port.ts";
 import { RawListener, RawSocket } from "./raw-socket.ts";
 import { RelayNode, type RelayNodeOptions } from "./relay-node.ts";
 import type { TestService, TestTask } from "./routing-table.ts";
@@ -34,7 +34,7 @@ export class RelayMesh {
   private constructor(readonly published: number) {}
 
   static async start(): Promise<RelayMesh> {
-    return new RelayMesh(await freePort());
+    return new RelayMesh(await freeQuietPort());
   }
 
   keep<T>(thing: T, cleanUp: (thing: T) => unknown): T {

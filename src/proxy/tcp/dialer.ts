@@ -149,6 +149,7 @@ export class Dialer implements DescriptorWaiter {
       if (opened === 0) return this.#hedge();
       this.#takeOut(attempt);
       if (opened === -EMFILE || opened === -ENFILE) {
+        this.#tried = this.#tried!.filter((tried) => tried !== target);
         this.#awaitDescriptor();
         return true;
       }

@@ -34,6 +34,13 @@ const CLOSED = 3;
 /** Reused: it is read out before the next header is decoded. */
 const header = new ProxyHeader();
 
+export interface InboundOwner {
+  /** Its heart beats. */
+  onBeating(relay: InboundRelay): void;
+  /** It has been closed or is a client's connection now. */
+  onGone(relay: InboundRelay): void;
+}
+
 export class InboundRelay extends Waiting implements Pollable {
   readonly #challenge = new Uint8Array(RELAY_CHALLENGE_BYTES);
   #state = AWAITING;
@@ -43,8 +50,7 @@ export class InboundRelay extends Waiting implements Pollable {
   constructor(
     readonly context: TcpContext,
     readonly fd: number,
-    /** Has been closed or is a client's connection now. */
-    readonly onGone: (relay: InboundRelay) => void,
+    readonly owner: InboundOwner,
   ) {
     super();
   }
@@ -126,6 +132,7 @@ export class InboundRelay extends Waiting implements Pollable {
   #beginBeating(): void {
     if (!this.#answer(RELAY_CONNECTED)) return this.close();
     this.#state = BEATING;
+    this.owner.onBeating(this);
     this.context.relayIdle.arm(this, this.context.loop.nowMs);
     this.#echo();
   }
@@ -159,6 +166,6 @@ export class InboundRelay extends Waiting implements Pollable {
   #leave(): void {
     this.waitingIn?.cancel(this);
     this.#state = CLOSED;
-    this.onGone(this);
+    this.owner.onGone(this);
   }
 }
