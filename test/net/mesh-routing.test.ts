@@ -150,7 +150,9 @@ beforeAll(async () => {
     await waitFor(async () => (await node.status()).proxy.peers.every(({ isReachable }) => isReachable), {
       what: `${node.name} to hear the others`,
     });
-    await waitFor(async () => (await answering(node, PORTS.web)).length === 2, { what: "the pause to be over" });
+    await waitFor(async () => (await answering(node, PORTS.web)).length === 2, {
+      what: "the pause to be over",
+    });
   }
 });
 

@@ -12,10 +12,15 @@ import {
   PROFILES,
   type Profile,
 } from "../../src/membership/index.ts";
+import { MemberRecord } from "../../src/membership/member.ts";
 import type { MemberTable } from "../../src/membership/member-table.ts";
+import { OUR_VERSIONS } from "../../src/membership/versions.ts";
+import { decodeMessage, encodeTags, type GossipMessage } from "../../src/wire/gossip/index.ts";
 import { EventHeap } from "./event-heap.ts";
 import type { Seeded } from "./seed.ts";
+import { SharedMembers, SharedMemberTable } from "./shared-member-table.ts";
 
+const TAGS = { pm: "1", cluster: "sim" };
 const PORT = 7946;
 const MAX_PACKET_BYTES = 1400;
 /** A compound's head and a checksum. */
@@ -35,7 +40,8 @@ export interface NetworkOptions {
   readonly maxDelayMs?: number;
   /** Whether members look for those they have given up. */
   readonly hasReconnect?: boolean;
-  readonly tableOf?: (index: number) => MemberTable;
+  /** So many know each other from the start, without ever having joined. */
+  readonly size?: number;
 }
 
 export interface SimMember {
@@ -61,7 +67,10 @@ export class MembershipNetwork {
   onEvent: (observer: SimMember, event: MemberEvent) => void = () => undefined;
   readonly #events = new EventHeap();
   readonly #seeded: Seeded;
-  readonly #options: Required<Omit<NetworkOptions, "tableOf">> & Pick<NetworkOptions, "tableOf">;
+  readonly #options: Required<NetworkOptions>;
+  /** The same bytes go to many. */
+  readonly #decoded = new WeakMap<Uint8Array, GossipMessage | null>();
+  readonly #shared: SharedMembers | null;
   #canReach: (from: SimMember, to: SimMember) => boolean = () => true;
 
   constructor(seeded: Seeded, options: NetworkOptions = {}) {
@@ -73,8 +82,12 @@ export class MembershipNetwork {
       minDelayMs: 1,
       maxDelayMs: 1,
       hasReconnect: true,
+      size: 0,
       ...options,
     };
+    const { size } = this.#options;
+    this.#shared = size === 0 ? null : new SharedMembers(Array.from({ length: size }, (_, i) => recordOf(i)));
+    for (let index = 0; index < size; index++) this.start();
   }
 
   get running(): SimMember[] {
@@ -85,7 +98,7 @@ export class MembershipNetwork {
 
   start(): SimMember {
     const index = this.members.length;
-    const name = `m${index}`;
+    const name = nameOf(index);
     const member: SimMember = {
       index,
       name,
@@ -196,16 +209,28 @@ export class MembershipNetwork {
 
   // --- carrying out
 
+  #decode(bytes: Uint8Array): GossipMessage | null {
+    const known = this.#decoded.get(bytes);
+    if (known !== undefined) return known;
+    const message = decodeMessage(bytes);
+    this.#decoded.set(bytes, message);
+    return message;
+  }
+
   #machineOf(index: number, name: string): Membership {
     return new Membership(
       {
         profile: this.#options.profile,
         name,
         address: addressOf(index),
-        tags: { pm: "1", cluster: "sim" },
-        clusterName: "sim",
+        tags: TAGS,
+        clusterName: TAGS.cluster,
         packetBudgetBytes: MAX_PACKET_BYTES - PACKET_OVERHEAD_BYTES,
         random: this.#seeded.random,
+        decode: (bytes) => this.#decode(bytes),
+        ...(this.#shared !== null && {
+          table: new SharedMemberTable(name, this.#shared, this.#seeded.random),
+        }),
       },
       this.nowMs,
     );
@@ -334,4 +359,15 @@ export function addressOf(index: number): { readonly ip: Uint8Array; readonly po
 
 function indexOf(ip: Uint8Array): number {
   return (ip[1]! << 16) | (ip[2]! << 8) | ip[3]!;
+}
+
+function recordOf(index: number): MemberRecord {
+  const record = new MemberRecord(nameOf(index), addressOf(index), encodeTags(TAGS), OUR_VERSIONS, 0);
+  record.incarnation = 1;
+  record.enter("alive", 0);
+  return record;
+}
+
+function nameOf(index: number): string {
+  return `m${index}`;
 }
