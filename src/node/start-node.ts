@@ -15,6 +15,7 @@ import { Mesh } from "./mesh/mesh.ts";
 import type { MeshError } from "./mesh/mesh-error.ts";
 import { MeshLog } from "./mesh/mesh-log.ts";
 import { ownAddress } from "./mesh/own-address.ts";
+import { bindErrorsOf } from "./mesh/views.ts";
 import { Node } from "./node.ts";
 import { NodeLog } from "./node-log.ts";
 import { type NameStatus, Resolver } from "./resolver.ts";
@@ -83,23 +84,29 @@ async function startParts(options: NodeOptions, parts: NodeParts, stops: (() => 
   };
   const resolver = new Resolver({ clock, lookup, onChange });
   stops.push(() => resolver.keep([]));
+  let tellBindErrors: () => void = () => undefined;
   const interfaces = new InterfaceWatch({ clock, read: readNetwork, onChange: refresh });
   stops.push(() => interfaces.setActive(false));
   const [proxy, mesh] = await bothOf(
     parts.startProxy({
       workers: config.proxy.workers,
       onConnectionsClosed: (records) => log.connections(records),
-      onListener: (listener) => log.listener(listener),
+      onListener: (listener) => {
+        log.listener(listener);
+        queueMicrotask(() => tellBindErrors()); // the proxy's status knows of it then
+      },
     }),
     startMesh(options, parts, refresh),
     stops,
   );
+  tellBindErrors = () => mesh.setBindErrors(bindErrorsOf(proxy.status()));
   proxy.recordConnections(wantsConnections(config.log.level));
   router = new Router({
     proxy,
     resolver,
     interfaces,
     currentView: () => mesh.view(),
+    onSwitched: () => tellBindErrors(),
     onWarnings: (warnings) => log.warnings(warnings),
     onRefreshError: (error) => log.refreshFailed(error),
   });

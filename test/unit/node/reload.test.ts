@@ -37,6 +37,7 @@ beforeEach(async () => {
     resolver,
     interfaces: new InterfaceWatch({ clock, read, onChange: () => router.refresh() }),
     currentView: () => viewOf(reloader.running),
+    onSwitched: () => undefined,
     onWarnings: () => undefined,
     onRefreshError: (error) => {
       throw error;
