@@ -99,7 +99,9 @@ export class MeshLog {
 
   /** What the file says is more than the catalog holds. */
   refused(reason: string): void {
-    this.#log.error(`the cluster does not take over what the file declares, only this node serves it: ${reason}`);
+    this.#log.error(
+      `the cluster does not take over what the file declares, only this node serves it: ${reason}`,
+    );
   }
 
   /** Services that the cluster has otherwise than the file. */
