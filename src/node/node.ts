@@ -165,10 +165,7 @@ export class Node implements MeshNode {
   /** Resolves when all is stopped: true when no connection was left, false when it was hurried. */
   async drainAndStop(): Promise<boolean> {
     const { log, proxy, router, mesh, stops } = this.#started;
-    const timeoutMs = Math.max(
-      0,
-      ...this.#reloader.running.services.map((service) => service.drainTimeoutMs),
-    );
+    const timeoutMs = Math.max(0, ...router.table.services.map((service) => service.drainTimeoutMs));
     this.#state = "draining";
     log.draining(timeoutMs);
     await mesh.announceStop();
@@ -183,6 +180,7 @@ export class Node implements MeshNode {
   /** Ends a drain at once: what is open is reset. */
   hurry(): void {
     this.#started.proxy.hurry();
+    this.#started.mesh.hurry();
   }
 
   #watchFile(): void {
@@ -208,9 +206,10 @@ export class Node implements MeshNode {
     proxy.recordConnections(wantsConnections(config.log.level));
   }
 
-  /** What the catalog says is served here from now on. */
+  /** What the catalog says is served here from now on; by a node that stops, nothing more is. */
   async #apply(): Promise<void> {
     const { router, mesh } = this.#started;
+    if (this.#state === "draining") return;
     await router.change((turn) => turn.apply(mesh.view(), NEW_NAMES_MS));
   }
 
