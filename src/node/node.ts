@@ -19,14 +19,7 @@ import { wantsConnections } from "./log.ts";
 import { MeshCommands } from "./mesh/commands.ts";
 import type { Mesh } from "./mesh/mesh.ts";
 import { traceRoute } from "./mesh/trace.ts";
-import {
-  bindErrorsOf,
-  conflictsView,
-  nodesView,
-  type Seen,
-  servicesView,
-  serviceView,
-} from "./mesh/views.ts";
+import { conflictsView, nodesView, type Seen, servicesView, serviceView } from "./mesh/views.ts";
 import type { NodeLog } from "./node-log.ts";
 import { Reloader } from "./reload.ts";
 import type { ReloadReport, ReloadTrigger } from "./reload-report.ts";
@@ -172,10 +165,7 @@ export class Node implements MeshNode {
   /** Resolves when all is stopped: true when no connection was left, false when it was hurried. */
   async drainAndStop(): Promise<boolean> {
     const { log, proxy, router, mesh, stops } = this.#started;
-    const timeoutMs = Math.max(
-      0,
-      ...this.#reloader.running.services.map((service) => service.drainTimeoutMs),
-    );
+    const timeoutMs = Math.max(0, ...router.table.services.map((service) => service.drainTimeoutMs));
     this.#state = "draining";
     log.draining(timeoutMs);
     await mesh.announceStop();
@@ -190,6 +180,7 @@ export class Node implements MeshNode {
   /** Ends a drain at once: what is open is reset. */
   hurry(): void {
     this.#started.proxy.hurry();
+    this.#started.mesh.hurry();
   }
 
   #watchFile(): void {
@@ -215,11 +206,11 @@ export class Node implements MeshNode {
     proxy.recordConnections(wantsConnections(config.log.level));
   }
 
-  /** What the catalog says is served here from now on. */
+  /** What the catalog says is served here from now on; by a node that stops, nothing more is. */
   async #apply(): Promise<void> {
     const { router, mesh } = this.#started;
+    if (this.#state === "draining") return;
     await router.change((turn) => turn.apply(mesh.view(), NEW_NAMES_MS));
-    this.#tellBindErrors();
   }
 
   #seen(): Seen {
@@ -248,12 +239,6 @@ export class Node implements MeshNode {
         revision: mesh.catalog.fingerprint,
       },
     };
-  }
-
-  /** Listeners that cannot be opened now; the proxy tries them again and others should know. */
-  #tellBindErrors(): void {
-    const { mesh, proxy } = this.#started;
-    mesh.setBindErrors(bindErrorsOf(proxy.status()));
   }
 
   #names(): NodeStatus["names"] {

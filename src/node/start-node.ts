@@ -15,6 +15,7 @@ import { Mesh } from "./mesh/mesh.ts";
 import type { MeshError } from "./mesh/mesh-error.ts";
 import { MeshLog } from "./mesh/mesh-log.ts";
 import { ownAddress } from "./mesh/own-address.ts";
+import { bindErrorsOf } from "./mesh/views.ts";
 import { Node } from "./node.ts";
 import { NodeLog } from "./node-log.ts";
 import { type NameStatus, Resolver } from "./resolver.ts";
@@ -90,6 +91,7 @@ async function startParts(options: NodeOptions, parts: NodeParts, stops: (() => 
       workers: config.proxy.workers,
       onConnectionsClosed: (records) => log.connections(records),
       onListener: (listener) => log.listener(listener),
+      onBindErrors: (errors) => mesh.setBindErrors(bindErrorsOf(errors)), // there are none before the first table
     }),
     startMesh(options, parts, refresh),
     stops,

@@ -41,6 +41,13 @@ export interface ProxyOptions {
   readonly onConnectionsClosed: (records: readonly ConnectionRecord[]) => void;
   /** A listener that could not be opened, or has been opened after all (error null). */
   readonly onListener: (listener: ListenerReport) => void;
+  /** Every listener that cannot be opened now, the relay's among them; called when they are others than before. */
+  readonly onBindErrors?: (errors: readonly BindError[]) => void;
+}
+
+export interface BindError extends ListenAddress {
+  readonly service: string;
+  readonly error: string;
 }
 
 export interface ListenerReport extends ListenAddress {
@@ -59,7 +66,7 @@ export interface TableChanges {
 export interface PreparedTable {
   readonly changes: TableChanges;
   /** Ports that cannot be bound now; they do not stop a commit and are retried every second. */
-  readonly bindErrors: readonly (ListenerReport & { readonly error: string })[];
+  readonly bindErrors: readonly BindError[];
   readonly table: RoutingTable;
   /** by listener key; those that stay are the running ones */
   readonly listeners: ReadonlyMap<string, Listener>;
@@ -127,10 +134,7 @@ export class SpliceProxy {
         isKept ? { ...running, service } : this.#open(service, at, openPorts.has(portKey(at))),
       );
     }
-    const bindErrors = [...listeners.values()].flatMap(({ service, at, error }) =>
-      error === null ? [] : [{ service, ...at, error }],
-    );
-    return { changes, bindErrors, table, listeners };
+    return { changes, bindErrors: bindErrorsOf(listeners), table, listeners };
   }
 
   abandon(prepared: PreparedTable): void {
@@ -212,9 +216,16 @@ export class SpliceProxy {
     for (const [key, listener] of listeners) {
       if (listener.at.protocol === "tcp" && !this.#isOpen(key)) listener.fds.forEach(startListening);
     }
-    this.#listeners = listeners;
+    this.#adopt(listeners);
     this.#retryFailed();
     await Promise.all(this.workers.map((worker, index) => worker.apply(this.#workerTable(index))));
+  }
+
+  #adopt(listeners: ReadonlyMap<string, Listener>): void {
+    const before = bindErrorsOf(this.#listeners);
+    this.#listeners = listeners;
+    const now = bindErrorsOf(listeners);
+    if (!Bun.deepEquals(now, before)) this.options.onBindErrors?.(now);
   }
 
   #workerTable(worker: number): WorkerTable {
@@ -267,7 +278,7 @@ export class SpliceProxy {
   #retryOnce(): void {
     const prepared = this.prepare(this.#table);
     if (prepared.changes.listenersOpened.length > prepared.bindErrors.length) void this.commit(prepared);
-    else this.#listeners = prepared.listeners;
+    else this.#adopt(prepared.listeners);
   }
 
   #stopRetrying(): void {
@@ -311,6 +322,12 @@ function drainingTable(table: RoutingTable): RoutingTable {
 
 function isOpen(listener: Listener): boolean {
   return listener.error === null;
+}
+
+function bindErrorsOf(listeners: ReadonlyMap<string, Listener>): BindError[] {
+  return [...listeners.values()].flatMap(({ service, at, error }) =>
+    error === null ? [] : [{ service, ...at, error }],
+  );
 }
 
 function portKey(at: ListenAddress): string {

@@ -35,7 +35,9 @@ function writeSomething(network: CatalogNetwork, random: Seeded): void {
     () => catalog.writeService(service, spec(1000 + random.below(500)), "api", network.timeOf(writer)),
     () => catalog.removeService(service),
     () =>
-      catalog.writeTask(task(service, name, { weight: 1 + random.below(9), isHealthy: random.below(2) > 0 })),
+      catalog.writeTask(
+        task(service, name, { weight: 1 + random.below(9), isDraining: random.below(2) > 0 }),
+      ),
     () => catalog.writeTask(task(service, name, { origin: "api" })),
     () => catalog.removeTask(service, name),
     () => catalog.writeNode(nodeRecord({ version: String(random.below(9)) })),
@@ -235,7 +237,7 @@ test("1,000 services and 10,000 tasks on many nodes converge within seconds and 
   expect(perNode(network.bytes.datagrams) / 20).toBeLessThan(50); // bytes a second
 
   const revisions = [...network.catalogs.values()].map(({ revision }) => revision);
-  network.catalogs.get("node-0")!.writeTask(task("service-0", "10.1.0.0:80", { isHealthy: false }));
+  network.catalogs.get("node-0")!.writeTask(task("service-0", "10.1.0.0:80", { isDraining: true }));
   const spreadMs = network.runUntil(() => network.hasConverged(), LIMIT_MS);
   console.log(`one change: ${spreadMs} ms, ${kib(network.bytes.datagrams + network.bytes.streams)} in all`);
   expect(spreadMs).toBeLessThan(10_000);

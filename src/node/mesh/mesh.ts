@@ -36,6 +36,9 @@ const SPREAD_MS = 1_000;
 /** How long the start waits for the catalog of the others. */
 const SYNC_MS = 3_000;
 const POLL_MS = 20;
+/** One packet, to every node of a cluster that is not large. */
+const SPREAD_BYTES = 1_200;
+const MAX_SPREAD_PEERS = 32;
 const NO_STATS: MembershipStats = { healthScore: 0, queueLengths: {}, droppedTotal: {} };
 
 export interface MeshOptions {
@@ -70,6 +73,8 @@ export class Mesh {
   /** Of the catalog, when everything that follows from it was last done. */
   #revision = -1;
   #isStopping = false;
+  /** Nobody waits any more for what others hear of this node. */
+  #isHurried = false;
   #bindErrors: BindErrors = [];
   #cancelTick: () => void = () => undefined;
 
@@ -124,17 +129,17 @@ export class Mesh {
     });
   }
 
-  /** This file is carried out from now on: what it says goes to everybody. */
+  /**
+   * This file is carried out from now on: what it says goes to everybody. What the catalog refuses is served here all
+   * the same, and offered again with the next file.
+   */
   adopt(config: Config): void {
-    const { clock, log } = this.#options;
+    const { log } = this.#options;
     const changes = this.#changesBy(config);
     this.#config = config;
-    this.#declared = declarationsOf(config);
-    const refusal = this.catalog.transaction((writer) => {
-      applyFileChanges(writer, changes, clock.nowMs());
-      writer.writeNode(this.#nodeRecord());
-    });
+    const refusal = this.#writeFile(changes);
     if (refusal !== null) log.refused(refusal);
+    else this.#declared = declarationsOf(config);
     log.kept(changes.kept);
     this.#store.changed();
     this.#settle();
@@ -149,7 +154,10 @@ export class Mesh {
   write(change: (writer: CatalogWriter) => void): string | null {
     const refusal = this.catalog.transaction(change);
     this.#settle();
-    if (refusal === null) this.#store.write();
+    if (refusal === null) {
+      this.#store.write();
+      this.#spread();
+    }
     return refusal;
   }
 
@@ -198,9 +206,10 @@ export class Mesh {
   async announceStop(): Promise<void> {
     this.#isStopping = true;
     this.#writeNode();
+    this.#spread();
     this.#settle();
     const endMs = performance.now() + SPREAD_MS;
-    while (this.#hasListeners() && this.catalog.hasNews && performance.now() < endMs)
+    while (!this.#isHurried && this.#hasListeners() && this.catalog.hasNews && performance.now() < endMs)
       await this.#pause(POLL_MS);
   }
 
@@ -208,6 +217,12 @@ export class Mesh {
   async leave(): Promise<void> {
     await this.#cluster?.leave();
     this.close();
+  }
+
+  /** Ends announceStop and leave, or the next ones, at once. */
+  hurry(): void {
+    this.#isHurried = true;
+    this.#cluster?.hurry();
   }
 
   close(): void {
@@ -236,11 +251,14 @@ export class Mesh {
 
   #writeOwn(): void {
     const changes = { ...this.#changesBy(this.#config), writeServices: [], removeServices: [] };
-    const refusal = this.catalog.transaction((writer) => {
+    this.#writeFile(changes); // adopt, which comes soon, tells why it was refused
+  }
+
+  #writeFile(changes: FileChanges): string | null {
+    return this.catalog.transaction((writer) => {
       applyFileChanges(writer, changes, this.#options.clock.nowMs());
       writer.writeNode(this.#nodeRecord());
     });
-    if (refusal !== null) this.#options.log.refused(refusal);
   }
 
   /** A node that remembers nothing hears first what the others have. */
@@ -251,7 +269,7 @@ export class Mesh {
   }
 
   #join(config: ClusterConfig): Promise<Cluster> {
-    const { address, clock, lookup, random, log, onFatal } = this.#options;
+    const { address, clock, lookup, random, log } = this.#options;
     return Cluster.enter({
       config,
       name: this.#self,
@@ -266,8 +284,15 @@ export class Mesh {
       onUserMessage: (payload) => this.#run((nowMs) => this.catalog.onMessage(null, payload, nowMs)),
       onRemoteState: (digest) => this.#run((nowMs) => this.catalog.onDigest(null, digest, nowMs)),
       onMembers: () => this.#followMembers(),
-      onFatal,
+      onFatal: (error) => this.#giveUp(error),
     });
+  }
+
+  /** What this node would say from now on, goodbye too, would be said in another's name. */
+  #giveUp(error: MeshError): void {
+    this.hurry();
+    this.#cluster?.close();
+    this.#options.onFatal(error);
   }
 
   // --- the catalog's machine
@@ -284,6 +309,20 @@ export class Mesh {
     this.#settle();
   }
 
+  /** Ahead of gossip, so that the next command, on whichever node, builds on this one. */
+  #spread(): void {
+    const peers = this.#cluster?.peers() ?? [];
+    if (peers.length === 0) return;
+    const first = Math.floor(this.#options.random() * peers.length);
+    const some = [...peers.slice(first), ...peers.slice(0, first)].slice(0, MAX_SPREAD_PEERS);
+    const payloads = this.catalog.draw(SPREAD_BYTES, Number.POSITIVE_INFINITY);
+    this.#cluster?.send(
+      some.flatMap((to) =>
+        payloads.map((payload) => ({ kind: "send" as const, to, payload, reliable: false })),
+      ),
+    );
+  }
+
   /** Records of those who are gone are hidden, of those who are back shown. */
   #followMembers(): void {
     const live = this.#cluster?.liveMembers() ?? [];
@@ -296,10 +335,26 @@ export class Mesh {
   #settle(): void {
     if (this.catalog.revision === this.#revision) return;
     this.#revision = this.catalog.revision;
-    if (this.#declared !== null) this.#writeNode();
+    this.#removeOrphans();
+    this.#writeNode();
     this.#revision = this.catalog.revision;
     this.#store.changed();
     this.#options.onChange();
+  }
+
+  /** Tasks made by command go with their service, whoever removed it; those of a file wait for it. */
+  #removeOrphans(): void {
+    const { catalog } = this;
+    const services = catalog.services();
+    const orphans = catalog
+      .tasks()
+      .filter(
+        ({ owner, origin, service }) => owner === this.#self && origin === "api" && !services.has(service),
+      );
+    if (orphans.length === 0) return;
+    catalog.transaction((writer) => {
+      for (const { service, name } of orphans) writer.removeTask(service, name);
+    });
   }
 
   #writeNode(): void {

@@ -61,7 +61,6 @@ test("task and node records come back as they were, in any alphabet", () => {
     port: fc.option(fc.integer({ min: 1, max: 65_535 })),
     weight: fc.integer({ min: 1, max: 256 }),
     isDraining: fc.boolean(),
-    isHealthy: fc.boolean(),
     origin: fc.constantFrom("file", "api"),
   });
   const node = fc.record<NodeRecord>({
@@ -115,8 +114,8 @@ test.each([
   [
     "task",
     taskKey("web", "x"),
-    { ...task("web", "x"), isHealthy: 1 },
-    "isHealthy: is neither true nor false",
+    { ...task("web", "x"), isDraining: 1 },
+    "isDraining: is neither true nor false",
   ],
   [
     "task",
