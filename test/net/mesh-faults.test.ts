@@ -3,14 +3,18 @@
  * in test/support/fault-scenario.ts; how long things took goes to dist/mesh-report.md and is not asserted.
  */
 import { afterEach, describe, expect, test } from "bun:test";
-import { FaultScenario, webService } from "../support/fault-scenario.ts";
+import { takeError } from "../../src/sys/socket.ts";
+import { FaultScenario, PUBLISHED, webService } from "../support/fault-scenario.ts";
 import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
+import type { NetworkNode } from "../support/network-node.ts";
+import { RawSocket } from "../support/raw-socket.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const BROKEN = "n5";
 /** At each node, after something has happened. */
 const ENOUGH = 100;
 const TIMEOUT_MS = 180_000;
+const KEEPING_REQUEST = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 
 let scenario: FaultScenario | null = null;
 
@@ -99,6 +103,48 @@ describe.skipIf(lacksNamespaces())("a node that breaks under load fails no reque
       TIMEOUT_MS,
     );
   }
+});
+
+/** Connections that stay open, through this node, to the task of the broken one. */
+async function openToBroken(machine: NetworkNode): Promise<RawSocket[]> {
+  const clients = await Promise.all(
+    Array.from({ length: 12 }, () => RawSocket.connect(PUBLISHED, { to: machine.address })),
+  );
+  const isThere = await Promise.all(
+    clients.map(async (client) => {
+      await client.send(KEEPING_REQUEST);
+      return Buffer.from(await client.receive())
+        .toString()
+        .endsWith(BROKEN);
+    }),
+  );
+  for (const [index, client] of clients.entries()) if (!isThere[index]) client.close();
+  return clients.filter((_, index) => isThere[index]);
+}
+
+describe.skipIf(lacksNamespaces())("an open connection to a node that is cut off", () => {
+  test(
+    "ends, when bytes for it are not answered, long before its task's time is over",
+    async () => {
+      const running = (scenario = await FaultScenario.start("open connections to a node cut off"));
+      const clients = await openToBroken(running.machine("n1"));
+      expect(clients.length).toBeGreaterThan(0);
+      await running.machine(BROKEN).cut("both", [running.network.everyNode]);
+      for (const client of clients) await client.send(KEEPING_REQUEST);
+      const open = new Set(clients);
+      await waitFor(
+        () => {
+          for (const client of open) if (takeError(client.fd) !== 0) open.delete(client);
+          return open.size === 0;
+        },
+        { what: "all of them to end", deadlineMs: 60_000 },
+      );
+      const { proxy } = await running.node("n1").status();
+      expect(proxy.services[0]!.refusedTotal.drained ?? 0).toBe(0);
+      for (const client of clients) client.close();
+    },
+    TIMEOUT_MS,
+  );
 });
 
 describe.skipIf(lacksNamespaces())("under load", () => {
