@@ -82,6 +82,8 @@ export interface Listener {
 
 /** What a listener of the relay is reported as. */
 const RELAY_NAME = "(relay)";
+const RELAY_HINT =
+  ": no node can reach tasks of this one; Docker Swarm uses 4789 too: overlay.port may be another";
 const EMPTY_TABLE: RoutingTable = { services: [], peers: [], relay: null };
 
 export class SpliceProxy {
@@ -204,7 +206,7 @@ export class SpliceProxy {
     const opened = openListeningSockets(at, this.workers.length, isShared);
     return "fds" in opened
       ? { service, at, fds: opened.fds, error: null }
-      : { service, at, fds: [], error: opened.error };
+      : { service, at, fds: [], error: service === RELAY_NAME ? opened.error + RELAY_HINT : opened.error };
   }
 
   #report(before: Listener | undefined, now: Listener): void {

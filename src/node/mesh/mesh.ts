@@ -140,6 +140,7 @@ export class Mesh {
     if (refusal !== null) log.refused(refusal);
     log.kept(changes.kept);
     this.#store.changed();
+    this.#spread();
     this.#settle();
   }
 
