@@ -5,6 +5,8 @@
 import { afterEach, expect, test } from "bun:test";
 import { createSocket } from "node:dgram";
 import { createServer } from "node:net";
+import { request } from "../support/http-load.ts";
+import { startNamedTask } from "../support/http-task.ts";
 import { loopbackPlaces, MeshCluster } from "../support/mesh-cluster.ts";
 import { GOSSIP_PORT, RELAY_PORT, serviceFile } from "../support/mesh-config.ts";
 import type { MeshNode } from "../support/mesh-node.ts";
@@ -108,6 +110,28 @@ test("a relay port that another program uses is told by all, with what to do", a
   for (const node of [n1, n2]) expect((await node.command("status")).stdout).toContain("overlay.port");
   await leave();
   await sees(n2, []);
+});
+
+test("a service on the relay's port is told, and the relay goes on", async () => {
+  const task = startNamedTask("task");
+  const [n1, n2] = (await start(2)) as [MeshNode, MeshNode];
+  const onRelay = ["-p", `${RELAY_PORT}:80`, "-p", `${OTHER_PORT}:80`];
+  const created = await n1.command(
+    "service",
+    "create",
+    "--name",
+    "rival",
+    ...onRelay,
+    "--task",
+    `127.0.0.1:${task.port}`,
+  );
+  expect(created.exitCode).toBe(0);
+  for (const node of [n1, n2]) await sees(node, [`tcp ${node.address}:${RELAY_PORT}`]);
+  expect((await n2.command("status")).stdout).toContain("the relay of this node does");
+  await cluster.waitFor(async () => (await request(n2.address, OTHER_PORT)).body === "task", {
+    what: "n2 to reach the task of n1",
+  });
+  await task.stop();
 });
 
 for (const [protocol, take] of [
