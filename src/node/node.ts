@@ -166,10 +166,7 @@ export class Node implements MeshNode {
   /** Resolves when all is stopped: true when no connection was left, false when it was hurried. */
   async drainAndStop(): Promise<boolean> {
     const { log, proxy, router, mesh, stops } = this.#started;
-    const timeoutMs = Math.max(
-      0,
-      ...this.#reloader.running.services.map((service) => service.drainTimeoutMs),
-    );
+    const timeoutMs = Math.max(0, ...router.table.services.map((service) => service.drainTimeoutMs));
     this.#state = "draining";
     log.draining(timeoutMs);
     await mesh.announceStop();
@@ -181,8 +178,9 @@ export class Node implements MeshNode {
     return isDrained;
   }
 
-  /** Ends a drain at once: what is open is reset. */
+  /** Ends a drain at once: what is open is reset, and whoever has not heard that this node leaves finds it gone. */
   hurry(): void {
+    this.#started.mesh.hurry();
     this.#started.proxy.hurry();
   }
 

@@ -73,6 +73,8 @@ export class Mesh {
   /** Of the catalog, when everything that follows from it was last done. */
   #revision = -1;
   #isStopping = false;
+  #isHurried = false;
+  readonly #hurried = Promise.withResolvers<void>();
   #bindErrors: BindErrors = [];
   #cancelTick: () => void = () => undefined;
 
@@ -208,14 +210,20 @@ export class Mesh {
     this.#spread();
     this.#settle();
     const endMs = performance.now() + SPREAD_MS;
-    while (this.#hasListeners() && this.catalog.hasNews && performance.now() < endMs)
+    while (!this.#isHurried && this.#hasListeners() && this.catalog.hasNews && performance.now() < endMs)
       await this.#pause(POLL_MS);
   }
 
   /** Goodbye to all, then the end of it. */
   async leave(): Promise<void> {
-    await this.#cluster?.leave();
+    if (!this.#isHurried) await Promise.race([this.#cluster?.leave(), this.#hurried.promise]);
     this.close();
+  }
+
+  /** Nobody waits any more for the others to hear. */
+  hurry(): void {
+    this.#isHurried = true;
+    this.#hurried.resolve();
   }
 
   close(): void {
