@@ -180,8 +180,8 @@ export class Node implements MeshNode {
 
   /** Ends a drain at once: what is open is reset, and whoever has not heard that this node leaves finds it gone. */
   hurry(): void {
-    this.#started.mesh.hurry();
     this.#started.proxy.hurry();
+    this.#started.mesh.hurry();
   }
 
   #watchFile(): void {
@@ -207,9 +207,10 @@ export class Node implements MeshNode {
     proxy.recordConnections(wantsConnections(config.log.level));
   }
 
-  /** What the catalog says is served here from now on. */
+  /** What the catalog says is served here from now on; by a node that stops, nothing more is. */
   async #apply(): Promise<void> {
     const { router, mesh } = this.#started;
+    if (this.#state === "draining") return;
     await router.change((turn) => turn.apply(mesh.view(), NEW_NAMES_MS));
   }
 

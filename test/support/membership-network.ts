@@ -13,7 +13,6 @@ import {
   type Profile,
 } from "../../src/membership/index.ts";
 import { MemberRecord } from "../../src/membership/member.ts";
-import type { MemberTable } from "../../src/membership/member-table.ts";
 import { OUR_VERSIONS } from "../../src/membership/versions.ts";
 import { decodeMessage, encodeTags, type GossipMessage } from "../../src/wire/gossip/index.ts";
 import { EventHeap } from "./event-heap.ts";

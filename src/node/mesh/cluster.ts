@@ -33,6 +33,8 @@ const PORTMESH_PROTOCOL = "1";
 /** How long the start waits for a first answer of a seed: what others know should be known before the first word. */
 const FIRST_ANSWER_MS = 1_500;
 const NAME_CHECK_MS = 1_000;
+/** A node that has just started ends by itself when its name is taken: whoever was there before gives it so long. */
+const NAME_GRACE_MS = 5_000;
 /** Goodbye takes at most 5 s twice and a second of grace: the machine sees to that, this is for when it does not. */
 const LEAVE_MS = 12_000;
 /** Keys may come by a reload: room for what they add is kept. */
@@ -68,7 +70,7 @@ export class Cluster {
   /** While the start waits for a first answer; an error ends it. */
   #onAnswer: ((error: MeshError | null) => void) | null = null;
   #isCheckingName = false;
-  #onMayClose: () => void = () => undefined;
+  readonly #mayClose = Promise.withResolvers<void>();
 
   /** Resolves when a first seed has answered, or after a while. Rejects with MeshError. */
   static async enter(options: ClusterOptions): Promise<Cluster> {
@@ -104,6 +106,7 @@ export class Cluster {
       clock,
       lookup,
       random,
+      ownAddress: { host: address, port: config.bind.port },
       liveAddresses: () => new Set(this.liveMembers().map(memberAddress)),
       lostAddresses: () => known.without(new Set(this.liveMembers().map(memberAddress))),
       join: ({ host, port }) => this.#join(host, port),
@@ -164,14 +167,19 @@ export class Cluster {
     this.#seeds.change(join);
   }
 
-  /** Resolves when everybody has heard it, or should have. */
+  /** Resolves when everybody has heard it, or should have, or when it is hurried. */
   async leave(): Promise<void> {
-    const left = new Promise<void>((resolve) => {
-      this.#onMayClose = resolve;
-    });
     this.#seeds.close();
-    this.#gossip?.run((machine, nowMs) => machine.leave(nowMs));
-    await Promise.race([left, this.#pause(LEAVE_MS)]);
+    if (this.#gossip === null) return;
+    this.#gossip.run((machine, nowMs) => machine.leave(nowMs));
+    const cancel = this.#options.clock.after(LEAVE_MS, this.#mayClose.resolve);
+    await this.#mayClose.promise;
+    cancel();
+  }
+
+  /** Nobody waits for the others to hear the goodbye any more. */
+  hurry(): void {
+    this.#mayClose.resolve();
   }
 
   close(): void {
@@ -204,9 +212,9 @@ export class Cluster {
     const answered = new Promise<void>((resolve, reject) => {
       this.#onAnswer = (error) => (error === null ? resolve() : reject(error));
     });
-    void this.#seeds.ask();
+    const asked = this.#seeds.ask().then((isAsked) => (isAsked ? answered : undefined));
     try {
-      if (this.#options.config.join.length > 0) await Promise.race([answered, this.#pause(FIRST_ANSWER_MS)]);
+      await Promise.race([asked, answered, this.#pause(FIRST_ANSWER_MS)]);
     } finally {
       this.#onAnswer = null;
     }
@@ -245,28 +253,41 @@ export class Cluster {
         if (event.name === name) void this.#checkName(event.other);
         return;
       case "exchanged":
-        if (event.isMerged && !this.#isCheckingName) this.#onAnswer?.(null);
+        if (event.isMerged && !this.#isCheckingName && this.liveMembers().length > 0) this.#onAnswer?.(null);
         return;
       case "may-close":
-        this.#onMayClose();
+        this.#mayClose.resolve();
     }
   }
 
-  /** Somebody is said to have this node's name at another address: an echo of an earlier life, or a living rival. */
+  /**
+   * Somebody is said to have this node's name at another address: an echo of an earlier life, or a living rival. Who
+   * has just come gives in; of two that both have been there for long, the one with the greater address.
+   */
   async #checkName(other: Address): Promise<void> {
-    if (this.#isCheckingName || this.#gossip === null) return;
+    if (this.#isCheckingName) return;
     this.#isCheckingName = true;
-    const { name, onFatal } = this.#options;
-    const isAlive = await this.#gossip.isAnswering(other, name, NAME_CHECK_MS);
+    const hasJustCome = this.#onAnswer !== null;
+    let isLost = await this.#isTaken(other);
+    if (isLost && !hasJustCome) {
+      isLost = this.#yieldsTo(other);
+      if (isLost) await this.#pause(NAME_GRACE_MS);
+      isLost &&= await this.#isTaken(other);
+    }
     this.#isCheckingName = false;
-    if (!isAlive) return this.#onAnswer?.(null);
-    const at = `${hostOf(other)}:${other.port}`;
-    const error = new MeshError(
-      "name-taken",
-      `the name "${name}" is taken: a node of this name is alive at ${at}; set node.name to another`,
-    );
+    const error = isLost ? nameTaken(this.#options.name, other) : null;
     if (this.#onAnswer !== null) this.#onAnswer(error);
-    else onFatal(error);
+    else if (error !== null) this.#options.onFatal(error);
+  }
+
+  async #isTaken(other: Address): Promise<boolean> {
+    const isAnswering = await this.#gossip?.isAnswering(other, this.#options.name, NAME_CHECK_MS);
+    return isAnswering === true && this.#gossip !== null;
+  }
+
+  #yieldsTo(other: Address): boolean {
+    const { config, address } = this.#options;
+    return addressKey({ host: address, port: config.bind.port }) > textOf(other);
   }
 
   #pause(ms: number): Promise<void> {
@@ -281,7 +302,16 @@ function keyringOf(keys: readonly string[]): Keyring | null {
 }
 
 function memberAddress({ address }: Member): string {
+  return textOf(address);
+}
+
+function textOf(address: Address): string {
   return addressKey({ host: hostOf(address), port: address.port });
+}
+
+function nameTaken(name: string, other: Address): MeshError {
+  const text = `the name "${name}" is taken: a node of this name is alive at ${textOf(other)}; set node.name to another`;
+  return new MeshError("name-taken", text);
 }
 
 function cannotBind({ host, port }: GossipAddress, error: unknown): MeshError {

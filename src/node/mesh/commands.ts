@@ -21,7 +21,7 @@ import {
 import type { Mesh } from "./mesh.ts";
 
 export interface CommandParts {
-  readonly mesh: Mesh;
+  readonly mesh: Pick<Mesh, "catalog" | "write" | "isKnownNode" | "isLiveNode" | "forget">;
   readonly self: string;
   readonly nowMs: () => number;
   /** Resolves when this node serves what the catalog says. */

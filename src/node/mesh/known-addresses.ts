@@ -1,5 +1,6 @@
 /** Where members are or were, by name: to find back to them. Bounded; the one not heard of for longest goes first. */
 import type { GossipAddress } from "../../config/index.ts";
+import { parseIp } from "../../wire/index.ts";
 import { addressKey } from "./seeds.ts";
 
 const MAX_KNOWN = 1_000;
@@ -36,7 +37,11 @@ export class KnownAddresses {
     if (typeof kept !== "object" || kept === null) return;
     for (const [name, value] of Object.entries(kept)) {
       const { host, port } = (value ?? {}) as Partial<GossipAddress>;
-      if (typeof host === "string" && typeof port === "number") this.add(name, { host, port });
+      if (typeof host === "string" && parseIp(host) !== null && isPort(port)) this.add(name, { host, port });
     }
   }
+}
+
+function isPort(port: unknown): port is number {
+  return Number.isInteger(port) && (port as number) >= 1 && (port as number) <= 65_535;
 }

@@ -73,8 +73,8 @@ export class Mesh {
   /** Of the catalog, when everything that follows from it was last done. */
   #revision = -1;
   #isStopping = false;
+  /** Nobody waits any more for what others hear of this node. */
   #isHurried = false;
-  readonly #hurried = Promise.withResolvers<void>();
   #bindErrors: BindErrors = [];
   #cancelTick: () => void = () => undefined;
 
@@ -129,17 +129,17 @@ export class Mesh {
     });
   }
 
-  /** This file is carried out from now on: what it says goes to everybody. */
+  /**
+   * This file is carried out from now on: what it says goes to everybody. What the catalog refuses is served here all
+   * the same, and offered again with the next file.
+   */
   adopt(config: Config): void {
-    const { clock, log } = this.#options;
+    const { log } = this.#options;
     const changes = this.#changesBy(config);
     this.#config = config;
-    this.#declared = declarationsOf(config);
-    const refusal = this.catalog.transaction((writer) => {
-      applyFileChanges(writer, changes, clock.nowMs());
-      writer.writeNode(this.#nodeRecord());
-    });
+    const refusal = this.#writeFile(changes);
     if (refusal !== null) log.refused(refusal);
+    else this.#declared = declarationsOf(config);
     log.kept(changes.kept);
     this.#store.changed();
     this.#spread();
@@ -216,14 +216,14 @@ export class Mesh {
 
   /** Goodbye to all, then the end of it. */
   async leave(): Promise<void> {
-    if (!this.#isHurried) await Promise.race([this.#cluster?.leave(), this.#hurried.promise]);
+    await this.#cluster?.leave();
     this.close();
   }
 
-  /** Nobody waits any more for the others to hear. */
+  /** Ends announceStop and leave, or the next ones, at once. */
   hurry(): void {
     this.#isHurried = true;
-    this.#hurried.resolve();
+    this.#cluster?.hurry();
   }
 
   close(): void {
@@ -252,11 +252,14 @@ export class Mesh {
 
   #writeOwn(): void {
     const changes = { ...this.#changesBy(this.#config), writeServices: [], removeServices: [] };
-    const refusal = this.catalog.transaction((writer) => {
+    this.#writeFile(changes); // adopt, which comes soon, tells why it was refused
+  }
+
+  #writeFile(changes: FileChanges): string | null {
+    return this.catalog.transaction((writer) => {
       applyFileChanges(writer, changes, this.#options.clock.nowMs());
       writer.writeNode(this.#nodeRecord());
     });
-    if (refusal !== null) this.#options.log.refused(refusal);
   }
 
   /** A node that remembers nothing hears first what the others have. */
@@ -267,7 +270,7 @@ export class Mesh {
   }
 
   #join(config: ClusterConfig): Promise<Cluster> {
-    const { address, clock, lookup, random, log, onFatal } = this.#options;
+    const { address, clock, lookup, random, log } = this.#options;
     return Cluster.enter({
       config,
       name: this.#self,
@@ -282,8 +285,15 @@ export class Mesh {
       onUserMessage: (payload) => this.#run((nowMs) => this.catalog.onMessage(null, payload, nowMs)),
       onRemoteState: (digest) => this.#run((nowMs) => this.catalog.onDigest(null, digest, nowMs)),
       onMembers: () => this.#followMembers(),
-      onFatal,
+      onFatal: (error) => this.#giveUp(error),
     });
+  }
+
+  /** What this node would say from now on, goodbye too, would be said in another's name. */
+  #giveUp(error: MeshError): void {
+    this.hurry();
+    this.#cluster?.close();
+    this.#options.onFatal(error);
   }
 
   // --- the catalog's machine
@@ -326,10 +336,26 @@ export class Mesh {
   #settle(): void {
     if (this.catalog.revision === this.#revision) return;
     this.#revision = this.catalog.revision;
-    if (this.#declared !== null) this.#writeNode();
+    this.#removeOrphans();
+    this.#writeNode();
     this.#revision = this.catalog.revision;
     this.#store.changed();
     this.#options.onChange();
+  }
+
+  /** Tasks made by command go with their service, whoever removed it; those of a file wait for it. */
+  #removeOrphans(): void {
+    const { catalog } = this;
+    const services = catalog.services();
+    const orphans = catalog
+      .tasks()
+      .filter(
+        ({ owner, origin, service }) => owner === this.#self && origin === "api" && !services.has(service),
+      );
+    if (orphans.length === 0) return;
+    catalog.transaction((writer) => {
+      for (const { service, name } of orphans) writer.removeTask(service, name);
+    });
   }
 
   #writeNode(): void {
