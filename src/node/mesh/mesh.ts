@@ -142,6 +142,7 @@ export class Mesh {
     else this.#declared = declarationsOf(config);
     log.kept(changes.kept);
     this.#store.changed();
+    this.#spread();
     this.#settle();
   }
 
