@@ -4,7 +4,7 @@
  * crashed, so everybody given up is a mistake. Counted: each time that a member takes another one for dead; apart from that
  * those where the other one never stood still.
  */
-import { type Profile, PROFILES } from "../../../src/membership/index.ts";
+import { PROFILES, type Profile } from "../../../src/membership/index.ts";
 import { MembershipNetwork, type SimMember } from "../../support/membership-network.ts";
 import { Seeded } from "../../support/seed.ts";
 
@@ -35,7 +35,11 @@ export interface PauseResult {
 
 export function runPauses(variant: Variant, paused: number, pauseMs: number, seed: number): PauseResult {
   const seeded = new Seeded(seed);
-  const network = new MembershipNetwork(seeded, { size: PAUSE_MEMBERS, profile: VARIANTS[variant], hasReconnect: true });
+  const network = new MembershipNetwork(seeded, {
+    size: PAUSE_MEMBERS,
+    profile: VARIANTS[variant],
+    hasReconnect: true,
+  });
   network.run(SETTLE_MS);
   const slow = new Set<SimMember>();
   while (slow.size < paused) slow.add(seeded.pick(network.members));
