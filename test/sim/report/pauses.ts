@@ -64,8 +64,8 @@ function pauseAgain(network: MembershipNetwork, member: SimMember, pauseMs: numb
 }
 
 export function addPauses(results: readonly PauseResult[]): PauseResult {
-  const sum = (valueOf: (result: PauseResult) => number) =>
-    results.reduce((total, result) => total + valueOf(result), 0);
+  const sum = (read: (result: PauseResult) => number) =>
+    results.reduce((total, result) => total + read(result), 0);
   return {
     ...results[0]!,
     falseDeaths: sum((result) => result.falseDeaths),
