@@ -82,6 +82,8 @@ export interface Listener {
 
 /** What a listener of the relay is reported as. */
 const RELAY_NAME = "(relay)";
+const RELAY_HINT =
+  ": no node can reach tasks of this one; Docker Swarm uses 4789 too: overlay.port may be another";
 const EMPTY_TABLE: RoutingTable = { services: [], peers: [], relay: null };
 
 export class SpliceProxy {
@@ -128,11 +130,10 @@ export class SpliceProxy {
     const listeners = new Map<string, Listener>();
     for (const [key, { service, at }] of wantedListeners(table)) {
       const running = this.#listeners.get(key);
-      const isKept = running !== undefined && isOpen(running);
-      listeners.set(
-        key,
-        isKept ? { ...running, service } : this.#open(service, at, openPorts.has(portKey(at))),
-      );
+      if (service !== RELAY_NAME && isRelays(at, table.relay))
+        listeners.set(key, { service, at, fds: [], error: relaysPort(at) });
+      else if (running !== undefined && isOpen(running)) listeners.set(key, { ...running, service });
+      else listeners.set(key, this.#open(service, at, openPorts.has(portKey(at))));
     }
     return { changes, bindErrors: bindErrorsOf(listeners), table, listeners };
   }
@@ -204,7 +205,7 @@ export class SpliceProxy {
     const opened = openListeningSockets(at, this.workers.length, isShared);
     return "fds" in opened
       ? { service, at, fds: opened.fds, error: null }
-      : { service, at, fds: [], error: opened.error };
+      : { service, at, fds: [], error: service === RELAY_NAME ? opened.error + RELAY_HINT : opened.error };
   }
 
   #report(before: Listener | undefined, now: Listener): void {
@@ -239,7 +240,7 @@ export class SpliceProxy {
 
   #workerRelay({ node, keys, listenAddresses, port }: Relay, worker: number): WorkerRelay {
     const [tcpListeners, udpListeners] = (["tcp", "udp"] as const).map((protocol) =>
-      this.#listenersAt(protocol, listenAddresses, port, worker),
+      this.#listenersAt(protocol, listenAddresses, port, worker, relayKey),
     );
     return { node, keys, tcpListeners: tcpListeners!, udpListeners: udpListeners! };
   }
@@ -249,9 +250,10 @@ export class SpliceProxy {
     addresses: readonly string[],
     port: number,
     worker: number,
+    keyOf = listenerKey,
   ): WorkerListener[] {
     return addresses.flatMap((address) => {
-      const fd = this.#listeners.get(listenerKey({ protocol, address, port }))?.fds[worker];
+      const fd = this.#listeners.get(keyOf({ protocol, address, port }))?.fds[worker];
       return fd === undefined ? [] : [{ fd, address }];
     });
   }
@@ -338,6 +340,29 @@ export function listenerKey(at: ListenAddress): string {
   return `${at.protocol} ${at.address.includes(":") ? `[${at.address}]` : at.address}:${at.port}`;
 }
 
+function relayKey(at: ListenAddress): string {
+  return `relay ${listenerKey(at)}`;
+}
+
+/** Sockets of one process may share a port: without this, clients of a service would get into the relay. */
+function isRelays({ address, port }: ListenAddress, relay: Relay | null): boolean {
+  if (relay === null || port !== relay.port) return false;
+  const family = address.includes(":");
+  return relay.listenAddresses.some(
+    (other) =>
+      other.includes(":") === family && (other === address || isAnyAddress(other) || isAnyAddress(address)),
+  );
+}
+
+function isAnyAddress(address: string): boolean {
+  return address === "0.0.0.0" || address === "::";
+}
+
+function relaysPort({ protocol, address, port }: ListenAddress): string {
+  const where = address.includes(":") ? `[${address}]` : address;
+  return `cannot listen on ${where}:${port}/${protocol}: the relay of this node does: publish another port, or set overlay.port`;
+}
+
 export function taskKey(service: Service, task: Task): string {
   return `${service.name} ${task.name} ${task.address} ${task.port} ${task.node ?? ""}`;
 }
@@ -355,7 +380,7 @@ function wantedListeners(table: RoutingTable): Map<string, { service: string; at
   for (const address of table.relay?.listenAddresses ?? []) {
     for (const protocol of ["tcp", "udp"] as const) {
       const at = { protocol, address, port: table.relay!.port };
-      wanted.set(listenerKey(at), { service: RELAY_NAME, at });
+      wanted.set(relayKey(at), { service: RELAY_NAME, at });
     }
   }
   return wanted;

@@ -142,6 +142,7 @@ export class Mesh {
     else this.#declared = declarationsOf(config);
     log.kept(changes.kept);
     this.#store.changed();
+    this.#spread();
     this.#settle();
   }
 
@@ -245,7 +246,7 @@ export class Mesh {
     if (cluster !== null) this.#cluster = await this.#join(cluster);
     this.#followMembers();
     this.#tick();
-    if (this.#declared === null) await this.#awaitSync();
+    await this.#awaitSync();
     this.adopt(this.#config);
   }
 
@@ -261,7 +262,7 @@ export class Mesh {
     });
   }
 
-  /** A node that remembers nothing hears first what the others have. */
+  /** Ports are opened when it is known where their tasks are, and a file is compared with what the others have. */
   async #awaitSync(): Promise<void> {
     const endMs = performance.now() + SYNC_MS;
     while (this.#hasListeners() && !this.catalog.hasSynced && performance.now() < endMs)
