@@ -209,8 +209,7 @@ export class Membership {
   updateTags(tags: Readonly<Record<string, string>>): Effect[] {
     const self = this.#self();
     self.describe(this.#metaOf(tags), self.versions);
-    self.incarnation++;
-    this.#rumors.announceSelf();
+    this.#rumors.renewSelf();
     return this.#take();
   }
 

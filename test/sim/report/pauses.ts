@@ -4,13 +4,13 @@
  * crashed, so everybody given up is a mistake. Counted: each time that a member takes another one for dead; apart from that
  * those where the other one never stood still.
  */
-import { type Profile, PROFILES } from "../../../src/membership/index.ts";
+import { PROFILES, type Profile } from "../../../src/membership/index.ts";
 import { MembershipNetwork, type SimMember } from "../../support/membership-network.ts";
 import { Seeded } from "../../support/seed.ts";
 
 export const PAUSE_MEMBERS = 128;
 const SETTLE_MS = 3_000;
-const RUN_MS = 120_000;
+const RUN_MS = 60_000;
 /** Between two pauses of a member: at random, too short for a refutation to arrive or long enough. */
 const MIN_GAP_MS = 16;
 const MAX_GAP_MS = 512;
@@ -35,7 +35,11 @@ export interface PauseResult {
 
 export function runPauses(variant: Variant, paused: number, pauseMs: number, seed: number): PauseResult {
   const seeded = new Seeded(seed);
-  const network = new MembershipNetwork(seeded, { size: PAUSE_MEMBERS, profile: VARIANTS[variant], hasReconnect: true });
+  const network = new MembershipNetwork(seeded, {
+    size: PAUSE_MEMBERS,
+    profile: VARIANTS[variant],
+    hasReconnect: true,
+  });
   network.run(SETTLE_MS);
   const slow = new Set<SimMember>();
   while (slow.size < paused) slow.add(seeded.pick(network.members));
@@ -60,8 +64,8 @@ function pauseAgain(network: MembershipNetwork, member: SimMember, pauseMs: numb
 }
 
 export function addPauses(results: readonly PauseResult[]): PauseResult {
-  const sum = (valueOf: (result: PauseResult) => number) =>
-    results.reduce((total, result) => total + valueOf(result), 0);
+  const sum = (figureOf: (result: PauseResult) => number) =>
+    results.reduce((total, result) => total + figureOf(result), 0);
   return {
     ...results[0]!,
     falseDeaths: sum((result) => result.falseDeaths),
