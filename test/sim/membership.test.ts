@@ -39,18 +39,20 @@ function countFalseDeaths(network: MembershipNetwork): () => number {
   return () => count;
 }
 
-/** Throws when the incarnation that somebody knows of a living member falls. */
+/** Throws when the incarnation that somebody knows of a living member falls; whoever was dead may begin anew. */
 function incarnationWatch(network: MembershipNetwork): () => void {
-  const known = new Map<string, number>();
+  let known = new Map<string, number>();
   return () => {
+    const next = new Map<string, number>();
     for (const observer of network.running) {
       for (const { name, incarnation, state } of observer.machine.members()) {
         const key = `${observer.index} ${observer.life} ${name}`;
-        if (state !== "alive") continue;
-        expect(incarnation).toBeGreaterThanOrEqual(known.get(key) ?? 0);
-        known.set(key, incarnation);
+        const isAlive = state === "alive" || state === "suspect";
+        if (isAlive) expect(incarnation).toBeGreaterThanOrEqual(known.get(key) ?? 0);
+        if (isAlive) next.set(key, incarnation);
       }
     }
+    known = next;
   };
 }
 

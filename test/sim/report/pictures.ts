@@ -99,6 +99,7 @@ function grid(y: number, label: string): string {
 function frame(title: string, parts: readonly string[]): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" \
 font-family="system-ui, 'DejaVu Sans', sans-serif" font-size="12" fill="#1f2937">
+<title>${title}</title>
 <rect width="${WIDTH}" height="${HEIGHT}" fill="#ffffff"/>
 <text x="${LEFT}" y="24" font-size="15" font-weight="600">${title}</text>
 ${parts.join("\n")}
