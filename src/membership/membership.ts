@@ -318,7 +318,7 @@ export class Membership {
   #onAck(seq: number, nowMs: number): void {
     const probe = this.#probe;
     if (probe?.seq === seq) {
-      this.#table.get(probe.target)?.measured(nowMs - probe.startedMs);
+      if (probe.isDirect) this.#table.get(probe.target)?.measured(nowMs - probe.startedMs);
       probe.onAck();
       return this.#continueProbe(nowMs);
     }
