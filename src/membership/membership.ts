@@ -7,34 +7,29 @@
 import {
   decodeMessage,
   decodePushPull,
-  decodeSerfState,
   decodeStreamUser,
-  decodeTags,
   encodeMessage,
-  encodePushPull,
-  encodeSerfState,
   encodeTags,
   FIRST_FREE_PAYLOAD_TYPE,
   type GossipMessage,
   type IndirectPingMessage,
   type PingMessage,
-  type PushPull,
-  type RemoteMember,
 } from "../wire/gossip/index.ts";
-import { type Address, isSameBytes } from "./address.ts";
+import type { Address } from "./address.ts";
 import { Awareness } from "./awareness.ts";
 import { BroadcastQueue } from "./broadcast-queue.ts";
 import type { Effect, MemberEvent } from "./effect.ts";
 import { Exchanges } from "./exchanges.ts";
 import { pushPullFactor, retransmitLimit } from "./formulas.ts";
-import { CLUSTER_TAG, type Member, MemberRecord, PROTOCOL_TAG } from "./member.ts";
+import { type Member, MemberRecord } from "./member.ts";
 import { MemberTable } from "./member-table.ts";
 import { Probe } from "./probe.ts";
 import type { Profile } from "./profile.ts";
 import { RelayedPings } from "./relayed-pings.ts";
 import { Rumors } from "./rumors.ts";
 import { SerfDelegate } from "./serf-delegate.ts";
-import { answersStreamPing, findIncompatibility, OUR_VERSIONS, readsCrc, sendsNacks } from "./versions.ts";
+import { StateExchange } from "./state-exchange.ts";
+import { answersStreamPing, OUR_VERSIONS, readsCrc, sendsNacks } from "./versions.ts";
 
 const PART_OVERHEAD_BYTES = 2; // of a message in a compound
 const MAX_PARTS = 127; // old members misread more
@@ -84,6 +79,7 @@ export class Membership {
   readonly #awareness: Awareness;
   readonly #rumors: Rumors;
   readonly #serf: SerfDelegate;
+  readonly #state: StateExchange;
   readonly #broadcasts: BroadcastQueue;
   readonly #serfBroadcasts: BroadcastQueue;
   readonly #relayed = new RelayedPings();
@@ -125,6 +121,16 @@ export class Membership {
         this.#broadcast(this.#serfBroadcasts, key, encodeMessage({ type: "user", payload }), onGone),
       isKnown: (node) => this.#table.get(node) !== undefined,
       onLeaveIntent: (node, prune) => this.#onLeaveIntent(node, prune),
+    });
+    this.#state = new StateExchange({
+      cluster: options.clusterName,
+      table: this.#table,
+      rumors: this.#rumors,
+      serf: this.#serf,
+      localState: () => options.localState?.() ?? NO_BYTES,
+      onDigest: (digest) => this.#effects.push({ kind: "remote-state", digest }),
+      tell: (event) => this.#tell(event),
+      drop: (reason) => this.#drop(reason),
     });
     this.#nextProbeMs = nowMs + random() * profile.probeIntervalMs;
     this.#nextGossipMs = nowMs + random() * profile.gossipIntervalMs;
@@ -177,7 +183,7 @@ export class Membership {
     if (asked?.kind !== "push-pull") return this.#take();
     const answer = decodePushPull(message);
     if (answer === null) this.#noteError(message);
-    const isMerged = answer !== null && this.#merge(answer, nowMs);
+    const isMerged = answer !== null && this.#state.merge(answer, nowMs);
     if (isMerged && asked.isJoin) this.#serf.announce();
     this.#tell({ type: "exchanged", with: asked.to, isMerged });
     return this.#take();
@@ -529,14 +535,14 @@ export class Membership {
   #startPushPull(to: Address, isJoin: boolean): void {
     const exchange = this.#exchanges.begin({ kind: "push-pull", to, isJoin });
     const timeoutMs = this.#profile.exchangeTimeoutMs;
-    this.#effects.push({ kind: "push-pull", exchange, to, request: this.#encodeState(isJoin), timeoutMs });
+    this.#effects.push({ kind: "push-pull", exchange, to, request: this.#state.encode(isJoin), timeoutMs });
   }
 
   #answerStream(bytes: Uint8Array, nowMs: number): Uint8Array | null {
     const asked = decodePushPull(bytes);
     if (asked !== null) {
-      const answer = this.#encodeState(asked.isJoin);
-      this.#merge(asked, nowMs);
+      const answer = this.#state.encode(asked.isJoin);
+      this.#state.merge(asked, nowMs);
       return answer;
     }
     const payload = decodeStreamUser(bytes);
@@ -550,64 +556,6 @@ export class Membership {
     }
     this.#noteError(bytes);
     return null;
-  }
-
-  #encodeState(isJoin: boolean): Uint8Array {
-    const all = [...this.#table.values()];
-    const left = all.filter((member) => member.state === "left").map((member) => member.name);
-    const digest = this.#options.localState?.() ?? NO_BYTES;
-    const names = all.map((member) => member.name);
-    return encodePushPull({
-      isJoin,
-      members: all.map(({ name, address, meta, incarnation, state, versions }) => {
-        return { name, address: address.ip, port: address.port, meta, incarnation, versions, state };
-      }),
-      userState: encodeSerfState(this.#serf.state(names, left, digest)),
-    });
-  }
-
-  /** False when nothing of it was believed. */
-  #merge(theirs: PushPull, nowMs: number): boolean {
-    const refusal = this.#findRefusal(theirs);
-    if (refusal !== null) {
-      this.#drop(refusal.type);
-      this.#tell(refusal);
-      return false;
-    }
-    for (const member of theirs.members) this.#rumors.onRemoteMember(member, nowMs);
-    const state = theirs.userState.length === 0 ? null : decodeSerfState(theirs.userState);
-    if (state !== null) this.#serf.mergeState(state);
-    if (state !== null && state.digest.length > 0)
-      this.#effects.push({ kind: "remote-state", digest: state.digest });
-    return true;
-  }
-
-  /** Versions that exclude each other, or a whole cluster of another name. */
-  #findRefusal({
-    members,
-  }: PushPull): Extract<MemberEvent, { type: "other-cluster" | "incompatible" }> | null {
-    const tagged = members.map((member) => ({ member, tags: this.#tagsOf(member) }));
-    const portmesh = tagged.filter(({ tags }) => tags[PROTOCOL_TAG] !== undefined);
-    const foreign = portmesh.find(({ tags }) => (tags[CLUSTER_TAG] ?? "") !== this.#options.clusterName);
-    const isAllForeign = portmesh.every(
-      ({ tags }) => (tags[CLUSTER_TAG] ?? "") !== this.#options.clusterName,
-    );
-    if (foreign !== undefined && isAllForeign) {
-      const { name, address, port } = foreign.member;
-      const cluster = foreign.tags[CLUSTER_TAG] ?? "";
-      return { type: "other-cluster", name, cluster, address: { ip: address, port } };
-    }
-    const reason = findIncompatibility([
-      ...[...this.#table.values()].map(({ versions, state }) => ({ versions, isAlive: state === "alive" })),
-      ...members.map(({ versions, state }) => ({ versions, isAlive: state === "alive" })),
-    ]);
-    return reason === null ? null : { type: "incompatible", name: members[0]?.name ?? "", reason };
-  }
-
-  /** Mostly those known: reading them again for each member of each exchange would be the larger part of it. */
-  #tagsOf({ name, meta }: RemoteMember): Readonly<Record<string, string>> {
-    const known = this.#table.get(name);
-    return known !== undefined && isSameBytes(known.meta, meta) ? known.tags : decodeTags(meta);
   }
 
   // --- leaving
