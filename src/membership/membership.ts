@@ -21,6 +21,7 @@ import { BroadcastQueue } from "./broadcast-queue.ts";
 import type { Effect, MemberEvent } from "./effect.ts";
 import { Exchanges } from "./exchanges.ts";
 import { pushPullFactor, retransmitLimit } from "./formulas.ts";
+import { Leaving } from "./leaving.ts";
 import { type Member, MemberRecord } from "./member.ts";
 import { MemberTable } from "./member-table.ts";
 import { Probe } from "./probe.ts";
@@ -36,10 +37,6 @@ const MAX_PARTS = 127; // old members misread more
 const MAX_MEMBERS = 20_000;
 const MAX_QUEUE = 4_096;
 const MAX_META_BYTES = 512;
-/** How long the words of leaving may take to spread, each. */
-const LEAVE_STEP_MS = 5_000;
-/** A member that has left goes on answering for so long: late probes must not take it for failed. */
-const LEAVE_GRACE_MS = 1_000;
 const NO_BYTES = new Uint8Array();
 
 /** Our own user messages on their way to everybody who understands them. */
@@ -84,6 +81,7 @@ export class Membership {
   readonly #serfBroadcasts: BroadcastQueue;
   readonly #relayed = new RelayedPings();
   readonly #exchanges = new Exchanges();
+  readonly #leaving: Leaving;
   readonly #dropped: Record<string, number> = {};
   #effects: Effect[] = [];
   #probe: Probe | null = null;
@@ -93,9 +91,6 @@ export class Membership {
   #nextPushPullMs: number;
   /** Suspects are not given up before: this node itself was away. */
   #noVerdictsBeforeMs = Number.NEGATIVE_INFINITY;
-  /** null: not leaving; else when the next step is taken at the latest. */
-  #leaveStepMs: number | null = null;
-  #leaveStep: "intent" | "dead" | "grace" | "done" = "done";
 
   constructor(options: MembershipOptions, nowMs: number) {
     const { profile, name, random } = options;
@@ -111,7 +106,7 @@ export class Membership {
       awareness: this.#awareness,
       self: name,
       cluster: options.clusterName,
-      isLeaving: () => this.#leaveStepMs !== null,
+      isLeaving: () => this.#leaving.hasBegun,
       broadcast: (about, message) => this.#broadcast(this.#broadcasts, about, message),
       tell: (event) => this.#tell(event),
       drop: (reason) => this.#drop(reason),
@@ -131,6 +126,12 @@ export class Membership {
       onDigest: (digest) => this.#effects.push({ kind: "remote-state", digest }),
       tell: (event) => this.#tell(event),
       drop: (reason) => this.#drop(reason),
+    });
+    this.#leaving = new Leaving({
+      hasOthers: () => this.#hasOthers(),
+      announceIntent: (onSent) => this.#serf.leave(name, false, onSent),
+      announceDeath: (atMs, onSent) => this.#announceDeath(atMs, onSent),
+      onDone: () => this.#tell({ type: "may-close" }),
     });
     this.#nextProbeMs = nowMs + random() * profile.probeIntervalMs;
     this.#nextGossipMs = nowMs + random() * profile.gossipIntervalMs;
@@ -229,11 +230,7 @@ export class Membership {
 
   /** Tells everybody, in the order serf needs; "may-close" says when it is done. */
   leave(nowMs: number): Effect[] {
-    if (this.#leaveStepMs !== null) return [];
-    this.#leaveStep = "intent";
-    this.#leaveStepMs = nowMs + LEAVE_STEP_MS;
-    this.#serf.leave(this.#options.name, false, () => this.#hurryLeaving());
-    if (!this.#hasOthers()) this.#hurryLeaving();
+    this.#leaving.begin(nowMs);
     return this.#take();
   }
 
@@ -250,11 +247,7 @@ export class Membership {
 
   nextDeadlineMs(): number {
     let next = Math.min(this.#nextGossipMs, this.#nextPushPullMs, this.#relayed.nextDeadlineMs);
-    next = Math.min(
-      next,
-      this.#probe?.nextDeadlineMs ?? this.#nextProbeMs,
-      this.#leaveStepMs ?? Number.POSITIVE_INFINITY,
-    );
+    next = Math.min(next, this.#probe?.nextDeadlineMs ?? this.#nextProbeMs, this.#leaving.nextDeadlineMs);
     if (this.#table.suspects.size === 0) return next;
     for (const member of this.#suspects()) next = Math.min(next, this.#verdictMs(member));
     return next;
@@ -268,7 +261,7 @@ export class Membership {
     if (nowMs >= this.#nextProbeMs && this.#probe === null) this.#startProbe(nowMs);
     if (nowMs >= this.#nextGossipMs) this.#gossip(nowMs);
     if (nowMs >= this.#nextPushPullMs) this.#pushPull(nowMs);
-    this.#continueLeaving(nowMs);
+    this.#leaving.tick(nowMs);
     return this.#take();
   }
 
@@ -558,35 +551,6 @@ export class Membership {
     return null;
   }
 
-  // --- leaving
-
-  #hurryLeaving(): void {
-    this.#leaveStepMs = Number.NEGATIVE_INFINITY; // the next tick goes on
-  }
-
-  #continueLeaving(nowMs: number): void {
-    if (this.#leaveStepMs === null || nowMs < this.#leaveStepMs || this.#leaveStep === "done") return;
-    if (this.#leaveStep === "intent") return this.#sayGoodbye(nowMs);
-    if (this.#leaveStep === "dead") {
-      this.#leaveStep = "grace";
-      this.#leaveStepMs = nowMs + (this.#hasOthers() ? LEAVE_GRACE_MS : 0);
-      return;
-    }
-    this.#leaveStep = "done";
-    this.#leaveStepMs = Number.POSITIVE_INFINITY;
-    this.#tell({ type: "may-close" });
-  }
-
-  #sayGoodbye(nowMs: number): void {
-    const self = this.#self();
-    this.#leaveStep = "dead";
-    this.#leaveStepMs = this.#hasOthers() ? nowMs + LEAVE_STEP_MS : nowMs;
-    self.enter("left", nowMs);
-    const { name, incarnation } = self;
-    const dead = encodeMessage({ type: "dead", incarnation, node: name, from: name });
-    this.#broadcasts.add(name, dead, () => this.#hurryLeaving());
-  }
-
   // --- self
 
   #addSelf(nowMs: number): void {
@@ -600,6 +564,13 @@ export class Membership {
 
   #self(): MemberRecord {
     return this.#table.get(this.#options.name)!;
+  }
+
+  #announceDeath(nowMs: number, onSent: () => void): void {
+    const self = this.#self();
+    self.enter("left", nowMs);
+    const { name, incarnation } = self;
+    this.#broadcasts.add(name, encodeMessage({ type: "dead", incarnation, node: name, from: name }), onSent);
   }
 
   #hasOthers(): boolean {
