@@ -162,9 +162,13 @@ export class Catalog {
     return this.#antiEntropy.digest();
   }
 
-  /** The digest that came from the other side of a push/pull exchange. */
+  /**
+   * The digest that came from the other side of a push/pull exchange. That side has ours: if they differ, the one with
+   * the lower name answers.
+   */
   onDigest(from: string | null, digest: Uint8Array, nowMs: number): Effect[] {
-    return this.onMessage(from, digest, nowMs);
+    const effects = this.onMessage(from, digest, nowMs);
+    return effects.filter(({ to }) => this.self < to);
   }
 
   /** Call it a few times a second. `peers`: live nodes with a catalog, without this one. `random` is in [0, 1). */

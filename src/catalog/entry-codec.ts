@@ -41,11 +41,15 @@ export function entryBytes(entry: EntryHead): number {
   return 24 + entry.stamp.node.length + entry.key.length + (entry.text?.length ?? 0);
 }
 
-/** The reader is broken afterwards when there was no complete entry. */
-export function readEntry(reader: ByteReader, steadyMs: number): WireEntry {
+/**
+ * The reader is broken afterwards when there was no complete entry. `previous`: the entry before it; long runs are of
+ * one writer, whose name is then kept once.
+ */
+export function readEntry(reader: ByteReader, steadyMs: number, previous?: WireEntry): WireEntry {
   const start = reader.at;
   const flags = reader.byte();
-  const node = reader.text(MAX_NODE_NAME_LENGTH);
+  const name = reader.text(MAX_NODE_NAME_LENGTH);
+  const node = name === previous?.stamp.node ? previous.stamp.node : name;
   const counter = reader.varint();
   const key = reader.text(MAX_KEY_LENGTH);
   const isTombstone = (flags & TOMBSTONE) !== 0;

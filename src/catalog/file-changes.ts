@@ -83,7 +83,7 @@ function compareTasks({
     const present = current.get(key);
     if (present === undefined) return [task];
     const isSame = encodeRecord("task", before.get(key) ?? present) === encodeRecord("task", task);
-    return isSame && present.origin === "file" ? [] : [{ ...task, isHealthy: present.isHealthy }];
+    return isSame && present.origin === "file" ? [] : [task];
   });
   const removeTasks = ownTasks
     .filter((task) => task.origin === "file" && !declared.has(taskKey(task.service, task.name)))

@@ -245,6 +245,6 @@ function readMany<T>(reader: ByteReader, leastBytes: number, read: (reader: Byte
 /** To the end of the message. */
 function readEntries(reader: ByteReader, steadyMs: number): WireEntry[] {
   const entries: WireEntry[] = [];
-  while (reader.remaining >= LEAST_ENTRY_BYTES) entries.push(readEntry(reader, steadyMs));
+  while (reader.remaining >= LEAST_ENTRY_BYTES) entries.push(readEntry(reader, steadyMs, entries.at(-1)));
   return entries;
 }

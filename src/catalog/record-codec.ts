@@ -90,8 +90,8 @@ function toJson(kind: EntryKind, record: AnyRecord): unknown {
     case "wish":
       return { wish: (record as NodeWish).wish };
     case "task": {
-      const { host, port, weight, isDraining, isHealthy, origin } = record as TaskRecord;
-      return { host, port, weight, isDraining, isHealthy, origin };
+      const { host, port, weight, isDraining, origin } = record as TaskRecord;
+      return { host, port, weight, isDraining, origin };
     }
     case "node": {
       const { labels, relay, isDraining, version, bindErrors } = record as NodeRecord;
@@ -124,7 +124,6 @@ function readTask(reader: FieldReader, key: string, json: unknown): TaskRecord {
     port: value.port === null ? null : reader.integer(value.port, "port", 1, 65_535),
     weight: reader.integer(value.weight, "weight", 1, MAX_WEIGHT),
     isDraining: reader.flag(value.isDraining, "isDraining"),
-    isHealthy: reader.flag(value.isHealthy, "isHealthy"),
     origin: reader.choice(value.origin, "origin", ["file", "api"]),
   };
 }

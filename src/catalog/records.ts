@@ -66,8 +66,6 @@ export interface TaskRecord {
   readonly port: number | null;
   readonly weight: number;
   readonly isDraining: boolean;
-  /** false: it does not answer; it is picked only when no other is left. */
-  readonly isHealthy: boolean;
   readonly origin: Origin;
 }
 

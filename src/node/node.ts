@@ -19,14 +19,7 @@ import { wantsConnections } from "./log.ts";
 import { MeshCommands } from "./mesh/commands.ts";
 import type { Mesh } from "./mesh/mesh.ts";
 import { traceRoute } from "./mesh/trace.ts";
-import {
-  bindErrorsOf,
-  conflictsView,
-  nodesView,
-  type Seen,
-  servicesView,
-  serviceView,
-} from "./mesh/views.ts";
+import { conflictsView, nodesView, type Seen, servicesView, serviceView } from "./mesh/views.ts";
 import type { NodeLog } from "./node-log.ts";
 import { Reloader } from "./reload.ts";
 import type { ReloadReport, ReloadTrigger } from "./reload-report.ts";
@@ -100,7 +93,7 @@ export class Node implements MeshNode {
   }
 
   status(): NodeStatus {
-    const { options, parts, startedAt, proxy, router } = this.#started;
+    const { options, parts, startedAt, proxy, router, mesh } = this.#started;
     return {
       node: this.#reloader.running.node.name,
       version: options.version,
@@ -116,6 +109,7 @@ export class Node implements MeshNode {
       },
       names: this.#names(),
       warnings: router.warnings,
+      storeError: mesh.storeError,
       proxy: proxy.status(),
       cluster: this.#cluster(),
     };
@@ -172,10 +166,7 @@ export class Node implements MeshNode {
   /** Resolves when all is stopped: true when no connection was left, false when it was hurried. */
   async drainAndStop(): Promise<boolean> {
     const { log, proxy, router, mesh, stops } = this.#started;
-    const timeoutMs = Math.max(
-      0,
-      ...this.#reloader.running.services.map((service) => service.drainTimeoutMs),
-    );
+    const timeoutMs = Math.max(0, ...router.table.services.map((service) => service.drainTimeoutMs));
     this.#state = "draining";
     log.draining(timeoutMs);
     await mesh.announceStop();
@@ -187,9 +178,10 @@ export class Node implements MeshNode {
     return isDrained;
   }
 
-  /** Ends a drain at once: what is open is reset. */
+  /** Ends a drain at once: what is open is reset, and whoever has not heard that this node leaves finds it gone. */
   hurry(): void {
     this.#started.proxy.hurry();
+    this.#started.mesh.hurry();
   }
 
   #watchFile(): void {
@@ -210,15 +202,16 @@ export class Node implements MeshNode {
     const { options, parts, proxy, mesh } = this.#started;
     this.#appliedAt = parts.clock.nowMs();
     mesh.adopt(config);
+    if (config.cluster !== null) mesh.changeCluster(config.cluster);
     options.log.level = config.log.level;
     proxy.recordConnections(wantsConnections(config.log.level));
   }
 
-  /** What the catalog says is served here from now on. */
+  /** What the catalog says is served here from now on; by a node that stops, nothing more is. */
   async #apply(): Promise<void> {
     const { router, mesh } = this.#started;
+    if (this.#state === "draining") return;
     await router.change((turn) => turn.apply(mesh.view(), NEW_NAMES_MS));
-    this.#tellBindErrors();
   }
 
   #seen(): Seen {
@@ -247,12 +240,6 @@ export class Node implements MeshNode {
         revision: mesh.catalog.fingerprint,
       },
     };
-  }
-
-  /** Listeners that cannot be opened now; the proxy tries them again and others should know. */
-  #tellBindErrors(): void {
-    const { mesh, proxy } = this.#started;
-    mesh.setBindErrors(bindErrorsOf(proxy.status()));
   }
 
   #names(): NodeStatus["names"] {

@@ -15,11 +15,15 @@ import { Mesh } from "./mesh/mesh.ts";
 import type { MeshError } from "./mesh/mesh-error.ts";
 import { MeshLog } from "./mesh/mesh-log.ts";
 import { ownAddress } from "./mesh/own-address.ts";
+import { bindErrorsOf } from "./mesh/views.ts";
 import { Node } from "./node.ts";
 import { NodeLog } from "./node-log.ts";
 import { type NameStatus, Resolver } from "./resolver.ts";
 import { Router } from "./router.ts";
 import type { BuildInfo } from "./status.ts";
+
+/** Names that resolve at once are in the first table. */
+const FIRST_NAMES_MS = 50;
 
 /** The outside world, so that tests can replace it. */
 export interface NodeParts {
@@ -82,16 +86,16 @@ async function startParts(options: NodeOptions, parts: NodeParts, stops: (() => 
   stops.push(() => resolver.keep([]));
   const interfaces = new InterfaceWatch({ clock, read: readNetwork, onChange: refresh });
   stops.push(() => interfaces.setActive(false));
-  const starting = parts.startProxy({
-    workers: config.proxy.workers,
-    onConnectionsClosed: (records) => log.connections(records),
-    onListener: (listener) => log.listener(listener),
-  });
-  const mesh = await startMesh(options, parts, refresh).finally(() =>
-    starting.then((proxy) => stops.push(() => proxy.stop())),
+  const [proxy, mesh] = await bothOf(
+    parts.startProxy({
+      workers: config.proxy.workers,
+      onConnectionsClosed: (records) => log.connections(records),
+      onListener: (listener) => log.listener(listener),
+      onBindErrors: (errors) => mesh.setBindErrors(bindErrorsOf(errors)), // there are none before the first table
+    }),
+    startMesh(options, parts, refresh),
+    stops,
   );
-  stops.push(() => mesh.close());
-  const proxy = await starting;
   proxy.recordConnections(wantsConnections(config.log.level));
   router = new Router({
     proxy,
@@ -101,11 +105,23 @@ async function startParts(options: NodeOptions, parts: NodeParts, stops: (() => 
     onWarnings: (warnings) => log.warnings(warnings),
     onRefreshError: (error) => log.refreshFailed(error),
   });
-  await router.change((turn) => turn.apply(mesh.view(), 0));
+  await router.change((turn) => turn.apply(mesh.view(), FIRST_NAMES_MS));
   return new Node({ options, parts, log, startedAt, resolver, proxy, router, mesh, stops });
 }
 
-function startMesh(options: NodeOptions, parts: NodeParts, onChange: () => void): Promise<Mesh> {
+/** Starts both side by side; when one fails the other is stopped with the rest. */
+async function bothOf(
+  startingProxy: Promise<NodeProxy>,
+  startingMesh: Promise<Mesh>,
+  stops: (() => unknown)[],
+): Promise<[NodeProxy, Mesh]> {
+  const [proxy, mesh] = await Promise.allSettled([startingProxy, startingMesh]);
+  if (proxy.status === "fulfilled") stops.push(() => proxy.value.stop());
+  if (mesh.status === "fulfilled") stops.push(() => mesh.value.close());
+  return Promise.all([startingProxy, startingMesh]);
+}
+
+async function startMesh(options: NodeOptions, parts: NodeParts, onChange: () => void): Promise<Mesh> {
   const { config, version, file, onFatal } = options;
   const { clock, lookup, random, readNetwork, readDefaultRouteInterface, fileChangedAtMs } = parts;
   const { node, cluster } = config;

@@ -35,7 +35,7 @@ function filledCatalog(name: string): Catalog {
   catalog.writeService("gone", spec(8081), "api", NOW_MS);
   catalog.removeService("gone");
   catalog.writeTask(task("web", `${name}.internal:80`));
-  catalog.writeTask(task("web", "10.0.0.2", { origin: "api", isHealthy: false }));
+  catalog.writeTask(task("web", "10.0.0.2", { origin: "api", isDraining: true }));
   catalog.removeTask("web", "10.0.0.2");
   catalog.writeNode(nodeRecord({ labels: { zone: "eu-1" }, relay: { address: "10.0.0.1", port: 4789 } }));
   catalog.wish("c", "drain");

@@ -1,6 +1,7 @@
 /**
  * Catalogs in a virtual network (test/support/catalog-network.ts): whatever is lost, late, cut off or restarted, all
- * end with the same table, and with the right one. SEED repeats a run, CATALOG_NODES changes the size of the last test.
+ * end with the same table, and with the right one. SEED repeats a run. CATALOG_NODES is how many nodes the last test has
+ * (default 64: memory; a table takes about 11 MB and all of them are in this process; 200 take 4 GB and half a minute).
  */
 import { expect, test } from "bun:test";
 import { Catalog } from "../../src/catalog/index.ts";
@@ -34,7 +35,9 @@ function writeSomething(network: CatalogNetwork, random: Seeded): void {
     () => catalog.writeService(service, spec(1000 + random.below(500)), "api", network.timeOf(writer)),
     () => catalog.removeService(service),
     () =>
-      catalog.writeTask(task(service, name, { weight: 1 + random.below(9), isHealthy: random.below(2) > 0 })),
+      catalog.writeTask(
+        task(service, name, { weight: 1 + random.below(9), isDraining: random.below(2) > 0 }),
+      ),
     () => catalog.writeTask(task(service, name, { origin: "api" })),
     () => catalog.removeTask(service, name),
     () => catalog.writeNode(nodeRecord({ version: String(random.below(9)) })),
@@ -201,11 +204,11 @@ test("a service too large for a packet reaches 30 nodes by anti-entropy within s
   expect(network.catalogs.get("node-29")!.services().get("large")!.spec.deny).toEqual(deny);
 });
 
-test("200 nodes with 1,000 services and 10,000 tasks converge within seconds and idle cheaply", () => {
-  const nodeCount = Number(process.env.CATALOG_NODES ?? 200);
+test("1,000 services and 10,000 tasks on many nodes converge within seconds and idle cheaply", () => {
+  const nodeCount = Number(process.env.CATALOG_NODES ?? 64);
   const network = new CatalogNetwork(seeded.fork(9), { loss: 0.02, maxDelayMs: 100 });
   startNodes(network, nodeCount);
-  const serviceCount = 5 * nodeCount;
+  const serviceCount = 1000;
   for (let s = 0; s < serviceCount; s++) {
     const owner = network.catalogs.get(`node-${s % nodeCount}`)!;
     owner.writeService(`service-${s}`, spec(10_000 + s), "file", network.nowMs);
@@ -223,7 +226,7 @@ test("200 nodes with 1,000 services and 10,000 tasks converge within seconds and
   );
   const last = network.catalogs.get(`node-${nodeCount - 1}`)!;
   expect([last.services().size, last.tasks().length]).toEqual([serviceCount, 10 * serviceCount]);
-  expect(tookMs).toBeLessThan(15_000);
+  expect(tookMs).toBeLessThan(20_000);
   expect(perNode(streams)).toBeLessThan(2 * tableBytes);
 
   network.runUntil(() => !network.hasNews(), 2 * LIMIT_MS);
@@ -234,7 +237,7 @@ test("200 nodes with 1,000 services and 10,000 tasks converge within seconds and
   expect(perNode(network.bytes.datagrams) / 20).toBeLessThan(50); // bytes a second
 
   const revisions = [...network.catalogs.values()].map(({ revision }) => revision);
-  network.catalogs.get("node-0")!.writeTask(task("service-0", "10.1.0.0:80", { isHealthy: false }));
+  network.catalogs.get("node-0")!.writeTask(task("service-0", "10.1.0.0:80", { isDraining: true }));
   const spreadMs = network.runUntil(() => network.hasConverged(), LIMIT_MS);
   console.log(`one change: ${spreadMs} ms, ${kib(network.bytes.datagrams + network.bytes.streams)} in all`);
   expect(spreadMs).toBeLessThan(10_000);

@@ -35,7 +35,6 @@ export function task(service: string, name: string, changes: Partial<TaskRecord>
     port: null,
     weight: 1,
     isDraining: false,
-    isHealthy: true,
     origin: "file",
     ...changes,
   };

@@ -21,7 +21,7 @@ import {
 import type { Mesh } from "./mesh.ts";
 
 export interface CommandParts {
-  readonly mesh: Mesh;
+  readonly mesh: Pick<Mesh, "catalog" | "write" | "isKnownNode" | "isLiveNode" | "forget">;
   readonly self: string;
   readonly nowMs: () => number;
   /** Resolves when this node serves what the catalog says. */
@@ -152,5 +152,5 @@ export class MeshCommands {
 }
 
 function recordOf(service: string, task: TaskDeclaration): TaskRecord {
-  return { ...task, service, isDraining: false, isHealthy: true, origin: "api" };
+  return { ...task, service, isDraining: false, origin: "api" };
 }

@@ -43,5 +43,5 @@ function specOf({ name: _name, tasks: _tasks, ...spec }: ServiceConfig): Service
 }
 
 function taskOf(service: string, task: ServiceConfig["tasks"][number]): TaskRecord {
-  return { ...task, service, isHealthy: true, origin: "file" };
+  return { ...task, service, origin: "file" };
 }

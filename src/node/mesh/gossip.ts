@@ -9,6 +9,7 @@ import { type Datagram, DatagramSocket } from "../../sys/datagram-socket.ts";
 import { dialExchange, ExchangeServer, type Reader, type Responder } from "../../sys/exchange.ts";
 import { randomBytes } from "../../sys/random.ts";
 import {
+  decodeMessage,
   encodeMessage,
   encodeStreamUser,
   framePacket,
@@ -22,6 +23,8 @@ import { addressOf, hostOf } from "./address.ts";
 
 const MAX_EXCHANGES = 128; // as memberlist; the surplus is closed and tries again
 const TELL_AGAIN_MS = 60_000;
+/** Alone on its connection: any number does. */
+const NAME_CHECK_SEQ = 1;
 
 export interface GossipOptions {
   readonly host: string;
@@ -100,10 +103,12 @@ export class Gossip {
 
   /** Whether a node of this name answers there. */
   async isAnswering(to: Address, node: string, timeoutMs: number): Promise<boolean> {
-    const { reader, message } = this.#reader();
-    const request = this.#frame(encodeMessage({ type: "ping", seq: 1, node, source: null }));
+    const { reader, message } = this.#reader(to);
+    const request = this.#frame(encodeMessage({ type: "ping", seq: NAME_CHECK_SEQ, node, source: null }));
     const { error } = await this.#dial(to, request, timeoutMs, reader);
-    return error === null && message() !== null;
+    const answer = message();
+    const ack = error === null && answer !== null ? decodeMessage(answer) : null;
+    return ack?.type === "ack" && ack.seq === NAME_CHECK_SEQ;
   }
 
   close(): void {
@@ -191,7 +196,7 @@ export class Gossip {
     effect: Extract<Send, { kind: "push-pull" | "stream-ping" }>,
     onAnswer: (machine: Membership, message: Uint8Array, nowMs: number) => readonly Effect[],
   ): Promise<void> {
-    const { reader, message } = this.#reader();
+    const { reader, message } = this.#reader(effect.to);
     const { error } = await this.#dial(effect.to, this.#frame(effect.request), effect.timeoutMs, reader);
     if (this.#isClosed()) return;
     const answer = message();
@@ -199,14 +204,14 @@ export class Gossip {
     else this.run((machine) => machine.onExchangeFailed(effect.exchange));
   }
 
-  #reader(): { readonly reader: Reader; readonly message: () => Uint8Array | null } {
+  #reader(from: Address): { readonly reader: Reader; readonly message: () => Uint8Array | null } {
     const stream = new StreamReader({ keyring: this.#keyring });
     let message: Uint8Array | null = null;
     const reader: Reader = {
       push: (chunk) => {
         const read = stream.push(chunk);
         if (read.status === "complete") message = read.message;
-        else if (read.status === "failed") this.#drop(read.reason, "an answer");
+        else if (read.status === "failed") this.#drop(read.reason, hostOf(from));
         return read.status !== "incomplete";
       },
     };

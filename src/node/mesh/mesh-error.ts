@@ -3,7 +3,7 @@ export class MeshError extends Error {
   override readonly name = "MeshError";
 
   constructor(
-    readonly code: "cannot-bind" | "no-address" | "name-taken" | "bad-state",
+    readonly code: "cannot-bind" | "no-address" | "name-taken",
     message: string,
     options?: ErrorOptions,
   ) {

@@ -1,10 +1,12 @@
 /** The words for what happens in the mesh: one method per kind of event, one line per event. */
-import type { MemberEvent } from "../../membership/index.ts";
+import type { Address, MemberEvent } from "../../membership/index.ts";
 import type { Log } from "../log.ts";
 import { hostOf } from "./address.ts";
+import { addressKey } from "./seeds.ts";
 
-/** Of another node's log: this many of one kind per minute are told, the rest is only counted. */
+/** What others do wrong again and again is told once in this time: nobody must be able to fill the log. */
 const TELL_AGAIN_MS = 60_000;
+const MAX_TOLD = 1_000;
 
 const REASONS: Readonly<Record<string, string>> = {
   "cannot-decrypt": "it uses a key that this node does not have: compare cluster.keys of both",
@@ -15,7 +17,7 @@ const REASONS: Readonly<Record<string, string>> = {
 export class MeshLog {
   readonly #log: Log;
   readonly #nowMs: () => number;
-  readonly #toldAtMs = new Map<string, number>(); // bounded by the kinds of events times the members
+  readonly #toldAtMs = new Map<string, number>(); // bounded by MAX_TOLD
 
   constructor(log: Log, nowMs: () => number) {
     this.#log = log;
@@ -43,17 +45,17 @@ export class MeshLog {
           ),
         );
       case "conflict": {
-        const other = `${hostOf(event.other)}:${event.other.port}`;
+        const [known, other] = [textOf(event.known), textOf(event.other)];
         return this.#rarely(`conflict ${event.name}`, () =>
           this.#log.error(
             { node: event.name, address, other },
-            `two nodes are named ${event.name}: ${hostOf(event.known)}:${event.known.port} and ${other}; set node.name of one of them`,
+            `two nodes are named ${event.name}: ${known} and ${other}; set node.name of one of them`,
           ),
         );
       }
       case "other-cluster": {
-        const other = `${hostOf(event.address)}:${event.address.port}`;
-        return this.#rarely(`cluster ${event.name}`, () =>
+        const other = textOf(event.address);
+        return this.#rarely(`cluster ${event.cluster}`, () =>
           this.#log.error(
             { node: event.name, address: other, cluster: event.cluster },
             `node ${event.name} (${other}) belongs to cluster "${event.cluster}": refused; compare cluster.name of both`,
@@ -75,7 +77,7 @@ export class MeshLog {
           ),
         );
       case "peer-error":
-        return this.#rarely(event.text, () =>
+        return this.#rarely("peer-error", () =>
           this.#log.error(`another node refuses this one: ${event.text}`),
         );
       case "updated":
@@ -97,7 +99,9 @@ export class MeshLog {
 
   /** What the file says is more than the catalog holds. */
   refused(reason: string): void {
-    this.#log.error(`what the file declares was not taken over: ${reason}`);
+    this.#log.error(
+      `the cluster does not take over what the file declares, only this node serves it: ${reason}`,
+    );
   }
 
   /** Services that the cluster has otherwise than the file. */
@@ -115,17 +119,18 @@ export class MeshLog {
   }
 
   damaged(path: string, problem: string): void {
-    this.#log.error(
-      { path },
-      `what was kept from the last run cannot be used: ${problem}; it is now ${path}`,
-    );
+    this.#log.error({ path }, `${problem}; what the last run has kept is now ${path}`);
   }
 
   #rarely(what: string, tell: () => void): void {
     const nowMs = this.#nowMs();
     if (nowMs - (this.#toldAtMs.get(what) ?? Number.NEGATIVE_INFINITY) < TELL_AGAIN_MS) return;
-    if (this.#toldAtMs.size > 1_000) this.#toldAtMs.clear();
+    if (this.#toldAtMs.size >= MAX_TOLD) this.#toldAtMs.clear();
     this.#toldAtMs.set(what, nowMs);
     tell();
   }
+}
+
+function textOf(address: Address): string {
+  return addressKey({ host: hostOf(address), port: address.port });
 }

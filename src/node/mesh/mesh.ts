@@ -1,12 +1,11 @@
 /**
- * This node's part in the mesh: the catalog, the gossip that spreads it, the file that keeps it.
+ * This node's part in the mesh: the catalog, the cluster that spreads it, the file that keeps it.
  *
  * A node without [cluster] has the same catalog without anybody to tell: services made by command work there too.
  */
 import {
   applyFileChanges,
   Catalog,
-  type Effect as CatalogEffect,
   type CatalogWriter,
   compareFile,
   type FileChanges,
@@ -15,49 +14,32 @@ import {
   MAX_BIND_ERROR_LENGTH,
   MAX_BIND_ERRORS,
   type NodeRecord,
+  type Effect as SendEffect,
 } from "../../catalog/index.ts";
-import type { ClusterConfig, Config, GossipAddress } from "../../config/index.ts";
-import {
-  type Address,
-  CLUSTER_TAG,
-  type Member,
-  type MemberEvent,
-  Membership,
-  type MembershipStats,
-  PROFILES,
-  PROTOCOL_TAG,
-  type Tell,
-} from "../../membership/index.ts";
+import type { ClusterConfig, Config } from "../../config/index.ts";
+import type { Member, MembershipStats } from "../../membership/index.ts";
 import type { Clock } from "../../sys/clock.ts";
 import type { LookupHost } from "../../sys/lookup-host.ts";
-import { Keyring, packetOverheadBytes } from "../../wire/gossip/index.ts";
 import type { ClusterView, ViewRelay } from "../cluster-view.ts";
-import { addressOf, hostOf } from "./address.ts";
 import { buildView } from "./build-view.ts";
+import { Cluster } from "./cluster.ts";
 import { declarationsOf, withChanges } from "./declarations.ts";
-import { Gossip } from "./gossip.ts";
-import { MeshError } from "./mesh-error.ts";
+import { KnownAddresses } from "./known-addresses.ts";
+import type { MeshError } from "./mesh-error.ts";
 import type { MeshLog } from "./mesh-log.ts";
 import { relayKeys } from "./relay-keys.ts";
-import { addressKey, Seeds } from "./seeds.ts";
 import { DEFAULT_DATA_DIR, StateStore } from "./state-store.ts";
 
-/** Of a UDP packet that no network splits. */
-const PACKET_BYTES = 1_400;
 const TICK_MS = 250;
-/** Told to others with every member: the version of what portmesh nodes say to each other. */
-const PORTMESH_PROTOCOL = "1";
-/** How long the start waits for a first answer of a seed: what others know should be known before the first word. */
-const FIRST_ANSWER_MS = 1_500;
 /** How long a node that stops waits until the others know, before it closes anything. */
 const SPREAD_MS = 1_000;
-const NAME_CHECK_MS = 1_000;
+/** How long the start waits for the catalog of the others. */
+const SYNC_MS = 3_000;
 const POLL_MS = 20;
-/** Addresses of members that are remembered, to find back to them. */
-const MAX_KNOWN = 1_000;
-/** Keys may come by a reload: room for what they add is kept. */
+/** One packet, to every node of a cluster that is not large. */
+const SPREAD_BYTES = 1_200;
+const MAX_SPREAD_PEERS = 32;
 const NO_STATS: MembershipStats = { healthScore: 0, queueLengths: {}, droppedTotal: {} };
-const ANY_KEYRING = Keyring.of([new Uint8Array(32)]);
 
 export interface MeshOptions {
   readonly config: Config;
@@ -76,31 +58,27 @@ export interface MeshOptions {
   readonly onFatal: (error: MeshError) => void;
 }
 
-export type MeshStats = MembershipStats;
 export type BindErrors = NodeRecord["bindErrors"];
 
 export class Mesh {
   readonly catalog: Catalog;
   readonly #options: MeshOptions;
   readonly #store: StateStore;
+  readonly #known = new KnownAddresses();
+  readonly #self: string;
   #config: Config;
   /** What the file said when it was last carried out; null: not known. */
   #declared: FileDeclarations | null;
-  #gossip: Gossip | null = null;
-  #machine: Membership | null = null;
-  #seeds: Seeds | null = null;
+  #cluster: Cluster | null = null;
+  /** Of the catalog, when everything that follows from it was last done. */
   #revision = -1;
   #isStopping = false;
+  /** Nobody waits any more for what others hear of this node. */
+  #isHurried = false;
   #bindErrors: BindErrors = [];
-  /** While the start waits for a first answer; an error ends it. */
-  #onAnswer: ((error: MeshError | null) => void) | null = null;
-  #isCheckingName = false;
-  /** Where members are or were, by name. */
-  readonly #known = new Map<string, GossipAddress>();
-  #onMayClose: () => void = () => undefined;
   #cancelTick: () => void = () => undefined;
 
-  /** Throws MeshError. */
+  /** Rejects with MeshError. */
   static async start(options: MeshOptions): Promise<Mesh> {
     const mesh = new Mesh(options);
     try {
@@ -116,11 +94,12 @@ export class Mesh {
     const { config, clock, log } = options;
     this.#options = options;
     this.#config = config;
-    this.catalog = new Catalog(config.node.name);
+    this.#self = config.node.name;
+    this.catalog = new Catalog(this.#self);
     this.#store = new StateStore({
       directory: config.node.dataDir ?? DEFAULT_DATA_DIR,
       clock,
-      snapshot: () => this.#snapshot(),
+      snapshot: () => this.catalog.snapshot({ declared: this.#declared, members: this.#known.toJson() }),
       onError: (error) => log.store(error),
     });
     this.#declared = this.#restore();
@@ -136,47 +115,50 @@ export class Mesh {
   /** As it would be with this file. */
   viewWith(config: Config): ClusterView {
     const { catalog } = this;
-    const { name, labels } = config.node;
     const changes = this.#changesBy(config);
-    const { services, tasks } = withChanges(catalog.services(), catalog.tasks(), changes, name);
-    const isSame = changes.writeServices.length + changes.removeServices.length === 0;
+    const { services, tasks } = withChanges(catalog.services(), catalog.tasks(), changes, this.#self);
     return buildView({
-      self: { name, labels },
+      self: { name: this.#self, labels: config.node.labels },
       bind: config.proxy.bind,
-      relay: this.#relay(config),
+      relay: relayOf(config),
       services,
       tasks,
       nodes: catalog.nodes(),
-      conflicts: isSame ? catalog.conflicts() : this.#conflictsWith(changes),
+      conflicts: this.#conflictsWith(changes),
       fileOrder: config.services.map((service) => service.name),
     });
   }
 
-  /** This file is carried out from now on: what it says goes to everybody. */
+  /**
+   * This file is carried out from now on: what it says goes to everybody. What the catalog refuses is served here all
+   * the same, and offered again with the next file.
+   */
   adopt(config: Config): void {
-    const { clock } = this.#options;
+    const { log } = this.#options;
     const changes = this.#changesBy(config);
     this.#config = config;
-    this.#declared = declarationsOf(config);
-    const refusal = this.catalog.transaction((writer) => {
-      applyFileChanges(writer, changes, clock.nowMs());
-      writer.writeNode(this.#nodeRecord());
-    });
-    if (refusal !== null) this.#options.log.refused(refusal);
-    this.#options.log.kept(changes.kept);
-    if (config.cluster !== null) {
-      this.#gossip?.setKeyring(keyringOf(config.cluster.keys));
-      this.#seeds?.change(config.cluster.join);
-    }
+    const refusal = this.#writeFile(changes);
+    if (refusal !== null) log.refused(refusal);
+    else this.#declared = declarationsOf(config);
+    log.kept(changes.kept);
     this.#store.changed();
+    this.#spread();
     this.#settle();
+  }
+
+  /** The file has other keys or seeds. */
+  changeCluster(config: ClusterConfig): void {
+    this.#cluster?.change(config);
   }
 
   /** A change by command: all of it or nothing. Returns why it was refused, or null. */
   write(change: (writer: CatalogWriter) => void): string | null {
     const refusal = this.catalog.transaction(change);
-    if (refusal === null) this.#store.write();
     this.#settle();
+    if (refusal === null) {
+      this.#store.write();
+      this.#spread();
+    }
     return refusal;
   }
 
@@ -193,27 +175,25 @@ export class Mesh {
 
   /** Every member, this node included; [] without a cluster. */
   members(): readonly Member[] {
-    return this.#machine?.members() ?? [];
+    return this.#cluster?.members() ?? [];
   }
 
   isLiveNode(name: string): boolean {
-    return name === this.#config.node.name || this.#liveMembers().some((member) => member.name === name);
+    return name === this.#self || (this.#cluster?.liveMembers() ?? []).some((member) => member.name === name);
   }
 
   isKnownNode(name: string): boolean {
-    return this.isLiveNode(name) || this.#machine?.member(name) != null || this.#known.has(name);
+    return name === this.#self || this.#cluster?.isKnown(name) === true;
   }
 
   /** One that is dead: nobody asks for it any more. */
   forget(name: string): void {
-    this.#known.delete(name);
-    this.#gossip?.run((machine) => machine.forget(name).effects);
+    this.#cluster?.forget(name);
     this.#store.changed();
   }
 
-  get stats(): MeshStats {
-    const { healthScore, queueLengths, droppedTotal } = this.#machine?.stats ?? NO_STATS;
-    return { healthScore, queueLengths, droppedTotal: { ...droppedTotal, ...this.#gossip?.droppedTotal } };
+  get stats(): MembershipStats {
+    return this.#cluster?.stats ?? NO_STATS;
   }
 
   /** Why what must survive a restart cannot be written; null: it can. */
@@ -227,218 +207,155 @@ export class Mesh {
   async announceStop(): Promise<void> {
     this.#isStopping = true;
     this.#writeNode();
+    this.#spread();
     this.#settle();
-    if (this.#gossip === null) return;
     const endMs = performance.now() + SPREAD_MS;
-    while (this.catalog.hasNews && this.#peers().length > 0 && performance.now() < endMs)
+    while (!this.#isHurried && this.#hasListeners() && this.catalog.hasNews && performance.now() < endMs)
       await this.#pause(POLL_MS);
   }
 
   /** Goodbye to all, then the end of it. */
   async leave(): Promise<void> {
-    const gossip = this.#gossip;
-    if (gossip !== null) {
-      const left = new Promise<void>((resolve) => {
-        this.#onMayClose = resolve;
-      });
-      gossip.run((machine, nowMs) => machine.leave(nowMs));
-      await left;
-    }
+    await this.#cluster?.leave();
     this.close();
+  }
+
+  /** Ends announceStop and leave, or the next ones, at once. */
+  hurry(): void {
+    this.#isHurried = true;
+    this.#cluster?.hurry();
   }
 
   close(): void {
     this.#cancelTick();
     this.#cancelTick = () => undefined;
-    this.#seeds?.close();
-    this.#gossip?.close();
-    this.#gossip = null;
+    this.#cluster?.close();
     this.#store.close();
   }
 
   // --- start
 
+  /**
+   * Its own records are written before anybody is heard: what others remember of an earlier life is settled against
+   * them. Its services come after, so that they can be compared with what the others have.
+   */
   async #enter(): Promise<void> {
     const { cluster } = this.#config;
-    this.catalog.setLive([this.#config.node.name]);
-    if (cluster !== null) await this.#openGossip(cluster);
+    this.catalog.setLive([this.#self]);
+    this.#writeOwn();
+    if (cluster !== null) this.#cluster = await this.#join(cluster);
+    this.#followMembers();
     this.#tick();
-    if (cluster !== null) await this.#askSeeds(cluster);
+    await this.#awaitSync();
     this.adopt(this.#config);
   }
 
-  async #openGossip(cluster: ClusterConfig): Promise<void> {
-    const { name } = this.#config.node;
-    const { host, port } = cluster.bind;
-    const keyring = keyringOf(cluster.keys);
-    const machine = new Membership(
-      {
-        profile: PROFILES[cluster.profile],
-        name,
-        address: addressOf(this.#options.address!, port)!,
-        tags: { [PROTOCOL_TAG]: PORTMESH_PROTOCOL, [CLUSTER_TAG]: cluster.name },
-        clusterName: cluster.name,
-        packetBudgetBytes: PACKET_BYTES - packetOverheadBytes(ANY_KEYRING),
-        random: this.#options.random,
-        userBroadcasts: this.catalog,
-        localState: () => this.catalog.digest(),
-      },
-      performance.now(),
-    );
-    this.#machine = machine;
-    const { log } = this.#options;
-    try {
-      this.#gossip = await Gossip.open({
-        host,
-        port,
-        keyring,
-        machine,
-        exchangeTimeoutMs: PROFILES[cluster.profile].exchangeTimeoutMs,
-        onTell: (tell) => this.#onTell(tell),
-        onDropped: (reason, from) => log.dropped(reason, from),
-      });
-    } catch (error) {
-      throw cannotBind(cluster.bind, error);
-    }
+  #writeOwn(): void {
+    const changes = { ...this.#changesBy(this.#config), writeServices: [], removeServices: [] };
+    this.#writeFile(changes); // adopt, which comes soon, tells why it was refused
   }
 
-  /** Waits for a first answer, so that this node knows what the others know before it says its first word. */
-  async #askSeeds(cluster: ClusterConfig): Promise<void> {
-    const { clock, lookup, random, log } = this.#options;
-    this.#seeds = new Seeds(cluster.join, {
+  #writeFile(changes: FileChanges): string | null {
+    return this.catalog.transaction((writer) => {
+      applyFileChanges(writer, changes, this.#options.clock.nowMs());
+      writer.writeNode(this.#nodeRecord());
+    });
+  }
+
+  /** Ports are opened when it is known where their tasks are, and a file is compared with what the others have. */
+  async #awaitSync(): Promise<void> {
+    const endMs = performance.now() + SYNC_MS;
+    while (this.#hasListeners() && !this.catalog.hasSynced && performance.now() < endMs)
+      await this.#pause(POLL_MS);
+  }
+
+  #join(config: ClusterConfig): Promise<Cluster> {
+    const { address, clock, lookup, random, log } = this.#options;
+    return Cluster.enter({
+      config,
+      name: this.#self,
+      address: address!,
       clock,
       lookup,
       random,
-      liveAddresses: () => new Set(this.#liveMembers().map((member) => memberAddress(member))),
-      lostAddresses: () => this.#lostMembers(),
-      join: ({ host, port }) => {
-        const to = addressOf(host, port);
-        if (to !== null) this.#gossip?.run((machine) => machine.join(to));
-      },
-      onUnresolved: (host, error) => log.unresolved(host, error),
+      log,
+      known: this.#known,
+      broadcasts: this.catalog,
+      localState: () => this.catalog.digest(),
+      onUserMessage: (payload) => this.#run((nowMs) => this.catalog.onMessage(null, payload, nowMs)),
+      onRemoteState: (digest) => this.#run((nowMs) => this.catalog.onDigest(null, digest, nowMs)),
+      onMembers: () => this.#followMembers(),
+      onFatal: (error) => this.#giveUp(error),
     });
-    if (cluster.join.length === 0) return void this.#seeds.ask();
-    const answered = new Promise<void>((resolve, reject) => {
-      this.#onAnswer = (error) => (error === null ? resolve() : reject(error));
-    });
-    void this.#seeds.ask();
-    try {
-      await Promise.race([answered, this.#pause(FIRST_ANSWER_MS)]);
-    } finally {
-      this.#onAnswer = null;
-    }
   }
 
-  // --- gossip
-
-  #onTell(tell: Tell): void {
-    const nowMs = this.#options.clock.nowMs();
-    switch (tell.kind) {
-      case "event":
-        this.#onEvent(tell.event);
-        break;
-      case "user":
-        this.#send(this.catalog.onMessage(null, tell.payload, nowMs));
-        break;
-      case "remote-state":
-        this.#send(this.catalog.onDigest(null, tell.digest, nowMs));
-    }
-    this.#settle();
+  /** What this node would say from now on, goodbye too, would be said in another's name. */
+  #giveUp(error: MeshError): void {
+    this.hurry();
+    this.#cluster?.close();
+    this.#options.onFatal(error);
   }
 
-  #onEvent(event: MemberEvent): void {
-    const { log } = this.#options;
-    const member = "name" in event ? this.#machine!.member(event.name) : null;
-    log.member(event, member === null ? "" : memberAddress(member));
-    switch (event.type) {
-      case "joined":
-      case "failed":
-      case "left":
-      case "forgotten":
-        if (event.type === "joined" && member !== null) this.#remember(member);
-        if (event.type === "left") this.#known.delete(event.name);
-        this.catalog.setLive([this.#config.node.name, ...this.#liveMembers().map(({ name }) => name)]);
-        this.#options.onChange();
-        this.#store.changed();
-        break;
-      case "conflict":
-        if (event.name === this.#config.node.name) void this.#checkName(event.other);
-        break;
-      case "exchanged":
-        if (event.isMerged && !this.#isCheckingName) this.#onAnswer?.(null);
-        break;
-      case "may-close":
-        this.#onMayClose();
-    }
-  }
-
-  /** Somebody is said to have this node's name at another address: an echo of an earlier life, or a living rival. */
-  async #checkName(other: Address): Promise<void> {
-    if (this.#isCheckingName || this.#gossip === null) return;
-    this.#isCheckingName = true;
-    const { name } = this.#config.node;
-    const isAlive = await this.#gossip.isAnswering(other, name, NAME_CHECK_MS);
-    this.#isCheckingName = false;
-    if (!isAlive) return this.#onAnswer?.(null);
-    const at = `${hostOf(other)}:${other.port}`;
-    const error = new MeshError(
-      "name-taken",
-      `the name "${name}" is taken: a node of this name is alive at ${at}; set node.name to another`,
-    );
-    if (this.#onAnswer !== null) this.#onAnswer(error);
-    else this.#options.onFatal(error);
-  }
-
-  /** Members with a catalog, alive, without this one. */
-  #peers(): Member[] {
-    return this.#liveMembers().filter((member) => member.isPortmesh);
-  }
-
-  #liveMembers(): Member[] {
-    const self = this.#config.node.name;
-    const members = this.#machine?.members() ?? [];
-    return members.filter(({ name, state }) => name !== self && (state === "alive" || state === "suspect"));
-  }
-
-  /** Known once, alive no more, not gone for good. */
-  #lostMembers(): GossipAddress[] {
-    const live = new Set(this.#liveMembers().map((member) => memberAddress(member)));
-    return [...this.#known.values()].filter((address) => !live.has(addressKey(address)));
-  }
-
-  #remember({ name, address }: Member): void {
-    this.#known.delete(name);
-    this.#known.set(name, { host: hostOf(address), port: address.port });
-    if (this.#known.size > MAX_KNOWN) this.#known.delete(this.#known.keys().next().value!);
-  }
-
-  // --- catalog
+  // --- the catalog's machine
 
   #tick(): void {
     const { clock, random } = this.#options;
-    const peers = this.#peers().map(({ name }) => name);
-    this.#send(this.catalog.tick(clock.nowMs(), peers, random));
-    this.#settle();
+    this.#run((nowMs) => this.catalog.tick(nowMs, this.#cluster?.peers() ?? [], random));
     this.#cancelTick = clock.after(TICK_MS, () => this.#tick());
   }
 
-  #send(effects: readonly CatalogEffect[]): void {
-    for (const { to, payload, reliable } of effects) {
-      const member = this.#machine?.member(to);
-      if (member === undefined || member === null) continue;
-      if (reliable) void this.#gossip?.sendReliably(member.address, payload);
-      else this.#gossip?.run((machine) => machine.sendUser(to, payload));
-    }
+  #run(step: (nowMs: number) => readonly SendEffect[]): void {
+    const effects = step(this.#options.clock.nowMs());
+    this.#cluster?.send(effects);
+    this.#settle();
   }
 
-  /** The catalog may have changed: what is served, kept and said about this node follows. */
+  /** Ahead of gossip, so that the next command, on whichever node, builds on this one. */
+  #spread(): void {
+    const peers = this.#cluster?.peers() ?? [];
+    if (peers.length === 0) return;
+    const first = Math.floor(this.#options.random() * peers.length);
+    const some = [...peers.slice(first), ...peers.slice(0, first)].slice(0, MAX_SPREAD_PEERS);
+    const payloads = this.catalog.draw(SPREAD_BYTES, Number.POSITIVE_INFINITY);
+    this.#cluster?.send(
+      some.flatMap((to) =>
+        payloads.map((payload) => ({ kind: "send" as const, to, payload, reliable: false })),
+      ),
+    );
+  }
+
+  /** Records of those who are gone are hidden, of those who are back shown. */
+  #followMembers(): void {
+    const live = this.#cluster?.liveMembers() ?? [];
+    this.catalog.setLive([this.#self, ...live.map(({ name }) => name)]);
+    this.#store.changed();
+    this.#settle();
+  }
+
+  /** What is served, kept and said about this node follows the catalog. */
   #settle(): void {
     if (this.catalog.revision === this.#revision) return;
     this.#revision = this.catalog.revision;
-    if (this.#declared !== null) this.#writeNode();
+    this.#removeOrphans();
+    this.#writeNode();
     this.#revision = this.catalog.revision;
     this.#store.changed();
     this.#options.onChange();
+  }
+
+  /** Tasks made by command go with their service, whoever removed it; those of a file wait for it. */
+  #removeOrphans(): void {
+    const { catalog } = this;
+    const services = catalog.services();
+    const orphans = catalog
+      .tasks()
+      .filter(
+        ({ owner, origin, service }) => owner === this.#self && origin === "api" && !services.has(service),
+      );
+    if (orphans.length === 0) return;
+    catalog.transaction((writer) => {
+      for (const { service, name } of orphans) writer.removeTask(service, name);
+    });
   }
 
   #writeNode(): void {
@@ -446,12 +363,12 @@ export class Mesh {
   }
 
   #nodeRecord(): NodeRecord {
-    const { config, catalog } = { config: this.#config, catalog: this.catalog };
+    const { node, overlay } = this.#config;
     const { address, version } = this.#options;
     return {
-      labels: config.node.labels,
-      relay: address === null ? null : { address, port: config.overlay.port },
-      isDraining: this.#isStopping || catalog.wishOf(config.node.name) === "drain",
+      labels: node.labels,
+      relay: address === null ? null : { address, port: overlay.port },
+      isDraining: this.#isStopping || this.catalog.wishOf(this.#self) === "drain",
       version,
       bindErrors: this.#bindErrors,
     };
@@ -459,47 +376,26 @@ export class Mesh {
 
   #changesBy(config: Config): FileChanges {
     const { catalog } = this;
-    const own = catalog.tasks().filter((task) => task.owner === config.node.name);
     return compareFile({
       previous: this.#declared,
       next: declarationsOf(config),
       services: catalog.services(),
-      ownTasks: own,
+      ownTasks: catalog.tasks().filter((task) => task.owner === this.#self),
       fileChangedAtMs: this.#options.fileChangedAtMs(),
     });
   }
 
   /** As they would be: new services are the youngest. */
-  #conflictsWith(changes: FileChanges): ReturnType<typeof findConflicts> {
+  #conflictsWith({ removeServices, writeServices }: FileChanges): ReturnType<typeof findConflicts> {
+    if (removeServices.length + writeServices.length === 0) return this.catalog.conflicts();
     const services = new Map(this.catalog.services());
-    for (const name of changes.removeServices) services.delete(name);
-    for (const { name, spec } of changes.writeServices) {
-      const created = services.get(name)?.created ?? {
-        counter: Number.MAX_SAFE_INTEGER,
-        node: this.#config.node.name,
-      };
-      const record = {
-        name,
-        spec,
-        origin: "file",
-        created,
-        createdAtMs: 0,
-        updatedAtMs: 0,
-        stamp: created,
-      } as const;
-      services.set(name, record);
+    for (const name of removeServices) services.delete(name);
+    for (const { name, spec } of writeServices) {
+      const created = services.get(name)?.created ?? { counter: Number.MAX_SAFE_INTEGER, node: this.#self };
+      const record = { name, spec, origin: "file", created, createdAtMs: 0, updatedAtMs: 0 } as const;
+      services.set(name, { ...record, stamp: created });
     }
     return findConflicts(services.values());
-  }
-
-  #relay(config: Config): ViewRelay | null {
-    const { cluster } = config;
-    if (cluster === null) return null;
-    return {
-      listenAddresses: [cluster.bind.host],
-      port: config.overlay.port,
-      keys: relayKeys(cluster.keys, cluster.name),
-    };
   }
 
   // --- what survives
@@ -510,12 +406,12 @@ export class Mesh {
     if (text === null) return null;
     const { declared, members, problem } = this.catalog.restore(text, clock.nowMs());
     if (problem !== null) log.damaged(this.#store.setAside(), problem);
-    for (const [name, address] of knownMembers(members)) this.#known.set(name, address);
+    this.#known.restore(members);
     return declared;
   }
 
-  #snapshot(): string {
-    return this.catalog.snapshot({ declared: this.#declared, members: Object.fromEntries(this.#known) });
+  #hasListeners(): boolean {
+    return (this.#cluster?.peers() ?? []).length > 0;
   }
 
   #pause(ms: number): Promise<void> {
@@ -525,33 +421,8 @@ export class Mesh {
   }
 }
 
-function keyringOf(keys: readonly string[]): Keyring | null {
-  return Keyring.of(keys.map((key) => new Uint8Array(Buffer.from(key, "base64"))));
-}
-
-/** What an earlier run has kept; anything may stand there. */
-function knownMembers(kept: unknown): [string, GossipAddress][] {
-  if (typeof kept !== "object" || kept === null) return [];
-  return Object.entries(kept).flatMap(([name, address]): [string, GossipAddress][] => {
-    const { host, port } = (address ?? {}) as Partial<GossipAddress>;
-    return typeof host === "string" && typeof port === "number" ? [[name, { host, port }]] : [];
-  });
-}
-
-function memberAddress({ address }: Member): string {
-  return addressKey({ host: hostOf(address), port: address.port });
-}
-
-function cannotBind({ host, port }: GossipAddress, error: unknown): MeshError {
-  const { code, message } = error as NodeJS.ErrnoException;
-  const where = addressKey({ host, port });
-  const reason =
-    code === "EADDRINUSE"
-      ? `another program uses it, perhaps serf, Docker Swarm or another portmesh (find it with: ss -lnp 'sport = :${port}')`
-      : code === "EADDRNOTAVAIL"
-        ? "this machine has no such address"
-        : message;
-  return new MeshError("cannot-bind", `cannot gossip on ${where}: ${reason}: set cluster.bind`, {
-    cause: error,
-  });
+function relayOf({ cluster, overlay }: Config): ViewRelay | null {
+  if (cluster === null) return null;
+  const keys = relayKeys(cluster.keys, cluster.name);
+  return { listenAddresses: [cluster.bind.host], port: overlay.port, keys };
 }

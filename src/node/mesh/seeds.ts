@@ -19,7 +19,9 @@ export interface SeedParts {
   readonly lookup: LookupHost;
   /** 0 … 1 */
   readonly random: () => number;
-  /** Of live members, as "HOST:PORT". */
+  /** Of this node, which need not ask itself. */
+  readonly ownAddress: GossipAddress;
+  /** Of live members, as addressKey gives them. */
   readonly liveAddresses: () => ReadonlySet<string>;
   /** Of members that failed and may come back; in no order. */
   readonly lostAddresses: () => readonly GossipAddress[];
@@ -34,6 +36,8 @@ export class Seeds {
   #seeds: readonly GossipAddress[];
   readonly #unresolved = new Set<string>(); // bounded by the seeds
   #failures = 0;
+  /** Of the latest round: an earlier one that still waits for names ends without a word. */
+  #round = 0;
   #cancel: () => void = () => undefined;
   #isClosed = false;
 
@@ -42,19 +46,23 @@ export class Seeds {
     this.#parts = parts;
   }
 
-  /** Asks now, and then when it is time. Resolves when every seed has been asked once. */
-  async ask(): Promise<void> {
+  /** Asks now, and then when it is time. Resolves when every seed has been asked: false when none had to be. */
+  async ask(): Promise<boolean> {
     this.#cancel();
+    const round = ++this.#round;
     const isWhole = (await Promise.all(this.#seeds.map((seed) => this.#askSeed(seed)))).every(Boolean);
+    if (this.#isClosed || round !== this.#round) return !isWhole;
     this.#askLost();
     this.#failures = isWhole ? 0 : this.#failures + 1;
-    if (!this.#isClosed) this.#cancel = this.#parts.clock.after(this.#pauseMs(), () => void this.ask());
+    this.#cancel = this.#parts.clock.after(this.#pauseMs(), () => void this.ask());
+    return !isWhole;
   }
 
   /** The file has others now. */
   change(seeds: readonly GossipAddress[]): void {
     this.#seeds = seeds;
     this.#failures = 0;
+    this.#unresolved.clear();
     void this.ask();
   }
 
@@ -63,9 +71,9 @@ export class Seeds {
     this.#cancel();
   }
 
-  /** Whether one of its addresses is a live member already. */
+  /** Whether one of its addresses is a live member already, or it is nobody but this node. */
   async #askSeed({ host, port }: GossipAddress): Promise<boolean> {
-    const { lookup, join, liveAddresses, onUnresolved } = this.#parts;
+    const { lookup, join, liveAddresses, onUnresolved, ownAddress } = this.#parts;
     const answer = await lookup(host);
     if (this.#isClosed) return true;
     if ("error" in answer) {
@@ -74,17 +82,20 @@ export class Seeds {
       return false;
     }
     this.#unresolved.delete(host);
+    const own = addressKey(ownAddress);
+    const others = answer.addresses
+      .map((address) => ({ host: address, port }))
+      .filter((address) => addressKey(address) !== own);
     const live = liveAddresses();
-    if (answer.addresses.some((address) => live.has(addressKey({ host: address, port })))) return true;
-    for (const address of answer.addresses) join({ host: address, port });
+    if (others.length === 0 || others.some((address) => live.has(addressKey(address)))) return true;
+    for (const address of others) join(address);
     return false;
   }
 
   /** One at random each time: a large part that is lost must not be asked all at once. */
   #askLost(): void {
     const lost = this.#parts.lostAddresses();
-    if (lost.length > 0 && !this.#isClosed)
-      this.#parts.join(lost[Math.floor(this.#parts.random() * lost.length)]!);
+    if (lost.length > 0) this.#parts.join(lost[Math.floor(this.#parts.random() * lost.length)]!);
   }
 
   /** Between half and all of it, so that nodes started together do not ask together. */
@@ -97,6 +108,7 @@ export class Seeds {
   }
 }
 
+/** "192.0.2.1:7946", "[2001:db8::1]:7946" */
 export function addressKey({ host, port }: GossipAddress): string {
-  return `${host}:${port}`;
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }

@@ -40,12 +40,13 @@ export class StateStore {
     return this.#error;
   }
 
-  /** null: there is nothing, or it cannot be read, which is told. */
+  /** null: there is nothing, or it cannot be read, which is told; it is set aside then, out of the way of the next write. */
   read(): string | null {
     try {
       return readStateFile(this.#path);
     } catch (error) {
       this.#fail("read", error);
+      this.setAside();
       return null;
     }
   }

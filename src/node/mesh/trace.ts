@@ -7,9 +7,11 @@ import type { ServiceTrace, Trace, TraceCandidate, TraceQuery } from "../../admi
 import {
   type Candidate,
   createBalancer,
+  type Distance,
   hashClient,
   hashText,
   orderOfPicks,
+  type Prefer,
   type PublishedPort,
   type RoutingTable,
   type Service,
@@ -70,10 +72,10 @@ function traceService(
     listeners: service.listenAddresses.map((address) => addressKey({ host: address, port: port.published })),
     candidates: [...order, ...others].map((candidate) => ({
       ...candidate.shown,
-      passedOver: candidate === pick ? null : whyPassedOver(candidate, port, pick),
+      passedOver: candidate === pick ? null : whyPassedOver(candidate, port, prefer, pick),
     })),
     pick: pick === null ? null : { node: pick.shown.node, task: pick.task.name },
-    reason: refusal ?? whyPicked(pick, service, query),
+    reason: refusal ?? whyPicked(pick, service, port, query),
   };
 }
 
@@ -126,16 +128,33 @@ function whyRefused(service: Service, query: TraceQuery, { view }: TraceInput): 
   return matching(service.allow) === undefined ? "no prefix of allow matches" : null;
 }
 
-function whyPassedOver({ task, shown }: Traced, port: PublishedPort, pick: Traced | null): string | null {
+/** Nearest first, as the balancer has them. */
+const TIERS: Readonly<Record<Prefer, Readonly<Record<Distance, number>>>> = {
+  any: { local: 0, zone: 0, far: 0 },
+  local: { local: 0, zone: 1, far: 2 },
+  zone: { local: 0, zone: 0, far: 1 },
+};
+
+function whyPassedOver(
+  { task, shown }: Traced,
+  port: PublishedPort,
+  prefer: Prefer,
+  pick: Traced | null,
+): string | null {
   if (port.mode === "host" && task.node !== null) return "mode host: only tasks of this node";
   if (shown.state !== "active") return shown.state;
-  if (pick !== null && pick.distance !== task.distance && pick.shown.state === "active")
-    return `${pick.distance} comes first`;
-  return null;
+  if (pick === null || pick.shown.state !== "active") return null;
+  return TIERS[prefer][pick.distance] < TIERS[prefer][task.distance] ? `${pick.distance} comes first` : null;
 }
 
-function whyPicked(pick: Traced | null, { balance, tasks }: Service, query: TraceQuery): string {
+function whyPicked(
+  pick: Traced | null,
+  { balance, tasks }: Service,
+  { mode }: PublishedPort,
+  query: TraceQuery,
+): string {
   if (tasks.length === 0) return "the service has no task";
+  if (mode === "host" && tasks.every(({ node }) => node !== null)) return "no task runs on this node";
   if (pick === null) return "every task drains";
   if (pick.shown.state !== "active") return "no other is left";
   switch (balance) {

@@ -9,7 +9,14 @@
  */
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from "../../sys/epoll.ts";
 import { EPIPE, ETIMEDOUT } from "../../sys/errno.ts";
-import { send, setNoDelay, setResetOnClose, shutdownWrite, unsentBytes } from "../../sys/socket.ts";
+import {
+  send,
+  setNoDelay,
+  setResetOnClose,
+  shutdownWrite,
+  unansweredSends,
+  unsentBytes,
+} from "../../sys/socket.ts";
 import {
   type Endpoint,
   RELAY_CONNECTED,
@@ -50,6 +57,11 @@ const END_EVENTS = EPOLLERR | EPOLLHUP;
 
 /** Times LINGER_STEP_MS: how long a peer may take nothing of the last bytes of a broken connection. */
 const LINGER_STEPS = 250;
+/**
+ * Sent again so often without an answer, for twelve seconds, the node at the other end of a relay or the way to it is
+ * gone. TCP_USER_TIMEOUT would say so too, but also of a peer that only takes nothing for that long.
+ */
+const MAX_UNANSWERED = 6;
 /** A first message below it went out in one segment, which Nagle does not hold back. */
 const ONE_SEGMENT_BYTES = 1024;
 
@@ -81,6 +93,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
   readonly #startedMs: number;
   /** null: the connection may be silent for ever. */
   readonly #idleList: DeadlineList | null;
+  #isSettled = false;
   #lingerSteps = 0;
   /** In the kernel for a slow peer, when it was last looked at. */
   #unsentBytes = 0;
@@ -167,7 +180,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
         this.#dialer!.onDeadline();
         break;
       case STATE_ESTABLISHED:
-        if (this.#idleList === null) keepAlive(this.#upstreamFd);
+        if (this.#idleList === null) this.#lookAfter();
         else this.#onSilence(this.#idleList);
         break;
       case STATE_BREAKING:
@@ -245,7 +258,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     this.#toClient = new Flow(resources, fd, this.clientFd);
     this.#state = STATE_ESTABLISHED;
     if (this.#idleList === null) settleDeadline.arm(this, loop.nowMs);
-    this.#hasNoDelay = this.route.rules.sendProxy !== "none" || target.peer !== null;
+    this.#hasNoDelay = this.route.rules.sendProxy !== "none" && target.peer === null;
     if (isWatched) loop.handOver(fd, this);
     else if (loop.watch(fd, this.#upstreamEvents, this) < 0) return this.#close("out-of-descriptors");
     this.#toTask.isReadable = true;
@@ -352,6 +365,24 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     if (!flow.isEnded || flow.isEndPassed) return;
     flow.isEndPassed = true;
     shutdownWrite(flow.destinationFd);
+  }
+
+  /** A connection that lasts: keepalive for the task's side, and of a relayed one the other node is watched. */
+  #lookAfter(): void {
+    if (!this.#isSettled) keepAlive(this.#upstreamFd);
+    this.#isSettled = true;
+    const toNode = this.#toOtherNode();
+    if (toNode === null) return;
+    if (unansweredSends(toNode.destinationFd) >= MAX_UNANSWERED) {
+      return this.#break(toNode, this.#opposite(toNode));
+    }
+    this.context.relayCheck.arm(this, this.context.loop.nowMs);
+  }
+
+  /** null: client and task are both reached from here. */
+  #toOtherNode(): Flow | null {
+    if (this.#isRelayed) return this.#toClient;
+    return this.#target!.peer === null ? null : this.#toTask;
   }
 
   /** Nothing was read or written for so long. A slow peer may still be busy with what the kernel has for it. */

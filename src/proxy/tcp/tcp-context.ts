@@ -10,6 +10,7 @@ import type { Route } from "../worker/route.ts";
 import { BlockPool } from "./block-pool.ts";
 import { createFlowResources, type FlowResources } from "./flow.ts";
 import { PipePool } from "./pipe-pool.ts";
+import { Challenges } from "./relay/challenges.ts";
 import { LinePools } from "./relay/line-pool.ts";
 import { RelayKeys } from "./relay/relay-keys.ts";
 
@@ -21,6 +22,8 @@ const HEDGE_DELAY_MS = 250;
 const CONNECT_TIMEOUT_MS = 5000;
 /** A connection older than this gets the options that a short one does not need. */
 const SETTLE_MS = 2000;
+/** How often it is looked whether the node at the other end of a relayed connection still answers. */
+const RELAY_CHECK_MS = 5000;
 /** How often an ending connection looks whether its last bytes have left. */
 const LINGER_STEP_MS = 20;
 /** Longer than other nodes keep one that they do not use. */
@@ -33,10 +36,12 @@ export class TcpContext {
   readonly hedgeDeadline: DeadlineList;
   readonly connectDeadline: DeadlineList;
   readonly settleDeadline: DeadlineList;
+  readonly relayCheck: DeadlineList;
   readonly lingerDeadline: DeadlineList;
   /** Relay connections of other nodes that wait to be used, or beat. */
   readonly relayIdle: DeadlineList;
   readonly relay = new RelayKeys();
+  readonly challenges = new Challenges();
   readonly lines: LinePools;
   /** For one call at a time: a struct sockaddr, its length, a PROXY header. */
   readonly memory = new Arena(2 * PROXY_V2_MAX_BYTES);
@@ -57,6 +62,7 @@ export class TcpContext {
     this.hedgeDeadline = loop.deadlines.list(HEDGE_DELAY_MS);
     this.connectDeadline = loop.deadlines.list(CONNECT_TIMEOUT_MS);
     this.settleDeadline = loop.deadlines.list(SETTLE_MS);
+    this.relayCheck = loop.deadlines.list(RELAY_CHECK_MS);
     this.lingerDeadline = loop.deadlines.list(LINGER_STEP_MS);
     this.relayIdle = loop.deadlines.list(RELAY_IDLE_MS);
     this.lines = new LinePools(this);

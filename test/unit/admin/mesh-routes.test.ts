@@ -19,7 +19,7 @@ test("the API's shapes are those of the catalog's records", () => {
   const spec: catalog.ServiceSpec = SPEC;
   const back: typeof SPEC = spec;
   const stamp: catalog.Stamp = serviceView("web").stamp;
-  const record: Omit<catalog.TaskRecord, "service" | "isDraining" | "isHealthy"> = taskView("10.0.0.5");
+  const record: Omit<catalog.TaskRecord, "service" | "isDraining"> = taskView("10.0.0.5");
   expect([back, stamp, record.name]).toEqual([SPEC, expected, "10.0.0.5"]);
 });
 

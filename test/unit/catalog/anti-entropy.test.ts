@@ -178,6 +178,30 @@ test("AntiEntropy: what a peer always refuses does not keep the two busy", () =>
   expect(count).toBeLessThan(110); // a minute: 12 rounds of up to 6 messages, and a busy start
 });
 
+test("AntiEntropy: who has learned something asks again after a second, who has not after five", () => {
+  const [a, b] = [newCatalog("a"), newCatalog("b")];
+  const intervalOf = (catalog: Catalog, fromMs: number): number => {
+    for (let ms = 100; ms < 10_000; ms += 100)
+      if (catalog.tick(fromMs + ms, ["c"], middle).length > 0) return ms;
+    throw new Error("it asks nobody");
+  };
+  exchange([a, b], a, a.tick(NOW_MS, ["b"], middle), NOW_MS);
+  expect(intervalOf(a, NOW_MS)).toBe(5000);
+  fill(b, 1);
+  exchange([a, b], a, a.tick(NOW_MS + 10_000, ["b"], middle), NOW_MS + 10_000);
+  expect(a.tasks().length).toBe(1);
+  expect(intervalOf(a, NOW_MS + 10_000)).toBe(1000);
+});
+
+test("AntiEntropy: of two digests that cross in a push/pull exchange the lower name answers one", () => {
+  const [a, b] = [newCatalog("a"), newCatalog("b")];
+  fill(a, 1);
+  const [digestA, digestB] = [a.digest(), b.digest()];
+  expect(b.onDigest("a", digestA, NOW_MS)).toEqual([]);
+  exchange([a, b], a, a.onDigest("b", digestB, NOW_MS), NOW_MS);
+  expect(b.tasks().length).toBe(1);
+});
+
 test("AntiEntropy: news too large for a packet does not wait for the interval", () => {
   const [a, b] = [newCatalog("a"), newCatalog("b")];
   exchange([a, b], a, a.tick(NOW_MS, ["b"], middle), NOW_MS);

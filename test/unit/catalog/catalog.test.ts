@@ -103,6 +103,15 @@ function taskText(): string {
   return encodeRecord("task", task("web", "x"));
 }
 
+test("Catalog: records that come before their owner is known are kept, and shown when it is", () => {
+  const [a, b] = [newCatalog("a"), newCatalog("b", [])];
+  a.writeTask(task("web", "10.0.0.1"));
+  gossip(a, b);
+  expect(b.tasks()).toEqual([]);
+  b.setLive(["a", "b"]);
+  expect(b.tasksOf("web").map(({ owner }) => owner)).toEqual(["a"]);
+});
+
 test("Catalog: a transaction takes effect as a whole or not at all", () => {
   const a = newCatalog("a");
   const refusal = a.transaction((writer) => {
@@ -384,6 +393,45 @@ test("Catalog: tombstones age on where they go, so that nobody starts their life
   expect(rootHash(b)).toBe(empty);
   b.onMessage(null, tombstone(25 * HOUR_MS), nowMs);
   expect(rootHash(b)).toBe(empty);
+});
+
+test("Catalog: of equal tombstones with different ages the older age counts, whichever comes first", () => {
+  const tombstone = (ageMs: number) =>
+    forged("task", taskKey("web", "x"), { counter: 3, node: "c" }, null, ageMs);
+  for (const ages of [
+    [0, 23 * HOUR_MS],
+    [23 * HOUR_MS, 0],
+  ]) {
+    const a = newCatalog("a");
+    const empty = rootHash(a);
+    for (const ageMs of ages) a.onMessage(null, tombstone(ageMs), NOW_MS);
+    pass(a, NOW_MS, HOUR_MS + 60_000);
+    expect(rootHash(a)).toBe(empty);
+  }
+});
+
+test("Catalog: a task made by command after its service was removed stays", () => {
+  const a = newCatalog("a");
+  a.writeTask(task("web", "10.0.0.1", { origin: "api" }));
+  a.onMessage(null, forged("service", "web", { counter: 5, node: "b" }, null), NOW_MS);
+  expect(a.tasks()).toEqual([]);
+  a.writeTask(task("web", "10.0.0.2", { origin: "api" }));
+  a.onMessage(null, forged("service", "web", { counter: 5, node: "c" }, null), NOW_MS);
+  expect(a.tasks().map(({ name }) => name)).toEqual(["10.0.0.2"]);
+});
+
+test("Catalog: a wish to forget takes effect on a node that dies without having heard of it", () => {
+  const [a, b] = [newCatalog("a"), newCatalog("b")];
+  const silent = newCatalog("c");
+  silent.writeTask(task("web", "10.0.0.1"));
+  gossip(silent, a, b);
+  a.wish("c", "forget");
+  gossip(a, b);
+  expect(b.tasks().length).toBe(1);
+  b.onMessage(null, forged("task", taskKey("web", "later"), { counter: 9, node: "c" }, taskText()), NOW_MS);
+  b.onMemberFailed("c");
+  b.onMemberAlive("c");
+  expect(b.tasks().map(({ name }) => name)).toEqual(["later"]); // written after the wish
 });
 
 test("Catalog: a wish to forget drops what a dead node wrote before it, and nothing later", () => {

@@ -90,14 +90,14 @@ test("compareFile: what was made by command is not the file's to remove", () => 
   expect(catalog.tasks().map(({ name }) => name)).toEqual(["by-hand"]);
 });
 
-test("compareFile: health and draining of a task whose declaration has not changed stay as they are", () => {
+test("compareFile: draining of a task whose declaration has not changed stay as they are", () => {
   const catalog = new Catalog("a");
   const declared = file({}, [task("web", "x"), task("web", "y")]);
   load(catalog, null, declared);
-  catalog.writeTask(task("web", "x", { isHealthy: false, isDraining: true }));
+  catalog.writeTask(task("web", "x", { isDraining: true }));
   expect(load(catalog, declared, declared)).toEqual(NOTHING);
   load(catalog, declared, file({}, [task("web", "x", { weight: 2 }), task("web", "y")]));
-  expect(catalog.tasksOf("web")[0]).toMatchObject({ weight: 2, isHealthy: false, isDraining: false });
+  expect(catalog.tasksOf("web")[0]).toMatchObject({ weight: 2, isDraining: false });
 });
 
 test("compareFile: tasks of the file are written again after a restart, whatever was known of the file", () => {

@@ -61,6 +61,16 @@ test("Outbox: a newer version takes the place of the older and is sent anew", ()
   expect([1, 2, 3].map(() => keysOf(outbox.draw(1400, 2, 0)))).toEqual([["web@2"], ["web@2"], []]);
 });
 
+test("Outbox: a write of this node takes the place of what was to be relayed of the same row, and the reverse", () => {
+  const outbox = new Outbox();
+  outbox.add(entry("web", 1), false, 0);
+  outbox.add(entry("web", 2), true, 0);
+  expect(outbox.length).toBe(1);
+  outbox.add(entry("web", 3), false, 0);
+  expect(outbox.length).toBe(1);
+  expect(keysOf(outbox.draw(1400, 1, 0))).toEqual(["web@3"]);
+});
+
 test("Outbox: what is too large for a packet is refused and takes its older version along", () => {
   const outbox = new Outbox();
   expect(outbox.add(entry("web", 1), true, 0)).toBe(true);

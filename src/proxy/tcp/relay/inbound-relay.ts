@@ -2,10 +2,9 @@
  * A relay connection from another node until it is known what it is for: greeted, then a client's connection for a task
  * of this node, or a heartbeat. What is malformed, forged or written for another connection is reset and counted.
  */
-import { randomFillSync } from "node:crypto";
-import { EPOLLIN, EPOLLRDHUP } from "../../../sys/epoll.ts";
+import { EPOLLERR, EPOLLHUP } from "../../../sys/epoll.ts";
 import { EAGAIN } from "../../../sys/errno.ts";
-import { MSG_PEEK, recv, send, setResetOnClose } from "../../../sys/socket.ts";
+import { recv, send, setResetOnClose } from "../../../sys/socket.ts";
 import {
   decodeProxyHeader,
   GREETING_BYTES,
@@ -22,7 +21,7 @@ import {
 import type { RelayRefusal } from "../../counters.ts";
 import { Waiting } from "../../worker/deadline-list.ts";
 import type { Pollable } from "../../worker/event-loop.ts";
-import { TcpConnection } from "../connection.ts";
+import { READ_EVENTS, TcpConnection } from "../connection.ts";
 import { copyEndpoint } from "../header-reader.ts";
 import type { TcpContext } from "../tcp-context.ts";
 
@@ -36,15 +35,23 @@ const CLOSED = 3;
 /** Reused: it is read out before the next header is decoded. */
 const header = new ProxyHeader();
 
+export interface InboundOwner {
+  /** Its heart beats. */
+  onBeating(relay: InboundRelay): void;
+  /** It has been closed or is a client's connection now. */
+  onGone(relay: InboundRelay): void;
+}
+
 export class InboundRelay extends Waiting implements Pollable {
   readonly #challenge = new Uint8Array(RELAY_CHALLENGE_BYTES);
   #state = AWAITING;
+  /** A header that comes in pieces; bounded by its longest. */
+  #earlier: Uint8Array | null = null;
 
   constructor(
     readonly context: TcpContext,
     readonly fd: number,
-    /** Has been closed or is a client's connection now. */
-    readonly onGone: (relay: InboundRelay) => void,
+    readonly owner: InboundOwner,
   ) {
     super();
   }
@@ -52,16 +59,18 @@ export class InboundRelay extends Waiting implements Pollable {
   /** The first step after accept. */
   start(): void {
     const { memory, headerAt, loop, relayIdle } = this.context;
-    randomFillSync(this.#challenge);
+    this.context.challenges.fill(this.#challenge);
     memory.bytes[headerAt] = RELAY_VERSION;
     memory.bytes.set(this.#challenge, headerAt + 1);
     const sent = send(this.fd, memory.address(headerAt), GREETING_BYTES);
-    if (sent !== GREETING_BYTES || loop.watch(this.fd, EPOLLIN | EPOLLRDHUP, this) < 0) return this.close();
+    if (sent !== GREETING_BYTES || loop.watch(this.fd, READ_EVENTS, this) < 0) return this.close();
     relayIdle.arm(this, loop.nowMs);
   }
 
-  onEvents(): void {
-    if (this.#state === BEATING) this.#echo();
+  onEvents(_fd: number, events: number): void {
+    // what it asked for it has taken back, or its node is gone
+    if ((events & (EPOLLERR | EPOLLHUP)) !== 0) this.close();
+    else if (this.#state === BEATING) this.#echo();
     else this.#readHeader();
   }
 
@@ -77,27 +86,40 @@ export class InboundRelay extends Waiting implements Pollable {
     this.context.loop.close(this.fd);
   }
 
+  /** It almost always comes whole. Nothing follows it before the answer. */
   #readHeader(): void {
     const { memory, headerAt, loop, headerDeadline } = this.context;
-    const peeked = recv(this.fd, memory.address(headerAt), RELAY_HEADER_MAX_BYTES, MSG_PEEK);
-    if (peeked === -EAGAIN) return;
-    if (peeked <= 0) return this.close();
-    decodeProxyHeader(memory.bytes, headerAt, peeked, header);
-    if (header.status === "incomplete" && peeked < RELAY_HEADER_MAX_BYTES) {
+    const count = recv(this.fd, memory.address(headerAt), RELAY_HEADER_MAX_BYTES, 0);
+    if (count === -EAGAIN) return;
+    if (count <= 0) return this.close();
+    const length = this.#withEarlier(count);
+    decodeProxyHeader(memory.bytes, headerAt, length, header);
+    if (header.status === "incomplete" && length < RELAY_HEADER_MAX_BYTES) {
       if (this.#state === AWAITING) headerDeadline.arm(this, loop.nowMs);
       this.#state = READING;
+      this.#earlier = memory.bytes.slice(headerAt, headerAt + length);
       return;
     }
-    if (header.status !== "complete") return this.#refuse("malformed");
+    if (header.status !== "complete" || header.headerLength !== length) return this.#refuse("malformed");
     const values = readRelayValues(memory.bytes, headerAt, header);
     if (values === null) return this.#refuse("malformed");
     if (!this.context.relay.isSigned(memory.bytes, headerAt, header.headerLength))
       return this.#refuse("unauthentic");
     if (!values.challenge.every((byte, index) => byte === this.#challenge[index]))
       return this.#refuse("replayed");
-    recv(this.fd, memory.address(headerAt), header.headerLength, 0);
     if (values.task === null) this.#beginBeating();
     else this.#connect(values.task);
+  }
+
+  /** Puts what has come before in front; returns the length of all. */
+  #withEarlier(count: number): number {
+    const earlier = this.#earlier;
+    if (earlier === null) return count;
+    const { memory, headerAt } = this.context;
+    const fits = Math.min(count, RELAY_HEADER_MAX_BYTES - earlier.length);
+    memory.bytes.copyWithin(headerAt + earlier.length, headerAt, headerAt + fits);
+    memory.bytes.set(earlier, headerAt);
+    return earlier.length + fits;
   }
 
   #connect(task: RelayTask): void {
@@ -113,6 +135,7 @@ export class InboundRelay extends Waiting implements Pollable {
   #beginBeating(): void {
     if (!this.#answer(RELAY_CONNECTED)) return this.close();
     this.#state = BEATING;
+    this.owner.onBeating(this);
     this.context.relayIdle.arm(this, this.context.loop.nowMs);
     this.#echo();
   }
@@ -146,6 +169,6 @@ export class InboundRelay extends Waiting implements Pollable {
   #leave(): void {
     this.waitingIn?.cancel(this);
     this.#state = CLOSED;
-    this.onGone(this);
+    this.owner.onGone(this);
   }
 }

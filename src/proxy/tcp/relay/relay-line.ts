@@ -1,21 +1,19 @@
 /**
  * One connection to the relay of another node, from connect to the answer:
  *
- *   connecting -> greeting -> ready -> asked -> (answered: handed over) | lost
+ *   connecting, greeting -> ready -> asked -> (answered: handed over) | lost
  *
  * It belongs to whoever uses it: a pool while it is ready and waits, a client's attempt, a heartbeat. See
  * wire/relay-header.ts for what is said.
  */
-import { EPOLLOUT } from "../../../sys/epoll.ts";
-import { EAGAIN, EALREADY, ECONNRESET, EINPROGRESS, EISCONN, EPROTO } from "../../../sys/errno.ts";
+import { EAGAIN, ECONNRESET, EINPROGRESS, EPROTO } from "../../../sys/errno.ts";
 import {
   connect,
   MSG_PEEK,
   recv,
   send,
-  setNoDelay,
   setOutOfBandInline,
-  setUserTimeout,
+  setResetOnClose,
   tcpSocket,
 } from "../../../sys/socket.ts";
 import { GREETING_BYTES, RELAY_CHALLENGE_BYTES, RELAY_VERSION } from "../../../wire/index.ts";
@@ -24,9 +22,6 @@ import type { Pollable } from "../../worker/event-loop.ts";
 import type { RelayPeer } from "../../worker/relay-peer.ts";
 import { READ_EVENTS } from "../connection.ts";
 import type { TcpContext } from "../tcp-context.ts";
-
-/** Bytes that the peer does not acknowledge for so long end the connection: the node or the network is gone. */
-export const RELAY_USER_TIMEOUT_MS = 10_000;
 
 export interface LineOwner {
   /** It may be asked now. */
@@ -39,7 +34,6 @@ export interface LineOwner {
   onLineDeadline(line: RelayLine): void;
 }
 
-const CONNECTING = 0;
 const GREETING = 1;
 const READY = 2;
 const ASKED = 3;
@@ -50,7 +44,8 @@ export class RelayLine extends Waiting implements Pollable {
   fd = -1;
   /** Of the exit node, once it is ready. */
   readonly challenge = new Uint8Array(RELAY_CHALLENGE_BYTES);
-  #state = CONNECTING;
+  #state = GREETING;
+  #greetedBytes = 0;
 
   constructor(
     readonly context: TcpContext,
@@ -66,7 +61,7 @@ export class RelayLine extends Waiting implements Pollable {
   }
 
   get isOpening(): boolean {
-    return this.#state === CONNECTING || this.#state === GREETING;
+    return this.#state === GREETING;
   }
 
   get isReady(): boolean {
@@ -79,13 +74,11 @@ export class RelayLine extends Waiting implements Pollable {
     const fd = tcpSocket(this.peer.family);
     if (fd < 0) return fd;
     this.fd = fd;
-    setNoDelay(fd);
     setOutOfBandInline(fd);
-    setUserTimeout(fd, RELAY_USER_TIMEOUT_MS);
     const outcome = this.#connect();
-    if (outcome !== 0 && outcome !== -EALREADY && outcome !== -EINPROGRESS) return this.#abort(outcome);
-    if (outcome === 0) this.#state = GREETING;
-    const watched = loop.watch(fd, READ_EVENTS | EPOLLOUT, this);
+    if (outcome !== 0 && outcome !== -EINPROGRESS) return this.#abort(outcome);
+    // the greeting says that it is connected, an error that it is not: there is no need to hear of room to write
+    const watched = loop.watch(fd, READ_EVENTS, this);
     return watched < 0 ? this.#abort(watched) : 0;
   }
 
@@ -97,7 +90,6 @@ export class RelayLine extends Waiting implements Pollable {
   }
 
   onEvents(): void {
-    if (this.#state === CONNECTING) this.#continueConnecting();
     if (this.#state === GREETING) this.#readGreeting();
     else if (this.#state === READY) this.#noticeEnd();
     else if (this.#state === ASKED) this.#readAnswer();
@@ -113,34 +105,33 @@ export class RelayLine extends Waiting implements Pollable {
     this.#state = CLOSED;
   }
 
+  /** What has been asked is taken back, with RST: to the exit node FIN would be a client that has said all. */
   close(): void {
     if (this.#state === CLOSED) return;
+    if (this.#state === ASKED) setResetOnClose(this.fd);
     this.release();
     this.context.loop.close(this.fd);
-  }
-
-  #continueConnecting(): void {
-    const outcome = this.#connect();
-    if (outcome === 0) this.#state = GREETING;
-    else if (outcome !== -EALREADY) this.#lose(-outcome);
   }
 
   #connect(): number {
     const { memory, sockaddrAt } = this.context;
     memory.bytes.set(this.peer.sockaddr, sockaddrAt);
-    const outcome = connect(this.fd, memory.address(sockaddrAt), this.peer.sockaddrLength);
-    return outcome === -EISCONN ? 0 : outcome;
+    return connect(this.fd, memory.address(sockaddrAt), this.peer.sockaddrLength);
   }
 
-  /** Nothing follows it before the question, so it is taken whole. */
+  /** Nothing follows it before the question. It almost always comes whole. */
   #readGreeting(): void {
     const { memory, headerAt } = this.context;
-    const peeked = recv(this.fd, memory.address(headerAt), GREETING_BYTES, MSG_PEEK);
-    if (peeked === -EAGAIN || (peeked > 0 && peeked < GREETING_BYTES)) return;
-    if (peeked <= 0) return this.#lose(peeked === 0 ? ECONNRESET : -peeked);
-    recv(this.fd, memory.address(headerAt), GREETING_BYTES, 0);
-    if (memory.bytes[headerAt] !== RELAY_VERSION) return this.#lose(EPROTO);
-    this.challenge.set(memory.bytes.subarray(headerAt + 1, headerAt + GREETING_BYTES));
+    const missing = GREETING_BYTES - this.#greetedBytes;
+    const count = recv(this.fd, memory.address(headerAt), missing, 0);
+    if (count === -EAGAIN) return;
+    if (count <= 0) return this.#lose(count === 0 ? ECONNRESET : -count);
+    if (this.#greetedBytes === 0 && memory.bytes[headerAt] !== RELAY_VERSION) return this.#lose(EPROTO);
+    const skipped = this.#greetedBytes === 0 ? 1 : 0;
+    const challenge = memory.bytes.subarray(headerAt + skipped, headerAt + count);
+    this.challenge.set(challenge, this.#greetedBytes + skipped - 1);
+    this.#greetedBytes += count;
+    if (this.#greetedBytes < GREETING_BYTES) return;
     this.#state = READY;
     this.owner.onReady(this);
   }

@@ -1,0 +1,47 @@
+/** Where members are or were, by name: to find back to them. Bounded; the one not heard of for longest goes first. */
+import type { GossipAddress } from "../../config/index.ts";
+import { parseIp } from "../../wire/index.ts";
+import { addressKey } from "./seeds.ts";
+
+const MAX_KNOWN = 1_000;
+
+export class KnownAddresses {
+  readonly #byName = new Map<string, GossipAddress>();
+
+  has(name: string): boolean {
+    return this.#byName.has(name);
+  }
+
+  add(name: string, address: GossipAddress): void {
+    this.#byName.delete(name);
+    this.#byName.set(name, address);
+    if (this.#byName.size > MAX_KNOWN) this.#byName.delete(this.#byName.keys().next().value!);
+  }
+
+  delete(name: string): void {
+    this.#byName.delete(name);
+  }
+
+  /** Those that are none of these, as addressKey gives them. */
+  without(addresses: ReadonlySet<string>): GossipAddress[] {
+    return [...this.#byName.values()].filter((address) => !addresses.has(addressKey(address)));
+  }
+
+  /** For the state file. */
+  toJson(): Record<string, GossipAddress> {
+    return Object.fromEntries(this.#byName);
+  }
+
+  /** What an earlier run has kept; anything may stand there. */
+  restore(kept: unknown): void {
+    if (typeof kept !== "object" || kept === null) return;
+    for (const [name, value] of Object.entries(kept)) {
+      const { host, port } = (value ?? {}) as Partial<GossipAddress>;
+      if (typeof host === "string" && parseIp(host) !== null && isPort(port)) this.add(name, { host, port });
+    }
+  }
+}
+
+function isPort(port: unknown): port is number {
+  return Number.isInteger(port) && (port as number) >= 1 && (port as number) <= 65_535;
+}

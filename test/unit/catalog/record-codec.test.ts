@@ -1,0 +1,171 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import type { NodeRecord, ServiceRecord, TaskRecord } from "../../../src/catalog/index.ts";
+import { areSpecsEqual } from "../../../src/catalog/index.ts";
+import {
+  checkKey,
+  decodeRecord,
+  encodeRecord,
+  isPrintableAscii,
+  taskKey,
+} from "../../../src/catalog/record-codec.ts";
+import { nodeRecord, port, spec, task } from "../../support/catalog-records.ts";
+
+const label = fc.stringMatching(/^[a-z][a-z0-9_./-]{0,9}$/);
+const text = fc.string({ maxLength: 20, unit: "grapheme" }).filter((value) => !/\p{Cc}/u.test(value));
+const ports = fc.uniqueArray(fc.integer({ min: 1, max: 300 }), { maxLength: 30 }).chain((numbers) =>
+  fc.tuple(
+    ...numbers.map((published) =>
+      fc.record({
+        protocol: fc.constantFrom("tcp" as const, "udp" as const),
+        published: fc.constant(published),
+        target: fc.oneof(fc.constant(published + 1), fc.integer({ min: 1, max: 65_535 })),
+        mode: fc.constantFrom("ingress" as const, "host" as const),
+      }),
+    ),
+  ),
+);
+
+const serviceSpec = fc.record({
+  publish: ports,
+  balance: fc.constantFrom("round-robin" as const, "source-hash" as const),
+  allow: fc.constantFrom(["::/0"], ["10.0.0.0/8", "192.0.2.1"], []),
+  bind: fc.constantFrom(null, [], ["eth0", "::1", "10.0.0.0/8"]),
+  nodes: fc.dictionary(label, text),
+  maxConnections: fc.nat(2 ** 31 - 1),
+});
+
+test("service records come back as they were, ports in their order", () => {
+  fc.assert(
+    fc.property(serviceSpec, fc.nat(), (changes, time) => {
+      const record: ServiceRecord = {
+        name: "web",
+        spec: spec(changes.publish, changes),
+        origin: "file",
+        created: { counter: 1 + time, node: "edge-1" },
+        createdAtMs: time,
+        updatedAtMs: time + 1,
+      };
+      const encoded = encodeRecord("service", record);
+      expect(isPrintableAscii(encoded)).toBe(true);
+      expect(decodeRecord("service", "web", encoded)).toEqual({ record });
+    }),
+  );
+});
+
+test("task and node records come back as they were, in any alphabet", () => {
+  const task = fc.record<TaskRecord>({
+    service: fc.constant("web"),
+    name: fc.constantFrom("127.0.0.1", "[2001:db8::7]:80", "web.internal"),
+    host: fc.constantFrom("127.0.0.1", "2001:db8::7", "web.internal", "my_container"),
+    port: fc.option(fc.integer({ min: 1, max: 65_535 })),
+    weight: fc.integer({ min: 1, max: 256 }),
+    isDraining: fc.boolean(),
+    origin: fc.constantFrom("file", "api"),
+  });
+  const node = fc.record<NodeRecord>({
+    labels: fc.dictionary(label, text),
+    relay: fc.option(fc.record({ address: fc.constantFrom("10.0.0.1", "fd00::1"), port: fc.constant(4789) })),
+    isDraining: fc.boolean(),
+    version: text,
+    bindErrors: fc.array(fc.tuple(text, text, text), { maxLength: 5 }),
+  });
+  fc.assert(
+    fc.property(task, node, (task, node) => {
+      const key = taskKey(task.service, task.name);
+      expect(decodeRecord("task", key, encodeRecord("task", task))).toEqual({ record: task });
+      expect(isPrintableAscii(encodeRecord("node", node))).toBe(true);
+      expect(decodeRecord("node", "", encodeRecord("node", node))).toEqual({ record: node });
+    }),
+  );
+});
+
+test("neighbouring ports are one run, and only those that continue each other", () => {
+  const range = [
+    port(80, { target: 80 }),
+    port(81, { target: 81 }),
+    port(82, { target: 82, mode: "host" as const }),
+  ];
+  const record = { name: "web", spec: spec(range), origin: "api", createdAtMs: 0, updatedAtMs: 0 } as const;
+  const encoded = encodeRecord("service", { ...record, created: { counter: 1, node: "a" } });
+  expect(JSON.parse(encoded).spec.publish).toEqual([
+    ["tcp", 80, 80, 2, "ingress"],
+    ["tcp", 82, 82, 1, "host"],
+  ]);
+});
+
+test("areSpecsEqual: the order of labels is no difference, every field is", () => {
+  const one = spec(80, { nodes: { a: "1", b: "2" } });
+  expect(areSpecsEqual(one, spec(80, { nodes: { b: "2", a: "1" } }))).toBe(true);
+  const others = [
+    { balance: "random" as const },
+    { bind: [] },
+    { deny: ["10.0.0.0/8"] },
+    { publish: [port(80, { mode: "host" as const })] },
+    { udp: { ...one.udp, mode: "packet" as const } },
+    { drainTimeoutMs: 1 },
+    { nodes: {} },
+  ];
+  for (const changes of others) expect(areSpecsEqual(one, { ...one, ...changes })).toBe(false);
+});
+
+test.each([
+  ["task", taskKey("web", "x"), { ...task("web", "x"), weight: 257 }, "weight: 257 is outside 1..256"],
+  [
+    "task",
+    taskKey("web", "x"),
+    { ...task("web", "x"), isDraining: 1 },
+    "isDraining: is neither true nor false",
+  ],
+  [
+    "task",
+    taskKey("web", "x"),
+    { ...task("web", "x"), host: "::1%eth0" },
+    "host: is no address or host name",
+  ],
+  ["node", "", { ...nodeRecord(), labels: { __proto: "x", "a b": "y" } }, "labels: is no label key"],
+  ["node", "", { ...nodeRecord(), labels: { a: "\u0007" } }, "labels.a: contains a control character"],
+  ["node", "", { ...nodeRecord(), labels: ["a"] }, "labels: is no object"],
+  [
+    "node",
+    "",
+    { ...nodeRecord(), relay: { address: "web.internal", port: 1 } },
+    "relay.address: is no IP address",
+  ],
+  [
+    "node",
+    "",
+    { ...nodeRecord(), bindErrors: Array(65).fill(["", "", ""]) },
+    "bindErrors: has 65 entries: at most 64 are allowed",
+  ],
+  ["wish", "a", { wish: "restart" }, "wish: is none of drain, forget"],
+  ["wish", "a", null, "is no object"],
+] as const)("decodeRecord: %s %j", (kind, key, value, problem) => {
+  expect(decodeRecord(kind, key, JSON.stringify(value))).toEqual({ problem });
+});
+
+test("decodeRecord: a label called __proto__ is refused and changes no object", () => {
+  const hostile = JSON.stringify(nodeRecord()).replace('"labels":{}', '"labels":{"__proto__":"x"}');
+  expect(decodeRecord("node", "", hostile)).toEqual({ problem: "labels: is no label key" });
+});
+
+test("decodeRecord: brackets inside texts are no nesting", () => {
+  const record = nodeRecord({ bindErrors: [["web", "[[[[[[[[[[[[", '"\\[[[[[[[[[[[[']] });
+  expect(decodeRecord("node", "", encodeRecord("node", record))).toEqual({ record });
+});
+
+test.each([
+  ["service", "web.v2_x-1", true],
+  ["service", "-web", false],
+  ["service", "w".repeat(64), false],
+  ["task", "web\x00[::1]:80", true],
+  ["task", "web", false],
+  ["task", "web\0a\0b", false],
+  ["task", "\0a", false],
+  ["node", "", true],
+  ["node", "x", false],
+  ["wish", "edge-1", true],
+  ["wish", "edge 1", false],
+] as const)("checkKey: %s %j: %p", (kind, key, isValid) => {
+  expect(checkKey(kind, key) === null).toBe(isValid);
+});
