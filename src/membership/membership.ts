@@ -7,44 +7,36 @@
 import {
   decodeMessage,
   decodePushPull,
-  decodeSerfState,
   decodeStreamUser,
-  decodeTags,
   encodeMessage,
-  encodePushPull,
-  encodeSerfState,
   encodeTags,
   FIRST_FREE_PAYLOAD_TYPE,
   type GossipMessage,
   type IndirectPingMessage,
   type PingMessage,
-  type PushPull,
-  type RemoteMember,
 } from "../wire/gossip/index.ts";
-import { type Address, isSameBytes } from "./address.ts";
+import type { Address } from "./address.ts";
 import { Awareness } from "./awareness.ts";
 import { BroadcastQueue } from "./broadcast-queue.ts";
 import type { Effect, MemberEvent } from "./effect.ts";
 import { Exchanges } from "./exchanges.ts";
 import { pushPullFactor, retransmitLimit } from "./formulas.ts";
-import { CLUSTER_TAG, type Member, MemberRecord, PROTOCOL_TAG } from "./member.ts";
+import { Leaving } from "./leaving.ts";
+import { type Member, MemberRecord } from "./member.ts";
 import { MemberTable } from "./member-table.ts";
 import { Probe } from "./probe.ts";
 import type { Profile } from "./profile.ts";
 import { RelayedPings } from "./relayed-pings.ts";
 import { Rumors } from "./rumors.ts";
 import { SerfDelegate } from "./serf-delegate.ts";
-import { answersStreamPing, findIncompatibility, OUR_VERSIONS, readsCrc, sendsNacks } from "./versions.ts";
+import { StateExchange } from "./state-exchange.ts";
+import { answersStreamPing, OUR_VERSIONS, readsCrc, sendsNacks } from "./versions.ts";
 
 const PART_OVERHEAD_BYTES = 2; // of a message in a compound
 const MAX_PARTS = 127; // old members misread more
 const MAX_MEMBERS = 20_000;
 const MAX_QUEUE = 4_096;
 const MAX_META_BYTES = 512;
-/** How long the words of leaving may take to spread, each. */
-const LEAVE_STEP_MS = 5_000;
-/** A member that has left goes on answering for so long: late probes must not take it for failed. */
-const LEAVE_GRACE_MS = 1_000;
 const NO_BYTES = new Uint8Array();
 
 /** Our own user messages on their way to everybody who understands them. */
@@ -84,10 +76,12 @@ export class Membership {
   readonly #awareness: Awareness;
   readonly #rumors: Rumors;
   readonly #serf: SerfDelegate;
+  readonly #state: StateExchange;
   readonly #broadcasts: BroadcastQueue;
   readonly #serfBroadcasts: BroadcastQueue;
   readonly #relayed = new RelayedPings();
   readonly #exchanges = new Exchanges();
+  readonly #leaving: Leaving;
   readonly #dropped: Record<string, number> = {};
   #effects: Effect[] = [];
   #probe: Probe | null = null;
@@ -97,9 +91,6 @@ export class Membership {
   #nextPushPullMs: number;
   /** Suspects are not given up before: this node itself was away. */
   #noVerdictsBeforeMs = Number.NEGATIVE_INFINITY;
-  /** null: not leaving; else when the next step is taken at the latest. */
-  #leaveStepMs: number | null = null;
-  #leaveStep: "intent" | "dead" | "grace" | "done" = "done";
 
   constructor(options: MembershipOptions, nowMs: number) {
     const { profile, name, random } = options;
@@ -115,7 +106,7 @@ export class Membership {
       awareness: this.#awareness,
       self: name,
       cluster: options.clusterName,
-      isLeaving: () => this.#leaveStepMs !== null,
+      isLeaving: () => this.#leaving.hasBegun,
       broadcast: (about, message) => this.#broadcast(this.#broadcasts, about, message),
       tell: (event) => this.#tell(event),
       drop: (reason) => this.#drop(reason),
@@ -125,6 +116,22 @@ export class Membership {
         this.#broadcast(this.#serfBroadcasts, key, encodeMessage({ type: "user", payload }), onGone),
       isKnown: (node) => this.#table.get(node) !== undefined,
       onLeaveIntent: (node, prune) => this.#onLeaveIntent(node, prune),
+    });
+    this.#state = new StateExchange({
+      cluster: options.clusterName,
+      table: this.#table,
+      rumors: this.#rumors,
+      serf: this.#serf,
+      localState: () => options.localState?.() ?? NO_BYTES,
+      onDigest: (digest) => this.#effects.push({ kind: "remote-state", digest }),
+      tell: (event) => this.#tell(event),
+      drop: (reason) => this.#drop(reason),
+    });
+    this.#leaving = new Leaving({
+      hasOthers: () => this.#hasOthers(),
+      announceIntent: (onSent) => this.#serf.leave(name, false, onSent),
+      announceDeath: (atMs, onSent) => this.#announceDeath(atMs, onSent),
+      onDone: () => this.#tell({ type: "may-close" }),
     });
     this.#nextProbeMs = nowMs + random() * profile.probeIntervalMs;
     this.#nextGossipMs = nowMs + random() * profile.gossipIntervalMs;
@@ -177,7 +184,7 @@ export class Membership {
     if (asked?.kind !== "push-pull") return this.#take();
     const answer = decodePushPull(message);
     if (answer === null) this.#noteError(message);
-    const isMerged = answer !== null && this.#merge(answer, nowMs);
+    const isMerged = answer !== null && this.#state.merge(answer, nowMs);
     if (isMerged && asked.isJoin) this.#serf.announce();
     this.#tell({ type: "exchanged", with: asked.to, isMerged });
     return this.#take();
@@ -209,8 +216,7 @@ export class Membership {
   updateTags(tags: Readonly<Record<string, string>>): Effect[] {
     const self = this.#self();
     self.describe(this.#metaOf(tags), self.versions);
-    self.incarnation++;
-    this.#rumors.announceSelf();
+    this.#rumors.renewSelf();
     return this.#take();
   }
 
@@ -224,11 +230,7 @@ export class Membership {
 
   /** Tells everybody, in the order serf needs; "may-close" says when it is done. */
   leave(nowMs: number): Effect[] {
-    if (this.#leaveStepMs !== null) return [];
-    this.#leaveStep = "intent";
-    this.#leaveStepMs = nowMs + LEAVE_STEP_MS;
-    this.#serf.leave(this.#options.name, false, () => this.#hurryLeaving());
-    if (!this.#hasOthers()) this.#hurryLeaving();
+    this.#leaving.begin(nowMs);
     return this.#take();
   }
 
@@ -245,11 +247,7 @@ export class Membership {
 
   nextDeadlineMs(): number {
     let next = Math.min(this.#nextGossipMs, this.#nextPushPullMs, this.#relayed.nextDeadlineMs);
-    next = Math.min(
-      next,
-      this.#probe?.nextDeadlineMs ?? this.#nextProbeMs,
-      this.#leaveStepMs ?? Number.POSITIVE_INFINITY,
-    );
+    next = Math.min(next, this.#probe?.nextDeadlineMs ?? this.#nextProbeMs, this.#leaving.nextDeadlineMs);
     if (this.#table.suspects.size === 0) return next;
     for (const member of this.#suspects()) next = Math.min(next, this.#verdictMs(member));
     return next;
@@ -263,7 +261,7 @@ export class Membership {
     if (nowMs >= this.#nextProbeMs && this.#probe === null) this.#startProbe(nowMs);
     if (nowMs >= this.#nextGossipMs) this.#gossip(nowMs);
     if (nowMs >= this.#nextPushPullMs) this.#pushPull(nowMs);
-    this.#continueLeaving(nowMs);
+    this.#leaving.tick(nowMs);
     return this.#take();
   }
 
@@ -319,7 +317,7 @@ export class Membership {
   #onAck(seq: number, nowMs: number): void {
     const probe = this.#probe;
     if (probe?.seq === seq) {
-      this.#table.get(probe.target)?.measured(nowMs - probe.startedMs);
+      if (probe.isDirect) this.#table.get(probe.target)?.measured(nowMs - probe.startedMs);
       probe.onAck();
       return this.#continueProbe(nowMs);
     }
@@ -530,14 +528,14 @@ export class Membership {
   #startPushPull(to: Address, isJoin: boolean): void {
     const exchange = this.#exchanges.begin({ kind: "push-pull", to, isJoin });
     const timeoutMs = this.#profile.exchangeTimeoutMs;
-    this.#effects.push({ kind: "push-pull", exchange, to, request: this.#encodeState(isJoin), timeoutMs });
+    this.#effects.push({ kind: "push-pull", exchange, to, request: this.#state.encode(isJoin), timeoutMs });
   }
 
   #answerStream(bytes: Uint8Array, nowMs: number): Uint8Array | null {
     const asked = decodePushPull(bytes);
     if (asked !== null) {
-      const answer = this.#encodeState(asked.isJoin);
-      this.#merge(asked, nowMs);
+      const answer = this.#state.encode(asked.isJoin);
+      this.#state.merge(asked, nowMs);
       return answer;
     }
     const payload = decodeStreamUser(bytes);
@@ -553,93 +551,6 @@ export class Membership {
     return null;
   }
 
-  #encodeState(isJoin: boolean): Uint8Array {
-    const all = [...this.#table.values()];
-    const left = all.filter((member) => member.state === "left").map((member) => member.name);
-    const digest = this.#options.localState?.() ?? NO_BYTES;
-    const names = all.map((member) => member.name);
-    return encodePushPull({
-      isJoin,
-      members: all.map(({ name, address, meta, incarnation, state, versions }) => {
-        return { name, address: address.ip, port: address.port, meta, incarnation, versions, state };
-      }),
-      userState: encodeSerfState(this.#serf.state(names, left, digest)),
-    });
-  }
-
-  /** False when nothing of it was believed. */
-  #merge(theirs: PushPull, nowMs: number): boolean {
-    const refusal = this.#findRefusal(theirs);
-    if (refusal !== null) {
-      this.#drop(refusal.type);
-      this.#tell(refusal);
-      return false;
-    }
-    for (const member of theirs.members) this.#rumors.onRemoteMember(member, nowMs);
-    const state = theirs.userState.length === 0 ? null : decodeSerfState(theirs.userState);
-    if (state !== null) this.#serf.mergeState(state);
-    if (state !== null && state.digest.length > 0)
-      this.#effects.push({ kind: "remote-state", digest: state.digest });
-    return true;
-  }
-
-  /** Versions that exclude each other, or a whole cluster of another name. */
-  #findRefusal({
-    members,
-  }: PushPull): Extract<MemberEvent, { type: "other-cluster" | "incompatible" }> | null {
-    const tagged = members.map((member) => ({ member, tags: this.#tagsOf(member) }));
-    const portmesh = tagged.filter(({ tags }) => tags[PROTOCOL_TAG] !== undefined);
-    const foreign = portmesh.find(({ tags }) => (tags[CLUSTER_TAG] ?? "") !== this.#options.clusterName);
-    const isAllForeign = portmesh.every(
-      ({ tags }) => (tags[CLUSTER_TAG] ?? "") !== this.#options.clusterName,
-    );
-    if (foreign !== undefined && isAllForeign) {
-      const { name, address, port } = foreign.member;
-      const cluster = foreign.tags[CLUSTER_TAG] ?? "";
-      return { type: "other-cluster", name, cluster, address: { ip: address, port } };
-    }
-    const reason = findIncompatibility([
-      ...[...this.#table.values()].map(({ versions, state }) => ({ versions, isAlive: state === "alive" })),
-      ...members.map(({ versions, state }) => ({ versions, isAlive: state === "alive" })),
-    ]);
-    return reason === null ? null : { type: "incompatible", name: members[0]?.name ?? "", reason };
-  }
-
-  /** Mostly those known: reading them again for each member of each exchange would be the larger part of it. */
-  #tagsOf({ name, meta }: RemoteMember): Readonly<Record<string, string>> {
-    const known = this.#table.get(name);
-    return known !== undefined && isSameBytes(known.meta, meta) ? known.tags : decodeTags(meta);
-  }
-
-  // --- leaving
-
-  #hurryLeaving(): void {
-    this.#leaveStepMs = Number.NEGATIVE_INFINITY; // the next tick goes on
-  }
-
-  #continueLeaving(nowMs: number): void {
-    if (this.#leaveStepMs === null || nowMs < this.#leaveStepMs || this.#leaveStep === "done") return;
-    if (this.#leaveStep === "intent") return this.#sayGoodbye(nowMs);
-    if (this.#leaveStep === "dead") {
-      this.#leaveStep = "grace";
-      this.#leaveStepMs = nowMs + (this.#hasOthers() ? LEAVE_GRACE_MS : 0);
-      return;
-    }
-    this.#leaveStep = "done";
-    this.#leaveStepMs = Number.POSITIVE_INFINITY;
-    this.#tell({ type: "may-close" });
-  }
-
-  #sayGoodbye(nowMs: number): void {
-    const self = this.#self();
-    this.#leaveStep = "dead";
-    this.#leaveStepMs = this.#hasOthers() ? nowMs + LEAVE_STEP_MS : nowMs;
-    self.enter("left", nowMs);
-    const { name, incarnation } = self;
-    const dead = encodeMessage({ type: "dead", incarnation, node: name, from: name });
-    this.#broadcasts.add(name, dead, () => this.#hurryLeaving());
-  }
-
   // --- self
 
   #addSelf(nowMs: number): void {
@@ -653,6 +564,13 @@ export class Membership {
 
   #self(): MemberRecord {
     return this.#table.get(this.#options.name)!;
+  }
+
+  #announceDeath(nowMs: number, onSent: () => void): void {
+    const self = this.#self();
+    self.enter("left", nowMs);
+    const { name, incarnation } = self;
+    this.#broadcasts.add(name, encodeMessage({ type: "dead", incarnation, node: name, from: name }), onSent);
   }
 
   #hasOthers(): boolean {

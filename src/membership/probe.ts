@@ -33,6 +33,11 @@ export class Probe {
     return this.#hasAskedForHelp ? this.#endsMs : this.#helpAtMs;
   }
 
+  /** No helper has been asked: an ack has come the straight way. */
+  get isDirect(): boolean {
+    return !this.#hasAskedForHelp;
+  }
+
   /** The direct ping has had its time. Once. */
   needsHelp(nowMs: number): boolean {
     return !this.#isAcked && !this.#hasAskedForHelp && nowMs >= this.#helpAtMs;

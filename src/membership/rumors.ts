@@ -44,6 +44,7 @@ export class Rumors {
     const isSelf = said.node === self;
     if (isSelf && isLeaving()) return;
     if (said.incarnation === 0) return drop("incarnation-0");
+    if (said.incarnation === MAX_INCARNATION) return drop("last-incarnation");
     if (said.address.length !== 4 && said.address.length !== 16) return drop("bad-address");
     if (!isUsable(said.versions)) return this.#refuseVersions(said);
     const known = table.get(said.node);
@@ -65,7 +66,7 @@ export class Rumors {
     const record = table.get(name);
     if (record === undefined || incarnation < record.incarnation) return;
     if (name === self) return this.#refute(incarnation, from);
-    if (incarnation === MAX_INCARNATION) return this.#host.drop("unrefutable");
+    if (incarnation === MAX_INCARNATION && from !== self) return this.#host.drop("unrefutable");
     if (record.suspicion !== null) {
       if (record.suspicion.confirm(from)) this.#broadcastAccusation("suspect", name, incarnation, from);
       return;
@@ -84,7 +85,8 @@ export class Rumors {
     const record = table.get(name);
     if (record === undefined || incarnation < record.incarnation) return;
     if (name === self && !isLeaving()) return this.#refute(incarnation, from);
-    if (name !== self && incarnation === MAX_INCARNATION) return this.#host.drop("unrefutable");
+    if (name !== self && from !== self && incarnation === MAX_INCARNATION)
+      return this.#host.drop("unrefutable");
     const wasLive = record.isLive;
     record.incarnation = incarnation;
     if (!wasLive) return;
@@ -101,6 +103,7 @@ export class Rumors {
   /** A death that others know of is only a suspicion here, so that whoever lives can still say so. */
   onRemoteMember(member: RemoteMember, nowMs: number): void {
     const { name: node, incarnation } = member;
+    if (incarnation === MAX_INCARNATION) return this.#host.drop("last-incarnation");
     switch (member.state) {
       case "alive":
         this.onAlive({ ...member, type: "alive", node }, nowMs);
@@ -112,6 +115,13 @@ export class Rumors {
       case "suspect":
         this.onSuspect(node, incarnation, this.#host.self, nowMs);
     }
+  }
+
+  /** This node has changed: everybody hears of it, and believes it rather than what they have. */
+  renewSelf(): void {
+    const record = this.#host.table.get(this.#host.self)!;
+    record.incarnation = Math.min(record.incarnation + 1, MAX_INCARNATION);
+    this.announceSelf();
   }
 
   /** This node as it is now, for everybody. */
@@ -202,7 +212,7 @@ export class Rumors {
     if (isLeaving()) return;
     if (accusedIncarnation === MAX_INCARNATION) return drop("unrefutable");
     const record = table.get(self)!;
-    record.incarnation = Math.max(record.incarnation, accusedIncarnation) + 1;
+    record.incarnation = Math.min(Math.max(record.incarnation, accusedIncarnation) + 1, MAX_INCARNATION);
     awareness.add(1);
     this.announceSelf();
     tell({ type: "refuted", by });

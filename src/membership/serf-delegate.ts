@@ -40,7 +40,7 @@ export class SerfDelegate {
 
   /** After a join: lifts our status above leave intents of an earlier life. */
   announce(): void {
-    const ltime = this.#clock.now;
+    const ltime = this.#clock.increment(); // a leave that follows is later
     this.#remember(this.self, ltime);
     this.host.broadcast(
       encodeSerfMessage({ type: "join-intent", ltime, node: this.self }),
@@ -117,6 +117,7 @@ export class SerfDelegate {
     switch (message.type) {
       case "leave-intent":
         this.#onLeave(message.node, message.ltime, message.prune);
+        if (message.node === this.self) break; // answered, not handed on
         this.host.broadcast(payload, `intent ${message.node}`);
         break;
       case "join-intent":

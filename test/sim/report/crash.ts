@@ -64,8 +64,8 @@ export function runCrash(members: number, seed: number): CrashRun {
 }
 
 export function sumUpCrashes(members: number, runs: readonly CrashRun[]): CrashResult {
-  const mean = (read: (run: CrashRun) => number) =>
-    runs.reduce((sum, run) => sum + read(run), 0) / runs.length;
+  const mean = (figureOf: (run: CrashRun) => number) =>
+    runs.reduce((sum, run) => sum + figureOf(run), 0) / runs.length;
   return {
     members,
     runs: runs.length,

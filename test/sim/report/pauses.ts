@@ -10,7 +10,7 @@ import { Seeded } from "../../support/seed.ts";
 
 export const PAUSE_MEMBERS = 128;
 const SETTLE_MS = 3_000;
-const RUN_MS = 120_000;
+const RUN_MS = 60_000;
 /** Between two pauses of a member: at random, too short for a refutation to arrive or long enough. */
 const MIN_GAP_MS = 16;
 const MAX_GAP_MS = 512;
@@ -64,8 +64,8 @@ function pauseAgain(network: MembershipNetwork, member: SimMember, pauseMs: numb
 }
 
 export function addPauses(results: readonly PauseResult[]): PauseResult {
-  const sum = (read: (result: PauseResult) => number) =>
-    results.reduce((total, result) => total + read(result), 0);
+  const sum = (figureOf: (result: PauseResult) => number) =>
+    results.reduce((total, result) => total + figureOf(result), 0);
   return {
     ...results[0]!,
     falseDeaths: sum((result) => result.falseDeaths),
