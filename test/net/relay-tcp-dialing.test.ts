@@ -143,6 +143,18 @@ test("a name of the task that has several addresses there: the exit node finds t
   expect(entry.status.tasks[0]).toMatchObject({ connectionsTotal: CLIENTS, connectFailuresTotal: 0 });
 });
 
+test("a task whose name no header has room for: its node is not to blame", async () => {
+  const exit = await mesh.node("exit", { address: "127.0.0.2" });
+  const far = mesh.task();
+  const name = "x".repeat(256);
+  await mesh.serve(exit, [here(far), here(own, { name })]);
+  await mesh.route(entry, [exit], [on("exit", own, { name }), on("exit", far)]);
+  await serveAll(far);
+  expect(farTask().lastError!.message).toBe("message too long");
+  expect(exit.proxy.status().relay.connectionsRefusedTotal).toEqual({});
+  expect(entry.proxy.status().peers[0]!.failuresTotal).toBe(0);
+});
+
 test("a slow exit node is overtaken, and told so", async () => {
   const asked: RawSocket[] = [];
   const exit = fake(async (connection) => {

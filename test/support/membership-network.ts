@@ -49,6 +49,8 @@ export interface SimMember {
   machine: Membership;
   isRunning: boolean;
   pausedUntilMs: number;
+  /** Its timers run, but nothing it sends leaves and nothing reaches it before. */
+  blockedUntilMs: number;
   /** Timers of the process do not fire before; packets are still handled. */
   noTicksBeforeMs: number;
   wakeAtMs: number;
@@ -104,6 +106,7 @@ export class MembershipNetwork {
       machine: this.#machineOf(index, name),
       isRunning: true,
       pausedUntilMs: 0,
+      blockedUntilMs: 0,
       noTicksBeforeMs: 0,
       wakeAtMs: Number.POSITIVE_INFINITY,
       inbox: [],
@@ -146,6 +149,16 @@ export class MembershipNetwork {
       if (member.pausedUntilMs !== untilMs || !member.isRunning) return;
       this.#tick(member, member.wakeAtMs); // timers come before sockets
       for (const arrive of member.inbox.splice(0)) arrive();
+    });
+  }
+
+  /** Only its messages stand still, in both directions [LIFEGUARD §V]. */
+  block(member: SimMember, forMs: number): void {
+    const untilMs = this.nowMs + forMs;
+    member.blockedUntilMs = untilMs;
+    this.#events.add(untilMs, () => {
+      if (member.blockedUntilMs !== untilMs || !member.isRunning) return;
+      for (const go of member.inbox.splice(0)) go();
     });
   }
 
@@ -273,6 +286,12 @@ export class MembershipNetwork {
     this.sent.bytes += bytes;
     if (bytes > this.sent.largestBytes) this.sent.largestBytes = bytes;
     if (bytes > MAX_PACKET_BYTES) throw new Error(`a packet of ${bytes} bytes`);
+    if (from.blockedUntilMs > this.nowMs) {
+      if (from.inbox.length < MAX_INBOX) from.inbox.push(() => this.#carry(from, ip, messages));
+    } else this.#carry(from, ip, messages);
+  }
+
+  #carry(from: SimMember, ip: Uint8Array, messages: readonly Uint8Array[]): void {
     const to = this.members[indexOf(ip)];
     if (to === undefined || !this.#canReach(from, to)) return;
     const { loss, duplication } = this.#options;
@@ -290,7 +309,7 @@ export class MembershipNetwork {
     const { life } = to;
     const arrive = () => {
       if (!to.isRunning || to.life !== life) return;
-      if (to.pausedUntilMs <= this.nowMs) run();
+      if (Math.max(to.pausedUntilMs, to.blockedUntilMs) <= this.nowMs) run();
       else if (to.inbox.length < MAX_INBOX) to.inbox.push(arrive);
     };
     this.#events.add(this.nowMs + this.#delayMs(), arrive);
@@ -314,6 +333,7 @@ export class MembershipNetwork {
     this.#events.add(this.nowMs + timeoutMs, () => end(() => from.machine.onExchangeFailed(exchange)));
     const to = this.members[indexOf(effect.to.ip)];
     if (to === undefined || !this.#canReach(from, to) || !this.#canReach(to, from)) return;
+    if (from.blockedUntilMs > this.nowMs) return;
     this.#arrive(to, () => {
       const { answer, effects } = to.machine.answerStream(request, this.nowMs);
       this.#run(to, effects);

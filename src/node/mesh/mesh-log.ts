@@ -119,10 +119,7 @@ export class MeshLog {
   }
 
   damaged(path: string, problem: string): void {
-    this.#log.error(
-      { path },
-      `what was kept from the last run cannot be used: ${problem}; it is now ${path}`,
-    );
+    this.#log.error({ path }, `${problem}; what the last run has kept is now ${path}`);
   }
 
   #rarely(what: string, tell: () => void): void {

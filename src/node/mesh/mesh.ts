@@ -35,8 +35,6 @@ const TICK_MS = 250;
 const SPREAD_MS = 1_000;
 /** How long the start waits for the catalog of the others. */
 const SYNC_MS = 3_000;
-/** The same for a node that remembers what it had. */
-const RESYNC_MS = 1_000;
 const POLL_MS = 20;
 /** One packet, to every node of a cluster that is not large. */
 const SPREAD_BYTES = 1_200;
@@ -248,7 +246,7 @@ export class Mesh {
     if (cluster !== null) this.#cluster = await this.#join(cluster);
     this.#followMembers();
     this.#tick();
-    await this.#awaitSync(this.#declared === null ? SYNC_MS : RESYNC_MS);
+    await this.#awaitSync();
     this.adopt(this.#config);
   }
 
@@ -264,9 +262,9 @@ export class Mesh {
     });
   }
 
-  /** What the others have is known before anything is served: what was removed meanwhile does not come back. */
-  async #awaitSync(timeoutMs: number): Promise<void> {
-    const endMs = performance.now() + timeoutMs;
+  /** Ports are opened when it is known where their tasks are, and a file is compared with what the others have. */
+  async #awaitSync(): Promise<void> {
+    const endMs = performance.now() + SYNC_MS;
     while (this.#hasListeners() && !this.catalog.hasSynced && performance.now() < endMs)
       await this.#pause(POLL_MS);
   }

@@ -75,7 +75,7 @@ function traceService(
       passedOver: candidate === pick ? null : whyPassedOver(candidate, port, prefer, pick),
     })),
     pick: pick === null ? null : { node: pick.shown.node, task: pick.task.name },
-    reason: refusal ?? whyPicked(pick, service, query),
+    reason: refusal ?? whyPicked(pick, service, port, query),
   };
 }
 
@@ -147,8 +147,14 @@ function whyPassedOver(
   return TIERS[prefer][pick.distance] < TIERS[prefer][task.distance] ? `${pick.distance} comes first` : null;
 }
 
-function whyPicked(pick: Traced | null, { balance, tasks }: Service, query: TraceQuery): string {
+function whyPicked(
+  pick: Traced | null,
+  { balance, tasks }: Service,
+  { mode }: PublishedPort,
+  query: TraceQuery,
+): string {
   if (tasks.length === 0) return "the service has no task";
+  if (mode === "host" && tasks.every(({ node }) => node !== null)) return "no task runs on this node";
   if (pick === null) return "every task drains";
   if (pick.shown.state !== "active") return "no other is left";
   switch (balance) {

@@ -130,8 +130,9 @@ function stateOf(
 export function bindErrorsOf(
   errors: readonly BindError[],
 ): [service: string, listener: string, error: string][] {
-  return errors.map(({ service, protocol, address, port, error }) => {
-    const host = address.includes(":") ? `[${address}]` : address;
-    return [service, `${protocol} ${addressKey({ host, port })}`, error];
-  });
+  return errors.map(({ service, protocol, address, port, error }) => [
+    service,
+    `${protocol} ${addressKey({ host: address, port })}`,
+    error,
+  ]);
 }

@@ -2,6 +2,7 @@
  * A relay connection from another node until it is known what it is for: greeted, then a client's connection for a task
  * of this node, or a heartbeat. What is malformed, forged or written for another connection is reset and counted.
  */
+import { EPOLLERR, EPOLLHUP } from "../../../sys/epoll.ts";
 import { EAGAIN } from "../../../sys/errno.ts";
 import { recv, send, setResetOnClose } from "../../../sys/socket.ts";
 import {
@@ -66,8 +67,10 @@ export class InboundRelay extends Waiting implements Pollable {
     relayIdle.arm(this, loop.nowMs);
   }
 
-  onEvents(): void {
-    if (this.#state === BEATING) this.#echo();
+  onEvents(_fd: number, events: number): void {
+    // what it asked for it has taken back, or its node is gone
+    if ((events & (EPOLLERR | EPOLLHUP)) !== 0) this.close();
+    else if (this.#state === BEATING) this.#echo();
     else this.#readHeader();
   }
 

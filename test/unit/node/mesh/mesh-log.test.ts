@@ -101,10 +101,10 @@ describe("what cannot be opened is explained", () => {
 test("what is kept says what is at stake", () => {
   log.store("cannot write /d/state: EROFS");
   log.store(null);
-  log.damaged("/d/state.damaged", "its checksum is wrong");
+  log.damaged("/d/state.damaged", "cannot restore the catalog: its checksum is wrong");
   expect(lines).toEqual([
     "error cannot write /d/state: EROFS: services and tasks made by command will not survive a restart",
     "info what must survive a restart is written again",
-    "error what was kept from the last run cannot be used: its checksum is wrong; it is now /d/state.damaged",
+    "error cannot restore the catalog: its checksum is wrong; what the last run has kept is now /d/state.damaged",
   ]);
 });
