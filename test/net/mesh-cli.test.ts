@@ -225,3 +225,32 @@ test("a service outlives the node whose file declares it, as long as a task else
   await n2.start();
   await isServed(FILE_PORT, ["second"]);
 });
+
+test("a file's service follows its file, for all, and an old file on a restarted node undoes nothing", async () => {
+  const declared = (port: number, task: HttpTask) =>
+    serviceFile({ name: "from-file", publish: [`${port}:80`], tasks: [`127.0.0.1:${task.port}`] });
+  await isServed(FILE_PORT, ["first"]);
+  await n2.reload(cluster.fileOf(n2, {}, declared(FILE_PORT, second))); // n2 has a part of it too
+  await isServed(FILE_PORT, ["first", "second"]);
+  await n2.reload(cluster.fileOf(n2, {}, declared(OTHER_PORT, second))); // the port moves, whoever says so
+  await isServed(OTHER_PORT, ["first", "second"]);
+  await isClosed(FILE_PORT);
+
+  await n1.stop();
+  await n1.start(); // its file still says FILE_PORT, but has not changed since
+  await cluster.allAlive();
+  await isServed(OTHER_PORT, ["first", "second"]);
+  await isClosed(FILE_PORT);
+  await Promise.all(cluster.nodes.map((node) => node.stop()));
+  await Promise.all(cluster.nodes.map((node) => node.start()));
+  await cluster.allAlive();
+  await isServed(OTHER_PORT, ["first", "second"]);
+
+  await n2.reload(
+    cluster.fileOf(n2, {}, declared(OTHER_PORT, second).replaceAll(/tasks = .*/g, "tasks = []")),
+  );
+  await isServed(OTHER_PORT, ["first"]);
+  const report = await n2.reload(cluster.fileOf(n2, {}, `${declared(FILE_PORT, second)}\nwrong = 1`));
+  expect(report.outcome).toBe("refused");
+  await isServed(OTHER_PORT, ["first"]);
+});

@@ -46,16 +46,16 @@ export class Seeds {
     this.#parts = parts;
   }
 
-  /** Asks now, and then when it is time. Resolves when every seed has been asked: false when none had to be. */
+  /** Asks now, and then when it is time. Resolves when all have been asked: false when nobody had to be. */
   async ask(): Promise<boolean> {
     this.#cancel();
     const round = ++this.#round;
     const isWhole = (await Promise.all(this.#seeds.map((seed) => this.#askSeed(seed)))).every(Boolean);
     if (this.#isClosed || round !== this.#round) return !isWhole;
-    this.#askLost();
+    const isLostAsked = this.#askLost();
     this.#failures = isWhole ? 0 : this.#failures + 1;
     this.#cancel = this.#parts.clock.after(this.#pauseMs(), () => void this.ask());
-    return !isWhole;
+    return !isWhole || isLostAsked;
   }
 
   /** The file has others now. */
@@ -92,10 +92,11 @@ export class Seeds {
     return false;
   }
 
-  /** One at random each time: a large part that is lost must not be asked all at once. */
-  #askLost(): void {
+  /** One at random each time: a large part that is lost must not be asked all at once. Whether there is one. */
+  #askLost(): boolean {
     const lost = this.#parts.lostAddresses();
     if (lost.length > 0) this.#parts.join(lost[Math.floor(this.#parts.random() * lost.length)]!);
+    return lost.length > 0;
   }
 
   /** Between half and all of it, so that nodes started together do not ask together. */

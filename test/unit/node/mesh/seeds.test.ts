@@ -53,6 +53,14 @@ async function asksWithin(ms: number): Promise<number[]> {
   return times;
 }
 
+test("the seed itself, back again, asks those it remembers, and says that it has asked", async () => {
+  expect(await seeds("10.0.0.1").ask()).toBe(false);
+  lost = [{ host: "10.0.0.2", port: 7946 }];
+  random = 0;
+  expect(await seeds("10.0.0.1").ask()).toBe(true);
+  expect(joined).toEqual(["10.0.0.2:7946"]);
+});
+
 test("a seed that does not answer is asked ever more rarely, and for ever", async () => {
   expect(await seeds("10.0.0.2").ask()).toBe(true);
   expect(joined).toEqual(["10.0.0.2:7946"]);
