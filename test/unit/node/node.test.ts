@@ -2,9 +2,11 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, writeFileSync } from "node:fs";
 import { readConfig } from "../../../src/config/index.ts";
 import { type Log, type Node, type NodeParts, startNode } from "../../../src/node/index.ts";
+import type { ProxyOptions } from "../../../src/proxy/index.ts";
 import { configOf } from "../../support/config-of.ts";
 import { FakeProxy } from "../../support/fake-proxy.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
+import { serviceStatus } from "../../support/proxy-status.ts";
 import { type TempDir, tempDir } from "../../support/temp-dir.ts";
 
 const SERVICE = `
@@ -167,4 +169,54 @@ test("drainAndStop drains, stops the proxy and leaves nothing behind", async () 
   expect(existsSync(dir.file("pm.sock"))).toBe(false);
   expect(isWatching).toBe(false);
   expect(clock.timerCount).toBe(0);
+});
+
+describe("the mesh", () => {
+  const nodes = async () => (await ask("/v1/nodes")) as { bindErrors: object[] }[];
+
+  function failing(error: string | null): void {
+    const port = { protocol: "tcp" as const, published: 80, target: 80 };
+    const listeners = [{ address: "0.0.0.0", error }];
+    proxy.services = [serviceStatus("web", { ports: [{ ...port, listeners }] })];
+  }
+
+  test("bind errors are told from the start on, and taken back when the proxy has the port after all", async () => {
+    failing("address in use");
+    let onListener: ProxyOptions["onListener"] = () => {};
+    const startProxy = async (options: ProxyOptions) => {
+      onListener = options.onListener;
+      return proxy;
+    };
+    const node = await start({ startProxy });
+    expect((await nodes())[0]!.bindErrors).toEqual([
+      { service: "web", listener: "tcp 0.0.0.0:80", error: "address in use" },
+    ]);
+    failing(null);
+    onListener({ service: "web", protocol: "tcp", address: "0.0.0.0", port: 80, error: null });
+    await clock.advance(0);
+    expect((await nodes())[0]!.bindErrors).toEqual([]);
+    await node.drainAndStop();
+  });
+
+  test("they follow a reload", async () => {
+    const node = await start();
+    failing("address in use");
+    write(SERVICE.replace('"80"', '"81"'));
+    await node.reload(false);
+    expect((await nodes())[0]!.bindErrors.length).toBe(1);
+    await node.drainAndStop();
+  });
+
+  test("a change by command while the node stops is kept, and nobody hears of an error", async () => {
+    const node = await start();
+    const draining = Promise.withResolvers<void>();
+    proxy.drain = () => draining.promise.then(() => true);
+    const stopped = node.drainAndStop();
+    const { spec } = node.service("web")!;
+    const publish = [{ ...spec.publish[0]!, published: 81 }];
+    expect(await node.createService({ name: "api", spec: { ...spec, publish }, tasks: [] })).toBeNull();
+    expect(node.service("api")).not.toBeNull();
+    draining.resolve();
+    await stopped;
+  });
 });
