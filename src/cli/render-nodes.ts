@@ -1,6 +1,7 @@
 /** The nodes of the cluster as a table, what they cannot open below it; and the cluster as `status` shows it. */
 import type { NodeView } from "../admin/index.ts";
 import type { ClusterStatus } from "../node/index.ts";
+import { formatCount } from "./format.ts";
 import { renderConflicts } from "./render-services.ts";
 import { type Column, renderNote, renderTable } from "./table.ts";
 
@@ -25,8 +26,8 @@ export function renderCluster(cluster: ClusterStatus): string[] {
   const { services, tasks, revision } = cluster.catalog;
   const alive = cluster.members.filter((node) => node.state === "alive").length;
   return [
-    `cluster ${cluster.name}  ${alive}/${cluster.members.length} nodes alive, ${services} services, ${tasks} tasks, ` +
-      `revision ${revision}`,
+    `cluster ${cluster.name}  ${alive}/${cluster.members.length} nodes alive, ` +
+      `${formatCount(services, "service")}, ${formatCount(tasks, "task")}, revision ${revision}`,
     ...nodeLines(cluster.members, "  "),
     ...renderConflicts(cluster.conflicts, "  "),
     ...renderGossip(cluster.gossip),

@@ -43,18 +43,28 @@ function renderLastReload(report: ReloadReport, now: number): string[] {
   ];
 }
 
-function renderWarnings({ proxy, config }: NodeStatus): string[] {
-  const waiting = config.needsRestart.map(({ key, before, after }) =>
+function renderWarnings({ proxy, config, storeError }: NodeStatus): string[] {
+  const waiting = config.needsRestart.flatMap(({ key, before, after }) =>
     renderNote(
       "RESTART ",
       `${key}: ${JSON.stringify(before)} runs, the file says ${JSON.stringify(after)}`,
       "",
     ),
   );
+  return [...renderStoreError(storeError), ...renderStarving(proxy), ...waiting];
+}
+
+function renderStoreError(error: string | null): string[] {
+  if (error === null) return [];
+  const text = `${error}: services and tasks made by command will not survive a restart (node.data_dir)`;
+  return renderNote("WARNING ", text, "");
+}
+
+function renderStarving(proxy: NodeStatus["proxy"]): string[] {
   const starving = proxy.workersOutOfDescriptors;
-  if (starving === 0) return waiting.flat();
+  if (starving === 0) return [];
   const text =
     `${starving} of ${formatCount(proxy.workers, "worker")} out of file descriptors: new connections wait until ` +
     "others end; raise the limit (LimitNOFILE= in the systemd unit, ulimit -n in a shell)";
-  return [...renderNote("WARNING ", text, ""), ...waiting.flat()];
+  return renderNote("WARNING ", text, "");
 }

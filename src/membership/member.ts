@@ -44,10 +44,12 @@ export class MemberRecord implements Member {
     meta: Uint8Array,
     versions: Uint8Array,
     nowMs: number,
+    /** What `meta` says. */
+    tags: Readonly<Record<string, string>> = decodeTags(meta),
   ) {
     this.address = address;
     this.meta = meta;
-    this.tags = decodeTags(meta);
+    this.tags = tags;
     this.versions = versions;
     this.stateChangedMs = nowMs;
   }

@@ -19,9 +19,9 @@ import {
   type IndirectPingMessage,
   type PingMessage,
   type PushPull,
-  type RemoteState,
+  type RemoteMember,
 } from "../wire/gossip/index.ts";
-import type { Address } from "./address.ts";
+import { type Address, isSameBytes } from "./address.ts";
 import { Awareness } from "./awareness.ts";
 import { BroadcastQueue } from "./broadcast-queue.ts";
 import type { Effect, MemberEvent } from "./effect.ts";
@@ -66,6 +66,9 @@ export interface MembershipOptions {
   readonly userBroadcasts?: BroadcastSource;
   /** Goes along with push/pull; small. */
   readonly localState?: () => Uint8Array;
+  /** Only simulations have others: members that share a table, a decoder that remembers. */
+  readonly table?: MemberTable;
+  readonly decode?: (bytes: Uint8Array) => GossipMessage | null;
 }
 
 export interface MembershipStats {
@@ -102,7 +105,7 @@ export class Membership {
     const { profile, name, random } = options;
     this.#options = options;
     this.#profile = profile;
-    this.#table = new MemberTable(name, MAX_MEMBERS, random);
+    this.#table = options.table ?? new MemberTable(name, MAX_MEMBERS, random);
     this.#broadcasts = new BroadcastQueue(MAX_QUEUE, options.packetBudgetBytes - PART_OVERHEAD_BYTES);
     this.#serfBroadcasts = new BroadcastQueue(MAX_QUEUE, options.packetBudgetBytes - PART_OVERHEAD_BYTES);
     this.#awareness = new Awareness(profile.hasAwareness ? profile.awarenessMaxMultiplier : 1);
@@ -151,8 +154,9 @@ export class Membership {
 
   /** The messages of one packet, as the shell has opened it. */
   onPacket(messages: readonly Uint8Array[], from: Address, nowMs: number): Effect[] {
+    const { decode = decodeMessage } = this.#options;
     for (const bytes of messages) {
-      const message = decodeMessage(bytes);
+      const message = decode(bytes);
       if (message === null) this.#drop("malformed");
       else this.#onMessage(message, from, nowMs);
     }
@@ -246,6 +250,7 @@ export class Membership {
       this.#probe?.nextDeadlineMs ?? this.#nextProbeMs,
       this.#leaveStepMs ?? Number.POSITIVE_INFINITY,
     );
+    if (this.#table.suspects.size === 0) return next;
     for (const member of this.#suspects()) next = Math.min(next, this.#verdictMs(member));
     return next;
   }
@@ -465,6 +470,8 @@ export class Membership {
   #gossip(nowMs: number): void {
     const { gossipIntervalMs, gossipNodes, gossipToTheDeadMs } = this.#profile;
     this.#nextGossipMs = nowMs + gossipIntervalMs;
+    const hasOwn = this.#broadcasts.length + this.#serfBroadcasts.length > 0;
+    if (!hasOwn && this.#options.userBroadcasts === undefined) return;
     const recipients = this.#table.pick(gossipNodes, (member) => {
       if (member === this.#self() || member.state === "left") return false;
       return member.isLive || nowMs - member.stateChangedMs < gossipToTheDeadMs;
@@ -554,15 +561,7 @@ export class Membership {
     return encodePushPull({
       isJoin,
       members: all.map(({ name, address, meta, incarnation, state, versions }) => {
-        return {
-          name,
-          address: address.ip,
-          port: address.port,
-          meta,
-          incarnation,
-          versions,
-          state: state as RemoteState,
-        };
+        return { name, address: address.ip, port: address.port, meta, incarnation, versions, state };
       }),
       userState: encodeSerfState(this.#serf.state(names, left, digest)),
     });
@@ -588,7 +587,7 @@ export class Membership {
   #findRefusal({
     members,
   }: PushPull): Extract<MemberEvent, { type: "other-cluster" | "incompatible" }> | null {
-    const tagged = members.map((member) => ({ member, tags: decodeTags(member.meta) }));
+    const tagged = members.map((member) => ({ member, tags: this.#tagsOf(member) }));
     const portmesh = tagged.filter(({ tags }) => tags[PROTOCOL_TAG] !== undefined);
     const foreign = portmesh.find(({ tags }) => (tags[CLUSTER_TAG] ?? "") !== this.#options.clusterName);
     const isAllForeign = portmesh.every(
@@ -604,6 +603,12 @@ export class Membership {
       ...members.map(({ versions, state }) => ({ versions, isAlive: state === "alive" })),
     ]);
     return reason === null ? null : { type: "incompatible", name: members[0]?.name ?? "", reason };
+  }
+
+  /** Mostly those known: reading them again for each member of each exchange would be the larger part of it. */
+  #tagsOf({ name, meta }: RemoteMember): Readonly<Record<string, string>> {
+    const known = this.#table.get(name);
+    return known !== undefined && isSameBytes(known.meta, meta) ? known.tags : decodeTags(meta);
   }
 
   // --- leaving

@@ -6,7 +6,7 @@
  * member is answered with its death, so that no old packet raises the dead; an accusation that could not be refuted is
  * not believed; a dead member may come back at another address at once.
  */
-import { type AliveMessage, encodeMessage, type RemoteMember } from "../wire/gossip/index.ts";
+import { type AliveMessage, decodeTags, encodeMessage, type RemoteMember } from "../wire/gossip/index.ts";
 import { type Address, isSameAddress, isSameBytes } from "./address.ts";
 import type { Awareness } from "./awareness.ts";
 import type { MemberEvent } from "./effect.ts";
@@ -149,10 +149,7 @@ export class Rumors {
   }
 
   #isOfOtherCluster(record: MemberRecord, said: AliveMessage): boolean {
-    const { tags } =
-      said.meta === record.meta
-        ? record
-        : new MemberRecord(said.node, record.address, said.meta, said.versions, 0);
+    const tags = isSameBytes(said.meta, record.meta) ? record.tags : decodeTags(said.meta);
     const cluster = tags[CLUSTER_TAG] ?? "";
     if (tags[PROTOCOL_TAG] === undefined || cluster === this.#host.cluster) return false;
     const address = { ip: said.address, port: said.port };

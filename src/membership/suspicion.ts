@@ -12,6 +12,7 @@ export class Suspicion {
   readonly #expected: number;
   /** The first accuser and those that count; bounded by the expected confirmations. */
   readonly #accusers: Set<string>;
+  #deadlineMs: number;
 
   constructor(profile: Profile, members: number, firstAccuser: string, nowMs: number) {
     this.#startedMs = nowMs;
@@ -19,18 +20,24 @@ export class Suspicion {
     this.#maxMs = this.#minMs * profile.suspicionMaxTimeoutMult;
     this.#expected = expectedConfirmations(profile, members);
     this.#accusers = new Set([firstAccuser]);
+    this.#deadlineMs = this.#computeDeadlineMs();
   }
 
   /** When the suspect is taken for dead. */
   get deadlineMs(): number {
-    const confirmations = this.#accusers.size - 1;
-    return this.#startedMs + suspicionTimeoutMs(this.#minMs, this.#maxMs, confirmations, this.#expected);
+    return this.#deadlineMs;
   }
 
   /** Whether it is news: then the deadline has come nearer and others should hear of it. */
   confirm(accuser: string): boolean {
     if (this.#accusers.size - 1 >= this.#expected || this.#accusers.has(accuser)) return false;
     this.#accusers.add(accuser);
+    this.#deadlineMs = this.#computeDeadlineMs();
     return true;
+  }
+
+  #computeDeadlineMs(): number {
+    const confirmations = this.#accusers.size - 1;
+    return this.#startedMs + suspicionTimeoutMs(this.#minMs, this.#maxMs, confirmations, this.#expected);
   }
 }

@@ -49,18 +49,21 @@ export function readsCrc(versions: Uint8Array): boolean {
 
 /** null: all can live together; else why not. Every node's current version must lie in what all alive ones understand. */
 export function findIncompatibility(nodes: readonly Versioned[]): string | null {
-  const alive = nodes.filter((node) => node.isAlive && node.versions.length >= VECTOR_BYTES - 1);
-  for (const [what, at] of [
-    ["protocol", 0],
-    ["delegate", D_MIN],
-  ] as const) {
-    const least = Math.max(0, ...alive.map((node) => node.versions[at] ?? 0));
-    const most = Math.min(255, ...alive.map((node) => node.versions[at + 1] ?? 0));
-    const other = nodes.find((node) => !isWithin(node.versions[at + 2] ?? 0, least, most));
-    if (other !== undefined)
-      return `${what} version ${other.versions[at + 2] ?? 0} is outside ${least}..${most}`;
+  return findOutside("protocol", 0, nodes) ?? findOutside("delegate", D_MIN, nodes);
+}
+
+function findOutside(what: string, at: number, nodes: readonly Versioned[]): string | null {
+  let least = 0;
+  let most = 255;
+  for (const { isAlive, versions } of nodes) {
+    if (!isAlive || versions.length < VECTOR_BYTES - 1) continue;
+    least = Math.max(least, versions[at] ?? 0);
+    most = Math.min(most, versions[at + 1] ?? 0);
   }
-  return null;
+  const other = nodes.find(({ versions }) => !isWithin(versions[at + 2] ?? 0, least, most));
+  return other === undefined
+    ? null
+    : `${what} version ${other.versions[at + 2] ?? 0} is outside ${least}..${most}`;
 }
 
 function isWithin(value: number, least: number, most: number): boolean {

@@ -93,7 +93,7 @@ export class Node implements MeshNode {
   }
 
   status(): NodeStatus {
-    const { options, parts, startedAt, proxy, router } = this.#started;
+    const { options, parts, startedAt, proxy, router, mesh } = this.#started;
     return {
       node: this.#reloader.running.node.name,
       version: options.version,
@@ -109,6 +109,7 @@ export class Node implements MeshNode {
       },
       names: this.#names(),
       warnings: router.warnings,
+      storeError: mesh.storeError,
       proxy: proxy.status(),
       cluster: this.#cluster(),
     };
@@ -177,7 +178,7 @@ export class Node implements MeshNode {
     return isDrained;
   }
 
-  /** Ends a drain at once: what is open is reset. */
+  /** Ends a drain at once: what is open is reset, and whoever has not heard that this node leaves finds it gone. */
   hurry(): void {
     this.#started.proxy.hurry();
     this.#started.mesh.hurry();

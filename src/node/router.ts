@@ -25,8 +25,6 @@ export interface RouterParts {
   readonly interfaces: InterfaceWatch;
   /** What is to be served now. */
   readonly currentView: () => ClusterView;
-  /** The proxy runs another table than before. */
-  readonly onSwitched: () => void;
   /** The warnings of the running table are others than before. */
   readonly onWarnings: (warnings: readonly RoutingWarning[]) => void;
   /** A refresh failed; the running table stays. */
@@ -142,7 +140,6 @@ export class Router {
   async #switchTo(table: RoutingTable): Promise<Applied> {
     const prepared = this.#parts.proxy.prepare(table);
     await this.#parts.proxy.commit(prepared);
-    this.#parts.onSwitched();
     return { changes: prepared.changes, bindErrors: prepared.bindErrors };
   }
 }

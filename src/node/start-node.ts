@@ -84,29 +84,24 @@ async function startParts(options: NodeOptions, parts: NodeParts, stops: (() => 
   };
   const resolver = new Resolver({ clock, lookup, onChange });
   stops.push(() => resolver.keep([]));
-  let tellBindErrors: () => void = () => undefined;
   const interfaces = new InterfaceWatch({ clock, read: readNetwork, onChange: refresh });
   stops.push(() => interfaces.setActive(false));
   const [proxy, mesh] = await bothOf(
     parts.startProxy({
       workers: config.proxy.workers,
       onConnectionsClosed: (records) => log.connections(records),
-      onListener: (listener) => {
-        log.listener(listener);
-        queueMicrotask(() => tellBindErrors()); // the proxy's status knows of it then
-      },
+      onListener: (listener) => log.listener(listener),
+      onBindErrors: (errors) => mesh.setBindErrors(bindErrorsOf(errors)), // there are none before the first table
     }),
     startMesh(options, parts, refresh),
     stops,
   );
-  tellBindErrors = () => mesh.setBindErrors(bindErrorsOf(proxy.status()));
   proxy.recordConnections(wantsConnections(config.log.level));
   router = new Router({
     proxy,
     resolver,
     interfaces,
     currentView: () => mesh.view(),
-    onSwitched: () => tellBindErrors(),
     onWarnings: (warnings) => log.warnings(warnings),
     onRefreshError: (error) => log.refreshFailed(error),
   });

@@ -27,6 +27,8 @@ export interface NodeStatus {
   /** Tasks given by name. */
   readonly names: readonly (NameStatus & { readonly services: readonly string[] })[];
   readonly warnings: readonly RoutingWarning[];
+  /** Why what must survive a restart cannot be kept; null: it can. */
+  readonly storeError: string | null;
   readonly proxy: ProxyStatus;
   /** null: the node has no [cluster]. */
   readonly cluster: ClusterStatus | null;

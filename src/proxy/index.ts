@@ -1,6 +1,7 @@
 /** The TCP/UDP splice proxy: routing table in, counters out. It knows nothing of files, gossip or HTTP. */
 export { type Candidate, createBalancer, hashClient, hashText, orderOfPicks } from "./balance/index.ts";
 export {
+  type BindError,
   type ListenerReport,
   type PreparedTable,
   type ProxyOptions,

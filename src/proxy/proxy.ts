@@ -41,6 +41,13 @@ export interface ProxyOptions {
   readonly onConnectionsClosed: (records: readonly ConnectionRecord[]) => void;
   /** A listener that could not be opened, or has been opened after all (error null). */
   readonly onListener: (listener: ListenerReport) => void;
+  /** Every listener that cannot be opened now, the relay's among them; called when they are others than before. */
+  readonly onBindErrors?: (errors: readonly BindError[]) => void;
+}
+
+export interface BindError extends ListenAddress {
+  readonly service: string;
+  readonly error: string;
 }
 
 export interface ListenerReport extends ListenAddress {
@@ -59,7 +66,7 @@ export interface TableChanges {
 export interface PreparedTable {
   readonly changes: TableChanges;
   /** Ports that cannot be bound now; they do not stop a commit and are retried every second. */
-  readonly bindErrors: readonly (ListenerReport & { readonly error: string })[];
+  readonly bindErrors: readonly BindError[];
   readonly table: RoutingTable;
   /** by listener key; those that stay are the running ones */
   readonly listeners: ReadonlyMap<string, Listener>;
@@ -75,6 +82,8 @@ export interface Listener {
 
 /** What a listener of the relay is reported as. */
 const RELAY_NAME = "(relay)";
+const RELAY_HINT =
+  ": no node can reach tasks of this one; Docker Swarm uses 4789 too: overlay.port may be another";
 const EMPTY_TABLE: RoutingTable = { services: [], peers: [], relay: null };
 
 export class SpliceProxy {
@@ -121,16 +130,12 @@ export class SpliceProxy {
     const listeners = new Map<string, Listener>();
     for (const [key, { service, at }] of wantedListeners(table)) {
       const running = this.#listeners.get(key);
-      const isKept = running !== undefined && isOpen(running);
-      listeners.set(
-        key,
-        isKept ? { ...running, service } : this.#open(service, at, openPorts.has(portKey(at))),
-      );
+      if (service !== RELAY_NAME && isRelays(at, table.relay))
+        listeners.set(key, { service, at, fds: [], error: relaysPort(at) });
+      else if (running !== undefined && isOpen(running)) listeners.set(key, { ...running, service });
+      else listeners.set(key, this.#open(service, at, openPorts.has(portKey(at))));
     }
-    const bindErrors = [...listeners.values()].flatMap(({ service, at, error }) =>
-      error === null ? [] : [{ service, ...at, error }],
-    );
-    return { changes, bindErrors, table, listeners };
+    return { changes, bindErrors: bindErrorsOf(listeners), table, listeners };
   }
 
   abandon(prepared: PreparedTable): void {
@@ -200,7 +205,7 @@ export class SpliceProxy {
     const opened = openListeningSockets(at, this.workers.length, isShared);
     return "fds" in opened
       ? { service, at, fds: opened.fds, error: null }
-      : { service, at, fds: [], error: opened.error };
+      : { service, at, fds: [], error: service === RELAY_NAME ? opened.error + RELAY_HINT : opened.error };
   }
 
   #report(before: Listener | undefined, now: Listener): void {
@@ -212,9 +217,16 @@ export class SpliceProxy {
     for (const [key, listener] of listeners) {
       if (listener.at.protocol === "tcp" && !this.#isOpen(key)) listener.fds.forEach(startListening);
     }
-    this.#listeners = listeners;
+    this.#adopt(listeners);
     this.#retryFailed();
     await Promise.all(this.workers.map((worker, index) => worker.apply(this.#workerTable(index))));
+  }
+
+  #adopt(listeners: ReadonlyMap<string, Listener>): void {
+    const before = bindErrorsOf(this.#listeners);
+    this.#listeners = listeners;
+    const now = bindErrorsOf(listeners);
+    if (!Bun.deepEquals(now, before)) this.options.onBindErrors?.(now);
   }
 
   #workerTable(worker: number): WorkerTable {
@@ -228,7 +240,7 @@ export class SpliceProxy {
 
   #workerRelay({ node, keys, listenAddresses, port }: Relay, worker: number): WorkerRelay {
     const [tcpListeners, udpListeners] = (["tcp", "udp"] as const).map((protocol) =>
-      this.#listenersAt(protocol, listenAddresses, port, worker),
+      this.#listenersAt(protocol, listenAddresses, port, worker, relayKey),
     );
     return { node, keys, tcpListeners: tcpListeners!, udpListeners: udpListeners! };
   }
@@ -238,9 +250,10 @@ export class SpliceProxy {
     addresses: readonly string[],
     port: number,
     worker: number,
+    keyOf = listenerKey,
   ): WorkerListener[] {
     return addresses.flatMap((address) => {
-      const fd = this.#listeners.get(listenerKey({ protocol, address, port }))?.fds[worker];
+      const fd = this.#listeners.get(keyOf({ protocol, address, port }))?.fds[worker];
       return fd === undefined ? [] : [{ fd, address }];
     });
   }
@@ -267,7 +280,7 @@ export class SpliceProxy {
   #retryOnce(): void {
     const prepared = this.prepare(this.#table);
     if (prepared.changes.listenersOpened.length > prepared.bindErrors.length) void this.commit(prepared);
-    else this.#listeners = prepared.listeners;
+    else this.#adopt(prepared.listeners);
   }
 
   #stopRetrying(): void {
@@ -313,12 +326,41 @@ function isOpen(listener: Listener): boolean {
   return listener.error === null;
 }
 
+function bindErrorsOf(listeners: ReadonlyMap<string, Listener>): BindError[] {
+  return [...listeners.values()].flatMap(({ service, at, error }) =>
+    error === null ? [] : [{ service, ...at, error }],
+  );
+}
+
 function portKey(at: ListenAddress): string {
   return `${at.protocol} ${at.port}`;
 }
 
 export function listenerKey(at: ListenAddress): string {
   return `${at.protocol} ${at.address.includes(":") ? `[${at.address}]` : at.address}:${at.port}`;
+}
+
+function relayKey(at: ListenAddress): string {
+  return `relay ${listenerKey(at)}`;
+}
+
+/** Sockets of one process may share a port: without this, clients of a service would get into the relay. */
+function isRelays({ address, port }: ListenAddress, relay: Relay | null): boolean {
+  if (relay === null || port !== relay.port) return false;
+  const family = address.includes(":");
+  return relay.listenAddresses.some(
+    (other) =>
+      other.includes(":") === family && (other === address || isAnyAddress(other) || isAnyAddress(address)),
+  );
+}
+
+function isAnyAddress(address: string): boolean {
+  return address === "0.0.0.0" || address === "::";
+}
+
+function relaysPort({ protocol, address, port }: ListenAddress): string {
+  const where = address.includes(":") ? `[${address}]` : address;
+  return `cannot listen on ${where}:${port}/${protocol}: the relay of this node does: publish another port, or set overlay.port`;
 }
 
 export function taskKey(service: Service, task: Task): string {
@@ -338,7 +380,7 @@ function wantedListeners(table: RoutingTable): Map<string, { service: string; at
   for (const address of table.relay?.listenAddresses ?? []) {
     for (const protocol of ["tcp", "udp"] as const) {
       const at = { protocol, address, port: table.relay!.port };
-      wanted.set(listenerKey(at), { service: RELAY_NAME, at });
+      wanted.set(relayKey(at), { service: RELAY_NAME, at });
     }
   }
   return wanted;

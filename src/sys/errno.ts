@@ -32,6 +32,7 @@ export const EINPROGRESS = 115;
 
 const NAMES: Readonly<Record<number, readonly [code: string, text: string]>> = {
   [EPERM]: ["EPERM", "operation not permitted"],
+  [ENOENT]: ["ENOENT", "not found"],
   [EINTR]: ["EINTR", "interrupted"],
   [EIO]: ["EIO", "input/output error"],
   [EAGAIN]: ["EAGAIN", "resource temporarily unavailable"],
@@ -41,6 +42,7 @@ const NAMES: Readonly<Record<number, readonly [code: string, text: string]>> = {
   [ENFILE]: ["ENFILE", "the system is out of file descriptors"],
   [EMFILE]: ["EMFILE", "the process is out of file descriptors"],
   [EPIPE]: ["EPIPE", "broken pipe"],
+  [EPROTO]: ["EPROTO", "protocol error"],
   [EMSGSIZE]: ["EMSGSIZE", "message too long"],
   [EAFNOSUPPORT]: ["EAFNOSUPPORT", "address family not supported"],
   [EADDRINUSE]: ["EADDRINUSE", "address in use"],
@@ -50,6 +52,7 @@ const NAMES: Readonly<Record<number, readonly [code: string, text: string]>> = {
   [ECONNRESET]: ["ECONNRESET", "connection reset"],
   [ENOBUFS]: ["ENOBUFS", "no buffer space"],
   [EISCONN]: ["EISCONN", "already connected"],
+  [ESHUTDOWN]: ["ESHUTDOWN", "shutting down"],
   [ETIMEDOUT]: ["ETIMEDOUT", "timed out"],
   [ECONNREFUSED]: ["ECONNREFUSED", "connection refused"],
   [EHOSTUNREACH]: ["EHOSTUNREACH", "host unreachable"],

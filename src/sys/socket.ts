@@ -33,7 +33,7 @@ const TCP_NODELAY = 1;
 const TCP_KEEPIDLE = 4;
 const TCP_KEEPINTVL = 5;
 const TCP_KEEPCNT = 6;
-const TCP_USER_TIMEOUT = 18;
+const TCP_INFO = 11;
 const IP_PKTINFO = 8;
 const IPV6_V6ONLY = 26;
 const IPV6_RECVPKTINFO = 49;
@@ -113,11 +113,6 @@ export function setKeepAlive(fd: number, idleSec: number, intervalSec: number, c
   setOption(fd, IPPROTO_TCP, TCP_KEEPCNT, count);
 }
 
-/** Bytes unacknowledged for so long end the connection. */
-export function setUserTimeout(fd: number, timeoutMs: number): number {
-  return setOption(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, timeoutMs);
-}
-
 /** Urgent bytes stay in the stream. Set it before one can arrive: those that came earlier may be lost. */
 export function setOutOfBandInline(fd: number): number {
   return setOption(fd, SOL_SOCKET, SO_OOBINLINE, 1);
@@ -159,6 +154,16 @@ export function setResetOnClose(fd: number): number {
 /** Bytes sent and not yet acknowledged by the peer. */
 export function unsentBytes(fd: number): number {
   return libc.ioctl(fd, SIOCOUTQ, scratch.address(0)) >= 0 ? scratch.int32[0]! : 0;
+}
+
+/**
+ * How often in a row bytes have been sent again, or a peer that takes nothing has been asked whether it does now, with
+ * nothing coming back. A slow peer's kernel answers, so it is 0 for those. [struct tcp_info: tcpi_retransmits, tcpi_probes]
+ */
+export function unansweredSends(fd: number): number {
+  scratch.int32[0] = 4;
+  if (libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, scratch.address(4), scratch.address(0)) < 0) return 0;
+  return scratch.bytes[4 + 2]! + scratch.bytes[4 + 3]!;
 }
 
 /** The error that the next call would report, as a positive errno, and takes it away; 0 = none. */

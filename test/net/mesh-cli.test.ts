@@ -130,6 +130,14 @@ test("update opens and closes ports on every node, rm closes them all", async ()
   await cluster.agree((services) => services.map(({ name }) => name).join() === "from-file");
 });
 
+test("commands on one node after the other build on each other", async () => {
+  await createWeb();
+  const ports = Array.from({ length: 9 }, (_, index) => 8200 + index);
+  for (const [index, port] of ports.entries())
+    await run(cluster.nodes[index % 3]!, "service", "update", "--publish-add", `${port}:80`, "web");
+  for (const port of ports) await isServed(port, ["first"]);
+});
+
 test("what clashes is refused with the reason, on whichever node, and nothing changes", async () => {
   await createWeb();
   const refusals = [

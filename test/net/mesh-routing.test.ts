@@ -146,6 +146,13 @@ beforeAll(async () => {
     await waitFor(async () => (await request(node.address, PORTS.web)).error === null, {
       what: `${node.name} to route`,
     });
+    // a node that had not opened its relay yet is passed over until its heart has been heard
+    await waitFor(async () => (await node.status()).proxy.peers.every(({ isReachable }) => isReachable), {
+      what: `${node.name} to hear the others`,
+    });
+    await waitFor(async () => (await answering(node, PORTS.web)).length === 2, {
+      what: "the pause to be over",
+    });
   }
 });
 

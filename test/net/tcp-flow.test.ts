@@ -73,11 +73,11 @@ test.each([10_000, 16_383, 16_384, 100_000])("%d bytes leave in parts, in order"
 test("without a pipe to be had long streams are copied", async () => {
   const { flow, sender, reader } = await openFlow(0);
   const pattern = new Pattern(3);
-  await pattern.send(sender, 200_000);
+  await pattern.send(sender, 100_000); // no more than has arrived when FIN is said to have
   sender.finish();
   flow.onFin();
   await pumpThrough(flow, pattern, reader);
-  expect([flow.isEnded, flow.bytes]).toEqual([true, 200_000]);
+  expect([flow.isEnded, flow.bytes]).toEqual([true, 100_000]);
 });
 
 test.each([10_000, 16_384, 100_000])(

@@ -332,10 +332,12 @@ test("a listener that fails and one that is open after all are told", async () =
   const squatter = createServer();
   await new Promise<void>((done) => squatter.listen(published, "127.0.0.1", done));
   const told: ListenerReport[] = [];
+  const errors: (readonly number[])[] = [];
   const proxy = await SpliceProxy.start({
     workers: 2,
     onConnectionsClosed: () => {},
     onListener: (report) => told.push(report),
+    onBindErrors: (all) => errors.push(all.map(({ port }) => port)),
   });
   const table = tableOf({ protocol: "tcp", published, tasks: [task.port] });
   await proxy.commit(proxy.prepare(table));
@@ -346,6 +348,7 @@ test("a listener that fails and one that is open after all are told", async () =
   await new Promise((done) => squatter.close(done));
   await waitFor(() => told.length === 2, { what: "the retry" });
   expect(told[1]).toMatchObject({ port: published, error: null });
+  expect(errors).toEqual([[published], []]);
   await expectEcho(await open());
   await proxy.stop();
 });

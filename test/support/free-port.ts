@@ -1,9 +1,15 @@
 /** Ports nobody listens on. */
+import { createSocket } from "node:dgram";
 import { createServer } from "node:net";
+
+/** Below those that the kernel gives to clients, so that none of them takes it before a test does. */
+const FIRST_QUIET_PORT = 10_000;
+const QUIET_PORTS = 22_000;
+const ATTEMPTS = 100;
 
 /** `count` different TCP ports of 127.0.0.1, free at the time of asking. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, listen));
+  const servers = await Promise.all(Array.from({ length: count }, () => listen(0, "127.0.0.1")));
   const ports = servers.map((server) => (server.address() as { port: number }).port);
   await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
   return ports;
@@ -13,10 +19,37 @@ export async function freePort(): Promise<number> {
   return (await freePorts(1))[0]!;
 }
 
-function listen(): Promise<ReturnType<typeof createServer>> {
+/** Free for TCP and UDP, and not one that a client may happen to get. */
+export async function freeQuietPort(address = "127.0.0.1"): Promise<number> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const port = FIRST_QUIET_PORT + Math.floor(Math.random() * QUIET_PORTS);
+    if ((await isFreeTcp(port, address)) && (await isFreeUdp(port, address))) return port;
+  }
+  throw new Error(`no free port at ${address} in ${ATTEMPTS} attempts`);
+}
+
+async function isFreeTcp(port: number, address: string): Promise<boolean> {
+  try {
+    const server = await listen(port, address);
+    await new Promise((done) => server.close(done));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isFreeUdp(port: number, address: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createSocket("udp4");
+    socket.once("error", () => resolve(false));
+    socket.bind(port, address, () => socket.close(() => resolve(true)));
+  });
+}
+
+function listen(port: number, address: string): Promise<ReturnType<typeof createServer>> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => resolve(server));
+    server.listen(port, address, () => resolve(server));
   });
 }

@@ -1,8 +1,8 @@
 /** Nodes that relay to each other, each with its own workers, in the process of the test. */
 import type { Peer, Relay, RoutingTable, ServiceStatus } from "../../src/proxy/index.ts";
 import { SpliceProxy } from "../../src/proxy/index.ts";
+import { freeQuietPort } from "./free-port.ts";
 import { type TestService, tableOf } from "./routing-table.ts";
-import { freeUdpPort } from "./udp-peer.ts";
 
 export const RELAY_KEY = "5a".repeat(32);
 
@@ -24,7 +24,7 @@ export class RelayNode {
   static async start(name: string, options: RelayNodeOptions = {}): Promise<RelayNode> {
     const { address = "127.0.0.1", keys = [RELAY_KEY], workers = 1 } = options;
     const proxy = await SpliceProxy.start({ workers, onConnectionsClosed: () => {}, onListener: () => {} });
-    const port = options.port ?? (await freeUdpPort(address));
+    const port = options.port ?? (await freeQuietPort(address));
     return new RelayNode(name, proxy, { node: name, listenAddresses: [address], port, keys });
   }
 

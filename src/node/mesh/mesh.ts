@@ -36,6 +36,9 @@ const SPREAD_MS = 1_000;
 /** How long the start waits for the catalog of the others. */
 const SYNC_MS = 3_000;
 const POLL_MS = 20;
+/** One packet, to every node of a cluster that is not large. */
+const SPREAD_BYTES = 1_200;
+const MAX_SPREAD_PEERS = 32;
 const NO_STATS: MembershipStats = { healthScore: 0, queueLengths: {}, droppedTotal: {} };
 
 export interface MeshOptions {
@@ -139,6 +142,7 @@ export class Mesh {
     else this.#declared = declarationsOf(config);
     log.kept(changes.kept);
     this.#store.changed();
+    this.#spread();
     this.#settle();
   }
 
@@ -151,7 +155,10 @@ export class Mesh {
   write(change: (writer: CatalogWriter) => void): string | null {
     const refusal = this.catalog.transaction(change);
     this.#settle();
-    if (refusal === null) this.#store.write();
+    if (refusal === null) {
+      this.#store.write();
+      this.#spread();
+    }
     return refusal;
   }
 
@@ -200,6 +207,7 @@ export class Mesh {
   async announceStop(): Promise<void> {
     this.#isStopping = true;
     this.#writeNode();
+    this.#spread();
     this.#settle();
     const endMs = performance.now() + SPREAD_MS;
     while (!this.#isHurried && this.#hasListeners() && this.catalog.hasNews && performance.now() < endMs)
@@ -238,7 +246,7 @@ export class Mesh {
     if (cluster !== null) this.#cluster = await this.#join(cluster);
     this.#followMembers();
     this.#tick();
-    if (this.#declared === null) await this.#awaitSync();
+    await this.#awaitSync();
     this.adopt(this.#config);
   }
 
@@ -254,7 +262,7 @@ export class Mesh {
     });
   }
 
-  /** A node that remembers nothing hears first what the others have. */
+  /** Ports are opened when it is known where their tasks are, and a file is compared with what the others have. */
   async #awaitSync(): Promise<void> {
     const endMs = performance.now() + SYNC_MS;
     while (this.#hasListeners() && !this.catalog.hasSynced && performance.now() < endMs)
@@ -300,6 +308,20 @@ export class Mesh {
     const effects = step(this.#options.clock.nowMs());
     this.#cluster?.send(effects);
     this.#settle();
+  }
+
+  /** Ahead of gossip, so that the next command, on whichever node, builds on this one. */
+  #spread(): void {
+    const peers = this.#cluster?.peers() ?? [];
+    if (peers.length === 0) return;
+    const first = Math.floor(this.#options.random() * peers.length);
+    const some = [...peers.slice(first), ...peers.slice(0, first)].slice(0, MAX_SPREAD_PEERS);
+    const payloads = this.catalog.draw(SPREAD_BYTES, Number.POSITIVE_INFINITY);
+    this.#cluster?.send(
+      some.flatMap((to) =>
+        payloads.map((payload) => ({ kind: "send" as const, to, payload, reliable: false })),
+      ),
+    );
   }
 
   /** Records of those who are gone are hidden, of those who are back shown. */

@@ -3,7 +3,7 @@ import type { NodeView, PortConflict, ServiceView, TaskState, TaskView } from ".
 import type { Catalog, VisibleService, VisibleTask } from "../../catalog/index.ts";
 import type { Labels } from "../../config/index.ts";
 import type { Member, MemberState } from "../../membership/index.ts";
-import type { ProxyStatus, TaskStatus } from "../../proxy/index.ts";
+import type { BindError, ProxyStatus, TaskStatus } from "../../proxy/index.ts";
 import { ZONE_LABEL } from "../cluster-view.ts";
 import { hostOf } from "./address.ts";
 import { addressKey } from "./seeds.ts";
@@ -126,17 +126,13 @@ function stateOf(
   return status?.state === "failing" ? "failing" : "active";
 }
 
-/** Of this node's listeners. */
-export function bindErrorsOf({
-  services,
-}: ProxyStatus): [service: string, listener: string, error: string][] {
-  return services.flatMap(({ name, ports }) =>
-    ports.flatMap(({ protocol, published, listeners }) =>
-      listeners.flatMap(({ address, error }): [string, string, string][] =>
-        error === null
-          ? []
-          : [[name, `${protocol} ${addressKey({ host: address, port: published })}`, error]],
-      ),
-    ),
-  );
+/** As the others are told. */
+export function bindErrorsOf(
+  errors: readonly BindError[],
+): [service: string, listener: string, error: string][] {
+  return errors.map(({ service, protocol, address, port, error }) => [
+    service,
+    `${protocol} ${addressKey({ host: address, port })}`,
+    error,
+  ]);
 }

@@ -13,8 +13,8 @@ import {
   send,
   setNoDelay,
   setResetOnClose,
-  setUserTimeout,
   shutdownWrite,
+  unansweredSends,
   unsentBytes,
 } from "../../sys/socket.ts";
 import {
@@ -57,11 +57,13 @@ const END_EVENTS = EPOLLERR | EPOLLHUP;
 
 /** Times LINGER_STEP_MS: how long a peer may take nothing of the last bytes of a broken connection. */
 const LINGER_STEPS = 250;
+/**
+ * Sent again so often without an answer, for twelve seconds, the node at the other end of a relay or the way to it is
+ * gone. TCP_USER_TIMEOUT would say so too, but also of a peer that only takes nothing for that long.
+ */
+const MAX_UNANSWERED = 6;
 /** A first message below it went out in one segment, which Nagle does not hold back. */
 const ONE_SEGMENT_BYTES = 1024;
-
-/** Bytes that another node does not acknowledge for so long end a connection: the node or the network is gone. */
-const RELAY_USER_TIMEOUT_MS = 10_000;
 
 const STATE_HEADER = 0;
 const STATE_DIALING = 1;
@@ -91,6 +93,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
   readonly #startedMs: number;
   /** null: the connection may be silent for ever. */
   readonly #idleList: DeadlineList | null;
+  #isSettled = false;
   #lingerSteps = 0;
   /** In the kernel for a slow peer, when it was last looked at. */
   #unsentBytes = 0;
@@ -177,7 +180,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
         this.#dialer!.onDeadline();
         break;
       case STATE_ESTABLISHED:
-        if (this.#idleList === null) this.#settle();
+        if (this.#idleList === null) this.#lookAfter();
         else this.#onSilence(this.#idleList);
         break;
       case STATE_BREAKING:
@@ -364,11 +367,22 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     shutdownWrite(flow.destinationFd);
   }
 
-  /** What a short connection does without. Between nodes what is not acknowledged in time ends it. */
-  #settle(): void {
-    keepAlive(this.#upstreamFd);
-    if (this.#target!.peer !== null) setUserTimeout(this.#upstreamFd, RELAY_USER_TIMEOUT_MS);
-    if (this.#isRelayed) setUserTimeout(this.clientFd, RELAY_USER_TIMEOUT_MS);
+  /** A connection that lasts: keepalive for the task's side, and of a relayed one the other node is watched. */
+  #lookAfter(): void {
+    if (!this.#isSettled) keepAlive(this.#upstreamFd);
+    this.#isSettled = true;
+    const toNode = this.#toOtherNode();
+    if (toNode === null) return;
+    if (unansweredSends(toNode.destinationFd) >= MAX_UNANSWERED) {
+      return this.#break(toNode, this.#opposite(toNode));
+    }
+    this.context.relayCheck.arm(this, this.context.loop.nowMs);
+  }
+
+  /** null: client and task are both reached from here. */
+  #toOtherNode(): Flow | null {
+    if (this.#isRelayed) return this.#toClient;
+    return this.#target!.peer === null ? null : this.#toTask;
   }
 
   /** Nothing was read or written for so long. A slow peer may still be busy with what the kernel has for it. */

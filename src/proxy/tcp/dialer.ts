@@ -11,6 +11,7 @@ import {
   EINPROGRESS,
   EISCONN,
   EMFILE,
+  EMSGSIZE,
   ENFILE,
   ENOENT,
   ESHUTDOWN,
@@ -141,6 +142,11 @@ export class Dialer implements DescriptorWaiter {
 
   /** False when it has failed already; the next target is to be tried then. */
   #relay(target: Target, peer: RelayPeer, isFresh: boolean): boolean {
+    target.relayTask ??= encodeRelayTask(this.connection.route.rules.name, target.taskName, target.port);
+    if (target.relayTask === null) {
+      this.#onFailed(target, EMSGSIZE);
+      return false;
+    }
     const ready = isFresh ? null : this.context.lines.take(peer);
     const attempt = new RelayAttempt(this, target, peer, ready);
     this.#addAttempt(attempt);
@@ -149,6 +155,7 @@ export class Dialer implements DescriptorWaiter {
       if (opened === 0) return this.#hedge();
       this.#takeOut(attempt);
       if (opened === -EMFILE || opened === -ENFILE) {
+        this.#tried = this.#tried!.filter((tried) => tried !== target);
         this.#awaitDescriptor();
         return true;
       }
@@ -163,7 +170,6 @@ export class Dialer implements DescriptorWaiter {
   #askRelay({ target, line, peer }: RelayAttempt): boolean {
     const { memory, headerAt, relay } = this.context;
     const { connection } = this;
-    target.relayTask ??= encodeRelayTask(connection.route.rules.name, target.taskName, target.port);
     const destination = publishedAddress(this.context, connection);
     const clients = { source: connection.client, destination };
     return line.ask(

@@ -22,6 +22,8 @@ const HEDGE_DELAY_MS = 250;
 const CONNECT_TIMEOUT_MS = 5000;
 /** A connection older than this gets the options that a short one does not need. */
 const SETTLE_MS = 2000;
+/** How often it is looked whether the node at the other end of a relayed connection still answers. */
+const RELAY_CHECK_MS = 5000;
 /** How often an ending connection looks whether its last bytes have left. */
 const LINGER_STEP_MS = 20;
 /** Longer than other nodes keep one that they do not use. */
@@ -34,6 +36,7 @@ export class TcpContext {
   readonly hedgeDeadline: DeadlineList;
   readonly connectDeadline: DeadlineList;
   readonly settleDeadline: DeadlineList;
+  readonly relayCheck: DeadlineList;
   readonly lingerDeadline: DeadlineList;
   /** Relay connections of other nodes that wait to be used, or beat. */
   readonly relayIdle: DeadlineList;
@@ -59,6 +62,7 @@ export class TcpContext {
     this.hedgeDeadline = loop.deadlines.list(HEDGE_DELAY_MS);
     this.connectDeadline = loop.deadlines.list(CONNECT_TIMEOUT_MS);
     this.settleDeadline = loop.deadlines.list(SETTLE_MS);
+    this.relayCheck = loop.deadlines.list(RELAY_CHECK_MS);
     this.lingerDeadline = loop.deadlines.list(LINGER_STEP_MS);
     this.relayIdle = loop.deadlines.list(RELAY_IDLE_MS);
     this.lines = new LinePools(this);

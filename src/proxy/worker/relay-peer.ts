@@ -61,9 +61,10 @@ export class RelayPeer {
     this.failingUntilMs = 0;
   }
 
-  /** The relay itself did not take a connection, or said nothing on it. */
+  /** The relay itself did not take a connection, or said nothing on it. Those that fail beside each other count once. */
   onFailed(nowMs: number): void {
     this.#row[this.#at + P_FAILURES]!++;
+    if (nowMs < this.failingUntilMs) return;
     this.failingUntilMs = nowMs + Math.min(FIRST_PAUSE_MS * 2 ** this.#failuresInRow++, MAX_PAUSE_MS);
   }
 }

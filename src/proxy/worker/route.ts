@@ -83,7 +83,7 @@ interface CompiledService {
   readonly listeners: readonly CompiledListener[];
   /** by key */
   readonly targets: ReadonlyMap<string, Target>;
-  /** To each task of this node, by "protocol task port": what other nodes ask for. */
+  /** To each task of this node that a port of mode ingress leads to, by "protocol task port": what other nodes ask for. */
   readonly ownRoutes: ReadonlyMap<string, Route>;
 }
 
@@ -167,7 +167,7 @@ export class TableCompiler {
       const route = new Route(rules, port.protocol, port.published, ofPort, balancer);
       return port.listeners.map((listener) => ({ ...listener, route }));
     });
-    return { signature, rules, listeners, targets, ownRoutes: ownRoutesOf(rules, targets) };
+    return { signature, rules, listeners, targets, ownRoutes: ownRoutesOf(rules, service.ports, targets) };
   }
 
   #target(
@@ -194,8 +194,16 @@ export class TableCompiler {
 }
 
 /** Two published ports may lead to one target port: their targets are one task. */
-function ownRoutesOf(rules: Rules, targets: ReadonlyMap<string, Target>): Map<string, Route> {
-  const own = [...targets].filter(([, target]) => target.peer === null);
+function ownRoutesOf(
+  rules: Rules,
+  ports: readonly WorkerPort[],
+  targets: ReadonlyMap<string, Target>,
+): Map<string, Route> {
+  const ingress = ports.filter(({ mode }) => mode === "ingress");
+  const prefixes = ingress.map(({ protocol, published }) => `${protocol} ${published} `);
+  const own = [...targets].filter(
+    ([key, target]) => target.peer === null && prefixes.some((prefix) => key.startsWith(prefix)),
+  );
   const byTask = Map.groupBy(
     own,
     ([key, target]) => `${key.split(" ", 1)[0]} ${target.taskName} ${target.port}`,

@@ -88,7 +88,10 @@ export class Target implements Candidate {
     this.cutAtMs = nowMs + this.drainTimeoutMs;
   }
 
+  /** Whoever puts it back expects it to work: it may have refused because it was draining. */
   stopDraining(): void {
+    if (!this.isDraining) return;
+    this.#forgetFailures();
     this.isDraining = false;
     this.cutAtMs = Number.POSITIVE_INFINITY;
   }
@@ -114,24 +117,30 @@ export class Target implements Candidate {
 
   /** It works, whatever happened before. */
   onAnswered(): void {
-    if (this.#failuresInRow === 0) return;
-    this.#failuresInRow = 0;
-    this.#failingUntilMs = 0;
-    this.#countFailing(-1);
+    this.#forgetFailures();
   }
 
   onClosed(): void {
     this.#row[this.#at + T_OPEN]!--;
   }
 
-  /** @param errnoValue positive errno */
+  /** Connects that fail beside each other are one failure in a row. @param errnoValue positive errno */
   onFailed(errnoValue: number, nowMs: number): void {
-    this.#failingUntilMs = nowMs + Math.min(FIRST_PAUSE_MS * 2 ** this.#failuresInRow, MAX_PAUSE_MS);
-    if (this.#failuresInRow++ === 0) this.#countFailing(1);
+    if (nowMs >= this.#failingUntilMs) {
+      this.#failingUntilMs = nowMs + Math.min(FIRST_PAUSE_MS * 2 ** this.#failuresInRow, MAX_PAUSE_MS);
+      if (this.#failuresInRow++ === 0) this.#countFailing(1);
+    }
     if (this.isRetired) return;
     this.#row[this.#at + T_FAILURES]!++;
     this.#row[this.#at + T_LAST_ERRNO] = errnoValue;
     this.#row[this.#at + T_LAST_FAILURE_AT] = Date.now();
+  }
+
+  #forgetFailures(): void {
+    if (this.#failuresInRow === 0) return;
+    this.#failuresInRow = 0;
+    this.#failingUntilMs = 0;
+    this.#countFailing(-1);
   }
 
   /** The slot of a retired target may belong to another task already. */

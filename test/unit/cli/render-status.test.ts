@@ -68,6 +68,7 @@ function status(services: ServiceStatus[], rest: Partial<NodeStatus> = {}): Node
     },
     names: [],
     warnings: [],
+    storeError: null,
     proxy: {
       workers: 2,
       workersOutOfDescriptors: 0,
@@ -220,6 +221,14 @@ test("a healthy cluster is a table of its nodes before the services", () => {
     "no services: add [[services]] to the file",
     "",
   ]);
+});
+
+test("a node that can keep nothing says so", () => {
+  const text = renderStatus(status([], { storeError: "cannot write /data/state: no space left on device" }));
+  expect(text.replace(/\s+/g, " ")).toContain(
+    "WARNING cannot write /data/state: no space left on device: services and tasks made by command will not " +
+      "survive a restart (node.data_dir)",
+  );
 });
 
 test("what is wrong with the cluster is told: ports no node opens, conflicts, gossip", () => {

@@ -17,7 +17,13 @@ function plainValue(name: string): unknown {
 
 describe("config/", () => {
   test("has the examples the documentation names", () => {
-    expect(examples.toSorted()).toEqual(["cluster.toml", "dns.toml", "everything.json", "minimal.toml", "portmesh.toml"]);
+    expect(examples.toSorted()).toEqual([
+      "cluster.toml",
+      "dns.toml",
+      "everything.json",
+      "minimal.toml",
+      "portmesh.toml",
+    ]);
   });
 
   test.each(examples)("%s is read without problems", (name) => {

@@ -37,7 +37,6 @@ beforeEach(async () => {
     resolver,
     interfaces: new InterfaceWatch({ clock, read, onChange: () => router.refresh() }),
     currentView: () => viewOf(reloader.running),
-    onSwitched: () => undefined,
     onWarnings: () => undefined,
     onRefreshError: (error) => {
       throw error;

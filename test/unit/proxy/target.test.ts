@@ -44,9 +44,12 @@ test("a connection is counted while it is open", () => {
 test("the pause after a failure doubles up to ten seconds and ends with a success", () => {
   const { targets, read } = setUp(80);
   const [target] = targets;
+  let nowMs = 1000;
   const pauses = Array.from({ length: 6 }, () => {
-    target.onFailed(ECONNREFUSED, 1000);
-    return target.failingUntilMs - 1000;
+    target.onFailed(ECONNREFUSED, nowMs);
+    const pauseMs = target.failingUntilMs - nowMs;
+    nowMs = target.failingUntilMs;
+    return pauseMs;
   });
   expect(pauses).toEqual([1000, 2000, 4000, 8000, 10_000, 10_000]);
   expect([read(T_FAILURES), read(T_LAST_ERRNO), read(T_FAILING)]).toEqual([6, ECONNREFUSED, 1]);
@@ -54,6 +57,24 @@ test("the pause after a failure doubles up to ten seconds and ends with a succes
   expect([target.failingUntilMs, read(T_FAILING)]).toEqual([0, 0]);
   target.onFailed(ECONNREFUSED, 5000);
   expect(target.failingUntilMs).toBe(6000);
+});
+
+test("connects that fail beside each other do not make the pause longer", () => {
+  const { targets, read } = setUp(80);
+  const [target] = targets;
+  for (let connect = 0; connect < 12; connect++) target.onFailed(ECONNREFUSED, 1000 + connect);
+  expect([target.failingUntilMs, read(T_FAILURES), read(T_FAILING)]).toEqual([2000, 12, 1]);
+});
+
+test("a task put back into service is tried at once, whatever it refused while it drained", () => {
+  const { targets, read } = setUp(80);
+  const [target] = targets;
+  target.onFailed(ECONNREFUSED, 1000);
+  target.stopDraining(); // it was not draining: nothing has changed
+  expect(target.failingUntilMs).toBe(2000);
+  target.startDraining(1000);
+  target.stopDraining();
+  expect([target.failingUntilMs, read(T_FAILING)]).toEqual([0, 0]);
 });
 
 test("a task is failing while one of its ports is", () => {

@@ -11,8 +11,8 @@ import type { TcpContext } from "../tcp-context.ts";
 import { type LineOwner, RelayLine } from "./relay-line.ts";
 
 const INTERVAL_MS = 250;
-/** Three of them unanswered. */
-const SILENCE_MS = 750;
+/** A beat that has not come back by then; with the interval before it, well within a second. */
+const SILENCE_MS = 500;
 /** A silent connection is given up after so long: TCP repeats itself ever more rarely, a new one is heard at once. */
 const PATIENCE_MS = 2_000;
 const BEAT = 0x2e;
@@ -83,7 +83,7 @@ class Heartbeat implements LineOwner {
 
   onLineDeadline(line: RelayLine): void {
     const { nowMs } = this.context.loop;
-    const isSilent = nowMs - this.#heardMs >= SILENCE_MS;
+    const isSilent = nowMs - this.#waitingSinceMs(nowMs) >= SILENCE_MS;
     if (isSilent) this.peer.isReachable = false;
     if (line.isOpen && !(isSilent && nowMs - this.#openedMs >= PATIENCE_MS)) {
       this.#beat(line);
@@ -92,6 +92,11 @@ class Heartbeat implements LineOwner {
     }
     line.close();
     this.#line = this.#open();
+  }
+
+  /** For its last beat, or while none can be sent, since it was last heard: this worker may have been held up itself. */
+  #waitingSinceMs(nowMs: number): number {
+    return this.#sentMs ?? (this.#isBeating ? nowMs : this.#heardMs);
   }
 
   close(): void {

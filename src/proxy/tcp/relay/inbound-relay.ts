@@ -2,6 +2,7 @@
  * A relay connection from another node until it is known what it is for: greeted, then a client's connection for a task
  * of this node, or a heartbeat. What is malformed, forged or written for another connection is reset and counted.
  */
+import { EPOLLERR, EPOLLHUP } from "../../../sys/epoll.ts";
 import { EAGAIN } from "../../../sys/errno.ts";
 import { recv, send, setResetOnClose } from "../../../sys/socket.ts";
 import {
@@ -34,6 +35,13 @@ const CLOSED = 3;
 /** Reused: it is read out before the next header is decoded. */
 const header = new ProxyHeader();
 
+export interface InboundOwner {
+  /** Its heart beats. */
+  onBeating(relay: InboundRelay): void;
+  /** It has been closed or is a client's connection now. */
+  onGone(relay: InboundRelay): void;
+}
+
 export class InboundRelay extends Waiting implements Pollable {
   readonly #challenge = new Uint8Array(RELAY_CHALLENGE_BYTES);
   #state = AWAITING;
@@ -43,8 +51,7 @@ export class InboundRelay extends Waiting implements Pollable {
   constructor(
     readonly context: TcpContext,
     readonly fd: number,
-    /** Has been closed or is a client's connection now. */
-    readonly onGone: (relay: InboundRelay) => void,
+    readonly owner: InboundOwner,
   ) {
     super();
   }
@@ -60,8 +67,10 @@ export class InboundRelay extends Waiting implements Pollable {
     relayIdle.arm(this, loop.nowMs);
   }
 
-  onEvents(): void {
-    if (this.#state === BEATING) this.#echo();
+  onEvents(_fd: number, events: number): void {
+    // what it asked for it has taken back, or its node is gone
+    if ((events & (EPOLLERR | EPOLLHUP)) !== 0) this.close();
+    else if (this.#state === BEATING) this.#echo();
     else this.#readHeader();
   }
 
@@ -126,6 +135,7 @@ export class InboundRelay extends Waiting implements Pollable {
   #beginBeating(): void {
     if (!this.#answer(RELAY_CONNECTED)) return this.close();
     this.#state = BEATING;
+    this.owner.onBeating(this);
     this.context.relayIdle.arm(this, this.context.loop.nowMs);
     this.#echo();
   }
@@ -159,6 +169,6 @@ export class InboundRelay extends Waiting implements Pollable {
   #leave(): void {
     this.waitingIn?.cancel(this);
     this.#state = CLOSED;
-    this.onGone(this);
+    this.owner.onGone(this);
   }
 }

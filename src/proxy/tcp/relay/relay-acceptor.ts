@@ -1,28 +1,59 @@
 /** One worker's listening socket of the relay. */
-import { close } from "../../../sys/socket.ts";
 import { Acceptor } from "../acceptor.ts";
+import type { TcpContext } from "../tcp-context.ts";
 import { InboundRelay } from "./inbound-relay.ts";
 
-/** Connections that have not asked yet. A peer keeps at most 64 a worker; strangers must not take all descriptors. */
+/** Connections that have not asked yet. A peer keeps at most 64 a worker. */
 const MAX_SILENT = 4_096;
+/** Share of all descriptors that they may have. */
+const SILENT_SHARE = 4;
 
+/**
+ * Anybody can connect and say nothing, so the number of those is bounded, and a newcomer takes the place of the one that
+ * has been silent for longest: whoever has the key asks at once, or finds its connection closed and opens another.
+ */
 export class RelayAcceptor extends Acceptor {
+  readonly #maxSilent: number;
+  /** Oldest first. */
   readonly #silent = new Set<InboundRelay>();
+  /** Of peers, as their headers have proved. */
+  readonly #beating = new Set<InboundRelay>();
+
+  constructor(context: TcpContext, fd: number) {
+    super(context, fd);
+    const { descriptors, counters } = context.worker;
+    const share = Math.floor(descriptors.pauseAtFd / SILENT_SHARE / counters.services.length);
+    this.#maxSilent = Math.max(1, Math.min(MAX_SILENT, share));
+  }
 
   protected start(fd: number): void {
-    if (this.#silent.size >= MAX_SILENT) {
-      this.context.refuseRelay("stale");
-      close(fd);
-      return;
-    }
-    const relay = new InboundRelay(this.context, fd, (gone) => this.#silent.delete(gone));
+    if (this.#silent.size >= this.#maxSilent) this.#evictOldest();
+    const relay = new InboundRelay(this.context, fd, this);
     this.#silent.add(relay);
     relay.start();
+  }
+
+  /** Its heart beats. */
+  onBeating(relay: InboundRelay): void {
+    this.#silent.delete(relay);
+    this.#beating.add(relay);
+  }
+
+  /** It has been closed or is a client's connection now. */
+  onGone(relay: InboundRelay): void {
+    this.#silent.delete(relay);
+    this.#beating.delete(relay);
   }
 
   /** Connections that nobody uses go with it; those that clients use go on. */
   override close(): void {
     super.close();
-    for (const relay of this.#silent) relay.close();
+    for (const relay of [...this.#silent, ...this.#beating]) relay.close();
+  }
+
+  #evictOldest(): void {
+    const [oldest] = this.#silent;
+    this.context.refuseRelay("stale");
+    oldest!.close();
   }
 }

@@ -7,7 +7,15 @@
  * wire/relay-header.ts for what is said.
  */
 import { EAGAIN, ECONNRESET, EINPROGRESS, EPROTO } from "../../../sys/errno.ts";
-import { connect, MSG_PEEK, recv, send, setOutOfBandInline, tcpSocket } from "../../../sys/socket.ts";
+import {
+  connect,
+  MSG_PEEK,
+  recv,
+  send,
+  setOutOfBandInline,
+  setResetOnClose,
+  tcpSocket,
+} from "../../../sys/socket.ts";
 import { GREETING_BYTES, RELAY_CHALLENGE_BYTES, RELAY_VERSION } from "../../../wire/index.ts";
 import { Waiting } from "../../worker/deadline-list.ts";
 import type { Pollable } from "../../worker/event-loop.ts";
@@ -97,8 +105,10 @@ export class RelayLine extends Waiting implements Pollable {
     this.#state = CLOSED;
   }
 
+  /** What has been asked is taken back, with RST: to the exit node FIN would be a client that has said all. */
   close(): void {
     if (this.#state === CLOSED) return;
+    if (this.#state === ASKED) setResetOnClose(this.fd);
     this.release();
     this.context.loop.close(this.fd);
   }

@@ -179,15 +179,12 @@ describe("nodes", () => {
   });
 });
 
-test("bindErrorsOf: every listener that is not open, by service", () => {
-  const port = { protocol: "udp" as const, published: 53, target: 53 };
-  const listeners = [
-    { address: "0.0.0.0", error: null },
-    { address: "::", error: "address in use" },
+test("bindErrorsOf: as the others are told", () => {
+  const error = { service: "dns", protocol: "udp", port: 53, error: "address in use" } as const;
+  const [ipv4, ipv6] = [
+    bindErrorsOf([{ ...error, address: "0.0.0.0" }]),
+    bindErrorsOf([{ ...error, address: "::" }]),
   ];
-  const proxy = proxyStatus(
-    serviceStatus("dns", { ports: [{ ...port, listeners }] }),
-    serviceStatus("web", { ports: [{ ...port, published: 54, listeners: listeners.slice(0, 1) }] }),
-  );
-  expect(bindErrorsOf(proxy)).toEqual([["dns", "udp [::]:53", "address in use"]]);
+  expect(ipv4).toEqual([["dns", "udp 0.0.0.0:53", "address in use"]]);
+  expect(ipv6).toEqual([["dns", "udp [::]:53", "address in use"]]);
 });
