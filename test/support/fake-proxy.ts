@@ -11,8 +11,6 @@ export class FakeProxy implements NodeProxy {
   /** Commits wait for it. */
   gate: Promise<void> = Promise.resolve();
   isRecording = false;
-  /** Of the status. */
-  services: ProxyStatus["services"] = [];
 
   get table(): RoutingTable {
     return this.tables.at(-1) ?? { services: [], peers: [], relay: null };
@@ -45,7 +43,7 @@ export class FakeProxy implements NodeProxy {
       workersOutOfDescriptors: 0,
       relay: { connectionsRefusedTotal: {}, datagramsDroppedTotal: {} },
       peers: [],
-      services: this.services,
+      services: [],
     };
   }
 

@@ -6,7 +6,6 @@ import type { ProxyOptions } from "../../../src/proxy/index.ts";
 import { configOf } from "../../support/config-of.ts";
 import { FakeProxy } from "../../support/fake-proxy.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
-import { serviceStatus } from "../../support/proxy-status.ts";
 import { type TempDir, tempDir } from "../../support/temp-dir.ts";
 
 const SERVICE = `
@@ -174,36 +173,20 @@ test("drainAndStop drains, stops the proxy and leaves nothing behind", async () 
 describe("the mesh", () => {
   const nodes = async () => (await ask("/v1/nodes")) as { bindErrors: object[] }[];
 
-  function failing(error: string | null): void {
-    const port = { protocol: "tcp" as const, published: 80, target: 80 };
-    const listeners = [{ address: "0.0.0.0", error }];
-    proxy.services = [serviceStatus("web", { ports: [{ ...port, listeners }] })];
-  }
-
-  test("bind errors are told from the start on, and taken back when the proxy has the port after all", async () => {
-    failing("address in use");
-    let onListener: ProxyOptions["onListener"] = () => {};
+  test("bind errors that the proxy reports are in the record of the node until they are gone", async () => {
+    let onBindErrors: ProxyOptions["onBindErrors"] = () => {};
     const startProxy = async (options: ProxyOptions) => {
-      onListener = options.onListener;
+      onBindErrors = options.onBindErrors;
       return proxy;
     };
     const node = await start({ startProxy });
+    const at = { protocol: "tcp" as const, address: "0.0.0.0", port: 80 };
+    onBindErrors([{ service: "web", ...at, error: "address in use" }]);
     expect((await nodes())[0]!.bindErrors).toEqual([
       { service: "web", listener: "tcp 0.0.0.0:80", error: "address in use" },
     ]);
-    failing(null);
-    onListener({ service: "web", protocol: "tcp", address: "0.0.0.0", port: 80, error: null });
-    await clock.advance(0);
+    onBindErrors([]);
     expect((await nodes())[0]!.bindErrors).toEqual([]);
-    await node.drainAndStop();
-  });
-
-  test("they follow a reload", async () => {
-    const node = await start();
-    failing("address in use");
-    write(SERVICE.replace('"80"', '"81"'));
-    await node.reload(false);
-    expect((await nodes())[0]!.bindErrors.length).toBe(1);
     await node.drainAndStop();
   });
 
