@@ -335,8 +335,8 @@ export class Membership {
   #onLeaveIntent(node: string, prune: boolean): void {
     const member = this.#table.get(node);
     if (member === undefined || member.isLive) return;
+    if (member.state !== "left") this.#tell({ type: "left", name: node });
     member.state = "left";
-    this.#tell({ type: "left", name: node });
     if (prune) this.#remove(member);
   }
 

@@ -62,7 +62,7 @@ export class Node implements MeshNode {
     this.#commands = new MeshCommands({
       mesh,
       self: options.config.node.name,
-      nowMs: parts.clock.nowMs,
+      nowMs: () => parts.clock.nowMs(),
       apply: () => this.#apply(),
     });
     this.#appliedAt = parts.clock.nowMs();

@@ -134,7 +134,7 @@ async function startMesh(options: NodeOptions, parts: NodeParts, onChange: () =>
     clock,
     lookup,
     random,
-    log: new MeshLog(options.log, clock.nowMs),
+    log: new MeshLog(options.log, () => clock.nowMs()),
     fileChangedAtMs: () => fileChangedAtMs(file),
     onChange,
     onFatal,

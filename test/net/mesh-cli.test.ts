@@ -126,7 +126,8 @@ test("update opens and closes ports on every node, rm closes them all", async ()
   await n1.kill();
   await n1.start();
   await cluster.allAlive();
-  expect(await names(n1)).toEqual(["from-file"]); // what was removed does not come back
+  // a removal may be half a second away from n1's disk when it dies: then the others tell it; it never comes back to them
+  await cluster.agree((services) => services.map(({ name }) => name).join() === "from-file");
 });
 
 test("commands on one node after the other build on each other", async () => {

@@ -48,6 +48,7 @@ export class Gossip {
   #exchanges: ExchangeServer | null = null;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #wakeAtMs = Number.POSITIVE_INFINITY;
+  #isClosed = false;
 
   private constructor(options: GossipOptions) {
     this.#options = options;
@@ -114,7 +115,7 @@ export class Gossip {
   close(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
-    this.#wakeAtMs = Number.NEGATIVE_INFINITY; // never again
+    this.#isClosed = true;
     this.#datagrams?.close();
     this.#exchanges?.close();
   }
@@ -198,7 +199,7 @@ export class Gossip {
   ): Promise<void> {
     const { reader, message } = this.#reader(effect.to);
     const { error } = await this.#dial(effect.to, this.#frame(effect.request), effect.timeoutMs, reader);
-    if (this.#isClosed()) return;
+    if (this.#isClosed) return;
     const answer = message();
     if (answer !== null && error === null) this.run((machine, nowMs) => onAnswer(machine, answer, nowMs));
     else this.run((machine) => machine.onExchangeFailed(effect.exchange));
@@ -233,7 +234,7 @@ export class Gossip {
 
   #wake(): void {
     const atMs = this.#options.machine.nextDeadlineMs();
-    if (this.#isClosed() || (this.#timer !== null && atMs >= this.#wakeAtMs)) return;
+    if (this.#isClosed || (this.#timer !== null && atMs >= this.#wakeAtMs)) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#wakeAtMs = atMs;
     this.#timer = setTimeout(
@@ -243,10 +244,6 @@ export class Gossip {
       },
       Math.max(0, Math.ceil(atMs - performance.now())),
     );
-  }
-
-  #isClosed(): boolean {
-    return this.#wakeAtMs === Number.NEGATIVE_INFINITY;
   }
 
   #drop(reason: string, from: string): void {

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, writeFileSync } from "node:fs";
 import { readConfig } from "../../../src/config/index.ts";
 import { type Log, type Node, type NodeParts, startNode } from "../../../src/node/index.ts";
+import type { ProxyOptions } from "../../../src/proxy/index.ts";
 import { configOf } from "../../support/config-of.ts";
 import { FakeProxy } from "../../support/fake-proxy.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
@@ -167,4 +168,38 @@ test("drainAndStop drains, stops the proxy and leaves nothing behind", async () 
   expect(existsSync(dir.file("pm.sock"))).toBe(false);
   expect(isWatching).toBe(false);
   expect(clock.timerCount).toBe(0);
+});
+
+describe("the mesh", () => {
+  const nodes = async () => (await ask("/v1/nodes")) as { bindErrors: object[] }[];
+
+  test("bind errors that the proxy reports are in the record of the node until they are gone", async () => {
+    let onBindErrors: ProxyOptions["onBindErrors"] = () => {};
+    const startProxy = async (options: ProxyOptions) => {
+      onBindErrors = options.onBindErrors;
+      return proxy;
+    };
+    const node = await start({ startProxy });
+    const at = { protocol: "tcp" as const, address: "0.0.0.0", port: 80 };
+    onBindErrors([{ service: "web", ...at, error: "address in use" }]);
+    expect((await nodes())[0]!.bindErrors).toEqual([
+      { service: "web", listener: "tcp 0.0.0.0:80", error: "address in use" },
+    ]);
+    onBindErrors([]);
+    expect((await nodes())[0]!.bindErrors).toEqual([]);
+    await node.drainAndStop();
+  });
+
+  test("a change by command while the node stops is kept, and nobody hears of an error", async () => {
+    const node = await start();
+    const draining = Promise.withResolvers<void>();
+    proxy.drain = () => draining.promise.then(() => true);
+    const stopped = node.drainAndStop();
+    const { spec } = node.service("web")!;
+    const publish = [{ ...spec.publish[0]!, published: 81 }];
+    expect(await node.createService({ name: "api", spec: { ...spec, publish }, tasks: [] })).toBeNull();
+    expect(node.service("api")).not.toBeNull();
+    draining.resolve();
+    await stopped;
+  });
 });
