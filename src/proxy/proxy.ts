@@ -17,7 +17,12 @@ import {
   MAX_TASKS,
   type SharedCounters,
 } from "./counters.ts";
-import { type ListenAddress, openListeningSockets, startListening } from "./listening-sockets.ts";
+import {
+  addressesOf,
+  type ListenAddress,
+  openListeningSockets,
+  startListening,
+} from "./listening-sockets.ts";
 import { readStatus } from "./read-status.ts";
 import type { Protocol, Relay, RoutingTable, Service, Task } from "./routing-table.ts";
 import { Slots } from "./slots.ts";
@@ -370,9 +375,9 @@ export function taskKey(service: Service, task: Task): string {
 function wantedListeners(table: RoutingTable): Map<string, { service: string; at: ListenAddress }> {
   const wanted = new Map<string, { service: string; at: ListenAddress }>();
   for (const service of table.services) {
-    for (const { protocol, published } of service.ports) {
-      for (const address of service.listenAddresses) {
-        const at = { protocol, address, port: published };
+    for (const port of service.ports) {
+      for (const address of addressesOf(service, port)) {
+        const at = { protocol: port.protocol, address, port: port.published };
         wanted.set(listenerKey(at), { service: service.name, at });
       }
     }

@@ -36,6 +36,7 @@ import {
   T_TOTAL,
   TASK_FIELDS,
 } from "./counters.ts";
+import { addressesOf } from "./listening-sockets.ts";
 import { type Listener, listenerKey, taskKey } from "./proxy.ts";
 import type { Peer, RoutingTable, Service, Task } from "./routing-table.ts";
 import type { Slots } from "./slots.ts";
@@ -92,7 +93,7 @@ function readPeer({ name, address, port }: Peer, { peers }: SharedCounters, slot
 function readPorts(service: Service, listeners: ReadonlyMap<string, Listener>): PortStatus[] {
   return service.ports.map((port) => ({
     ...port,
-    listeners: service.listenAddresses.map((address) => ({
+    listeners: addressesOf(service, port).map((address) => ({
       address,
       error: listeners.get(listenerKey({ ...port, address, port: port.published }))?.error ?? null,
     })),

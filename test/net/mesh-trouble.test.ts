@@ -172,6 +172,6 @@ test("a damaged state file is set aside, and the others tell what it held", asyn
   await n1.start();
   await cluster.allAlive();
   await cluster.agree((services) => services.some(({ name }) => name === "kept"));
-  expect(n1.log).toContain("cannot be used");
+  expect(n1.log).toContain("cannot restore the catalog");
   expect(await Bun.file(`${n1.directory}/data/state.damaged`).text()).toBe("{ damaged");
 });
