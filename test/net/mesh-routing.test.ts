@@ -182,7 +182,9 @@ describe("TCP", () => {
   test("mode = host: only where a task runs, and only to it", async () => {
     expect(await answering(n1, PORTS.host)).toEqual(["a"]);
     expect(await answering(n2, PORTS.host)).toEqual(["b"]);
-    expect((await n3.status()).proxy.services.find(({ name }) => name === "host")?.ports[0]?.listeners).toEqual([]);
+    expect(
+      (await n3.status()).proxy.services.find(({ name }) => name === "host")?.ports[0]?.listeners,
+    ).toEqual([]);
     expect(await accepts(n3.address, PORTS.host)).toBe(false);
   });
 
