@@ -1,7 +1,7 @@
 /**
  * The nodes of cluster.join, asked for ever: soon after the start, then ever more rarely, and again whenever none of a
  * seed's addresses is a live member. A name is resolved each time: whoever moves is found. Members that are lost are
- * asked too, so that two halves of a cluster that have given each other up find back together.
+ * asked too, so that two halves of a cluster that have given each other up find back together within seconds.
  *
  * [MEMBERLIST] has no such loop: a joined member never asks again.
  */
@@ -13,6 +13,9 @@ const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 30_000;
 /** How often a cluster that is whole is looked at. */
 const CHECK_MS = 15_000;
+/** While a member is lost somebody asks for one so often, all live nodes together; a single one not quite so often. */
+const LOST_MS = 500;
+const SHORTEST_LOST_MS = 2_000;
 
 export interface SeedParts {
   readonly clock: Clock;
@@ -54,7 +57,7 @@ export class Seeds {
     if (this.#isClosed || round !== this.#round) return !isWhole;
     const isLostAsked = this.#askLost();
     this.#failures = isWhole ? 0 : this.#failures + 1;
-    this.#cancel = this.#parts.clock.after(this.#pauseMs(), () => void this.ask());
+    this.#cancel = this.#parts.clock.after(this.#pauseMs(isLostAsked), () => void this.ask());
     return !isWhole || isLostAsked;
   }
 
@@ -100,12 +103,19 @@ export class Seeds {
   }
 
   /** Between half and all of it, so that nodes started together do not ask together. */
-  #pauseMs(): number {
+  #pauseMs(isLostAsked: boolean): number {
     const pause =
       this.#failures === 0
         ? CHECK_MS
         : Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** (this.#failures - 1));
-    return pause * (0.5 + this.#parts.random() / 2);
+    const atMost = isLostAsked ? this.#lostPauseMs() : pause;
+    return Math.min(pause, atMost) * (0.5 + this.#parts.random() / 2);
+  }
+
+  /** One that answers is enough for two halves; a member that is gone for good costs all others together no more. */
+  #lostPauseMs(): number {
+    const nodes = this.#parts.liveAddresses().size + 1;
+    return Math.min(CHECK_MS, Math.max(SHORTEST_LOST_MS, nodes * LOST_MS));
   }
 }
 

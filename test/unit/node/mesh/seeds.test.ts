@@ -137,8 +137,34 @@ test("one lost member is asked each time, also without seeds", async () => {
   random = 0.6;
   await seeds().ask();
   random = 0;
-  await clock.advance(15_000);
+  await clock.advance(1_600);
   expect(joined).toEqual(["10.0.0.9:7947", "10.0.0.8:7946"]);
+});
+
+describe("while a member is lost", () => {
+  /** Times at which a node that sees so many others asks; all seeds are alive, or one never answers. */
+  async function asksWithLive(count: number, seed: string): Promise<number[]> {
+    for (let host = 2; host < count + 2; host++) live.add(`10.0.0.${host}:7946`);
+    lost = [{ host: "10.0.1.1", port: 7946 }];
+    random = 1 - Number.EPSILON; // nearly all of the pause, and the last of the lost
+    const asking = seeds(seed);
+    await asking.ask();
+    const times = await asksWithin(15_000);
+    asking.close();
+    return times;
+  }
+
+  test("one of two asks every two seconds, with or without a live seed", async () => {
+    const times = [2_000, 4_000, 6_000, 8_000, 10_000, 12_000, 14_000];
+    expect(await asksWithLive(1, "10.0.0.2")).toEqual(times);
+    live.clear();
+    expect((await asksWithLive(0, "10.0.1.1")).slice(-3)).toEqual([11_000, 13_000, 15_000]);
+  });
+
+  test("of many each asks more rarely, but as often as they look at a cluster that is whole", async () => {
+    expect(await asksWithLive(9, "10.0.0.2")).toEqual([5_000, 10_000, 15_000]);
+    expect(await asksWithLive(99, "10.0.0.2")).toEqual([15_000]);
+  });
 });
 
 test("change: the new seeds are asked at once, and there is still one loop", async () => {
