@@ -94,7 +94,7 @@ export class AntiEntropy {
   }
 
   get hasSynced(): boolean {
-    return this.#hasSynced;
+    return this.#hasSynced && this.#rounds.size === 0; // what one round leaves to another is still to come
   }
 
   digest(): Uint8Array {
