@@ -3,9 +3,9 @@ export { type Address, isSameAddress } from "./address.ts";
 export type { Effect, MemberEvent, Send, Tell } from "./effect.ts";
 export { CLUSTER_TAG, type Member, type MemberState, PROTOCOL_TAG } from "./member.ts";
 export {
-  type BroadcastSource,
   Membership,
   type MembershipOptions,
   type MembershipStats,
 } from "./membership.ts";
+export type { BroadcastSource } from "./packets.ts";
 export { PROFILES, type Profile } from "./profile.ts";

@@ -12,38 +12,26 @@ import {
   encodeTags,
   FIRST_FREE_PAYLOAD_TYPE,
   type GossipMessage,
-  type IndirectPingMessage,
-  type PingMessage,
 } from "../wire/gossip/index.ts";
 import type { Address } from "./address.ts";
 import { Awareness } from "./awareness.ts";
-import { BroadcastQueue } from "./broadcast-queue.ts";
 import type { Effect, MemberEvent } from "./effect.ts";
 import { Exchanges } from "./exchanges.ts";
-import { pushPullFactor, retransmitLimit } from "./formulas.ts";
+import { pushPullFactor } from "./formulas.ts";
 import { Leaving } from "./leaving.ts";
 import { type Member, MemberRecord } from "./member.ts";
 import { MemberTable } from "./member-table.ts";
-import { Probe } from "./probe.ts";
+import { type BroadcastSource, Packets } from "./packets.ts";
+import { Prober } from "./prober.ts";
 import type { Profile } from "./profile.ts";
-import { RelayedPings } from "./relayed-pings.ts";
 import { Rumors } from "./rumors.ts";
 import { SerfDelegate } from "./serf-delegate.ts";
 import { StateExchange } from "./state-exchange.ts";
-import { answersStreamPing, OUR_VERSIONS, readsCrc, sendsNacks } from "./versions.ts";
+import { OUR_VERSIONS, readsCrc } from "./versions.ts";
 
-const PART_OVERHEAD_BYTES = 2; // of a message in a compound
-const MAX_PARTS = 127; // old members misread more
 const MAX_MEMBERS = 20_000;
-const MAX_QUEUE = 4_096;
 const MAX_META_BYTES = 512;
 const NO_BYTES = new Uint8Array();
-
-/** Our own user messages on their way to everybody who understands them. */
-export interface BroadcastSource {
-  /** Payloads for one recipient, together with 3 bytes each within the budget. */
-  draw(budgetBytes: number, retransmitLimit: number): Uint8Array[];
-}
 
 export interface MembershipOptions {
   readonly profile: Profile;
@@ -77,16 +65,12 @@ export class Membership {
   readonly #rumors: Rumors;
   readonly #serf: SerfDelegate;
   readonly #state: StateExchange;
-  readonly #broadcasts: BroadcastQueue;
-  readonly #serfBroadcasts: BroadcastQueue;
-  readonly #relayed = new RelayedPings();
+  readonly #packets: Packets;
+  readonly #prober: Prober;
   readonly #exchanges = new Exchanges();
   readonly #leaving: Leaving;
   readonly #dropped: Record<string, number> = {};
   #effects: Effect[] = [];
-  #probe: Probe | null = null;
-  #seq = 0;
-  #nextProbeMs: number;
   #nextGossipMs: number;
   #nextPushPullMs: number;
   /** Suspects are not given up before: this node itself was away. */
@@ -97,8 +81,14 @@ export class Membership {
     this.#options = options;
     this.#profile = profile;
     this.#table = options.table ?? new MemberTable(name, MAX_MEMBERS, random);
-    this.#broadcasts = new BroadcastQueue(MAX_QUEUE, options.packetBudgetBytes - PART_OVERHEAD_BYTES);
-    this.#serfBroadcasts = new BroadcastQueue(MAX_QUEUE, options.packetBudgetBytes - PART_OVERHEAD_BYTES);
+    this.#packets = new Packets({
+      profile,
+      table: this.#table,
+      budgetBytes: options.packetBudgetBytes,
+      userBroadcasts: options.userBroadcasts ?? null,
+      emit: (effect) => this.#effects.push(effect),
+      onTooLarge: () => this.#drop("too-large-to-gossip"),
+    });
     this.#awareness = new Awareness(profile.hasAwareness ? profile.awarenessMaxMultiplier : 1);
     this.#rumors = new Rumors({
       profile,
@@ -107,13 +97,12 @@ export class Membership {
       self: name,
       cluster: options.clusterName,
       isLeaving: () => this.#leaving.hasBegun,
-      broadcast: (about, message) => this.#broadcast(this.#broadcasts, about, message),
+      broadcast: (about, message) => this.#packets.broadcast(about, message),
       tell: (event) => this.#tell(event),
       drop: (reason) => this.#drop(reason),
     });
     this.#serf = new SerfDelegate(name, {
-      broadcast: (payload, key, onGone) =>
-        this.#broadcast(this.#serfBroadcasts, key, encodeMessage({ type: "user", payload }), onGone),
+      broadcast: (payload, key, onGone) => this.#packets.broadcastSerf(payload, key, onGone),
       isKnown: (node) => this.#table.get(node) !== undefined,
       onLeaveIntent: (node, prune) => this.#onLeaveIntent(node, prune),
     });
@@ -133,7 +122,23 @@ export class Membership {
       announceDeath: (atMs, onSent) => this.#announceDeath(atMs, onSent),
       onDone: () => this.#tell({ type: "may-close" }),
     });
-    this.#nextProbeMs = nowMs + random() * profile.probeIntervalMs;
+    this.#prober = new Prober(
+      {
+        profile,
+        self: name,
+        address: options.address,
+        table: this.#table,
+        awareness: this.#awareness,
+        packets: this.#packets,
+        exchanges: this.#exchanges,
+        emit: (effect) => this.#effects.push(effect),
+        tell: (event) => this.#tell(event),
+        drop: (reason) => this.#drop(reason),
+        onSilent: (member, atMs) => this.#rumors.onSuspect(member.name, member.incarnation, name, atMs),
+        onRound: (atMs) => this.#forgetOld(atMs),
+      },
+      nowMs + random() * profile.probeIntervalMs,
+    );
     this.#nextGossipMs = nowMs + random() * profile.gossipIntervalMs;
     this.#nextPushPullMs = nowMs + random() * profile.pushPullIntervalMs;
     this.#addSelf(nowMs);
@@ -152,7 +157,7 @@ export class Membership {
   get stats(): MembershipStats {
     return {
       healthScore: this.#awareness.score,
-      queueLengths: { membership: this.#broadcasts.length, serf: this.#serfBroadcasts.length },
+      queueLengths: this.#packets.queueLengths,
       droppedTotal: { ...this.#dropped },
     };
   }
@@ -194,7 +199,7 @@ export class Membership {
     const asked = this.#exchanges.end(exchange);
     const answer = decodeMessage(message);
     const isOurs = asked?.kind === "stream-ping" && answer?.type === "ack" && answer.seq === asked.seq;
-    if (isOurs && this.#probe?.seq === asked.seq) this.#probe.onStreamAnswer();
+    if (isOurs) this.#prober.onStreamAnswer(asked.seq);
     return this.#take();
   }
 
@@ -224,7 +229,11 @@ export class Membership {
   sendUser(name: string, payload: Uint8Array): Effect[] {
     const member = this.#table.get(name);
     if (member?.isLive)
-      this.#send(member.address, [encodeMessage({ type: "user", payload })], readsCrc(member.versions));
+      this.#packets.send(
+        member.address,
+        [encodeMessage({ type: "user", payload })],
+        readsCrc(member.versions),
+      );
     return this.#take();
   }
 
@@ -246,8 +255,8 @@ export class Membership {
   // --- time
 
   nextDeadlineMs(): number {
-    let next = Math.min(this.#nextGossipMs, this.#nextPushPullMs, this.#relayed.nextDeadlineMs);
-    next = Math.min(next, this.#probe?.nextDeadlineMs ?? this.#nextProbeMs, this.#leaving.nextDeadlineMs);
+    let next = Math.min(this.#nextGossipMs, this.#nextPushPullMs);
+    next = Math.min(next, this.#prober.nextDeadlineMs, this.#leaving.nextDeadlineMs);
     if (this.#table.suspects.size === 0) return next;
     for (const member of this.#suspects()) next = Math.min(next, this.#verdictMs(member));
     return next;
@@ -256,9 +265,7 @@ export class Membership {
   tick(nowMs: number): Effect[] {
     this.#noticeAbsence(nowMs);
     this.#endSuspicions(nowMs);
-    this.#nackLate(nowMs);
-    this.#continueProbe(nowMs);
-    if (nowMs >= this.#nextProbeMs && this.#probe === null) this.#startProbe(nowMs);
+    this.#prober.tick(nowMs);
     if (nowMs >= this.#nextGossipMs) this.#gossip(nowMs);
     if (nowMs >= this.#nextPushPullMs) this.#pushPull(nowMs);
     this.#leaving.tick(nowMs);
@@ -270,16 +277,16 @@ export class Membership {
   #onMessage(message: GossipMessage, from: Address, nowMs: number): void {
     switch (message.type) {
       case "ping":
-        this.#onPing(message, from);
+        this.#prober.onPing(message, from);
         break;
       case "indirect-ping":
-        this.#onIndirectPing(message, from, nowMs);
+        this.#prober.onIndirectPing(message, from, nowMs);
         break;
       case "ack":
-        this.#onAck(message.seq, nowMs);
+        this.#prober.onAck(message.seq, nowMs);
         break;
       case "nack":
-        if (this.#probe?.seq === message.seq) this.#probe.onNack();
+        this.#prober.onNack(message.seq);
         break;
       case "alive":
         this.#rumors.onAlive(message, nowMs);
@@ -298,34 +305,6 @@ export class Membership {
     }
   }
 
-  #onPing({ node, seq, source }: PingMessage, from: Address): void {
-    if (node !== "" && node !== this.#options.name) return this.#drop("ping-for-another");
-    const to = source === null ? from : { ip: source.address, port: source.port };
-    this.#sendWithGossip(to, { type: "ack", seq, payload: null });
-  }
-
-  #onIndirectPing(asked: IndirectPingMessage, from: Address, nowMs: number): void {
-    const asker = asked.source === null ? from : { ip: asked.source.address, port: asked.source.port };
-    const seq = this.#nextSeq();
-    const { probeTimeoutMs } = this.#profile;
-    if (!this.#relayed.add(seq, asker, asked.seq, asked.wantsNack, nowMs, probeTimeoutMs)) {
-      return this.#drop("too-many-pings");
-    }
-    this.#sendWithGossip({ ip: asked.target, port: asked.port }, this.#ping(asked.node, seq));
-  }
-
-  #onAck(seq: number, nowMs: number): void {
-    const probe = this.#probe;
-    if (probe?.seq === seq) {
-      if (probe.isDirect) this.#table.get(probe.target)?.measured(nowMs - probe.startedMs);
-      probe.onAck();
-      return this.#continueProbe(nowMs);
-    }
-    const relayed = this.#relayed.onAck(seq);
-    if (relayed !== null)
-      this.#sendWithGossip(relayed.asker, { type: "ack", seq: relayed.askerSeq, payload: null });
-  }
-
   #onUser(payload: Uint8Array): void {
     if (payload.length === 0) return this.#drop("empty-user-message");
     if (payload[0]! >= FIRST_FREE_PAYLOAD_TYPE) this.#effects.push({ kind: "user", payload });
@@ -340,82 +319,6 @@ export class Membership {
     if (prune) this.#remove(member);
   }
 
-  // --- probing
-
-  #startProbe(nowMs: number): void {
-    const { probeIntervalMs, hasBuddy } = this.#profile;
-    this.#nextProbeMs = nowMs + probeIntervalMs;
-    const target = this.#table.nextToProbe(() => this.#forgetOld(nowMs));
-    if (target === null) return;
-    const seq = this.#nextSeq();
-    this.#probe = new Probe(this.#profile, target.name, seq, nowMs, this.#awareness.score);
-    const ping = this.#ping(target.name, seq);
-    if (target.state === "alive" || !hasBuddy) return this.#sendWithGossip(target.address, ping, target);
-    // [LIFEGUARD §IV-C] a suspect hears of it with the probe, and can refute at once
-    const { incarnation, name } = target;
-    const suspect = encodeMessage({ type: "suspect", incarnation, node: name, from: this.#options.name });
-    this.#send(target.address, [encodeMessage(ping), suspect], readsCrc(target.versions));
-  }
-
-  #continueProbe(nowMs: number): void {
-    const probe = this.#probe;
-    if (probe === null) return;
-    const target = this.#table.get(probe.target);
-    if (target === undefined || !target.isLive) return this.#endProbe(probe, nowMs);
-    if (probe.needsHelp(nowMs)) this.#askForHelp(probe, target);
-    const verdict = probe.verdict(nowMs);
-    if (verdict === null) return;
-    this.#endProbe(probe, nowMs);
-    if (verdict === "failed") {
-      this.#awareness.add(probe.healthCost);
-      this.#rumors.onSuspect(target.name, target.incarnation, this.#options.name, nowMs);
-      return;
-    }
-    this.#awareness.add(-1);
-    if (verdict === "udp-broken") this.#tell({ type: "udp-broken", name: target.name });
-  }
-
-  /** One at a time: ticks that fell into a long probe are lost. */
-  #endProbe(probe: Probe, nowMs: number): void {
-    this.#probe = null;
-    if (this.#nextProbeMs <= nowMs) this.#nextProbeMs = Math.max(nowMs, probe.endsMs);
-  }
-
-  #askForHelp(probe: Probe, target: MemberRecord): void {
-    const { indirectChecks } = this.#profile;
-    const helpers = this.#table.pick(
-      indirectChecks,
-      (member) => member.state === "alive" && member !== target && member !== this.#self(),
-    );
-    for (const helper of helpers) {
-      this.#sendWithGossip(
-        helper.address,
-        {
-          type: "indirect-ping",
-          seq: probe.seq,
-          target: target.address.ip,
-          port: target.address.port,
-          node: target.name,
-          wantsNack: sendsNacks(helper.versions),
-          source: this.#source(),
-        },
-        helper,
-      );
-    }
-    probe.askedForHelp(helpers.filter((helper) => sendsNacks(helper.versions)).length);
-    if (!answersStreamPing(target.versions)) return;
-    const request = encodeMessage(this.#ping(target.name, probe.seq));
-    const exchange = this.#exchanges.begin({ kind: "stream-ping", seq: probe.seq });
-    const timeoutMs = Math.max(1, probe.endsMs - probe.nextDeadlineMs + this.#profile.probeTimeoutMs);
-    this.#effects.push({ kind: "stream-ping", exchange, to: target.address, request, timeoutMs });
-  }
-
-  #nackLate(nowMs: number): void {
-    for (const { asker, askerSeq } of this.#relayed.due(nowMs)) {
-      this.#sendWithGossip(asker, { type: "nack", seq: askerSeq });
-    }
-  }
-
   // --- suspicion and forgetting
 
   /**
@@ -426,10 +329,7 @@ export class Membership {
     const { probeTimeoutMs, probeIntervalMs } = this.#profile;
     if (nowMs - this.#nextGossipMs < probeTimeoutMs) return; // the timer that is always set, and soon
     this.#noVerdictsBeforeMs = nowMs + probeIntervalMs;
-    if (this.#probe === null) return;
-    this.#awareness.add(1);
-    this.#probe = null;
-    this.#nextProbeMs = nowMs;
+    this.#prober.giveUp(nowMs);
   }
 
   #endSuspicions(nowMs: number): void {
@@ -463,60 +363,12 @@ export class Membership {
     this.#tell({ type: "forgotten", name: member.name });
   }
 
-  // --- gossip
+  // --- gossip and push/pull
 
   #gossip(nowMs: number): void {
-    const { gossipIntervalMs, gossipNodes, gossipToTheDeadMs } = this.#profile;
-    this.#nextGossipMs = nowMs + gossipIntervalMs;
-    const hasOwn = this.#broadcasts.length + this.#serfBroadcasts.length > 0;
-    if (!hasOwn && this.#options.userBroadcasts === undefined) return;
-    const recipients = this.#table.pick(gossipNodes, (member) => {
-      if (member === this.#self() || member.state === "left") return false;
-      return member.isLive || nowMs - member.stateChangedMs < gossipToTheDeadMs;
-    });
-    for (const member of recipients) {
-      const messages = this.#drawMessages(this.#options.packetBudgetBytes, member, MAX_PARTS);
-      if (messages.length > 0) this.#send(member.address, messages, readsCrc(member.versions));
-    }
+    this.#nextGossipMs = nowMs + this.#profile.gossipIntervalMs;
+    this.#packets.gossip(nowMs);
   }
-
-  /** Membership first, then serf's, then our own to those who understand it. */
-  #drawMessages(budgetBytes: number, member: MemberRecord | null, maxParts: number): Uint8Array[] {
-    const limit = retransmitLimit(this.#profile, this.#table.size);
-    const messages: Uint8Array[] = [];
-    let left = budgetBytes;
-    const take = (drawn: readonly Uint8Array[]) => {
-      for (const message of drawn) {
-        left -= message.length + PART_OVERHEAD_BYTES;
-        messages.push(message);
-      }
-    };
-    take(this.#broadcasts.draw(left, PART_OVERHEAD_BYTES, limit, maxParts));
-    take(this.#serfBroadcasts.draw(left, PART_OVERHEAD_BYTES, limit, maxParts - messages.length));
-    const source = this.#options.userBroadcasts;
-    if (source !== undefined && member?.isPortmesh === true && member.isLive) {
-      const payloads = source.draw(left, limit).slice(0, maxParts - messages.length);
-      take(payloads.map((payload) => encodeMessage({ type: "user", payload })));
-    }
-    return messages;
-  }
-
-  #broadcast(queue: BroadcastQueue, key: string | null, message: Uint8Array, onGone?: () => void): void {
-    if (!queue.add(key, message, onGone)) this.#drop("too-large-to-gossip");
-  }
-
-  /** With as much of what everybody should hear as fits. */
-  #sendWithGossip(to: Address, message: GossipMessage, member: MemberRecord | null = null): void {
-    const first = encodeMessage(message);
-    const left = this.#options.packetBudgetBytes - first.length - PART_OVERHEAD_BYTES;
-    this.#send(to, [first, ...this.#drawMessages(left, member, MAX_PARTS - 1)], false);
-  }
-
-  #send(to: Address, messages: readonly Uint8Array[], withCrc: boolean): void {
-    this.#effects.push({ kind: "packet", to, messages, withCrc });
-  }
-
-  // --- push/pull
 
   #pushPull(nowMs: number): void {
     const { pushPullIntervalMs } = this.#profile;
@@ -570,7 +422,11 @@ export class Membership {
     const self = this.#self();
     self.enter("left", nowMs);
     const { name, incarnation } = self;
-    this.#broadcasts.add(name, encodeMessage({ type: "dead", incarnation, node: name, from: name }), onSent);
+    this.#packets.broadcast(
+      name,
+      encodeMessage({ type: "dead", incarnation, node: name, from: name }),
+      onSent,
+    );
   }
 
   #hasOthers(): boolean {
@@ -582,20 +438,6 @@ export class Membership {
     if (meta.length > MAX_META_BYTES)
       throw new RangeError(`tags of ${meta.length} bytes: at most ${MAX_META_BYTES}`);
     return meta;
-  }
-
-  #ping(node: string, seq: number): PingMessage {
-    return { type: "ping", seq, node, source: this.#source() };
-  }
-
-  #source(): NonNullable<PingMessage["source"]> {
-    const { ip, port } = this.#options.address;
-    return { address: ip, port, node: this.#options.name };
-  }
-
-  #nextSeq(): number {
-    this.#seq = (this.#seq + 1) >>> 0;
-    return this.#seq;
   }
 
   // --- effects

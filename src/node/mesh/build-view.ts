@@ -15,6 +15,8 @@ import {
 
 export interface ViewInput {
   readonly self: { readonly name: string; readonly labels: Labels };
+  /** An operator wants no new connections to its tasks. */
+  readonly isSelfDraining: boolean;
   readonly bind: readonly string[];
   readonly relay: ViewRelay | null;
   /** By name. */
@@ -50,12 +52,17 @@ export function buildView(input: ViewInput): ClusterView {
           host: task.host,
           port: task.port,
           weight: task.weight,
-          isDraining: task.isDraining || nodes.get(task.owner)?.isDraining === true,
+          isDraining: task.isDraining || isNodeDraining(task.owner, input),
         })),
       }),
     ),
     peers: [...nodes].flatMap(([name, node]) => (name === self.name ? [] : peerOf(name, node))),
   };
+}
+
+/** A node that stops goes on with its own tasks for whoever still comes to it: others send nobody any more. */
+function isNodeDraining(node: string, { self, isSelfDraining, nodes }: ViewInput): boolean {
+  return node === self.name ? isSelfDraining : nodes.get(node)?.isDraining === true;
 }
 
 function orderedNames({ services, fileOrder }: ViewInput): string[] {

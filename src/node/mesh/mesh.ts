@@ -120,6 +120,7 @@ export class Mesh {
     const { services, tasks } = withChanges(catalog.services(), catalog.tasks(), changes, this.#self);
     return buildView({
       self: { name: this.#self, labels: config.node.labels },
+      isSelfDraining: catalog.wishOf(this.#self) === "drain",
       bind: config.proxy.bind,
       relay: relayOf(config),
       services,

@@ -4,39 +4,19 @@
  * only when every task has failed.
  */
 import { EPOLLOUT } from "../../sys/epoll.ts";
-import {
-  EAGAIN,
-  EALREADY,
-  ECONNREFUSED,
-  EINPROGRESS,
-  EISCONN,
-  EMFILE,
-  EMSGSIZE,
-  ENFILE,
-  ENOENT,
-  ESHUTDOWN,
-  ETIMEDOUT,
-} from "../../sys/errno.ts";
+import { EAGAIN, EALREADY, EINPROGRESS, EISCONN, EMFILE, EMSGSIZE, ENFILE } from "../../sys/errno.ts";
 import { connect, send, setNoDelay, setOutOfBandInline, tcpSocket } from "../../sys/socket.ts";
-import {
-  encodeRelayTask,
-  RELAY_CONNECTED,
-  RELAY_DRAINING,
-  RELAY_OUT_OF_DESCRIPTORS,
-  RELAY_TASK_REFUSED,
-  RELAY_TASK_TIMED_OUT,
-} from "../../wire/index.ts";
+import { encodeRelayTask, RELAY_CONNECTED } from "../../wire/index.ts";
 import { hashClient } from "../balance/index.ts";
 import type { DescriptorWaiter } from "../worker/context.ts";
-import type { Pollable } from "../worker/event-loop.ts";
 import type { RelayPeer } from "../worker/relay-peer.ts";
 import type { Target } from "../worker/target.ts";
+import { Attempt, type Dialing, errnoOfAnswer, RelayAttempt } from "./attempt.ts";
 import { READ_EVENTS, type TcpConnection } from "./connection.ts";
-import { type LineOwner, RelayLine } from "./relay/relay-line.ts";
 import { publishedAddress, writeProxyHeader } from "./send-proxy.ts";
 import type { TcpContext } from "./tcp-context.ts";
 
-export class Dialer implements DescriptorWaiter {
+export class Dialer implements DescriptorWaiter, Dialing {
   readonly #clientHash: number;
   /** Targets that have failed or are being tried; bounded by the number of tasks. */
   #tried: Target[] | null = null;
@@ -291,96 +271,5 @@ export class Dialer implements DescriptorWaiter {
 
   #takeOut(attempt: Attempt | RelayAttempt): void {
     this.#attempts!.splice(this.#attempts!.indexOf(attempt), 1);
-  }
-}
-
-/** A connect that is under way. */
-class Attempt implements Pollable {
-  #isCounted = false;
-
-  constructor(
-    readonly dialer: Dialer,
-    readonly target: Target,
-    readonly fd: number,
-  ) {}
-
-  onEvents(): void {
-    this.dialer.onAttemptEvents(this);
-  }
-
-  /** Counted once as a failure, though it may still win. */
-  onSlow(): void {
-    if (this.#isCounted) return;
-    this.#isCounted = true;
-    this.dialer.lastErrno = ETIMEDOUT;
-    this.target.onFailed(ETIMEDOUT, this.dialer.context.loop.nowMs);
-  }
-
-  close(): void {
-    this.dialer.context.loop.close(this.fd);
-  }
-}
-
-/** A task of another node that is being asked for. */
-class RelayAttempt implements LineOwner {
-  readonly line: RelayLine;
-  /** false: the connection had been waiting for a client. */
-  readonly isFresh: boolean;
-  #isCounted = false;
-
-  constructor(
-    readonly dialer: Dialer,
-    readonly target: Target,
-    readonly peer: RelayPeer,
-    ready: RelayLine | null,
-  ) {
-    this.isFresh = ready === null;
-    this.line = ready ?? new RelayLine(dialer.context, peer, this);
-    this.line.owner = this;
-  }
-
-  onReady(): void {
-    this.dialer.onRelayReady(this);
-  }
-
-  onAnswer(_line: RelayLine, answer: number): void {
-    this.dialer.onRelayAnswer(this, answer);
-  }
-
-  onLost(_line: RelayLine, errnoValue: number): void {
-    this.dialer.onRelayLost(this, errnoValue);
-  }
-
-  /** The client's own deadlines hold. */
-  onLineDeadline(): void {}
-
-  /** Before the relay is ready it is its node that is slow, then it may be the task. */
-  onSlow(): void {
-    if (this.#isCounted) return;
-    this.#isCounted = true;
-    const { nowMs } = this.dialer.context.loop;
-    this.dialer.lastErrno = ETIMEDOUT;
-    this.target.onFailed(ETIMEDOUT, nowMs);
-    if (this.line.isOpening) this.peer.onFailed(nowMs);
-  }
-
-  close(): void {
-    this.line.close();
-  }
-}
-
-/** What is shown of a task that its node could not connect to. */
-function errnoOfAnswer(answer: number): number {
-  switch (answer) {
-    case RELAY_TASK_REFUSED:
-      return ECONNREFUSED;
-    case RELAY_TASK_TIMED_OUT:
-      return ETIMEDOUT;
-    case RELAY_OUT_OF_DESCRIPTORS:
-      return EMFILE;
-    case RELAY_DRAINING:
-      return ESHUTDOWN;
-    default:
-      return ENOENT;
   }
 }

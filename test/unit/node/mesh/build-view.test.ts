@@ -9,6 +9,7 @@ function owned(owner: string, name: string, changes: Partial<OwnedTask> = {}): O
 function view(changes: Partial<ViewInput> = {}) {
   return buildView({
     self: { name: "a", labels: {} },
+    isSelfDraining: false,
     bind: [],
     relay: null,
     services: new Map([["web", { spec: spec(80) }]]),
@@ -65,4 +66,11 @@ test("ports that an older service keeps are lost, by protocol", () => {
   const conflicts = new Map([["web", [{ protocol: "udp", published: 53, keptBy: "dns" } as const]]]);
   expect([...view({ conflicts }).services[0]!.lostPorts]).toEqual(["udp 53"]);
   expect([...view().services[0]!.lostPorts]).toEqual([]);
+});
+
+test("a node that stops serves with its own tasks until its ports are closed, one that is drained does not", () => {
+  const input = { nodes: new Map([["a", nodeRecord({ isDraining: true })]]), tasks: [owned("a", "x")] };
+  const drains = (isSelfDraining: boolean) =>
+    view({ ...input, isSelfDraining }).services[0]!.tasks[0]!.isDraining;
+  expect([drains(false), drains(true)]).toEqual([false, true]);
 });
