@@ -7,9 +7,10 @@
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { realpath, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 
-const pollIntervalMs = 250; // short against a person's patience, long against the writes of one save
+/** Short against a person's patience, long against the writes of one save, and little to do for a node that idles. */
+const pollIntervalMs = 500;
 
 export interface WatchedFile {
   /** Differs whenever the file may have changed; null while there is none. Never rejects. */
@@ -86,14 +87,13 @@ export class ChangeDetector {
   }
 }
 
-/** Inode and real path tell replaced files and moved links, time and size tell writes in place. */
+/** Device and inode tell replaced files and moved links, time and size tell writes in place: one call for all. */
 function fileAt(path: string): WatchedFile {
   return {
     async signature() {
       try {
-        const real = await realpath(path);
-        const { dev, ino, mtimeNs, size } = await stat(real, { bigint: true });
-        return [real, dev, ino, mtimeNs, size].join(" ");
+        const { dev, ino, mtimeNs, size } = await stat(path, { bigint: true });
+        return [dev, ino, mtimeNs, size].join(" ");
       } catch {
         return null;
       }

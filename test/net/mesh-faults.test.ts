@@ -5,6 +5,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { takeError } from "../../src/sys/socket.ts";
 import { FaultScenario, PUBLISHED, webService } from "../support/fault-scenario.ts";
+import type { ServiceView } from "../support/mesh-node.ts";
 import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
 import type { NetworkNode } from "../support/network-node.ts";
 import { RawSocket } from "../support/raw-socket.ts";
@@ -37,6 +38,8 @@ async function breakAndMend(
   const survivors = running.without(BROKEN);
   await breakIt(running);
   const brokenMs = performance.now();
+  const avoidedMs = await running.avoided(BROKEN, survivors);
+  running.measure("ms until none asks it", avoidedMs - brokenMs);
   await running.load.more(ENOUGH, survivors);
   await running.cluster.seenAs(
     BROKEN,
@@ -48,14 +51,14 @@ async function breakAndMend(
   await running.load.more(ENOUGH, survivors);
   running.measureDelays(brokenMs, survivors);
   expect(running.failures(brokenMs, survivors)).toEqual([]);
+  expect(running.answering(avoidedMs, survivors)).toEqual(["n3", "n4"]);
 
   const mendingMs = performance.now();
   await mendIt(running);
-  await running.cluster.allAlive();
-  await running.cluster.agree((services) => services[0]?.tasks.length === 3);
   const mendedMs = performance.now();
-  running.measure("ms until all agree again", mendedMs - mendingMs);
   await running.servedBy(["n3", "n4", BROKEN], survivors);
+  running.measure("ms until it serves again", performance.now() - mendingMs);
+  await running.agreeAgain(mendingMs, (services) => services[0]?.tasks.length === 3);
   await running.load.more(ENOUGH);
   await running.finish();
   expect(running.failures(brokenMs, survivors)).toEqual([]);
@@ -142,6 +145,55 @@ describe.skipIf(lacksNamespaces())("an open connection to a node that is cut off
       const { proxy } = await running.node("n1").status();
       expect(proxy.services[0]!.refusedTotal.drained ?? 0).toBe(0);
       for (const client of clients) client.close();
+    },
+    TIMEOUT_MS,
+  );
+});
+
+describe.skipIf(lacksNamespaces())("two halves of a cluster", () => {
+  const halves = [
+    ["n1", "n2"],
+    ["n3", "n4", "n5"],
+  ] as const;
+  const serviceOf = (half: readonly string[]) => `made-by-${half[0]}`;
+
+  test(
+    "each serve with what they have, take changes, and are one cluster again with the changes of both",
+    async () => {
+      const serving = ["n2", "n3", "n4", "n5"];
+      const running = (scenario = await FaultScenario.start("two halves", { serving }));
+      const { cluster } = running;
+      for (const name of halves[0]) {
+        const others = halves[1].map((other) => running.machine(other).address);
+        await running.machine(name).cut("both", others);
+      }
+      const cutMs = performance.now();
+      for (const [half, others] of [halves, halves.toReversed()] as const) {
+        const nodes = half!.map((name) => running.node(name));
+        for (const other of others!) await cluster.seenAs(other, ["failed", "gone"], nodes);
+        await running.servedBy(
+          half!.filter((name) => serving.includes(name)),
+          half!,
+        );
+        const port = `${9090 + half!.length}:80`;
+        const created = await nodes[0]!.command("service", "create", "--name", serviceOf(half!), "-p", port);
+        expect(created).toMatchObject({ exitCode: 0 });
+      }
+      running.measure("ms until all see it failed", performance.now() - cutMs);
+
+      const healingMs = performance.now();
+      for (const name of halves[0]) await running.machine(name).heal();
+      const names = ["web", ...halves.map(serviceOf)].sort().join();
+      const isWanted = (services: readonly ServiceView[]) =>
+        services
+          .map(({ name }) => name)
+          .sort()
+          .join() === names;
+      await running.agreeAgain(healingMs, isWanted);
+      await running.servedBy(serving, running.without());
+      running.measureDelays(cutMs, running.without());
+      await running.finish();
+      expect(running.failures(cutMs, running.without())).toEqual([]);
     },
     TIMEOUT_MS,
   );

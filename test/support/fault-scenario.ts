@@ -11,7 +11,7 @@ import type { RequestRecord } from "./http-load.ts";
 import { MeshCluster, namespacePlaces } from "./mesh-cluster.ts";
 import { serviceFile } from "./mesh-config.ts";
 import { MeshLoad, type MeshLoadOptions } from "./mesh-load.ts";
-import type { MeshNode } from "./mesh-node.ts";
+import type { MeshNode, ServiceView } from "./mesh-node.ts";
 import { type Measures, recordScenario } from "./mesh-report.ts";
 import { Namespaces } from "./namespaces.ts";
 import type { NetworkNode } from "./network-node.ts";
@@ -118,6 +118,29 @@ export class FaultScenario {
       },
       { what: `${tasks.join()} to serve at ${nodes.join()}` },
     );
+  }
+
+  /** Waits until none of these nodes picks a task on the broken one; gives the time since when. */
+  async avoided(broken: string, nodes: readonly string[]): Promise<number> {
+    await this.cluster.waitFor(
+      async () => {
+        const views = await Promise.all(nodes.map((name) => this.node(name).services()));
+        const tasks = views.flat().flatMap((service) => service.tasks);
+        return tasks.every(
+          ({ node, state }) => node !== broken || state === "unreachable" || state === "down",
+        );
+      },
+      { what: `${nodes.join()} to avoid ${broken}` },
+    );
+    return performance.now();
+  }
+
+  /** Waits until all have one catalog, as wanted, and then until nobody suspects anybody; how long both took. */
+  async agreeAgain(sinceMs: number, isWanted: (services: readonly ServiceView[]) => boolean): Promise<void> {
+    await this.cluster.agree(isWanted);
+    this.measure("ms until all agree again", performance.now() - sinceMs);
+    await this.cluster.allAlive();
+    this.measure("ms until none suspects another", performance.now() - sinceMs);
   }
 
   /** How long after the time the last request began that had to wait for somebody, and how long the longest took. */

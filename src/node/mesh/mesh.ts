@@ -30,7 +30,8 @@ import type { MeshLog } from "./mesh-log.ts";
 import { relayKeys } from "./relay-keys.ts";
 import { DEFAULT_DATA_DIR, StateStore } from "./state-store.ts";
 
-const TICK_MS = 250;
+/** Half of the shortest interval at which catalogs are compared. */
+const TICK_MS = 500;
 /** How long a node that stops waits until the others know, before it closes anything. */
 const SPREAD_MS = 1_000;
 /** How long the start waits for the catalog of the others. */

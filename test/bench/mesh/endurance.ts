@@ -8,11 +8,12 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { FaultScenario } from "../../support/fault-scenario.ts";
 import type { MeshNode } from "../../support/mesh-node.ts";
-import { cpuSecondsOf, descriptorsOf, memoryBytesOf } from "../../support/process-stats.ts";
+import { descriptorsOf, memoryBytesOf } from "../../support/process-stats.ts";
 
 const SAMPLES = 6;
 /** Connections end and garbage is collected before what is left is counted. */
 const SETTLE_SECONDS = 10;
+const SHOWN_THREADS = 5;
 const MIB = 1024 * 1024;
 
 type Work = "idle" | "load";
@@ -31,7 +32,6 @@ async function run(scenario: FaultScenario, work: Work, seconds: number): Promis
   const { nodes } = scenario.cluster;
   if (work === "idle") await scenario.load.stop();
   await Bun.sleep(SETTLE_SECONDS * 1000);
-  const before = nodes.map(({ pid }) => cpuSecondsOf(pid));
   const threads = nodes.map(({ pid }) => threadSeconds(pid));
   const fromMs = performance.now();
   show(nodes, "start");
@@ -41,8 +41,12 @@ async function run(scenario: FaultScenario, work: Work, seconds: number): Promis
   }
   const tookSeconds = (performance.now() - fromMs) / 1000;
   for (const [index, { name, pid }] of nodes.entries()) {
-    const percent = ((cpuSecondsOf(pid) - before[index]!) / tookSeconds) * 100;
-    console.log(`${name}: ${percent.toFixed(2)} % of a core; ${busiest(threads[index]!, pid, tookSeconds)}`);
+    const used = percentages(threads[index]!, pid, tookSeconds);
+    const sum = used.reduce((total, { percent }) => total + percent, 0);
+    const busiest = used
+      .slice(0, SHOWN_THREADS)
+      .map(({ thread, percent }) => `${thread} ${percent.toFixed(3)} %`);
+    console.log(`${name}: ${sum.toFixed(2)} % of a core; ${busiest.join(", ")}`);
   }
   if (work === "idle") return;
   const records = scenario.load.since(fromMs);
@@ -61,29 +65,24 @@ function show(nodes: readonly MeshNode[], when: string): void {
   console.log(`${when.padStart(6)}: ${cells.join(", ")}`);
 }
 
-/** By thread: "2811 portmesh". */
+/** By thread: "2811 portmesh". To the nanosecond, where stat counts hundredths. */
 function threadSeconds(pid: number): Map<string, number> {
   const seconds = new Map<string, number>();
   for (const thread of readdirSync(`/proc/${pid}/task`)) {
-    const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, "latin1");
-    const end = stat.lastIndexOf(")");
-    const fields = stat.slice(end + 2).split(" ");
-    const name = stat.slice(stat.indexOf("(") + 1, end);
-    seconds.set(`${thread} ${name}`, (Number(fields[11]) + Number(fields[12])) / 100);
+    const read = (file: string) => readFileSync(`/proc/${pid}/task/${thread}/${file}`, "latin1");
+    seconds.set(`${thread} ${read("comm").trim()}`, Number(read("schedstat").split(" ")[0]) / 1e9);
   }
   return seconds;
 }
 
-function busiest(before: ReadonlyMap<string, number>, pid: number, tookSeconds: number): string {
+/** Of a core, by thread, the busiest first; threads that have ended are not counted. */
+function percentages(before: ReadonlyMap<string, number>, pid: number, tookSeconds: number) {
   return [...threadSeconds(pid)]
     .map(([thread, seconds]) => ({
       thread,
       percent: ((seconds - (before.get(thread) ?? 0)) / tookSeconds) * 100,
     }))
-    .sort((a, b) => b.percent - a.percent)
-    .slice(0, 4)
-    .map(({ thread, percent }) => `${thread} ${percent.toFixed(2)} %`)
-    .join(", ");
+    .sort((a, b) => b.percent - a.percent);
 }
 
 await main(process.argv.slice(2));
