@@ -277,3 +277,40 @@ test("a reader that stops for long, and the node between that it holds up, are n
   );
   expect([entry.status.tcp.openConnections, exit.status.tcp.relayedOpen]).toEqual([2, 2]);
 }, 60_000);
+
+describe("idle_timeout holds between nodes", () => {
+  /** Shorter and longer than the time between two looks at the other node. */
+  const timeouts = [150, 6_000];
+
+  test.each(timeouts)(
+    "%d ms of silence end a connection with a reset",
+    async (idleTimeoutMs) => {
+      const { open, entry, exit } = await pair({ idleTimeoutMs });
+      const { client, task } = await open();
+      await task.send("banner");
+      expect(await client.receiveText(6)).toBe("banner");
+      const endings = [client, task].map((end) => end.receiveRest().catch((error) => error.code));
+      expect(await Promise.all(endings)).toEqual(["ECONNRESET", "ECONNRESET"]);
+      await allClosed(entry, exit);
+      // both nodes count to the same time; the other one may hear of the end first
+      expect(entry.refused("idle") + exit.refused("idle")).toBeGreaterThan(0);
+    },
+    60_000,
+  );
+
+  test("a byte now and then keeps a connection, in either direction", async () => {
+    const idleTimeoutMs = 6_000;
+    const { open, entry, exit } = await pair({ idleTimeoutMs });
+    const ends = [await open(), await open()] as const;
+    const startMs = performance.now();
+    while (performance.now() - startMs < 1.5 * idleTimeoutMs) {
+      await ends[0].client.send("?");
+      expect(await ends[0].task.receiveText(1)).toBe("?");
+      await ends[1].task.send("!");
+      expect(await ends[1].client.receiveText(1)).toBe("!");
+      await Bun.sleep(200); // the pace of these two
+    }
+    expect([entry.status.tcp.openConnections, exit.status.tcp.relayedOpen]).toEqual([2, 2]);
+    expect([entry.refused("idle"), exit.refused("idle")]).toEqual([0, 0]);
+  }, 60_000);
+});

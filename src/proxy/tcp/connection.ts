@@ -93,6 +93,10 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
   readonly #startedMs: number;
   /** null: the connection may be silent for ever. */
   readonly #idleList: DeadlineList | null;
+  /** It is looked at from time to time, which is how its silence is noticed then. Else it waits in the idle list. */
+  #isLookedAfter = false;
+  /** When there was last something to read or room to write. */
+  #usedMs = 0;
   #isSettled = false;
   #lingerSteps = 0;
   /** In the kernel for a slow peer, when it was last looked at. */
@@ -180,8 +184,8 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
         this.#dialer!.onDeadline();
         break;
       case STATE_ESTABLISHED:
-        if (this.#idleList === null) this.#lookAfter();
-        else this.#onSilence(this.#idleList);
+        if (this.#isLookedAfter) this.#lookAfter();
+        else this.#onSilence();
         break;
       case STATE_BREAKING:
         if (this.#hasTakenSome()) this.context.connectDeadline.arm(this, this.context.loop.nowMs);
@@ -257,7 +261,8 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     this.#toTask = new Flow(resources, this.clientFd, fd);
     this.#toClient = new Flow(resources, fd, this.clientFd);
     this.#state = STATE_ESTABLISHED;
-    if (this.#idleList === null) settleDeadline.arm(this, loop.nowMs);
+    this.#isLookedAfter = this.#idleList === null || this.#isRelayedForLong(this.#idleList);
+    if (this.#isLookedAfter) settleDeadline.arm(this, loop.nowMs);
     this.#hasNoDelay = this.route.rules.sendProxy !== "none" && target.peer === null;
     if (isWatched) loop.handOver(fd, this);
     else if (loop.watch(fd, this.#upstreamEvents, this) < 0) return this.#close("out-of-descriptors");
@@ -328,7 +333,8 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
 
   #pump(flow: Flow): void {
     if (flow.isEnded || flow.isFull) return;
-    this.#idleList?.arm(this, this.context.loop.nowMs);
+    this.#usedMs = this.context.loop.nowMs;
+    if (!this.#isLookedAfter) this.#idleList!.arm(this, this.#usedMs);
     switch (this.#move(flow)) {
       case FLOW_EMPTY:
         break;
@@ -376,7 +382,17 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     if (unansweredSends(toNode.destinationFd) >= MAX_UNANSWERED) {
       return this.#break(toNode, this.#opposite(toNode));
     }
+    if (this.#isIdle() && !this.#isTakenSlowly()) return this.#close("idle");
     this.context.relayCheck.arm(this, this.context.loop.nowMs);
+  }
+
+  /** Its node may be gone long before the idle timeout is over, and nothing waits in two lists. */
+  #isRelayedForLong(idleList: DeadlineList): boolean {
+    return this.#toOtherNode() !== null && idleList.durationMs > this.context.relayCheck.durationMs;
+  }
+
+  #isIdle(): boolean {
+    return this.#idleList !== null && this.context.loop.nowMs - this.#usedMs >= this.#idleList.durationMs;
   }
 
   /** null: client and task are both reached from here. */
@@ -385,12 +401,19 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     return this.#target!.peer === null ? null : this.#toTask;
   }
 
-  /** Nothing was read or written for so long. A slow peer may still be busy with what the kernel has for it. */
-  #onSilence(idleList: DeadlineList): void {
+  /** Nothing was read or written for so long. */
+  #onSilence(): void {
+    if (!this.#isTakenSlowly()) return this.#close("idle");
+    this.#idleList!.arm(this, this.context.loop.nowMs);
+  }
+
+  /** A slow peer may still be busy with what the kernel has for it; it gets the same time again. */
+  #isTakenSlowly(): boolean {
     const unsent = unsentBytes(this.clientFd) + unsentBytes(this.#upstreamFd);
-    if (unsent === 0 || unsent === this.#unsentBytes) return this.#close("idle");
+    if (unsent === 0 || unsent === this.#unsentBytes) return false;
     this.#unsentBytes = unsent;
-    idleList.arm(this, this.context.loop.nowMs);
+    this.#usedMs = this.context.loop.nowMs;
+    return true;
   }
 
   #opposite(flow: Flow): Flow {
