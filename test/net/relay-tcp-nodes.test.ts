@@ -107,7 +107,7 @@ describe("an exit node in a process of its own", () => {
     });
     mesh.keep(running, (ended) => ended.kill("SIGKILL"));
     await running.stdout.getReader().read();
-    return { running, peer: { name: "exit", address, port } };
+    return { running, peer: { name: "exit", address, port, udpPort: port } };
   }
 
   test("that is stopped is passed over, and served from again when it goes on", async () => {
@@ -338,7 +338,7 @@ function takeAllDescriptors(): () => void {
 test("a client for whose relay there is no descriptor waits for one", async () => {
   const task = mesh.task();
   const port = await freeQuietPort("127.0.0.2");
-  const peer = { name: "exit", address: "127.0.0.2", port };
+  const peer = { name: "exit", address: "127.0.0.2", port, udpPort: port };
   await mesh.route(entry, [{ peer }], [on("exit", task)], { acceptProxy: ["127.0.0.1"] });
   // no connection waits for clients as long as nobody has asked after the first attempt
   await becomesReachable(false);
