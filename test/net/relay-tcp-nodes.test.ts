@@ -268,6 +268,21 @@ describe("what is open goes on", () => {
     expect(entry.status.refusedTotal).toEqual({});
   });
 
+  test("when its peer is reached by another way: it is not drained", async () => {
+    const { exit, task } = await exitNode("exit", "127.0.0.2");
+    const rules = { drainTimeoutMs: 0 };
+    await mesh.route(entry, [exit], [on("exit", task)], rules);
+    const first = await opened(task);
+    const other = { ...exit.relay, listenAddresses: ["127.0.0.2", "127.0.0.3"] };
+    exit.relay = other;
+    await mesh.serve(exit, [here(task)]);
+    const peer = { ...exit.peer, address: "127.0.0.3" };
+    await mesh.route(entry, [{ peer }], [on("exit", task)], rules);
+    await alive(await opened(task));
+    await alive(first);
+    expect(entry.status.refusedTotal).toEqual({});
+  });
+
   test("when either node relays no more; new clients are served from here", async () => {
     const { exit, task } = await exitNode("exit", "127.0.0.2");
     const own = mesh.task();

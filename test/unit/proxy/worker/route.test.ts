@@ -138,15 +138,13 @@ describe("from one table to the next", () => {
     expect(first.some(({ isRetired }) => isRetired)).toBe(false);
   });
 
-  test("a peer at another address has new targets; the old ones are retired", () => {
+  test("a peer at another address keeps its targets: what is open to them goes on", () => {
     const [own, far] = targetsOf(compile([service([OWN, FAR])]));
     const moved = compile([service([OWN, FAR])], { peers: [{ ...EXIT, address: "127.0.0.3" }] });
-    const [sameOwn, newFar] = targetsOf(moved);
-    expect(sameOwn).toBe(own!);
-    expect(newFar).not.toBe(far!);
-    expect(newFar!.peer?.peer.address).toBe("127.0.0.3");
-    expect([far!.isRetired, newFar!.isRetired, own!.isRetired]).toEqual([true, false, false]);
-    expect(far!.cutAtMs).toBe(NOW_MS + 30_000);
+    expect(targetsOf(moved)).toEqual([own!, far!]);
+    expect(far!.peer).toBe(moved.peers.get("exit")!);
+    expect(far!.peer?.peer.address).toBe("127.0.0.3");
+    expect([far!.isRetired, far!.isDraining]).toEqual([false, false]);
   });
 
   test("a peer that leaves takes its targets along; back again they are new", () => {
