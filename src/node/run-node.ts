@@ -24,8 +24,16 @@ const realParts: NodeParts = {
   watchConfig,
   fileChangedAtMs: (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? null,
   readDefaultRouteInterface,
+  overlay: {
+    open: { kernel: notThere, userspace: notThere },
+    watchPaths: notThere,
+  },
   random: Math.random,
 };
+
+function notThere(): never {
+  throw new Error("this version does not have it yet");
+}
 
 export interface RunHooks {
   /** The node serves. */

@@ -1,2 +1,5 @@
-/** The network between nodes: drivers and what they are made of. */
+/** The network between the nodes: who has which address, how two nodes reach each other, the drivers that do it. */
+export { isInSubnet, macOf, prefixLengthOf, settleAddress } from "./address-plan.ts";
+export type * from "./overlay.ts";
+export { type Announcement, type PairPath, pairPath } from "./pair-path.ts";
 export * from "./route/index.ts";

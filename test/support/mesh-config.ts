@@ -40,6 +40,7 @@ join = ${list(join)}
 bind = ${quote(`${address}:${GOSSIP_PORT}`)}
 profile = ${quote(profile)}
 ${isInsecure ? "insecure = true\n" : ""}[overlay]
+driver = "none"
 port = ${RELAY_PORT}
 [proxy]
 workers = 1
