@@ -46,6 +46,10 @@ export interface ListedRoute extends Route {
   readonly protocol: number;
   /** RTN_UNICAST, RTN_LOCAL, …. */
   readonly type: number;
+  /** RT_SCOPE_LINK: straight over the interface; RT_SCOPE_UNIVERSE: over a gateway. */
+  readonly scope: number;
+  /** Of several to one prefix the lowest is used. */
+  readonly priority: number;
 }
 
 export interface RouteTo {
@@ -163,7 +167,7 @@ function name({ destination, prefixLength }: Route): string {
 function readRoute(payload: Uint8Array): ListedRoute | null {
   const message = decodeRouteMessage(payload);
   if (message === null || (message.flags & RTM_F_CLONED) !== 0) return null;
-  const { table, protocol, type, mtuBytes, isMtuLocked, advertisedMssBytes } = message;
+  const { table, protocol, type, scope, mtuBytes, isMtuLocked, advertisedMssBytes } = message;
   const gateway = ipText(message.gateway);
   const preferredSource = ipText(message.preferredSource);
   return {
@@ -173,6 +177,8 @@ function readRoute(payload: Uint8Array): ListedRoute | null {
     table,
     protocol,
     type,
+    scope,
+    priority: message.priority ?? 0,
     ...(gateway !== undefined && { gateway }),
     ...(preferredSource !== undefined && { preferredSource }),
     ...(mtuBytes !== undefined && { mtuBytes }),
