@@ -22,7 +22,8 @@ export class FakeDrivers {
 
   readonly watchPaths = (_end: OverlayEnd, onChange: () => void): PathWatch => {
     this.#onPathChange = onChange;
-    return { setPeers: () => {}, isUp: (name) => this.up.has(name), close: () => {} };
+    const figuresOf = (name: string) => ({ rttMs: name.length });
+    return { setPeers: () => {}, isUp: (name) => this.up.has(name), figuresOf, close: () => {} };
   };
 
   setUp(name: string, isUp: boolean): void {
@@ -38,6 +39,8 @@ export class FakeDrivers {
     this.running.push(name);
     this.ends.push(end);
     return {
+      figuresOf: () => ({ rejectedTotal: { replay: 1 } }),
+      rejectedTotal: { "wrong-vni": 2 },
       apply: (peers: readonly OverlayPeer[]) => {
         this.peers = peers;
         this.applied++;

@@ -22,6 +22,7 @@ import type { Clock } from "../../sys/clock.ts";
 import type { LookupHost } from "../../sys/lookup-host.ts";
 import type { ClusterView, ViewRelay } from "../cluster-view.ts";
 import type { Overlay } from "../overlay/overlay.ts";
+import type { OverlayStatus } from "../overlay/overlay-status.ts";
 import { buildView } from "./build-view.ts";
 import { Cluster } from "./cluster.ts";
 import { declarationsOf, withChanges } from "./declarations.ts";
@@ -202,6 +203,10 @@ export class Mesh {
 
   get stats(): MembershipStats {
     return this.#cluster?.stats ?? NO_STATS;
+  }
+
+  get overlayStatus(): OverlayStatus | null {
+    return this.#options.overlay?.status ?? null;
   }
 
   /** Why what must survive a restart cannot be written; null: it can. */

@@ -21,6 +21,12 @@ import type { Reach } from "../mesh/build-view.ts";
 import { NodeKeys } from "./node-keys.ts";
 import { type OpenDrivers, type OpenedDriver, openDriver } from "./open-driver.ts";
 import type { OverlayLog } from "./overlay-log.ts";
+import {
+  NO_FIGURES,
+  type OverlayPeerStatus,
+  type OverlayStatus,
+  type PeerFigures,
+} from "./overlay-status.ts";
 
 export interface OverlayOptions {
   /** Name of this node. */
@@ -41,6 +47,7 @@ export interface PathWatch {
   setPeers(peers: readonly OverlayPeer[]): void;
   /** Something has come back from this node lately. */
   isUp(name: string): boolean;
+  figuresOf(name: string): Partial<PeerFigures>;
   close(): void;
 }
 
@@ -49,12 +56,15 @@ type Nodes = ReadonlyMap<string, NodeRecord>;
 /** What is known of another node. */
 interface Neighbour {
   readonly overlay: OverlayRecord;
+  /** It has said nothing: a version without an overlay. */
+  readonly isSilent: boolean;
   readonly path: PairPath;
   /** null: the driver has nothing to do with it. */
   readonly peer: OverlayPeer | null;
 }
 
 const NOTHING_OPEN: OpenedDriver = { name: "none", driver: null, passedOver: [] };
+const NO_ANSWER = "nothing has come back over the overlay yet";
 /** Of nodes that have not said how they take part. */
 const SILENT = { driver: "none", address: null, encrypt: false, publicKey: null } as const;
 
@@ -145,6 +155,24 @@ export class Overlay {
     return { address: neighbour.peer.overlayAddress, port: relay.port, udpPort, isSealed };
   }
 
+  get status(): OverlayStatus {
+    const { config } = this.#options;
+    const { name, driver, passedOver } = this.#opened;
+    return {
+      driver: name,
+      wanted: config.driver,
+      passedOver,
+      address: this.#address,
+      device: driver === null ? null : deviceOf(config),
+      port: config.port,
+      vni: config.vni,
+      subnet: config.subnet,
+      encrypt: config.encrypt,
+      peers: [...this.#neighbours].map(([peer, neighbour]) => this.#peerStatus(peer, neighbour)).sort(byNode),
+      rejectedTotal: driver?.rejectedTotal ?? {},
+    };
+  }
+
   async close(): Promise<void> {
     this.#isStarted = false;
     await this.#close();
@@ -205,7 +233,7 @@ export class Overlay {
       vni: config.vni,
       port: config.port,
       underlayAddress: cluster.bind.host,
-      device: `portmesh${config.port}`,
+      device: deviceOf(config),
     };
   }
 
@@ -214,15 +242,16 @@ export class Overlay {
   #neighbour(name: string, { relay, overlay }: NodeRecord): Neighbour {
     const announced = overlay ?? { ...SILENT, vni: 0, port: relay!.port };
     const path = this.#pathTo(announced, relay!.address);
-    if (path.frames === null) return { overlay: announced, path, peer: null };
+    const known = { overlay: announced, isSilent: overlay === null };
+    if (path.frames === null) return { ...known, path, peer: null };
     const secrets = path.frames === "sealed" ? this.#secretsWith(announced.publicKey!) : null;
     if (path.frames === "sealed" && secrets === null) {
       const problem = "its public key is not one to encrypt with";
-      return { overlay: announced, path: { ...path, frames: null, problem }, peer: null };
+      return { ...known, path: { ...path, frames: null, problem }, peer: null };
     }
     const { address: overlayAddress, port } = announced;
     const peer = { name, overlayAddress: overlayAddress!, underlayAddress: relay!.address, port, secrets };
-    return { overlay: announced, path, peer };
+    return { ...known, path, peer };
   }
 
   #pathTo(announced: OverlayRecord, underlayAddress: string): PairPath {
@@ -250,6 +279,22 @@ export class Overlay {
     for (const publicKey of this.#secrets.keys()) if (!used.has(publicKey)) this.#secrets.delete(publicKey);
   }
 
+  #peerStatus(node: string, { overlay, path, peer, isSilent }: Neighbour): OverlayPeerStatus {
+    const isInside = peer !== null && this.#paths?.isUp(node) === true;
+    const encryption = isInside && path.frames === "sealed" ? "frames" : "relay";
+    return {
+      node,
+      driver: isSilent ? null : overlay.driver,
+      address: overlay.address,
+      path: isInside ? "overlay" : "direct",
+      encryption: path.isEncrypted ? encryption : "none",
+      problem: path.problem ?? (peer === null || isInside ? null : NO_ANSWER),
+      ...NO_FIGURES,
+      ...(peer !== null && this.#opened.driver?.figuresOf(node)),
+      ...(peer !== null && this.#paths?.figuresOf(node)),
+    };
+  }
+
   /** Two may claim one address until they have settled it: it is the lower name's. */
   #apply(): void {
     const peers = new Map<string, OverlayPeer>();
@@ -262,6 +307,15 @@ export class Overlay {
     this.#opened.driver?.apply(list);
     this.#paths?.setPeers(list);
   }
+}
+
+/** Two nodes of one machine have different ports. */
+function deviceOf({ port }: OverlayConfig): string {
+  return `portmesh${port}`;
+}
+
+function byNode(one: OverlayPeerStatus, other: OverlayPeerStatus): number {
+  return one.node < other.node ? -1 : 1;
 }
 
 /** Where a driver holds the overlay's port, UDP relays take the next one. */

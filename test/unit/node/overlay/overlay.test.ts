@@ -218,3 +218,49 @@ describe("another node", () => {
     expect(drivers.peers[0]!.underlayAddress).toBe("192.0.2.9");
   });
 });
+
+describe("the status", () => {
+  const peerOf = (made: Overlay) => made.status.peers[0]!;
+
+  test("says what runs, and what auto has passed over", () => {
+    drivers.refusals.kernel = "no vxlan";
+    expect(started(NOBODY, { encrypt: false }).status).toMatchObject({
+      driver: "userspace",
+      wanted: "auto",
+      passedOver: [{ name: "kernel", reason: "no vxlan" }],
+      device: "portmesh4789",
+      encrypt: false,
+      peers: [],
+      rejectedTotal: { "wrong-vni": 2 },
+    });
+  });
+
+  test("says how a node is reached and what encrypts, with the figures of the driver and its path", () => {
+    const made = started(new Map([["b", other()]]));
+    const waiting = "nothing has come back over the overlay yet";
+    expect(peerOf(made)).toMatchObject({ path: "direct", encryption: "relay", problem: waiting });
+    drivers.setUp("b", true);
+    expect(peerOf(made)).toEqual({
+      node: "b",
+      driver: "userspace",
+      address: "10.200.9.9",
+      path: "overlay",
+      encryption: "frames",
+      problem: null,
+      keyAgeMs: null,
+      mtuBytes: null,
+      rttMs: 1,
+      loss: null,
+      rejectedTotal: { replay: 1 },
+      notes: [],
+    });
+  });
+
+  test("says why the overlay is not used", () => {
+    const made = started(new Map([["b", other({ vni: 7 })]]), { encrypt: false });
+    const problem = "overlay.vni is 4096 here, 7 there";
+    expect(peerOf(made)).toMatchObject({ path: "direct", encryption: "relay", problem });
+    made.follow(new Map([["b", nodeRecord({ relay: { address: "192.0.2.2", port: 4789 } })]]));
+    expect(peerOf(made)).toMatchObject({ driver: null, path: "direct", encryption: "none", problem: null });
+  });
+});
