@@ -67,7 +67,11 @@ function compareSettings(before: Config, after: Config): SettingChange[] {
     },
     { key: "cluster.profile", of: (config: Config) => config.cluster?.profile, needsRestart: true },
     { key: "cluster.insecure", of: (config: Config) => config.cluster?.isInsecure, needsRestart: true },
+    { key: "overlay.driver", of: (config: Config) => config.overlay.driver, needsRestart: true },
     { key: "overlay.port", of: (config: Config) => config.overlay.port, needsRestart: true },
+    { key: "overlay.vni", of: (config: Config) => config.overlay.vni, needsRestart: true },
+    { key: "overlay.subnet", of: (config: Config) => config.overlay.subnet, needsRestart: true },
+    { key: "overlay.encrypt", of: (config: Config) => config.overlay.encrypt, needsRestart: true },
     { key: "proxy.workers", of: (config: Config) => config.proxy.workers, needsRestart: true },
     { key: "proxy.bind", of: (config: Config) => config.proxy.bind, needsRestart: false },
     { key: "admin.socket", of: (config: Config) => config.admin.socket, needsRestart: true },
@@ -77,10 +81,12 @@ function compareSettings(before: Config, after: Config): SettingChange[] {
   return settings
     .map(({ key, of, needsRestart }) => ({ key, before: of(before), after: of(after), needsRestart }))
     .filter((change) => fingerprint(change.before) !== fingerprint(change.after))
-    .filter(
-      ({ key }, _, all) =>
-        key === "cluster" || !key.startsWith("cluster.") || !all.some((other) => other.key === "cluster"),
-    );
+    .filter(({ key }, _, all) => !isPartOfCluster(key) || !all.some((other) => other.key === "cluster"));
+}
+
+/** It comes and goes with the cluster. */
+function isPartOfCluster(key: string): boolean {
+  return key.startsWith("cluster.") || key.startsWith("overlay.");
 }
 
 function compareServices(before: ServiceConfig, after: ServiceConfig): string[] {

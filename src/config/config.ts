@@ -21,8 +21,7 @@ export interface Config {
   readonly node: NodeConfig;
   /** null: the node stands alone. */
   readonly cluster: ClusterConfig | null;
-  /** Port of the relay between nodes, TCP and UDP. */
-  readonly overlay: { readonly port: number };
+  readonly overlay: OverlayConfig;
   readonly proxy: {
     /** 0 = one per core. */
     readonly workers: number;
@@ -54,6 +53,19 @@ export interface ClusterConfig {
   readonly profile: Profile;
   /** A node without keys may be reached from other machines. */
   readonly isInsecure: boolean;
+}
+
+/** How what goes from node to node travels; of no effect without a cluster. */
+export interface OverlayConfig {
+  readonly driver: "auto" | "kernel" | "userspace" | "none";
+  /** Of the overlay, UDP, and of the relay, TCP; where no driver holds it also of the relay's UDP. */
+  readonly port: number;
+  /** 1…2^24 - 1 */
+  readonly vni: number;
+  /** Canonical IPv4 prefix. */
+  readonly subnet: string;
+  /** Never true without cluster.keys. */
+  readonly encrypt: boolean;
 }
 
 /** A node to join: canonical IP address or DNS name. */

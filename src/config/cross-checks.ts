@@ -22,6 +22,11 @@ import {
 /** Both protocols on every port of two addresses; more would be a mistake and costs memory per port. */
 const maxPorts = 4 * 65_535;
 
+const MEANT_FOR_A_CLUSTER: readonly Path[] = [
+  ["node", "advertise"],
+  ...["driver", "port", "vni", "subnet", "encrypt"].map((key) => ["overlay", key]),
+];
+
 interface Claim {
   readonly range: PortRange;
   readonly bind: readonly string[];
@@ -52,16 +57,19 @@ export function crossCheck(document: ConfigDocument): void {
 function checkCluster(document: ConfigDocument): void {
   const cluster = valueAt(document.value, ["cluster"]);
   if (cluster === undefined) {
-    for (const path of [
-      ["node", "advertise"],
-      ["overlay", "port"],
-    ]) {
+    for (const path of MEANT_FOR_A_CLUSTER) {
       const value = valueAt(document.value, path);
       if (value !== undefined) document.report(path, value, "has no effect without [cluster]");
     }
     return;
   }
   const { keys, bind, insecure } = (cluster ?? {}) as Record<string, unknown>;
+  const encrypt = valueAt(document.value, ["overlay", "encrypt"]);
+  if (encrypt === true && !(Array.isArray(keys) && keys.length > 0)) {
+    const message =
+      "nothing can be encrypted without cluster.keys: set them to what `portmesh keygen` prints";
+    document.report(["overlay", "encrypt"], encrypt, message);
+  }
   const host = parseGossipBind(bind);
   if (host === null || (Array.isArray(keys) && keys.length > 0) || insecure === true) return;
   if (isLoopback(host)) return;

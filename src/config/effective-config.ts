@@ -20,7 +20,7 @@ export function effectiveConfig(config: Config): unknown {
     },
     ...(config.cluster !== null && {
       cluster: effectiveCluster(config.cluster),
-      overlay: { port: config.overlay.port },
+      overlay: { ...config.overlay },
     }),
     proxy: { workers: config.proxy.workers, bind: config.proxy.bind },
     admin: { socket: config.admin.socket },

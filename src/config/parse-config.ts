@@ -61,7 +61,7 @@ function build(file: ConfigFile): Config {
       dataDir: file.node.data_dir ?? null,
     },
     cluster: file.cluster === undefined ? null : buildCluster(file.cluster),
-    overlay: file.overlay,
+    overlay: { ...file.overlay, encrypt: file.overlay.encrypt ?? (file.cluster?.keys ?? []).length > 0 },
     proxy: file.proxy,
     admin: file.admin,
     log: file.log,

@@ -28,6 +28,8 @@ import { parseTaskAddress, type TaskAddress } from "./task-address.ts";
 /** sockaddr_un.sun_path holds 108 bytes with the final NUL: unix(7). */
 const maxSocketPathBytes = 107;
 export const GOSSIP_PORT = 7946;
+/** Two more follow it: of UDP relays and of path probes. */
+const MAX_OVERLAY_PORT = 65_533;
 
 const nodeName = canonicalText(
   "a name: a letter or digit, then letters, digits, '_', '.' or '-', at most 128 characters",
@@ -63,6 +65,18 @@ export const bindList = list(
 );
 
 const port = integer(1, 65535);
+
+/** The shortest prefix is that of the largest private network, the longest leaves room for two nodes. */
+const overlaySubnet = parsedText('an IPv4 prefix like "10.200.0.0/16"', (text): Parsed<string> => {
+  const value = canonicalPrefix(text);
+  if (value === null || !text.includes("/") || value.includes(":")) {
+    return { error: `${showValue(text)} is not an IPv4 prefix like "10.200.0.0/16"` };
+  }
+  const length = Number(value.split("/")[1]);
+  return length >= 8 && length <= 30
+    ? { value }
+    : { error: `/${length} is outside /8../30: every node gets an address of it` };
+});
 
 export const publishEntry = anyOf('a port like "8080:80" or a table with published and target', [
   parsedText(
@@ -237,7 +251,23 @@ export const fileSchema = table({
   }).prefault({}),
   cluster: cluster.optional().meta({ description: "Without it the node stands alone." }),
   overlay: table({
-    port: port.default(4789).meta({ description: "Relays between nodes: TCP and UDP." }),
+    driver: choice(["auto", "kernel", "userspace", "none"])
+      .default("auto")
+      .meta({
+        description:
+          "kernel: a VXLAN device; userspace: TUN and our own VXLAN; none: relays go over the nodes' own addresses; " +
+          "auto: the best of them that this machine allows.",
+      }),
+    port: integer(1, MAX_OVERLAY_PORT).default(4789).meta({
+      description: "The overlay, UDP, and relays between nodes, TCP; the next port takes relays of UDP.",
+    }),
+    vni: integer(1, 16_777_215).default(4096).meta({ description: "VXLAN network identifier." }),
+    subnet: overlaySubnet.prefault("10.200.0.0/16").meta({
+      description: "Where the overlay addresses of the nodes come from: the same on every node.",
+    }),
+    encrypt: flag().optional().meta({
+      description: "What goes from node to node is encrypted; default: true when cluster.keys is set.",
+    }),
   }).prefault({}),
   proxy: table({
     workers: integer(0, 64).default(0).meta({ description: "Proxy threads; 0 = one per core." }),

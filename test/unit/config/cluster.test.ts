@@ -73,6 +73,27 @@ describe("[cluster]", () => {
     expect(JSON.stringify(changes)).not.toContain(KEY);
   });
 
+  test("what goes from node to node is encrypted when there are keys, unless the file says otherwise", () => {
+    const encrypts = (text: string) => configOf(text).overlay.encrypt;
+    expect(encrypts(`[cluster]\nkeys = ["${KEY}"]`)).toBe(true);
+    expect(encrypts(`[cluster]\nkeys = ["${KEY}"]\n[overlay]\nencrypt = false`)).toBe(false);
+    expect(encrypts("[cluster]\ninsecure = true")).toBe(false);
+    expect(problemsOf("[cluster]\ninsecure = true\n[overlay]\nencrypt = true").join()).toContain(
+      "overlay.encrypt: nothing can be encrypted without cluster.keys",
+    );
+  });
+
+  test.each([
+    ["driver", '"vxlan"', "auto, kernel, userspace, none"],
+    ["port", "65534", "1..65533"],
+    ["vni", "16777216", "1..16777215"],
+    ["subnet", '"10.200.0.0"', "not an IPv4 prefix"],
+    ["subnet", '"fd00::/64"', "not an IPv4 prefix"],
+    ["subnet", '"10.0.0.0/31"', "/31 is outside /8../30"],
+  ])("overlay.%s = %s is refused", (key, value, message) => {
+    expect(problemsOf(`[cluster]\ninsecure = true\n[overlay]\n${key} = ${value}`).join()).toContain(message);
+  });
+
   test("a cluster that comes or goes is one change", () => {
     const { settings } = compareConfigs(configOf(""), configOf(`[cluster]\nkeys = ["${KEY}"]`));
     expect(settings.map(({ key, needsRestart }) => [key, needsRestart])).toEqual([["cluster", true]]);

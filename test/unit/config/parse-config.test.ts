@@ -8,7 +8,7 @@ describe("parseConfig: values", () => {
     expect(configOf("")).toEqual({
       node: { name: hostname(), advertise: null, labels: {}, dataDir: null },
       cluster: null,
-      overlay: { port: 4789 },
+      overlay: { driver: "auto", port: 4789, vni: 4096, subnet: "10.200.0.0/16", encrypt: false },
       proxy: { workers: 0, bind: [] },
       admin: { socket: "/run/portmesh/portmesh.sock" },
       log: { level: "info", format: "auto" },

@@ -1,0 +1,56 @@
+/**
+ * How two nodes reach each other, from what both announce. The answer is the same on both sides, but for a moment
+ * when one has heard less: so whoever sends decides, and whoever receives takes both.
+ *
+ *                  neither encrypts         either encrypts
+ *   both userspace   plain VXLAN              sealed super-packets
+ *   both kernel      plain VXLAN              plain VXLAN, relays sealed in it
+ *   one of each      plain VXLAN              node addresses, relays sealed: a userspace node that
+ *                                             encrypts takes no clear frame from anybody
+ *   one has none     node addresses           node addresses, relays sealed
+ */
+import { isInSubnet } from "./address-plan.ts";
+import type { Driver } from "./overlay.ts";
+
+/** What a node tells all others of its end. */
+export interface Announcement {
+  readonly driver: Driver;
+  /** Overlay address; null: none, or not yet. */
+  readonly address: string | null;
+  readonly vni: number;
+  /** UDP. */
+  readonly port: number;
+  readonly encrypt: boolean;
+  /** Hex of its X25519 key [RFC 7748]; null: it has none, for it has no cluster key. */
+  readonly publicKey: string | null;
+}
+
+export interface PairPath {
+  /** `sealed`: whole super-packets are; null: relays go over the nodes' own addresses. */
+  readonly frames: "plain" | "sealed" | null;
+  readonly isRelaySealed: boolean;
+  /** Why the overlay is not used, where both have one; null: it is, or one has none. */
+  readonly problem: string | null;
+}
+
+/** @param subnet canonical IPv4 prefix of this node's overlay; its own address is not asked for */
+export function pairPath(own: Announcement, peer: Announcement, subnet: string): PairPath {
+  const isEncrypted = own.encrypt || peer.encrypt;
+  const direct = (problem: string | null): PairPath => ({
+    frames: null,
+    isRelaySealed: isEncrypted,
+    problem,
+  });
+  if (own.driver === "none" || peer.driver === "none") return direct(null);
+  if (peer.address === null) return direct("it has no overlay address yet");
+  if (own.vni !== peer.vni) return direct(`overlay.vni is ${own.vni} here, ${peer.vni} there`);
+  if (!isInSubnet(peer.address, subnet))
+    return direct(`overlay.subnet is ${subnet} here, its address ${peer.address}`);
+  if (!isEncrypted) return { frames: "plain", isRelaySealed: false, problem: null };
+  if (own.driver !== peer.driver)
+    return direct(`the drivers ${own.driver} and ${peer.driver} cannot encrypt for each other`);
+  if (own.driver === "kernel") return { frames: "plain", isRelaySealed: true, problem: null };
+  if (own.publicKey === null || peer.publicKey === null)
+    return direct("one of both has no key to encrypt with");
+  return { frames: "sealed", isRelaySealed: false, problem: null };
+}
