@@ -2,3 +2,12 @@
 export { isInSubnet, macOf, prefixLengthOf, settleAddress } from "./address-plan.ts";
 export type * from "./overlay.ts";
 export { type Announcement, type PairPath, pairPath } from "./pair-path.ts";
+export {
+  innerMtu,
+  outerMtu,
+  sealedOverheadBytes,
+  segmentBytes,
+  udpOverheadBytes,
+  vxlanOverheadBytes,
+} from "./path/overhead.ts";
+export { BASE_MTU, PathProbe, type PathProbeOptions, type PathState, type Probe } from "./path/path-probe.ts";
