@@ -4,6 +4,9 @@ export { KernelOverlay, type KernelOverlayOptions, type RefusedPeer } from "./ke
 export type * from "./overlay.ts";
 export { OverlayError, type OverlayErrorCode } from "./overlay-error.ts";
 export { type Announcement, type PairPath, pairPath } from "./pair-path.ts";
+export { echoPort } from "./path/echo.ts";
+export type { EchoPeerEnd, PathReport } from "./path/echo-peer.ts";
+export { EchoService } from "./path/echo-service.ts";
 export {
   innerMtu,
   outerMtu,

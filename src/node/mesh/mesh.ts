@@ -317,6 +317,7 @@ export class Mesh {
   #tick(): void {
     const { clock, random } = this.#options;
     this.#run((nowMs) => this.catalog.tick(nowMs, this.#cluster?.peers() ?? [], random));
+    this.#options.overlay?.tick();
     this.#cancelTick = clock.after(TICK_MS, () => this.#tick());
   }
 
@@ -353,11 +354,15 @@ export class Mesh {
     if (this.catalog.revision === this.#revision) return;
     this.#revision = this.catalog.revision;
     this.#removeOrphans();
-    this.#options.overlay?.follow(this.catalog.nodes());
+    this.#options.overlay?.follow(this.catalog.nodes(), this.#nodesWithTasks());
     this.#writeNode();
     this.#revision = this.catalog.revision;
     this.#store.changed();
     this.#options.onChange();
+  }
+
+  #nodesWithTasks(): Set<string> {
+    return new Set(this.catalog.tasks().map(({ owner }) => owner));
   }
 
   /** Tasks made by command go with their service, whoever removed it; those of a file wait for it. */

@@ -49,6 +49,8 @@ function overlay(config: Partial<OverlayConfig> = {}, keys: readonly string[] = 
         lines.push([name, ...passedOver.map(({ reason }) => reason)].join(": ")),
       moved: (from, to) => lines.push(`moved ${from} ${to}`),
       failed: (driver, error) => lines.push(`failed ${driver} ${error.message}`),
+      refused: (driver, error) => lines.push(`refused ${driver} ${error.message}`),
+      noEchoes: (error) => lines.push(`no echoes ${error.message}`),
     },
     onChange: () => changes++,
   });
@@ -208,6 +210,32 @@ describe("another node", () => {
   test("with a key that everybody could make secrets with is no peer of the driver", () => {
     started(new Map([["b", other({ publicKey: "00".repeat(32) })]]));
     expect(drivers.peers).toEqual([]);
+  });
+
+  test("gets packets as large as its path carries, once that is known", () => {
+    started(new Map([["b", other()]]));
+    expect([...drivers.innerMtuBytes]).toEqual([]);
+    drivers.setUp("b", true);
+    expect([...drivers.innerMtuBytes]).toEqual([["b", 1400]]);
+  });
+
+  test("that the driver refuses is told once and tried again; the others are told nothing", () => {
+    const made = started(NOBODY);
+    drivers.error = new Error("no memory");
+    made.follow(new Map([["b", other()]]));
+    for (let i = 0; i < 20; i++) made.tick();
+    expect(lines.slice(1)).toEqual(["refused userspace no memory"]);
+    drivers.error = null;
+    for (let i = 0; i < 10; i++) made.tick();
+    expect(drivers.peers.map(({ name }) => name)).toEqual(["b"]);
+  });
+
+  test("that comes and goes without a word is noticed from time to time", () => {
+    const made = started(new Map([["b", other()]]));
+    drivers.up.add("b");
+    made.tick();
+    made.tick();
+    expect(changes).toBe(1);
   });
 
   test("that has not changed is not told to the driver again", () => {
