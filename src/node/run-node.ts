@@ -13,6 +13,8 @@ import { readLocalNetwork } from "../sys/local-addresses.ts";
 import { lookupHost } from "../sys/lookup-host.ts";
 import type { Log } from "./log.ts";
 import type { Node } from "./node.ts";
+import { openDrivers } from "./overlay/drivers.ts";
+import { PathWatch } from "./overlay/path-watch.ts";
 import { type NodeOptions, type NodeParts, startNode } from "./start-node.ts";
 
 const realParts: NodeParts = {
@@ -24,16 +26,10 @@ const realParts: NodeParts = {
   watchConfig,
   fileChangedAtMs: (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? null,
   readDefaultRouteInterface,
-  overlay: {
-    open: { kernel: notThere, userspace: notThere },
-    watchPaths: notThere,
-  },
+  openDrivers,
+  watchPaths: (options) => new PathWatch(options),
   random: Math.random,
 };
-
-function notThere(): never {
-  throw new Error("this version does not have it yet");
-}
 
 export interface RunHooks {
   /** The node serves. */

@@ -18,8 +18,10 @@ import { ownAddress } from "./mesh/own-address.ts";
 import { bindErrorsOf } from "./mesh/views.ts";
 import { Node } from "./node.ts";
 import { NodeLog } from "./node-log.ts";
-import { Overlay, type OverlayOptions } from "./overlay/overlay.ts";
+import type { OpenDrivers } from "./overlay/open-driver.ts";
+import { Overlay, type Paths } from "./overlay/overlay.ts";
 import { OverlayLog } from "./overlay/overlay-log.ts";
+import type { PathWatchOptions } from "./overlay/path-watch.ts";
 import { type NameStatus, Resolver } from "./resolver.ts";
 import { Router } from "./router.ts";
 import type { BuildInfo } from "./status.ts";
@@ -38,7 +40,9 @@ export interface NodeParts {
   /** When the file was last written, ms since 1970; null: not known. */
   readonly fileChangedAtMs: (file: string) => number | null;
   readonly readDefaultRouteInterface: () => string | null;
-  readonly overlay: Pick<OverlayOptions, "open" | "watchPaths">;
+  /** @param owner "<cluster>/<node>" */
+  readonly openDrivers: (owner: string) => OpenDrivers;
+  readonly watchPaths: (options: PathWatchOptions) => Paths;
   /** [0, 1) */
   readonly random: () => number;
 }
@@ -165,7 +169,8 @@ function newOverlay(
     config: overlay,
     cluster,
     address,
-    ...parts.overlay,
+    open: parts.openDrivers(`${cluster.name}/${node.name}`),
+    watchPaths: (watched) => parts.watchPaths({ ...watched, random: parts.random }),
     log: new OverlayLog(log),
     onChange,
   });

@@ -4,5 +4,17 @@ export { KernelOverlay, type KernelOverlayOptions, type RefusedPeer } from "./ke
 export type * from "./overlay.ts";
 export { OverlayError, type OverlayErrorCode } from "./overlay-error.ts";
 export { type Announcement, type PairPath, pairPath } from "./pair-path.ts";
+export { echoPort } from "./path/echo.ts";
+export type { EchoPeerEnd, PathReport } from "./path/echo-peer.ts";
+export { EchoService } from "./path/echo-service.ts";
+export {
+  innerMtu,
+  outerMtu,
+  sealedOverheadBytes,
+  segmentBytes,
+  udpOverheadBytes,
+  vxlanOverheadBytes,
+} from "./path/overhead.ts";
+export { BASE_MTU, PathProbe, type PathProbeOptions, type PathState, type Probe } from "./path/path-probe.ts";
 export * from "./route/index.ts";
 export { localUnderlayMtu, underlayMtu } from "./underlay-mtu.ts";

@@ -1,7 +1,8 @@
 /** Drivers of the overlay that remember what they are told, and paths that are up when a test says so. */
 
 import type { OpenDrivers } from "../../src/node/overlay/open-driver.ts";
-import type { PathWatch } from "../../src/node/overlay/overlay.ts";
+import type { Paths } from "../../src/node/overlay/overlay.ts";
+import type { PathWatchOptions } from "../../src/node/overlay/path-watch.ts";
 import type { OverlayEnd, OverlayPeer } from "../../src/overlay/index.ts";
 
 export class FakeDrivers {
@@ -11,7 +12,10 @@ export class FakeDrivers {
   readonly running: string[] = [];
   readonly ends: OverlayEnd[] = [];
   peers: readonly OverlayPeer[] = [];
+  innerMtuBytes: ReadonlyMap<string, number> = new Map();
   applied = 0;
+  /** Thrown by apply. */
+  error: Error | null = null;
   readonly up = new Set<string>();
   #onPathChange = () => {};
 
@@ -20,9 +24,16 @@ export class FakeDrivers {
     userspace: (end) => this.#open("userspace", end),
   };
 
-  readonly watchPaths = (_end: OverlayEnd, onChange: () => void): PathWatch => {
+  readonly watchPaths = ({ onChange }: Pick<PathWatchOptions, "onChange">): Paths => {
     this.#onPathChange = onChange;
-    return { setPeers: () => {}, isUp: (name) => this.up.has(name), close: () => {} };
+    return {
+      setPeers: () => {},
+      setDeviceMtu: () => {},
+      isUp: (name) => this.up.has(name),
+      mtuOf: (name) => (this.up.has(name) ? 1400 : null),
+      figuresOf: (name) => ({ rttMs: name.length }),
+      close: () => {},
+    };
   };
 
   setUp(name: string, isUp: boolean): void {
@@ -38,8 +49,13 @@ export class FakeDrivers {
     this.running.push(name);
     this.ends.push(end);
     return {
-      apply: (peers: readonly OverlayPeer[]) => {
+      figuresOf: () => ({ rejectedTotal: { replay: 1 } }),
+      rejectedTotal: { "wrong-vni": 2 },
+      mtuBytes: 1450,
+      apply: (peers: readonly OverlayPeer[], innerMtuBytes: ReadonlyMap<string, number>) => {
+        if (this.error !== null) throw this.error;
         this.peers = peers;
+        this.innerMtuBytes = innerMtuBytes;
         this.applied++;
       },
       close: () => {

@@ -22,6 +22,7 @@ import type { Clock } from "../../sys/clock.ts";
 import type { LookupHost } from "../../sys/lookup-host.ts";
 import type { ClusterView, ViewRelay } from "../cluster-view.ts";
 import type { Overlay } from "../overlay/overlay.ts";
+import type { OverlayStatus } from "../overlay/overlay-status.ts";
 import { buildView } from "./build-view.ts";
 import { Cluster } from "./cluster.ts";
 import { declarationsOf, withChanges } from "./declarations.ts";
@@ -204,6 +205,10 @@ export class Mesh {
     return this.#cluster?.stats ?? NO_STATS;
   }
 
+  get overlayStatus(): OverlayStatus | null {
+    return this.#options.overlay?.status ?? null;
+  }
+
   /** Why what must survive a restart cannot be written; null: it can. */
   get storeError(): string | null {
     return this.#store.error;
@@ -312,6 +317,7 @@ export class Mesh {
   #tick(): void {
     const { clock, random } = this.#options;
     this.#run((nowMs) => this.catalog.tick(nowMs, this.#cluster?.peers() ?? [], random));
+    this.#options.overlay?.tick();
     this.#cancelTick = clock.after(TICK_MS, () => this.#tick());
   }
 
@@ -348,11 +354,15 @@ export class Mesh {
     if (this.catalog.revision === this.#revision) return;
     this.#revision = this.catalog.revision;
     this.#removeOrphans();
-    this.#options.overlay?.follow(this.catalog.nodes());
+    this.#options.overlay?.follow(this.catalog.nodes(), this.#nodesWithTasks());
     this.#writeNode();
     this.#revision = this.catalog.revision;
     this.#store.changed();
     this.#options.onChange();
+  }
+
+  #nodesWithTasks(): Set<string> {
+    return new Set(this.catalog.tasks().map(({ owner }) => owner));
   }
 
   /** Tasks made by command go with their service, whoever removed it; those of a file wait for it. */

@@ -6,11 +6,18 @@
  */
 import type { OverlayConfig } from "../../config/index.ts";
 import type { Driver, OverlayEnd, OverlayPeer } from "../../overlay/index.ts";
+import type { PeerFigures } from "./overlay-status.ts";
 
 /** A driver that runs. */
 export interface OverlayDriver {
-  /** These are the peers from now on. */
-  apply(peers: readonly OverlayPeer[]): void;
+  /** The longest packet that its device takes. */
+  readonly mtuBytes: number;
+  /** These are the peers from now on. @param innerMtuBytes by name: the longest packets that get there, where known */
+  apply(peers: readonly OverlayPeer[], innerMtuBytes: ReadonlyMap<string, number>): void;
+  /** What it knows of a peer. */
+  figuresOf(peer: string): Partial<PeerFigures>;
+  /** Frames thrown away that no peer can be blamed for, by reason. */
+  readonly rejectedTotal: Readonly<Record<string, number>>;
   close(): void | Promise<void>;
 }
 

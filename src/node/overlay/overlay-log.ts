@@ -40,4 +40,16 @@ export class OverlayLog {
       `overlay: cannot open the ${driver} driver again: ${error.message}`,
     );
   }
+
+  /** What the driver was told it does not do. */
+  refused(driver: Driver, error: Error): void {
+    this.#log.error({ driver, err: error }, `overlay: ${error.message}; it is tried again`);
+  }
+
+  noEchoes(error: Error): void {
+    this.#log.error(
+      { err: error },
+      `overlay: cannot listen for echoes, so relays go over the nodes' own addresses: ${error.message}`,
+    );
+  }
 }

@@ -11,7 +11,6 @@ import type { NodeRecord, OverlayRecord } from "../../catalog/index.ts";
 import type { ClusterConfig, OverlayConfig } from "../../config/index.ts";
 import {
   type OverlayEnd,
-  type OverlayPeer,
   type PairPath,
   pairPath,
   prefixLengthOf,
@@ -19,8 +18,10 @@ import {
 } from "../../overlay/index.ts";
 import type { Reach } from "../mesh/build-view.ts";
 import { NodeKeys } from "./node-keys.ts";
-import { type OpenDrivers, type OpenedDriver, openDriver } from "./open-driver.ts";
+import { type OpenDrivers, type OpenedDriver, type OverlayDriver, openDriver } from "./open-driver.ts";
 import type { OverlayLog } from "./overlay-log.ts";
+import { NO_FIGURES, type OverlayPeerStatus, type OverlayStatus } from "./overlay-status.ts";
+import type { PathWatch, PathWatchOptions, WatchedPeer } from "./path-watch.ts";
 
 export interface OverlayOptions {
   /** Name of this node. */
@@ -30,31 +31,37 @@ export interface OverlayOptions {
   /** Literal address that others reach this node by. */
   readonly address: string;
   readonly open: OpenDrivers;
-  readonly watchPaths: (end: OverlayEnd, onChange: () => void) => PathWatch;
-  readonly log: Pick<OverlayLog, "opened" | "moved" | "failed">;
+  readonly watchPaths: (options: Omit<PathWatchOptions, "random">) => Paths;
+  readonly log: Pick<OverlayLog, "opened" | "moved" | "failed" | "noEchoes" | "refused">;
   /** Others are reached in another way than before. */
   readonly onChange: () => void;
 }
 
-/** What comes back over the overlay. */
-export interface PathWatch {
-  setPeers(peers: readonly OverlayPeer[]): void;
-  /** Something has come back from this node lately. */
-  isUp(name: string): boolean;
-  close(): void;
-}
+export type Paths = Pick<PathWatch, "setPeers" | "setDeviceMtu" | "isUp" | "mtuOf" | "figuresOf" | "close">;
 
 type Nodes = ReadonlyMap<string, NodeRecord>;
 
 /** What is known of another node. */
 interface Neighbour {
   readonly overlay: OverlayRecord;
+  /** It has said nothing: a version without an overlay. */
+  readonly isSilent: boolean;
   readonly path: PairPath;
   /** null: the driver has nothing to do with it. */
-  readonly peer: OverlayPeer | null;
+  readonly peer: WatchedPeer | null;
 }
 
+interface Applied {
+  readonly peers: readonly WatchedPeer[];
+  /** Names. */
+  readonly active: readonly string[];
+}
+
+const NOTHING_APPLIED: Applied = { peers: [], active: [] };
 const NOTHING_OPEN: OpenedDriver = { name: "none", driver: null, passedOver: [] };
+/** Ticks between two looks at the device and the routes of the machine. */
+const LOOK_TICKS = 10;
+const NO_ANSWER = "nothing has come back over the overlay yet";
 /** Of nodes that have not said how they take part. */
 const SILENT = { driver: "none", address: null, encrypt: false, publicKey: null } as const;
 
@@ -64,11 +71,17 @@ export class Overlay {
   #clusterKeys: readonly string[];
   #address: string | null = null;
   #opened = NOTHING_OPEN;
-  #paths: PathWatch | null = null;
+  #paths: Paths | null = null;
   #isStarted = false;
   #neighbours: ReadonlyMap<string, Neighbour> = new Map();
-  /** What the driver has. */
-  #applied: readonly OverlayPeer[] = [];
+  /** Names of those that packets go to. */
+  #active: ReadonlySet<string> = new Set();
+  /** What the driver and the watch of the paths have. */
+  #applied = NOTHING_APPLIED;
+  #isRefused = false;
+  /** Names of those that the overlay reaches, as last told. */
+  #up: readonly string[] = [];
+  #ticks = 0;
   /** By public key of other nodes; emptied when the cluster's keys change. */
   readonly #secrets = new Map<string, readonly string[] | null>();
 
@@ -113,8 +126,9 @@ export class Overlay {
     this.follow(nodes);
   }
 
-  /** The nodes announce this now. */
-  follow(nodes: Nodes): void {
+  /** The nodes announce this now. @param active names of those that packets go to */
+  follow(nodes: Nodes, active: ReadonlySet<string> = this.#active): void {
+    this.#active = active;
     if (!this.#isStarted) return;
     this.#followAddress(nodes);
     const { self } = this.#options;
@@ -122,6 +136,17 @@ export class Overlay {
     this.#neighbours = new Map(others.map(([name, node]) => [name, this.#neighbour(name, node)]));
     this.#forgetSecrets();
     this.#apply();
+  }
+
+  /** From time to time: what has changed without a word is seen, what was refused is tried again. */
+  tick(): void {
+    const { driver } = this.#opened;
+    if (driver === null) return;
+    this.#tellChanges();
+    if (++this.#ticks % LOOK_TICKS !== 0) return;
+    const before = driver.mtuBytes;
+    this.#applyToDriver();
+    if (driver.mtuBytes !== before) this.#paths?.setDeviceMtu(driver.mtuBytes);
   }
 
   /** The file has other keys. */
@@ -145,6 +170,24 @@ export class Overlay {
     return { address: neighbour.peer.overlayAddress, port: relay.port, udpPort, isSealed };
   }
 
+  get status(): OverlayStatus {
+    const { config } = this.#options;
+    const { name, driver, passedOver } = this.#opened;
+    return {
+      driver: name,
+      wanted: config.driver,
+      passedOver,
+      address: this.#address,
+      device: driver === null ? null : deviceOf(config),
+      port: config.port,
+      vni: config.vni,
+      subnet: config.subnet,
+      encrypt: config.encrypt,
+      peers: [...this.#neighbours].map(([peer, neighbour]) => this.#peerStatus(peer, neighbour)).sort(byNode),
+      rejectedTotal: driver?.rejectedTotal ?? {},
+    };
+  }
+
   async close(): Promise<void> {
     this.#isStarted = false;
     await this.#close();
@@ -161,12 +204,22 @@ export class Overlay {
   }
 
   #open(): void {
-    const { config, open, watchPaths, onChange } = this.#options;
+    const { config, open } = this.#options;
     if (this.#address === null) return;
     const end = this.#end(this.#address);
     this.#opened = openDriver(config, end, open);
     if (this.#opened.driver === null) this.#address = null;
-    else this.#paths = watchPaths(end, onChange);
+    else this.#paths = this.#watch(end, this.#opened.driver);
+  }
+
+  #watch(end: OverlayEnd, { mtuBytes }: OverlayDriver): Paths {
+    const { watchPaths, log } = this.#options;
+    return watchPaths({
+      end,
+      deviceMtuBytes: mtuBytes,
+      onChange: () => this.#onPaths(),
+      onError: (error) => log.noEchoes(error),
+    });
   }
 
   async #close(): Promise<void> {
@@ -174,7 +227,7 @@ export class Overlay {
     this.#paths?.close();
     this.#paths = null;
     this.#opened = NOTHING_OPEN;
-    this.#applied = [];
+    this.#applied = NOTHING_APPLIED;
     await driver?.close();
   }
 
@@ -205,7 +258,7 @@ export class Overlay {
       vni: config.vni,
       port: config.port,
       underlayAddress: cluster.bind.host,
-      device: `portmesh${config.port}`,
+      device: deviceOf(config),
     };
   }
 
@@ -214,15 +267,18 @@ export class Overlay {
   #neighbour(name: string, { relay, overlay }: NodeRecord): Neighbour {
     const announced = overlay ?? { ...SILENT, vni: 0, port: relay!.port };
     const path = this.#pathTo(announced, relay!.address);
-    if (path.frames === null) return { overlay: announced, path, peer: null };
-    const secrets = path.frames === "sealed" ? this.#secretsWith(announced.publicKey!) : null;
+    const known = { overlay: announced, isSilent: overlay === null };
+    if (path.frames === null) return { ...known, path, peer: null };
+    const echoSecrets = announced.publicKey === null ? null : this.#secretsWith(announced.publicKey);
+    const secrets = path.frames === "sealed" ? echoSecrets : null;
     if (path.frames === "sealed" && secrets === null) {
       const problem = "its public key is not one to encrypt with";
-      return { overlay: announced, path: { ...path, frames: null, problem }, peer: null };
+      return { ...known, path: { ...path, frames: null, problem }, peer: null };
     }
     const { address: overlayAddress, port } = announced;
-    const peer = { name, overlayAddress: overlayAddress!, underlayAddress: relay!.address, port, secrets };
-    return { overlay: announced, path, peer };
+    const underlayAddress = relay!.address;
+    const peer = { name, overlayAddress: overlayAddress!, underlayAddress, port, secrets, echoSecrets };
+    return { ...known, path, peer };
   }
 
   #pathTo(announced: OverlayRecord, underlayAddress: string): PairPath {
@@ -250,18 +306,73 @@ export class Overlay {
     for (const publicKey of this.#secrets.keys()) if (!used.has(publicKey)) this.#secrets.delete(publicKey);
   }
 
+  #peerStatus(node: string, { overlay, path, peer, isSilent }: Neighbour): OverlayPeerStatus {
+    const isInside = peer !== null && this.#paths?.isUp(node) === true;
+    const encryption = isInside && path.frames === "sealed" ? "frames" : "relay";
+    return {
+      node,
+      driver: isSilent ? null : overlay.driver,
+      address: overlay.address,
+      path: isInside ? "overlay" : "direct",
+      encryption: path.isEncrypted ? encryption : "none",
+      problem: path.problem ?? (peer === null || isInside ? null : NO_ANSWER),
+      ...NO_FIGURES,
+      ...(peer !== null && this.#paths?.figuresOf(node)),
+      ...(peer !== null && this.#opened.driver?.figuresOf(node)),
+    };
+  }
+
   /** Two may claim one address until they have settled it: it is the lower name's. */
   #apply(): void {
-    const peers = new Map<string, OverlayPeer>();
+    const peers = new Map<string, WatchedPeer>();
     for (const [, { peer }] of [...this.#neighbours].sort(([a], [b]) => (a < b ? -1 : 1)))
       if (peer !== null && peer.overlayAddress !== this.#address && !peers.has(peer.overlayAddress))
         peers.set(peer.overlayAddress, peer);
-    const list = [...peers.values()];
-    if (Bun.deepEquals(list, this.#applied)) return;
-    this.#applied = list;
-    this.#opened.driver?.apply(list);
-    this.#paths?.setPeers(list);
+    const wanted = { peers: [...peers.values()], active: [...this.#active].sort() };
+    if (Bun.deepEquals(wanted, this.#applied)) return;
+    this.#applied = wanted;
+    this.#applyToDriver();
+    this.#paths?.setPeers(wanted.peers, this.#active);
   }
+
+  /** Errors of the system are told and tried again: what is reached without the driver goes on. */
+  #applyToDriver(): void {
+    const { driver, name } = this.#opened;
+    const innerMtuBytes = new Map<string, number>();
+    for (const { name: peer } of this.#applied.peers) {
+      const mtuBytes = this.#paths?.mtuOf(peer) ?? null;
+      if (mtuBytes !== null) innerMtuBytes.set(peer, mtuBytes);
+    }
+    try {
+      driver?.apply(this.#applied.peers, innerMtuBytes);
+      this.#isRefused = false;
+    } catch (error) {
+      if (!this.#isRefused) this.#options.log.refused(name, error as Error);
+      this.#isRefused = true;
+    }
+  }
+
+  /** Which nodes are up, and how large packets may be. */
+  #onPaths(): void {
+    this.#applyToDriver();
+    this.#tellChanges();
+  }
+
+  #tellChanges(): void {
+    const up = this.#applied.peers.filter(({ name }) => this.#paths?.isUp(name)).map(({ name }) => name);
+    if (Bun.deepEquals(up, this.#up)) return;
+    this.#up = up;
+    this.#options.onChange();
+  }
+}
+
+/** Two nodes of one machine have different ports. */
+function deviceOf({ port }: OverlayConfig): string {
+  return `portmesh${port}`;
+}
+
+function byNode(one: OverlayPeerStatus, other: OverlayPeerStatus): number {
+  return one.node < other.node ? -1 : 1;
 }
 
 /** Where a driver holds the overlay's port, UDP relays take the next one. */

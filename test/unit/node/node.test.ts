@@ -52,7 +52,8 @@ async function start(parts: Partial<NodeParts> = {}): Promise<Node> {
     fileChangedAtMs: () => null,
     readDefaultRouteInterface: () => null,
     random: () => 0.5,
-    overlay: new FakeDrivers(),
+    openDrivers: () => new FakeDrivers().open,
+    watchPaths: new FakeDrivers().watchPaths,
     watchConfig({ onChange }) {
       onFileChange = onChange;
       isWatching = true;

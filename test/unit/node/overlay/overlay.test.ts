@@ -49,6 +49,8 @@ function overlay(config: Partial<OverlayConfig> = {}, keys: readonly string[] = 
         lines.push([name, ...passedOver.map(({ reason }) => reason)].join(": ")),
       moved: (from, to) => lines.push(`moved ${from} ${to}`),
       failed: (driver, error) => lines.push(`failed ${driver} ${error.message}`),
+      refused: (driver, error) => lines.push(`refused ${driver} ${error.message}`),
+      noEchoes: (error) => lines.push(`no echoes ${error.message}`),
     },
     onChange: () => changes++,
   });
@@ -210,11 +212,83 @@ describe("another node", () => {
     expect(drivers.peers).toEqual([]);
   });
 
+  test("gets packets as large as its path carries, once that is known", () => {
+    started(new Map([["b", other()]]));
+    expect([...drivers.innerMtuBytes]).toEqual([]);
+    drivers.setUp("b", true);
+    expect([...drivers.innerMtuBytes]).toEqual([["b", 1400]]);
+  });
+
+  test("that the driver refuses is told once and tried again; the others are told nothing", () => {
+    const made = started(NOBODY);
+    drivers.error = new Error("no memory");
+    made.follow(new Map([["b", other()]]));
+    for (let i = 0; i < 20; i++) made.tick();
+    expect(lines.slice(1)).toEqual(["refused userspace no memory"]);
+    drivers.error = null;
+    for (let i = 0; i < 10; i++) made.tick();
+    expect(drivers.peers.map(({ name }) => name)).toEqual(["b"]);
+  });
+
+  test("that comes and goes without a word is noticed from time to time", () => {
+    const made = started(new Map([["b", other()]]));
+    drivers.up.add("b");
+    made.tick();
+    made.tick();
+    expect(changes).toBe(1);
+  });
+
   test("that has not changed is not told to the driver again", () => {
     const made = started(new Map([["b", other()]]));
     made.follow(new Map([["b", other()]]));
     expect(drivers.applied).toBe(1);
     made.follow(new Map([["b", other({}, "192.0.2.9")]]));
     expect(drivers.peers[0]!.underlayAddress).toBe("192.0.2.9");
+  });
+});
+
+describe("the status", () => {
+  const peerOf = (made: Overlay) => made.status.peers[0]!;
+
+  test("says what runs, and what auto has passed over", () => {
+    drivers.refusals.kernel = "no vxlan";
+    expect(started(NOBODY, { encrypt: false }).status).toMatchObject({
+      driver: "userspace",
+      wanted: "auto",
+      passedOver: [{ name: "kernel", reason: "no vxlan" }],
+      device: "portmesh4789",
+      encrypt: false,
+      peers: [],
+      rejectedTotal: { "wrong-vni": 2 },
+    });
+  });
+
+  test("says how a node is reached and what encrypts, with the figures of the driver and its path", () => {
+    const made = started(new Map([["b", other()]]));
+    const waiting = "nothing has come back over the overlay yet";
+    expect(peerOf(made)).toMatchObject({ path: "direct", encryption: "relay", problem: waiting });
+    drivers.setUp("b", true);
+    expect(peerOf(made)).toEqual({
+      node: "b",
+      driver: "userspace",
+      address: "10.200.9.9",
+      path: "overlay",
+      encryption: "frames",
+      problem: null,
+      keyAgeMs: null,
+      mtuBytes: null,
+      rttMs: 1,
+      loss: null,
+      rejectedTotal: { replay: 1 },
+      notes: [],
+    });
+  });
+
+  test("says why the overlay is not used", () => {
+    const made = started(new Map([["b", other({ vni: 7 })]]), { encrypt: false });
+    const problem = "overlay.vni is 4096 here, 7 there";
+    expect(peerOf(made)).toMatchObject({ path: "direct", encryption: "relay", problem });
+    made.follow(new Map([["b", nodeRecord({ relay: { address: "192.0.2.2", port: 4789 } })]]));
+    expect(peerOf(made)).toMatchObject({ driver: null, path: "direct", encryption: "none", problem: null });
   });
 });
