@@ -272,13 +272,19 @@ describe.skipIf(lacksVxlan())("the kernel driver", () => {
         what: "an interface of the device's name",
         commands: [`link add dev ${DEVICE} type bridge`],
         code: "device-taken",
-        says: "a bridge interface of that name",
+        says: `bridge interface ${DEVICE} has that name`,
       },
       {
         what: "a VXLAN device of the device's name",
         commands: [`link add dev ${DEVICE} type vxlan id ${VNI} dstport ${PORT}`],
         code: "device-taken",
         says: `ip link delete ${DEVICE}`,
+      },
+      {
+        what: "the device's name, as an alternative one",
+        commands: ["link add dev their0 type bridge", `link property add dev their0 altname ${DEVICE}`],
+        code: "device-taken",
+        says: "bridge interface their0 has that name",
       },
       {
         what: "the VNI on the port",

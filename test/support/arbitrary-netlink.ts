@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import type {
   AddressMessage,
+  LinkCounters,
   LinkMessage,
   NeighbourMessage,
   RouteMessage,
@@ -35,6 +36,17 @@ const vxlan: fc.Arbitrary<VxlanLink> = fc.record({
   isExternal: optional(fc.boolean()),
 });
 
+const counters: fc.Arbitrary<LinkCounters> = fc.record({
+  receivedPackets: fc.maxSafeNat(),
+  sentPackets: fc.maxSafeNat(),
+  receivedBytes: fc.maxSafeNat(),
+  sentBytes: fc.maxSafeNat(),
+  receiveErrors: fc.maxSafeNat(),
+  sendErrors: fc.maxSafeNat(),
+  receiveDropped: fc.maxSafeNat(),
+  sendDropped: fc.maxSafeNat(),
+});
+
 export const linkMessage: fc.Arbitrary<LinkMessage> = fc
   .record({
     index: int32,
@@ -52,6 +64,7 @@ export const linkMessage: fc.Arbitrary<LinkMessage> = fc
     ipv6AddressMode: optional(uint8),
     kind: optional(fc.oneof(fc.constant("vxlan"), text)),
     vxlan: optional(vxlan),
+    counters: optional(counters),
   })
   .map((link) => ({ ...link, vxlan: link.kind === "vxlan" ? link.vxlan : undefined }));
 
