@@ -6,6 +6,7 @@ import { EAFNOSUPPORT } from "../../sys/errno.ts";
 import { VXLAN_DF_SET, type VxlanLink } from "../../wire/netlink/index.ts";
 import { macOf } from "../address-plan.ts";
 import type { OverlayEnd } from "../overlay.ts";
+import { ipBytes, macText } from "../route/address-text.ts";
 import {
   addAddress,
   createLink,
@@ -16,7 +17,6 @@ import {
   type NetlinkSession,
   setLink,
 } from "../route/index.ts";
-import { ipBytes, macText } from "../route/text.ts";
 import { DEVICE_GROUP, isOwnDevice } from "./mark.ts";
 import { deviceTaken, subnetTaken } from "./refusals.ts";
 import { findSubnetClash } from "./subnet-clash.ts";

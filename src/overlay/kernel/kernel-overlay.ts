@@ -11,8 +11,10 @@ import { macOf } from "../address-plan.ts";
 import type { OverlayEnd, OverlayPeer } from "../overlay.ts";
 import { OverlayError } from "../overlay-error.ts";
 import { innerMtu, vxlanOverheadBytes } from "../path/overhead.ts";
+import { macText } from "../route/address-text.ts";
 import {
   addAddress,
+  deleteLink,
   findLink,
   type Link,
   type LinkChange,
@@ -21,7 +23,6 @@ import {
   NetlinkSession,
   setLink,
 } from "../route/index.ts";
-import { macText } from "../route/text.ts";
 import { localUnderlayMtu, underlayMtu } from "../underlay-mtu.ts";
 import { createDevice, findOwnDevice, removeDevice } from "./device.ts";
 import { aliasOf, isOwnDevice } from "./mark.ts";
@@ -126,21 +127,27 @@ export class KernelOverlay {
 
   /** What the device has counted since it was made; null: it is not there now. */
   counters(): LinkCounters | null {
-    const link = findLink(this.#session, this.#end.device);
-    return link !== null && isOwnDevice(link, this.#alias) ? link.counters : null;
+    return this.#findDevice()?.counters ?? null;
   }
 
-  /** The device and all that was on it are gone, unless somebody else's has its name meanwhile. */
+  /** The device and all that was on it are gone; one of its name that is somebody else's by now stays. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     try {
-      removeDevice(this.#session, this.#end, this.#alias);
+      const link = this.#findDevice();
+      if (link !== null) deleteLink(this.#session, link.index);
     } catch (error) {
       throw explain(error, this.#session, this.#end);
     } finally {
       this.#session.close();
     }
+  }
+
+  /** null: there is none of that name, or it is somebody else's. */
+  #findDevice(): Link | null {
+    const link = findLink(this.#session, this.#end.device);
+    return link !== null && isOwnDevice(link, this.#alias) ? link : null;
   }
 
   /** Index of the device: as it has to be, made again when it is gone. */

@@ -2,7 +2,7 @@
 import { formatIp, parseIp, parsePrefix } from "../../wire/index.ts";
 import { isInSubnet, macOf } from "../address-plan.ts";
 import type { OverlayEnd, OverlayPeer } from "../overlay.ts";
-import { macText } from "../route/text.ts";
+import { macText } from "../route/address-text.ts";
 
 /** What the kernel is told of a peer. */
 export interface PeerEntry {

@@ -13,9 +13,9 @@ import {
   RTM_NEWLINK,
   type VxlanLink,
 } from "../../wire/netlink/index.ts";
+import { macBytes, macText } from "./address-text.ts";
 import { NetlinkError } from "./netlink-error.ts";
 import type { NetlinkSession } from "./netlink-session.ts";
-import { macBytes, macText } from "./text.ts";
 
 export interface Link {
   readonly index: number;
