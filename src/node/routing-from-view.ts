@@ -103,11 +103,11 @@ function peersOf({ self, services, peers, relay }: ClusterView): Peer[] {
   used.delete(self.name);
   return peers
     .filter(({ name }) => used.has(name))
-    .map(({ name, address, port }) => ({ name, address, port }));
+    .map(({ name, address, port }) => ({ name, address, port, isSealed: false }));
 }
 
 function relayOf({ self, relay }: ClusterView): Relay | null {
-  return relay === null ? null : { node: self.name, ...relay };
+  return relay === null ? null : { node: self.name, acceptsClear: "always", ...relay };
 }
 
 function listenAddresses(

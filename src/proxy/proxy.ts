@@ -243,11 +243,11 @@ export class SpliceProxy {
     };
   }
 
-  #workerRelay({ node, keys, listenAddresses, port }: Relay, worker: number): WorkerRelay {
+  #workerRelay({ node, keys, acceptsClear, listenAddresses, port }: Relay, worker: number): WorkerRelay {
     const [tcpListeners, udpListeners] = (["tcp", "udp"] as const).map((protocol) =>
       this.#listenersAt(protocol, listenAddresses, port, worker, relayKey),
     );
-    return { node, keys, tcpListeners: tcpListeners!, udpListeners: udpListeners! };
+    return { node, keys, acceptsClear, tcpListeners: tcpListeners!, udpListeners: udpListeners! };
   }
 
   #listenersAt(

@@ -501,7 +501,7 @@ class Middleman {
   }
 
   get peer() {
-    return { name: this.exit.name, address: "127.0.0.4", port: this.outside.port };
+    return { name: this.exit.name, address: "127.0.0.4", port: this.outside.port, isSealed: false };
   }
 
   sendToExit(data: Uint8Array): void {

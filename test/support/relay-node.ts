@@ -12,6 +12,8 @@ export interface RelayNodeOptions {
   readonly port?: number;
   readonly keys?: readonly string[];
   readonly workers?: number;
+  /** What goes to and comes from others has to be sealed; false by default. */
+  readonly isSealed?: boolean;
 }
 
 export class RelayNode {
@@ -22,15 +24,17 @@ export class RelayNode {
   ) {}
 
   static async start(name: string, options: RelayNodeOptions = {}): Promise<RelayNode> {
-    const { address = "127.0.0.1", keys = [RELAY_KEY], workers = 1 } = options;
+    const { address = "127.0.0.1", keys = [RELAY_KEY], workers = 1, isSealed = false } = options;
     const proxy = await SpliceProxy.start({ workers, onConnectionsClosed: () => {}, onListener: () => {} });
     const port = options.port ?? (await freeQuietPort(address));
-    return new RelayNode(name, proxy, { node: name, listenAddresses: [address], port, keys });
+    const acceptsClear = isSealed ? [] : ("always" as const);
+    return new RelayNode(name, proxy, { node: name, listenAddresses: [address], port, keys, acceptsClear });
   }
 
   /** How others reach it. */
   get peer(): Peer {
-    return { name: this.name, address: this.relay.listenAddresses[0]!, port: this.relay.port };
+    const { listenAddresses, port, acceptsClear } = this.relay;
+    return { name: this.name, address: listenAddresses[0]!, port, isSealed: acceptsClear !== "always" };
   }
 
   /** Runs these services from now on. */
@@ -62,3 +66,9 @@ export class RelayNode {
     return this.proxy.stop();
   }
 }
+
+/** How what goes between nodes goes: suites of relays are run in both ways. */
+export const MODES = [
+  ["in clear", false],
+  ["sealed", true],
+] as const;

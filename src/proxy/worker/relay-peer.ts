@@ -1,4 +1,4 @@
-/** Another node, as this worker reaches its relay. The same object as long as its name and address stay. */
+/** Another node, as this worker reaches its relay. The same object as long as it is reached in the same way. */
 import { SOCKADDR_MAX, writeSockaddr } from "../../sys/sockaddr.ts";
 import { parseIp } from "../../wire/index.ts";
 import { P_FAILURES, P_RTT_MS, P_UNREACHABLE, PEER_FIELDS, type SharedCounters } from "../counters.ts";
@@ -14,6 +14,7 @@ export class RelayPeer {
   readonly sockaddrLength: number;
   /** AF_INET or AF_INET6 */
   readonly family: number;
+  readonly isSealed: boolean;
   /** This worker's own experience. */
   failingUntilMs = 0;
   #failuresInRow = 0;
@@ -28,6 +29,7 @@ export class RelayPeer {
     worker: number,
   ) {
     this.name = peer.name;
+    this.isSealed = peer.isSealed;
     this.sockaddrLength = writeSockaddr(this.sockaddr, 0, parseIp(peer.address)!.bytes, peer.port);
     this.family = this.sockaddr[0]!;
     this.#shared = counters.peers[0]!;
@@ -81,8 +83,12 @@ export function peersOf(
   return new Map(
     peers.map((peer) => {
       const known = before.get(peer.name);
-      const isSame = known?.peer.address === peer.address && known.peer.port === peer.port;
+      const isSame = known !== undefined && isReachedAs(known.peer, peer);
       return [peer.name, isSame ? known : new RelayPeer(peer, counters, worker)];
     }),
   );
+}
+
+function isReachedAs(before: WorkerPeer, { address, port, isSealed }: WorkerPeer): boolean {
+  return before.address === address && before.port === port && before.isSealed === isSealed;
 }

@@ -157,7 +157,7 @@ describe("a cluster", () => {
 
   test("nodes with tasks are peers", () => {
     expect(routed().peers.map((peer) => peer.name)).toEqual(["n2", "n3"]);
-    expect(routed().relay).toEqual({ node: "n1", ...relay });
+    expect(routed().relay).toEqual({ node: "n1", acceptsClear: "always", ...relay });
   });
 
   test("without a relay there are only tasks of this node", () => {
