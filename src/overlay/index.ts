@@ -2,6 +2,10 @@
 export { isInSubnet, macOf, prefixLengthOf, settleAddress } from "./address-plan.ts";
 export type * from "./overlay.ts";
 export { type Announcement, type PairPath, pairPath } from "./pair-path.ts";
+export { echoPort } from "./path/echo.ts";
+export type { EchoCounts } from "./path/echo-exchange.ts";
+export type { EchoPeerEnd, PathReport } from "./path/echo-peer.ts";
+export { EchoService, type EchoServiceOptions } from "./path/echo-service.ts";
 export {
   innerMtu,
   outerMtu,
