@@ -2,29 +2,18 @@
 import type { Bench } from "../../bench.ts";
 import { findProgram, waitFor } from "../../process.ts";
 import { type End, type Link, runIn } from "../link.ts";
+import type { ContestantName } from "../names.ts";
 
 const TUNNEL_DEADLINE_MS = 15_000;
 
-/** "sealed" is portmesh with `encrypt = true`. */
-export const contestantNames = [
-  "veth",
-  "kernel-vxlan",
-  "nebula",
-  "wireguard-go",
-  "portmesh-kernel",
-  "portmesh-userspace",
-  "portmesh-none",
-  "portmesh-kernel-sealed",
-  "portmesh-userspace-sealed",
-  "portmesh-none-sealed",
-] as const;
-export type ContestantName = (typeof contestantNames)[number];
+/** It cannot be had here, or not in this version: told, and no failure of the bench. */
+export class NotAvailableError extends Error {}
 
 export interface Contestant {
   readonly name: ContestantName;
   /** Why it cannot run on this machine; undefined if it can. */
   unavailable(): string | undefined;
-  /** Resolves when traffic passes. @throws Error when it cannot be had, with what it complained of */
+  /** Resolves when traffic passes. @throws NotAvailableError, or an Error with what it complained of */
   start(bench: Bench, link: Link): Promise<RunningContestant>;
 }
 
@@ -45,9 +34,8 @@ export interface RunningContestant {
   stop(): Promise<void>;
 }
 
-/** Ports tasks on the right machine listen at; portmesh publishes each, on the left, at the same plus 1,000. */
+/** Where tasks on the right machine listen. */
 export const TASK_PORTS = { iperf3: 5201, exchange: 5202 } as const;
-export const PUBLISHED_OFFSET = 1000;
 
 /** What is missing of these programs, with the Debian package that has it; undefined when nothing is. */
 export function lacking(packages: Readonly<Record<string, string>>): string | undefined {
