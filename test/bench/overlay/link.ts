@@ -4,7 +4,7 @@
  *   left 10.98.0.1 eth0 ──── veth, MTU 1500 ──── eth0 10.98.0.2 right
  *
  * As Linux makes it, a super-packet crosses the cable whole, as with network cards that segment and join. A lossy cable
- * has all of that turned off, for everybody alike, so that what is dropped on arrival is one datagram, never a burst;
+ * has that turned off, for everybody alike, so that what is dropped on arrival is one datagram, never a burst;
  * the rules count packets that are longer than the MTU, and whoever measures makes sure that there were none.
  */
 import {
@@ -18,10 +18,9 @@ import { formatName, startTicksOf } from "../../support/namespace-names.ts";
 import { findProgram } from "../process.ts";
 
 export const MTU_BYTES = 1500;
-const SEGMENTATION = ["tso", "gso", "gro", "tx-udp-segmentation"];
+const SEGMENTATION = ["tso", "gso", "tx-udp-segmentation"];
 
 export type Side = "left" | "right";
-const SIDES: readonly Side[] = ["left", "right"];
 
 const ADDRESSES: Readonly<Record<Side, string>> = { left: "10.98.0.1", right: "10.98.0.2" };
 
@@ -44,6 +43,8 @@ export interface Arrivals {
 export class Link {
   readonly left: End;
   readonly right: End;
+  /** What a new namespace has, and the cable. */
+  #devices: ReadonlySet<string> = new Set();
   readonly #guard: Bun.Subprocess<"pipe", "ignore", "ignore">;
 
   private constructor() {
@@ -64,10 +65,6 @@ export class Link {
     }
   }
 
-  end(side: Side): End {
-    return this[side];
-  }
-
   get ends(): readonly [End, End] {
     return [this.left, this.right];
   }
@@ -75,10 +72,8 @@ export class Link {
   /** So many of a thousand IPv4 packets are dropped where they arrive, at both ends; 0 is a cable in order. */
   setLoss(perMille: number): void {
     for (const end of this.ends) {
-      const state = perMille > 0 ? "off" : "on";
-      runIn(end, ["ethtool", "-K", "eth0", ...SEGMENTATION.flatMap((feature) => [feature, state])]);
-      // GRO is off on a veth unless asked for: super-packets that stayed whole need none.
-      if (perMille === 0) runIn(end, ["ethtool", "-K", "eth0", "gro", "off"]);
+      const segmentation = SEGMENTATION.flatMap((feature) => [feature, perMille > 0 ? "off" : "on"]);
+      runIn(end, ["ethtool", "-K", "eth0", ...segmentation, "gro", "off"]);
       runIn(end, ["nft", "-f", "-"], lossRules(perMille));
     }
   }
@@ -90,6 +85,15 @@ export class Link {
     };
     const counters = nftables.flatMap(({ counter }) => (counter ? [[counter.name, counter.packets]] : []));
     return Object.fromEntries(counters) as unknown as Arrivals;
+  }
+
+  /** A cable in order, and nothing left of whoever had it: no devices but its own. */
+  reset(): void {
+    this.setLoss(0);
+    for (const end of this.ends) {
+      const foreign = devicesOf(end).filter((name) => !this.#devices.has(name));
+      for (const name of foreign) runIn(end, ["ip", "link", "delete", name]);
+    }
   }
 
   /** Ends what still runs at its ends, and removes them; synchronous, for exit handlers. */
@@ -109,6 +113,7 @@ export class Link {
         `link set eth0 mtu ${MTU_BYTES} up`,
       ]);
     }
+    this.#devices = new Set(devicesOf(this.left));
   }
 }
 
@@ -120,6 +125,11 @@ export function runIn(end: End, command: readonly string[], input = ""): string 
   const run = Bun.spawnSync([...end.wrapper, path, ...args], { stdin: Buffer.from(input), stderr: "pipe" });
   if (run.exitCode === 0) return run.stdout.toString();
   throw new Error(`${command.join(" ")} ended with ${run.exitCode}: ${run.stderr}${run.stdout}`);
+}
+
+function devicesOf(end: End): string[] {
+  const devices = JSON.parse(runIn(end, ["ip", "-j", "link"])) as readonly { ifname: string }[];
+  return devices.map(({ ifname }) => ifname);
 }
 
 function makeEnd(side: Side): End {
@@ -151,5 +161,3 @@ function lossRules(perMille: number): string {
 }
 `;
 }
-
-export { SIDES };

@@ -14,7 +14,10 @@ export interface ExchangeLoad {
 
 /** What the client prints. */
 export interface ExchangeReport {
+  /** In `seconds`. */
   readonly exchanges: number;
+  /** Before, while it got warm. */
+  readonly untimedExchanges: number;
   readonly seconds: number;
   readonly p50Us: number;
   readonly p99Us: number;

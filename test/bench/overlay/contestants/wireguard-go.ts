@@ -22,16 +22,17 @@ interface Keys {
 
 export const wireguardGo: Contestant = {
   name: "wireguard-go",
-  unavailable: () => lacking({ "wireguard-go": "wireguard-go", wg: "wireguard-tools", ping: "iputils-ping" }),
+  unavailable: () => lacking({ "wireguard-go": "wireguard-go", wg: "wireguard-tools" }),
   async start(bench, link) {
     const directory = bench.path("wireguard");
     mkdirSync(directory);
     const keys = { left: makeKeys(link.left, directory), right: makeKeys(link.right, directory) };
     const command = ["/usr/bin/env", ANYWAY, findProgram("wireguard-go")!, "-f"];
     const pair = startPair(bench, link, "wireguard-go", (end) => [...command, deviceOf(end)]);
+    const control = bench.own({ close: () => removeControls(link) });
     const stop = async () => {
       await pair.stop();
-      for (const end of link.ends) rmSync(join(CONTROL_FOLDER, `${deviceOf(end)}.sock`), { force: true });
+      control.close();
     };
     try {
       await waitFor("start of wireguard-go", DEVICE_DEADLINE_MS, () => link.ends.every(hasControl));
@@ -47,6 +48,11 @@ export const wireguardGo: Contestant = {
 /** Their control sockets share one folder, also where the namespaces differ. */
 function deviceOf({ side }: End): string {
   return `wg${process.pid}${side[0]}`;
+}
+
+/** It removes them itself, unless it was killed. */
+function removeControls({ ends }: Link): void {
+  for (const end of ends) rmSync(join(CONTROL_FOLDER, `${deviceOf(end)}.sock`), { force: true });
 }
 
 function hasControl(end: End): boolean {
