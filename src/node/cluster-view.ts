@@ -46,12 +46,18 @@ export interface ViewPeer {
   readonly zone: string | null;
   /** Of its relay. */
   readonly address: string;
+  /** TCP */
   readonly port: number;
+  readonly udpPort: number;
+  /** Relays to it are encrypted by the relay itself. */
+  readonly isSealed: boolean;
 }
 
 export interface ViewRelay {
   readonly listenAddresses: readonly string[];
+  /** TCP */
   readonly port: number;
+  readonly udpPort: number;
   /** Hex of 32 bytes each; the first signs. */
   readonly keys: readonly string[];
 }

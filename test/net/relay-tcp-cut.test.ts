@@ -55,7 +55,7 @@ describe.skipIf(lacksNamespaces())("an open connection whose exit node is cut of
       const own = { name: `task-${TASK_PORT}`, address, port: TASK_PORT };
       await startExit(running, machine, { ...running.service([own], rules), listenAddresses: [] });
       const entry = await running.node("entry", { port: await freeQuietPort() });
-      const peer = { name: "exit", address, port: RELAY_PORT };
+      const peer = { name: "exit", address, port: RELAY_PORT, udpPort: RELAY_PORT };
       await running.route(entry, [{ peer }], [on("exit", web)], rules);
       const client = await running.connect();
       await waitFor(() => entry.status.tasks[0]!.openConnections === 1, { what: "the task to be connected" });

@@ -47,7 +47,7 @@ export class FakeExit {
   }
 
   get peer(): Peer {
-    return { name: this.name, address: "127.0.0.1", port: this.#listener.port };
+    return { name: this.name, address: "127.0.0.1", port: this.#listener.port, udpPort: this.#listener.port };
   }
 
   get accepted(): number {

@@ -25,12 +25,13 @@ export class RelayNode {
     const { address = "127.0.0.1", keys = [RELAY_KEY], workers = 1 } = options;
     const proxy = await SpliceProxy.start({ workers, onConnectionsClosed: () => {}, onListener: () => {} });
     const port = options.port ?? (await freeQuietPort(address));
-    return new RelayNode(name, proxy, { node: name, listenAddresses: [address], port, keys });
+    return new RelayNode(name, proxy, { node: name, listenAddresses: [address], port, udpPort: port, keys });
   }
 
   /** How others reach it. */
   get peer(): Peer {
-    return { name: this.name, address: this.relay.listenAddresses[0]!, port: this.relay.port };
+    const { listenAddresses, port, udpPort } = this.relay;
+    return { name: this.name, address: listenAddresses[0]!, port, udpPort };
   }
 
   /** Runs these services from now on. */

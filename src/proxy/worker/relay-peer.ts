@@ -11,6 +11,7 @@ const MAX_PAUSE_MS = 5_000;
 export class RelayPeer {
   readonly name: string;
   readonly sockaddr = new Uint8Array(SOCKADDR_MAX);
+  readonly udpSockaddr = new Uint8Array(SOCKADDR_MAX);
   readonly sockaddrLength: number;
   /** AF_INET or AF_INET6 */
   readonly family: number;
@@ -28,7 +29,9 @@ export class RelayPeer {
     worker: number,
   ) {
     this.name = peer.name;
-    this.sockaddrLength = writeSockaddr(this.sockaddr, 0, parseIp(peer.address)!.bytes, peer.port);
+    const address = parseIp(peer.address)!.bytes;
+    this.sockaddrLength = writeSockaddr(this.sockaddr, 0, address, peer.port);
+    writeSockaddr(this.udpSockaddr, 0, address, peer.udpPort);
     this.family = this.sockaddr[0]!;
     this.#shared = counters.peers[0]!;
     this.#row = counters.peers[worker]!;
@@ -81,8 +84,12 @@ export function peersOf(
   return new Map(
     peers.map((peer) => {
       const known = before.get(peer.name);
-      const isSame = known?.peer.address === peer.address && known.peer.port === peer.port;
+      const isSame = known !== undefined && hasSameAddress(known.peer, peer);
       return [peer.name, isSame ? known : new RelayPeer(peer, counters, worker)];
     }),
   );
+}
+
+function hasSameAddress(one: WorkerPeer, other: WorkerPeer): boolean {
+  return one.address === other.address && one.port === other.port && one.udpPort === other.udpPort;
 }

@@ -20,7 +20,7 @@ export interface RelayIdentity {
 export interface LinkPeer {
   readonly name: string;
   readonly family: number;
-  readonly sockaddr: Uint8Array;
+  readonly udpSockaddr: Uint8Array;
   readonly sockaddrLength: number;
 }
 
