@@ -10,7 +10,7 @@ import { parseArgs } from "node:util";
 import packageJson from "../package.json" with { type: "json" };
 
 const MAIN = "src/main.ts";
-const WORKER = "src/proxy/worker/main.ts";
+const WORKERS = ["src/proxy/worker/main.ts", "src/overlay/userspace/worker/main.ts"] as const;
 
 const { values } = parseArgs({
   options: {
@@ -34,7 +34,7 @@ async function compile(outfile: string, isBytecode: boolean): Promise<void> {
     ...(commit === null ? [] : [`--define=PORTMESH_COMMIT=${JSON.stringify(commit)}`]),
     ...(isBytecode ? ["--bytecode", "--format=esm"] : []),
   ];
-  const entrypoints = [MAIN, WORKER].filter(existsSync);
+  const entrypoints = [MAIN, ...WORKERS].filter(existsSync);
   const build = Bun.spawn([process.execPath, "build", ...flags, ...entrypoints, "--outfile", outfile], {
     stdio: ["ignore", "ignore", "inherit"],
   });
