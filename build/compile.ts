@@ -1,7 +1,7 @@
 /**
  * Compiles portmesh to one executable, dist/portmesh: `bun build/compile.ts [--no-bytecode] [--outfile FILE]`.
  *
- * The worker is an entrypoint of its own, because it is started by URL. The executable must not read bunfig.toml or
+ * The workers are entrypoints of their own, because they are started by URL. The executable must not read bunfig.toml or
  * .env of the directory it happens to be started in, so both are turned off for good.
  */
 import { existsSync, mkdirSync, statSync } from "node:fs";
@@ -27,7 +27,7 @@ async function compile(outfile: string, isBytecode: boolean): Promise<void> {
     "--compile",
     "--minify",
     "--sourcemap=inline", // stack traces of a report name our files; costs nothing until one is printed
-    "--root=src/proxy", // the worker is named relative to the module that starts it
+    "--root=src/proxy", // workers are named relative to a module of src/proxy, or of a folder next to it
     "--no-compile-autoload-bunfig",
     "--no-compile-autoload-dotenv",
     `--define=PORTMESH_VERSION=${JSON.stringify(packageJson.version)}`,
