@@ -2,7 +2,7 @@
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { close } from "../../sys/socket.ts";
 import { openWakeup, ringWakeup } from "../../sys/wakeup.ts";
-import { workerUrl } from "../worker-url.ts";
+import { workerUrl } from "../../sys/worker-url.ts";
 import type { FromWorker, ToWorker, WorkerPeer, WorkerSetup } from "./messages.ts";
 
 export class WorkerThread {
@@ -19,7 +19,7 @@ export class WorkerThread {
     this.#port = port1;
     port1.on("message", (message: FromWorker) => this.#onMessage(message));
     const workerData: WorkerSetup = { ...setup, port: port2, wakeupFd: this.#wakeupFd };
-    this.#thread = new Worker(workerUrl(), {
+    this.#thread = new Worker(workerUrl("overlay/userspace/worker/main.ts"), {
       workerData,
       transferList: [port2],
     });
