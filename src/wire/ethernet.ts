@@ -13,10 +13,12 @@
  *     | 1    | 0x0800 | 6 | 4 | op | sender MAC | sender IP | target MAC | target IP |
  *     +------+--------+---+---+----+------------+-----------+------------+-----------+
  */
-import { readInt32, readUint16, writeUint16 } from "./big-endian.ts";
+import { readInt32, readUint16, writeUint16, writeUint32 } from "./big-endian.ts";
 
 export const ETHERNET_BYTES = 14;
 export const MAC_BYTES = 6;
+/** Of a MAC address that everybody has. */
+export const BROADCAST_BYTE = 0xff;
 export const ETHERTYPE_IPV4 = 0x0800;
 export const ETHERTYPE_ARP = 0x0806;
 export const ETHERTYPE_AT = 12;
@@ -64,6 +66,21 @@ export function decodeArp(bytes: Uint8Array, at: number, length: number, into: A
   return into.operation === ARP_REQUEST || into.operation === ARP_REPLY;
 }
 
+/** Asks for the MAC of `target`; the sender's is `mac`. ARP_BYTES. */
+export function writeArpRequest(
+  mac: Uint8Array,
+  sender: number,
+  target: number,
+  out: Uint8Array,
+  at: number,
+): void {
+  writeArpHead(ARP_REQUEST, out, at);
+  out.set(mac, at + SENDER_MAC_AT);
+  writeUint32(sender, out, at + SENDER_IP_AT);
+  out.fill(0, at + TARGET_MAC_AT, at + TARGET_IP_AT);
+  writeUint32(target, out, at + TARGET_IP_AT);
+}
+
 /** Answers the request at `requestAt`: its target is at `mac`. ARP_BYTES. */
 export function writeArpReply(
   bytes: Uint8Array,
@@ -72,12 +89,16 @@ export function writeArpReply(
   out: Uint8Array,
   at: number,
 ): void {
-  writeUint16(HARDWARE_ETHERNET, out, at);
-  writeUint16(ETHERTYPE_IPV4, out, at + 2);
-  writeUint16(ADDRESS_LENGTHS, out, at + 4);
-  writeUint16(ARP_REPLY, out, at + 6);
+  writeArpHead(ARP_REPLY, out, at);
   out.set(mac, at + SENDER_MAC_AT);
   for (let i = 0; i < 4; i++) out[at + SENDER_IP_AT + i] = bytes[requestAt + TARGET_IP_AT + i]!;
   // MAC and IP of the sender follow each other
   for (let i = 0; i < MAC_BYTES + 4; i++) out[at + TARGET_MAC_AT + i] = bytes[requestAt + SENDER_MAC_AT + i]!;
+}
+
+function writeArpHead(operation: number, out: Uint8Array, at: number): void {
+  writeUint16(HARDWARE_ETHERNET, out, at);
+  writeUint16(ETHERTYPE_IPV4, out, at + 2);
+  writeUint16(ADDRESS_LENGTHS, out, at + 4);
+  writeUint16(operation, out, at + 6);
 }

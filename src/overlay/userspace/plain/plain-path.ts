@@ -10,6 +10,14 @@
  */
 import type { Arena } from "../../../sys/arena.ts";
 import { readInt32, readUint16, writeUint16, writeUint32 } from "../../../wire/big-endian.ts";
+import {
+  ARP_BYTES,
+  BROADCAST_BYTE,
+  ETHERTYPE_ARP,
+  MAC_BYTES,
+  writeArpRequest,
+  writeEthernet,
+} from "../../../wire/ethernet.ts";
 import { foldSmall, sumBytes, sumHeader, swap } from "../../../wire/internet-checksum.ts";
 import {
   IP_CHECKSUM_AT,
@@ -33,11 +41,16 @@ import {
   UDP_LENGTH_AT,
 } from "../../../wire/ipv4-packet.ts";
 import { GSO_NONE, GSO_TCPV4, GSO_UDP_L4 } from "../../../wire/virtio-header.ts";
+import { VXLAN_BYTES, writeVxlan } from "../../../wire/vxlan.ts";
 import type { Counters } from "../counters.ts";
 import type { Outbox } from "../worker/outbox.ts";
 import type { PeerPath, TunPacket } from "../worker/peer-path.ts";
 import { FRAME_HEAD_AT, FRAME_HEAD_BYTES, FRAME_HEAD_WORDS, type RemotePeer } from "../worker/remote-peer.ts";
+import type { PlainEnd } from "./plain-end.ts";
 
+/** While a peer that packets go to has not been heard. */
+const ASK_EVERY_MS = 1000;
+const EVERYBODY = new Uint8Array(MAC_BYTES).fill(BROADCAST_BYTE);
 /** Where the IP header is in a prefix. */
 const IP_AT = FRAME_HEAD_WORDS * 4;
 
@@ -47,6 +60,7 @@ export class PlainPath implements PeerPath {
 
   constructor(
     arena: Arena,
+    readonly end: PlainEnd,
     readonly outbox: Outbox,
     readonly counters: Counters,
   ) {
@@ -56,9 +70,23 @@ export class PlainPath implements PeerPath {
 
   send(peer: RemotePeer, packet: TunPacket): void {
     const { virtio } = packet;
+    if (!peer.isMacLearnt) this.#askForMac(peer);
     const isSent =
       virtio.gsoType === GSO_NONE ? this.#sendWhole(peer, packet) : this.#sendSegments(peer, packet);
     if (!isSent) this.counters.dropPackets(peer.row, "malformed", 1);
+  }
+
+  /** A device that was made by hand has a MAC address of its own, and takes frames to no other. [RFC 826] */
+  #askForMac(peer: RemotePeer): void {
+    const nowMs = performance.now();
+    if (nowMs - peer.askedAtMs < ASK_EVERY_MS || this.#isFull()) return;
+    peer.askedAtMs = nowMs;
+    const { end, outbox } = this;
+    const at = outbox.prefixAt;
+    writeVxlan(end.vni, this.#bytes, at);
+    writeEthernet(EVERYBODY, end.mac, ETHERTYPE_ARP, this.#bytes, at + VXLAN_BYTES);
+    writeArpRequest(end.mac, end.address, peer.address, this.#bytes, at + FRAME_HEAD_BYTES);
+    outbox.add(peer, at, FRAME_HEAD_BYTES + ARP_BYTES, 0, 0);
   }
 
   #sendWhole(peer: RemotePeer, packet: TunPacket): boolean {

@@ -46,17 +46,10 @@ import type { FrameReceiver } from "../worker/peer-path.ts";
 import type { PeerTable } from "../worker/peer-table.ts";
 import type { RemotePeer } from "../worker/remote-peer.ts";
 import type { TunWriter } from "../worker/tun-writer.ts";
+import type { PlainEnd } from "./plain-end.ts";
 import { SegmentRun } from "./segment-run.ts";
 
 const FRAME_HEAD_BYTES = VXLAN_BYTES + ETHERNET_BYTES;
-
-export interface PlainEnd {
-  /** Overlay address of this node, int32 in network order. */
-  readonly address: number;
-  readonly mac: Uint8Array;
-  readonly vni: number;
-  readonly isEncrypting: boolean;
-}
 
 export class PlainReceiver implements FrameReceiver {
   peers: PeerTable;
@@ -105,7 +98,7 @@ export class PlainReceiver implements FrameReceiver {
     const peer = this.#ownerOf(ip.source, sender, sockaddrAt);
     if (peer === null) return "spoofed-inner-source";
     const macAt = at + VXLAN_BYTES + MAC_BYTES;
-    if (!peer.hasMac(bytes, macAt)) peer.learnMac(bytes, macAt);
+    if (!peer.hasLearntMac(bytes, macAt)) peer.learnMac(bytes, macAt);
     if (bytes[packetAt + IP_PROTOCOL_AT] !== PROTOCOL_TCP || !this.#run.add(packetAt, ip, peer.row))
       this.#writeWhole(packetAt, ip, peer);
     return null;

@@ -36,6 +36,10 @@ export class RemotePeer {
   readonly #frameHeadBytes = new Uint8Array(this.frameHead.buffer);
   readonly #addressWord: number;
   readonly #addressWords: number;
+  /** Until a frame of its own has told, its MAC address is the one that nodes give themselves, and it is asked. */
+  isMacLearnt = false;
+  /** When it was asked last. */
+  askedAtMs = Number.NEGATIVE_INFINITY;
   /** False once the kernel has refused to cut what goes there (UDP_SEGMENT). */
   maySegment = true;
 
@@ -85,10 +89,12 @@ export class RemotePeer {
 
   /** Frames go to the MAC address that its own come from. */
   learnMac(bytes: Uint8Array, at: number): void {
+    this.isMacLearnt = true;
     for (let i = 0; i < MAC_BYTES; i++) this.#frameHeadBytes[MAC_AT + i] = bytes[at + i]!;
   }
 
-  hasMac(bytes: Uint8Array, at: number): boolean {
+  hasLearntMac(bytes: Uint8Array, at: number): boolean {
+    if (!this.isMacLearnt) return false;
     for (let i = 0; i < MAC_BYTES; i++) if (this.#frameHeadBytes[MAC_AT + i] !== bytes[at + i]) return false;
     return true;
   }

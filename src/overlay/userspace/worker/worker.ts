@@ -43,8 +43,8 @@ export class Worker {
     const nobody = new PeerTable([]);
     const tun = new TunWriter(arena, tunFd, counters);
     this.#outbox = new Outbox(arena, socketFd, counters);
-    this.#plain = new PlainPath(arena, this.#outbox, counters);
     const end = { address: readInt32(parseIp(address)!.bytes, 0), mac: macOf(address), vni, isEncrypting };
+    this.#plain = new PlainPath(arena, end, this.#outbox, counters);
     this.#plainReceiver = new PlainReceiver(arena, end, nobody, tun, this.#outbox, counters);
     this.#fromTun = new TunReader(arena, tunFd, nobody, this.#outbox, counters);
     this.#fromUnderlay = new UnderlayReader(arena, socketFd, nobody, this.#plainReceiver, counters);
