@@ -266,6 +266,17 @@ describe.skipIf(lacksTun())("the userspace driver", () => {
     expect((await driver.counts("n2")).packetsOut).toBe(0);
   });
 
+  test("a route of somebody else's to a peer is left alone", async () => {
+    const driver = await openOn(n1);
+    await ip(n1, "route add 10.200.0.2/32 dev eth0");
+    const { refused } = await driver.apply([peerOf(n2), peerOf(n3)]);
+    expect(refused).toEqual([
+      { name: "n2", reason: "cannot add a route to 10.200.0.2: somebody else has one" },
+    ]);
+    expect(await ip(n1, `route show dev ${DEVICE}`)).toContain("10.200.0.3 ");
+    expect(await ip(n1, "route show 10.200.0.2")).toContain("dev eth0");
+  });
+
   test("close and kill leave nothing", async () => {
     const before = await stateOf(n1);
     const closed = await openOn(n1, peerOf(n2));

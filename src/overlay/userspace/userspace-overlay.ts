@@ -5,15 +5,23 @@
  * The device, its address and its routes are this node's alone and go with its descriptor, however the process ends.
  */
 
+import { EEXIST } from "../../sys/errno.ts";
 import { Slots } from "../../sys/slots.ts";
 import { close } from "../../sys/socket.ts";
 import type { TunOffload } from "../../sys/tun.ts";
 import { type IpFamily, parseIp } from "../../wire/index.ts";
-import { planEntries, type RefusedPeer } from "../kernel/plan-entries.ts";
+import { type PeerEntry, planEntries, type RefusedPeer } from "../kernel/plan-entries.ts";
 import type { OverlayEnd, OverlayPeer } from "../overlay.ts";
 import { OverlayError } from "../overlay-error.ts";
 import { innerMtu, vxlanOverheadBytes } from "../path/overhead.ts";
-import { NetlinkError, NetlinkSession, removeRoute, replaceRoute, setLink } from "../route/index.ts";
+import {
+  addRoute,
+  NetlinkError,
+  NetlinkSession,
+  removeRoute,
+  replaceRoute,
+  setLink,
+} from "../route/index.ts";
 import { localUnderlayMtu, underlayMtu } from "../underlay-mtu.ts";
 import { clearRow, createCounters, MAX_PEERS, NOBODY, type PeerCounts, readCounts } from "./counters.ts";
 import { openDevice, type TunDevice } from "./device.ts";
@@ -33,11 +41,6 @@ export interface UserspaceOverlayOptions {
   readonly mtuBytes?: number;
 }
 
-interface PeerRoute {
-  readonly destination: string;
-  readonly mtuBytes: number;
-}
-
 export class UserspaceOverlay {
   readonly #session: NetlinkSession;
   readonly #end: OverlayEnd;
@@ -50,8 +53,8 @@ export class UserspaceOverlay {
   readonly #rows = new Slots(MAX_PEERS, "peers of the overlay");
   /** Of the peers that were applied last. */
   #names: ReadonlySet<string> = new Set();
-  /** by overlay address */
-  readonly #routes = new Map<string, PeerRoute>();
+  /** by overlay address: MTU */
+  readonly #routes = new Map<string, number>();
   /** null: what the underlay leaves. */
   #fixedMtuBytes: number | null;
   #mtuBytes: number;
@@ -117,10 +120,7 @@ export class UserspaceOverlay {
       const { entries, refused } = planEntries(this.#end, peers, mtuOf);
       const accepted = new Set(entries.map(({ name }) => name));
       const applied = this.#tellWorker(peers.filter(({ name }) => accepted.has(name)));
-      this.#applyRoutes(
-        entries.map(({ overlayAddress, mtuBytes }) => ({ destination: overlayAddress, mtuBytes })),
-      );
-      return { refused, applied };
+      return { refused: [...refused, ...this.#applyRoutes(entries)], applied };
     } catch (error) {
       throw explainNetlink(error, this.#end);
     }
@@ -176,27 +176,41 @@ export class UserspaceOverlay {
     }
   }
 
-  #applyRoutes(wanted: readonly PeerRoute[]): void {
+  /** Who cannot have one, for somebody else has it. */
+  #applyRoutes(wanted: readonly PeerEntry[]): RefusedPeer[] {
     const { interfaceIndex } = this.#device;
-    const destinations = new Set(wanted.map(({ destination }) => destination));
-    for (const destination of this.#routes.keys()) {
-      if (destinations.has(destination)) continue;
+    const destinations = new Set(wanted.map(({ overlayAddress }) => overlayAddress));
+    for (const destination of [...this.#routes.keys()].filter((address) => !destinations.has(address))) {
       removeRoute(this.#session, { destination, prefixLength: 32, interfaceIndex });
       this.#routes.delete(destination);
     }
-    for (const route of wanted) {
-      const { destination, mtuBytes } = route;
-      if (this.#routes.get(destination)?.mtuBytes === mtuBytes) continue;
-      const preferredSource = this.#end.address;
-      replaceRoute(this.#session, {
-        destination,
-        prefixLength: 32,
-        interfaceIndex,
-        preferredSource,
-        mtuBytes,
-      });
-      this.#routes.set(destination, route);
+    return wanted.flatMap(({ name, overlayAddress, mtuBytes }) => {
+      if (this.#setRoute(overlayAddress, mtuBytes)) return [];
+      return { name, reason: `cannot add a route to ${overlayAddress}: somebody else has one` };
+    });
+  }
+
+  /** False: somebody else has one. */
+  #setRoute(destination: string, mtuBytes: number): boolean {
+    const before = this.#routes.get(destination);
+    if (before === mtuBytes) return true;
+    const { interfaceIndex } = this.#device;
+    const route = {
+      destination,
+      prefixLength: 32,
+      interfaceIndex,
+      preferredSource: this.#end.address,
+      mtuBytes,
+    };
+    try {
+      if (before === undefined) addRoute(this.#session, route);
+      else replaceRoute(this.#session, route);
+    } catch (error) {
+      if (error instanceof NetlinkError && error.errnoValue === EEXIST) return false;
+      throw error;
     }
+    this.#routes.set(destination, mtuBytes);
+    return true;
   }
 
   #followMtu(): void {
