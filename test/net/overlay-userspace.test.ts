@@ -231,7 +231,7 @@ describe.skipIf(lacksTun())("the userspace driver", () => {
     await ping(n1, "10.200.0.2", MTU_BYTES);
   });
 
-  test("a node that encrypts takes no clear frame", async () => {
+  test("a node that encrypts neither takes nor sends clear frames", async () => {
     const driver = driverOn(n1);
     expect(await driver.open(endOf(n1), { isEncrypting: true })).toMatchObject({ error: null });
     await driver.apply([peerOf(n2)]);
@@ -240,6 +240,10 @@ describe.skipIf(lacksTun())("the userspace driver", () => {
     const { framesDropped, packetsIn } = await driver.counts("n2");
     expect(framesDropped["clear-frame"]).toBeGreaterThan(0);
     expect(packetsIn).toBe(0);
+    await expect(ping(n1, "10.200.0.2")).rejects.toThrow();
+    const { datagramsOut, packetsDropped } = await driver.counts("n2");
+    expect(datagramsOut).toBe(0);
+    expect(packetsDropped["no-seal"]).toBeGreaterThan(0);
   });
 
   test("a peer without a route loses its packets, and nobody else does", async () => {

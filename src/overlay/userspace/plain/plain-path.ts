@@ -43,7 +43,7 @@ import {
 import { GSO_NONE, GSO_TCPV4, GSO_UDP_L4 } from "../../../wire/virtio-header.ts";
 import { VXLAN_BYTES, writeVxlan } from "../../../wire/vxlan.ts";
 import type { Counters } from "../counters.ts";
-import type { Outbox } from "../worker/outbox.ts";
+import type { DatagramSink } from "../worker/outbox.ts";
 import type { PeerPath, TunPacket } from "../worker/peer-path.ts";
 import { FRAME_HEAD_AT, FRAME_HEAD_BYTES, FRAME_HEAD_WORDS, type RemotePeer } from "../worker/remote-peer.ts";
 import type { PlainEnd } from "./plain-end.ts";
@@ -61,7 +61,7 @@ export class PlainPath implements PeerPath {
   constructor(
     arena: Arena,
     readonly end: PlainEnd,
-    readonly outbox: Outbox,
+    readonly outbox: DatagramSink,
     readonly counters: Counters,
   ) {
     this.#bytes = arena.bytes;

@@ -41,11 +41,11 @@ import {
 } from "../../../wire/virtio-header.ts";
 import { readVni, VXLAN_BYTES, writeVxlan } from "../../../wire/vxlan.ts";
 import type { Counters, FrameDrop } from "../counters.ts";
-import type { Outbox } from "../worker/outbox.ts";
+import type { DatagramSink } from "../worker/outbox.ts";
 import type { FrameReceiver } from "../worker/peer-path.ts";
 import type { PeerTable } from "../worker/peer-table.ts";
 import type { RemotePeer } from "../worker/remote-peer.ts";
-import type { TunWriter } from "../worker/tun-writer.ts";
+import type { PacketSink } from "../worker/tun-writer.ts";
 import type { PlainEnd } from "./plain-end.ts";
 import { SegmentRun } from "./segment-run.ts";
 
@@ -62,8 +62,8 @@ export class PlainReceiver implements FrameReceiver {
     arena: Arena,
     readonly end: PlainEnd,
     peers: PeerTable,
-    readonly tun: TunWriter,
-    readonly outbox: Outbox,
+    readonly tun: PacketSink,
+    readonly outbox: DatagramSink,
     readonly counters: Counters,
   ) {
     this.peers = peers;
@@ -97,6 +97,7 @@ export class PlainReceiver implements FrameReceiver {
     if (ip.destination !== this.end.address) return "not-for-us";
     const peer = this.#ownerOf(ip.source, sender, sockaddrAt);
     if (peer === null) return "spoofed-inner-source";
+    if (peer.isSealed) return "clear-frame";
     const macAt = at + VXLAN_BYTES + MAC_BYTES;
     if (!peer.hasLearntMac(bytes, macAt)) peer.learnMac(bytes, macAt);
     if (bytes[packetAt + IP_PROTOCOL_AT] !== PROTOCOL_TCP || !this.#run.add(packetAt, ip, peer.row))
@@ -140,6 +141,7 @@ export class PlainReceiver implements FrameReceiver {
     if (!decodeArp(this.#bytes, at, length, arp)) return "malformed";
     const peer = this.peers.find(arp.senderAddress);
     if (peer === undefined || !peer.isAt(this.#arena, sockaddrAt)) return "spoofed-inner-source";
+    if (peer.isSealed) return "clear-frame";
     if (arp.targetAddress !== this.end.address) return "not-for-us";
     peer.learnMac(this.#bytes, arp.senderMacAt);
     if (arp.operation === ARP_REQUEST) this.#answer(at, arp, peer);

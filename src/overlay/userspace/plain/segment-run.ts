@@ -30,7 +30,7 @@ import {
   TCP_SEQUENCE_AT,
 } from "../../../wire/ipv4-packet.ts";
 import { VIRTIO_BYTES, writeTcpVirtioHeader } from "../../../wire/virtio-header.ts";
-import { PARTS_MAX, type TunWriter } from "../worker/tun-writer.ts";
+import { PARTS_MAX, type PacketSink } from "../worker/tun-writer.ts";
 
 /** Of an IP packet. */
 const PACKET_BYTES_MAX = 65_535;
@@ -62,7 +62,7 @@ export class SegmentRun {
 
   constructor(
     arena: Arena,
-    readonly tun: TunWriter,
+    readonly tun: PacketSink,
   ) {
     this.#bytes = arena.bytes;
   }

@@ -33,6 +33,9 @@ export function outboxBytes(): number {
   return 2 * sendBatchBytes(OUTBOX_DATAGRAMS) + OUTBOX_DATAGRAMS * PREFIX_BYTES;
 }
 
+/** What a path needs of an outbox. */
+export type DatagramSink = Pick<Outbox, "isFull" | "prefixAt" | "add" | "flush">;
+
 export class Outbox {
   /** Added since the last flush that sent everything. */
   datagrams = 0;
@@ -128,17 +131,20 @@ export class Outbox {
   #onRefused(errno: number): void {
     const peer = this.#peers[this.#next]!;
     const isSegmented = this.#batch.datagramsIn(this.#next, 1) > 1;
-    if (isSegmented && (errno === EIO || errno === EINVAL)) {
+    const isRefusal = errno === EIO || errno === EINVAL;
+    // what is too long as one may have datagrams that are not: the last one
+    if (!isSegmented || !(isRefusal || errno === EMSGSIZE)) this.#dropMessage(errno);
+    else if (this.#sendSingly(peer) > 0 && isRefusal) {
+      // it was the segmentation that was refused, not what is sent
       peer.maySegment = false;
       this.counters.setCutHere(peer.row);
     }
-    // what is too long as one may have datagrams that are not: the last one
-    if (isSegmented && (errno === EIO || errno === EINVAL || errno === EMSGSIZE)) this.#sendSingly(peer);
-    else this.#dropMessage(errno);
     this.#next++;
   }
 
-  #sendSingly(peer: RemotePeer): void {
+  /** How many were sent. */
+  #sendSingly(peer: RemotePeer): number {
+    let total = 0;
     const first = this.#firstOf[this.#next]!;
     const count = this.#batch.datagramsIn(this.#next, 1);
     this.#singles.clear();
@@ -157,7 +163,9 @@ export class Outbox {
         this.counters.add(peer.row, F_BYTES_OUT, this.#bytesOf(first + i, 1));
       }
       next += gone;
+      total += Math.max(sent, 0);
     }
+    return total;
   }
 
   #dropMessage(errno: number): void {

@@ -36,6 +36,8 @@ export class RemotePeer {
   readonly #frameHeadBytes = new Uint8Array(this.frameHead.buffer);
   readonly #addressWord: number;
   readonly #addressWords: number;
+  /** Nothing in clear is sent to it or taken from it. */
+  readonly isSealed: boolean;
   /** Until a frame of its own has told, its MAC address is the one that nodes give themselves, and it is asked. */
   isMacLearnt = false;
   /** When it was asked last. */
@@ -49,6 +51,7 @@ export class RemotePeer {
     own: { readonly address: string; readonly vni: number },
   ) {
     this.row = config.row;
+    this.isSealed = config.secrets !== null;
     this.address = readInt32(parseIp(config.overlayAddress)!.bytes, 0);
     const underlay = parseIp(config.underlayAddress)!.bytes;
     writeSockaddr(new Uint8Array(this.sockaddr.buffer), 0, underlay, config.port);

@@ -9,6 +9,9 @@ export const PARTS_MAX = 128;
 const IOVEC_BYTES = 16;
 const IOVEC_WORDS = IOVEC_BYTES / 4;
 
+/** What a path needs of the writer. */
+export type PacketSink = Pick<TunWriter, "arena" | "parts" | "add" | "write">;
+
 export class TunWriter {
   parts = 0;
   readonly #iovecsAt: number;

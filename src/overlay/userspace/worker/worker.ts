@@ -16,7 +16,9 @@ import { Counters } from "../counters.ts";
 import type { FromWorker, ToWorker, WorkerPeer, WorkerSetup } from "../messages.ts";
 import { PlainPath } from "../plain/plain-path.ts";
 import { PlainReceiver } from "../plain/plain-receiver.ts";
+import { ClosedPath } from "./closed-path.ts";
 import { Outbox, outboxBytes } from "./outbox.ts";
+import type { PeerPath } from "./peer-path.ts";
 import { PeerTable } from "./peer-table.ts";
 import { RemotePeer } from "./remote-peer.ts";
 import { TunReader, tunReaderBytes } from "./tun-reader.ts";
@@ -29,6 +31,7 @@ export class Worker {
   readonly #loop = new EventLoop();
   readonly #outbox: Outbox;
   readonly #plain: PlainPath;
+  readonly #closed: ClosedPath;
   readonly #plainReceiver: PlainReceiver;
   readonly #fromTun: TunReader;
   readonly #fromUnderlay: UnderlayReader;
@@ -45,6 +48,7 @@ export class Worker {
     this.#outbox = new Outbox(arena, socketFd, counters);
     const end = { address: readInt32(parseIp(address)!.bytes, 0), mac: macOf(address), vni, isEncrypting };
     this.#plain = new PlainPath(arena, end, this.#outbox, counters);
+    this.#closed = new ClosedPath(counters);
     this.#plainReceiver = new PlainReceiver(arena, end, nobody, tun, this.#outbox, counters);
     this.#fromTun = new TunReader(arena, tunFd, nobody, this.#outbox, counters);
     this.#fromUnderlay = new UnderlayReader(arena, socketFd, nobody, this.#plainReceiver, counters);
@@ -110,12 +114,19 @@ export class Worker {
     const table = new PeerTable(
       peers.map((config) => {
         const known = before.get(config.row);
-        return known?.isConfiguredAs(config) ? known : new RemotePeer(config, this.#plain, this.setup);
+        return known?.isConfiguredAs(config)
+          ? known
+          : new RemotePeer(config, this.#pathTo(config), this.setup);
       }),
     );
     this.#fromTun.peers = table;
     this.#fromUnderlay.peers = table;
     this.#plainReceiver.peers = table;
+  }
+
+  /** Nothing leaves in clear where this node encrypts, or where the pair does. */
+  #pathTo({ secrets }: WorkerPeer): PeerPath {
+    return secrets === null && !this.setup.isEncrypting ? this.#plain : this.#closed;
   }
 
   #send(message: FromWorker): void {
