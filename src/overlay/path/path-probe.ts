@@ -173,6 +173,7 @@ export class PathProbe {
     this.#localMtu = Math.min(mtu, MAX_IP_PACKET);
     if (this.#localMtu === before) return;
     if (this.#isAtBase) this.#mtu = this.#base;
+    else if (before < BASE_MTU && before < this.#localMtu) this.#startAgain(nowMs);
     else if (this.#localMtu > before && this.#state === "search-complete") this.#raiseMs = nowMs;
     else {
       this.#startSearch(Math.min(this.#mtu, this.#localMtu), this.#localMtu + 1, nowMs);
@@ -295,6 +296,17 @@ export class PathProbe {
     const dropped = this.#doubts + 1;
     this.#losses.count(-dropped, -dropped, nowMs);
     this.#startSearch(this.#base, this.#mtu, nowMs);
+  }
+
+  /** The base itself has become larger. */
+  #startAgain(nowMs: number): void {
+    this.#state = "base";
+    this.#mtu = this.#base;
+    this.#search = null;
+    this.#flight = null;
+    this.#flightMs = nowMs;
+    this.#isInDoubt = false;
+    this.#doubts = 0;
   }
 
   #startSearch(low: number, high: number, nowMs: number): void {
