@@ -21,6 +21,7 @@ const PORT = echoPort(4789);
 const DEADLINE_MS = 60_000;
 /** Past a raise timer and its jitter. */
 const RAISE_DEADLINE_MS = 150_000;
+const LONG_TEST_MS = 300_000;
 /** Two overlays of the same nodes, one over each family of underlay. */
 const OVERLAYS = {
   4: {
@@ -125,19 +126,23 @@ describe.skipIf(lacksNamespaces())("the path between two nodes over kernel VXLAN
     });
   }
 
-  test("becomes narrow in the middle, in silence, and wide again", async () => {
-    const [one, two] = await start(null);
-    await reaches(one, "n2", DEVICE_MTU);
-    await setMiddle(1400);
-    await reaches(one, "n2", 1400 - OVERHEAD);
-    await reaches(two, "n1", 1400 - OVERHEAD);
-    expect(await fits(nodes[0], 1400 - OVERHEAD)).toBe(true);
-    expect(await fits(nodes[0], 1400 - OVERHEAD + 1)).toBe(false);
-    await setMiddle(1333); // no size that anybody would try first
-    await reaches(one, "n2", 1333 - OVERHEAD);
-    await setMiddle(1500);
-    await reaches(one, "n2", DEVICE_MTU, RAISE_DEADLINE_MS);
-  });
+  test(
+    "becomes narrow in the middle, in silence, and wide again",
+    async () => {
+      const [one, two] = await start(null);
+      await reaches(one, "n2", DEVICE_MTU);
+      await setMiddle(1400);
+      await reaches(one, "n2", 1400 - OVERHEAD);
+      await reaches(two, "n1", 1400 - OVERHEAD);
+      expect(await fits(nodes[0], 1400 - OVERHEAD)).toBe(true);
+      expect(await fits(nodes[0], 1400 - OVERHEAD + 1)).toBe(false);
+      await setMiddle(1333); // no size that anybody would try first
+      await reaches(one, "n2", 1333 - OVERHEAD);
+      await setMiddle(1500);
+      await reaches(one, "n2", DEVICE_MTU, RAISE_DEADLINE_MS);
+    },
+    LONG_TEST_MS,
+  );
 
   test("is known over IPv6, which adds more and never fragments on the way", async () => {
     const [one, two] = await start(null, 6);
@@ -158,17 +163,21 @@ describe.skipIf(lacksNamespaces())("the path between two nodes over kernel VXLAN
     }
   });
 
-  test("is found and measured with 5 % loss in each direction", async () => {
-    await setMiddle(1411);
-    await lose(5);
-    const [one] = await start(null);
-    await reaches(one, "n2", 1411 - OVERHEAD, RAISE_DEADLINE_MS);
-    await waitFor(() => (one.last.paths.n2!.loss ?? 0) > 0, {
-      what: "a loss to be seen",
-      deadlineMs: DEADLINE_MS,
-    });
-    expect(one.last.paths.n2!.loss).toBeLessThan(0.5);
-  });
+  test(
+    "is found and measured with 5 % loss in each direction",
+    async () => {
+      await setMiddle(1411);
+      await lose(5);
+      const [one] = await start(null);
+      await reaches(one, "n2", 1411 - OVERHEAD, RAISE_DEADLINE_MS);
+      await waitFor(() => (one.last.paths.n2!.loss ?? 0) > 0, {
+        what: "a loss to be seen",
+        deadlineMs: DEADLINE_MS,
+      });
+      expect(one.last.paths.n2!.loss).toBeLessThan(0.5);
+    },
+    LONG_TEST_MS,
+  );
 });
 
 /** `subnet` is the third byte of the link's IPv4 addresses, and the second group of its IPv6 ones. */
