@@ -42,21 +42,23 @@ export interface Arrivals {
 }
 
 export class Link {
+  /** No name is used twice: the guard of a link that is gone may still be removing its namespaces. */
+  static #created = 0;
   readonly left: End;
   readonly right: End;
   /** What a new namespace has, and the cable. */
   #devices: ReadonlySet<string> = new Set();
   readonly #guard: Bun.Subprocess<"pipe", "ignore", "ignore">;
 
-  private constructor() {
-    [this.left, this.right] = [makeEnd("left"), makeEnd("right")];
+  private constructor(network: number) {
+    [this.left, this.right] = [makeEnd("left", network), makeEnd("right", network)];
     this.#guard = startGuard([this.left.namespace, this.right.namespace]);
   }
 
   /** Needs root. */
   static create(): Link {
     removeStale();
-    const link = new Link();
+    const link = new Link(Link.#created++);
     try {
       link.#connect();
       return link;
@@ -141,11 +143,11 @@ function devicesOf(end: End): string[] {
   return devices.map(({ ifname }) => ifname);
 }
 
-function makeEnd(side: Side): End {
+function makeEnd(side: Side, network: number): End {
   const namespace = formatName({
     pid: process.pid,
     startTicks: startTicksOf(process.pid)!,
-    network: 0,
+    network,
     node: side,
   });
   const wrapper = [findProgram("ip")!, "netns", "exec", namespace];
