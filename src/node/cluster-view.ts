@@ -58,6 +58,8 @@ export interface ViewRelay {
   /** TCP */
   readonly port: number;
   readonly udpPort: number;
+  /** Where relays in clear are taken: everywhere, or at these addresses only. */
+  readonly acceptsClear: "always" | readonly string[];
   /** Hex of 32 bytes each; the first signs. */
   readonly keys: readonly string[];
 }

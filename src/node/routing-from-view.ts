@@ -103,7 +103,7 @@ function peersOf({ self, services, peers, relay }: ClusterView): Peer[] {
   used.delete(self.name);
   return peers
     .filter(({ name }) => used.has(name))
-    .map(({ name, address, port, udpPort }) => ({ name, address, port, udpPort }));
+    .map(({ name, address, port, udpPort, isSealed }) => ({ name, address, port, udpPort, isSealed }));
 }
 
 function relayOf({ self, relay }: ClusterView): Relay | null {

@@ -5,8 +5,9 @@ export type * from "./overlay.ts";
 export { OverlayError, type OverlayErrorCode } from "./overlay-error.ts";
 export { type Announcement, type PairPath, pairPath } from "./pair-path.ts";
 export { echoPort } from "./path/echo.ts";
+export type { EchoCounts } from "./path/echo-exchange.ts";
 export type { EchoPeerEnd, PathReport } from "./path/echo-peer.ts";
-export { EchoService } from "./path/echo-service.ts";
+export { EchoService, type EchoServiceOptions } from "./path/echo-service.ts";
 export {
   innerMtu,
   outerMtu,

@@ -43,6 +43,8 @@ export const RELAY_REFUSALS = [
   "unauthentic", // by nobody who has the key
   "replayed", // a header that was written for another connection
   "stale", // not begun, or not ended, in time
+  "clear", // it has to be sealed here
+  "forged-record", // of an open connection: changed, repeated, out of place or cut off
   "no-such-task",
   "draining",
   "task-failed",

@@ -244,11 +244,11 @@ export class SpliceProxy {
   }
 
   #workerRelay(relay: Relay, worker: number): WorkerRelay {
-    const { node, keys, listenAddresses } = relay;
+    const { node, keys, acceptsClear, listenAddresses } = relay;
     const [tcpListeners, udpListeners] = (["tcp", "udp"] as const).map((protocol) =>
       this.#listenersAt(protocol, listenAddresses, relayPort(relay, protocol), worker, relayKey),
     );
-    return { node, keys, tcpListeners: tcpListeners!, udpListeners: udpListeners! };
+    return { node, keys, acceptsClear, tcpListeners: tcpListeners!, udpListeners: udpListeners! };
   }
 
   #listenersAt(

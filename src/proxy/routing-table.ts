@@ -34,6 +34,11 @@ export interface Peer {
   /** TCP */
   readonly port: number;
   readonly udpPort: number;
+  /**
+   * What goes to it is encrypted here. false: it goes in clear, proved but readable, which only an overlay that encrypts
+   * makes secret.
+   */
+  readonly isSealed: boolean;
 }
 
 /** This node's part of the relay. */
@@ -47,6 +52,11 @@ export interface Relay {
   readonly udpPort: number;
   /** Hex of 32 bytes each: the first signs, all verify. Never empty; a cluster without keys has one made from its name. */
   readonly keys: readonly string[];
+  /**
+   * Where other nodes may come in clear: at all addresses, or at these literal ones of this node alone, such as that of
+   * an overlay which encrypts; elsewhere what is not sealed is refused. Sealed is taken everywhere.
+   */
+  readonly acceptsClear: "always" | readonly string[];
 }
 
 export interface Service {

@@ -31,7 +31,8 @@ const EINTR_MAX = 1000;
 const buffer = new Arena(BUFFER_BYTES);
 
 export class NetlinkSocket {
-  readonly #fd: number;
+  /** -1 once closed: its number may be somebody else's then. */
+  #fd: number;
 
   private constructor(fd: number) {
     this.#fd = fd;
@@ -67,7 +68,8 @@ export class NetlinkSocket {
   }
 
   close(): void {
-    close(this.#fd);
+    if (this.#fd >= 0) close(this.#fd);
+    this.#fd = -1;
   }
 }
 

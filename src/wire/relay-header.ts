@@ -3,7 +3,7 @@
  *
  *     entry node                                        exit node
  *       connects                                     ──▶  accepts
- *                  ◀── greeting: version 1, challenge 16
+ *                  ◀── greeting: version 2, challenge 16, public key 32
  *       PROXY v2 header of the client                ──▶  checks, connects to its task
  *                  ◀── answer: 1 byte, 0 = connected
  *       the client's bytes                          ◀──▶  the task's
@@ -17,6 +17,9 @@
  *
  * The exit node connects to what it has declared itself under these names, never to an address of the header. A LOCAL
  * header has no E0…E2 and begins a heartbeat: every byte that follows the answer comes back.
+ *
+ * Between nodes whose relays are sealed a hello and records take the place of all this (`sealed-hello.ts`); of the header,
+ * addresses and E0…E2 remain.
  *
  * Deviates from a time and a nonce in the header: a challenge needs no clocks that agree and no memory of nonces.
  */
@@ -35,9 +38,12 @@ import {
 } from "./relay-session.ts";
 import { Tagger } from "./relay-tag.ts";
 
-export const RELAY_VERSION = 1;
+export const RELAY_VERSION = 2;
 export const RELAY_CHALLENGE_BYTES = 16;
-export const GREETING_BYTES = 1 + RELAY_CHALLENGE_BYTES;
+export const RELAY_NONCE_BYTES = 16;
+export const RELAY_PUBLIC_KEY_BYTES = 32;
+const PUBLIC_KEY_AT = 1 + RELAY_CHALLENGE_BYTES;
+export const GREETING_BYTES = PUBLIC_KEY_AT + RELAY_PUBLIC_KEY_BYTES;
 
 const TLV_CHALLENGE = 0xe3;
 const TLV_TAG = 0xe4;
@@ -50,8 +56,9 @@ const CHALLENGE_TLV_BYTES = TLV_HEADER_BYTES + RELAY_CHALLENGE_BYTES;
 const TAG_TLV_BYTES = TLV_HEADER_BYTES + TAG_BYTES;
 /** Three values: two names of at most 255 bytes and a port. */
 const MAX_NAMES_BYTES = 3 * TLV_HEADER_BYTES + 2 * 255 + 2;
-export const RELAY_HEADER_MAX_BYTES =
-  PROXY_V2_MAX_ENCODED_BYTES + MAX_NAMES_BYTES + CHALLENGE_TLV_BYTES + TAG_TLV_BYTES;
+/** Without challenge and tag, as it is in a record. */
+export const RELAY_QUESTION_MAX_BYTES = PROXY_V2_MAX_ENCODED_BYTES + MAX_NAMES_BYTES;
+export const RELAY_HEADER_MAX_BYTES = RELAY_QUESTION_MAX_BYTES + CHALLENGE_TLV_BYTES + TAG_TLV_BYTES;
 
 /** What the exit node answers; everything but connected ends the connection. */
 export const RELAY_CONNECTED = 0;
@@ -71,6 +78,56 @@ export function encodeRelayTask(service: string, task: string, targetPort: numbe
   end = writeTlv(TLV_TASK, taskName, out, end);
   end = writeTlv(TLV_TARGET_PORT, Uint8Array.of(targetPort >> 8, targetPort), out, end);
   return out.slice(0, end);
+}
+
+export function writeGreeting(
+  challenge: Uint8Array,
+  publicKey: Uint8Array,
+  out: Uint8Array,
+  at: number,
+): number {
+  out[at] = RELAY_VERSION;
+  out.set(challenge, at + 1);
+  out.set(publicKey, at + PUBLIC_KEY_AT);
+  return GREETING_BYTES;
+}
+
+/** The challenge of a greeting, a view. */
+export function greetingChallenge(greeting: Uint8Array): Uint8Array {
+  return greeting.subarray(1, PUBLIC_KEY_AT);
+}
+
+/** Where a client comes from and the published address it asked for. */
+export interface RelayClients {
+  readonly source: Endpoint;
+  readonly destination: Endpoint;
+}
+
+/**
+ * Writes what is asked for a client, or a heartbeat's question where both are null, without proof of who asks; returns
+ * its length, RELAY_QUESTION_MAX_BYTES at most.
+ */
+export function writeRelayQuestion(
+  clients: RelayClients | null,
+  task: Uint8Array | null,
+  out: Uint8Array,
+  at: number,
+): number {
+  let end =
+    clients === null
+      ? at + encodeProxyV2Local(out, at)
+      : at + encodeProxyV2(clients.source, clients.destination, "tcp", out, at);
+  if (task !== null) {
+    out.set(task, end);
+    end += task.length;
+  }
+  writeLength(out, at, end - at);
+  return end - at;
+}
+
+function writeLength(out: Uint8Array, at: number, length: number): void {
+  out[at + LENGTH_AT] = (length - FIXED_BYTES) >> 8;
+  out[at + LENGTH_AT + 1] = length - FIXED_BYTES;
 }
 
 export interface RelayTask {
@@ -94,24 +151,16 @@ export class RelaySigner {
    * for RELAY_HEADER_MAX_BYTES.
    */
   write(
-    clients: { readonly source: Endpoint; readonly destination: Endpoint } | null,
+    clients: RelayClients | null,
     task: Uint8Array | null,
     challenge: Uint8Array,
     out: Uint8Array,
     at: number,
   ): number {
-    let end =
-      clients === null
-        ? at + encodeProxyV2Local(out, at)
-        : at + encodeProxyV2(clients.source, clients.destination, "tcp", out, at);
-    if (task !== null) {
-      out.set(task, end);
-      end += task.length;
-    }
+    let end = at + writeRelayQuestion(clients, task, out, at);
     end = writeTlv(TLV_CHALLENGE, challenge, out, end);
     const length = end + TAG_TLV_BYTES - at;
-    out[at + LENGTH_AT] = (length - FIXED_BYTES) >> 8;
-    out[at + LENGTH_AT + 1] = length - FIXED_BYTES;
+    writeLength(out, at, length);
     out[end] = TLV_TAG;
     out[end + 1] = 0;
     out[end + 2] = TAG_BYTES;
@@ -139,17 +188,34 @@ export interface RelayValues {
 
 /** `header` has been decoded from `at` and is complete. null: it is no relay header, or not as a node writes it. */
 export function readRelayValues(bytes: Uint8Array, at: number, header: ProxyHeader): RelayValues | null {
-  const end = at + header.headerLength;
+  const values = readValues(bytes, at, header);
+  const challenge = values?.get(TLV_CHALLENGE);
+  if (values === null || challenge?.length !== RELAY_CHALLENGE_BYTES) return null;
+  const tagAt = at + header.headerLength - TAG_TLV_BYTES;
+  if (bytes[tagAt] !== TLV_TAG || values.get(TLV_TAG)?.length !== TAG_BYTES) return null;
+  if (header.command === "local") return { task: null, challenge };
+  const task = readTask(values);
+  return task === null ? null : { task, challenge };
+}
+
+/** The same for one that came in a record, which needs no challenge and no tag. */
+export function readRelayQuestion(
+  bytes: Uint8Array,
+  at: number,
+  header: ProxyHeader,
+): Pick<RelayValues, "task"> | null {
+  const values = readValues(bytes, at, header);
+  if (values === null) return null;
+  if (header.command === "local") return { task: null };
+  const task = readTask(values);
+  return task === null ? null : { task };
+}
+
+function readValues(bytes: Uint8Array, at: number, header: ProxyHeader): Map<number, Uint8Array> | null {
   const isHeartbeat = header.command === "local";
   if (!isHeartbeat && (!header.hasEndpoints || header.transport !== "tcp")) return null;
   const blockBytes = isHeartbeat ? 0 : header.source.family === 4 ? IPV4_BLOCK_BYTES : IPV6_BLOCK_BYTES;
-  const values = readTlvs(bytes, at + FIXED_BYTES + blockBytes, end);
-  const challenge = values?.get(TLV_CHALLENGE);
-  if (values === null || challenge?.length !== RELAY_CHALLENGE_BYTES) return null;
-  if (bytes[end - TAG_TLV_BYTES] !== TLV_TAG || values.get(TLV_TAG)?.length !== TAG_BYTES) return null;
-  if (isHeartbeat) return { task: null, challenge };
-  const task = readTask(values);
-  return task === null ? null : { task, challenge };
+  return readTlvs(bytes, at + FIXED_BYTES + blockBytes, at + header.headerLength);
 }
 
 function readTask(values: ReadonlyMap<number, Uint8Array>): RelayTask | null {

@@ -6,6 +6,7 @@
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
+  GREETING_BYTES,
   RELAY_CONNECTED,
   RELAY_DRAINING,
   RELAY_NO_SUCH_TASK,
@@ -13,241 +14,241 @@ import {
   RELAY_TASK_REFUSED,
   RELAY_TASK_TIMED_OUT,
 } from "../../src/wire/index.ts";
-import { answering, FakeExit, greet, type Script, SILENT } from "../support/fake-relay.ts";
+import { answering, FakeExit, Greeted, greet, type Script, SILENT } from "../support/fake-relay.ts";
 import { freePort } from "../support/free-port.ts";
 import type { RawListener, RawSocket } from "../support/raw-socket.ts";
 import { allClosed, here, on, RelayMesh } from "../support/relay-mesh.ts";
-import type { RelayNode } from "../support/relay-node.ts";
+import { MODES, type RelayNode } from "../support/relay-node.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const CLIENTS = 6;
 
-let mesh: RelayMesh;
-let entry: RelayNode;
-let own: RawListener;
+describe.each(MODES)("%s", (_mode, isSealed) => {
+  let mesh: RelayMesh;
+  let entry: RelayNode;
+  let own: RawListener;
 
-beforeEach(async () => {
-  mesh = await RelayMesh.start();
-  entry = await mesh.node("entry");
-  own = mesh.task();
-});
-afterEach(() => mesh.stop());
+  beforeEach(async () => {
+    mesh = await RelayMesh.start();
+    entry = await mesh.node("entry", { isSealed });
+    own = mesh.task();
+  });
+  afterEach(() => mesh.stop());
 
-function fake(script: Script): FakeExit {
-  return mesh.keep(new FakeExit("fake", script), (exit) => exit.close());
-}
-
-/** Clients, one after the other, each served by this task to the end. */
-async function serveAll(task: RawListener, count = CLIENTS): Promise<void> {
-  for (let i = 0; i < count; i++) {
-    const { client, task: served } = await mesh.open(task);
-    await client.send(`question ${i}`);
-    client.finish();
-    expect(await served.receiveRest()).toBe(`question ${i}`);
-    await served.send(`answer ${i}`);
-    served.close();
-    expect(await client.receiveRest()).toBe(`answer ${i}`);
-    client.close();
+  function fake(script: Script): FakeExit {
+    return mesh.keep(new FakeExit("fake", script, isSealed), (exit) => exit.close());
   }
-}
 
-function farTask() {
-  return entry.status.tasks[0]!;
-}
-
-/** A task of the fake node's first, then one of this node's. */
-async function besides(exit: { peer: FakeExit["peer"] }): Promise<void> {
-  await mesh.route(entry, [exit], [on(exit.peer.name, { port: 80 }), here(own)]);
-}
-
-describe("clients are served by another task when the exit node", () => {
-  test("is gone: its port is closed", async () => {
-    const port = await freePort();
-    await besides({ peer: { name: "gone", address: "127.0.0.9", port, udpPort: port } });
-    await serveAll(own);
-    expect(entry.proxy.status().peers[0]).toMatchObject({ name: "gone", isReachable: false });
-    expect(entry.status.refusedTotal).toEqual({});
-  });
-
-  const scripts: readonly (readonly [string, Script, string | null])[] = [
-    ["accepts and says nothing", SILENT, null],
-    ["greets and says nothing", greet, "timed out"],
-    ["answers garbage", (connection) => connection.send("HTTP/1.1 400 Bad Request\r\n\r\n"), null],
-    [
-      "greets in pieces and goes",
-      (connection) => connection.send("\x01half").then(() => connection.close()),
-      null,
-    ],
-    ["resets at once", async (connection) => connection.reset(), null],
-    ["greets and resets", (connection) => greet(connection).then(() => connection.reset()), null],
-    ["speaks a later version", (connection) => connection.send(Buffer.alloc(17, 2)), null],
-    ["says that there is no such task", answering(RELAY_NO_SUCH_TASK), "not found"],
-    ["says that the task refused", answering(RELAY_TASK_REFUSED), "connection refused"],
-    ["says that the task timed out", answering(RELAY_TASK_TIMED_OUT), "timed out"],
-    ["says that it drains", answering(RELAY_DRAINING), "shutting down"],
-    ["says that it has no descriptors", answering(RELAY_OUT_OF_DESCRIPTORS), "descriptor"],
-    ["says what no one knows", answering(99), "not found"],
-    ["answers with an answer and more", answering("\x02garbage"), "connection refused"],
-  ];
-  test.each(scripts)("%s", async (_, script, message) => {
-    const exit = fake(script);
-    await besides(exit);
-    await serveAll(own);
-    await waitFor(() => exit.accepted > 0, { what: "the exit node to be tried" });
-    expect(farTask().connectionsTotal).toBe(0);
-    expect(entry.status.refusedTotal).toEqual({});
-    expect(entry.status.tasks[1]!.connectionsTotal).toBe(CLIENTS);
-    // a failure of the node is its own, not its task's
-    if (message === null) return;
-    expect(farTask().state).toBe("failing");
-    expect(farTask().lastError!.message.toLowerCase()).toContain(message);
-  });
-});
-
-test("the exit node's task refuses: the next one serves, and both nodes say why", async () => {
-  const exit = await mesh.node("exit", { address: "127.0.0.2" });
-  const dead = { port: await freePort() };
-  await mesh.serve(exit, [here(dead)]);
-  await mesh.route(entry, [exit], [on("exit", dead), here(own)]);
-  await serveAll(own);
-  await waitFor(() => farTask().state === "failing", { what: "the failure" });
-  expect(farTask().lastError!.message).toBe("connection refused");
-  expect(exit.status.tasks[0]!.lastError!.message).toBe("connection refused");
-  expect(exit.proxy.status().relay.connectionsRefusedTotal).toMatchObject({
-    "task-failed": expect.any(Number),
-  });
-  expect(entry.proxy.status().peers[0]).toMatchObject({ isReachable: true, failuresTotal: 0 });
-  await allClosed(entry, exit);
-});
-
-test("the only task refuses: the client is reset, and both nodes say why", async () => {
-  const exit = await mesh.node("exit", { address: "127.0.0.2" });
-  const dead = { port: await freePort() };
-  await mesh.serve(exit, [here(dead)]);
-  await mesh.route(entry, [exit], [on("exit", dead)]);
-  const client = await mesh.connect();
-  expect(await client.failure()).toBe("ECONNRESET");
-  await waitFor(() => entry.refused("no-task") === 1, { what: "the refusal to be counted" });
-  await allClosed(entry, exit);
-  expect(exit.status.refusedTotal).toEqual({});
-});
-
-test("a name of the task that has several addresses there: the exit node finds the one that works", async () => {
-  const exit = await mesh.node("exit", { address: "127.0.0.2" });
-  const name = { name: "web.internal" };
-  await mesh.serve(exit, [
-    here(own, { ...name, address: "127.0.0.66" }),
-    here(own, { ...name, address: "127.0.0.1" }),
-  ]);
-  await mesh.route(entry, [exit], [on("exit", own, name)]);
-  await serveAll(own);
-  expect(entry.status.tasks[0]).toMatchObject({ connectionsTotal: CLIENTS, connectFailuresTotal: 0 });
-});
-
-test("a task whose name no header has room for: its node is not to blame", async () => {
-  const exit = await mesh.node("exit", { address: "127.0.0.2" });
-  const far = mesh.task();
-  const name = "x".repeat(256);
-  await mesh.serve(exit, [here(far), here(own, { name })]);
-  await mesh.route(entry, [exit], [on("exit", own, { name }), on("exit", far)]);
-  await serveAll(far);
-  expect(farTask().lastError!.message).toBe("message too long");
-  expect(exit.proxy.status().relay.connectionsRefusedTotal).toEqual({});
-  expect(entry.proxy.status().peers[0]!.failuresTotal).toBe(0);
-});
-
-test("a slow exit node is overtaken, and told so", async () => {
-  const asked: RawSocket[] = [];
-  const exit = fake(async (connection) => {
-    await greet(connection);
-    const header = await connection.receive();
-    if (header[12] === 0x20) return connection.send(Uint8Array.of(0));
-    if (header.length > 0) asked.push(connection);
-  });
-  await besides(exit);
-  await serveAll(own);
-  await waitFor(() => asked.length > 0, { what: "the exit node to be asked" });
-  // it would connect to its task in vain
-  for (const connection of asked) expect(await connection.failure()).toBe("ECONNRESET");
-  await allClosed(entry);
-});
-
-test("a slow exit node that answers first after all wins, and the rival is let go", async () => {
-  let isAsked = false;
-  const slow = fake(async (connection) => {
-    await greet(connection);
-    const header = await connection.receive();
-    if (header[12] === 0x20) return connection.send(Uint8Array.of(0));
-    isAsked = true;
-    await waitFor(() => rival.accepted > 1, { what: "the rival to be asked" });
-    await connection.send(Uint8Array.of(RELAY_CONNECTED, 104, 105));
-  });
-  const rival = mesh.keep(new FakeExit("rival", SILENT), (exit) => exit.close());
-  await mesh.route(entry, [slow, rival], [on("fake", { port: 80 }), on("rival", { port: 80 })], {
-    prefer: "any",
-  });
-  const client = await mesh.connect();
-  expect(await client.receiveText(2)).toBe("hi");
-  expect(isAsked).toBe(true);
-  client.reset();
-  await allClosed(entry);
-});
-
-describe("a connection that had waited for a client", () => {
-  test("and is dead since the exit node's restart costs no client anything", async () => {
-    const far = mesh.task();
-    for (let round = 0; round < 5; round++) {
-      const port = round === 0 ? undefined : entry.proxy.status().peers[0]!.port;
-      const exit = await mesh.node("exit", { address: "127.0.0.2", ...(port && { port }) });
-      await mesh.serve(exit, [here(far)]);
-      await mesh.route(entry, [exit], [on("exit", far)]);
-      await serveAll(far, 3);
-      await exit.stop();
-      const again = await mesh.node("exit", { address: "127.0.0.2", port: exit.relay.port });
-      await mesh.serve(again, [here(far)]);
-      await serveAll(far, 3);
-      await again.stop();
-    }
-    expect(entry.status.refusedTotal).toEqual({});
-  });
-
-  test("is used; there are no more of them than are needed", async () => {
-    const waiting = new Set<RawSocket>();
-    let greeted = 0;
-    const exit = fake(async (connection) => {
-      await greet(connection);
-      greeted++;
-      waiting.add(connection);
-      const header = await connection.receive();
-      waiting.delete(connection);
-      if (header[12] === 0x20) return connection.send(Uint8Array.of(0));
-      await connection.send(Uint8Array.of(RELAY_CONNECTED));
-      await connection.send(await connection.receive());
-      connection.close();
-    });
-    await mesh.route(entry, [exit], [on("fake", { port: 80 })]);
-    await waitFor(() => waiting.size === 1, { what: "a connection that waits, and a heartbeat" });
-    for (let i = 0; i < 20; i++) {
-      const client = await mesh.connect();
-      await client.send("echo");
-      expect(await client.receiveRest()).toBe("echo");
-      await waitFor(() => waiting.size > 0, { what: "another to wait" });
+  /** Clients, one after the other, each served by this task to the end. */
+  async function serveAll(task: RawListener, count = CLIENTS): Promise<void> {
+    for (let i = 0; i < count; i++) {
+      const { client, task: served } = await mesh.open(task);
+      await client.send(`question ${i}`);
+      client.finish();
+      expect(await served.receiveRest()).toBe(`question ${i}`);
+      await served.send(`answer ${i}`);
+      served.close();
+      expect(await client.receiveRest()).toBe(`answer ${i}`);
       client.close();
     }
-    await allClosed(entry);
-    // a heartbeat, 20 clients, and those that wait
-    expect(greeted).toBeLessThanOrEqual(1 + 20 + 2);
+  }
+
+  function farTask() {
+    return entry.status.tasks[0]!;
+  }
+
+  /** A task of the fake node's first, then one of this node's. */
+  async function besides(exit: { peer: FakeExit["peer"] }): Promise<void> {
+    await mesh.route(entry, [exit], [on(exit.peer.name, { port: 80 }), here(own)]);
+  }
+
+  describe("clients are served by another task when the exit node", () => {
+    test("is gone: its port is closed", async () => {
+      const port = await freePort();
+      await besides({ peer: { name: "gone", address: "127.0.0.9", port, udpPort: port, isSealed } });
+      await serveAll(own);
+      expect(entry.proxy.status().peers[0]).toMatchObject({ name: "gone", isReachable: false });
+      expect(entry.status.refusedTotal).toEqual({});
+    });
+
+    const scripts: readonly (readonly [string, Script, string | null])[] = [
+      ["accepts and says nothing", SILENT, null],
+      ["greets and says nothing", greet, "timed out"],
+      ["answers garbage", (connection) => connection.send("HTTP/1.1 400 Bad Request\r\n\r\n"), null],
+      [
+        "greets in pieces and goes",
+        (connection) => connection.send("\x02half").then(() => connection.close()),
+        null,
+      ],
+      ["resets at once", async (connection) => connection.reset(), null],
+      ["greets and resets", (connection) => greet(connection).then(() => connection.reset()), null],
+      ["speaks a later version", (connection) => connection.send(Buffer.alloc(GREETING_BYTES, 3)), null],
+      ["says that there is no such task", answering(RELAY_NO_SUCH_TASK), "not found"],
+      ["says that the task refused", answering(RELAY_TASK_REFUSED), "connection refused"],
+      ["says that the task timed out", answering(RELAY_TASK_TIMED_OUT), "timed out"],
+      ["says that it drains", answering(RELAY_DRAINING), "shutting down"],
+      ["says that it has no descriptors", answering(RELAY_OUT_OF_DESCRIPTORS), "descriptor"],
+      ["says what no one knows", answering(99), "not found"],
+      ["answers with an answer and more", answering("\x02garbage"), isSealed ? null : "connection refused"],
+    ];
+    test.each(scripts)("%s", async (_, script, message) => {
+      const exit = fake(script);
+      await besides(exit);
+      await serveAll(own);
+      await waitFor(() => exit.accepted > 0, { what: "the exit node to be tried" });
+      expect(farTask().connectionsTotal).toBe(0);
+      expect(entry.status.refusedTotal).toEqual({});
+      expect(entry.status.tasks[1]!.connectionsTotal).toBe(CLIENTS);
+      // a failure of the node is its own, not its task's
+      if (message === null) return;
+      expect(farTask().state).toBe("failing");
+      expect(farTask().lastError!.message.toLowerCase()).toContain(message);
+    });
   });
 
-  test("is one of a bounded number, however many clients come at once", async () => {
-    const exit = await mesh.node("exit", { address: "127.0.0.2" });
-    const far = mesh.task();
-    await mesh.serve(exit, [here(far)]);
-    await mesh.route(entry, [exit], [on("exit", far)]);
-    const clients = await Promise.all(Array.from({ length: 300 }, () => mesh.connect()));
-    await Promise.all(clients.map(() => mesh.accept(far)));
-    expect(exit.status.tcp.relayedOpen).toBe(300);
-    for (const client of clients) client.reset();
+  test("the exit node's task refuses: the next one serves, and both nodes say why", async () => {
+    const exit = await mesh.node("exit", { address: "127.0.0.2", isSealed });
+    const dead = { port: await freePort() };
+    await mesh.serve(exit, [here(dead)]);
+    await mesh.route(entry, [exit], [on("exit", dead), here(own)]);
+    await serveAll(own);
+    await waitFor(() => farTask().state === "failing", { what: "the failure" });
+    expect(farTask().lastError!.message).toBe("connection refused");
+    expect(exit.status.tasks[0]!.lastError!.message).toBe("connection refused");
+    expect(exit.proxy.status().relay.connectionsRefusedTotal).toMatchObject({
+      "task-failed": expect.any(Number),
+    });
+    expect(entry.proxy.status().peers[0]).toMatchObject({ isReachable: true, failuresTotal: 0 });
     await allClosed(entry, exit);
+  });
+
+  test("the only task refuses: the client is reset, and both nodes say why", async () => {
+    const exit = await mesh.node("exit", { address: "127.0.0.2", isSealed });
+    const dead = { port: await freePort() };
+    await mesh.serve(exit, [here(dead)]);
+    await mesh.route(entry, [exit], [on("exit", dead)]);
+    const client = await mesh.connect();
+    expect(await client.failure()).toBe("ECONNRESET");
+    await waitFor(() => entry.refused("no-task") === 1, { what: "the refusal to be counted" });
+    await allClosed(entry, exit);
+    expect(exit.status.refusedTotal).toEqual({});
+  });
+
+  test("a name of the task that has several addresses there: the exit node finds the one that works", async () => {
+    const exit = await mesh.node("exit", { address: "127.0.0.2", isSealed });
+    const name = { name: "web.internal" };
+    await mesh.serve(exit, [
+      here(own, { ...name, address: "127.0.0.66" }),
+      here(own, { ...name, address: "127.0.0.1" }),
+    ]);
+    await mesh.route(entry, [exit], [on("exit", own, name)]);
+    await serveAll(own);
+    expect(entry.status.tasks[0]).toMatchObject({ connectionsTotal: CLIENTS, connectFailuresTotal: 0 });
+  });
+
+  test("a task whose name no header has room for: its node is not to blame", async () => {
+    const exit = await mesh.node("exit", { address: "127.0.0.2", isSealed });
+    const far = mesh.task();
+    const name = "x".repeat(256);
+    await mesh.serve(exit, [here(far), here(own, { name })]);
+    await mesh.route(entry, [exit], [on("exit", own, { name }), on("exit", far)]);
+    await serveAll(far);
+    expect(farTask().lastError!.message).toBe("message too long");
+    expect(exit.proxy.status().relay.connectionsRefusedTotal).toEqual({});
+    expect(entry.proxy.status().peers[0]!.failuresTotal).toBe(0);
+  });
+
+  test("a slow exit node is overtaken, and told so", async () => {
+    const asked: RawSocket[] = [];
+    const exit = fake(async (connection) => {
+      const greeted = await Greeted.greet(connection);
+      if ((await greeted.question()) === "client") asked.push(connection);
+    });
+    await besides(exit);
+    await serveAll(own);
+    await waitFor(() => asked.length > 0, { what: "the exit node to be asked" });
+    // it would connect to its task in vain
+    for (const connection of asked) expect(await connection.failure()).toBe("ECONNRESET");
+    await allClosed(entry);
+  });
+
+  test("a slow exit node that answers first after all wins, and the rival is let go", async () => {
+    let isAsked = false;
+    const slow = fake(async (connection) => {
+      const greeted = await Greeted.greet(connection);
+      if ((await greeted.question()) !== "client") return;
+      isAsked = true;
+      await waitFor(() => rival.accepted > 1, { what: "the rival to be asked" });
+      await greeted.send(Uint8Array.of(RELAY_CONNECTED));
+      await greeted.send("hi");
+    });
+    const rival = mesh.keep(new FakeExit("rival", SILENT, isSealed), (exit) => exit.close());
+    await mesh.route(entry, [slow, rival], [on("fake", { port: 80 }), on("rival", { port: 80 })], {
+      prefer: "any",
+    });
+    const client = await mesh.connect();
+    expect(await client.receiveText(2)).toBe("hi");
+    expect(isAsked).toBe(true);
+    client.reset();
+    await allClosed(entry);
+  });
+
+  describe("a connection that had waited for a client", () => {
+    test("and is dead since the exit node's restart costs no client anything", async () => {
+      const far = mesh.task();
+      for (let round = 0; round < 5; round++) {
+        const port = round === 0 ? undefined : entry.proxy.status().peers[0]!.port;
+        const exit = await mesh.node("exit", { address: "127.0.0.2", isSealed, ...(port && { port }) });
+        await mesh.serve(exit, [here(far)]);
+        await mesh.route(entry, [exit], [on("exit", far)]);
+        await serveAll(far, 3);
+        await exit.stop();
+        const again = await mesh.node("exit", { address: "127.0.0.2", isSealed, port: exit.relay.port });
+        await mesh.serve(again, [here(far)]);
+        await serveAll(far, 3);
+        await again.stop();
+      }
+      expect(entry.status.refusedTotal).toEqual({});
+    });
+
+    test("is used; there are no more of them than are needed", async () => {
+      const waiting = new Set<RawSocket>();
+      let greeted = 0;
+      const exit = fake(async (connection) => {
+        const line = await Greeted.greet(connection);
+        greeted++;
+        waiting.add(connection);
+        const question = await line.question();
+        waiting.delete(connection);
+        if (question !== "client") return;
+        await line.send(Uint8Array.of(RELAY_CONNECTED));
+        await line.send(await line.receive());
+        await line.finish();
+      });
+      await mesh.route(entry, [exit], [on("fake", { port: 80 })]);
+      await waitFor(() => waiting.size === 1, { what: "a connection that waits, and a heartbeat" });
+      for (let i = 0; i < 20; i++) {
+        const client = await mesh.connect();
+        await client.send("echo");
+        expect(await client.receiveRest()).toBe("echo");
+        await waitFor(() => waiting.size > 0, { what: "another to wait" });
+        client.close();
+      }
+      await allClosed(entry);
+      // a heartbeat, 20 clients, and those that wait
+      expect(greeted).toBeLessThanOrEqual(1 + 20 + 2);
+    });
+
+    test("is one of a bounded number, however many clients come at once", async () => {
+      const exit = await mesh.node("exit", { address: "127.0.0.2", isSealed });
+      const far = mesh.task();
+      await mesh.serve(exit, [here(far)]);
+      await mesh.route(entry, [exit], [on("exit", far)]);
+      const clients = await Promise.all(Array.from({ length: 300 }, () => mesh.connect()));
+      await Promise.all(clients.map(() => mesh.accept(far)));
+      expect(exit.status.tcp.relayedOpen).toBe(300);
+      for (const client of clients) client.reset();
+      await allClosed(entry, exit);
+    });
   });
 });

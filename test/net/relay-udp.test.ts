@@ -502,7 +502,7 @@ class Middleman {
 
   get peer() {
     const { port } = this.outside;
-    return { name: this.exit.name, address: "127.0.0.4", port, udpPort: port };
+    return { name: this.exit.name, address: "127.0.0.4", port, udpPort: port, isSealed: false };
   }
 
   sendToExit(data: Uint8Array): void {

@@ -3,9 +3,15 @@
  * kernel's own buffers are larger than all that a flow can hold.
  */
 import { afterEach, expect, test } from "bun:test";
-import { BlockPool } from "../../src/proxy/tcp/block-pool.ts";
-import { createFlowResources, FLOW_EMPTY, FLOW_ENDED, FLOW_FULL, Flow } from "../../src/proxy/tcp/flow.ts";
-import { PipePool } from "../../src/proxy/tcp/pipe-pool.ts";
+import {
+  createFlowResources,
+  FLOW_EMPTY,
+  FLOW_ENDED,
+  FLOW_FULL,
+  type Flow,
+  PipePool,
+  PlainFlow,
+} from "../../src/proxy/tcp/flow/index.ts";
 import { Pattern } from "../support/pattern.ts";
 import { type BufferOptions, RawListener, RawSocket } from "../support/raw-socket.ts";
 
@@ -30,8 +36,8 @@ async function openPair(buffers: BufferOptions = {}): Promise<readonly [RawSocke
 async function openFlow(maxPipes = 4): Promise<{ flow: Flow; sender: RawSocket; reader: RawSocket }> {
   const [sender, source] = await openPair();
   const [destination, reader] = await openPair({ bufferBytes: TINY_BYTES });
-  const resources = createFlowResources(new PipePool(maxPipes), new BlockPool());
-  const flow = new Flow(resources, source.fd, destination.fd);
+  const resources = createFlowResources(new PipePool(maxPipes));
+  const flow = new PlainFlow(resources, source.fd, destination.fd);
   cleanUps.unshift(() => flow.release());
   return { flow, sender, reader };
 }

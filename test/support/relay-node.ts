@@ -12,6 +12,8 @@ export interface RelayNodeOptions {
   readonly port?: number;
   readonly keys?: readonly string[];
   readonly workers?: number;
+  /** What goes to and comes from others has to be sealed; false by default. */
+  readonly isSealed?: boolean;
 }
 
 export class RelayNode {
@@ -22,16 +24,30 @@ export class RelayNode {
   ) {}
 
   static async start(name: string, options: RelayNodeOptions = {}): Promise<RelayNode> {
-    const { address = "127.0.0.1", keys = [RELAY_KEY], workers = 1 } = options;
+    const { address = "127.0.0.1", keys = [RELAY_KEY], workers = 1, isSealed = false } = options;
     const proxy = await SpliceProxy.start({ workers, onConnectionsClosed: () => {}, onListener: () => {} });
     const port = options.port ?? (await freeQuietPort(address));
-    return new RelayNode(name, proxy, { node: name, listenAddresses: [address], port, udpPort: port, keys });
+    const acceptsClear = isSealed ? [] : ("always" as const);
+    return new RelayNode(name, proxy, {
+      node: name,
+      listenAddresses: [address],
+      port,
+      udpPort: port,
+      keys,
+      acceptsClear,
+    });
   }
 
   /** How others reach it. */
   get peer(): Peer {
-    const { listenAddresses, port, udpPort } = this.relay;
-    return { name: this.name, address: listenAddresses[0]!, port, udpPort };
+    const { listenAddresses, port, udpPort, acceptsClear } = this.relay;
+    return {
+      name: this.name,
+      address: listenAddresses[0]!,
+      port,
+      udpPort,
+      isSealed: acceptsClear !== "always",
+    };
   }
 
   /** Runs these services from now on. */
@@ -63,3 +79,9 @@ export class RelayNode {
     return this.proxy.stop();
   }
 }
+
+/** How what goes between nodes goes: suites of relays are run in both ways. */
+export const MODES = [
+  ["in clear", false],
+  ["sealed", true],
+] as const;

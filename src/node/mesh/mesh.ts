@@ -403,7 +403,7 @@ export class Mesh {
     const keys = relayKeys(cluster.keys, cluster.name);
     const { host } = cluster.bind;
     const listenAddresses = WILDCARDS.includes(host) ? [host] : [host, ...overlay.addresses];
-    return { listenAddresses, port, udpPort: overlay.udpPort, keys };
+    return { listenAddresses, port, udpPort: overlay.udpPort, acceptsClear: overlay.acceptsClear, keys };
   }
 
   #changesBy(config: Config): FileChanges {

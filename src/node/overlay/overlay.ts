@@ -108,9 +108,10 @@ export class Overlay {
     return this.#address === null ? [] : [this.#address];
   }
 
-  /** What comes over the overlay has been opened and checked already. */
-  get isSealing(): boolean {
-    return this.#options.config.encrypt && this.#opened.name === "userspace";
+  /** Where relays in clear are taken: where this node encrypts only over an overlay that does. */
+  get acceptsClear(): "always" | readonly string[] {
+    if (!this.#options.config.encrypt) return "always";
+    return this.#opened.name === "userspace" ? this.addresses : [];
   }
 
   /**

@@ -6,6 +6,7 @@ import { EAFNOSUPPORT } from "../../sys/errno.ts";
 import { VXLAN_DF_SET, type VxlanLink } from "../../wire/netlink/index.ts";
 import { macOf } from "../address-plan.ts";
 import type { OverlayEnd } from "../overlay.ts";
+import { ipBytes, macText } from "../route/address-text.ts";
 import {
   addAddress,
   createLink,
@@ -16,12 +17,11 @@ import {
   type NetlinkSession,
   setLink,
 } from "../route/index.ts";
-import { ipBytes, macText } from "../route/text.ts";
 import { DEVICE_GROUP, isOwnDevice } from "./mark.ts";
-import { deviceTaken, explain, subnetTaken } from "./refusals.ts";
+import { deviceTaken, subnetTaken } from "./refusals.ts";
 import { findSubnetClash } from "./subnet-clash.ts";
 
-/** Takes the place of one that this node left behind. Throws OverlayError; then nothing is left of it. Its index. */
+/** Takes the place of one that this node left behind; its index. Throws OverlayError or NetlinkError; then it is gone. */
 export function createDevice(
   session: NetlinkSession,
   end: OverlayEnd,
@@ -31,36 +31,27 @@ export function createDevice(
   removeDevice(session, end, alias);
   const clash = findSubnetClash(session, end);
   if (clash !== null) throw subnetTaken(end, clash);
-  try {
-    createLink(session, {
-      name: end.device,
-      kind: "vxlan",
-      mtuBytes,
-      macAddress: macText(macOf(end.address)),
-      group: DEVICE_GROUP,
-      vxlan: vxlanOf(end),
-    });
-  } catch (error) {
-    throw explain(error, session, end);
-  }
+  createLink(session, {
+    name: end.device,
+    kind: "vxlan",
+    mtuBytes,
+    macAddress: macText(macOf(end.address)),
+    group: DEVICE_GROUP,
+    vxlan: vxlanOf(end),
+  });
   return furnish(session, end, alias);
 }
 
 /** One of that name that is somebody else's is an OverlayError; that there is none is fine. */
 export function removeDevice(session: NetlinkSession, end: OverlayEnd, alias: string): void {
   const link = findOwnDevice(session, end, alias);
-  if (link === null) return;
-  try {
-    deleteLink(session, link.index);
-  } catch (error) {
-    throw explain(error, session, end);
-  }
+  if (link !== null) deleteLink(session, link.index);
 }
 
 /** null: there is none of that name. One that is somebody else's is an OverlayError. */
-export function findOwnDevice(session: NetlinkSession, { device }: OverlayEnd, alias: string): Link | null {
-  const link = findLink(session, device);
-  if (link !== null && !isOwnDevice(link, alias)) throw deviceTaken(link);
+export function findOwnDevice(session: NetlinkSession, end: OverlayEnd, alias: string): Link | null {
+  const link = findLink(session, end.device);
+  if (link !== null && !isOwnDevice(link, alias)) throw deviceTaken(end, link);
   return link;
 }
 
@@ -75,9 +66,8 @@ function furnish(session: NetlinkSession, end: OverlayEnd, alias: string): numbe
     setLink(session, index, { isUp: true });
     return index;
   } catch (error) {
-    const explained = explain(error, session, end);
     deleteLink(session, device);
-    throw explained;
+    throw error;
   }
 }
 

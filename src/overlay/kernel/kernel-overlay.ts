@@ -5,12 +5,17 @@
  * The device is this node's alone: its entries, its address, its state are made what they have to be on every apply,
  * and it is made again when somebody removed it. Nothing else on the machine is changed.
  */
-import { formatIp, type IpFamily, parseIp, parsePrefix } from "../../wire/index.ts";
-import { isInSubnet, macOf } from "../address-plan.ts";
+import { type IpFamily, parseIp } from "../../wire/index.ts";
+import type { LinkCounters } from "../../wire/netlink/index.ts";
+import { macOf } from "../address-plan.ts";
 import type { OverlayEnd, OverlayPeer } from "../overlay.ts";
 import { OverlayError } from "../overlay-error.ts";
+import { innerMtu, vxlanOverheadBytes } from "../path/overhead.ts";
+import { macText } from "../route/address-text.ts";
 import {
   addAddress,
+  deleteLink,
+  findLink,
   type Link,
   type LinkChange,
   listAddresses,
@@ -18,15 +23,13 @@ import {
   NetlinkSession,
   setLink,
 } from "../route/index.ts";
-import { macText } from "../route/text.ts";
 import { localUnderlayMtu, underlayMtu } from "../underlay-mtu.ts";
 import { createDevice, findOwnDevice, removeDevice } from "./device.ts";
-import { aliasOf } from "./mark.ts";
-import { applyEntries, type PeerEntry } from "./peer-entries.ts";
+import { aliasOf, isOwnDevice } from "./mark.ts";
+import { applyEntries } from "./peer-entries.ts";
+import { planEntries, type RefusedPeer } from "./plan-entries.ts";
 import { explain } from "./refusals.ts";
 
-/** Outer IP header, UDP, VXLAN, inner Ethernet header. [RFC 7348 §5] */
-const OVERHEAD_BYTES: Readonly<Record<IpFamily, number>> = { 4: 50, 6: 70 };
 /** What every IPv4 host must take (RFC 791): less than that is no MTU but a mistake. */
 const MTU_BYTES_MIN = 576;
 
@@ -37,18 +40,10 @@ export interface KernelOverlayOptions {
   readonly mtuBytes?: number;
 }
 
-/** A peer that has no entries, and why: "cannot …". */
-export interface RefusedPeer {
-  readonly name: string;
-  readonly reason: string;
-}
-
 export class KernelOverlay {
   readonly #session: NetlinkSession;
   readonly #end: OverlayEnd;
   readonly #family: IpFamily;
-  /** Canonical prefix. */
-  readonly #subnet: string;
   readonly #alias: string;
   /** null: what the underlay leaves. */
   #fixedMtuBytes: number | null;
@@ -59,7 +54,6 @@ export class KernelOverlay {
     this.#session = session;
     this.#end = end;
     this.#family = parseIp(end.underlayAddress)?.family ?? 4;
-    this.#subnet = subnetOf(end);
     this.#alias = aliasOf(options.owner);
     this.#fixedMtuBytes = options.mtuBytes ?? null;
     this.#mtuBytes = this.#currentMtu();
@@ -73,8 +67,9 @@ export class KernelOverlay {
       createDevice(session, end, overlay.#alias, overlay.#mtuBytes);
       return overlay;
     } catch (error) {
+      const explained = explain(error, session, end);
       session.close();
-      throw error;
+      throw explained;
     }
   }
 
@@ -83,6 +78,8 @@ export class KernelOverlay {
     const session = openSession(end);
     try {
       removeDevice(session, end, aliasOf(owner));
+    } catch (error) {
+      throw explain(error, session, end);
     } finally {
       session.close();
     }
@@ -103,21 +100,11 @@ export class KernelOverlay {
   ): readonly RefusedPeer[] {
     try {
       const interfaceIndex = this.#restoreDevice();
-      const refused: RefusedPeer[] = [];
-      const entries = new Map<string, PeerEntry>();
-      const names = new Map(peers.map((peer) => [peer.overlayAddress, peer.name]));
-      for (const peer of peers) {
-        const reason = this.#problemOf(peer);
-        if (reason === null)
-          entries.set(peer.overlayAddress, this.#entryOf(peer, innerMtuBytes.get(peer.name)));
-        else refused.push({ name: peer.name, reason });
-      }
+      const mtuOf = ({ name, underlayAddress }: OverlayPeer) =>
+        Math.min(innerMtuBytes.get(name) ?? this.#routeMtu(underlayAddress), this.#mtuBytes);
+      const { entries, refused } = planEntries(this.#end, peers, mtuOf);
       const device = { interfaceIndex, address: this.#end.address, port: this.#end.port };
-      for (const address of applyEntries(this.#session, device, [...entries.values()])) {
-        const reason = `cannot add a route to ${address}: somebody else has one`;
-        refused.push({ name: names.get(address)!, reason });
-      }
-      return refused;
+      return [...refused, ...applyEntries(this.#session, device, entries)];
     } catch (error) {
       throw explain(error, this.#session, this.#end);
     }
@@ -138,15 +125,29 @@ export class KernelOverlay {
     return underlayMtu(this.#session, address);
   }
 
-  /** The device and all that was on it are gone, unless somebody else's has its name meanwhile. */
+  /** What the device has counted since it was made; null: it is not there now. */
+  counters(): LinkCounters | null {
+    return this.#findDevice()?.counters ?? null;
+  }
+
+  /** The device and all that was on it are gone; one of its name that is somebody else's by now stays. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     try {
-      removeDevice(this.#session, this.#end, this.#alias);
+      const link = this.#findDevice();
+      if (link !== null) deleteLink(this.#session, link.index);
+    } catch (error) {
+      throw explain(error, this.#session, this.#end);
     } finally {
       this.#session.close();
     }
+  }
+
+  /** null: there is none of that name, or it is somebody else's. */
+  #findDevice(): Link | null {
+    const link = findLink(this.#session, this.#end.device);
+    return link !== null && isOwnDevice(link, this.#alias) ? link : null;
   }
 
   /** Index of the device: as it has to be, made again when it is gone. */
@@ -179,31 +180,17 @@ export class KernelOverlay {
   #currentMtu(): number {
     if (this.#fixedMtuBytes !== null) return this.#fixedMtuBytes;
     const underlayBytes = localUnderlayMtu(this.#session, this.#end.underlayAddress);
-    return Math.max(underlayBytes - OVERHEAD_BYTES[this.#family], MTU_BYTES_MIN);
+    return this.#innerMtu(underlayBytes);
   }
 
-  #entryOf(peer: OverlayPeer, innerMtuBytes: number | undefined): PeerEntry {
-    const { overlayAddress, underlayAddress, port } = peer;
-    const mtuBytes = Math.min(innerMtuBytes ?? this.#routeMtu(underlayAddress), this.#mtuBytes);
-    return { overlayAddress, macAddress: macText(macOf(overlayAddress)), underlayAddress, port, mtuBytes };
+  #innerMtu(underlayBytes: number): number {
+    return Math.max(innerMtu(underlayBytes, vxlanOverheadBytes(this.#family)), MTU_BYTES_MIN);
   }
 
   #routeMtu(underlayAddress: string): number {
     const underlayBytes = this.underlayMtu(underlayAddress);
     if (underlayBytes === null) return this.#mtuBytes;
-    return Math.max(underlayBytes - OVERHEAD_BYTES[this.#family], MTU_BYTES_MIN);
-  }
-
-  #problemOf({ overlayAddress, underlayAddress }: OverlayPeer): string | null {
-    const subnet = this.#subnet;
-    const family = parseIp(underlayAddress)?.family;
-    if (family !== this.#family)
-      return `cannot reach ${underlayAddress}: this node's end is IPv${this.#family} (${this.#end.underlayAddress})`;
-    if (overlayAddress === this.#end.address) return `cannot add ${overlayAddress}: it is this node's own`;
-    if (!isInSubnet(overlayAddress, subnet)) return `cannot add ${overlayAddress}: it is outside ${subnet}`;
-    if (family === 4 && isInSubnet(underlayAddress, subnet))
-      return `cannot reach ${underlayAddress}: it is an address of the overlay itself`;
-    return null;
+    return this.#innerMtu(underlayBytes);
   }
 }
 
@@ -214,9 +201,4 @@ function openSession({ device }: OverlayEnd): NetlinkSession {
     if (!(cause instanceof NetlinkError)) throw cause;
     throw new OverlayError("unsupported", `cannot create ${device}: ${cause.message}`, { cause });
   }
-}
-
-function subnetOf({ address, prefixLength }: OverlayEnd): string {
-  const { family, network } = parsePrefix(`${address}/${prefixLength}`)!;
-  return `${formatIp(family, network)}/${prefixLength}`;
 }

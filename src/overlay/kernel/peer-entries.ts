@@ -25,18 +25,11 @@ import {
   replaceNeighbour,
   replaceRoute,
 } from "../route/index.ts";
+import type { PeerEntry, RefusedPeer } from "./plan-entries.ts";
 
 /** Who made a route: "p", of the numbers that iproute2 leaves free (rt_protos). */
 export const ROUTE_PROTOCOL = 112;
 const HOST_BITS = 32;
-
-export interface PeerEntry {
-  readonly overlayAddress: string;
-  readonly macAddress: string;
-  readonly underlayAddress: string;
-  readonly port: number;
-  readonly mtuBytes: number;
-}
 
 export interface EntryDevice {
   readonly interfaceIndex: number;
@@ -46,12 +39,12 @@ export interface EntryDevice {
   readonly port: number;
 }
 
-/** Gives the overlay addresses to which somebody else has a route: those peers are left out. */
+/** Gives the peers to which somebody else has a route. */
 export function applyEntries(
   session: NetlinkSession,
   device: EntryDevice,
   entries: readonly PeerEntry[],
-): readonly string[] {
+): readonly RefusedPeer[] {
   applyForwarding(session, device, entries);
   applyNeighbours(session, device, entries);
   return applyRoutes(session, device, entries);
@@ -92,10 +85,10 @@ function applyRoutes(
   session: NetlinkSession,
   { interfaceIndex, address }: EntryDevice,
   entries: readonly PeerEntry[],
-): readonly string[] {
+): readonly RefusedPeer[] {
   const present = ownRoutes(session, interfaceIndex);
-  const refused: string[] = [];
-  for (const { overlayAddress: destination, mtuBytes } of entries) {
+  const refused: RefusedPeer[] = [];
+  for (const { name, overlayAddress: destination, mtuBytes } of entries) {
     const old = present.get(destination);
     present.delete(destination);
     if (old?.mtuBytes === mtuBytes && old.preferredSource === address) continue;
@@ -107,7 +100,8 @@ function applyRoutes(
       mtuBytes,
     };
     if (old !== undefined) replaceRoute(session, route, ROUTE_PROTOCOL);
-    else if (!tryAddRoute(session, route)) refused.push(destination);
+    else if (!tryAddRoute(session, route))
+      refused.push({ name, reason: `cannot add a route to ${destination}: somebody else has one` });
   }
   for (const route of present.values()) removeRoute(session, route);
   return refused;

@@ -23,12 +23,10 @@ export function explain(error: unknown, session: NetlinkSession, end: OverlayEnd
   }
 }
 
-export function deviceTaken({ name, alias, kind }: Link): OverlayError {
-  const what = kind === "" ? "an interface" : `a ${kind} interface`;
-  const marked = alias === "" ? "" : `, marked "${alias}"`;
+export function deviceTaken({ device }: OverlayEnd, link: Link): OverlayError {
   const message =
-    `cannot create ${name}: there is ${what} of that name that is not this node's${marked}; ` +
-    `remove it (ip link delete ${name}) or set another overlay.device`;
+    `cannot create ${device}: ${describe(link)} has that name and is not this node's; ` +
+    `remove it (ip link delete ${link.name}) or set another overlay.device`;
   return new OverlayError("device-taken", message);
 }
 
@@ -76,9 +74,10 @@ function portHolder(session: NetlinkSession, device: string, port: number): stri
   const other = listLinks(session).find(({ name, vxlan }) => name !== device && vxlan?.port === port);
   if (other !== undefined) return describe(other);
   if (socket === null) return "somebody who cannot be seen from here";
-  return `the kernel or a process that cannot be seen from here (socket ${socket.inode})`;
+  return "a process that cannot be seen from here, or an interface in another network namespace,";
 }
 
+/** `vxlan interface their0, marked "portmesh prod/n2"` */
 function describe({ name, alias, kind }: Link): string {
-  return `${kind} interface ${name}${alias === "" ? "" : ` ("${alias}")`}`;
+  return `${kind} interface ${name}${alias === "" ? "" : `, marked "${alias}",`}`.trimStart();
 }

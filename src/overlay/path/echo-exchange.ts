@@ -35,7 +35,7 @@ export interface EchoExchangeOptions {
   readonly random: () => number;
   /** Whole, to another overlay address; the bytes are the caller's again on return. */
   readonly send: (bytes: Uint8Array, host: string, port: number) => DatagramFate;
-  /** The largest inner packet to the peer has become known, or has changed. */
+  /** The largest inner packet to the peer has become known or has changed, or the peer has come or gone. */
   readonly onChange: (peerName: string, mtu: number) => void;
 }
 
@@ -139,10 +139,14 @@ export class EchoExchange {
   }
 
   #onProbe(peer: EchoPeer, echo: Echo, bytes: Uint8Array): void {
-    if (!peer.answers.take(this.#options.clock.nowMs())) this.counts.droppedExcess++;
+    const nowMs = this.#options.clock.nowMs();
+    if (!peer.answers.take(nowMs)) this.counts.droppedExcess++;
     else if (!isAuthentic(peer, echo, bytes)) this.counts.droppedUnauthentic++;
-    else if (this.#send(peer, { ...echo, type: ECHO_ANSWER, sender: this.#sender }, ECHO_BYTES) === "sent") {
-      this.counts.answersSent++;
+    else {
+      const answer: Echo = { ...echo, type: ECHO_ANSWER, sender: this.#sender };
+      if (this.#send(peer, answer, ECHO_BYTES) === "sent") this.counts.answersSent++;
+      peer.path.onHeard(nowMs);
+      this.#wakeAt(peer.nextMs, nowMs);
     }
   }
 

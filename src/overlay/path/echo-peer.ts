@@ -27,6 +27,8 @@ export interface EchoPeerEnd {
 /** Sizes in bytes of IP packets. */
 export interface PathReport {
   readonly state: PathState;
+  /** Something has come back, and lately nothing has spoken against it. */
+  readonly isUp: boolean;
   /** Largest inner packet that arrives. */
   readonly mtu: number;
   /** The underlay's packet that carries it. */
@@ -46,6 +48,7 @@ export class EchoPeer {
   #end: EchoPeerEnd;
   #tagger: EchoTagger;
   #toldMtu: number | null = null;
+  #toldUp = false;
   #settlesMs = Number.POSITIVE_INFINITY;
   isActive = false;
 
@@ -66,8 +69,8 @@ export class EchoPeer {
   }
 
   get report(): PathReport {
-    const { state, innerMtu, mtu, rttMs, minRttMs, loss } = this.path;
-    return { state, mtu: innerMtu, underlayMtu: mtu, rttMs, minRttMs, loss };
+    const { state, isUp, innerMtu, mtu, rttMs, minRttMs, loss } = this.path;
+    return { state, isUp, mtu: innerMtu, underlayMtu: mtu, rttMs, minRttMs, loss };
   }
 
   get nextMs(): number {
@@ -88,20 +91,22 @@ export class EchoPeer {
     return this.path.poll(nowMs, this.isActive);
   }
 
-  /** The inner MTU when it is to be told: at once when it has fallen, else once it has settled. null: nothing new. */
+  /**
+   * The inner MTU when something is to be told: at once when it has fallen or nothing comes back any more, else once it
+   * has settled. null: nothing new.
+   */
   takeChange(nowMs: number): number | null {
-    const mtu = this.path.innerMtu;
-    if (mtu === this.#toldMtu || this.path.state === "base") {
-      this.#settlesMs = Number.POSITIVE_INFINITY;
-      return null;
-    }
-    const hasFallen = this.#toldMtu !== null && mtu < this.#toldMtu;
-    if (!hasFallen && nowMs < this.#settlesMs) {
+    const { innerMtu: mtu, isUp, state } = this.path;
+    const isWorse = (this.#toldMtu !== null && mtu < this.#toldMtu) || (this.#toldUp && !isUp);
+    const isNew = state !== "base" && (mtu !== this.#toldMtu || isUp !== this.#toldUp);
+    if (isNew && !isWorse && nowMs < this.#settlesMs) {
       if (this.#settlesMs === Number.POSITIVE_INFINITY) this.#settlesMs = nowMs + SETTLE_MS;
       return null;
     }
     this.#settlesMs = Number.POSITIVE_INFINITY;
+    if (!isNew) return null;
     this.#toldMtu = mtu;
+    this.#toldUp = isUp;
     return mtu;
   }
 }

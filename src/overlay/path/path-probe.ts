@@ -108,6 +108,11 @@ export class PathProbe {
     return this.#rtt.minimumMs;
   }
 
+  /** Something has come back, and lately nothing has spoken against it. */
+  get isUp(): boolean {
+    return this.#state === "searching" || this.#state === "search-complete";
+  }
+
   /** 0…1, of probes and what was told by `countData`, mostly of the last half minute; null: too little is known. */
   get loss(): number | null {
     return this.#losses.fraction;
@@ -185,6 +190,11 @@ export class PathProbe {
     if (this.#state === "search-complete" && this.#flight === null) this.#flightMs = nowMs;
   }
 
+  /** The peer has been heard of by other means, so it is there: a path that seems dead is tried now. */
+  onHeard(nowMs: number): void {
+    if (this.#isAtBase && this.#flight === null && this.#flightMs !== null) this.#hurry(nowMs);
+  }
+
   get #base(): number {
     return Math.min(BASE_MTU, this.#localMtu);
   }
@@ -208,10 +218,14 @@ export class PathProbe {
   #setActive(nowMs: number, isActive: boolean): void {
     this.#flightMs ??= isActive ? nowMs : nowMs + this.#random() * IDLE_START_MS;
     if (isActive && !this.#isActive) {
-      this.#flightMs = Math.min(this.#flightMs, Math.max(nowMs, this.#sentMs + ACTIVE.confirmMs));
+      this.#hurry(nowMs);
       this.#raiseMs = Math.min(this.#raiseMs, nowMs + this.#jittered(ACTIVE.raiseMs));
     }
     this.#isActive = isActive;
+  }
+
+  #hurry(nowMs: number): void {
+    this.#flightMs = Math.min(this.#flightMs!, Math.max(nowMs, this.#sentMs + ACTIVE.confirmMs));
   }
 
   get #intervals(): typeof ACTIVE {

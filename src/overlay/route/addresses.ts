@@ -12,9 +12,9 @@ import {
   RTM_GETADDR,
   RTM_NEWADDR,
 } from "../../wire/netlink/index.ts";
+import { familyOf, ipBytes, ipText } from "./address-text.ts";
 import { NetlinkError } from "./netlink-error.ts";
 import type { NetlinkSession } from "./netlink-session.ts";
-import { familyOf, ipBytes, ipText } from "./text.ts";
 
 export interface InterfaceAddress {
   readonly interfaceIndex: number;

@@ -13,9 +13,9 @@ import {
   RTM_GETNEIGH,
   RTM_NEWNEIGH,
 } from "../../wire/netlink/index.ts";
+import { ipBytes, ipText, macBytes, macText } from "./address-text.ts";
 import { NetlinkError } from "./netlink-error.ts";
 import type { NetlinkSession } from "./netlink-session.ts";
-import { ipBytes, ipText, macBytes, macText } from "./text.ts";
 
 export interface ForwardingEntry {
   readonly interfaceIndex: number;

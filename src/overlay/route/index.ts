@@ -13,7 +13,7 @@ export {
 } from "./links.ts";
 export { listNeighbours, type Neighbour, removeNeighbour, replaceNeighbour } from "./neighbours.ts";
 export { NetlinkError } from "./netlink-error.ts";
-export { NetlinkSession } from "./netlink-session.ts";
+export { NetlinkSession, type NetlinkTransport } from "./netlink-session.ts";
 export {
   addRoute,
   findRouteTo,

@@ -4,6 +4,7 @@ import {
   decodeLinkMessage,
   encodeLinkMessage,
   IFF_UP,
+  type LinkCounters,
   type LinkMessage,
   NLM_F_CREATE,
   NLM_F_EXCL,
@@ -12,9 +13,9 @@ import {
   RTM_NEWLINK,
   type VxlanLink,
 } from "../../wire/netlink/index.ts";
+import { macBytes, macText } from "./address-text.ts";
 import { NetlinkError } from "./netlink-error.ts";
 import type { NetlinkSession } from "./netlink-session.ts";
-import { macBytes, macText } from "./text.ts";
 
 export interface Link {
   readonly index: number;
@@ -33,6 +34,8 @@ export interface Link {
   /** Largest super-packets for IPv4 to send and of received segments; 0 when the kernel does not tell. */
   readonly gsoMaxBytes: number;
   readonly groMaxBytes: number;
+  /** Since it was made; null when the kernel does not tell. */
+  readonly counters: LinkCounters | null;
 }
 
 /** What is absent stays as it is. */
@@ -137,5 +140,6 @@ function readLink(payload: Uint8Array): Link | null {
     vxlan: message.vxlan ?? null,
     gsoMaxBytes: message.gsoIpv4MaxBytes ?? message.gsoMaxBytes ?? 0,
     groMaxBytes: message.groIpv4MaxBytes ?? message.groMaxBytes ?? 0,
+    counters: message.counters ?? null,
   };
 }

@@ -11,9 +11,9 @@ import {
   RTM_GETNEIGH,
   RTM_NEWNEIGH,
 } from "../../wire/netlink/index.ts";
+import { familyOf, ipBytes, ipText, macBytes, macText } from "./address-text.ts";
 import { NetlinkError } from "./netlink-error.ts";
 import type { NetlinkSession } from "./netlink-session.ts";
-import { familyOf, ipBytes, ipText, macBytes, macText } from "./text.ts";
 
 /** One that stays until it is removed. */
 export interface Neighbour {

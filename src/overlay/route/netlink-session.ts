@@ -23,19 +23,28 @@ const DUMP_TRIES = 8;
 /** Datagrams of one answer, each of up to 32 KiB: a table of more than a million routes. */
 const DATAGRAMS_MAX = 8192;
 
+/** What carries datagrams to the kernel and back; both throw SysError. */
+export interface NetlinkTransport {
+  send(bytes: Uint8Array): void;
+  /** The caller's own copy. */
+  receive(): Uint8Array;
+  close(): void;
+}
+
 interface Answer {
   readonly payloads: readonly Uint8Array[];
   readonly isInterrupted: boolean;
 }
 
 export class NetlinkSession {
-  readonly #socket: NetlinkSocket;
+  readonly #transport: NetlinkTransport;
   #sequence = 0;
 
-  private constructor(socket: NetlinkSocket) {
-    this.#socket = socket;
+  constructor(transport: NetlinkTransport) {
+    this.#transport = transport;
   }
 
+  /** Of the network namespace that the calling thread is in. */
   static open(): NetlinkSession {
     return new NetlinkSession(attempt("open a netlink socket", () => NetlinkSocket.open()));
   }
@@ -61,13 +70,13 @@ export class NetlinkSession {
   }
 
   close(): void {
-    this.#socket.close();
+    this.#transport.close();
   }
 
   #exchange(what: string, type: number, flags: number, payload: Uint8Array): Answer {
     this.#sequence = (this.#sequence + 1) >>> 0;
     const head = { type, flags: flags | NLM_F_REQUEST, sequence: this.#sequence, portId: 0 };
-    attempt(what, () => this.#socket.send(encodeNetlinkMessage({ ...head, payload })));
+    attempt(what, () => this.#transport.send(encodeNetlinkMessage({ ...head, payload })));
     const payloads: Uint8Array[] = [];
     let isInterrupted = false;
     for (let datagrams = 0; datagrams < DATAGRAMS_MAX; datagrams++) {
@@ -82,7 +91,7 @@ export class NetlinkSession {
 
   /** Messages of the next datagram that answer this request: those of one given up earlier may come late. */
   #receive(what: string): readonly NetlinkMessage[] {
-    const messages = decodeNetlinkMessages(attempt(what, () => this.#socket.receive()));
+    const messages = decodeNetlinkMessages(attempt(what, () => this.#transport.receive()));
     if (messages === null) throw new NetlinkError(what, EPROTO, "the answer is malformed");
     return messages.filter(({ sequence }) => sequence === this.#sequence);
   }

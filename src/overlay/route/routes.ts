@@ -17,10 +17,10 @@ import {
   RTM_NEWROUTE,
   RTN_UNICAST,
 } from "../../wire/netlink/index.ts";
+import { familyOf, ipBytes, ipText } from "./address-text.ts";
 import { findLink } from "./links.ts";
 import { NetlinkError } from "./netlink-error.ts";
 import type { NetlinkSession } from "./netlink-session.ts";
-import { familyOf, ipBytes, ipText } from "./text.ts";
 
 /** RTPROT_STATIC: an administrator's. */
 const PROTOCOL_STATIC = 4;

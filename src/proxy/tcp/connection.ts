@@ -10,7 +10,6 @@
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from "../../sys/epoll.ts";
 import { EPIPE, ETIMEDOUT } from "../../sys/errno.ts";
 import {
-  send,
   setNoDelay,
   setResetOnClose,
   shutdownWrite,
@@ -23,6 +22,7 @@ import {
   RELAY_OUT_OF_DESCRIPTORS,
   RELAY_TASK_REFUSED,
   RELAY_TASK_TIMED_OUT,
+  type RecordKeys,
 } from "../../wire/index.ts";
 import {
   REFUSAL_INDEX,
@@ -46,9 +46,11 @@ import {
   FLOW_FULL,
   FLOW_MORE,
   FLOW_SOURCE_FAILED,
-  Flow,
-} from "./flow.ts";
+  type Flow,
+} from "./flow/index.ts";
+import { createFlow } from "./flow-between.ts";
 import { readProxyHeader } from "./header-reader.ts";
+import { sendByte } from "./relay/single-byte.ts";
 import type { TcpContext } from "./tcp-context.ts";
 
 /** Registered once per socket; EPOLLOUT joins when a write has been refused for the first time. */
@@ -90,6 +92,8 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
   #isQueued = false;
   #hasNoDelay = false;
   #isRelayed = false;
+  /** Of the way to the other node's client; null: it is not sealed, or the client is this node's. */
+  #clientKeys: RecordKeys | null = null;
   readonly #startedMs: number;
   /** null: the connection may be silent for ever. */
   readonly #idleList: DeadlineList | null;
@@ -131,12 +135,17 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     }
   }
 
-  /** A client of another node, which has let it in and waits for the answer. @param published address it asked for */
-  startRelayed(published: Endpoint): void {
+  /**
+   * A client of another node, which has let it in and waits for the answer.
+   * @param published address it asked for
+   * @param keys null: the relay is not sealed
+   */
+  startRelayed(published: Endpoint, keys: RecordKeys | null): void {
     const { rules } = this.route;
     rules.count(S_RELAYED_TCP, 1);
     Atomics.add(this.context.worker.counters.relayedOpen, rules.slot, 1);
     this.#isRelayed = true;
+    this.#clientKeys = keys;
     this.#isClientWatched = true;
     this.namedLocal = published;
     this.context.loop.handOver(this.clientFd, this);
@@ -250,16 +259,20 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     if (this.#state === STATE_DIALING) this.#watchClient();
   }
 
-  /** From the dialer: a task has accepted. `isWatched`: its socket is in the loop already, and may have events. */
-  onDialed(target: Target, fd: number, isWatched: boolean): void {
-    const { resources, loop, settleDeadline } = this.context;
+  /**
+   * From the dialer: a task has accepted.
+   * @param isWatched its socket is in the loop already, and may have events
+   * @param keys of the way to another node; null: it is not sealed, or leads to a task of this one
+   */
+  onDialed(target: Target, fd: number, isWatched: boolean, keys: RecordKeys | null): void {
+    const { loop, settleDeadline } = this.context;
     if (this.#isRelayed) this.#answer(RELAY_CONNECTED);
     this.#dialer = null;
     this.#target = target;
     target.onConnected();
     this.#upstreamFd = fd;
-    this.#toTask = new Flow(resources, this.clientFd, fd);
-    this.#toClient = new Flow(resources, fd, this.clientFd);
+    this.#toTask = createFlow(this.context, this.clientFd, this.#clientKeys, fd, keys);
+    this.#toClient = createFlow(this.context, fd, keys, this.clientFd, this.#clientKeys);
     this.#state = STATE_ESTABLISHED;
     this.#isLookedAfter = this.#idleList === null || this.#isRelayedForLong(this.#idleList);
     if (this.#isLookedAfter) settleDeadline.arm(this, loop.nowMs);
@@ -294,9 +307,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
 
   /** Into the empty buffer of a socket that has said little. */
   #answer(answer: number): void {
-    const { memory, headerAt } = this.context;
-    memory.bytes[headerAt] = answer;
-    send(this.clientFd, memory.address(headerAt), 1);
+    sendByte(this.context, this.clientFd, this.#clientKeys, answer);
   }
 
   #isClosed(): boolean {
@@ -456,7 +467,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     dead.isEnded = true;
     dead.release();
     last.isReadable = true;
-    last.onBroken();
+    last.onBroken(this.#isEndKnown);
     this.context.connectDeadline.arm(this, this.context.loop.nowMs);
     this.#pumpLast();
   }

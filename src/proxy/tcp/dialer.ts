@@ -104,7 +104,7 @@ export class Dialer implements DescriptorWaiter, Dialing {
       this.#takeOut(attempt);
       line.release();
       this.abandon();
-      return this.connection.onDialed(target, line.fd, true);
+      return this.connection.onDialed(target, line.fd, true, line.keys);
     }
     this.#drop(attempt);
     if (answer !== RELAY_CONNECTED) this.#onFailed(target, errnoOfAnswer(answer));
@@ -147,14 +147,10 @@ export class Dialer implements DescriptorWaiter, Dialing {
     return this.#relay(target, peer, true);
   }
 
-  #askRelay({ target, line, peer }: RelayAttempt): boolean {
-    const { memory, headerAt, relay } = this.context;
+  #askRelay({ target, line }: RelayAttempt): boolean {
     const { connection } = this;
     const destination = publishedAddress(this.context, connection);
-    const clients = { source: connection.client, destination };
-    return line.ask(
-      relay.signerFor(peer).write(clients, target.relayTask, line.challenge, memory.bytes, headerAt),
-    );
+    return line.ask({ source: connection.client, destination }, target.relayTask);
   }
 
   #onRelayFailed(target: Target, peer: RelayPeer, errnoValue: number): void {
@@ -222,7 +218,7 @@ export class Dialer implements DescriptorWaiter, Dialing {
       return this.next();
     }
     this.abandon();
-    this.connection.onDialed(target, fd, isWatched);
+    this.connection.onDialed(target, fd, isWatched, null);
   }
 
   /** Into the empty buffer of a fresh socket, so it goes whole or the connection is broken. */

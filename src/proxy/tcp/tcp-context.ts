@@ -3,13 +3,12 @@ import { Arena } from "../../sys/arena.ts";
 import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
 import { PROXY_V2_MAX_BYTES, type RelayTask } from "../../wire/index.ts";
 import { RELAY_REFUSALS, type RelayRefusal } from "../counters.ts";
+import { OwnKeys } from "../sealing/own-key.ts";
 import type { WorkerContext } from "../worker/context.ts";
 import type { DeadlineList } from "../worker/deadline-list.ts";
 import type { EventLoop } from "../worker/event-loop.ts";
 import type { Route } from "../worker/route.ts";
-import { BlockPool } from "./block-pool.ts";
-import { createFlowResources, type FlowResources } from "./flow.ts";
-import { PipePool } from "./pipe-pool.ts";
+import { createFlowResources, type FlowResources, PipePool } from "./flow/index.ts";
 import { Challenges } from "./relay/challenges.ts";
 import { LinePools } from "./relay/line-pool.ts";
 import { RelayKeys } from "./relay/relay-keys.ts";
@@ -42,12 +41,15 @@ export class TcpContext {
   readonly relayIdle: DeadlineList;
   readonly relay = new RelayKeys();
   readonly challenges = new Challenges();
+  readonly ownKeys = new OwnKeys();
+  readonly onForgedRecord = () => this.refuseRelay("forged-record");
   readonly lines: LinePools;
-  /** For one call at a time: a struct sockaddr, its length, a PROXY header. */
-  readonly memory = new Arena(2 * PROXY_V2_MAX_BYTES);
+  /** For one call at a time: a struct sockaddr, its length, a PROXY header, what is in a record. */
+  readonly memory = new Arena(3 * PROXY_V2_MAX_BYTES);
   readonly sockaddrAt = this.memory.take(SOCKADDR_MAX);
   readonly sockaddrLengthAt = this.memory.take(4);
   readonly headerAt = this.memory.take(PROXY_V2_MAX_BYTES);
+  readonly plainAt = this.memory.take(PROXY_V2_MAX_BYTES - SOCKADDR_MAX);
 
   constructor(
     readonly worker: WorkerContext,
@@ -57,7 +59,7 @@ export class TcpContext {
   ) {
     const { loop } = worker;
     this.loop = loop;
-    this.resources = createFlowResources(new PipePool(maxPipes), new BlockPool());
+    this.resources = createFlowResources(new PipePool(maxPipes));
     this.headerDeadline = loop.deadlines.list(HEADER_TIMEOUT_MS);
     this.hedgeDeadline = loop.deadlines.list(HEDGE_DELAY_MS);
     this.connectDeadline = loop.deadlines.list(CONNECT_TIMEOUT_MS);

@@ -2,7 +2,7 @@
 
 import type { MessagePort } from "node:worker_threads";
 import type { SharedCounters } from "../counters.ts";
-import type { Peer, PublishedPort, Service, Task } from "../routing-table.ts";
+import type { Peer, PublishedPort, Relay, Service, Task } from "../routing-table.ts";
 import type { ConnectionRecord } from "../status.ts";
 
 export interface WorkerSetup {
@@ -30,6 +30,7 @@ export interface WorkerPeer extends Peer {
 export interface WorkerRelay {
   readonly node: string;
   readonly keys: readonly string[];
+  readonly acceptsClear: Relay["acceptsClear"];
   readonly tcpListeners: readonly WorkerListener[];
   readonly udpListeners: readonly WorkerListener[];
 }

@@ -1,4 +1,4 @@
-/** Another node, as this worker reaches its relay. The same object as long as its name and address stay. */
+/** Another node, as this worker reaches its relay. The same object as long as it is reached in the same way. */
 import { SOCKADDR_MAX, writeSockaddr } from "../../sys/sockaddr.ts";
 import { parseIp } from "../../wire/index.ts";
 import { P_FAILURES, P_RTT_MS, P_UNREACHABLE, PEER_FIELDS, type SharedCounters } from "../counters.ts";
@@ -15,6 +15,7 @@ export class RelayPeer {
   readonly sockaddrLength: number;
   /** AF_INET or AF_INET6 */
   readonly family: number;
+  readonly isSealed: boolean;
   /** This worker's own experience. */
   failingUntilMs = 0;
   #failuresInRow = 0;
@@ -29,6 +30,7 @@ export class RelayPeer {
     worker: number,
   ) {
     this.name = peer.name;
+    this.isSealed = peer.isSealed;
     const address = parseIp(peer.address)!.bytes;
     this.sockaddrLength = writeSockaddr(this.sockaddr, 0, address, peer.port);
     writeSockaddr(this.udpSockaddr, 0, address, peer.udpPort);
@@ -84,12 +86,17 @@ export function peersOf(
   return new Map(
     peers.map((peer) => {
       const known = before.get(peer.name);
-      const isSame = known !== undefined && hasSameAddress(known.peer, peer);
+      const isSame = known !== undefined && isReachedAs(known.peer, peer);
       return [peer.name, isSame ? known : new RelayPeer(peer, counters, worker)];
     }),
   );
 }
 
-function hasSameAddress(one: WorkerPeer, other: WorkerPeer): boolean {
-  return one.address === other.address && one.port === other.port && one.udpPort === other.udpPort;
+function isReachedAs(before: WorkerPeer, { address, port, udpPort, isSealed }: WorkerPeer): boolean {
+  return (
+    before.address === address &&
+    before.port === port &&
+    before.udpPort === udpPort &&
+    before.isSealed === isSealed
+  );
 }

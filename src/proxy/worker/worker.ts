@@ -8,12 +8,13 @@ import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { EPOLLIN } from "../../sys/epoll.ts";
 import { clearWakeup } from "../../sys/wakeup.ts";
 import { RELAY_DROPS, type RelayDrop } from "../counters.ts";
+import { identityOf, NO_IDENTITY } from "../sealing/relay-identity.ts";
 import { TcpConnection } from "../tcp/connection.ts";
 import { TcpListener } from "../tcp/listener.ts";
 import { Heartbeats } from "../tcp/relay/heartbeat.ts";
 import { RelayAcceptor } from "../tcp/relay/relay-acceptor.ts";
 import { TcpContext } from "../tcp/tcp-context.ts";
-import type { LinkHost, RelayIdentity } from "../udp/link/link-context.ts";
+import type { LinkHost } from "../udp/link/link-context.ts";
 import { RelayListener } from "../udp/link/relay-listener.ts";
 import { UdpListener } from "../udp/listener.ts";
 import { UdpContext } from "../udp/udp-context.ts";
@@ -53,8 +54,6 @@ interface Listener {
   onTargetsChanged(nowMs: number): void;
   close(): void;
 }
-
-const NO_IDENTITY: RelayIdentity = { node: "", keys: [new Uint8Array(32)] };
 
 export class Worker extends Waiting implements Pollable, LinkHost {
   identity = NO_IDENTITY;
@@ -179,8 +178,7 @@ export class Worker extends Waiting implements Pollable, LinkHost {
     }
     for (const [fd, listener] of this.#relayListeners) if (!listeners.has(fd)) listener.close();
     this.#relayListeners = listeners;
-    if (relay !== null && this.identity !== before)
-      this.#tcp.relay.change(this.identity.node, this.identity.keys);
+    if (relay !== null && this.identity !== before) this.#tcp.relay.change(this.identity);
     this.#applyTcpRelay(relay?.tcpListeners ?? []);
   }
 
@@ -238,10 +236,4 @@ export class Worker extends Waiting implements Pollable, LinkHost {
   #send(message: FromWorker): void {
     this.#port.postMessage(message);
   }
-}
-
-/** The same object when nothing has changed. */
-function identityOf({ node, keys }: WorkerRelay, before: RelayIdentity): RelayIdentity {
-  const isSame = before.node === node && before.keys.map((key) => key.toHex()).join() === keys.join();
-  return isSame ? before : { node, keys: keys.map((key) => Uint8Array.fromHex(key)) };
 }

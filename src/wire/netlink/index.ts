@@ -1,6 +1,7 @@
 /** rtnetlink messages: interfaces, addresses, neighbours, forwarding entries, routes. */
 export * from "./address-message.ts";
 export { decodeNetlinkOutcome, type NetlinkOutcome } from "./error-message.ts";
+export type { LinkCounters } from "./link-counters.ts";
 export * from "./link-message.ts";
 export * from "./message.ts";
 export * from "./neighbour-message.ts";

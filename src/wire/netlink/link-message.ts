@@ -7,6 +7,7 @@
  *     +--------+---+-------------+-------+-------+--------+---------------
  */
 import { Attributes, AttributeWriter } from "./attributes.ts";
+import { decodeLinkCounters, encodeLinkCounters, type LinkCounters } from "./link-counters.ts";
 import { readVxlanLink, type VxlanLink, writeVxlanLink } from "./vxlan-link.ts";
 
 const HEAD_BYTES = 16;
@@ -18,6 +19,7 @@ const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
 const IFLA_LINKINFO = 18;
 const IFLA_IFALIAS = 20;
+const IFLA_STATS64 = 23;
 const IFLA_AF_SPEC = 26;
 const IFLA_GROUP = 27;
 const IFLA_GSO_MAX_SIZE = 41;
@@ -51,6 +53,8 @@ export interface LinkMessage {
   readonly kind?: string | undefined;
   /** Of kind "vxlan". */
   readonly vxlan?: VxlanLink | undefined;
+  /** Only told. */
+  readonly counters?: LinkCounters | undefined;
 }
 
 export function encodeLinkMessage(link: LinkMessage): Uint8Array {
@@ -58,12 +62,13 @@ export function encodeLinkMessage(link: LinkMessage): Uint8Array {
   head.setInt32(4, link.index, true);
   head.setUint32(8, link.flags, true);
   head.setUint32(12, link.change, true);
-  const { kind, vxlan, ipv6AddressMode } = link;
+  const { kind, vxlan, ipv6AddressMode, counters } = link;
   return new AttributeWriter(new Uint8Array(head.buffer))
     .bytes(IFLA_ADDRESS, link.macAddress)
     .text(IFLA_IFNAME, link.name)
     .uint32(IFLA_MTU, link.mtuBytes)
     .text(IFLA_IFALIAS, link.alias)
+    .bytes(IFLA_STATS64, counters === undefined ? undefined : encodeLinkCounters(counters))
     .uint32(IFLA_GROUP, link.group)
     .uint32(IFLA_GSO_MAX_SIZE, link.gsoMaxBytes)
     .uint32(IFLA_GRO_MAX_SIZE, link.groMaxBytes)
@@ -82,6 +87,7 @@ export function decodeLinkMessage(payload: Uint8Array): LinkMessage | null {
   const head = new DataView(payload.buffer, payload.byteOffset, HEAD_BYTES);
   const info = attributes.nested(IFLA_LINKINFO);
   const kind = info?.text(IFLA_INFO_KIND);
+  const counters = attributes.bytes(IFLA_STATS64);
   const data = kind === "vxlan" ? info?.nested(IFLA_INFO_DATA) : undefined;
   return {
     index: head.getInt32(4, true),
@@ -99,6 +105,7 @@ export function decodeLinkMessage(payload: Uint8Array): LinkMessage | null {
     ipv6AddressMode: attributes.nested(IFLA_AF_SPEC)?.nested(AF_INET6)?.uint8(IFLA_INET6_ADDR_GEN_MODE),
     kind,
     vxlan: data === undefined ? undefined : readVxlanLink(data),
+    counters: counters === undefined ? undefined : decodeLinkCounters(counters),
   };
 }
 

@@ -129,7 +129,13 @@ describe("a cluster", () => {
   const alone = viewOf(
     configOf(`[node]\nname = "n1"\nlabels = { zone = "a" }\n${webService('tasks = ["10.0.0.9"]')}`),
   );
-  const relay = { listenAddresses: ["192.0.2.2"], port: 4789, udpPort: 4790, keys: ["00"] };
+  const relay = {
+    listenAddresses: ["192.0.2.2"],
+    port: 4789,
+    udpPort: 4790,
+    acceptsClear: "always" as const,
+    keys: ["00"],
+  };
   const peers = [
     { name: "n2", zone: "a", address: "192.0.2.3", port: 4789, udpPort: 4789, isSealed: false },
     { name: "n3", zone: null, address: "192.0.2.4", port: 4790, udpPort: 4790, isSealed: false },

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
-import { PipePool } from "../../../src/proxy/tcp/pipe-pool.ts";
+import { PipePool } from "../../../src/proxy/tcp/flow/pipe-pool.ts";
 import type { PipeEnds } from "../../../src/sys/pipe.ts";
 
 const taken: [PipePool, PipeEnds][] = [];

@@ -7,12 +7,13 @@ export class Challenges {
   readonly #stock = new Uint8Array(STOCK_BYTES);
   #used = STOCK_BYTES;
 
-  fill(challenge: Uint8Array): void {
-    if (this.#used + challenge.length > STOCK_BYTES) {
+  /** So many of them, a view: good until the next call. */
+  take(count: number): Uint8Array {
+    if (this.#used + count > STOCK_BYTES) {
       randomFillSync(this.#stock);
       this.#used = 0;
     }
-    challenge.set(this.#stock.subarray(this.#used, this.#used + challenge.length));
-    this.#used += challenge.length;
+    this.#used += count;
+    return this.#stock.subarray(this.#used - count, this.#used);
   }
 }

@@ -3,7 +3,6 @@
  * long before gossip says that it is dead, and back with its first answer. One worker does it for all.
  */
 import { EAGAIN } from "../../../sys/errno.ts";
-import { send } from "../../../sys/socket.ts";
 import { RELAY_CONNECTED } from "../../../wire/index.ts";
 import type { DeadlineList } from "../../worker/deadline-list.ts";
 import type { RelayPeer, RelayPeers } from "../../worker/relay-peer.ts";
@@ -60,9 +59,7 @@ class Heartbeat implements LineOwner {
   }
 
   onReady(line: RelayLine): void {
-    const { relay, memory, headerAt } = this.context;
-    const length = relay.signerFor(this.peer).write(null, null, line.challenge, memory.bytes, headerAt);
-    line.ask(length);
+    line.ask(null, null);
   }
 
   onAnswer(_line: RelayLine, answer: number): void {
@@ -117,9 +114,7 @@ class Heartbeat implements LineOwner {
   /** One at a time: a second one would only wait behind the first. */
   #beat(line: RelayLine): void {
     if (!this.#isBeating || this.#sentMs !== null) return;
-    const { memory, headerAt } = this.context;
-    memory.bytes[headerAt] = BEAT;
-    const sent = send(line.fd, memory.address(headerAt), 1);
-    if (sent === 1 || sent === -EAGAIN) this.#sentMs = performance.now();
+    const sent = line.sendByte(BEAT);
+    if (sent === 0 || sent === -EAGAIN) this.#sentMs = performance.now();
   }
 }

@@ -2,30 +2,45 @@
  * A relay connection from another node until it is known what it is for: greeted, then a client's connection for a task
  * of this node, or a heartbeat. What is malformed, forged or written for another connection is reset and counted.
  */
-import { EPOLLERR, EPOLLHUP } from "../../../sys/epoll.ts";
-import { EAGAIN } from "../../../sys/errno.ts";
-import { recv, send, setResetOnClose } from "../../../sys/socket.ts";
+import { EPOLLERR, EPOLLHUP, EPOLLRDHUP } from "../../../sys/epoll.ts";
+import { EAGAIN, EPROTO } from "../../../sys/errno.ts";
+import { localAddress, recv, send, setResetOnClose } from "../../../sys/socket.ts";
 import {
   decodeProxyHeader,
   GREETING_BYTES,
+  greetingChallenge,
+  HELLO_BYTES,
+  helloPublicKey,
   ProxyHeader,
+  RECORD_OVERHEAD_BYTES,
+  RECORD_STREAM,
   RELAY_CHALLENGE_BYTES,
   RELAY_CONNECTED,
   RELAY_DRAINING,
   RELAY_HEADER_MAX_BYTES,
   RELAY_NO_SUCH_TASK,
-  RELAY_VERSION,
+  RELAY_QUESTION_MAX_BYTES,
+  RELAY_SEALED,
+  type RecordKeys,
   type RelayTask,
+  readRelayQuestion,
   readRelayValues,
+  recordLength,
+  writeGreeting,
 } from "../../../wire/index.ts";
 import type { RelayRefusal } from "../../counters.ts";
+import type { OwnKey } from "../../sealing/own-key.ts";
+import { readEndpoint } from "../../socket-address.ts";
 import { Waiting } from "../../worker/deadline-list.ts";
 import type { Pollable } from "../../worker/event-loop.ts";
 import { READ_EVENTS, TcpConnection } from "../connection.ts";
 import { copyEndpoint } from "../header-reader.ts";
 import type { TcpContext } from "../tcp-context.ts";
+import { receiveByte, sendByte } from "./single-byte.ts";
 
 const MAX_BEATS = 64;
+const SEALED_QUESTION_MAX_BYTES = HELLO_BYTES + RELAY_QUESTION_MAX_BYTES + RECORD_OVERHEAD_BYTES;
+const QUESTION_MAX_BYTES = Math.max(RELAY_HEADER_MAX_BYTES, SEALED_QUESTION_MAX_BYTES);
 
 const AWAITING = 0;
 const READING = 1;
@@ -43,9 +58,13 @@ export interface InboundOwner {
 }
 
 export class InboundRelay extends Waiting implements Pollable {
-  readonly #challenge = new Uint8Array(RELAY_CHALLENGE_BYTES);
+  readonly #greeting = new Uint8Array(GREETING_BYTES);
+  /** The one in the greeting. */
+  readonly #ownKey: OwnKey;
+  /** null: it is not sealed, or not known yet. */
+  #keys: RecordKeys | null = null;
   #state = AWAITING;
-  /** A header that comes in pieces; bounded by its longest. */
+  /** A header that comes in pieces; bounded by QUESTION_MAX_BYTES. */
   #earlier: Uint8Array | null = null;
 
   constructor(
@@ -54,14 +73,14 @@ export class InboundRelay extends Waiting implements Pollable {
     readonly owner: InboundOwner,
   ) {
     super();
+    this.#ownKey = context.ownKeys.current(context.loop.nowMs);
   }
 
   /** The first step after accept. */
   start(): void {
-    const { memory, headerAt, loop, relayIdle } = this.context;
-    this.context.challenges.fill(this.#challenge);
-    memory.bytes[headerAt] = RELAY_VERSION;
-    memory.bytes.set(this.#challenge, headerAt + 1);
+    const { memory, headerAt, loop, relayIdle, challenges } = this.context;
+    writeGreeting(challenges.take(RELAY_CHALLENGE_BYTES), this.#ownKey.publicKey, this.#greeting, 0);
+    memory.bytes.set(this.#greeting, headerAt);
     const sent = send(this.fd, memory.address(headerAt), GREETING_BYTES);
     if (sent !== GREETING_BYTES || loop.watch(this.fd, READ_EVENTS, this) < 0) return this.close();
     relayIdle.arm(this, loop.nowMs);
@@ -70,8 +89,8 @@ export class InboundRelay extends Waiting implements Pollable {
   onEvents(_fd: number, events: number): void {
     // what it asked for it has taken back, or its node is gone
     if ((events & (EPOLLERR | EPOLLHUP)) !== 0) this.close();
-    else if (this.#state === BEATING) this.#echo();
-    else this.#readHeader();
+    else if (this.#state === BEATING) this.#echo((events & EPOLLRDHUP) !== 0);
+    else this.#readQuestion();
   }
 
   /** It was not used, its header did not end, its heart has stopped. */
@@ -87,28 +106,80 @@ export class InboundRelay extends Waiting implements Pollable {
   }
 
   /** It almost always comes whole. Nothing follows it before the answer. */
-  #readHeader(): void {
-    const { memory, headerAt, loop, headerDeadline } = this.context;
-    const count = recv(this.fd, memory.address(headerAt), RELAY_HEADER_MAX_BYTES, 0);
+  #readQuestion(): void {
+    const { memory, headerAt } = this.context;
+    const count = recv(this.fd, memory.address(headerAt), QUESTION_MAX_BYTES, 0);
     if (count === -EAGAIN) return;
     if (count <= 0) return this.close();
     const length = this.#withEarlier(count);
+    if (memory.bytes[headerAt] === RELAY_SEALED) this.#readSealed(length);
+    else this.#readClear(length);
+  }
+
+  #readClear(length: number): void {
+    const { memory, headerAt, relay } = this.context;
     decodeProxyHeader(memory.bytes, headerAt, length, header);
-    if (header.status === "incomplete" && length < RELAY_HEADER_MAX_BYTES) {
-      if (this.#state === AWAITING) headerDeadline.arm(this, loop.nowMs);
-      this.#state = READING;
-      this.#earlier = memory.bytes.slice(headerAt, headerAt + length);
-      return;
-    }
+    if (header.status === "incomplete" && length < RELAY_HEADER_MAX_BYTES) return this.#awaitRest(length);
     if (header.status !== "complete" || header.headerLength !== length) return this.#refuse("malformed");
     const values = readRelayValues(memory.bytes, headerAt, header);
     if (values === null) return this.#refuse("malformed");
-    if (!this.context.relay.isSigned(memory.bytes, headerAt, header.headerLength))
+    if (!relay.isSigned(memory.bytes, headerAt, header.headerLength)) return this.#refuse("unauthentic");
+    const challenge = greetingChallenge(this.#greeting);
+    if (!values.challenge.every((byte, index) => byte === challenge[index])) return this.#refuse("replayed");
+    if (!this.#mayBeClear()) return this.#refuse("clear");
+    this.#begin(values.task);
+  }
+
+  /** Strangers cost an HMAC: the secret is made for who has proved to be a node. */
+  #readSealed(length: number): void {
+    const { memory, headerAt, plainAt, relay } = this.context;
+    const { bytes } = memory;
+    const recordAt = headerAt + HELLO_BYTES;
+    const recordBytes = recordLength(bytes, recordAt, length - HELLO_BYTES);
+    const wholeBytes = HELLO_BYTES + recordBytes;
+    if (recordBytes < 0 || wholeBytes > SEALED_QUESTION_MAX_BYTES || (recordBytes > 0 && length > wholeBytes))
+      return this.#refuse("malformed");
+    if (recordBytes === 0 || length < wholeBytes) return this.#awaitRest(length);
+    const prover = relay.findProver(this.#greeting, bytes, headerAt);
+    if (prover === null) return this.#refuse("unauthentic");
+    const secret = this.#ownKey.secretWith(helloPublicKey(bytes, headerAt), prover.relayKey);
+    if (secret === null) return this.#refuse("malformed");
+    const hello = bytes.subarray(headerAt, recordAt);
+    this.#keys = secret.keysFor("exit", prover.exitNode, this.#greeting, hello);
+    if (
+      bytes[recordAt] !== RECORD_STREAM ||
+      !this.#keys.opener.open(bytes, recordAt, recordBytes, bytes, plainAt)
+    )
       return this.#refuse("unauthentic");
-    if (!values.challenge.every((byte, index) => byte === this.#challenge[index]))
-      return this.#refuse("replayed");
-    if (values.task === null) this.#beginBeating();
-    else this.#connect(values.task);
+    this.#readOpened(recordBytes - RECORD_OVERHEAD_BYTES);
+  }
+
+  #readOpened(length: number): void {
+    const { memory, plainAt } = this.context;
+    decodeProxyHeader(memory.bytes, plainAt, length, header);
+    if (header.status !== "complete" || header.headerLength !== length) return this.#refuse("malformed");
+    const values = readRelayQuestion(memory.bytes, plainAt, header);
+    if (values === null) return this.#refuse("malformed");
+    this.#begin(values.task);
+  }
+
+  #awaitRest(length: number): void {
+    const { memory, headerAt, loop, headerDeadline } = this.context;
+    if (this.#state === AWAITING) headerDeadline.arm(this, loop.nowMs);
+    this.#state = READING;
+    this.#earlier = memory.bytes.slice(headerAt, headerAt + length);
+  }
+
+  #mayBeClear(): boolean {
+    const { memory, sockaddrAt, relay } = this.context;
+    if (relay.clearRule.isEverywhere) return true;
+    localAddress(this.fd, memory.address(sockaddrAt));
+    return relay.clearRule.accepts(readEndpoint(memory.bytes, sockaddrAt));
+  }
+
+  #begin(task: RelayTask | null): void {
+    if (task === null) this.#beginBeating();
+    else this.#connect(task);
   }
 
   /** Puts what has come before in front; returns the length of all. */
@@ -116,7 +187,7 @@ export class InboundRelay extends Waiting implements Pollable {
     const earlier = this.#earlier;
     if (earlier === null) return count;
     const { memory, headerAt } = this.context;
-    const fits = Math.min(count, RELAY_HEADER_MAX_BYTES - earlier.length);
+    const fits = Math.min(count, QUESTION_MAX_BYTES - earlier.length);
     memory.bytes.copyWithin(headerAt + earlier.length, headerAt, headerAt + fits);
     memory.bytes.set(earlier, headerAt);
     return earlier.length + fits;
@@ -129,7 +200,7 @@ export class InboundRelay extends Waiting implements Pollable {
     const client = copyEndpoint(header.source);
     const published = copyEndpoint(header.destination);
     this.#leave();
-    new TcpConnection(this.context, this.fd, { route }, client).startRelayed(published);
+    new TcpConnection(this.context, this.fd, { route }, client).startRelayed(published, this.#keys);
   }
 
   #beginBeating(): void {
@@ -137,21 +208,23 @@ export class InboundRelay extends Waiting implements Pollable {
     this.#state = BEATING;
     this.owner.onBeating(this);
     this.context.relayIdle.arm(this, this.context.loop.nowMs);
-    this.#echo();
+    this.#echo(false);
   }
 
-  #echo(): void {
-    const { memory, headerAt, loop, relayIdle } = this.context;
-    const count = recv(this.fd, memory.address(headerAt), MAX_BEATS, 0);
-    if (count === -EAGAIN) return;
-    if (count <= 0 || send(this.fd, memory.address(headerAt), count) !== count) return this.close();
-    relayIdle.arm(this, loop.nowMs);
+  /** One by one: they are few. */
+  #echo(hasEnded: boolean): void {
+    for (let beats = 0; beats < MAX_BEATS; beats++) {
+      const beat = receiveByte(this.context, this.fd, this.#keys, hasEnded);
+      if (beat === -EAGAIN) return;
+      if (beat === -EPROTO) return this.#refuse("forged-record");
+      if (beat < 0 || sendByte(this.context, this.fd, this.#keys, beat) !== 0) return this.close();
+      this.context.relayIdle.arm(this, this.context.loop.nowMs);
+    }
+    this.#refuse("malformed");
   }
 
   #answer(answer: number): boolean {
-    const { memory, headerAt } = this.context;
-    memory.bytes[headerAt] = answer;
-    return send(this.fd, memory.address(headerAt), 1) === 1;
+    return sendByte(this.context, this.fd, this.#keys, answer) === 0;
   }
 
   #answerNo(answer: number, reason: RelayRefusal): void {

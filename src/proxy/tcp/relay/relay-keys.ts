@@ -1,31 +1,58 @@
 /** Who this node is to others, and with which keys it signs and checks: changed by a reload, read for every connection. */
-import { RelaySigner } from "../../../wire/index.ts";
+import { HelloProver, RelaySigner } from "../../../wire/index.ts";
+import { ClearRule } from "../../sealing/clear-rule.ts";
+import type { RelayIdentity } from "../../sealing/relay-identity.ts";
 import type { RelayPeer } from "../../worker/relay-peer.ts";
 
-export class RelayKeys {
-  #keys: readonly Uint8Array[] = [new Uint8Array(32)];
-  /** Of headers that come to this node, by each key. */
-  #own: readonly RelaySigner[] = [];
-  /** By the name of the exit node; bounded by the peers there have been under one key. */
-  readonly #signers = new Map<string, RelaySigner>();
+/** What one relay key proves to the exit node of one name. */
+interface Proof {
+  readonly signer: RelaySigner;
+  readonly prover: HelloProver;
+}
 
-  /** @param keys never empty; the first signs, all verify */
-  change(node: string, keys: readonly Uint8Array[]): void {
+export class RelayKeys {
+  clearRule = ClearRule.NOWHERE;
+  #keys: readonly Uint8Array[] = [new Uint8Array(32)];
+  /** Of what comes to this node, by each key. */
+  #own: readonly Proof[] = [];
+  /** By the name of the exit node; bounded by the peers there have been under one key. */
+  readonly #proofs = new Map<string, Proof>();
+
+  change({ node, keys, clearRule }: RelayIdentity): void {
+    this.clearRule = clearRule;
     this.#keys = keys;
-    this.#own = keys.map((key) => new RelaySigner(key, node));
-    this.#signers.clear();
+    this.#own = keys.map((key) => proofOf(key, node));
+    this.#proofs.clear();
   }
 
-  signerFor({ name }: RelayPeer): RelaySigner {
-    let signer = this.#signers.get(name);
-    if (signer === undefined) {
-      signer = new RelaySigner(this.#keys[0]!, name);
-      this.#signers.set(name, signer);
-    }
-    return signer;
+  signerFor(peer: RelayPeer): RelaySigner {
+    return this.#proofFor(peer).signer;
+  }
+
+  proverFor(peer: RelayPeer): HelloProver {
+    return this.#proofFor(peer).prover;
   }
 
   isSigned(bytes: Uint8Array, at: number, length: number): boolean {
-    return this.#own.some((signer) => signer.isSigned(bytes, at, length));
+    return this.#own.some(({ signer }) => signer.isSigned(bytes, at, length));
   }
+
+  /** Whose relay key the hello at `at` was made with; null: with none. */
+  findProver(greeting: Uint8Array, bytes: Uint8Array, at: number): HelloProver | null {
+    const found = this.#own.find(({ prover }) => prover.isProved(greeting, bytes, at));
+    return found?.prover ?? null;
+  }
+
+  #proofFor({ name }: RelayPeer): Proof {
+    let proof = this.#proofs.get(name);
+    if (proof === undefined) {
+      proof = proofOf(this.#keys[0]!, name);
+      this.#proofs.set(name, proof);
+    }
+    return proof;
+  }
+}
+
+function proofOf(key: Uint8Array, exitNode: string): Proof {
+  return { signer: new RelaySigner(key, exitNode), prover: new HelloProver(key, exitNode) };
 }

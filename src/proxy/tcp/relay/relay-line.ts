@@ -4,8 +4,9 @@
  *   connecting, greeting -> ready -> asked -> (answered: handed over) | lost
  *
  * It belongs to whoever uses it: a pool while it is ready and waits, a client's attempt, a heartbeat. See
- * wire/relay-header.ts for what is said.
+ * wire/relay-header.ts and wire/sealed-hello.ts for what is said.
  */
+import { EPOLLRDHUP } from "../../../sys/epoll.ts";
 import { EAGAIN, ECONNRESET, EINPROGRESS, EPROTO } from "../../../sys/errno.ts";
 import {
   connect,
@@ -16,12 +17,24 @@ import {
   setResetOnClose,
   tcpSocket,
 } from "../../../sys/socket.ts";
-import { GREETING_BYTES, RELAY_CHALLENGE_BYTES, RELAY_VERSION } from "../../../wire/index.ts";
+import {
+  GREETING_BYTES,
+  greetingChallenge,
+  greetingPublicKey,
+  HELLO_BYTES,
+  RECORD_STREAM,
+  RELAY_NONCE_BYTES,
+  RELAY_VERSION,
+  type RecordKeys,
+  type RelayClients,
+  writeRelayQuestion,
+} from "../../../wire/index.ts";
 import { Waiting } from "../../worker/deadline-list.ts";
 import type { Pollable } from "../../worker/event-loop.ts";
 import type { RelayPeer } from "../../worker/relay-peer.ts";
 import { READ_EVENTS } from "../connection.ts";
 import type { TcpContext } from "../tcp-context.ts";
+import { receiveByte, sendByte } from "./single-byte.ts";
 
 export interface LineOwner {
   /** It may be asked now. */
@@ -42,8 +55,10 @@ const CLOSED = 4;
 export class RelayLine extends Waiting implements Pollable {
   owner: LineOwner;
   fd = -1;
+  /** Once it has been asked; null: it is not sealed. */
+  keys: RecordKeys | null = null;
   /** Of the exit node, once it is ready. */
-  readonly challenge = new Uint8Array(RELAY_CHALLENGE_BYTES);
+  readonly #greeting = new Uint8Array(GREETING_BYTES);
   #state = GREETING;
   #greetedBytes = 0;
 
@@ -82,17 +97,29 @@ export class RelayLine extends Waiting implements Pollable {
     return watched < 0 ? this.#abort(watched) : 0;
   }
 
-  /** Sends what lies in the context's header memory, into the empty buffer of a fresh socket. False: it did not go. */
-  ask(length: number): boolean {
-    const { memory, headerAt } = this.context;
+  /**
+   * Asks for a task for a client, or for a heartbeat with null twice, into the empty buffer of a fresh socket. False: it
+   * did not go.
+   */
+  ask(clients: RelayClients | null, task: Uint8Array | null): boolean {
+    const { memory, headerAt, relay } = this.context;
     this.#state = ASKED;
-    return send(this.fd, memory.address(headerAt), length) === length;
+    const challenge = greetingChallenge(this.#greeting);
+    const length = this.peer.isSealed
+      ? this.#writeSealed(clients, task)
+      : relay.signerFor(this.peer).write(clients, task, challenge, memory.bytes, headerAt);
+    return length > 0 && send(this.fd, memory.address(headerAt), length) === length;
   }
 
-  onEvents(): void {
+  /** Another byte behind the question, once that has been answered; 0 or -errno. */
+  sendByte(byte: number): number {
+    return sendByte(this.context, this.fd, this.keys, byte);
+  }
+
+  onEvents(_fd: number, events: number): void {
     if (this.#state === GREETING) this.#readGreeting();
     else if (this.#state === READY) this.#noticeEnd();
-    else if (this.#state === ASKED) this.#readAnswer();
+    else if (this.#state === ASKED) this.#readAnswer((events & EPOLLRDHUP) !== 0);
   }
 
   onDeadline(): void {
@@ -127,9 +154,7 @@ export class RelayLine extends Waiting implements Pollable {
     if (count === -EAGAIN) return;
     if (count <= 0) return this.#lose(count === 0 ? ECONNRESET : -count);
     if (this.#greetedBytes === 0 && memory.bytes[headerAt] !== RELAY_VERSION) return this.#lose(EPROTO);
-    const skipped = this.#greetedBytes === 0 ? 1 : 0;
-    const challenge = memory.bytes.subarray(headerAt + skipped, headerAt + count);
-    this.challenge.set(challenge, this.#greetedBytes + skipped - 1);
+    this.#greeting.set(memory.bytes.subarray(headerAt, headerAt + count), this.#greetedBytes);
     this.#greetedBytes += count;
     if (this.#greetedBytes < GREETING_BYTES) return;
     this.#state = READY;
@@ -143,13 +168,28 @@ export class RelayLine extends Waiting implements Pollable {
     if (peeked !== -EAGAIN) this.#lose(peeked < 0 ? -peeked : ECONNRESET);
   }
 
-  /** Exactly one byte: what is behind it is the task's. */
-  #readAnswer(): void {
-    const { memory, headerAt } = this.context;
-    const count = recv(this.fd, memory.address(headerAt), 1, 0);
-    if (count === -EAGAIN) return;
-    if (count <= 0) return this.#lose(count === 0 ? ECONNRESET : -count);
-    this.owner.onAnswer(this, memory.bytes[headerAt]!);
+  #readAnswer(hasEnded: boolean): void {
+    const answer = receiveByte(this.context, this.fd, this.keys, hasEnded);
+    if (answer === -EAGAIN) return;
+    if (answer < 0) return this.#lose(-answer);
+    this.owner.onAnswer(this, answer);
+  }
+
+  /** The hello and the question in a record behind it; returns their length, 0 when the greeting has no good key. */
+  #writeSealed(clients: RelayClients | null, task: Uint8Array | null): number {
+    const { memory, headerAt, plainAt, relay, challenges, ownKeys, loop } = this.context;
+    const { bytes } = memory;
+    const prover = relay.proverFor(this.peer);
+    const own = ownKeys.current(loop.nowMs);
+    const secret = own.secretWith(greetingPublicKey(this.#greeting), prover.relayKey);
+    if (secret === null) return 0;
+    const nonce = challenges.take(RELAY_NONCE_BYTES);
+    prover.write(this.#greeting, nonce, own.publicKey, bytes, headerAt);
+    const hello = bytes.subarray(headerAt, headerAt + HELLO_BYTES);
+    this.keys = secret.keysFor("entry", prover.exitNode, this.#greeting, hello);
+    const length = writeRelayQuestion(clients, task, bytes, plainAt);
+    const { sealer } = this.keys;
+    return HELLO_BYTES + sealer.seal(RECORD_STREAM, bytes, plainAt, length, bytes, headerAt + HELLO_BYTES);
   }
 
   #abort(outcome: number): number {

@@ -1,6 +1,7 @@
 /** What the links of a worker share, in both roles. */
 import { DATAGRAM_MAX, sendBatchBytes } from "../../../sys/messages.ts";
 import type { RelayDrop } from "../../counters.ts";
+import type { RelayIdentity } from "../../sealing/relay-identity.ts";
 import type { Continuable } from "../../worker/event-loop.ts";
 import type { Rules } from "../../worker/route.ts";
 import type { Target } from "../../worker/target.ts";
@@ -8,13 +9,6 @@ import { SessionQuota } from "../session-quota.ts";
 import type { UdpContext } from "../udp-context.ts";
 import { LinkSocket } from "./link-socket.ts";
 import { PREFIX_BYTES, SealedOutbox } from "./sealed-outbox.ts";
-
-/** Who this node is to others. */
-export interface RelayIdentity {
-  readonly node: string;
-  /** 32 bytes each: the first signs, all verify. */
-  readonly keys: readonly Uint8Array[];
-}
 
 /** Another node and the address of its relay. */
 export interface LinkPeer {

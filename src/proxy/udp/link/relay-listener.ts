@@ -15,6 +15,7 @@ import {
   RelayDatagram,
   writeHandshake,
 } from "../../../wire/index.ts";
+import type { RelayIdentity } from "../../sealing/relay-identity.ts";
 import type { DeadlineList } from "../../worker/deadline-list.ts";
 import type { Continuable, Pollable } from "../../worker/event-loop.ts";
 import { ClientKey, KeyLayout } from "../client-key.ts";
@@ -23,7 +24,6 @@ import { SessionTable } from "../session-table.ts";
 import { BATCH_SIZE, type UdpContext } from "../udp-context.ts";
 import { ExitHandshake, writeReady } from "./exit-handshake.ts";
 import { ExitHome } from "./exit-home.ts";
-import type { RelayIdentity } from "./link-context.ts";
 import { Sender } from "./sender.ts";
 
 /** Links of one worker; the one silent for longest is ended to make room. */

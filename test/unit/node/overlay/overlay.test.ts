@@ -113,6 +113,15 @@ describe("the driver", () => {
     expect(started(NOBODY, { driver: "none" }).udpPort).toBe(4789);
   });
 
+  test("that encrypts takes relays in clear only over frames that are sealed", () => {
+    const taken = (config: Partial<OverlayConfig>) => started(NOBODY, config).acceptsClear;
+    expect(taken({ encrypt: false })).toBe("always");
+    expect(taken({ driver: "kernel" })).toEqual([]);
+    expect(taken({ driver: "none" })).toEqual([]);
+    const made = started(NOBODY);
+    expect(made.acceptsClear).toEqual([made.announcement.address!]);
+  });
+
   test("is closed at the end", async () => {
     const made = started(NOBODY);
     expect(drivers.running).toHaveLength(1);

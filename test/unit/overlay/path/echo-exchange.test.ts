@@ -36,6 +36,7 @@ describe("two nodes", () => {
       const { network, n1, n2 } = await pairOf(secrets);
       expect(n1.report("n2")).toMatchObject({
         state: "search-complete",
+        isUp: true,
         mtu: 1450,
         underlayMtu: 1500,
         rttMs: 4,
@@ -87,6 +88,35 @@ describe("two nodes", () => {
     n1.setPeers([endOf("n2", NEXT_SECRETS)]);
     await network.clock.advance(10_000);
     expect([n1.counts.droppedUnauthentic, n2.counts.droppedUnauthentic]).toEqual([0, 0]);
+  });
+
+  test("tell when the other goes and when it is back, also where the size stays the same", async () => {
+    const { network, n1 } = await pairOf();
+    network.mtu = 1150;
+    await network.clock.advance(10_000);
+    network.changes.length = 0;
+    network.mtu = 0;
+    await network.clock.advance(15_000);
+    expect(n1.report("n2")!.isUp).toBe(false);
+    expect(network.changes.filter((change) => change.startsWith("n1"))).toEqual(["n1: n2 1150"]);
+    network.mtu = 1150;
+    await network.clock.advance(15_000);
+    expect(n1.report("n2")!.isUp).toBe(true);
+    expect(network.changes.filter((change) => change.startsWith("n1"))).toEqual([
+      "n1: n2 1150",
+      "n1: n2 1150",
+    ]);
+  });
+
+  test("that nobody uses know each other within seconds when one has been away", async () => {
+    const network = new EchoNetwork();
+    const n1 = network.add("n1");
+    n1.setPeers([endOf("n2", SECRETS)]);
+    await network.clock.advance(300_000);
+    expect(n1.report("n2")!.state).toBe("error");
+    network.add("n2").setPeers([endOf("n1", SECRETS)]);
+    await network.clock.advance(4000);
+    expect(n1.report("n2")).toMatchObject({ isUp: true, mtu: 1450 });
   });
 
   test("a peer at another address is another path", async () => {

@@ -175,6 +175,25 @@ describe("what it costs", () => {
   });
 });
 
+test("a node that was not there is tried as soon as it is heard of, but once a second at most", () => {
+  const path = pathOf();
+  [path.isActive, path.isCut] = [false, true];
+  path.run(120_000);
+  expect([path.probe.state, path.probe.isUp]).toEqual(["error", false]);
+  path.run(5000);
+  path.sent.length = 0;
+  for (let times = 0; times < 500; times++) {
+    path.probe.onHeard(path.nowMs);
+    path.run(10);
+  }
+  expect(path.sent.length).toBeLessThan(7);
+  path.isCut = false;
+  path.run(1000);
+  path.probe.onHeard(path.nowMs);
+  path.run(1000);
+  expect([path.probe.mtu, path.probe.isUp]).toEqual([1500, true]);
+});
+
 test("answers that are none are ignored", () => {
   const probe = new PathProbe({ localMtu: 1500, overheadBytes: 50, random: () => 0.5 });
   const sent = probe.poll(0, true)!;

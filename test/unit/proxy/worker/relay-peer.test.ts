@@ -10,7 +10,7 @@ import {
 import { peersOf, RelayPeer } from "../../../../src/proxy/worker/relay-peer.ts";
 import { Target } from "../../../../src/proxy/worker/target.ts";
 
-const PEER = { name: "exit", address: "127.0.0.2", port: 4789, udpPort: 4789, slot: 5 };
+const PEER = { name: "exit", address: "127.0.0.2", port: 4789, udpPort: 4789, slot: 5, isSealed: false };
 const NOW_MS = 10_000;
 
 function setUp(workers = 1) {
@@ -111,7 +111,7 @@ test("a target of a peer fails with it, and by itself", () => {
   expect(target.failingUntilMs).toBe(NOW_MS + 250);
 });
 
-test("peersOf keeps those whose address has not changed", () => {
+test("peersOf keeps those that are reached as before", () => {
   const { counters } = setUp();
   const first = peersOf([PEER, { ...PEER, name: "other", slot: 6 }], new Map(), counters, 0);
   const second = peersOf([{ ...PEER }, { ...PEER, name: "other", slot: 6, port: 1 }], first, counters, 0);
@@ -120,4 +120,6 @@ test("peersOf keeps those whose address has not changed", () => {
   const third = peersOf([{ ...PEER, address: "::1" }], second, counters, 0);
   expect([...third.keys()]).toEqual(["exit"]);
   expect(third.get("exit")).not.toBe(second.get("exit")!);
+  const fourth = peersOf([{ ...PEER, address: "::1", isSealed: true }], third, counters, 0);
+  expect(fourth.get("exit")).not.toBe(third.get("exit")!);
 });

@@ -14,8 +14,14 @@ import {
 import { type TestTask, tableOf } from "../../../support/routing-table.ts";
 
 const NOW_MS = 5000;
-const EXIT = { name: "exit", address: "127.0.0.2", port: 4789, udpPort: 4789, slot: 0 };
-const RELAY = { node: "entry", keys: ["5a".repeat(32)], tcpListeners: [], udpListeners: [] };
+const EXIT = { name: "exit", address: "127.0.0.2", port: 4789, udpPort: 4789, slot: 0, isSealed: false };
+const RELAY = {
+  node: "entry",
+  keys: ["5a".repeat(32)],
+  tcpListeners: [],
+  udpListeners: [],
+  acceptsClear: "always" as const,
+};
 const PORT = { protocol: "tcp", published: 8080, target: 80, mode: "ingress" } as const;
 const HOST_PORT = { ...PORT, published: 9090, mode: "host" } as const;
 

@@ -3,8 +3,8 @@
  *
  * Invariant: a pipe in the pool is empty. A pipe is out of the pool only while bytes are in flight through it.
  */
-import { openPipe, type PipeEnds } from "../../sys/pipe.ts";
-import { close } from "../../sys/socket.ts";
+import { openPipe, type PipeEnds } from "../../../sys/pipe.ts";
+import { close } from "../../../sys/socket.ts";
 
 /** Room for one long splice; an ordinary user gets less once `pipe-user-pages-soft` is reached. */
 export const PIPE_BYTES = 512 * 1024;

@@ -1,0 +1,29 @@
+/** What all flows of a worker share. */
+import { Arena } from "../../../sys/arena.ts";
+import { RECORD_MAX_BYTES, RECORD_MAX_PLAIN_BYTES } from "../../../wire/index.ts";
+import { BlockPool } from "./block-pool.ts";
+import type { PipePool } from "./pipe-pool.ts";
+
+/** A read of plain bytes. */
+export const COPY_BYTES = 16 * 1024;
+/** Longest record, and what one read may bring behind it. */
+export const RECORD_BLOCK_BYTES = 2 * RECORD_MAX_BYTES;
+
+export interface FlowResources {
+  readonly pipes: PipePool;
+  /** COPY_BYTES each. */
+  readonly blocks: BlockPool;
+  /** RECORD_BLOCK_BYTES each. */
+  readonly recordBlocks: BlockPool;
+  /** For one call at a time: RECORD_MAX_PLAIN_BYTES. */
+  readonly buffer: Arena;
+}
+
+export function createFlowResources(pipes: PipePool): FlowResources {
+  return {
+    pipes,
+    blocks: new BlockPool(COPY_BYTES),
+    recordBlocks: new BlockPool(RECORD_BLOCK_BYTES),
+    buffer: new Arena(RECORD_MAX_PLAIN_BYTES),
+  };
+}

@@ -1,0 +1,106 @@
+/**
+ * One direction of a connection: bytes from a source socket to a destination socket. How they get there is the business
+ * of whoever extends it; what a read tells of the source is known here.
+ *
+ * Invariant: a byte read from the source is either sent, held, or the flow has ended with an error. Nothing more is read
+ * while the destination does not take what is held, so held memory is bounded.
+ */
+import { EAGAIN, ENOBUFS, ENOMEM } from "../../../sys/errno.ts";
+
+/** Outcome of `pump`. */
+export const FLOW_EMPTY = 0; // the source has nothing more now
+export const FLOW_FULL = 1; // the destination takes nothing more now
+export const FLOW_MORE = 2; // the turn's share is used up; call again
+export const FLOW_ENDED = 3; // end of stream, everything delivered
+export const FLOW_SOURCE_FAILED = 4; // errno in `error`
+export const FLOW_DESTINATION_FAILED = 5; // errno in `error`
+
+/** What a read that did not fill the buffer tells. */
+const SHORT_IS_EMPTY = 0; // the socket is empty, the next byte raises an event
+const SHORT_IS_LAST = 1; // end of stream
+const SHORT_IS_NOTHING = 2; // read on
+
+export abstract class Flow {
+  /** Of the stream, delivered to the destination socket. */
+  bytes = 0;
+  error = 0;
+  /** The source may have something to read. */
+  isReadable = false;
+  /** The destination has refused bytes since the last EPOLLOUT. */
+  isFull = false;
+  isEnded = false;
+  /** The destination has been told. */
+  isEndPassed = false;
+  /** No read will bring more. */
+  protected hasEndOfStream = false;
+  #shortRead = SHORT_IS_EMPTY;
+
+  constructor(
+    readonly sourceFd: number,
+    readonly destinationFd: number,
+  ) {}
+
+  /** Read from the source and not delivered yet. */
+  abstract get heldBytes(): number;
+
+  /** Moves what can be moved now; FLOW_… tells why it has stopped. */
+  abstract pump(): number;
+
+  /** Gives back what is held; undelivered bytes are lost, which only a broken connection may do. */
+  abstract release(): void;
+
+  /** The source's FIN has arrived: what it holds now is all there is. */
+  onFin(): void {
+    if (this.#shortRead === SHORT_IS_EMPTY) this.#shortRead = SHORT_IS_LAST;
+  }
+
+  /**
+   * The source is broken: its bytes are followed by an error, which has to be read.
+   * @param _isEndKnown an end of stream that comes yet is a true one
+   */
+  onBroken(_isEndKnown: boolean): void {
+    this.#shortRead = SHORT_IS_NOTHING;
+  }
+
+  /** The source holds an urgent byte. It travels in line (SO_OOBINLINE, RFC 6093), but reads stop at it. */
+  onUrgent(): void {
+    this.#shortRead = SHORT_IS_NOTHING;
+  }
+
+  /** Saves the read that would only tell what is known. */
+  protected onShortRead(): void {
+    if (this.#shortRead === SHORT_IS_LAST) this.hasEndOfStream = true;
+    else if (this.#shortRead === SHORT_IS_EMPTY) this.isReadable = false;
+  }
+
+  /** @param result 0 or -errno */
+  protected onNothingRead(result: number): number {
+    if (result === 0) {
+      this.hasEndOfStream = true;
+      return FLOW_MORE;
+    }
+    if (result === -EAGAIN) {
+      this.isReadable = false;
+      return FLOW_EMPTY;
+    }
+    this.error = -result;
+    return FLOW_SOURCE_FAILED;
+  }
+
+  /** @param result 0 or -errno */
+  protected onNotSent(result: number): number {
+    if (result !== 0 && !isBusy(result)) return this.failDestination(result);
+    this.isFull = true;
+    return FLOW_FULL;
+  }
+
+  protected failDestination(result: number): number {
+    this.error = -result;
+    return FLOW_DESTINATION_FAILED;
+  }
+}
+
+/** The socket, or the machine, has no room now. */
+export function isBusy(result: number): boolean {
+  return result === -EAGAIN || result === -ENOBUFS || result === -ENOMEM;
+}
