@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: HAProxy, nginx and portmesh side by side, then tunnels between two machines. Progress goes to stderr, the table to stdout and,
- * with JSON and picture, to dist/bench/.
+ * `npm run bench`: HAProxy, nginx and portmesh side by side, then tunnels between two machines. Progress goes to
+ * stderr, the table to stdout and, with JSON and picture, to dist/bench/.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { Bench } from "./bench.ts";
