@@ -14,8 +14,6 @@ export function openDrivers(owner: string): OpenDrivers {
 }
 
 class KernelDriver implements OverlayDriver {
-  /** The kernel counts on the device, without a reason. */
-  readonly rejectedTotal = {};
   readonly #overlay: KernelOverlay;
   #refused: ReadonlyMap<string, string> = new Map();
 
@@ -25,6 +23,15 @@ class KernelDriver implements OverlayDriver {
 
   get mtuBytes(): number {
     return this.#overlay.mtuBytes;
+  }
+
+  /** The kernel says how many, not why. */
+  get rejectedTotal(): Readonly<Record<string, number>> {
+    const { receiveErrors = 0, receiveDropped = 0 } = this.#overlay.counters() ?? {};
+    return {
+      ...(receiveErrors > 0 && { malformed: receiveErrors }),
+      ...(receiveDropped > 0 && { dropped: receiveDropped }),
+    };
   }
 
   apply(peers: readonly OverlayPeer[], innerMtuBytes: ReadonlyMap<string, number>): void {
