@@ -48,8 +48,10 @@ class RecordKey {
   #count = 0;
   readonly nonce = new Uint8Array(NONCE_BYTES);
 
-  /** @param key 32 bytes, used for nothing else */
-  constructor(key: Uint8Array) {
+  constructor(
+    key: Uint8Array,
+    readonly recordsPerKey: number,
+  ) {
     this.#key = key;
   }
 
@@ -57,7 +59,7 @@ class RecordKey {
   take(): Uint8Array {
     const { nonce } = this;
     const count = this.#count++;
-    if (count > 0 && count % REKEY_RECORDS === 0)
+    if (count > 0 && count % this.recordsPerKey === 0)
       this.#key = new Bun.CryptoHasher("sha256", this.#key).update(NEXT_KEY_LABEL).digest();
     const high = Math.floor(count / 2 ** 32);
     for (let i = 0; i < 4; i++) {
@@ -72,8 +74,9 @@ class RecordKey {
 export class RecordSealer {
   readonly #key: RecordKey;
 
-  constructor(key: Uint8Array) {
-    this.#key = new RecordKey(key);
+  /** @param key 32 bytes, used for nothing else */
+  constructor(key: Uint8Array, recordsPerKey = REKEY_RECORDS) {
+    this.#key = new RecordKey(key, recordsPerKey);
   }
 
   /** Seals bytes[at … at + length) into `out`, with room for RECORD_OVERHEAD_BYTES more; returns the record's length. */
@@ -96,8 +99,9 @@ export class RecordSealer {
 export class RecordOpener {
   readonly #key: RecordKey;
 
-  constructor(key: Uint8Array) {
-    this.#key = new RecordKey(key);
+  /** @param key 32 bytes, used for nothing else */
+  constructor(key: Uint8Array, recordsPerKey = REKEY_RECORDS) {
+    this.#key = new RecordKey(key, recordsPerKey);
   }
 
   /**
