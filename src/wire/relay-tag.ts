@@ -21,7 +21,7 @@ import {
 } from "./relay-datagram.ts";
 
 /** A digest needs more room than SHA-256 fills: the runtime asks for that of its longest one. */
-const DIGEST_ROOM_BYTES = 64;
+export const DIGEST_ROOM_BYTES = 64;
 const KEY_BYTES = 32;
 
 /** Makes and checks tags under one key. */

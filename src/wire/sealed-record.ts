@@ -23,6 +23,7 @@ const RECORD_TAG_BYTES = 16;
 export const RECORD_OVERHEAD_BYTES = RECORD_HEADER_BYTES + RECORD_TAG_BYTES;
 export const RECORD_MAX_PLAIN_BYTES = 64 * 1024;
 export const RECORD_MAX_BYTES = RECORD_MAX_PLAIN_BYTES + RECORD_OVERHEAD_BYTES;
+
 export const RECORD_KEY_BYTES = 32;
 
 const ALGORITHM = "aes-256-gcm";
@@ -42,22 +43,25 @@ export function recordLength(bytes: Uint8Array, at: number, length: number): num
   return kind === RECORD_END && plain === 0 ? RECORD_OVERHEAD_BYTES : -1;
 }
 
-/** Key and number of the next record of one direction. */
-class RecordKey {
+/** Reused: written for one record at a time. */
+const nonce = new Uint8Array(NONCE_BYTES);
+
+/** Key and number of the next record of one direction. There may be many, so it is small. */
+abstract class RecordKey {
   #key: Uint8Array;
   #count = 0;
-  readonly nonce = new Uint8Array(NONCE_BYTES);
+  readonly #recordsPerKey: number;
 
   /** @param key 32 bytes, used for nothing else */
-  constructor(key: Uint8Array) {
+  constructor(key: Uint8Array, recordsPerKey = REKEY_RECORDS) {
     this.#key = key;
+    this.#recordsPerKey = recordsPerKey;
   }
 
-  /** The key for one record, whose nonce is in `nonce` then. */
-  take(): Uint8Array {
-    const { nonce } = this;
+  /** The key for one record, whose number is in `nonce` then. */
+  protected take(): Uint8Array {
     const count = this.#count++;
-    if (count > 0 && count % REKEY_RECORDS === 0)
+    if (count > 0 && count % this.#recordsPerKey === 0)
       this.#key = new Bun.CryptoHasher("sha256", this.#key).update(NEXT_KEY_LABEL).digest();
     const high = Math.floor(count / 2 ** 32);
     for (let i = 0; i < 4; i++) {
@@ -69,13 +73,7 @@ class RecordKey {
 }
 
 /** Writes the records of one direction. */
-export class RecordSealer {
-  readonly #key: RecordKey;
-
-  constructor(key: Uint8Array) {
-    this.#key = new RecordKey(key);
-  }
-
+export class RecordSealer extends RecordKey {
   /** Seals bytes[at … at + length) into `out`, with room for RECORD_OVERHEAD_BYTES more; returns the record's length. */
   seal(kind: number, bytes: Uint8Array, at: number, length: number, out: Uint8Array, outAt: number): number {
     const plainAt = outAt + RECORD_HEADER_BYTES;
@@ -83,7 +81,7 @@ export class RecordSealer {
     out[outAt + 1] = length >> 16;
     out[outAt + 2] = length >> 8;
     out[outAt + 3] = length;
-    const cipher = createCipheriv(ALGORITHM, this.#key.take(), this.#key.nonce, OPTIONS);
+    const cipher = createCipheriv(ALGORITHM, this.take(), nonce, OPTIONS);
     cipher.setAAD(out.subarray(outAt, plainAt));
     if (length > 0) out.set(cipher.update(bytes.subarray(at, at + length)), plainAt);
     cipher.final();
@@ -93,13 +91,7 @@ export class RecordSealer {
 }
 
 /** Reads the records of one direction. */
-export class RecordOpener {
-  readonly #key: RecordKey;
-
-  constructor(key: Uint8Array) {
-    this.#key = new RecordKey(key);
-  }
-
+export class RecordOpener extends RecordKey {
   /**
    * Opens the whole record at `at`, `length` as recordLength said; its plaintext goes to `out`, which may be the same
    * memory. false: it is not the next one of its sender; nothing is written, and nothing opens any more.
@@ -107,7 +99,7 @@ export class RecordOpener {
   open(bytes: Uint8Array, at: number, length: number, out: Uint8Array, outAt: number): boolean {
     const plainAt = at + RECORD_HEADER_BYTES;
     const tagAt = at + length - RECORD_TAG_BYTES;
-    const decipher = createDecipheriv(ALGORITHM, this.#key.take(), this.#key.nonce, OPTIONS);
+    const decipher = createDecipheriv(ALGORITHM, this.take(), nonce, OPTIONS);
     decipher.setAAD(bytes.subarray(at, plainAt));
     decipher.setAuthTag(bytes.subarray(tagAt, tagAt + RECORD_TAG_BYTES));
     const plain = tagAt > plainAt ? decipher.update(bytes.subarray(plainAt, tagAt)) : null;
