@@ -104,8 +104,8 @@ test("pieces have the payload of the whole, each with headers of its own", () =>
 });
 
 test("what is no TCP super-packet cannot be cut", () => {
-  const packet = superPacket({ payload: 9_000, gsoSize: 1_400 });
-  const can = (bytes: Buffer) =>
+  const packet = superPacket({ payload: 9_000, gsoSize: 1_400 }) as Buffer;
+  const can = (bytes: Uint8Array) =>
     new SuperPacketSplitter({ bytes, view: new DataView(bytes.buffer, bytes.byteOffset) }).canSplit(
       0,
       bytes.length,
