@@ -1,6 +1,5 @@
 /** Two ends of a sealed path in memory: what one seals are datagrams that a test may lose, mix and forge. */
 import { Aead } from "../../src/overlay/seal/aead.ts";
-import { REASSEMBLY_BYTES, Reassembly } from "../../src/overlay/seal/reassembly.ts";
 import { SealReceiver, type SealRejection } from "../../src/overlay/seal/seal-receiver.ts";
 import { SealedPeer } from "../../src/overlay/seal/sealed-peer.ts";
 import type { RekeyLimits } from "../../src/overlay/seal/sending-key.ts";
@@ -20,8 +19,7 @@ export const OTHER = "10.200.0.2";
 
 const RECEIVE_AT = 0;
 const GATHER_AT = 1 << 17;
-const HEADER_AT = 2 << 17;
-const REASSEMBLY_AT = 3 << 17;
+const MEMORY_BYTES = 2 << 17;
 
 export interface SealedEndOptions {
   readonly own: string;
@@ -41,7 +39,7 @@ export class SealedEnd {
   /** Whether datagrams seem to come from the peer's address. */
   isFromPeer = true;
   nowMs = 0;
-  readonly #bytes = new Uint8Array(REASSEMBLY_AT + REASSEMBLY_BYTES);
+  readonly #bytes = new Uint8Array(MEMORY_BYTES);
   readonly #aead = new Aead();
 
   constructor({ own, other, secrets = [SECRET], limits }: SealedEndOptions) {
@@ -51,18 +49,18 @@ export class SealedEnd {
       ownAddress: own,
       peerAddress: other,
       secrets,
-      reassembly: new Reassembly(bytes, REASSEMBLY_AT),
       udpOverheadBytes: 28,
       localMtu: 1500,
       random: () => 0.5,
       nowMs: 0,
       ...(limits !== undefined && { limits }),
     });
-    const memory = { bytes, view, gatherAt: GATHER_AT, headerAt: HEADER_AT };
+    const memory = { bytes, view, gatherAt: GATHER_AT };
     const ownWord = own.split(".").reduce((sum, part) => (sum << 8) | Number(part), 0);
     this.receiver = new SealReceiver(memory, ownWord, {
       onPacket: (_, packet) => this.packets.push(packet.slice()),
       onControl: (_, message) => this.controls.push(message.slice()),
+      onOpened: () => {},
       onRejected: (reason, _, datagrams) => {
         this.rejected[reason] = (this.rejected[reason] ?? 0) + datagrams;
       },

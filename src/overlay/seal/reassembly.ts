@@ -1,18 +1,17 @@
 /**
  * Seals whose datagrams come one by one, in any order and mixed with others'. A place holds one seal until it is whole.
  *
- * Bounded: so many places for each peer, the oldest makes room; memory is touched once a place is used. Only datagrams
- * under a key of the peer, from its address, get here.
+ * Bounded: PLACES for each peer, the oldest makes room; a place has memory once it is used. Only datagrams under a key
+ * of the peer, from its address, get here.
  */
 import { MAX_PARTS, MAX_SEAL_BYTES, type SealDatagram } from "../../wire/seal-datagram.ts";
 
 /** More than reordering in a network brings about. */
 export const PLACES = 16;
-/** Of the memory that the places of one peer take. */
-export const REASSEMBLY_BYTES = PLACES * placeBytes();
 
 interface Place {
-  readonly at: number;
+  /** null: never used. */
+  memory: Uint8Array | null;
   keyId: number;
   /** 0: free */
   counter: number;
@@ -36,30 +35,24 @@ export class Reassembly {
   readonly #places: Place[] = [];
   #ages = 0;
 
-  /** @param memory holds the places  @param at REASSEMBLY_BYTES of it are this one's */
-  constructor(
-    readonly memory: Uint8Array,
-    at: number,
-  ) {
-    for (let i = 0; i < PLACES; i++) this.#places.push(freePlace(at + i * placeBytes()));
+  constructor() {
+    for (let i = 0; i < PLACES; i++) this.#places.push(freePlace());
   }
 
-  /**
-   * Takes the part at memory[partAt …) of a datagram that was decoded. The offset of the whole seal in `memory` when it
-   * was the last one missing, valid until the next call; else -1.
-   */
-  add(datagram: SealDatagram, partAt: number, partLength: number): number {
+  /** Copies the part of a datagram that was decoded. The whole seal when it was the last one missing, until the next call. */
+  add(datagram: SealDatagram, part: Uint8Array): Uint8Array | null {
     const place = this.#placeOf(datagram);
-    if (place === null) return -1;
+    if (place === null) return null;
     const { index } = datagram;
     const word = index >>> 5;
     const bit = 1 << (index & 31);
-    if ((place.parts[word]! & bit) !== 0) return -1;
+    if ((place.parts[word]! & bit) !== 0) return null;
     place.parts[word]! |= bit;
-    this.memory.copyWithin(place.at + index * place.chunk, partAt, partAt + partLength);
-    if (++place.have < place.count) return -1;
+    place.memory ??= new Uint8Array(MAX_SEAL_BYTES);
+    place.memory.set(part, index * place.chunk);
+    if (++place.have < place.count) return null;
     place.counter = 0;
-    return place.at;
+    return place.memory.subarray(0, place.length);
   }
 
   /** Seals that are begun and not whole. */
@@ -109,12 +102,18 @@ export class Reassembly {
   }
 }
 
-function freePlace(at: number): Place {
+function freePlace(): Place {
   const parts = new Uint32Array(MAX_PARTS / 32);
-  return { at, keyId: 0, counter: 0, length: 0, chunk: 0, kind: 0, count: 0, have: 0, parts, age: 0 };
-}
-
-/** Whole cache lines. */
-function placeBytes(): number {
-  return Math.ceil(MAX_SEAL_BYTES / 64) * 64;
+  return {
+    memory: null,
+    keyId: 0,
+    counter: 0,
+    length: 0,
+    chunk: 0,
+    kind: 0,
+    count: 0,
+    have: 0,
+    parts,
+    age: 0,
+  };
 }

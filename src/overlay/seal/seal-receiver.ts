@@ -32,6 +32,8 @@ export interface SealSink {
   onPacket(peer: SealedPeer, packet: Uint8Array): void;
   /** @param datagramBytes of the UDP payload it came in, when it came in one; else 0 */
   onControl(peer: SealedPeer, message: Uint8Array, datagramBytes: number): void;
+  /** A seal has proved authentic; it came in so many datagrams, with so many bytes in them. */
+  onOpened(peer: SealedPeer, datagrams: number, bytes: number): void;
   /** @param peer null: nobody known can be blamed */
   onRejected(reason: SealRejection, peer: SealedPeer | null, datagrams: number): void;
 }
@@ -41,8 +43,6 @@ export interface SealMemory {
   readonly view: DataView;
   /** 64 KiB for the parts of a seal, put together. */
   readonly gatherAt: number;
-  /** SEAL_HEADER_BYTES */
-  readonly headerAt: number;
 }
 
 interface Candidate {
@@ -56,6 +56,8 @@ export class SealReceiver {
   readonly #aead = new Aead();
   readonly #first = new SealDatagram();
   readonly #datagram = new SealDatagram();
+  readonly #bound = new Uint8Array(SEAL_HEADER_BYTES);
+  readonly #boundView = new DataView(this.#bound.buffer);
   /** By key id; two keys with one id are both tried. Bounded by peers, their secrets and the keys ready for each. */
   readonly #candidates = new Map<number, Candidate[]>();
 
@@ -101,7 +103,8 @@ export class SealReceiver {
       bytes.copyWithin(gatherAt + part * first.chunk, from, end);
     }
     const bound = bytes.subarray(at, at + SEAL_HEADER_BYTES);
-    this.#open(candidates, first, bound, gatherAt, first.count === 1 ? length : 0);
+    const sealed = bytes.subarray(gatherAt, gatherAt + first.length);
+    this.#open(candidates, first, bound, sealed, first.count === 1 ? length : 0);
     return true;
   }
 
@@ -117,7 +120,7 @@ export class SealReceiver {
   }
 
   #receivePart(at: number, length: number, isFrom: (peer: SealedPeer) => boolean): void {
-    const { bytes, view, headerAt } = this.memory;
+    const { bytes, view } = this.memory;
     const datagram = this.#datagram;
     if (length <= SEAL_HEADER_BYTES) return this.sink.onRejected("short", null, 1);
     if (!decodeSealDatagram(bytes, view, at, length, datagram))
@@ -126,17 +129,22 @@ export class SealReceiver {
     if (candidates.length === 0) return;
     if (datagram.count === 1) {
       const bound = bytes.subarray(at, at + SEAL_HEADER_BYTES);
-      return this.#open(candidates, datagram, bound, at + SEAL_HEADER_BYTES, length);
+      return this.#open(
+        candidates,
+        datagram,
+        bound,
+        bytes.subarray(at + SEAL_HEADER_BYTES, at + length),
+        length,
+      );
     }
     const known = candidates.filter(({ peer }) => isFrom(peer));
     if (known.length === 0) return this.sink.onRejected("wrong-source", candidates[0]!.peer, 1);
     for (const candidate of known) {
-      const { reassembly } = candidate.peer;
-      const sealAt = reassembly.add(datagram, at + SEAL_HEADER_BYTES, length - SEAL_HEADER_BYTES);
-      if (sealAt < 0) continue;
-      writeSealHeader(bytes, view, headerAt, datagram);
-      const bound = bytes.subarray(headerAt, headerAt + SEAL_HEADER_BYTES);
-      this.#open([candidate], datagram, bound, sealAt, 0);
+      const part = bytes.subarray(at + SEAL_HEADER_BYTES, at + length);
+      const sealed = candidate.peer.reassembly.add(datagram, part);
+      if (sealed === null) continue;
+      writeSealHeader(this.#bound, this.#boundView, 0, datagram);
+      this.#open([candidate], datagram, this.#bound, sealed, 0);
     }
   }
 
@@ -157,17 +165,17 @@ export class SealReceiver {
     candidates: readonly Candidate[],
     datagram: SealDatagram,
     bound: Uint8Array,
-    sealAt: number,
+    sealed: Uint8Array,
     datagramBytes: number,
   ): void {
-    const { kind, counter, length, count } = datagram;
-    const sealed = this.memory.bytes.subarray(sealAt, sealAt + length);
+    const { kind, counter, count } = datagram;
     for (const { peer, key } of candidates) {
       const plaintext = this.#aead.open(key.epochKey.key, counter, bound, sealed);
       if (plaintext === null) continue;
       if (!key.take(counter)) return this.sink.onRejected("replay", peer, count);
       this.#moveOn(peer, key);
       peer.onOpened(count);
+      this.sink.onOpened(peer, count, sealed.length + count * SEAL_HEADER_BYTES);
       if (kind === SEAL_CONTROL) return this.sink.onControl(peer, plaintext, datagramBytes);
       const refusal = refuseInner(plaintext, peer.address, this.ownAddress);
       if (refusal === null) return this.sink.onPacket(peer, plaintext);

@@ -31,6 +31,7 @@ export interface SealedWay {
   readonly name: Uint8Array;
   /** Bursts are cut by the system; tried until it fails. */
   canSegment: boolean;
+  onSegmentationRefused(): void;
   /** The longest datagram that the system refused for its size was so long. */
   onTooLong(datagramBytes: number): void;
   onRefused(reason: SendRefusal, datagrams: number): void;
@@ -47,6 +48,8 @@ export class SealSender {
   readonly #header = new Uint8Array(SEAL_HEADER_BYTES);
   readonly #headerView = new DataView(this.#header.buffer);
   readonly #splitter: SuperPacketSplitter;
+  /** Seals before it are gone. */
+  #next = 0;
   #way: SealedWay | null = null;
   #nowMs = 0;
   readonly #takePiece = (at: number, length: number) => this.#sealPiece(at, length);
@@ -75,22 +78,37 @@ export class SealSender {
     this.#add(way, SEAL_CONTROL, message, message.length + SEAL_TAG_BYTES, nowMs);
   }
 
-  flush(): void {
+  get isFull(): boolean {
+    return this.#parts.isFull;
+  }
+
+  /** False: the socket takes no more now; flush again when it does. */
+  flush(): boolean {
     const { seals } = this.#parts;
-    for (let first = 0; first < seals; ) {
-      const count = this.#burstsFrom(first);
+    while (this.#next < seals) {
+      const count = this.#burstsFrom(this.#next);
       if (count === 0) {
-        this.#sendSingly(first++);
+        this.#sendSingly(this.#next++);
         continue;
       }
-      const sent = this.#parts.send(this.fd, first, count);
-      for (let seal = first; seal < first + Math.max(0, sent); seal++) this.#onSent(seal);
-      first += Math.max(0, sent);
-      if (sent < 0) this.#onRefused(first++, -sent);
+      const sent = this.#parts.send(this.fd, this.#next, count);
+      if (sent === -EAGAIN) return false;
+      if (sent < 0) this.#onRefused(this.#next++, -sent);
+      for (const end = this.#next + Math.max(0, sent); this.#next < end; this.#next++)
+        this.#onSent(this.#next);
     }
     this.#parts.clear();
     this.#ways.length = 0;
     this.#bytes.length = 0;
+    this.#next = 0;
+    return true;
+  }
+
+  /** Forgets what could not be sent. */
+  #drop(): void {
+    for (; this.#next < this.#parts.seals; this.#next++)
+      this.#ways[this.#next]!.onRefused("buffer-full", this.#parts.partsOf(this.#next));
+    this.flush();
   }
 
   /** Seals in a row, from this one on, that the system cuts. */
@@ -114,7 +132,7 @@ export class SealSender {
   }
 
   #add(way: SealedWay, kind: SealKind, plaintext: Uint8Array, chunk: number, nowMs: number): void {
-    if (this.#parts.isFull) this.flush();
+    if (this.#parts.isFull && !this.flush()) this.#drop();
     const { sending } = way.peer;
     const { id, key } = sending.take(plaintext.length, nowMs);
     const { counter } = sending;
@@ -139,6 +157,7 @@ export class SealSender {
     const isSegmentationRefused = error === EIO || error === EINVAL || error === EOPNOTSUPP;
     if (parts > 1 && isSegmentationRefused) {
       way.canSegment = false;
+      way.onSegmentationRefused();
       return this.#sendSingly(seal);
     }
     this.#tell(way, error, parts, Math.ceil(this.#bytes[seal]! / parts));

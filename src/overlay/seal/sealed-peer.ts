@@ -10,7 +10,7 @@ import { PathProbe } from "../path/path-probe.ts";
 import { type ControlMessage, REPORT } from "./control-message.ts";
 import { EpochKeys } from "./epoch-keys.ts";
 import { wordOf } from "./ipv4-word.ts";
-import type { Reassembly } from "./reassembly.ts";
+import { Reassembly } from "./reassembly.ts";
 import { ReceivingChain } from "./receiving-keys.ts";
 import { SealSize } from "./seal-size.ts";
 import { REKEY_LIMITS, type RekeyLimits, SendingKey } from "./sending-key.ts";
@@ -21,7 +21,6 @@ export interface SealedPeerOptions {
   readonly peerAddress: string;
   /** Never empty; as in OverlayPeer. */
   readonly secrets: readonly string[];
-  readonly reassembly: Reassembly;
   /** Of IP and UDP headers on the way: 28 or 48. */
   readonly udpOverheadBytes: number;
   /** Of the interface that the way begins with. */
@@ -41,7 +40,7 @@ export class SealedPeer {
   readonly address: number;
   readonly path: PathProbe;
   readonly size = new SealSize();
-  readonly reassembly: Reassembly;
+  readonly reassembly = new Reassembly();
   /** When a packet last went to it. */
   usedMs = Number.NEGATIVE_INFINITY;
   /** Seals that have been opened since the last report. */
@@ -61,7 +60,6 @@ export class SealedPeer {
     const { ownAddress, peerAddress, secrets, nowMs, limits, localMtu, random, udpOverheadBytes } = options;
     this.#options = options;
     this.address = wordOf(peerAddress);
-    this.reassembly = options.reassembly;
     this.#sendingSecret = secrets[0]!;
     this.#sending = new SendingKey(
       new EpochKeys(this.#sendingSecret, ownAddress, peerAddress),

@@ -82,7 +82,8 @@ test("pieces have the payload of the whole, each with headers of its own", () =>
       const { options, gsoSize, sequence, payload } = described;
       const headers = 10 + 40 + options;
       const pieces = split(packet, maxBytes);
-      expect(Buffer.concat(pieces.map((piece) => piece.subarray(headers)))).toEqual(packet.subarray(headers));
+      const payloads = Buffer.concat(pieces.map((piece) => piece.subarray(headers)));
+      expect(Buffer.compare(payloads, packet.subarray(headers))).toBe(0);
       let done = 0;
       for (const [index, piece] of pieces.entries()) {
         const count = piece.length - headers;
@@ -104,15 +105,13 @@ test("pieces have the payload of the whole, each with headers of its own", () =>
 });
 
 test("what is no TCP super-packet cannot be cut", () => {
-  const packet = superPacket({ payload: 9_000, gsoSize: 1_400 }) as Buffer;
-  const can = (bytes: Uint8Array) =>
-    new SuperPacketSplitter({ bytes, view: new DataView(bytes.buffer, bytes.byteOffset) }).canSplit(
-      0,
-      bytes.length,
-    );
-  expect(can(Buffer.from(packet))).toBe(true);
+  const can = (bytes: Buffer) => {
+    const memory = { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.length) };
+    return new SuperPacketSplitter(memory).canSplit(0, bytes.length);
+  };
+  const packet = superPacket({ payload: 9_000, gsoSize: 1_400 });
+  expect(can(packet)).toBe(true);
   expect(can(superPacket({ payload: 100, gsoSize: 1_400 }))).toBe(false);
-  const udp = Buffer.from(packet);
-  udp[1] = 5;
-  expect(can(udp)).toBe(false);
+  packet[1] = 5;
+  expect(can(packet)).toBe(false);
 });
