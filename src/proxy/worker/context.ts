@@ -1,6 +1,7 @@
 /** What everything in a worker shares: its loop, its counters, and who is told when descriptors come free. */
 import { close, duplicate } from "../../sys/socket.ts";
 import type { SharedCounters } from "../counters.ts";
+import type { OwnKeys } from "../sealing/own-key.ts";
 import type { ConnectionRecord } from "../status.ts";
 import type { EventLoop } from "./event-loop.ts";
 
@@ -10,6 +11,7 @@ export interface WorkerContext {
   readonly counters: SharedCounters;
   readonly recorder: ConnectionRecorder;
   readonly descriptors: DescriptorGate;
+  readonly ownKeys: OwnKeys;
 }
 
 /** Collects finished connections while somebody wants them; bounded, the surplus is dropped. */
