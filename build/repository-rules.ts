@@ -31,7 +31,13 @@ const ALLOWED_IMPORTS: Readonly<Record<string, readonly string[]>> = {
   node: ["wire", "sys", "config", "membership", "catalog", "overlay", "proxy", "providers", "admin"],
 };
 
-const PURE_FOLDERS = ["src/wire/", "src/membership/", "src/catalog/", "src/proxy/balance/"];
+const PURE_FOLDERS = [
+  "src/wire/",
+  "src/membership/",
+  "src/catalog/",
+  "src/proxy/balance/",
+  "src/overlay/path/",
+];
 
 const RULES: readonly Rule[] = [
   {

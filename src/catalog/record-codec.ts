@@ -8,7 +8,7 @@ import { FieldReader } from "./field-reader.ts";
 import { readLabels, sortedLabels } from "./labels.ts";
 import { MAX_BIND_ERROR_LENGTH, MAX_BIND_ERRORS, MAX_VALUE_BYTES, MAX_VALUE_DEPTH } from "./limits.ts";
 import { isNodeName, isServiceName, isTaskName } from "./names.ts";
-import type { NodeRecord, NodeWish, ServiceRecord, TaskRecord } from "./records.ts";
+import type { NodeRecord, NodeWish, OverlayRecord, ServiceRecord, TaskRecord } from "./records.ts";
 import { readService, serviceToJson } from "./service-codec.ts";
 
 /** By the kind of its entry. */
@@ -28,6 +28,7 @@ export type DecodedRecord<K extends EntryKind> =
 const HOST_NAME = /^[a-zA-Z0-9_](?:[a-zA-Z0-9_.-]{0,251}[a-zA-Z0-9_])?$/;
 const MAX_VERSION_LENGTH = 64;
 const MAX_WEIGHT = 256;
+const MAX_VNI = 2 ** 24 - 1;
 
 const QUOTE = 0x22;
 const OPEN_BRACKET = 0x5b;
@@ -94,11 +95,17 @@ function toJson(kind: EntryKind, record: AnyRecord): unknown {
       return { host, port, weight, isDraining, origin };
     }
     case "node": {
-      const { labels, relay, isDraining, version, bindErrors } = record as NodeRecord;
+      const { labels, relay, overlay, ...rest } = record as NodeRecord;
       const address = relay === null ? null : { address: relay.address, port: relay.port };
-      return { labels: sortedLabels(labels), relay: address, isDraining, version, bindErrors };
+      return { labels: sortedLabels(labels), relay: address, overlay: overlayToJson(overlay), ...rest };
     }
   }
+}
+
+function overlayToJson(overlay: OverlayRecord | null): OverlayRecord | null {
+  if (overlay === null) return null;
+  const { driver, address, vni, port, encrypt, publicKey } = overlay;
+  return { driver, address, vni, port, encrypt, publicKey };
 }
 
 function readRecord(reader: FieldReader, kind: EntryKind, key: string, json: unknown): AnyRecord {
@@ -133,6 +140,8 @@ function readNode(reader: FieldReader, json: unknown): NodeRecord {
   return {
     labels: readLabels(reader, value.labels, "labels"),
     relay: value.relay === null ? null : readRelay(reader, value.relay),
+    overlay:
+      value.overlay === undefined || value.overlay === null ? null : readOverlay(reader, value.overlay),
     isDraining: reader.flag(value.isDraining, "isDraining"),
     version: reader.text(value.version, "version", MAX_VERSION_LENGTH),
     bindErrors: reader
@@ -146,6 +155,21 @@ function readRelay(reader: FieldReader, json: unknown): NodeRecord["relay"] {
   return {
     address: reader.named(relay.address, "relay.address", "IP address", isIpAddress),
     port: reader.integer(relay.port, "relay.port", 1, 65_535),
+  };
+}
+
+function readOverlay(reader: FieldReader, json: unknown): OverlayRecord {
+  const { driver, address, vni, port, encrypt, publicKey } = reader.object(json, "overlay");
+  return {
+    driver: reader.choice(driver, "overlay.driver", ["kernel", "userspace", "none"]),
+    address: address === null ? null : reader.named(address, "overlay.address", "IPv4 address", isIpv4),
+    vni: reader.integer(vni, "overlay.vni", 1, MAX_VNI),
+    port: reader.integer(port, "overlay.port", 1, 65_535),
+    encrypt: reader.flag(encrypt, "overlay.encrypt"),
+    publicKey:
+      publicKey === null
+        ? null
+        : reader.named(publicKey, "overlay.publicKey", "hex of 32 bytes", isPublicKey),
   };
 }
 
@@ -164,6 +188,14 @@ function isHost(text: string): boolean {
 
 function isIpAddress(text: string): boolean {
   return text.length <= 64 && parseIp(text) !== null;
+}
+
+function isIpv4(text: string): boolean {
+  return isIpAddress(text) && parseIp(text)!.family === 4;
+}
+
+function isPublicKey(text: string): boolean {
+  return /^[0-9a-f]{64}$/.test(text);
 }
 
 function splitTaskKey(key: string): [service: string, name: string] {

@@ -74,11 +74,27 @@ export interface NodeRecord {
   readonly labels: Readonly<Record<string, string>>;
   /** Where it takes relays. */
   readonly relay: { readonly address: string; readonly port: number } | null;
+  /** Its end of the overlay; null: it has said nothing of one. */
+  readonly overlay: OverlayRecord | null;
   /** No new connections to its tasks. */
   readonly isDraining: boolean;
   readonly version: string;
   /** Listeners it cannot open: [service, "tcp 0.0.0.0:8080", why]. Bounded by MAX_BIND_ERRORS of the writer. */
   readonly bindErrors: readonly (readonly [service: string, listener: string, error: string])[];
+}
+
+/** How a node takes part in the overlay, which two nodes settle from what both have said. */
+export interface OverlayRecord {
+  readonly driver: "kernel" | "userspace" | "none";
+  /** IPv4; null: none, or not yet. */
+  readonly address: string | null;
+  readonly vni: number;
+  /** UDP, at the address of its relay. */
+  readonly port: number;
+  /** It sends and takes nothing in clear. */
+  readonly encrypt: boolean;
+  /** Hex of an X25519 key, another one after every start; null: the cluster has no keys. */
+  readonly publicKey: string | null;
 }
 
 /** What an operator wants of a node, told to any node. Shared, by node name. */

@@ -4,6 +4,7 @@ import { readBuildInfo } from "./build-info.ts";
 import { addCheck } from "./check.ts";
 import { addConfig } from "./config.ts";
 import { addDemo } from "./demo/demo.ts";
+import { addDoctor } from "./doctor.ts";
 import {
   CommandFailure,
   EXIT_DONE,
@@ -32,7 +33,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.`;
 
 const COMMANDS: readonly ((program: Command, invocation: Invocation) => void)[] = [
   ...[addRun, addDemo, addCheck, addConfig, addReload, addStatus],
-  ...[addService, addTask, addNode, addTrace],
+  ...[addService, addTask, addNode, addTrace, addDoctor],
   ...[addKeygen, addVersion],
 ];
 

@@ -48,3 +48,12 @@ export function formatCount(count: number, noun: string): string {
 export function formatEndpoint(address: string, port: number): string {
   return `${address.includes(":") ? `[${address}]` : address}:${port}`;
 }
+
+/** "3 replay, 1 bad-tag", the most frequent first; "": none. */
+export function formatCounts(counts: Readonly<Record<string, number>>): string {
+  return Object.entries(counts)
+    .filter(([, count]) => count > 0)
+    .sort(([, a], [, b]) => b - a)
+    .map(([reason, count]) => `${count} ${reason}`)
+    .join(", ");
+}

@@ -1,7 +1,7 @@
 /** The nodes of the cluster as a table, what they cannot open below it; and the cluster as `status` shows it. */
 import type { NodeView } from "../admin/index.ts";
 import type { ClusterStatus } from "../node/index.ts";
-import { formatCount } from "./format.ts";
+import { formatCount, formatCounts } from "./format.ts";
 import { renderConflicts } from "./render-services.ts";
 import { type Column, renderNote, renderTable } from "./table.ts";
 
@@ -67,13 +67,7 @@ function renderBindErrors({ name, bindErrors }: NodeView, indent: string): strin
 
 /** Silent while all is well. */
 function renderGossip({ healthScore, queueLengths, droppedTotal }: ClusterStatus["gossip"]): string[] {
-  const count = (counts: Readonly<Record<string, number>>) =>
-    Object.entries(counts)
-      .filter(([, number]) => number > 0)
-      .sort(([, a], [, b]) => b - a)
-      .map(([name, number]) => `${number} ${name}`)
-      .join(", ");
-  const [waiting, dropped] = [count(queueLengths), count(droppedTotal)];
+  const [waiting, dropped] = [formatCounts(queueLengths), formatCounts(droppedTotal)];
   const slow = `health score ${healthScore}: this node is slow or cut off, so it waits longer before it suspects others`;
   return [
     ...(healthScore === 0 ? [] : renderNote("WARNING ", slow, "  ")),

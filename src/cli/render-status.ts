@@ -4,6 +4,7 @@ import type { NodeStatus, ReloadReport } from "../node/index.ts";
 import { formatBuildInfo } from "./build-info.ts";
 import { formatAge, formatCount, formatTime } from "./format.ts";
 import { renderCluster } from "./render-nodes.ts";
+import { renderOverlay } from "./render-overlay.ts";
 import { renderService } from "./render-service.ts";
 import { renderNote } from "./table.ts";
 
@@ -14,7 +15,9 @@ export function renderStatus(status: NodeStatus): string {
   const services = status.proxy.services.flatMap((service) => ["", ...renderService(service, status)]);
   const none = status.proxy.services.length === 0 ? ["", "no services: add [[services]] to the file"] : [];
   const cluster = status.cluster === null ? [] : ["", ...renderCluster(status.cluster)];
-  return `${[...renderHead(status), ...renderWarnings(status), ...cluster, ...services, ...none].join("\n")}\n`;
+  const overlay = status.overlay === null ? [] : ["", ...renderOverlay(status.overlay)];
+  const head = [...renderHead(status), ...renderWarnings(status)];
+  return `${[...head, ...cluster, ...overlay, ...services, ...none].join("\n")}\n`;
 }
 
 function renderHead(status: NodeStatus): string[] {

@@ -46,12 +46,20 @@ export interface ViewPeer {
   readonly zone: string | null;
   /** Of its relay. */
   readonly address: string;
+  /** TCP */
   readonly port: number;
+  readonly udpPort: number;
+  /** Relays to it are encrypted by the relay itself. */
+  readonly isSealed: boolean;
 }
 
 export interface ViewRelay {
   readonly listenAddresses: readonly string[];
+  /** TCP */
   readonly port: number;
+  readonly udpPort: number;
+  /** Where relays in clear are taken: everywhere, or at these addresses only. */
+  readonly acceptsClear: "always" | readonly string[];
   /** Hex of 32 bytes each; the first signs. */
   readonly keys: readonly string[];
 }

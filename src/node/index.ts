@@ -2,6 +2,7 @@
 export { createLog, type Log } from "./log.ts";
 export { MeshError } from "./mesh/mesh-error.ts";
 export type { Node } from "./node.ts";
+export type * from "./overlay/overlay-status.ts";
 export type * from "./reload-report.ts";
 export { type RunHooks, runNode } from "./run-node.ts";
 export { type NodeOptions, type NodeParts, type NodeProxy, startNode } from "./start-node.ts";

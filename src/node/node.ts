@@ -112,6 +112,7 @@ export class Node implements MeshNode {
       storeError: mesh.storeError,
       proxy: proxy.status(),
       cluster: this.#cluster(),
+      overlay: mesh.overlayStatus,
     };
   }
 

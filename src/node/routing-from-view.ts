@@ -103,11 +103,11 @@ function peersOf({ self, services, peers, relay }: ClusterView): Peer[] {
   used.delete(self.name);
   return peers
     .filter(({ name }) => used.has(name))
-    .map(({ name, address, port }) => ({ name, address, port, isSealed: false }));
+    .map(({ name, address, port, udpPort, isSealed }) => ({ name, address, port, udpPort, isSealed }));
 }
 
 function relayOf({ self, relay }: ClusterView): Relay | null {
-  return relay === null ? null : { node: self.name, acceptsClear: "always", ...relay };
+  return relay === null ? null : { node: self.name, ...relay };
 }
 
 function listenAddresses(

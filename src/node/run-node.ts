@@ -13,6 +13,8 @@ import { readLocalNetwork } from "../sys/local-addresses.ts";
 import { lookupHost } from "../sys/lookup-host.ts";
 import type { Log } from "./log.ts";
 import type { Node } from "./node.ts";
+import { openDrivers } from "./overlay/drivers.ts";
+import { PathWatch } from "./overlay/path-watch.ts";
 import { type NodeOptions, type NodeParts, startNode } from "./start-node.ts";
 
 const realParts: NodeParts = {
@@ -24,6 +26,8 @@ const realParts: NodeParts = {
   watchConfig,
   fileChangedAtMs: (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? null,
   readDefaultRouteInterface,
+  openDrivers,
+  watchPaths: (options) => new PathWatch(options),
   random: Math.random,
 };
 

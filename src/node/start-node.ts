@@ -4,7 +4,7 @@
  * stopped again.
  */
 import { listenOnSocket, meshApp } from "../admin/index.ts";
-import type { Config, ConfigResult, WatchOptions } from "../config/index.ts";
+import type { ClusterConfig, Config, ConfigResult, WatchOptions } from "../config/index.ts";
 import type { ProxyOptions, SpliceProxy } from "../proxy/index.ts";
 import type { Clock } from "../sys/clock.ts";
 import type { LocalNetwork } from "../sys/local-addresses.ts";
@@ -18,6 +18,10 @@ import { ownAddress } from "./mesh/own-address.ts";
 import { bindErrorsOf } from "./mesh/views.ts";
 import { Node } from "./node.ts";
 import { NodeLog } from "./node-log.ts";
+import type { OpenDrivers } from "./overlay/open-driver.ts";
+import { Overlay, type Paths } from "./overlay/overlay.ts";
+import { OverlayLog } from "./overlay/overlay-log.ts";
+import type { PathWatchOptions } from "./overlay/path-watch.ts";
 import { type NameStatus, Resolver } from "./resolver.ts";
 import { Router } from "./router.ts";
 import type { BuildInfo } from "./status.ts";
@@ -36,6 +40,9 @@ export interface NodeParts {
   /** When the file was last written, ms since 1970; null: not known. */
   readonly fileChangedAtMs: (file: string) => number | null;
   readonly readDefaultRouteInterface: () => string | null;
+  /** @param owner "<cluster>/<node>" */
+  readonly openDrivers: (owner: string) => OpenDrivers;
+  readonly watchPaths: (options: PathWatchOptions) => Paths;
   /** [0, 1) */
   readonly random: () => number;
 }
@@ -93,7 +100,7 @@ async function startParts(options: NodeOptions, parts: NodeParts, stops: (() => 
       onListener: (listener) => log.listener(listener),
       onBindErrors: (errors) => mesh.setBindErrors(bindErrorsOf(errors)), // there are none before the first table
     }),
-    startMesh(options, parts, refresh),
+    startMesh(options, parts, refresh, stops),
     stops,
   );
   proxy.recordConnections(wantsConnections(config.log.level));
@@ -121,15 +128,23 @@ async function bothOf(
   return Promise.all([startingProxy, startingMesh]);
 }
 
-async function startMesh(options: NodeOptions, parts: NodeParts, onChange: () => void): Promise<Mesh> {
+async function startMesh(
+  options: NodeOptions,
+  parts: NodeParts,
+  onChange: () => void,
+  stops: (() => unknown)[],
+): Promise<Mesh> {
   const { config, version, file, onFatal } = options;
   const { clock, lookup, random, readNetwork, readDefaultRouteInterface, fileChangedAtMs } = parts;
   const { node, cluster } = config;
   const address =
     cluster === null ? null : ownAddress(node, cluster, readDefaultRouteInterface(), readNetwork().addresses);
+  const overlay = cluster === null ? null : newOverlay(options, parts, cluster, address!, onChange);
+  stops.push(() => overlay?.close()); // after all that uses it
   return Mesh.start({
     config,
     address,
+    overlay,
     version: version.version,
     clock,
     lookup,
@@ -138,5 +153,25 @@ async function startMesh(options: NodeOptions, parts: NodeParts, onChange: () =>
     fileChangedAtMs: () => fileChangedAtMs(file),
     onChange,
     onFatal,
+  });
+}
+
+function newOverlay(
+  { config, log }: NodeOptions,
+  parts: NodeParts,
+  cluster: ClusterConfig,
+  address: string,
+  onChange: () => void,
+): Overlay {
+  const { node, overlay } = config;
+  return new Overlay({
+    self: node.name,
+    config: overlay,
+    cluster,
+    address,
+    open: parts.openDrivers(`${cluster.name}/${node.name}`),
+    watchPaths: (watched) => parts.watchPaths({ ...watched, random: parts.random }),
+    log: new OverlayLog(log),
+    onChange,
   });
 }

@@ -2,6 +2,7 @@
 import type { NodeView, PortConflict } from "../admin/index.ts";
 import type { SettingChange } from "../config/index.ts";
 import type { ProxyStatus } from "../proxy/index.ts";
+import type { OverlayStatus } from "./overlay/overlay-status.ts";
 import type { ReloadReport } from "./reload-report.ts";
 import type { NameStatus } from "./resolver.ts";
 import type { RoutingWarning } from "./routing-from-view.ts";
@@ -32,6 +33,8 @@ export interface NodeStatus {
   readonly proxy: ProxyStatus;
   /** null: the node has no [cluster]. */
   readonly cluster: ClusterStatus | null;
+  /** null: the node has no [cluster]. */
+  readonly overlay: OverlayStatus | null;
 }
 
 /** The cluster as this node sees it. */

@@ -1,4 +1,21 @@
 /** The network between the nodes: who has which address, how two nodes reach each other, the drivers that do it. */
 export { isInSubnet, macOf, prefixLengthOf, settleAddress } from "./address-plan.ts";
+export { KernelOverlay, type KernelOverlayOptions, type RefusedPeer } from "./kernel/index.ts";
 export type * from "./overlay.ts";
+export { OverlayError, type OverlayErrorCode } from "./overlay-error.ts";
 export { type Announcement, type PairPath, pairPath } from "./pair-path.ts";
+export { echoPort } from "./path/echo.ts";
+export type { EchoCounts } from "./path/echo-exchange.ts";
+export type { EchoPeerEnd, PathReport } from "./path/echo-peer.ts";
+export { EchoService, type EchoServiceOptions } from "./path/echo-service.ts";
+export {
+  innerMtu,
+  outerMtu,
+  sealedOverheadBytes,
+  segmentBytes,
+  udpOverheadBytes,
+  vxlanOverheadBytes,
+} from "./path/overhead.ts";
+export { BASE_MTU, PathProbe, type PathProbeOptions, type PathState, type Probe } from "./path/path-probe.ts";
+export * from "./route/index.ts";
+export { localUnderlayMtu, underlayMtu } from "./underlay-mtu.ts";

@@ -28,7 +28,8 @@ export interface Announcement {
 export interface PairPath {
   /** `sealed`: whole super-packets are; null: relays go over the nodes' own addresses. */
   readonly frames: "plain" | "sealed" | null;
-  readonly isRelaySealed: boolean;
+  /** One of both encrypts: nothing goes between them in clear. */
+  readonly isEncrypted: boolean;
   /** Why the overlay is not used, where both have one; null: it is, or one has none. */
   readonly problem: string | null;
 }
@@ -36,21 +37,17 @@ export interface PairPath {
 /** @param subnet canonical IPv4 prefix of this node's overlay; its own address is not asked for */
 export function pairPath(own: Announcement, peer: Announcement, subnet: string): PairPath {
   const isEncrypted = own.encrypt || peer.encrypt;
-  const direct = (problem: string | null): PairPath => ({
-    frames: null,
-    isRelaySealed: isEncrypted,
-    problem,
-  });
+  const direct = (problem: string | null): PairPath => ({ frames: null, isEncrypted, problem });
   if (own.driver === "none" || peer.driver === "none") return direct(null);
   if (peer.address === null) return direct("it has no overlay address yet");
   if (own.vni !== peer.vni) return direct(`overlay.vni is ${own.vni} here, ${peer.vni} there`);
   if (!isInSubnet(peer.address, subnet))
     return direct(`overlay.subnet is ${subnet} here, its address ${peer.address}`);
-  if (!isEncrypted) return { frames: "plain", isRelaySealed: false, problem: null };
+  if (!isEncrypted) return { frames: "plain", isEncrypted, problem: null };
   if (own.driver !== peer.driver)
     return direct(`the drivers ${own.driver} and ${peer.driver} cannot encrypt for each other`);
-  if (own.driver === "kernel") return { frames: "plain", isRelaySealed: true, problem: null };
+  if (own.driver === "kernel") return { frames: "plain", isEncrypted, problem: null };
   if (own.publicKey === null || peer.publicKey === null)
     return direct("one of both has no key to encrypt with");
-  return { frames: "sealed", isRelaySealed: false, problem: null };
+  return { frames: "sealed", isEncrypted, problem: null };
 }

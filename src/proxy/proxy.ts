@@ -243,9 +243,10 @@ export class SpliceProxy {
     };
   }
 
-  #workerRelay({ node, keys, acceptsClear, listenAddresses, port }: Relay, worker: number): WorkerRelay {
+  #workerRelay(relay: Relay, worker: number): WorkerRelay {
+    const { node, keys, acceptsClear, listenAddresses } = relay;
     const [tcpListeners, udpListeners] = (["tcp", "udp"] as const).map((protocol) =>
-      this.#listenersAt(protocol, listenAddresses, port, worker, relayKey),
+      this.#listenersAt(protocol, listenAddresses, relayPort(relay, protocol), worker, relayKey),
     );
     return { node, keys, acceptsClear, tcpListeners: tcpListeners!, udpListeners: udpListeners! };
   }
@@ -350,13 +351,17 @@ function relayKey(at: ListenAddress): string {
 }
 
 /** Sockets of one process may share a port: without this, clients of a service would get into the relay. */
-function isRelays({ address, port }: ListenAddress, relay: Relay | null): boolean {
-  if (relay === null || port !== relay.port) return false;
+function isRelays({ protocol, address, port }: ListenAddress, relay: Relay | null): boolean {
+  if (relay === null || port !== relayPort(relay, protocol)) return false;
   const family = address.includes(":");
   return relay.listenAddresses.some(
     (other) =>
       other.includes(":") === family && (other === address || isAnyAddress(other) || isAnyAddress(address)),
   );
+}
+
+function relayPort(relay: Relay, protocol: Protocol): number {
+  return protocol === "tcp" ? relay.port : relay.udpPort;
 }
 
 function isAnyAddress(address: string): boolean {
@@ -384,7 +389,7 @@ function wantedListeners(table: RoutingTable): Map<string, { service: string; at
   }
   for (const address of table.relay?.listenAddresses ?? []) {
     for (const protocol of ["tcp", "udp"] as const) {
-      const at = { protocol, address, port: table.relay!.port };
+      const at = { protocol, address, port: relayPort(table.relay!, protocol) };
       wanted.set(relayKey(at), { service: RELAY_NAME, at });
     }
   }

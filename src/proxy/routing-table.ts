@@ -29,9 +29,11 @@ export interface RoutingTable {
 /** Another node, as the relay reaches it. */
 export interface Peer {
   readonly name: string;
-  /** Literal IP address and port of its relay, TCP and UDP. */
+  /** Literal IP address of its relay. */
   readonly address: string;
+  /** TCP */
   readonly port: number;
+  readonly udpPort: number;
   /**
    * What goes to it is encrypted here. false: it goes in clear, proved but readable, which only an overlay that encrypts
    * makes secret.
@@ -43,9 +45,11 @@ export interface Peer {
 export interface Relay {
   /** Name of this node. */
   readonly node: string;
-  /** Literal addresses to listen on, TCP and UDP, one port. */
+  /** Literal addresses to listen on, TCP and UDP. */
   readonly listenAddresses: readonly string[];
+  /** TCP */
   readonly port: number;
+  readonly udpPort: number;
   /** Hex of 32 bytes each: the first signs, all verify. Never empty; a cluster without keys has one made from its name. */
   readonly keys: readonly string[];
   /**

@@ -1,5 +1,8 @@
 /** A UDP socket for the main thread: few datagrams, no hurry. The data path has batches of its own (messages.ts). */
 import type { udp } from "bun";
+import { check } from "./errno.ts";
+import { addressFamily } from "./sockaddr.ts";
+import { setPathMtuProbing } from "./socket.ts";
 
 export interface Datagram {
   readonly bytes: Uint8Array;
@@ -10,9 +13,14 @@ export interface Datagram {
 export interface DatagramSocketOptions {
   readonly host: string;
   readonly port: number;
+  /** Datagrams leave whole or not at all: `host` is a literal address then. */
+  readonly isProbing?: boolean;
   /** `bytes` are the receiver's from now on. */
   readonly onDatagram: (datagram: Datagram) => void;
 }
+
+/** "too-big": more than the device takes, of a probing socket; "failed": the buffer is full, or there is no way there. */
+export type DatagramFate = "sent" | "too-big" | "failed";
 
 export class DatagramSocket {
   readonly #socket: udp.Socket<"uint8array">;
@@ -22,7 +30,12 @@ export class DatagramSocket {
   }
 
   /** Rejects with the error of the system when the address cannot be had. */
-  static async open({ host, port, onDatagram }: DatagramSocketOptions): Promise<DatagramSocket> {
+  static async open({
+    host,
+    port,
+    isProbing = false,
+    onDatagram,
+  }: DatagramSocketOptions): Promise<DatagramSocket> {
     const socket = await Bun.udpSocket({
       hostname: host,
       port,
@@ -32,6 +45,9 @@ export class DatagramSocket {
         error: () => {}, // of one datagram: whoever misses it asks again
       },
     });
+    // the types do not have it, the sockets do
+    const { fd } = socket as unknown as { readonly fd: number };
+    if (isProbing) check("setsockopt", setPathMtuProbing(fd, addressFamily(host)));
     return new DatagramSocket(socket);
   }
 
@@ -41,6 +57,15 @@ export class DatagramSocket {
       return this.#socket.send(bytes, port, host);
     } catch {
       return false;
+    }
+  }
+
+  /** As `send`, but tells whether it was too large to leave whole. */
+  sendWhole(bytes: Uint8Array, host: string, port: number): DatagramFate {
+    try {
+      return this.#socket.send(bytes, port, host) ? "sent" : "failed";
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === "EMSGSIZE" ? "too-big" : "failed";
     }
   }
 

@@ -3,10 +3,14 @@ import { read } from "bun:ffi";
 import { libc } from "./libc.ts";
 
 export const ENOENT = 2;
+export const ESRCH = 3;
 export const EINTR = 4;
 export const EIO = 5;
 export const EAGAIN = 11;
 export const EPIPE = 32;
+export const EBUSY = 16;
+export const EEXIST = 17;
+export const ENODEV = 19;
 export const ENFILE = 23;
 export const EMFILE = 24;
 export const EINVAL = 22;
@@ -16,6 +20,7 @@ export const EACCES = 13;
 export const EPERM = 1;
 export const EPROTO = 71;
 export const EMSGSIZE = 90;
+export const EOPNOTSUPP = 95;
 export const EADDRINUSE = 98;
 export const EADDRNOTAVAIL = 99;
 export const EAFNOSUPPORT = 97;
@@ -33,11 +38,15 @@ export const EINPROGRESS = 115;
 const NAMES: Readonly<Record<number, readonly [code: string, text: string]>> = {
   [EPERM]: ["EPERM", "operation not permitted"],
   [ENOENT]: ["ENOENT", "not found"],
+  [ESRCH]: ["ESRCH", "no such object"],
   [EINTR]: ["EINTR", "interrupted"],
   [EIO]: ["EIO", "input/output error"],
   [EAGAIN]: ["EAGAIN", "resource temporarily unavailable"],
   [ENOMEM]: ["ENOMEM", "out of memory"],
   [EACCES]: ["EACCES", "permission denied"],
+  [EBUSY]: ["EBUSY", "busy"],
+  [EEXIST]: ["EEXIST", "exists already"],
+  [ENODEV]: ["ENODEV", "no such device"],
   [EINVAL]: ["EINVAL", "invalid argument"],
   [ENFILE]: ["ENFILE", "the system is out of file descriptors"],
   [EMFILE]: ["EMFILE", "the process is out of file descriptors"],
@@ -45,6 +54,7 @@ const NAMES: Readonly<Record<number, readonly [code: string, text: string]>> = {
   [EPROTO]: ["EPROTO", "protocol error"],
   [EMSGSIZE]: ["EMSGSIZE", "message too long"],
   [EAFNOSUPPORT]: ["EAFNOSUPPORT", "address family not supported"],
+  [EOPNOTSUPP]: ["EOPNOTSUPP", "operation not supported"],
   [EADDRINUSE]: ["EADDRINUSE", "address in use"],
   [EADDRNOTAVAIL]: ["EADDRNOTAVAIL", "address not available"],
   [ENETUNREACH]: ["ENETUNREACH", "network unreachable"],

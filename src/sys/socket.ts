@@ -35,6 +35,9 @@ const TCP_KEEPINTVL = 5;
 const TCP_KEEPCNT = 6;
 const TCP_INFO = 11;
 const IP_PKTINFO = 8;
+const IP_MTU_DISCOVER = 10;
+const IPV6_MTU_DISCOVER = 23;
+const PMTUDISC_PROBE = 3;
 const IPV6_V6ONLY = 26;
 const IPV6_RECVPKTINFO = 49;
 const SIOCOUTQ = 0x5411;
@@ -136,6 +139,16 @@ export function setPacketInfo(fd: number, family: number): number {
   return family === AF_INET6
     ? setOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
     : setOption(fd, IPPROTO_IP, IP_PKTINFO, 1);
+}
+
+/**
+ * Datagrams leave whole, with DF set, whatever MTU the route has or ICMP has told: what is larger than the device takes
+ * fails with -EMSGSIZE. [ip(7): IP_PMTUDISC_PROBE]
+ */
+export function setPathMtuProbing(fd: number, family: number): number {
+  return family === AF_INET6
+    ? setOption(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_PROBE)
+    : setOption(fd, IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_PROBE);
 }
 
 /** Asks for socket buffers of `size` bytes: past the system's limit where allowed, else up to it. */

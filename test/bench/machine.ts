@@ -23,6 +23,8 @@ const versionQuestions: Readonly<Record<string, { argument: string; pattern: Reg
   iperf3: { argument: "--version", pattern: /iperf (\S+)/ },
   wrk: { argument: "-v", pattern: /wrk (\S+)/ },
   dnsperf: { argument: "-h", pattern: /version (\S+)/i },
+  nebula: { argument: "-version", pattern: /Version: (\S+)/ },
+  "wireguard-go": { argument: "--version", pattern: /wireguard-go v(\S+)/ },
   unbound: { argument: "-V", pattern: /version (\S+)/i },
 };
 

@@ -1,12 +1,13 @@
 /**
- * `npm run bench`: HAProxy, nginx and portmesh side by side. Progress goes to stderr, the table to stdout and,
- * with JSON and picture, to dist/bench/.
+ * `npm run bench`: HAProxy, nginx and portmesh side by side, then tunnels between two machines. Progress goes to
+ * stderr, the table to stdout and, with JSON and picture, to dist/bench/.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { Bench } from "./bench.ts";
 import { evaluateGoal, goals } from "./goals.ts";
 import { describeMachine } from "./machine.ts";
 import { type Options, parseOptions, UsageError, usage } from "./options.ts";
+import { runOverlayPart } from "./overlay/index.ts";
 import { findProgram } from "./process.ts";
 import { proxyPrograms } from "./proxies/index.ts";
 import { buildIfStale } from "./proxies/portmesh.ts";
@@ -110,14 +111,17 @@ async function measure(bench: Bench, plan: Plan): Promise<Report> {
   for (const line of plan.failures) progress(`FAILED ${line}`);
   const results = await runAll(bench, plan.main, progress);
   const scale = await runAll(bench, plan.scale, progress);
+  const overlay = await runOverlayPart(bench, progress);
+  const failures = [...results, ...scale].flatMap((result) => result.failures);
   return {
     machine: describeMachine(),
     options: bench.options,
     results,
     scale,
     goals: goals.map((goal) => evaluateGoal(goal, results)),
-    skipped: plan.skipped,
-    failures: [...plan.failures, ...[...results, ...scale].flatMap((result) => result.failures)],
+    overlay: overlay.report,
+    skipped: [...plan.skipped, ...overlay.skipped],
+    failures: [...plan.failures, ...failures, ...overlay.failures],
   };
 }
 
@@ -138,7 +142,7 @@ function writeReport(report: Report): void {
   mkdirSync(OUTPUT_FOLDER, { recursive: true });
   writeFileSync(`${OUTPUT_FOLDER}/report.md`, markdown);
   writeFileSync(`${OUTPUT_FOLDER}/report.json`, toJson(report));
-  writeFileSync(`${OUTPUT_FOLDER}/report.svg`, toSvg(report));
+  if (report.results.length > 0) writeFileSync(`${OUTPUT_FOLDER}/report.svg`, toSvg(report));
   console.log(markdown);
 }
 

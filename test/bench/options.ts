@@ -1,12 +1,25 @@
 /** The command line of the bench. Pure: argv in, options or a message out. */
 import { parseArgs } from "node:util";
 import {
+  type ContestantName,
+  contestantNames,
+  type OverlayWorkloadName,
+  overlayWorkloadNames,
+} from "./overlay/names.ts";
+import {
   type SubjectName,
   subjectNames,
   type WorkloadName,
   workloadGroups,
   workloadNames,
 } from "./workload.ts";
+
+const choices = [...workloadNames, "scale", ...overlayWorkloadNames] as const;
+const groups: Readonly<Record<string, readonly (typeof choices)[number][]>> = {
+  ...workloadGroups,
+  /** Two machines: every tunnel and relay. */
+  overlay: overlayWorkloadNames,
+};
 
 /** HAProxy's and nginx's timeouts are a minute, so that one measurement must stay below it. */
 const MAX_SECONDS = 50;
@@ -19,20 +32,25 @@ export interface Options {
   /** The second table: some workloads again with two workers. */
   readonly hasScale: boolean;
   readonly subjects: readonly SubjectName[];
+  /** Between two machines: these workloads, through these. */
+  readonly overlayWorkloads: readonly OverlayWorkloadName[];
+  readonly contestants: readonly ContestantName[];
   readonly isQuick: boolean;
 }
 
 export const usage = `npm run bench -- [options]
 
-Runs HAProxy, nginx and portmesh side by side, in interleaved rounds, and writes
+Runs HAProxy, nginx and portmesh side by side, then tunnels between two machines, in interleaved rounds, and writes
 dist/bench/report.md, report.json and report.svg.
 
   --rounds N      rounds per workload (default 5; start-up takes at least 9)
   --seconds N     length of one measurement (default 5, at most ${MAX_SECONDS})
   --workers 1|2   threads of every proxy (default 1)
   --only LIST     of ${[...workloadNames, "scale"].join(", ")};
-                  ${Object.keys(workloadGroups).join(", ")} for all that begin so
+                  between two machines (as root): ${overlayWorkloadNames.join(", ")};
+                  ${Object.keys(groups).join(", ")} for all of these
   --proxies LIST  of ${subjectNames.filter((name) => name !== "direct").join(", ")}
+  --contestants LIST  between two machines, of ${contestantNames.join(", ")}
   --quick         1 round of 1 second: shows that everything works, the numbers mean little
   --help
 
@@ -45,7 +63,7 @@ export class UsageError extends Error {}
 export function parseOptions(argv: readonly string[]): Options | "help" {
   const values = parseValues(argv);
   if (values.help) return "help";
-  const only = parseList("--only", expandGroups(values.only), [...workloadNames, "scale"] as const);
+  const only = parseList("--only", expandGroups(values.only), choices);
   const proxies = parseList("--proxies", values.proxies, subjectNames);
   return {
     rounds: values.quick ? 1 : parseNumber("--rounds", values.rounds ?? "5", 1, 1000),
@@ -54,6 +72,8 @@ export function parseOptions(argv: readonly string[]): Options | "help" {
     workloads: workloadNames.filter((name) => only.includes(name)),
     hasScale: only.includes("scale"),
     subjects: subjectNames.filter((name) => name === "direct" || proxies.includes(name)),
+    overlayWorkloads: overlayWorkloadNames.filter((name) => only.includes(name)),
+    contestants: parseList("--contestants", values.contestants, contestantNames),
     isQuick: values.quick ?? false,
   };
 }
@@ -68,6 +88,7 @@ function parseValues(argv: readonly string[]) {
         workers: { type: "string" },
         only: { type: "string" },
         proxies: { type: "string" },
+        contestants: { type: "string" },
         quick: { type: "boolean" },
         help: { type: "boolean" },
       },
@@ -80,7 +101,7 @@ function parseValues(argv: readonly string[]) {
 function expandGroups(text: string | undefined): string | undefined {
   return text
     ?.split(",")
-    .flatMap((word): readonly string[] => workloadGroups[word.trim()] ?? [word])
+    .flatMap((word): readonly string[] => groups[word.trim()] ?? [word])
     .join();
 }
 

@@ -2,6 +2,7 @@
 import type { Goal, GoalResult } from "./goals.ts";
 import type { Machine } from "./machine.ts";
 import type { Options } from "./options.ts";
+import { type OverlayReport, overlayMarkdown } from "./overlay/report.ts";
 import type { SeriesResult, SubjectResult } from "./series.ts";
 import { valuesOf } from "./statistics.ts";
 import type { Metric, SubjectName } from "./workload.ts";
@@ -18,20 +19,24 @@ export interface Report {
   /** Some of them again, with two workers. */
   readonly scale: readonly SeriesResult[];
   readonly goals: readonly GoalResult[];
+  /** Between two machines; null: not asked for, or not possible. */
+  readonly overlay: OverlayReport | null;
   readonly skipped: readonly string[];
   readonly failures: readonly string[];
 }
 
 export function toMarkdown(report: Report): string {
-  const { options, results, scale } = report;
+  const { options, results, scale, overlay } = report;
   return [
     "# portmesh, HAProxy and nginx side by side\n",
     machineSection(report),
-    goalSection(report),
+    results.length > 0 ? proxySection(report) : "",
+    results.length > 0 ? goalSection(report) : "",
     results.length > 0 ? `## ${workersTitle(options.workers)}\n` : "",
     ...results.map(resultTable),
     scale.length > 0 ? `## ${workersTitle(2)}\n` : "",
     ...scale.map(resultTable),
+    overlay === null ? "" : overlayMarkdown(overlay),
     listSection("Skipped", report.skipped),
     listSection("Failed measurements", report.failures),
   ]
@@ -58,12 +63,15 @@ function workersTitle(workers: number): string {
   return `${workers} ${workers === 1 ? "worker thread" : "worker threads"} each`;
 }
 
-function machineSection({ machine, options }: Report): string {
+function machineSection({ machine }: Report): string {
   const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`);
   return `${machine.date} · ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB · Linux ${machine.kernel}
 ${versions.join(", ")}
+`;
+}
 
-Medians of ${options.rounds} interleaved ${options.rounds === 1 ? "round" : "rounds"}, ${options.seconds} s each, \
+function proxySection({ options }: Report): string {
+  return `Medians of ${options.rounds} interleaved ${options.rounds === 1 ? "round" : "rounds"}, ${options.seconds} s each, \
 over loopback; client, proxy and server share the cores.
 CPU is user and system time of the whole proxy process. In brackets: relative to HAProxy (DNS: nginx; mesh: two HAProxies).
 haproxy: \`option splice-auto\`; haproxy-splice: \`option splice-request\` and \`splice-response\`, which splice always.

@@ -63,7 +63,7 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
         const own = { name: `task-${TASK_PORT}`, address, port: TASK_PORT };
         await startExit(running, machine, { ...running.service([own], rules), listenAddresses: [] });
         const entry = await running.node("entry", { isSealed, port: await freeQuietPort() });
-        const peer = { name: "exit", address, port: RELAY_PORT, isSealed };
+        const peer = { name: "exit", address, port: RELAY_PORT, udpPort: RELAY_PORT, isSealed };
         await running.route(entry, [{ peer }], [on("exit", web)], rules);
         const client = await running.connect();
         await waitFor(() => entry.status.tasks[0]!.openConnections === 1, {

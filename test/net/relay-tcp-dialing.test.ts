@@ -64,7 +64,8 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
 
   describe("clients are served by another task when the exit node", () => {
     test("is gone: its port is closed", async () => {
-      await besides({ peer: { name: "gone", address: "127.0.0.9", port: await freePort(), isSealed } });
+      const port = await freePort();
+      await besides({ peer: { name: "gone", address: "127.0.0.9", port, udpPort: port, isSealed } });
       await serveAll(own);
       expect(entry.proxy.status().peers[0]).toMatchObject({ name: "gone", isReachable: false });
       expect(entry.status.refusedTotal).toEqual({});

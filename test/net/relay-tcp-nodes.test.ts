@@ -111,7 +111,7 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
       });
       mesh.keep(running, (ended) => ended.kill("SIGKILL"));
       await running.stdout.getReader().read();
-      return { running, peer: { name: "exit", address, port, isSealed } };
+      return { running, peer: { name: "exit", address, port, udpPort: port, isSealed } };
     }
 
     test("that is stopped is passed over, and served from again when it goes on", async () => {
@@ -275,6 +275,20 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
       expect(entry.status.refusedTotal).toEqual({});
     });
 
+    test("when its peer is reached by another way: it is not drained", async () => {
+      const { exit, task } = await exitNode("exit", "127.0.0.2");
+      const rules = { drainTimeoutMs: 0 };
+      await mesh.route(entry, [exit], [on("exit", task)], rules);
+      const first = await opened(task);
+      exit.relay = { ...exit.relay, listenAddresses: ["127.0.0.2", "127.0.0.3"] };
+      await mesh.serve(exit, [here(task)]);
+      const peer = { ...exit.peer, address: "127.0.0.3" };
+      await mesh.route(entry, [{ peer }], [on("exit", task)], rules);
+      await alive(await opened(task));
+      await alive(first);
+      expect(entry.status.refusedTotal).toEqual({});
+    });
+
     test("when either node relays no more; new clients are served from here", async () => {
       const { exit, task } = await exitNode("exit", "127.0.0.2");
       const own = mesh.task();
@@ -345,7 +359,7 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
   test("a client for whose relay there is no descriptor waits for one", async () => {
     const task = mesh.task();
     const port = await freeQuietPort("127.0.0.2");
-    const peer = { name: "exit", address: "127.0.0.2", port, isSealed };
+    const peer = { name: "exit", address: "127.0.0.2", port, udpPort: port, isSealed };
     await mesh.route(entry, [{ peer }], [on("exit", task)], { acceptProxy: ["127.0.0.1"] });
     // no connection waits for clients as long as nobody has asked after the first attempt
     await becomesReachable(false);

@@ -447,7 +447,7 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
       const own = await task("own ");
       const port = await freeQuietPort("127.0.0.2");
       heart("127.0.0.2", port);
-      const dead = { peer: { name: "exit", address: "127.0.0.2", port } } as RelayNode;
+      const dead = { peer: { name: "exit", address: "127.0.0.2", port, udpPort: port } } as RelayNode;
       await mesh.route([dead], [on("exit", own), here(own)]);
       for (let i = 0; i < 6; i++) expect(await mesh.answer(await client())).toBe("own x");
       expect(mesh.entry.status.tasks[0]!.lastError!.message).toBe("connection refused");
@@ -504,7 +504,8 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
     }
 
     get peer() {
-      return { name: this.exit.name, address: "127.0.0.4", port: this.outside.port, isSealed };
+      const { port } = this.outside;
+      return { name: this.exit.name, address: "127.0.0.4", port, udpPort: port, isSealed };
     }
 
     sendToExit(data: Uint8Array): void {

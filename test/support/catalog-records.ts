@@ -41,5 +41,13 @@ export function task(service: string, name: string, changes: Partial<TaskRecord>
 }
 
 export function nodeRecord(changes: Partial<NodeRecord> = {}): NodeRecord {
-  return { labels: {}, relay: null, isDraining: false, version: "0.1.0", bindErrors: [], ...changes };
+  return {
+    labels: {},
+    relay: null,
+    overlay: null,
+    isDraining: false,
+    version: "0.1.0",
+    bindErrors: [],
+    ...changes,
+  };
 }

@@ -140,6 +140,7 @@ export class FakeExit {
     return {
       name: this.name,
       address: "127.0.0.1",
+      udpPort: this.#listener.port,
       port: this.#listener.port,
       isSealed: this.isSealed,
     };

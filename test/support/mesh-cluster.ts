@@ -21,6 +21,8 @@ export interface MeshOptions {
   readonly settings?: Partial<MeshSettings>;
   /** The part of its file that is the node's own. */
   readonly services?: (place: MeshPlace, index: number) => string;
+  /** Lines of [overlay], where nodes differ. */
+  readonly overlay?: (place: MeshPlace, index: number) => string;
   readonly labels?: (place: MeshPlace, index: number) => Readonly<Record<string, string>>;
   /** Default: the first node's address. */
   readonly join?: readonly string[];
@@ -82,6 +84,7 @@ export class MeshCluster {
       keys: [newKey()],
       profile: "lan",
       isInsecure: false,
+      overlay: 'driver = "none"',
       ...options.settings,
     };
     const nodes = options.places.map((place) => new MeshNode(place, ""));
@@ -93,9 +96,10 @@ export class MeshCluster {
   /** A node's file, with other settings or services than the cluster's where given. */
   fileOf(node: MeshNode, settings: Partial<MeshSettings> = {}, services?: string): string {
     const index = this.nodes.indexOf(node);
-    const { places, labels, join: seeds } = this.options;
+    const { places, labels, overlay, join: seeds } = this.options;
     return meshFile({
       ...this.settings,
+      ...(overlay !== undefined && { overlay: overlay(node.place, index) }),
       ...settings,
       name: node.name,
       address: node.address,

@@ -7,6 +7,8 @@ export interface MeshSettings {
   readonly profile: "lan" | "wan" | "local";
   /** Allows no keys on an address that is not loopback. */
   readonly isInsecure: boolean;
+  /** Lines of [overlay]. */
+  readonly overlay: string;
 }
 
 export interface MeshNodeSettings extends MeshSettings {
@@ -25,7 +27,8 @@ export const GOSSIP_PORT = 7946;
 export const RELAY_PORT = 4789;
 
 export function meshFile(settings: MeshNodeSettings): string {
-  const { name, address, labels, dataDirectory, clusterName, keys, join, profile, isInsecure } = settings;
+  const { name, address, labels, dataDirectory, clusterName, keys, join, profile, isInsecure, overlay } =
+    settings;
   return `[node]
 name = ${quote(name)}
 advertise = ${quote(address)}
@@ -40,6 +43,7 @@ join = ${list(join)}
 bind = ${quote(`${address}:${GOSSIP_PORT}`)}
 profile = ${quote(profile)}
 ${isInsecure ? "insecure = true\n" : ""}[overlay]
+${overlay}
 port = ${RELAY_PORT}
 [proxy]
 workers = 1

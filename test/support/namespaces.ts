@@ -11,9 +11,17 @@
  */
 import { randomInt } from "node:crypto";
 import { networkInterfaces } from "node:os";
-import { formatName, isOwnerGone, parseName, startTicksOf, uplinkName } from "./namespace-names.ts";
+import {
+  listNamespaces,
+  removeNamespaces,
+  removeStale,
+  runBatch,
+  runIp,
+  startGuard,
+} from "./namespace-lifetime.ts";
+import { formatName, parseName, startTicksOf, uplinkName } from "./namespace-names.ts";
 import { NetworkNode } from "./network-node.ts";
-import { findProgram, lacks } from "./require-program.ts";
+import { lacks } from "./require-program.ts";
 
 const SUBNET_PREFIX = "10.99";
 const HUB = "hub";
@@ -29,14 +37,6 @@ export function lacksNamespaces(): boolean {
   console.log("skipped: network namespaces need root");
   return true;
 }
-
-/** `$1` is ip, the rest namespaces. Its input ends with the process that holds the other end. */
-const GUARD = `trap "" INT TERM HUP
-ip="$1"
-shift
-cat > /dev/null
-for name in "$@"; do "$ip" netns pids "$name" | xargs -r kill -9; done
-for name in "$@"; do "$ip" netns delete "$name"; done`;
 
 export class Namespaces {
   static #created = 0;
@@ -105,14 +105,6 @@ export class Namespaces {
   }
 }
 
-function startGuard(names: readonly string[]): Bun.Subprocess<"pipe", "ignore", "ignore"> {
-  const guard = Bun.spawn(["/bin/sh", "-c", GUARD, "guard", findProgram("ip")!, ...names], {
-    stdio: ["pipe", "ignore", "ignore"],
-  });
-  guard.unref();
-  return guard;
-}
-
 /** The bridge, and the test process's leg on it; gives the subnet. */
 function openHub(hub: string, uplink: string): string {
   runIp(["netns", "add", hub]);
@@ -153,47 +145,4 @@ function isTaken(subnet: string, uplink: string): boolean {
   return runIp(["-o", "-4", "address"])
     .split("\n")
     .some((line) => line.includes(` ${subnet}.`) && !line.includes(` ${uplink} `));
-}
-
-function removeStale(): void {
-  removeNamespaces(
-    listNamespaces().filter((name) => {
-      const parsed = parseName(name);
-      return parsed !== null && isOwnerGone(parsed);
-    }),
-  );
-}
-
-/** What runs in them is killed first: a namespace lives as long as a process in it. */
-function removeNamespaces(names: readonly string[]): void {
-  const existing = listNamespaces().filter((name) => names.includes(name));
-  for (const name of existing) {
-    for (const pid of runIp(["netns", "pids", name], { mayFail: true }).split("\n").filter(Boolean)) {
-      kill(Number(pid));
-    }
-  }
-  for (const name of existing) runIp(["netns", "delete", name], { mayFail: true });
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch {
-    // it has ended meanwhile
-  }
-}
-
-function listNamespaces(): string[] {
-  const lines = runIp(["netns", "list"]).split("\n");
-  return lines.map((line) => line.split(" ")[0]!).filter((name) => parseName(name) !== null);
-}
-
-function runBatch(namespace: string, commands: readonly string[]): void {
-  runIp(["-n", namespace, "-batch", "-"], { input: commands.join("\n") });
-}
-
-function runIp(args: readonly string[], { input = "", mayFail = false } = {}): string {
-  const run = Bun.spawnSync([findProgram("ip")!, ...args], { stdin: Buffer.from(input), stderr: "pipe" });
-  if (run.exitCode === 0 || mayFail) return run.stdout.toString();
-  throw new Error(`ip ${args.join(" ")} ended with ${run.exitCode}: ${run.stderr}\n${input}`);
 }

@@ -28,13 +28,26 @@ export class RelayNode {
     const proxy = await SpliceProxy.start({ workers, onConnectionsClosed: () => {}, onListener: () => {} });
     const port = options.port ?? (await freeQuietPort(address));
     const acceptsClear = isSealed ? [] : ("always" as const);
-    return new RelayNode(name, proxy, { node: name, listenAddresses: [address], port, keys, acceptsClear });
+    return new RelayNode(name, proxy, {
+      node: name,
+      listenAddresses: [address],
+      port,
+      udpPort: port,
+      keys,
+      acceptsClear,
+    });
   }
 
   /** How others reach it. */
   get peer(): Peer {
-    const { listenAddresses, port, acceptsClear } = this.relay;
-    return { name: this.name, address: listenAddresses[0]!, port, isSealed: acceptsClear !== "always" };
+    const { listenAddresses, port, udpPort, acceptsClear } = this.relay;
+    return {
+      name: this.name,
+      address: listenAddresses[0]!,
+      port,
+      udpPort,
+      isSealed: acceptsClear !== "always",
+    };
   }
 
   /** Runs these services from now on. */

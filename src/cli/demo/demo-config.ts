@@ -49,6 +49,7 @@ bind = "${node.host}:${ports.gossip}"
 profile = "local"
 
 [overlay]
+driver = "none"                    # three nodes of one machine need no network between them
 port = ${ports.relay}
 
 [proxy]

@@ -19,6 +19,8 @@ export interface ViewInput {
   readonly isSelfDraining: boolean;
   readonly bind: readonly string[];
   readonly relay: ViewRelay | null;
+  /** How a node that takes relays is reached; null: it is not. */
+  readonly reach: (name: string, node: NodeRecord) => Reach | null;
   /** By name. */
   readonly services: ReadonlyMap<string, Pick<ServiceRecord, "spec">>;
   /** Of nodes that are alive. */
@@ -29,6 +31,8 @@ export interface ViewInput {
   /** Names in the order of this node's file; others follow by name. */
   readonly fileOrder: readonly string[];
 }
+
+export type Reach = Omit<ViewPeer, "name" | "zone">;
 
 export interface OwnedTask extends TaskRecord {
   readonly owner: string;
@@ -56,7 +60,7 @@ export function buildView(input: ViewInput): ClusterView {
         })),
       }),
     ),
-    peers: [...nodes].flatMap(([name, node]) => (name === self.name ? [] : peerOf(name, node))),
+    peers: [...nodes].flatMap(([name, node]) => (name === self.name ? [] : peerOf(name, node, input))),
   };
 }
 
@@ -71,7 +75,7 @@ function orderedNames({ services, fileOrder }: ViewInput): string[] {
   return [...inFile, ...[...services.keys()].filter((name) => !known.has(name)).sort()];
 }
 
-function peerOf(name: string, { labels, relay }: NodeRecord): ViewPeer[] {
-  if (relay === null) return [];
-  return [{ name, zone: labels[ZONE_LABEL] ?? null, address: relay.address, port: relay.port }];
+function peerOf(name: string, node: NodeRecord, { reach }: ViewInput): ViewPeer[] {
+  const reached = reach(name, node);
+  return reached === null ? [] : [{ name, zone: node.labels[ZONE_LABEL] ?? null, ...reached }];
 }

@@ -21,6 +21,8 @@ import type { Member, MembershipStats } from "../../membership/index.ts";
 import type { Clock } from "../../sys/clock.ts";
 import type { LookupHost } from "../../sys/lookup-host.ts";
 import type { ClusterView, ViewRelay } from "../cluster-view.ts";
+import type { Overlay } from "../overlay/overlay.ts";
+import type { OverlayStatus } from "../overlay/overlay-status.ts";
 import { buildView } from "./build-view.ts";
 import { Cluster } from "./cluster.ts";
 import { declarationsOf, withChanges } from "./declarations.ts";
@@ -40,12 +42,15 @@ const POLL_MS = 20;
 /** One packet, to every node of a cluster that is not large. */
 const SPREAD_BYTES = 1_200;
 const MAX_SPREAD_PEERS = 32;
+const WILDCARDS: readonly string[] = ["0.0.0.0", "::"];
 const NO_STATS: MembershipStats = { healthScore: 0, queueLengths: {}, droppedTotal: {} };
 
 export interface MeshOptions {
   readonly config: Config;
   /** Where other nodes reach this one; null: no cluster. */
   readonly address: string | null;
+  /** null: no cluster. */
+  readonly overlay: Overlay | null;
   readonly version: string;
   readonly clock: Clock;
   readonly lookup: LookupHost;
@@ -122,7 +127,8 @@ export class Mesh {
       self: { name: this.#self, labels: config.node.labels },
       isSelfDraining: catalog.wishOf(this.#self) === "drain",
       bind: config.proxy.bind,
-      relay: relayOf(config),
+      relay: this.#relayWith(config),
+      reach: (name, node) => this.#options.overlay?.reach(name, node) ?? null,
       services,
       tasks,
       nodes: catalog.nodes(),
@@ -151,6 +157,7 @@ export class Mesh {
   /** The file has other keys or seeds. */
   changeCluster(config: ClusterConfig): void {
     this.#cluster?.change(config);
+    this.#options.overlay?.changeKeys(config.keys, this.catalog.nodes());
   }
 
   /** A change by command: all of it or nothing. Returns why it was refused, or null. */
@@ -196,6 +203,10 @@ export class Mesh {
 
   get stats(): MembershipStats {
     return this.#cluster?.stats ?? NO_STATS;
+  }
+
+  get overlayStatus(): OverlayStatus | null {
+    return this.#options.overlay?.status ?? null;
   }
 
   /** Why what must survive a restart cannot be written; null: it can. */
@@ -244,11 +255,14 @@ export class Mesh {
   async #enter(): Promise<void> {
     const { cluster } = this.#config;
     this.catalog.setLive([this.#self]);
+    const earlier = this.catalog.nodes().get(this.#self)?.overlay?.address ?? null;
     this.#writeOwn();
     if (cluster !== null) this.#cluster = await this.#join(cluster);
     this.#followMembers();
     this.#tick();
     await this.#awaitSync();
+    this.#options.overlay?.start(this.catalog.nodes(), earlier);
+    this.#writeNode();
     this.adopt(this.#config);
   }
 
@@ -303,6 +317,7 @@ export class Mesh {
   #tick(): void {
     const { clock, random } = this.#options;
     this.#run((nowMs) => this.catalog.tick(nowMs, this.#cluster?.peers() ?? [], random));
+    this.#options.overlay?.tick();
     this.#cancelTick = clock.after(TICK_MS, () => this.#tick());
   }
 
@@ -339,10 +354,15 @@ export class Mesh {
     if (this.catalog.revision === this.#revision) return;
     this.#revision = this.catalog.revision;
     this.#removeOrphans();
+    this.#options.overlay?.follow(this.catalog.nodes(), this.#nodesWithTasks());
     this.#writeNode();
     this.#revision = this.catalog.revision;
     this.#store.changed();
     this.#options.onChange();
+  }
+
+  #nodesWithTasks(): Set<string> {
+    return new Set(this.catalog.tasks().map(({ owner }) => owner));
   }
 
   /** Tasks made by command go with their service, whoever removed it; those of a file wait for it. */
@@ -365,15 +385,25 @@ export class Mesh {
   }
 
   #nodeRecord(): NodeRecord {
-    const { node, overlay } = this.#config;
-    const { address, version } = this.#options;
+    const { node, overlay: config } = this.#config;
+    const { address, overlay, version } = this.#options;
     return {
       labels: node.labels,
-      relay: address === null ? null : { address, port: overlay.port },
+      relay: address === null ? null : { address, port: config.port },
+      overlay: overlay?.announcement ?? null,
       isDraining: this.#isStopping || this.catalog.wishOf(this.#self) === "drain",
       version,
       bindErrors: this.#bindErrors,
     };
+  }
+
+  #relayWith({ cluster, overlay: { port } }: Config): ViewRelay | null {
+    const { overlay } = this.#options;
+    if (cluster === null || overlay === null) return null;
+    const keys = relayKeys(cluster.keys, cluster.name);
+    const { host } = cluster.bind;
+    const listenAddresses = WILDCARDS.includes(host) ? [host] : [host, ...overlay.addresses];
+    return { listenAddresses, port, udpPort: overlay.udpPort, acceptsClear: overlay.acceptsClear, keys };
   }
 
   #changesBy(config: Config): FileChanges {
@@ -421,10 +451,4 @@ export class Mesh {
       this.#options.clock.after(ms, resolve);
     });
   }
-}
-
-function relayOf({ cluster, overlay }: Config): ViewRelay | null {
-  if (cluster === null) return null;
-  const keys = relayKeys(cluster.keys, cluster.name);
-  return { listenAddresses: [cluster.bind.host], port: overlay.port, keys };
 }

@@ -96,7 +96,8 @@ export class SessionSet implements SessionHome {
   /** Ends those whose task has gone or has had its time. */
   onTargetsChanged(nowMs: number): void {
     for (const session of this.#table) {
-      if (isGone(session.target, nowMs)) this.close(session, "session-moved");
+      const isElsewhere = session.link !== null && session.link.peer !== session.target.peer;
+      if (isElsewhere || isGone(session.target, nowMs)) this.close(session, "session-moved");
     }
   }
 

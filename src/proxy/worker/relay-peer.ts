@@ -11,6 +11,7 @@ const MAX_PAUSE_MS = 5_000;
 export class RelayPeer {
   readonly name: string;
   readonly sockaddr = new Uint8Array(SOCKADDR_MAX);
+  readonly udpSockaddr = new Uint8Array(SOCKADDR_MAX);
   readonly sockaddrLength: number;
   /** AF_INET or AF_INET6 */
   readonly family: number;
@@ -30,7 +31,9 @@ export class RelayPeer {
   ) {
     this.name = peer.name;
     this.isSealed = peer.isSealed;
-    this.sockaddrLength = writeSockaddr(this.sockaddr, 0, parseIp(peer.address)!.bytes, peer.port);
+    const address = parseIp(peer.address)!.bytes;
+    this.sockaddrLength = writeSockaddr(this.sockaddr, 0, address, peer.port);
+    writeSockaddr(this.udpSockaddr, 0, address, peer.udpPort);
     this.family = this.sockaddr[0]!;
     this.#shared = counters.peers[0]!;
     this.#row = counters.peers[worker]!;
@@ -89,6 +92,11 @@ export function peersOf(
   );
 }
 
-function isReachedAs(before: WorkerPeer, { address, port, isSealed }: WorkerPeer): boolean {
-  return before.address === address && before.port === port && before.isSealed === isSealed;
+function isReachedAs(before: WorkerPeer, { address, port, udpPort, isSealed }: WorkerPeer): boolean {
+  return (
+    before.address === address &&
+    before.port === port &&
+    before.udpPort === udpPort &&
+    before.isSealed === isSealed
+  );
 }

@@ -180,10 +180,8 @@ export class TableCompiler {
     const targetPort = task.port ?? port.target;
     const peer = task.node === null ? null : this.#peers.get(task.node)!;
     const key = `${port.protocol} ${port.published} ${task.name} ${task.address} ${targetPort} ${task.node ?? ""}`;
-    const before = known?.targets.get(key);
-    const target =
-      before?.peer === peer ? before : new Target(task, targetPort, this.counters, this.worker, peer);
-    if (before !== undefined && before !== target) before.retire(this.nowMs);
+    const target = known?.targets.get(key) ?? new Target(task, targetPort, this.counters, this.worker, peer);
+    target.peer = peer; // what is open to it by another way goes on
     targets.set(key, target);
     target.weight = task.weight;
     target.drainTimeoutMs = service.drainTimeoutMs;

@@ -55,8 +55,11 @@ export class Target implements Candidate {
     readonly port: number,
     readonly counters: SharedCounters,
     worker: number,
-    /** The node that runs it; null: this one. Another node's is not connected to: it has no socket address. */
-    readonly peer: RelayPeer | null = null,
+    /**
+     * The node that runs it, as it is reached now; null: this one. Another node's is not connected to: it has no socket
+     * address.
+     */
+    public peer: RelayPeer | null = null,
   ) {
     const { name, address, identity, distance, slot } = task;
     this.taskName = name;

@@ -76,6 +76,8 @@ keys = ["${key}"]
 join = [${NODES.map((node) => `"${node.address}:${gossipPort}"`).join(", ")}]
 bind = "${address}:${gossipPort}"
 [overlay]
+driver = "none"
+encrypt = false
 port = ${relayPort}
 [proxy]
 workers = ${workers}

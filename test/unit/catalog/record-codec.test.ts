@@ -11,6 +11,12 @@ import {
 } from "../../../src/catalog/record-codec.ts";
 import { nodeRecord, port, spec, task } from "../../support/catalog-records.ts";
 
+/** With an end of the overlay that differs in this from a right one. */
+function nodeWith(changes: object) {
+  const overlay = { driver: "none", address: null, vni: 1, port: 4789, encrypt: true, publicKey: null };
+  return { ...nodeRecord(), overlay: { ...overlay, ...changes } };
+}
+
 const label = fc.stringMatching(/^[a-z][a-z0-9_./-]{0,9}$/);
 const text = fc.string({ maxLength: 20, unit: "grapheme" }).filter((value) => !/\p{Cc}/u.test(value));
 const ports = fc.uniqueArray(fc.integer({ min: 1, max: 300 }), { maxLength: 30 }).chain((numbers) =>
@@ -66,6 +72,16 @@ test("task and node records come back as they were, in any alphabet", () => {
   const node = fc.record<NodeRecord>({
     labels: fc.dictionary(label, text),
     relay: fc.option(fc.record({ address: fc.constantFrom("10.0.0.1", "fd00::1"), port: fc.constant(4789) })),
+    overlay: fc.option(
+      fc.record({
+        driver: fc.constantFrom("kernel" as const, "userspace" as const, "none" as const),
+        address: fc.constantFrom("10.200.0.1", null),
+        vni: fc.integer({ min: 1, max: 2 ** 24 - 1 }),
+        port: fc.integer({ min: 1, max: 65_535 }),
+        encrypt: fc.boolean(),
+        publicKey: fc.constantFrom("0a".repeat(32), null),
+      }),
+    ),
     isDraining: fc.boolean(),
     version: text,
     bindErrors: fc.array(fc.tuple(text, text, text), { maxLength: 5 }),
@@ -132,6 +148,10 @@ test.each([
     { ...nodeRecord(), relay: { address: "web.internal", port: 1 } },
     "relay.address: is no IP address",
   ],
+  ["node", "", nodeWith({ driver: "vxlan" }), "overlay.driver: is none of kernel, userspace, none"],
+  ["node", "", nodeWith({ address: "fd00::1" }), "overlay.address: is no IPv4 address"],
+  ["node", "", nodeWith({ vni: 2 ** 24 }), "overlay.vni: 16777216 is outside 1..16777215"],
+  ["node", "", nodeWith({ publicKey: "00" }), "overlay.publicKey: is no hex of 32 bytes"],
   [
     "node",
     "",
@@ -168,4 +188,9 @@ test.each([
   ["wish", "edge 1", false],
 ] as const)("checkKey: %s %j: %p", (kind, key, isValid) => {
   expect(checkKey(kind, key) === null).toBe(isValid);
+});
+
+test("decodeRecord: a node of a version without an overlay has said nothing of one", () => {
+  const { overlay: _, ...earlier } = nodeRecord();
+  expect(decodeRecord("node", "", JSON.stringify(earlier))).toEqual({ record: nodeRecord() });
 });

@@ -77,6 +77,7 @@ function status(services: ServiceStatus[], rest: Partial<NodeStatus> = {}): Node
       services,
     },
     cluster: null,
+    overlay: null,
     ...rest,
   };
 }

@@ -4,6 +4,7 @@ import { readConfig } from "../../../src/config/index.ts";
 import { type Log, type Node, type NodeParts, startNode } from "../../../src/node/index.ts";
 import type { ProxyOptions } from "../../../src/proxy/index.ts";
 import { configOf } from "../../support/config-of.ts";
+import { FakeDrivers } from "../../support/fake-overlay.ts";
 import { FakeProxy } from "../../support/fake-proxy.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import { type TempDir, tempDir } from "../../support/temp-dir.ts";
@@ -51,6 +52,8 @@ async function start(parts: Partial<NodeParts> = {}): Promise<Node> {
     fileChangedAtMs: () => null,
     readDefaultRouteInterface: () => null,
     random: () => 0.5,
+    openDrivers: () => new FakeDrivers().open,
+    watchPaths: new FakeDrivers().watchPaths,
     watchConfig({ onChange }) {
       onFileChange = onChange;
       isWatching = true;

@@ -129,11 +129,17 @@ describe("a cluster", () => {
   const alone = viewOf(
     configOf(`[node]\nname = "n1"\nlabels = { zone = "a" }\n${webService('tasks = ["10.0.0.9"]')}`),
   );
-  const relay = { listenAddresses: ["192.0.2.2"], port: 4789, keys: ["00"] };
+  const relay = {
+    listenAddresses: ["192.0.2.2"],
+    port: 4789,
+    udpPort: 4790,
+    acceptsClear: "always" as const,
+    keys: ["00"],
+  };
   const peers = [
-    { name: "n2", zone: "a", address: "192.0.2.3", port: 4789 },
-    { name: "n3", zone: null, address: "192.0.2.4", port: 4790 },
-    { name: "n4", zone: "a", address: "192.0.2.5", port: 4789 },
+    { name: "n2", zone: "a", address: "192.0.2.3", port: 4789, udpPort: 4789, isSealed: false },
+    { name: "n3", zone: null, address: "192.0.2.4", port: 4790, udpPort: 4790, isSealed: false },
+    { name: "n4", zone: "a", address: "192.0.2.5", port: 4789, udpPort: 4789, isSealed: false },
   ];
   const task = (node: string) =>
     ({ node, name: "web.test:1", host: "web.test", port: 1, weight: 2, isDraining: false }) as const;
@@ -157,7 +163,7 @@ describe("a cluster", () => {
 
   test("nodes with tasks are peers", () => {
     expect(routed().peers.map((peer) => peer.name)).toEqual(["n2", "n3"]);
-    expect(routed().relay).toEqual({ node: "n1", acceptsClear: "always", ...relay });
+    expect(routed().relay).toEqual({ node: "n1", ...relay });
   });
 
   test("without a relay there are only tasks of this node", () => {

@@ -15,7 +15,7 @@ export interface LinkPeer {
   readonly name: string;
   readonly isSealed: boolean;
   readonly family: number;
-  readonly sockaddr: Uint8Array;
+  readonly udpSockaddr: Uint8Array;
   readonly sockaddrLength: number;
 }
 

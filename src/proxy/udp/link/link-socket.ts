@@ -60,11 +60,11 @@ export class LinkSocket
     if (this.fd >= 0) return 0;
     if (this.isEnded) return EHOSTUNREACH;
     const { loop, memory, sockaddrAt } = this.links.context;
-    const { family, sockaddr, sockaddrLength } = this.peer;
+    const { family, udpSockaddr, sockaddrLength } = this.peer;
     const fd = udpSocket(family);
     if (fd < 0) return -fd;
     setBufferSizes(fd, BUFFER_BYTES);
-    memory.bytes.set(sockaddr, sockaddrAt);
+    memory.bytes.set(udpSockaddr, sockaddrAt);
     const connected = connect(fd, memory.address(sockaddrAt), sockaddrLength);
     const watched = connected === 0 ? loop.watch(fd, EPOLLIN, this) : connected;
     if (watched < 0) {

@@ -12,6 +12,7 @@ function view(changes: Partial<ViewInput> = {}) {
     isSelfDraining: false,
     bind: [],
     relay: null,
+    reach: (_, { relay }) => (relay === null ? null : { ...relay, udpPort: 4790, isSealed: true }),
     services: new Map([["web", { spec: spec(80) }]]),
     tasks: [],
     nodes: new Map(),
@@ -48,7 +49,7 @@ test("tasks of services that do not exist are left out", () => {
   expect(web!.tasks.map(({ name }) => name)).toEqual(["y"]);
 });
 
-test("peers are the other nodes with a relay, with their zone", () => {
+test("peers are the other nodes that can be reached, with their zone", () => {
   const relay = (address: string) => ({ address, port: 4789 });
   const nodes = new Map([
     ["a", nodeRecord({ relay: relay("10.0.0.1") })],
@@ -57,8 +58,8 @@ test("peers are the other nodes with a relay, with their zone", () => {
     ["alone", nodeRecord()],
   ]);
   expect(view({ nodes }).peers).toEqual([
-    { name: "b", zone: "eu", address: "10.0.0.2", port: 4789 },
-    { name: "c", zone: null, address: "10.0.0.3", port: 4789 },
+    { name: "b", zone: "eu", address: "10.0.0.2", port: 4789, udpPort: 4790, isSealed: true },
+    { name: "c", zone: null, address: "10.0.0.3", port: 4789, udpPort: 4790, isSealed: true },
   ]);
 });
 

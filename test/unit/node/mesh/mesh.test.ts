@@ -39,6 +39,7 @@ async function start(file: Config, fileChangedAtMs: number | null = null): Promi
   const mesh = await Mesh.start({
     config: file,
     address: null,
+    overlay: null,
     version: "1.2.3",
     clock,
     lookup: async () => ({ error: "nobody should ask" }),

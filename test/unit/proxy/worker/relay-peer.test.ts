@@ -10,7 +10,7 @@ import {
 import { peersOf, RelayPeer } from "../../../../src/proxy/worker/relay-peer.ts";
 import { Target } from "../../../../src/proxy/worker/target.ts";
 
-const PEER = { name: "exit", address: "127.0.0.2", port: 4789, slot: 5, isSealed: false };
+const PEER = { name: "exit", address: "127.0.0.2", port: 4789, udpPort: 4789, slot: 5, isSealed: false };
 const NOW_MS = 10_000;
 
 function setUp(workers = 1) {

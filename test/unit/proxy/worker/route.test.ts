@@ -14,7 +14,7 @@ import {
 import { type TestTask, tableOf } from "../../../support/routing-table.ts";
 
 const NOW_MS = 5000;
-const EXIT = { name: "exit", address: "127.0.0.2", port: 4789, slot: 0, isSealed: false };
+const EXIT = { name: "exit", address: "127.0.0.2", port: 4789, udpPort: 4789, slot: 0, isSealed: false };
 const RELAY = {
   node: "entry",
   keys: ["5a".repeat(32)],
@@ -144,15 +144,13 @@ describe("from one table to the next", () => {
     expect(first.some(({ isRetired }) => isRetired)).toBe(false);
   });
 
-  test("a peer at another address has new targets; the old ones are retired", () => {
+  test("a peer at another address keeps its targets: what is open to them goes on", () => {
     const [own, far] = targetsOf(compile([service([OWN, FAR])]));
     const moved = compile([service([OWN, FAR])], { peers: [{ ...EXIT, address: "127.0.0.3" }] });
-    const [sameOwn, newFar] = targetsOf(moved);
-    expect(sameOwn).toBe(own!);
-    expect(newFar).not.toBe(far!);
-    expect(newFar!.peer?.peer.address).toBe("127.0.0.3");
-    expect([far!.isRetired, newFar!.isRetired, own!.isRetired]).toEqual([true, false, false]);
-    expect(far!.cutAtMs).toBe(NOW_MS + 30_000);
+    expect(targetsOf(moved)).toEqual([own!, far!]);
+    expect(far!.peer).toBe(moved.peers.get("exit")!);
+    expect(far!.peer?.peer.address).toBe("127.0.0.3");
+    expect([far!.isRetired, far!.isDraining]).toEqual([false, false]);
   });
 
   test("a peer that leaves takes its targets along; back again they are new", () => {

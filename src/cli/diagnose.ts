@@ -1,0 +1,135 @@
+/**
+ * What is wrong with a node, from its status: every finding with what to do about it. Pure.
+ *
+ * Here is what concerns the way between the nodes: their membership, the relay, the overlay.
+ */
+import type { NodeStatus, OverlayPeerStatus, OverlayStatus } from "../node/index.ts";
+import { formatCount, formatCounts } from "./format.ts";
+
+export interface Finding {
+  /** "overlay", "relay edge-2" */
+  readonly about: string;
+  readonly level: "pass" | "warn" | "fail";
+  readonly message: string;
+  /** What to do; null: nothing. */
+  readonly fix: string | null;
+}
+
+/** Below it IPv6 cannot be carried [RFC 8200 §5], and much else suffers. */
+const LEAST_MTU = 1280;
+/** More than that halves a TCP connection's rate within one network. */
+const MUCH_LOSS = 0.005;
+
+export function diagnose(status: NodeStatus): Finding[] {
+  const { cluster, overlay } = status;
+  if (cluster === null || overlay === null)
+    return [pass("cluster", "this node stands alone: nothing is between nodes")];
+  return [
+    ...diagnoseMembers(cluster),
+    ...diagnoseRelay(status),
+    diagnoseDriver(overlay),
+    diagnoseEncryption(overlay),
+    ...overlay.peers.flatMap((peer) => diagnosePeer(peer, overlay)),
+    ...diagnoseStrangers(overlay),
+  ];
+}
+
+function diagnoseMembers({ members }: NonNullable<NodeStatus["cluster"]>): Finding[] {
+  const failed = members.filter(({ state }) => state === "failed" || state === "suspect");
+  if (failed.length === 0) return [pass("gossip", `${formatCount(members.length, "node")}, all alive`)];
+  return failed.map(({ name, state, address }) =>
+    finding(
+      `gossip ${name}`,
+      "fail",
+      `${state}: it does not answer at ${address}`,
+      "is it running? open the gossip port, TCP and UDP, in both directions; `portmesh node forget` when it is gone for good",
+    ),
+  );
+}
+
+function diagnoseRelay({ proxy, overlay }: NodeStatus): Finding[] {
+  const silent = proxy.peers.filter(({ isReachable }) => !isReachable);
+  if (silent.length === 0)
+    return [pass("relay", `${formatCount(proxy.peers.length, "node")} with tasks, all answer`)];
+  return silent.map(({ name, address, port }) =>
+    finding(
+      `relay ${name}`,
+      "fail",
+      `no answer from ${address} port ${port}: its tasks are passed over`,
+      `is it running? open ${overlay?.port ?? port}/tcp and /udp between the nodes, in both directions`,
+    ),
+  );
+}
+
+function diagnoseDriver({ driver, wanted, address, device, passedOver }: OverlayStatus): Finding {
+  const runs = address === null ? "driver none" : `driver ${driver}, ${address} on ${device}`;
+  const [missed] = passedOver;
+  if (missed === undefined || wanted !== "auto") return pass("overlay", runs);
+  const fix = `grant it, or say driver = "${driver}" to be content with this`;
+  return finding("overlay", "warn", `${runs}; no ${missed.name} driver: ${missed.reason}`, fix);
+}
+
+function diagnoseEncryption({ encrypt, peers }: OverlayStatus): Finding {
+  const clear = peers.filter(({ encryption }) => encryption === "none").map(({ node }) => node);
+  if (encrypt && clear.length === 0) return pass("encryption", "nothing goes to other nodes in clear");
+  const to = clear.length === 0 ? "other nodes" : clear.join(", ");
+  return finding("encryption", "warn", `what goes to ${to} can be read on the way`, SET_KEYS);
+}
+
+const SET_KEYS = "set cluster.keys to what `portmesh keygen` prints, and leave out overlay.encrypt = false";
+
+function diagnosePeer(peer: OverlayPeerStatus, { port, driver }: OverlayStatus): Finding[] {
+  const { node, path, problem, mtuBytes, loss, rejectedTotal } = peer;
+  const about = `overlay ${node}`;
+  const findings: Finding[] = [];
+  if (problem !== null) {
+    const isSilent =
+      peer.driver !== "none" && driver !== "none" && problem.startsWith("nothing has come back");
+    const fix = isSilent
+      ? `open ${port}/udp between the nodes, in both directions; until then relays go over ${port}/tcp`
+      : "make the settings of [overlay] the same on both";
+    findings.push(finding(about, isSilent ? "fail" : "warn", problem, fix));
+  }
+  if (mtuBytes !== null && mtuBytes < LEAST_MTU)
+    findings.push(
+      finding(
+        about,
+        "warn",
+        `packets of at most ${mtuBytes} bytes get there`,
+        "something between the nodes takes only small packets: a tunnel in a tunnel? raise its MTU",
+      ),
+    );
+  if (loss !== null && loss > MUCH_LOSS)
+    findings.push(
+      finding(
+        about,
+        "warn",
+        `${(loss * 100).toFixed(1)} % of what goes there is lost`,
+        "the network between the nodes",
+      ),
+    );
+  const rejected = formatCounts(rejectedTotal);
+  if (rejected !== "") findings.push(finding(about, "warn", `thrown away here: ${rejected}`, REASONS_FIX));
+  return findings.length > 0
+    ? findings
+    : [pass(about, `reached ${path === "overlay" ? "over the overlay" : "directly"}`)];
+}
+
+const REASONS_FIX =
+  "a few after a restart or a change of keys are harmless; if they grow, compare cluster.keys and clocks, or somebody forges";
+
+function diagnoseStrangers({ rejectedTotal }: OverlayStatus): Finding[] {
+  const rejected = formatCounts(rejectedTotal);
+  if (rejected === "") return [];
+  const fix =
+    "who sends to the overlay's port? another VXLAN, a node that has left, a scanner: let only the nodes through";
+  return [finding("overlay", "warn", `frames of strangers thrown away: ${rejected}`, fix)];
+}
+
+function pass(about: string, message: string): Finding {
+  return { about, level: "pass", message, fix: null };
+}
+
+function finding(about: string, level: "warn" | "fail", message: string, fix: string): Finding {
+  return { about, level, message, fix };
+}

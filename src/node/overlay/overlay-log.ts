@@ -1,0 +1,55 @@
+/** What the overlay tells the operator: which driver runs and why no better one, and what becomes of its address. */
+import type { Driver } from "../../overlay/index.ts";
+import type { Log } from "../log.ts";
+import type { OpenedDriver } from "./open-driver.ts";
+
+export class OverlayLog {
+  readonly #log: Log;
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  opened({ name, passedOver }: OpenedDriver, address: string | null, encrypt: boolean): void {
+    const how = encrypt ? "encrypted" : "not encrypted";
+    for (const { name: driver, reason } of passedOver)
+      this.#log.warn({ driver }, `overlay: no ${driver} driver here: ${reason}`);
+    if (name === "none")
+      this.#log.info(
+        { driver: name },
+        `overlay: driver none: relays go over the nodes' own addresses, ${how}`,
+      );
+    else this.#log.info({ driver: name, address }, `overlay: driver ${name}, address ${address}, ${how}`);
+  }
+
+  /** A node of a lower name has the address that was this one's; null: the subnet has no other left. */
+  moved(from: string, to: string | null): void {
+    if (to === null)
+      this.#log.error(
+        { address: from },
+        "overlay: no address is left in overlay.subnet: relays go over the nodes' own addresses; set a larger subnet",
+      );
+    else
+      this.#log.warn({ address: to }, `overlay: another node has the address ${from}; this one is ${to} now`);
+  }
+
+  /** The driver that ran cannot be had again. */
+  failed(driver: Driver, error: Error): void {
+    this.#log.error(
+      { driver, err: error },
+      `overlay: cannot open the ${driver} driver again: ${error.message}`,
+    );
+  }
+
+  /** What the driver was told it does not do. */
+  refused(driver: Driver, error: Error): void {
+    this.#log.error({ driver, err: error }, `overlay: ${error.message}; it is tried again`);
+  }
+
+  noEchoes(error: Error): void {
+    this.#log.error(
+      { err: error },
+      `overlay: cannot listen for echoes, so relays go over the nodes' own addresses: ${error.message}`,
+    );
+  }
+}

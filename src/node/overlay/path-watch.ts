@@ -1,0 +1,125 @@
+/**
+ * What comes back over the overlay: echoes between overlay addresses (overlay/path) tell which nodes it reaches, how
+ * long that takes and how large packets may be.
+ */
+import { isIP } from "node:net";
+import {
+  type EchoPeerEnd,
+  EchoService,
+  echoPort,
+  type OverlayEnd,
+  type OverlayPeer,
+  sealedOverheadBytes,
+  vxlanOverheadBytes,
+} from "../../overlay/index.ts";
+import { steadyClock } from "../../sys/clock.ts";
+import type { PeerFigures } from "./overlay-status.ts";
+
+const RETRY_MS = 5_000;
+
+export interface WatchedPeer extends OverlayPeer {
+  /** What echoes are proved with; null: the cluster has no keys. */
+  readonly echoSecrets: readonly string[] | null;
+}
+
+export interface PathWatchOptions {
+  readonly end: OverlayEnd;
+  /** The longest packet that the device takes. */
+  readonly deviceMtuBytes: number;
+  readonly random: () => number;
+  /** The path to a node is another than before. */
+  readonly onChange: () => void;
+  /** Echoes cannot be had: no path will be known. */
+  readonly onError: (error: Error) => void;
+}
+
+export class PathWatch {
+  readonly #options: PathWatchOptions;
+  #deviceMtuBytes: number;
+  #echoes: EchoService | null = null;
+  #hasFailed = false;
+  #cancelRetry = () => {};
+  #peers: readonly WatchedPeer[] = [];
+  #active: ReadonlySet<string> = new Set();
+  #isClosed = false;
+
+  constructor(options: PathWatchOptions) {
+    this.#options = options;
+    this.#deviceMtuBytes = options.deviceMtuBytes;
+    this.#open();
+  }
+
+  /** @param active names of those that packets go to */
+  setPeers(peers: readonly WatchedPeer[], active: ReadonlySet<string>): void {
+    this.#peers = peers;
+    this.#active = active;
+    this.#echoes?.setPeers(peers.map(echoEnd));
+    this.#echoes?.setActive(active);
+  }
+
+  setDeviceMtu(mtuBytes: number): void {
+    this.#deviceMtuBytes = mtuBytes;
+    this.#echoes?.setDeviceMtu(mtuBytes);
+  }
+
+  /** Something has come back from this node lately. */
+  isUp(name: string): boolean {
+    return this.#echoes?.report(name)?.isUp === true;
+  }
+
+  /** The longest packet that gets to it; null: not known. */
+  mtuOf(name: string): number | null {
+    return this.isUp(name) ? this.#echoes!.report(name)!.mtu : null;
+  }
+
+  figuresOf(name: string): Partial<PeerFigures> {
+    const report = this.#echoes?.report(name) ?? null;
+    if (report === null) return {};
+    return { mtuBytes: this.mtuOf(name), rttMs: report.rttMs, loss: report.loss };
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#cancelRetry();
+    this.#echoes?.close();
+    this.#echoes = null;
+  }
+
+  #open(): void {
+    const { end, random, onChange } = this.#options;
+    const { address, port } = end;
+    const options = { address, port: echoPort(port), deviceMtu: this.#deviceMtuBytes, random, onChange };
+    EchoService.open(options).then(
+      (echoes) => this.#begin(echoes),
+      (error: Error) => this.#onError(error),
+    );
+  }
+
+  /** Told once, tried again until it can be had. */
+  #onError(error: Error): void {
+    if (this.#isClosed) return;
+    if (!this.#hasFailed) this.#options.onError(error);
+    this.#hasFailed = true;
+    this.#cancelRetry = steadyClock.after(RETRY_MS, () => this.#open());
+  }
+
+  #begin(echoes: EchoService): void {
+    if (this.#isClosed) return echoes.close();
+    this.#echoes = echoes;
+    this.setPeers(this.#peers, this.#active);
+  }
+}
+
+function echoEnd({ echoSecrets, secrets, ...peer }: WatchedPeer): EchoPeerEnd {
+  const { name, overlayAddress, underlayAddress, port } = peer;
+  const family = isIP(underlayAddress) === 6 ? 6 : 4;
+  const overheadBytes = secrets === null ? vxlanOverheadBytes(family) : sealedOverheadBytes(family, 0);
+  return {
+    name,
+    overlayAddress,
+    echoPort: echoPort(port),
+    underlayAddress,
+    overheadBytes,
+    secrets: echoSecrets,
+  };
+}

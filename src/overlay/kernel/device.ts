@@ -1,0 +1,99 @@
+/**
+ * The VXLAN device of a node: made, marked, given its address and put up, or not at all. One that the same node left
+ * behind is replaced; one that is somebody else's is never touched. [RFC 7348, ip-link(8) "VXLAN Type Support"]
+ */
+import { EAFNOSUPPORT } from "../../sys/errno.ts";
+import { VXLAN_DF_SET, type VxlanLink } from "../../wire/netlink/index.ts";
+import { macOf } from "../address-plan.ts";
+import type { OverlayEnd } from "../overlay.ts";
+import { ipBytes, macText } from "../route/address-text.ts";
+import {
+  addAddress,
+  createLink,
+  deleteLink,
+  findLink,
+  type Link,
+  NetlinkError,
+  type NetlinkSession,
+  setLink,
+} from "../route/index.ts";
+import { DEVICE_GROUP, isOwnDevice } from "./mark.ts";
+import { deviceTaken, subnetTaken } from "./refusals.ts";
+import { findSubnetClash } from "./subnet-clash.ts";
+
+/** Takes the place of one that this node left behind; its index. Throws OverlayError or NetlinkError; then it is gone. */
+export function createDevice(
+  session: NetlinkSession,
+  end: OverlayEnd,
+  alias: string,
+  mtuBytes: number,
+): number {
+  removeDevice(session, end, alias);
+  const clash = findSubnetClash(session, end);
+  if (clash !== null) throw subnetTaken(end, clash);
+  createLink(session, {
+    name: end.device,
+    kind: "vxlan",
+    mtuBytes,
+    macAddress: macText(macOf(end.address)),
+    group: DEVICE_GROUP,
+    vxlan: vxlanOf(end),
+  });
+  return furnish(session, end, alias);
+}
+
+/** One of that name that is somebody else's is an OverlayError; that there is none is fine. */
+export function removeDevice(session: NetlinkSession, end: OverlayEnd, alias: string): void {
+  const link = findOwnDevice(session, end, alias);
+  if (link !== null) deleteLink(session, link.index);
+}
+
+/** null: there is none of that name. One that is somebody else's is an OverlayError. */
+export function findOwnDevice(session: NetlinkSession, end: OverlayEnd, alias: string): Link | null {
+  const link = findLink(session, end.device);
+  if (link !== null && !isOwnDevice(link, alias)) throw deviceTaken(end, link);
+  return link;
+}
+
+/** Alias first, so that it is known again from then on. */
+function furnish(session: NetlinkSession, end: OverlayEnd, alias: string): number {
+  const { device, address, prefixLength } = end;
+  try {
+    setLink(session, device, { alias });
+    disableIpv6(session, device);
+    const { index } = findLink(session, device)!;
+    addAddress(session, { interfaceIndex: index, address, prefixLength });
+    setLink(session, index, { isUp: true });
+    return index;
+  } catch (error) {
+    deleteLink(session, device);
+    throw error;
+  }
+}
+
+/** The overlay is IPv4: router solicitations and the like would be sent to nobody. */
+function disableIpv6(session: NetlinkSession, device: string): void {
+  try {
+    setLink(session, device, { hasIpv6LinkLocal: false });
+  } catch (error) {
+    // where IPv6 is off there is nothing to do
+    if (!(error instanceof NetlinkError && error.errnoValue === EAFNOSUPPORT)) throw error;
+  }
+}
+
+/**
+ * UDP checksums are sent: the receiver's card then checks the inner ones too, which costs less than none. Outer
+ * packets are not fragmented, so that path MTU discovery finds what fits.
+ */
+function vxlanOf({ vni, port, underlayAddress }: OverlayEnd): VxlanLink {
+  return {
+    vni,
+    port,
+    localAddress: ipBytes(underlayAddress),
+    isLearning: false,
+    sendsChecksum: true,
+    sendsZeroChecksum6: false,
+    takesZeroChecksum6: false,
+    dontFragment: VXLAN_DF_SET,
+  };
+}

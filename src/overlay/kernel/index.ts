@@ -1,0 +1,3 @@
+/** The `kernel` driver. */
+export { KernelOverlay, type KernelOverlayOptions } from "./kernel-overlay.ts";
+export type { RefusedPeer } from "./plan-entries.ts";

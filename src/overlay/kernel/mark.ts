@@ -1,0 +1,25 @@
+/**
+ * How a node knows its own device again after it was killed: by the alias, which names cluster and node. The kernel
+ * takes an alias only for a link that is there; a device that was left before it had one is told by its group.
+ */
+import type { Link } from "../route/index.ts";
+
+/** "pmes": a number nobody else gives to a group of interfaces. Set when the device is made. */
+export const DEVICE_GROUP = 0x706d_6573;
+/** IFALIASZ without the zero byte. */
+const ALIAS_BYTES_MAX = 255;
+
+/** @param owner "<cluster>/<node>" */
+export function aliasOf(owner: string): string {
+  const alias = `portmesh ${owner}`;
+  if (Buffer.byteLength(alias) > ALIAS_BYTES_MAX || /[\0\n]/.test(alias))
+    throw new RangeError(
+      `cannot mark a device as ${JSON.stringify(owner)}: longer than ${ALIAS_BYTES_MAX} bytes`,
+    );
+  return alias;
+}
+
+export function isOwnDevice(link: Link, alias: string): boolean {
+  if (link.kind !== "vxlan") return false;
+  return link.alias === alias || (link.alias === "" && link.group === DEVICE_GROUP);
+}

@@ -1,0 +1,70 @@
+/** Which entries the peers need, and which peers cannot have any. Pure. */
+import { formatIp, parseIp, parsePrefix } from "../../wire/index.ts";
+import { isInSubnet, macOf } from "../address-plan.ts";
+import type { OverlayEnd, OverlayPeer } from "../overlay.ts";
+import { macText } from "../route/address-text.ts";
+
+/** What the kernel is told of a peer. */
+export interface PeerEntry {
+  readonly name: string;
+  readonly overlayAddress: string;
+  readonly macAddress: string;
+  readonly underlayAddress: string;
+  readonly port: number;
+  readonly mtuBytes: number;
+}
+
+/** A peer that has no entries, and why: "cannot …". */
+export interface RefusedPeer {
+  readonly name: string;
+  readonly reason: string;
+}
+
+export interface EntryPlan {
+  readonly entries: readonly PeerEntry[];
+  readonly refused: readonly RefusedPeer[];
+}
+
+/** @param mtuOf inner packets to this peer */
+export function planEntries(
+  end: OverlayEnd,
+  peers: readonly OverlayPeer[],
+  mtuOf: (peer: OverlayPeer) => number,
+): EntryPlan {
+  const subnet = subnetOf(end);
+  const entries: PeerEntry[] = [];
+  const refused: RefusedPeer[] = [];
+  for (const peer of peers) {
+    const { name, overlayAddress, underlayAddress, port } = peer;
+    const reason = problemOf(end, subnet, peer);
+    if (reason !== null) refused.push({ name, reason });
+    else {
+      const macAddress = macText(macOf(overlayAddress));
+      entries.push({ name, overlayAddress, macAddress, underlayAddress, port, mtuBytes: mtuOf(peer) });
+    }
+  }
+  return { entries, refused };
+}
+
+function problemOf(
+  end: OverlayEnd,
+  subnet: string,
+  { overlayAddress, underlayAddress }: OverlayPeer,
+): string | null {
+  const ownFamily = parseIp(end.underlayAddress)?.family;
+  const family = parseIp(underlayAddress)?.family;
+  if (family === undefined) return `cannot reach "${underlayAddress}": it is no IP address`;
+  if (family !== ownFamily)
+    return `cannot reach ${underlayAddress}: this node's end is IPv${ownFamily} (${end.underlayAddress})`;
+  if (overlayAddress === end.address) return `cannot add ${overlayAddress}: it is this node's own`;
+  if (!isInSubnet(overlayAddress, subnet)) return `cannot add ${overlayAddress}: it is outside ${subnet}`;
+  if (isInSubnet(underlayAddress, subnet))
+    return `cannot reach ${underlayAddress}: it is an address of the overlay itself`;
+  return null;
+}
+
+/** Canonical prefix. */
+function subnetOf({ address, prefixLength }: OverlayEnd): string {
+  const { family, network } = parsePrefix(`${address}/${prefixLength}`)!;
+  return `${formatIp(family, network)}/${prefixLength}`;
+}

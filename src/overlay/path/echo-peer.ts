@@ -1,0 +1,112 @@
+/** One peer of the echo exchange: its path, its tags, and what has been told of it. */
+import { parseIp } from "../../wire/index.ts";
+import { EchoTagger } from "./echo.ts";
+import { PathProbe, type PathState, type Probe } from "./path-probe.ts";
+import { TokenBucket } from "./token-bucket.ts";
+
+/** More than a search ever sends in a second (about 80). */
+const ANSWERS_PER_SECOND = 100;
+/** What a search finds grows with every answer; only what it is after a moment is worth telling. */
+const SETTLE_MS = 50;
+
+/** Another node, as the exchange needs it. */
+export interface EchoPeerEnd {
+  readonly name: string;
+  /** IPv4 */
+  readonly overlayAddress: string;
+  /** UDP, of its echoes (echo.ts). */
+  readonly echoPort: number;
+  /** Another one is another path: what was found of the old one is forgotten. */
+  readonly underlayAddress: string;
+  /** What the driver adds to an inner packet on the way to it (overhead.ts). */
+  readonly overheadBytes: number;
+  /** As in OverlayPeer. */
+  readonly secrets: readonly string[] | null;
+}
+
+/** Sizes in bytes of IP packets. */
+export interface PathReport {
+  readonly state: PathState;
+  /** Something has come back, and lately nothing has spoken against it. */
+  readonly isUp: boolean;
+  /** Largest inner packet that arrives. */
+  readonly mtu: number;
+  /** The underlay's packet that carries it. */
+  readonly underlayMtu: number;
+  /** null: nothing has come back yet. */
+  readonly rttMs: number | null;
+  readonly minRttMs: number | null;
+  /** 0…1; null: too little is known. */
+  readonly loss: number | null;
+}
+
+export class EchoPeer {
+  readonly path: PathProbe;
+  /** Its overlay address, 4 bytes. */
+  readonly address: Uint8Array;
+  readonly answers = new TokenBucket(ANSWERS_PER_SECOND, ANSWERS_PER_SECOND);
+  #end: EchoPeerEnd;
+  #tagger: EchoTagger;
+  #toldMtu: number | null = null;
+  #toldUp = false;
+  #settlesMs = Number.POSITIVE_INFINITY;
+  isActive = false;
+
+  constructor(end: EchoPeerEnd, deviceMtu: number, random: () => number) {
+    this.#end = end;
+    this.#tagger = new EchoTagger(end.secrets);
+    this.address = parseIp(end.overlayAddress)!.bytes;
+    const { overheadBytes } = end;
+    this.path = new PathProbe({ localMtu: deviceMtu + overheadBytes, overheadBytes, random });
+  }
+
+  get end(): EchoPeerEnd {
+    return this.#end;
+  }
+
+  get tagger(): EchoTagger {
+    return this.#tagger;
+  }
+
+  get report(): PathReport {
+    const { state, isUp, innerMtu, mtu, rttMs, minRttMs, loss } = this.path;
+    return { state, isUp, mtu: innerMtu, underlayMtu: mtu, rttMs, minRttMs, loss };
+  }
+
+  get nextMs(): number {
+    return Math.min(this.path.nextPollMs, this.#settlesMs);
+  }
+
+  /** Takes over new secrets; false: the path is another one, and this peer no longer the right one. */
+  follow(end: EchoPeerEnd): boolean {
+    const { overlayAddress, underlayAddress, overheadBytes, secrets } = this.#end;
+    if (end.overlayAddress !== overlayAddress || end.underlayAddress !== underlayAddress) return false;
+    if (end.overheadBytes !== overheadBytes) return false;
+    if (end.secrets?.join() !== secrets?.join()) this.#tagger = new EchoTagger(end.secrets);
+    this.#end = end;
+    return true;
+  }
+
+  poll(nowMs: number): Probe | null {
+    return this.path.poll(nowMs, this.isActive);
+  }
+
+  /**
+   * The inner MTU when something is to be told: at once when it has fallen or nothing comes back any more, else once it
+   * has settled. null: nothing new.
+   */
+  takeChange(nowMs: number): number | null {
+    const { innerMtu: mtu, isUp, state } = this.path;
+    const isWorse = (this.#toldMtu !== null && mtu < this.#toldMtu) || (this.#toldUp && !isUp);
+    const isNew = state !== "base" && (mtu !== this.#toldMtu || isUp !== this.#toldUp);
+    if (isNew && !isWorse && nowMs < this.#settlesMs) {
+      if (this.#settlesMs === Number.POSITIVE_INFINITY) this.#settlesMs = nowMs + SETTLE_MS;
+      return null;
+    }
+    this.#settlesMs = Number.POSITIVE_INFINITY;
+    if (!isNew) return null;
+    this.#toldMtu = mtu;
+    this.#toldUp = isUp;
+    return mtu;
+  }
+}

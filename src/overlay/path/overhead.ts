@@ -1,0 +1,46 @@
+/**
+ * What an overlay adds to a packet, so what is left of the underlay's MTU for it. All sizes are bytes of IP packets
+ * with their headers.
+ *
+ *     plain VXLAN   │ IPv4 20 or IPv6 40 │ UDP 8 │ VXLAN 8 │ Ethernet 14 │ inner IP packet …     RFC 7348 §5: 50 or 70
+ *     sealed        │ IPv4 20 or IPv6 40 │ UDP 8 │ seal's header and tag  │ inner IP packet …
+ *     no overlay    │ inner IP packet: it is the underlay's
+ */
+import type { IpFamily } from "../../wire/index.ts";
+
+const IPV4_BYTES = 20;
+const IPV6_BYTES = 40;
+const UDP_BYTES = 8;
+const VXLAN_BYTES = 8;
+const ETHERNET_BYTES = 14;
+const TCP_BYTES = 20;
+
+/** IP and UDP headers: what a datagram's payload lacks to the size of its packet. */
+export function udpOverheadBytes(family: IpFamily): number {
+  return (family === 4 ? IPV4_BYTES : IPV6_BYTES) + UDP_BYTES;
+}
+
+/** @param family of the underlay address of the other node */
+export function vxlanOverheadBytes(family: IpFamily): number {
+  return udpOverheadBytes(family) + VXLAN_BYTES + ETHERNET_BYTES;
+}
+
+/** @param sealBytes of every sealed datagram that are not the inner packet's: headers and tag */
+export function sealedOverheadBytes(family: IpFamily, sealBytes: number): number {
+  return udpOverheadBytes(family) + sealBytes;
+}
+
+/** The largest inner packet that fits an underlay packet of `outerBytes`. */
+export function innerMtu(outerBytes: number, overheadBytes: number): number {
+  return outerBytes - overheadBytes;
+}
+
+/** The underlay packet that carries an inner packet of `innerBytes`. */
+export function outerMtu(innerBytes: number, overheadBytes: number): number {
+  return innerBytes + overheadBytes;
+}
+
+/** The largest TCP segment of an inner packet without options [RFC 9293 §3.7.1]; inner packets are IPv4. */
+export function segmentBytes(innerMtuBytes: number): number {
+  return innerMtuBytes - IPV4_BYTES - TCP_BYTES;
+}

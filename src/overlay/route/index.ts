@@ -1,0 +1,26 @@
+/** Interfaces, addresses, routes, neighbours and forwarding entries of this machine, over rtnetlink. */
+export { addAddress, type InterfaceAddress, listAddresses, removeAddress } from "./addresses.ts";
+export { type ForwardingEntry, listForwarding, removeForwarding, replaceForwarding } from "./forwarding.ts";
+export {
+  createLink,
+  deleteLink,
+  findLink,
+  type Link,
+  type LinkChange,
+  listLinks,
+  type NewLink,
+  setLink,
+} from "./links.ts";
+export { listNeighbours, type Neighbour, removeNeighbour, replaceNeighbour } from "./neighbours.ts";
+export { NetlinkError } from "./netlink-error.ts";
+export { NetlinkSession, type NetlinkTransport } from "./netlink-session.ts";
+export {
+  addRoute,
+  findRouteTo,
+  type ListedRoute,
+  listRoutes,
+  type Route,
+  type RouteTo,
+  removeRoute,
+  replaceRoute,
+} from "./routes.ts";

@@ -1,0 +1,66 @@
+/** Drivers of the overlay that remember what they are told, and paths that are up when a test says so. */
+
+import type { OpenDrivers } from "../../src/node/overlay/open-driver.ts";
+import type { Paths } from "../../src/node/overlay/overlay.ts";
+import type { PathWatchOptions } from "../../src/node/overlay/path-watch.ts";
+import type { OverlayEnd, OverlayPeer } from "../../src/overlay/index.ts";
+
+export class FakeDrivers {
+  /** Why a driver cannot be had. */
+  readonly refusals: { kernel?: string; userspace?: string } = {};
+  /** "kernel 10.200.0.1" of those that run. */
+  readonly running: string[] = [];
+  readonly ends: OverlayEnd[] = [];
+  peers: readonly OverlayPeer[] = [];
+  innerMtuBytes: ReadonlyMap<string, number> = new Map();
+  applied = 0;
+  /** Thrown by apply. */
+  error: Error | null = null;
+  readonly up = new Set<string>();
+  #onPathChange = () => {};
+
+  readonly open: OpenDrivers = {
+    kernel: (end) => this.#open("kernel", end),
+    userspace: (end) => this.#open("userspace", end),
+  };
+
+  readonly watchPaths = ({ onChange }: Pick<PathWatchOptions, "onChange">): Paths => {
+    this.#onPathChange = onChange;
+    return {
+      setPeers: () => {},
+      setDeviceMtu: () => {},
+      isUp: (name) => this.up.has(name),
+      mtuOf: (name) => (this.up.has(name) ? 1400 : null),
+      figuresOf: (name) => ({ rttMs: name.length }),
+      close: () => {},
+    };
+  };
+
+  setUp(name: string, isUp: boolean): void {
+    if (isUp) this.up.add(name);
+    else this.up.delete(name);
+    this.#onPathChange();
+  }
+
+  #open(driver: "kernel" | "userspace", end: OverlayEnd) {
+    const refusal = this.refusals[driver];
+    if (refusal !== undefined) throw new Error(refusal);
+    const name = `${driver} ${end.address}`;
+    this.running.push(name);
+    this.ends.push(end);
+    return {
+      figuresOf: () => ({ rejectedTotal: { replay: 1 } }),
+      rejectedTotal: { "wrong-vni": 2 },
+      mtuBytes: 1450,
+      apply: (peers: readonly OverlayPeer[], innerMtuBytes: ReadonlyMap<string, number>) => {
+        if (this.error !== null) throw this.error;
+        this.peers = peers;
+        this.innerMtuBytes = innerMtuBytes;
+        this.applied++;
+      },
+      close: () => {
+        this.running.splice(this.running.indexOf(name), 1);
+      },
+    };
+  }
+}

@@ -1,0 +1,303 @@
+import { beforeEach, describe, expect, test } from "bun:test";
+import type { NodeRecord, OverlayRecord } from "../../../../src/catalog/index.ts";
+import type { ClusterConfig, OverlayConfig } from "../../../../src/config/index.ts";
+import { NodeKeys } from "../../../../src/node/overlay/node-keys.ts";
+import { Overlay } from "../../../../src/node/overlay/overlay.ts";
+import { nodeRecord } from "../../../support/catalog-records.ts";
+import { FakeDrivers } from "../../../support/fake-overlay.ts";
+
+const KEY = Buffer.alloc(32, 7).toString("base64");
+const OTHER_KEY = Buffer.alloc(32, 8).toString("base64");
+const PEER_KEYS = new NodeKeys();
+const NOBODY = new Map<string, NodeRecord>();
+
+let drivers: FakeDrivers;
+let lines: string[];
+let changes: number;
+
+beforeEach(() => {
+  drivers = new FakeDrivers();
+  lines = [];
+  changes = 0;
+});
+
+function overlay(config: Partial<OverlayConfig> = {}, keys: readonly string[] = [KEY], self = "m"): Overlay {
+  const cluster: ClusterConfig = {
+    name: "prod",
+    keys,
+    join: [],
+    bind: { host: "0.0.0.0", port: 7946 },
+    profile: "lan",
+    isInsecure: keys.length === 0,
+  };
+  return new Overlay({
+    self,
+    config: {
+      driver: "auto",
+      port: 4789,
+      vni: 4096,
+      subnet: "10.200.0.0/16",
+      encrypt: keys.length > 0,
+      ...config,
+    },
+    cluster,
+    address: "192.0.2.1",
+    open: drivers.open,
+    watchPaths: drivers.watchPaths,
+    log: {
+      opened: ({ name, passedOver }) =>
+        lines.push([name, ...passedOver.map(({ reason }) => reason)].join(": ")),
+      moved: (from, to) => lines.push(`moved ${from} ${to}`),
+      failed: (driver, error) => lines.push(`failed ${driver} ${error.message}`),
+      refused: (driver, error) => lines.push(`refused ${driver} ${error.message}`),
+      noEchoes: (error) => lines.push(`no echoes ${error.message}`),
+    },
+    onChange: () => changes++,
+  });
+}
+
+/** Another node with an end of the overlay. */
+function other(end: Partial<OverlayRecord> = {}, address = "192.0.2.2"): NodeRecord {
+  const defaults: OverlayRecord = {
+    driver: "userspace",
+    address: "10.200.9.9",
+    vni: 4096,
+    port: 4789,
+    encrypt: true,
+    publicKey: PEER_KEYS.publicKey,
+  };
+  return nodeRecord({ relay: { address, port: 4789 }, overlay: { ...defaults, ...end } });
+}
+
+function started(nodes: ReadonlyMap<string, NodeRecord>, ...rest: Parameters<typeof overlay>): Overlay {
+  const made = overlay(...rest);
+  made.start(nodes, null);
+  return made;
+}
+
+describe("the driver", () => {
+  test.each([
+    ["auto", true, {}, "userspace"],
+    ["auto", false, {}, "kernel"],
+    ["auto", false, { kernel: "no vxlan" }, "userspace: no vxlan"],
+    ["auto", false, { kernel: "no vxlan", userspace: "no tun" }, "none: no vxlan: no tun"],
+    ["auto", true, { userspace: "no tun" }, "none: no tun"],
+    ["kernel", true, {}, "kernel"],
+    ["none", true, {}, "none"],
+  ] as const)("%s, encrypt %p, with %j: %s", (driver, encrypt, refusals, told) => {
+    Object.assign(drivers.refusals, refusals);
+    const { announcement } = started(NOBODY, { driver, encrypt });
+    expect(lines).toEqual([told]);
+    expect(announcement.driver).toBe(told.split(":")[0] as "none");
+    expect(announcement.address === null).toBe(announcement.driver === "none");
+  });
+
+  test("that is asked for and cannot be had is an error", () => {
+    drivers.refusals.kernel = "no vxlan";
+    expect(() => started(NOBODY, { driver: "kernel" })).toThrow("no vxlan");
+  });
+
+  test("gets this node's end", () => {
+    started(NOBODY, { port: 5000 });
+    expect(drivers.ends[0]).toMatchObject({
+      prefixLength: 16,
+      vni: 4096,
+      port: 5000,
+      underlayAddress: "0.0.0.0",
+      device: "portmesh5000",
+    });
+  });
+
+  test("holds the port, so UDP relays take the next one", () => {
+    expect(started(NOBODY).udpPort).toBe(4790);
+    expect(started(NOBODY, { driver: "none" }).udpPort).toBe(4789);
+  });
+
+  test("that encrypts takes relays in clear only over frames that are sealed", () => {
+    const taken = (config: Partial<OverlayConfig>) => started(NOBODY, config).acceptsClear;
+    expect(taken({ encrypt: false })).toBe("always");
+    expect(taken({ driver: "kernel" })).toEqual([]);
+    expect(taken({ driver: "none" })).toEqual([]);
+    const made = started(NOBODY);
+    expect(made.acceptsClear).toEqual([made.announcement.address!]);
+  });
+
+  test("is closed at the end", async () => {
+    const made = started(NOBODY);
+    expect(drivers.running).toHaveLength(1);
+    await made.close();
+    expect(drivers.running).toEqual([]);
+  });
+});
+
+describe("the address", () => {
+  test("is the one it had, while nobody wants it", () => {
+    const made = overlay();
+    made.start(NOBODY, "10.200.1.2");
+    expect(made.announcement.address).toBe("10.200.1.2");
+  });
+
+  test("that a lower name has is given up, with a driver of the new one", () => {
+    const made = started(NOBODY);
+    const before = made.announcement.address!;
+    made.follow(new Map([["z", other({ address: before })]]));
+    expect(made.announcement.address).toBe(before);
+    made.follow(new Map([["a", other({ address: before })]]));
+    const after = made.announcement.address!;
+    expect(after).not.toBe(before);
+    expect(drivers.running).toEqual([`userspace ${after}`]);
+    expect(lines.at(-1)).toBe(`moved ${before} ${after}`);
+    expect(drivers.peers.map(({ overlayAddress }) => overlayAddress)).toEqual([before]);
+  });
+
+  test("of two others with one address, the lower name is served", () => {
+    started(
+      new Map([
+        ["c", other()],
+        ["b", other({}, "192.0.2.3")],
+      ]),
+    );
+    expect(drivers.peers.map(({ name }) => name)).toEqual(["b"]);
+  });
+});
+
+describe("another node", () => {
+  const reached = (made: Overlay, record: NodeRecord) => made.reach("b", record);
+  const direct = { address: "192.0.2.2", port: 4789, udpPort: 4790 };
+  const inside = { address: "10.200.9.9", port: 4789, udpPort: 4790 };
+
+  test("is reached over the overlay once something has come back, and its own address before and after", () => {
+    const record = other();
+    const made = started(new Map([["b", record]]));
+    expect(reached(made, record)).toEqual({ ...direct, isSealed: true });
+    drivers.setUp("b", true);
+    expect(changes).toBe(1);
+    expect(reached(made, record)).toEqual({ ...inside, isSealed: false });
+    drivers.setUp("b", false);
+    expect(reached(made, record)).toEqual({ ...direct, isSealed: true });
+  });
+
+  test("in plain VXLAN of the kernel is reached by sealed relays when one of both encrypts", () => {
+    const record = other({ driver: "kernel" });
+    const made = started(new Map([["b", record]]), { driver: "kernel", encrypt: true });
+    drivers.setUp("b", true);
+    expect(drivers.peers[0]!.secrets).toBeNull();
+    expect(reached(made, record)).toEqual({ ...inside, isSealed: true });
+  });
+
+  test("without a driver, or of a version without an overlay, is reached by its own address", () => {
+    const made = started(NOBODY);
+    const none = other({ driver: "none", address: null });
+    expect(reached(made, none)).toEqual({ ...direct, udpPort: 4789, isSealed: true });
+    const old = nodeRecord({ relay: { address: "192.0.2.2", port: 4789 } });
+    expect(reached(made, old)).toEqual({ ...direct, udpPort: 4789, isSealed: true });
+    expect(reached(made, nodeRecord())).toBeNull();
+  });
+
+  test("that encrypts makes the relay sealed although this one does not", () => {
+    const record = other({ driver: "none", address: null });
+    expect(reached(started(NOBODY, { encrypt: false }), record)!.isSealed).toBe(true);
+  });
+
+  test("of another address family is no peer of the driver", () => {
+    started(new Map([["b", other({}, "2001:db8::2")]]));
+    expect(drivers.peers).toEqual([]);
+  });
+
+  test("has secrets with this one, others when it has started again or the cluster's keys change", () => {
+    const nodes = new Map([["b", other()]]);
+    const made = started(nodes);
+    const own = made.announcement.publicKey!;
+    expect(drivers.peers[0]!.secrets).toEqual(PEER_KEYS.secretsWith(own, [KEY], "prod"));
+    made.changeKeys([OTHER_KEY, KEY], nodes);
+    expect(drivers.peers[0]!.secrets).toEqual(PEER_KEYS.secretsWith(own, [OTHER_KEY, KEY], "prod"));
+    const again = new NodeKeys();
+    made.follow(new Map([["b", other({ publicKey: again.publicKey })]]));
+    expect(drivers.peers[0]!.secrets).toEqual(again.secretsWith(own, [OTHER_KEY, KEY], "prod"));
+  });
+
+  test("with a key that everybody could make secrets with is no peer of the driver", () => {
+    started(new Map([["b", other({ publicKey: "00".repeat(32) })]]));
+    expect(drivers.peers).toEqual([]);
+  });
+
+  test("gets packets as large as its path carries, once that is known", () => {
+    started(new Map([["b", other()]]));
+    expect([...drivers.innerMtuBytes]).toEqual([]);
+    drivers.setUp("b", true);
+    expect([...drivers.innerMtuBytes]).toEqual([["b", 1400]]);
+  });
+
+  test("that the driver refuses is told once and tried again; the others are told nothing", () => {
+    const made = started(NOBODY);
+    drivers.error = new Error("no memory");
+    made.follow(new Map([["b", other()]]));
+    for (let i = 0; i < 20; i++) made.tick();
+    expect(lines.slice(1)).toEqual(["refused userspace no memory"]);
+    drivers.error = null;
+    for (let i = 0; i < 10; i++) made.tick();
+    expect(drivers.peers.map(({ name }) => name)).toEqual(["b"]);
+  });
+
+  test("that comes and goes without a word is noticed from time to time", () => {
+    const made = started(new Map([["b", other()]]));
+    drivers.up.add("b");
+    made.tick();
+    made.tick();
+    expect(changes).toBe(1);
+  });
+
+  test("that has not changed is not told to the driver again", () => {
+    const made = started(new Map([["b", other()]]));
+    made.follow(new Map([["b", other()]]));
+    expect(drivers.applied).toBe(1);
+    made.follow(new Map([["b", other({}, "192.0.2.9")]]));
+    expect(drivers.peers[0]!.underlayAddress).toBe("192.0.2.9");
+  });
+});
+
+describe("the status", () => {
+  const peerOf = (made: Overlay) => made.status.peers[0]!;
+
+  test("says what runs, and what auto has passed over", () => {
+    drivers.refusals.kernel = "no vxlan";
+    expect(started(NOBODY, { encrypt: false }).status).toMatchObject({
+      driver: "userspace",
+      wanted: "auto",
+      passedOver: [{ name: "kernel", reason: "no vxlan" }],
+      device: "portmesh4789",
+      encrypt: false,
+      peers: [],
+      rejectedTotal: { "wrong-vni": 2 },
+    });
+  });
+
+  test("says how a node is reached and what encrypts, with the figures of the driver and its path", () => {
+    const made = started(new Map([["b", other()]]));
+    const waiting = "nothing has come back over the overlay yet";
+    expect(peerOf(made)).toMatchObject({ path: "direct", encryption: "relay", problem: waiting });
+    drivers.setUp("b", true);
+    expect(peerOf(made)).toEqual({
+      node: "b",
+      driver: "userspace",
+      address: "10.200.9.9",
+      path: "overlay",
+      encryption: "frames",
+      problem: null,
+      keyAgeMs: null,
+      mtuBytes: null,
+      rttMs: 1,
+      loss: null,
+      rejectedTotal: { replay: 1 },
+      notes: [],
+    });
+  });
+
+  test("says why the overlay is not used", () => {
+    const made = started(new Map([["b", other({ vni: 7 })]]), { encrypt: false });
+    const problem = "overlay.vni is 4096 here, 7 there";
+    expect(peerOf(made)).toMatchObject({ path: "direct", encryption: "relay", problem });
+    made.follow(new Map([["b", nodeRecord({ relay: { address: "192.0.2.2", port: 4789 } })]]));
+    expect(peerOf(made)).toMatchObject({ driver: null, path: "direct", encryption: "none", problem: null });
+  });
+});
