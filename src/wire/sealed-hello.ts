@@ -91,17 +91,19 @@ export class PairSecret {
 
   /** @param side of whom these are; `hello` is HELLO_BYTES long */
   keysFor(side: "entry" | "exit", exitNode: string, greeting: Uint8Array, hello: Uint8Array): RecordKeys {
-    const toExit = this.#derive("to exit", exitNode, greeting, hello);
-    const toEntry = this.#derive("to entry", exitNode, greeting, hello);
+    const label = "portmesh sealed tcp relay";
+    const toExit = this.derive(`${label} to exit\0${exitNode}\0`, greeting, hello);
+    const toEntry = this.derive(`${label} to entry\0${exitNode}\0`, greeting, hello);
     return side === "entry"
       ? { sealer: new RecordSealer(toExit), opener: new RecordOpener(toEntry) }
       : { sealer: new RecordSealer(toEntry), opener: new RecordOpener(toExit) };
   }
 
-  /** One block of output is one key. */
-  #derive(label: string, exitNode: string, greeting: Uint8Array, hello: Uint8Array): Uint8Array {
-    const hasher = this.#expand.copy().update(`portmesh sealed tcp relay ${label}\0${exitNode}\0`);
-    hasher.update(greeting).update(hello).update(LAST_BLOCK).digest(this.#digest);
+  /** A key for what the label says and what both sides have said, the lengths of which are fixed: one block of output. */
+  derive(label: string, ...said: readonly Uint8Array[]): Uint8Array {
+    const hasher = this.#expand.copy().update(label);
+    for (const part of said) hasher.update(part);
+    hasher.update(LAST_BLOCK).digest(this.#digest);
     // a digest in memory of its own costs ten times as much as its bytes
     return this.#digest.slice(0, RECORD_KEY_BYTES);
   }

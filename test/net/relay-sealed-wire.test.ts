@@ -24,6 +24,7 @@ const ANSWER = "marked-task-bytes";
 const LAST = "the-last-packet";
 const MARKS = [SERVICE, TASK, QUESTION, ANSWER];
 const SCRIPT = new URL("../support/proxy-process.ts", import.meta.url).pathname;
+const SOCAT = findProgram("socat")!;
 const isSkipped = lacksNamespaces() || lacks("tshark", "socat");
 
 const cleanUps: (() => unknown)[] = [];
@@ -57,45 +58,56 @@ async function listen(machine: NetworkNode): Promise<() => Buffer> {
   return () => readFileSync(file);
 }
 
-describe.skipIf(isSkipped)("between two nodes", () => {
-  test.each(MODES)("%s", async (_, isSealed) => {
-    const network = Namespaces.create(2);
-    cleanUps.push(() => network.close());
-    const [entry, exit] = network.nodes as [NetworkNode, NetworkNode];
-    const rules = { name: SERVICE, protocol: "tcp", published: PUBLISHED } as const;
-    const relay = { port: RELAY_PORT, keys: [RELAY_KEY], acceptsClear: isSealed ? [] : "always" };
-    const own: TestService = { ...rules, listenAddresses: [], tasks: [{ name: TASK, port: TASK_PORT }] };
-    const far = on("exit", { port: TASK_PORT }, { name: TASK });
-    start(
-      exit,
-      findProgram("socat")!,
-      `TCP-LISTEN:${TASK_PORT},bind=127.0.0.1,fork,reuseaddr`,
-      `SYSTEM:read q; echo ${ANSWER}; echo ${ANSWER}`,
-    );
-    await startNode(exit, {
-      ...tableOf(own),
-      relay: { ...relay, node: "exit", listenAddresses: [exit.address] },
-    });
-    const wire = await listen(exit);
-    await startNode(entry, {
-      ...tableOf({ ...rules, listenAddresses: ["127.0.0.1"], tasks: [far] }),
-      peers: [{ name: "exit", address: exit.address, port: RELAY_PORT, isSealed }],
-      relay: { ...relay, node: "entry", listenAddresses: [entry.address] },
-    });
-    const ask = `echo ${QUESTION} | ${findProgram("socat")!} -t5 - TCP:127.0.0.1:${PUBLISHED}`;
+/** A node with that task and one without, and what is seen between them. */
+async function startNodes(protocol: "tcp" | "udp", isSealed: boolean) {
+  const network = Namespaces.create(2);
+  cleanUps.push(() => network.close());
+  const [entry, exit] = network.nodes as [NetworkNode, NetworkNode];
+  const rules = { name: SERVICE, protocol, published: PUBLISHED } as const;
+  const relay = { port: RELAY_PORT, keys: [RELAY_KEY], acceptsClear: isSealed ? [] : "always" };
+  const own: TestService = { ...rules, listenAddresses: [], tasks: [{ name: TASK, port: TASK_PORT }] };
+  await startNode(exit, {
+    ...tableOf(own),
+    relay: { ...relay, node: "exit", listenAddresses: [exit.address] },
+  });
+  const wire = await listen(exit);
+  const far = on("exit", { port: TASK_PORT }, { name: TASK });
+  await startNode(entry, {
+    ...tableOf({ ...rules, listenAddresses: ["127.0.0.1"], tasks: [far] }),
+    peers: [{ name: "exit", address: exit.address, port: RELAY_PORT, isSealed }],
+    relay: { ...relay, node: "entry", listenAddresses: [entry.address] },
+  });
+  return { entry, exit, wire };
+}
+
+/** Packets are kept in order: what is seen last, in clear, comes behind all that was said. */
+async function seenAtEnd(entry: NetworkNode, exit: NetworkNode, wire: () => Buffer): Promise<Buffer> {
+  const last = `echo ${LAST} | ${SOCAT} - UDP:${exit.address}:${RELAY_PORT}`;
+  await waitFor(
+    async () => {
+      await entry.run("sh", "-c", last);
+      return wire().includes(LAST);
+    },
+    { what: "the last packet to be seen" },
+  );
+  return wire();
+}
+
+describe.skipIf(isSkipped)("what is seen between two nodes", () => {
+  const ways = (["tcp", "udp"] as const).flatMap((protocol) =>
+    MODES.map(([mode, isSealed]) => ({ protocol, mode, isSealed })),
+  );
+  test.each(ways)("$protocol, $mode", async ({ protocol, isSealed }) => {
+    const { entry, exit, wire } = await startNodes(protocol, isSealed);
+    const upper = protocol.toUpperCase();
+    const task = protocol === "tcp" ? "TCP-LISTEN" : "UDP-RECVFROM";
+    const answer = `SYSTEM:read q; echo ${ANSWER}; echo ${ANSWER}`;
+    start(exit, SOCAT, `${task}:${TASK_PORT},bind=127.0.0.1,fork,reuseaddr`, answer);
+    const ask = `echo ${QUESTION} | ${SOCAT} -t2 - ${upper}:127.0.0.1:${PUBLISHED}`;
     await waitFor(async () => (await entry.run("sh", "-c", ask).catch(() => "")).includes(ANSWER), {
       what: "the task to answer",
     });
-    // packets are kept in order: what is seen last in clear comes behind all that was said
-    const last = `echo ${LAST} | ${findProgram("socat")!} - UDP:${exit.address}:${RELAY_PORT}`;
-    await waitFor(
-      async () => {
-        await entry.run("sh", "-c", last);
-        return wire().includes(LAST);
-      },
-      { what: "the last packet to be seen" },
-    );
-    const seen = wire();
+    const seen = await seenAtEnd(entry, exit, wire);
     expect(MARKS.filter((mark) => seen.includes(mark))).toEqual(isSealed ? [] : MARKS);
   });
 });

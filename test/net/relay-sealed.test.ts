@@ -12,6 +12,7 @@ import type { RawListener, RawSocket } from "../support/raw-socket.ts";
 import { allClosed, type Ends, here, on, RelayMesh } from "../support/relay-mesh.ts";
 import { RELAY_KEY, type RelayNode } from "../support/relay-node.ts";
 import { type Frame, RelayTamperer, type TamperedLine, type Way } from "../support/relay-tamperer.ts";
+import { UdpPeer } from "../support/udp-peer.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const NEW_KEY = "77".repeat(32);
@@ -276,6 +277,45 @@ describe("what is not sealed", () => {
     for (const open of [ends, inClear]) {
       await open.client.send("?");
       expect(await open.task.receiveText(1)).toBe("?");
+    }
+  });
+});
+
+describe("a link for datagrams that is in clear", () => {
+  /** An entry node that does not seal, and its only client's session. */
+  async function start(acceptsClear: readonly string[], listenAddress: string) {
+    const [echo, client] = [await UdpPeer.task((data) => data), await UdpPeer.open()];
+    for (const peer of [echo, client]) mesh.keep(peer, (open) => open.close());
+    const service = { protocol: "udp", published: mesh.published } as const;
+    exit.relay = { ...exit.relay, acceptsClear, listenAddresses: [listenAddress] };
+    await exit.apply([], { ...service, listenAddresses: [], tasks: [here(echo)] });
+    const peer = { ...exit.peer, address: "127.0.0.2", isSealed: false };
+    await entry.apply([peer], { ...service, tasks: [on("exit", echo)] });
+    return { echo, client };
+  }
+
+  test("is not made where it has to be sealed, and that is counted", async () => {
+    for (const address of ["127.0.0.2", "0.0.0.0"]) {
+      const before = exit.dropped("clear");
+      const { echo, client } = await start(["127.0.0.3"], address);
+      client.send("x", mesh.published);
+      await waitFor(() => exit.dropped("clear") > before, { what: "the handshake to be refused" });
+      expect(echo.received).toEqual([]);
+    }
+  });
+
+  test("is made at an address that it may come to, and ends when it may no longer", async () => {
+    for (const address of ["127.0.0.2", "0.0.0.0"]) {
+      const { echo, client } = await start(["127.0.0.2"], address);
+      expect((await client.ask("x", mesh.published)).data.toString()).toBe("x");
+      const before = exit.dropped("clear");
+      exit.relay = { ...exit.relay, acceptsClear: [] };
+      const service = { protocol: "udp", published: mesh.published, listenAddresses: [] } as const;
+      await exit.apply([], { ...service, tasks: [here(echo)] });
+      expect(exit.status.relayedUdp.openSessions).toBe(0);
+      client.send("y", mesh.published);
+      await waitFor(() => exit.dropped("clear") > before, { what: "the handshake to be refused" });
+      expect(echo.texts).toEqual(["x"]);
     }
   });
 });
