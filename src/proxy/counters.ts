@@ -31,6 +31,7 @@ export const RELAY_DROPS = [
   "unauthentic", // by nobody who has the key
   "replayed",
   "stale", // too old to tell whether it was replayed, or a handshake that took too long
+  "clear", // of a link that has to be sealed here
   "unknown-link", // of a link from before a restart; its node is told
   "send-failed",
   "too-long",

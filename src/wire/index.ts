@@ -11,10 +11,12 @@ export {
   PROXY_V2_MAX_BYTES,
   PROXY_V2_MAX_ENCODED_BYTES,
 } from "./proxy-protocol-v2.ts";
+export { DatagramCipher, deriveSealedLinkKeys, type LinkExchange } from "./relay-cipher.ts";
 export * from "./relay-datagram.ts";
 export * from "./relay-header.ts";
 export { decodeRelaySession, encodeRelaySession, type RelaySession } from "./relay-session.ts";
 export * from "./relay-tag.ts";
 export { REPLAY_WINDOW, type ReplayVerdict, ReplayWindow } from "./replay-window.ts";
+export * from "./seal-datagram.ts";
 export * from "./sealed-hello.ts";
 export * from "./sealed-record.ts";

@@ -27,10 +27,15 @@
  *     READY      nonce 16, tag 16                                           else in the datagram
  *     RESET      –                                                     session: 1…2^32-1; CLOSE of 0 ends the link
  *
- * This file frames; `relay-tag.ts` authenticates.
+ * That is version 1, in clear. In version 2 header and data of all datagrams under a link's key are sealed, and the n
+ * bytes of HELLO, CONFIRM and READY are the 32 of a public key, so nobody between the nodes can read who talks of what.
+ *
+ * This file frames; `relay-tag.ts` authenticates, `relay-cipher.ts` seals.
  */
 
-export const RELAY_DATAGRAM_VERSION = 1;
+export const RELAY_CLEAR = 1;
+export const RELAY_ENCRYPTED = 2;
+const PUBLIC_KEY_BYTES = 32;
 
 export const RELAY_HELLO = 1;
 export const RELAY_CHALLENGE = 2;
@@ -73,7 +78,7 @@ export const READY_BYTES = 44;
 /** Under a link's key: everything before the tag, and all before header and data. */
 export const SEALED_HEAD_BYTES = 24;
 export const SEALED_BYTES = 40;
-const COUNTER_AT = 12;
+export const COUNTER_AT = 12;
 const SESSION_AT = 20;
 /** Counters end where a number no longer holds them. */
 const COUNTER_HIGH_END = 2 ** 21;
@@ -81,12 +86,14 @@ const COUNTER_HIGH_END = 2 ** 21;
 /** A view of one datagram; the reader keeps it and reads into it again. */
 export class RelayDatagram {
   type = 0;
+  /** RELAY_CLEAR or RELAY_ENCRYPTED: header and data cannot be read before it has been opened. */
+  version = 0;
   /** Offset of the datagram in `bytes`. */
   at = 0;
   /** The link's id as two words. */
   linkHigh = 0;
   linkLow = 0;
-  /** The n bytes: the entry node's name, or the PROXY header of an OPEN. */
+  /** The n bytes: the entry node's name, a public key, or the PROXY header of an OPEN. */
   headerAt = 0;
   headerLength = 0;
   /** Only under a link's key. */
@@ -107,8 +114,9 @@ export function decodeRelayDatagram(
   length: number,
   into: RelayDatagram,
 ): boolean {
-  if (length < RESET_BYTES || bytes[at + 1] !== RELAY_DATAGRAM_VERSION) return false;
+  if (length < RESET_BYTES || !isVersion(bytes[at + 1]!)) return false;
   into.type = bytes[at]!;
+  into.version = bytes[at + 1]!;
   into.at = at;
   into.linkHigh = readUint32(bytes, at + LINK_ID_AT);
   into.linkLow = readUint32(bytes, at + LINK_ID_AT + 4);
@@ -116,12 +124,18 @@ export function decodeRelayDatagram(
   return into.isSealed ? decodeSealed(bytes, at, length, into) : isHandshake(length, into);
 }
 
+function isVersion(version: number): boolean {
+  return version === RELAY_CLEAR || version === RELAY_ENCRYPTED;
+}
+
 function isHandshake(length: number, datagram: RelayDatagram): boolean {
-  const { at, type, headerLength } = datagram;
+  const { at, type, version, headerLength } = datagram;
   const fixedBytes = handshakeBytes(type);
   datagram.headerAt = at + fixedBytes;
   if (fixedBytes + headerLength !== length) return false;
   const isNamed = type === RELAY_HELLO || type === RELAY_CONFIRM;
+  if (version === RELAY_ENCRYPTED && (isNamed || type === RELAY_READY))
+    return headerLength === PUBLIC_KEY_BYTES;
   return isNamed ? headerLength >= 1 && headerLength <= MAX_NODE_NAME_BYTES : headerLength === 0;
 }
 
@@ -151,14 +165,11 @@ function decodeSealed(bytes: Uint8Array, at: number, length: number, into: Relay
   into.headerAt = at + SEALED_BYTES;
   into.dataAt = into.headerAt + into.headerLength;
   into.dataLength = length - SEALED_BYTES - into.headerLength;
-  return into.counter > 0 && isSealedKind(bytes, into);
+  return into.counter > 0 && isSealedKind(into);
 }
 
 /** What only some types have: a session, a header, data. */
-function isSealedKind(
-  bytes: Uint8Array,
-  { type, session, headerLength, dataAt, dataLength }: RelayDatagram,
-): boolean {
+function isSealedKind({ type, session, headerLength, dataLength }: RelayDatagram): boolean {
   if (type === RELAY_OPEN) return session > 0 && headerLength > 0;
   if (headerLength > 0) return false;
   switch (type) {
@@ -169,7 +180,7 @@ function isSealedKind(
     case RELAY_CLOSE:
       return dataLength === 0;
     case RELAY_ERROR:
-      return session > 0 && dataLength === 1 && bytes[dataAt]! >= 1 && bytes[dataAt]! <= LAST_ERROR;
+      return session > 0 && dataLength === 1;
     case RELAY_PING:
     case RELAY_PONG:
       return session === 0 && dataLength === 0;
@@ -178,9 +189,16 @@ function isSealedKind(
   }
 }
 
+/** What an authentic ERROR says. */
+export function errorCodeOf(bytes: Uint8Array, { dataAt }: RelayDatagram): number {
+  const code = bytes[dataAt]!;
+  return code >= 1 && code <= LAST_ERROR ? code : ERROR_MALFORMED;
+}
+
 /**
  * Writes a handshake datagram but for its cookie, nonce and tag, for which it leaves room; returns its length.
- * `name` is the entry node's (UTF-8, 1…255 bytes) in HELLO and CONFIRM and empty in all others.
+ * `name` is the entry node's (UTF-8, 1…255 bytes) in HELLO and CONFIRM and empty in all others; of RELAY_ENCRYPTED it is
+ * the sender's public key there and in READY.
  */
 export function writeHandshake(
   type: number,
@@ -188,9 +206,10 @@ export function writeHandshake(
   name: Uint8Array,
   out: Uint8Array,
   at: number,
+  version = RELAY_CLEAR,
 ): number {
   const fixedBytes = handshakeBytes(type);
-  writeStart(type, linkId, name.length, out, at);
+  writeStart(type, version, linkId, name.length, out, at);
   out.set(name, at + fixedBytes);
   return fixedBytes + name.length;
 }
@@ -204,16 +223,24 @@ export function writeSealedHead(
   session: number,
   out: Uint8Array,
   at: number,
+  version = RELAY_CLEAR,
 ): void {
-  writeStart(type, linkId, headerLength, out, at);
+  writeStart(type, version, linkId, headerLength, out, at);
   writeUint32(Math.floor(counter / 2 ** 32), out, at + COUNTER_AT);
   writeUint32(counter, out, at + COUNTER_AT + 4);
   writeUint32(session, out, at + SESSION_AT);
 }
 
-function writeStart(type: number, linkId: Uint8Array, count: number, out: Uint8Array, at: number): void {
+function writeStart(
+  type: number,
+  version: number,
+  linkId: Uint8Array,
+  count: number,
+  out: Uint8Array,
+  at: number,
+): void {
   out[at] = type;
-  out[at + 1] = RELAY_DATAGRAM_VERSION;
+  out[at + 1] = version;
   out[at + COUNT_AT] = count >> 8;
   out[at + COUNT_AT + 1] = count;
   for (let i = 0; i < LINK_ID_BYTES; i++) out[at + LINK_ID_AT + i] = linkId[i]!;

@@ -10,6 +10,8 @@
  *
  * A link's keys come from the relay key and from what both sides have contributed, the link id and the nonce, so nothing
  * recorded from one link is worth anything in another. [RFC 2104; one label for each use]
+ *
+ * Of sealed links this is the handshake only; `relay-cipher.ts` has their keys.
  */
 import {
   NONCE_BYTES,
@@ -21,11 +23,19 @@ import {
 } from "./relay-datagram.ts";
 
 /** A digest needs more room than SHA-256 fills: the runtime asks for that of its longest one. */
-const DIGEST_ROOM_BYTES = 64;
+export const DIGEST_ROOM_BYTES = 64;
 const KEY_BYTES = 32;
 
+/** What makes the datagrams of one direction of a link authentic. */
+export interface DatagramSeal {
+  /** In two pieces of `bytes`, the first SEALED_BYTES and the header at `headAt`, the data at `dataAt`. May change both. */
+  seal(bytes: Uint8Array, headAt: number, headerLength: number, dataAt: number, dataLength: number): void;
+  /** Whether a datagram in one piece is authentic; header and data can be read then. */
+  open(bytes: Uint8Array, at: number, length: number): boolean;
+}
+
 /** Makes and checks tags under one key. */
-export class Tagger {
+export class Tagger implements DatagramSeal {
   readonly #keyed: Bun.CryptoHasher;
   readonly #digest = new Uint8Array(DIGEST_ROOM_BYTES);
 
@@ -59,7 +69,7 @@ export class Tagger {
   }
 
   /** Whether the sealed datagram, in one piece, has the right tag. */
-  isSealed(bytes: Uint8Array, at: number, length: number): boolean {
+  open(bytes: Uint8Array, at: number, length: number): boolean {
     const hasher = this.#keyed.copy().update(bytes.subarray(at, at + SEALED_HEAD_BYTES));
     if (length > SEALED_BYTES) hasher.update(bytes.subarray(at + SEALED_BYTES, at + length));
     hasher.digest(this.#digest);
@@ -82,16 +92,25 @@ export class Tagger {
 /** The keys of one link. */
 export interface LinkKeys {
   readonly ready: Tagger;
-  readonly toExit: Tagger;
-  readonly toEntry: Tagger;
+  readonly toExit: DatagramSeal;
+  readonly toEntry: DatagramSeal;
 }
 
+/** Of a clear link. */
 export function deriveLinkKeys(relayKey: Uint8Array, linkId: Uint8Array, nonce: Uint8Array): LinkKeys {
-  const derive = (label: string) => {
-    const hasher = new Bun.CryptoHasher("sha256", relayKey).update(`portmesh udp link ${label}`);
-    return new Tagger(hasher.update(linkId).update(nonce).digest().subarray(0, KEY_BYTES));
-  };
-  return { ready: derive("ready"), toExit: derive("to exit"), toEntry: derive("to entry") };
+  const ready = deriveReadyKey(relayKey, linkId, nonce);
+  const toExit = deriveTagger(relayKey, "to exit", linkId, nonce);
+  return { ready, toExit, toEntry: deriveTagger(relayKey, "to entry", linkId, nonce) };
+}
+
+/** Of any link. */
+export function deriveReadyKey(relayKey: Uint8Array, linkId: Uint8Array, nonce: Uint8Array): Tagger {
+  return deriveTagger(relayKey, "ready", linkId, nonce);
+}
+
+function deriveTagger(relayKey: Uint8Array, label: string, linkId: Uint8Array, nonce: Uint8Array): Tagger {
+  const hasher = new Bun.CryptoHasher("sha256", relayKey).update(`portmesh udp link ${label}`);
+  return new Tagger(hasher.update(linkId).update(nonce).digest().subarray(0, KEY_BYTES));
 }
 
 const encoder = new TextEncoder();
@@ -125,13 +144,18 @@ export class HandshakeTagger {
   }
 }
 
-/** The tag at the end of a READY. */
-export function writeReadyTag(keys: LinkKeys, bytes: Uint8Array, at: number): void {
-  keys.ready.write([bytes.subarray(at, at + SECOND_TAG_AT)], bytes, at + SECOND_TAG_AT);
+/** The tag of a READY of that length, over all else in it. */
+export function writeReadyTag(ready: Tagger, bytes: Uint8Array, at: number, length: number): void {
+  ready.write(readyParts(bytes, at, length), bytes, at + SECOND_TAG_AT);
 }
 
-export function isReadyTag(keys: LinkKeys, bytes: Uint8Array, at: number): boolean {
-  return keys.ready.matches([bytes.subarray(at, at + SECOND_TAG_AT)], bytes, at + SECOND_TAG_AT);
+export function isReadyTag(ready: Tagger, bytes: Uint8Array, at: number, length: number): boolean {
+  return ready.matches(readyParts(bytes, at, length), bytes, at + SECOND_TAG_AT);
+}
+
+function readyParts(bytes: Uint8Array, at: number, length: number): Uint8Array[] {
+  const afterTag = at + SECOND_TAG_AT + TAG_BYTES;
+  return [bytes.subarray(at, at + SECOND_TAG_AT), bytes.subarray(afterTag, at + length)];
 }
 
 /** The nonce of a READY, copied. */

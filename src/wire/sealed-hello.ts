@@ -20,9 +20,11 @@
 
 import { TAG_BYTES } from "./relay-datagram.ts";
 import { GREETING_BYTES, RELAY_NONCE_BYTES, RELAY_PUBLIC_KEY_BYTES } from "./relay-header.ts";
-import { Tagger } from "./relay-tag.ts";
+import { DIGEST_ROOM_BYTES, Tagger } from "./relay-tag.ts";
 import { RECORD_KEY_BYTES, RecordOpener, RecordSealer } from "./sealed-record.ts";
 
+/** Number of the only block. [RFC 5869 §2.3] */
+const LAST_BLOCK = Uint8Array.of(1);
 /** First byte of a hello; a PROXY header begins with another. */
 export const RELAY_SEALED = 1;
 const NONCE_AT = 1;
@@ -79,6 +81,7 @@ export function greetingPublicKey(greeting: Uint8Array): Uint8Array {
 export class PairSecret {
   /** Keyed with the pseudorandom key. [RFC 5869 §2.2] */
   readonly #expand: Bun.CryptoHasher;
+  readonly #digest = new Uint8Array(DIGEST_ROOM_BYTES);
 
   /** @param secret of X25519 */
   constructor(relayKey: Uint8Array, secret: Uint8Array) {
@@ -88,17 +91,20 @@ export class PairSecret {
 
   /** @param side of whom these are; `hello` is HELLO_BYTES long */
   keysFor(side: "entry" | "exit", exitNode: string, greeting: Uint8Array, hello: Uint8Array): RecordKeys {
-    const toExit = this.#derive("to exit", exitNode, greeting, hello);
-    const toEntry = this.#derive("to entry", exitNode, greeting, hello);
+    const label = "portmesh sealed tcp relay";
+    const toExit = this.derive(`${label} to exit\0${exitNode}\0`, greeting, hello);
+    const toEntry = this.derive(`${label} to entry\0${exitNode}\0`, greeting, hello);
     return side === "entry"
       ? { sealer: new RecordSealer(toExit), opener: new RecordOpener(toEntry) }
       : { sealer: new RecordSealer(toEntry), opener: new RecordOpener(toExit) };
   }
 
-  /** One block of output is one key. [RFC 5869 §2.3] */
-  #derive(label: string, exitNode: string, greeting: Uint8Array, hello: Uint8Array): Uint8Array {
-    const hasher = this.#expand.copy().update(`portmesh sealed tcp relay ${label}\0${exitNode}\0`);
-    const key = hasher.update(greeting).update(hello).update(Uint8Array.of(1)).digest();
-    return key.subarray(0, RECORD_KEY_BYTES);
+  /** A key for what the label says and what both sides have said, the lengths of which are fixed: one block of output. */
+  derive(label: string, ...said: readonly Uint8Array[]): Uint8Array {
+    const hasher = this.#expand.copy().update(label);
+    for (const part of said) hasher.update(part);
+    hasher.update(LAST_BLOCK).digest(this.#digest);
+    // a digest in memory of its own costs ten times as much as its bytes
+    return this.#digest.slice(0, RECORD_KEY_BYTES);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: HAProxy, nginx and portmesh side by side. Progress goes to stderr, the table to stdout and,
- * with JSON and picture, to dist/bench/.
+ * `npm run bench`: HAProxy, nginx and portmesh side by side, then tunnels between two machines. Progress goes to
+ * stderr, the table to stdout and, with JSON and picture, to dist/bench/.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { Bench } from "./bench.ts";
@@ -121,7 +121,7 @@ async function measure(bench: Bench, plan: Plan): Promise<Report> {
     goals: goals.map((goal) => evaluateGoal(goal, results)),
     overlay: overlay.report,
     skipped: [...plan.skipped, ...overlay.skipped],
-    failures: [...plan.failures, ...failures, ...(overlay.report?.failures ?? [])],
+    failures: [...plan.failures, ...failures, ...overlay.failures],
   };
 }
 
@@ -142,7 +142,7 @@ function writeReport(report: Report): void {
   mkdirSync(OUTPUT_FOLDER, { recursive: true });
   writeFileSync(`${OUTPUT_FOLDER}/report.md`, markdown);
   writeFileSync(`${OUTPUT_FOLDER}/report.json`, toJson(report));
-  writeFileSync(`${OUTPUT_FOLDER}/report.svg`, toSvg(report));
+  if (report.results.length > 0) writeFileSync(`${OUTPUT_FOLDER}/report.svg`, toSvg(report));
   console.log(markdown);
 }
 

@@ -5,15 +5,20 @@
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import {
+  DatagramCipher,
+  type DatagramSeal,
   decodeRelayDatagram,
   linkIdOf,
+  RELAY_CLEAR,
   RELAY_CLOSE,
   RELAY_CONFIRM,
   RELAY_DATA,
+  RELAY_ENCRYPTED,
   RELAY_ERROR,
   RELAY_HELLO,
   RELAY_OPEN,
   RELAY_PONG,
+  RELAY_READY,
   RELAY_RESET,
   RelayDatagram,
   SEALED_BYTES,
@@ -36,22 +41,32 @@ function below(limit: number): number {
   return Math.floor(random() * limit);
 }
 
-const tagger = new Tagger(new Uint8Array(32).fill(1));
+const seals: Readonly<Record<number, DatagramSeal>> = {
+  [RELAY_CLEAR]: new Tagger(new Uint8Array(32).fill(1)),
+  [RELAY_ENCRYPTED]: new DatagramCipher(new Uint8Array(32).fill(1)),
+};
+
+/** What it has for a name, or instead of one. */
+function nameFor(type: number, version: number): Uint8Array {
+  const isNamed = type === RELAY_HELLO || type === RELAY_CONFIRM;
+  if (version === RELAY_CLEAR) return new Uint8Array(isNamed ? 1 + below(20) : 0).fill(97);
+  return new Uint8Array(isNamed || type === RELAY_READY ? 32 : 0).fill(97);
+}
 
 /** A well-formed datagram of random content; returns its length. Sealed ones have the right tag. */
 function writeDatagram(out: Uint8Array, at: number): number {
   const type = 1 + below(12);
+  const version = 1 + below(2);
   const linkId = Uint8Array.from({ length: 8 }, () => below(256));
   if (type <= RELAY_RESET) {
-    const isNamed = type === RELAY_HELLO || type === RELAY_CONFIRM;
-    return writeHandshake(type, linkId, new Uint8Array(isNamed ? 1 + below(20) : 0).fill(97), out, at);
+    return writeHandshake(type, linkId, nameFor(type, version), out, at, version);
   }
   const headerLength = type === RELAY_OPEN ? 1 + below(30) : 0;
   const dataLength = type <= RELAY_OPEN || type === RELAY_DATA ? below(40) : type === RELAY_ERROR ? 1 : 0;
   const session = type > RELAY_ERROR || (type === RELAY_CLOSE && below(2) === 0) ? 0 : 1 + below(2 ** 32 - 1);
-  writeSealedHead(type, linkId, headerLength, 1 + below(2 ** 53 - 1), session, out, at);
+  writeSealedHead(type, linkId, headerLength, 1 + below(2 ** 53 - 1), session, out, at, version);
   if (type === RELAY_ERROR) out[at + SEALED_BYTES] = 1 + below(5);
-  tagger.seal(out, at, headerLength, at + SEALED_BYTES + headerLength, dataLength);
+  seals[version]!.seal(out, at, headerLength, at + SEALED_BYTES + headerLength, dataLength);
   return SEALED_BYTES + headerLength + dataLength;
 }
 
@@ -67,14 +82,14 @@ function describe(isOurs: boolean, datagram: RelayDatagram): string {
 
 /** The start and, of a sealed one, the head, written again from what was read. */
 function rewrite(bytes: Uint8Array, datagram: RelayDatagram): Uint8Array {
-  const { at, type, headerAt, headerLength, counter, session } = datagram;
+  const { at, type, version, headerAt, headerLength, counter, session } = datagram;
   const linkId = linkIdOf(bytes, at);
   const out = new Uint8Array(WINDOW_BYTES);
   if (datagram.isSealed) {
-    writeSealedHead(type, linkId, headerLength, counter, session, out, 0);
+    writeSealedHead(type, linkId, headerLength, counter, session, out, 0, version);
     return out.subarray(0, 24);
   }
-  writeHandshake(type, linkId, bytes.subarray(headerAt, headerAt + headerLength), out, 0);
+  writeHandshake(type, linkId, bytes.subarray(headerAt, headerAt + headerLength), out, 0, version);
   return out.subarray(0, 12);
 }
 
@@ -100,7 +115,7 @@ test("decodeRelayDatagram on arbitrary and mutated bytes", () => {
       expect(again.toHex()).toBe(bytes.slice(MARGIN_BYTES, MARGIN_BYTES + again.length).toHex());
     }
     if (isOurs && datagram.isSealed) {
-      const isAuthentic = tagger.isSealed(bytes, MARGIN_BYTES, length);
+      const isAuthentic = seals[datagram.version]!.open(bytes, MARGIN_BYTES, length);
       const isIntact = isWritten && !isChanged && length === written;
       if (isAuthentic !== isIntact)
         throw new Error(`run ${run}: authentic: ${isAuthentic}, intact: ${isIntact}`);

@@ -94,6 +94,25 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
       expect(exit.status.tcp.relayedTotal).toBe(60);
     });
 
+    test("with urgent ones among them, in line", async () => {
+      const { open } = await pair();
+      const { client, task } = await open();
+      for (const [from, to] of [
+        [client, task],
+        [task, client],
+      ] as const) {
+        for (let i = 0; i < 20; i++) {
+          await from.send("before");
+          from.sendUrgent(0x21);
+          await from.send("behind");
+          expect(await to.receiveText(13)).toBe("before!behind");
+        }
+      }
+      client.sendUrgent(0x3f);
+      client.finish();
+      expect(await task.receiveRest()).toBe("?");
+    });
+
     test("of a reader that stops and goes on", async () => {
       const { open } = await pair();
       const { client, task } = await open();

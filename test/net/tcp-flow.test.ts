@@ -8,12 +8,17 @@ import {
   FLOW_EMPTY,
   FLOW_ENDED,
   FLOW_FULL,
+  FLOW_SOURCE_FAILED,
   type Flow,
+  OpeningFlow,
   PipePool,
   PlainFlow,
+  SealingFlow,
 } from "../../src/proxy/tcp/flow/index.ts";
+import { RecordOpener, RecordSealer } from "../../src/wire/index.ts";
 import { Pattern } from "../support/pattern.ts";
 import { type BufferOptions, RawListener, RawSocket } from "../support/raw-socket.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const TINY_BYTES = 2048;
 const PIECE_BYTES = 700;
@@ -99,3 +104,77 @@ test.each([10_000, 16_384, 100_000])(
     expect(flow.bytes).toBe(bytes);
   },
 );
+
+/** sender -> source -> sealing flow -> wire -> opening flow -> destination -> reader */
+async function openSealed() {
+  const [sender, source] = await openPair();
+  const [near, far] = await openPair({ bufferBytes: TINY_BYTES });
+  const [destination, reader] = await openPair({ bufferBytes: TINY_BYTES });
+  const resources = createFlowResources(new PipePool(0));
+  const key = new Uint8Array(32).fill(3);
+  let forged = 0;
+  const sealing = new SealingFlow(resources, source.fd, near.fd, new RecordSealer(key));
+  const opening = new OpeningFlow(resources, far.fd, destination.fd, new RecordOpener(key), () => forged++);
+  cleanUps.unshift(() => [sealing, opening].forEach((flow) => flow.release()));
+  return { sender, near, reader, sealing, opening, forged: () => forged };
+}
+
+/** Both flows, while the reader takes a piece at a time, until so much has come. */
+async function passSealed(
+  { sealing, opening, reader }: Awaited<ReturnType<typeof openSealed>>,
+  pattern: Pattern,
+): Promise<void> {
+  while (pattern.receivedBytes < pattern.sentBytes) {
+    for (const flow of [sealing, opening]) {
+      flow.isReadable = true;
+      flow.isFull = false;
+      expect(flow.pump()).toBeOneOf([FLOW_EMPTY, FLOW_FULL, FLOW_ENDED]);
+    }
+    const left = Math.min(PIECE_BYTES, opening.bytes - pattern.receivedBytes);
+    if (left > 0) await pattern.receive(reader, left);
+    else await Bun.sleep(1); // it is on its way
+  }
+}
+
+test.each([1, 700, 16_384, 65_536, 200_000])("%d bytes leave sealed in parts, in order", async (bytes) => {
+  const way = await openSealed();
+  const pattern = new Pattern(5);
+  for (let round = 0; round < 3; round++) {
+    await pattern.send(way.sender, bytes);
+    await passSealed(way, pattern);
+    expect([way.sealing.bytes, way.opening.bytes]).toEqual([pattern.sentBytes, pattern.sentBytes]);
+    expect([way.sealing.heldBytes, way.opening.heldBytes]).toEqual([0, 0]);
+  }
+  way.sender.finish();
+  way.sealing.onFin();
+  await waitFor(
+    () => {
+      for (const flow of [way.sealing, way.opening]) {
+        flow.isReadable = true;
+        flow.pump();
+      }
+      return way.opening.isEnded;
+    },
+    { what: "the end" },
+  );
+  expect([way.sealing.isEnded, way.forged()]).toEqual([true, 0]);
+});
+
+test("a sealed stream that breaks has no end record, though reads say that it has ended", async () => {
+  const way = await openSealed();
+  way.sender.finish();
+  way.sealing.onBroken(false);
+  way.sealing.isReadable = true;
+  await waitFor(() => way.sealing.pump() === FLOW_ENDED, { what: "the end of reading" });
+  way.near.finish();
+  way.opening.isReadable = true;
+  await waitFor(
+    () => {
+      way.opening.isReadable = true;
+      return way.opening.pump() === FLOW_SOURCE_FAILED;
+    },
+    { what: "the missing end to be noticed" },
+  );
+  expect([way.opening.isEnded, way.forged()]).toEqual([false, 1]);
+  expect(way.opening.pump()).toBe(FLOW_SOURCE_FAILED);
+});

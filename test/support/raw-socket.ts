@@ -181,11 +181,11 @@ export class RawListener {
     this.port = sockaddrPort(address.bytes, 0);
   }
 
-  /** On a free port of 127.0.0.1. Accepted sockets inherit the buffer sizes. */
-  static open({ bufferBytes }: BufferOptions = {}): RawListener {
+  /** On a free port. Accepted sockets inherit the buffer sizes. */
+  static open({ bufferBytes, at = LOOPBACK }: BufferOptions & { readonly at?: string } = {}): RawListener {
     const fd = check("socket", socket.tcpSocket(AF_INET));
     if (bufferBytes !== undefined) socket.setBufferSizes(fd, bufferBytes);
-    const length = writeSockaddr(address.bytes, 0, parseIp(LOOPBACK)!.bytes, 0);
+    const length = writeSockaddr(address.bytes, 0, parseIp(at)!.bytes, 0);
     check("bind", socket.bind(fd, address.address(0), length));
     check("listen", socket.listen(fd, BACKLOG));
     return new RawListener(fd);

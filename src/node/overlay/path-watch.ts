@@ -12,7 +12,10 @@ import {
   sealedOverheadBytes,
   vxlanOverheadBytes,
 } from "../../overlay/index.ts";
+import { steadyClock } from "../../sys/clock.ts";
 import type { PeerFigures } from "./overlay-status.ts";
+
+const RETRY_MS = 5_000;
 
 export interface WatchedPeer extends OverlayPeer {
   /** What echoes are proved with; null: the cluster has no keys. */
@@ -31,15 +34,19 @@ export interface PathWatchOptions {
 }
 
 export class PathWatch {
+  readonly #options: PathWatchOptions;
+  #deviceMtuBytes: number;
   #echoes: EchoService | null = null;
+  #hasFailed = false;
+  #cancelRetry = () => {};
   #peers: readonly WatchedPeer[] = [];
   #active: ReadonlySet<string> = new Set();
   #isClosed = false;
 
-  constructor({ end, deviceMtuBytes, random, onChange, onError }: PathWatchOptions) {
-    const { address, port } = end;
-    const options = { address, port: echoPort(port), deviceMtu: deviceMtuBytes, random, onChange };
-    EchoService.open(options).then((echoes) => this.#begin(echoes), onError);
+  constructor(options: PathWatchOptions) {
+    this.#options = options;
+    this.#deviceMtuBytes = options.deviceMtuBytes;
+    this.#open();
   }
 
   /** @param active names of those that packets go to */
@@ -51,13 +58,13 @@ export class PathWatch {
   }
 
   setDeviceMtu(mtuBytes: number): void {
+    this.#deviceMtuBytes = mtuBytes;
     this.#echoes?.setDeviceMtu(mtuBytes);
   }
 
   /** Something has come back from this node lately. */
   isUp(name: string): boolean {
-    const state = this.#echoes?.report(name)?.state;
-    return state === "searching" || state === "search-complete";
+    return this.#echoes?.report(name)?.isUp === true;
   }
 
   /** The longest packet that gets to it; null: not known. */
@@ -73,8 +80,27 @@ export class PathWatch {
 
   close(): void {
     this.#isClosed = true;
+    this.#cancelRetry();
     this.#echoes?.close();
     this.#echoes = null;
+  }
+
+  #open(): void {
+    const { end, random, onChange } = this.#options;
+    const { address, port } = end;
+    const options = { address, port: echoPort(port), deviceMtu: this.#deviceMtuBytes, random, onChange };
+    EchoService.open(options).then(
+      (echoes) => this.#begin(echoes),
+      (error: Error) => this.#onError(error),
+    );
+  }
+
+  /** Told once, tried again until it can be had. */
+  #onError(error: Error): void {
+    if (this.#isClosed) return;
+    if (!this.#hasFailed) this.#options.onError(error);
+    this.#hasFailed = true;
+    this.#cancelRetry = steadyClock.after(RETRY_MS, () => this.#open());
   }
 
   #begin(echoes: EchoService): void {

@@ -14,6 +14,7 @@
 import { Flight } from "./flight.ts";
 import { LossEstimator } from "./loss-estimator.ts";
 import { MtuSearch } from "./mtu-search.ts";
+import { PathSchedule } from "./path-schedule.ts";
 import { RttEstimator } from "./rtt-estimator.ts";
 import { SentProbes } from "./sent-probes.ts";
 
@@ -28,13 +29,6 @@ const BLACK_HOLE_PROBES = 4;
 const SILENT_MS = 5000;
 const SILENT_FLIGHTS = 5;
 const SILENT_RETRY_MS = 1000;
-
-const ACTIVE = { confirmMs: 1000, raiseMs: 60_000, retryMs: 5000 };
-const IDLE = { confirmMs: 30_000, raiseMs: 600_000, retryMs: 30_000 };
-/** Intervals are 0.85 to 1.15 times as long, so that peers that were met together are not probed together. */
-const JITTER = 0.3;
-/** Those that nobody waits for begin within this time. */
-const IDLE_START_MS = 2000;
 
 export type PathState = "base" | "searching" | "search-complete" | "error";
 
@@ -56,30 +50,25 @@ export interface Probe {
 
 export class PathProbe {
   readonly #overheadBytes: number;
-  readonly #random: () => number;
   readonly #rtt = new RttEstimator();
   readonly #losses = new LossEstimator();
   readonly #sent: SentProbes;
-  #sentMs = Number.NEGATIVE_INFINITY;
+  readonly #schedule: PathSchedule;
   #localMtu: number;
   #mtu: number;
   #state: PathState = "base";
   #search: MtuSearch | null = null;
   #flight: Flight | null = null;
-  #isActive = false;
-  /** The next flight, of whatever the state asks for; null: not yet polled. */
-  #flightMs: number | null = null;
-  #raiseMs = Number.POSITIVE_INFINITY;
-  /** When something was last heard, and flights in a row of which nothing was. */
-  #heardMs = Number.NEGATIVE_INFINITY;
+  /** Flights in a row of which nothing was heard, and when the first of them ended. */
   #silentFlights = 0;
+  #silentSinceMs = 0;
   /** The size in use was not answered; and how often since then beside an answer to the base size. */
   #isInDoubt = false;
   #doubts = 0;
 
   constructor({ localMtu, overheadBytes, random }: PathProbeOptions) {
     this.#overheadBytes = overheadBytes;
-    this.#random = random;
+    this.#schedule = new PathSchedule(random);
     this.#localMtu = Math.min(localMtu, MAX_IP_PACKET);
     this.#mtu = this.#base;
     this.#sent = new SentProbes(Math.floor(random() * 2 ** 32));
@@ -121,7 +110,7 @@ export class PathProbe {
   /** When `poll` has something to do at the latest, as things stand; in the past: now. */
   get nextPollMs(): number {
     if (this.#flight !== null) return this.#flight.nextMs;
-    return this.#flightMs === null ? Number.NEGATIVE_INFINITY : this.#dueMs(this.#flightMs);
+    return this.#dueMs;
   }
 
   /**
@@ -129,13 +118,13 @@ export class PathProbe {
    * @param isActive packets have lately been sent to the peer, so it matters what its path is like
    */
   poll(nowMs: number, isActive: boolean): Probe | null {
-    this.#setActive(nowMs, isActive);
+    this.#schedule.setActive(isActive, nowMs);
     if (this.#flight?.isOver(nowMs)) this.#endFlight(this.#flight, nowMs);
-    if (this.#flight === null && nowMs >= this.#dueMs(this.#flightMs!)) this.#startFlight(nowMs);
+    if (this.#flight === null && nowMs >= this.#dueMs) this.#startFlight(nowMs);
     const flight = this.#flight;
     const size = flight?.send(nowMs, this.#timeoutMs) ?? null;
     if (flight === null || size === null) return null;
-    this.#sentMs = nowMs;
+    this.#schedule.onSent(nowMs);
     return { id: this.#sent.add({ size, sentMs: nowMs, flight }), size };
   }
 
@@ -144,7 +133,6 @@ export class PathProbe {
     const probe = this.#sent.take(id, size);
     if (probe === null) return false;
     this.#rtt.add(nowMs - probe.sentMs, nowMs);
-    this.#heardMs = nowMs;
     this.#silentFlights = 0;
     probe.flight.onAcked(size);
     if (probe.flight.isTallied && size <= probe.flight.goodSize) this.#losses.count(0, -1, nowMs);
@@ -173,10 +161,11 @@ export class PathProbe {
     this.#localMtu = Math.min(mtu, MAX_IP_PACKET);
     if (this.#localMtu === before) return;
     if (this.#isAtBase) this.#mtu = this.#base;
-    else if (this.#localMtu > before && this.#state === "search-complete") this.#raiseMs = nowMs;
+    else if (before < BASE_MTU && before < this.#localMtu) this.#begin("base", this.#base, null, nowMs);
+    else if (this.#localMtu > before && this.#state === "search-complete") this.#schedule.raiseAt(nowMs);
     else {
       this.#startSearch(Math.min(this.#mtu, this.#localMtu), this.#localMtu + 1, nowMs);
-      this.#flightMs = nowMs;
+      this.#schedule.flyAt(nowMs);
     }
   }
 
@@ -187,12 +176,12 @@ export class PathProbe {
 
   /** Large packets seem to vanish: the size in use is confirmed at once, not at its time. */
   suspect(nowMs: number): void {
-    if (this.#state === "search-complete" && this.#flight === null) this.#flightMs = nowMs;
+    if (this.#state === "search-complete" && this.#flight === null) this.#schedule.flyAt(nowMs);
   }
 
   /** The peer has been heard of by other means, so it is there: a path that seems dead is tried now. */
   onHeard(nowMs: number): void {
-    if (this.#isAtBase && this.#flight === null && this.#flightMs !== null) this.#hurry(nowMs);
+    if (this.#isAtBase && this.#flight === null) this.#schedule.hurry(nowMs);
   }
 
   get #base(): number {
@@ -211,29 +200,9 @@ export class PathProbe {
     return this.#state === "search-complete" && !this.#isInDoubt && this.#mtu < this.#localMtu;
   }
 
-  #dueMs(flightMs: number): number {
-    return this.#mayRaise ? Math.min(flightMs, this.#raiseMs) : flightMs;
-  }
-
-  #setActive(nowMs: number, isActive: boolean): void {
-    this.#flightMs ??= isActive ? nowMs : nowMs + this.#random() * IDLE_START_MS;
-    if (isActive && !this.#isActive) {
-      this.#hurry(nowMs);
-      this.#raiseMs = Math.min(this.#raiseMs, nowMs + this.#jittered(ACTIVE.raiseMs));
-    }
-    this.#isActive = isActive;
-  }
-
-  #hurry(nowMs: number): void {
-    this.#flightMs = Math.min(this.#flightMs!, Math.max(nowMs, this.#sentMs + ACTIVE.confirmMs));
-  }
-
-  get #intervals(): typeof ACTIVE {
-    return this.#isActive ? ACTIVE : IDLE;
-  }
-
-  #jittered(intervalMs: number): number {
-    return intervalMs * (1 + JITTER * (this.#random() - 0.5));
+  get #dueMs(): number {
+    const { flightMs, raiseMs } = this.#schedule;
+    return this.#mayRaise ? Math.min(flightMs, raiseMs) : flightMs;
   }
 
   #startFlight(nowMs: number): void {
@@ -244,7 +213,8 @@ export class PathProbe {
   #sizesToTry(nowMs: number): number[] {
     if (this.#isAtBase) return [this.#base];
     if (this.#isInDoubt) return [this.#base, this.#mtu];
-    if (this.#mayRaise && nowMs >= this.#raiseMs) this.#startSearch(this.#mtu, this.#localMtu + 1, nowMs);
+    if (this.#mayRaise && nowMs >= this.#schedule.raiseMs)
+      this.#startSearch(this.#mtu, this.#localMtu + 1, nowMs);
     return this.#search === null ? [this.#mtu] : [this.#search.low, ...this.#search.flight()];
   }
 
@@ -261,36 +231,36 @@ export class PathProbe {
   /** Of a flight nothing came back, not even what must fit. */
   #onSilence(nowMs: number): void {
     const silent = ++this.#silentFlights;
+    if (silent === 1) this.#silentSinceMs = nowMs;
     const retryMs = this.#timeoutMs * 2 ** Math.min(silent - 1, 10);
     if (this.#isAtBase) {
       if (silent >= BASE_PROBES) this.#state = "error";
-      this.#flightMs = nowMs + Math.min(retryMs, this.#jittered(this.#intervals.retryMs));
+      this.#schedule.retryAfter(retryMs, nowMs);
       return;
     }
     this.#isInDoubt = true;
-    this.#flightMs = nowMs + (silent === 1 ? 0 : Math.min(retryMs, SILENT_RETRY_MS));
-    if (silent < SILENT_FLIGHTS || nowMs - this.#heardMs < SILENT_MS) return;
-    this.#state = "error";
-    this.#search = null;
-    this.#isInDoubt = false;
-    this.#mtu = this.#base;
+    this.#schedule.flyAt(silent === 1 ? nowMs : nowMs + Math.min(retryMs, SILENT_RETRY_MS));
+    if (silent < SILENT_FLIGHTS || nowMs - this.#silentSinceMs < SILENT_MS) return;
+    this.#begin("error", this.#base, null, nowMs);
+    this.#schedule.retryAfter(SILENT_RETRY_MS, nowMs);
   }
 
   #judgeSearch(search: MtuSearch, flight: Flight, nowMs: number): void {
     for (const size of flight.lost) search.onLost(size);
     if (search.isOver) this.#completeSearch(nowMs);
-    else this.#flightMs = nowMs;
+    else this.#schedule.flyAt(nowMs);
   }
 
   #judgeConfirmation(flight: Flight, nowMs: number): void {
     if (flight.hasAnswered(this.#mtu)) {
       this.#isInDoubt = false;
       this.#doubts = 0;
-      this.#flightMs = this.#search === null ? nowMs + this.#jittered(this.#intervals.confirmMs) : nowMs;
+      if (this.#search === null) this.#schedule.confirmLater(nowMs);
+      else this.#schedule.flyAt(nowMs);
       return;
     }
     this.#isInDoubt = true;
-    this.#flightMs = nowMs;
+    this.#schedule.flyAt(nowMs);
     if (++this.#doubts < BLACK_HOLE_PROBES) return;
     const dropped = this.#doubts + 1;
     this.#losses.count(-dropped, -dropped, nowMs);
@@ -298,14 +268,19 @@ export class PathProbe {
   }
 
   #startSearch(low: number, high: number, nowMs: number): void {
-    this.#search = new MtuSearch(low, Math.max(high, low + 1));
-    this.#state = "searching";
-    this.#mtu = low;
+    const search = new MtuSearch(low, Math.max(high, low + 1));
+    this.#begin("searching", low, search, nowMs);
+    if (search.isOver) this.#completeSearch(nowMs);
+  }
+
+  #begin(state: PathState, mtu: number, search: MtuSearch | null, nowMs: number): void {
+    this.#state = state;
+    this.#mtu = mtu;
+    this.#search = search;
     this.#flight = null;
-    this.#flightMs = nowMs;
     this.#isInDoubt = false;
     this.#doubts = 0;
-    if (this.#search.isOver) this.#completeSearch(nowMs);
+    this.#schedule.flyAt(nowMs);
   }
 
   /** An answered size works whatever was thought of it. */
@@ -328,7 +303,7 @@ export class PathProbe {
     this.#search = null;
     this.#flight = null;
     this.#state = "search-complete";
-    this.#flightMs = nowMs + this.#jittered(this.#intervals.confirmMs);
-    this.#raiseMs = nowMs + this.#jittered(this.#intervals.raiseMs);
+    this.#schedule.confirmLater(nowMs);
+    this.#schedule.raiseLater(nowMs);
   }
 }

@@ -20,6 +20,10 @@ export const FRAME_DROPS = [
   "not-for-us", // another inner destination
   "spoofed-inner-source", // not the address of the peer that it came from
   "device-refused",
+  "unknown-key", // sealed under a key that no peer has
+  "wrong-source", // part of a peer's seal, from another address than the peer's
+  "replay",
+  "bad-tag", // not what the peer has sealed
 ] as const;
 export type FrameDrop = (typeof FRAME_DROPS)[number];
 
@@ -46,7 +50,13 @@ export const F_BYTES_IN = 5;
 export const F_IS_CUT_HERE = 6;
 export const F_FRAME_DROPS = 8;
 export const F_PACKET_DROPS = 24;
-export const ROW_FIELDS = 32;
+/** What is known of the sealed path to a peer: the longest underlay packet, 0: not known; -1: no figure. */
+export const F_MTU_BYTES = 32;
+export const F_RTT_MS = 33;
+export const F_LOSS = 34;
+/** ms since 1970; 0: frames to it are not sealed. */
+export const F_KEY_SINCE_MS = 35;
+export const ROW_FIELDS = 40;
 
 /** Of what no peer can be blamed for. */
 export const NOBODY = 0;
@@ -56,6 +66,16 @@ export const PACKET_DROP_INDEX = indexOf(PACKET_DROPS);
 
 export function createCounters(): Float64Array {
   return new Float64Array(new SharedArrayBuffer((1 + MAX_PEERS) * ROW_FIELDS * 8));
+}
+
+export interface SealedFigures {
+  /** Of the key in use. */
+  readonly keySinceMs: number;
+  /** Longest underlay packet that gets there; null: not known. */
+  readonly mtuBytes: number | null;
+  readonly rttMs: number | null;
+  /** 0…1 */
+  readonly loss: number | null;
 }
 
 export interface PeerCounts {
@@ -70,6 +90,8 @@ export interface PeerCounts {
   readonly bytesIn: number;
   /** The kernel or the card refused to segment on the way there: every datagram is sent by itself. */
   readonly isSegmentationRefused: boolean;
+  /** Of the sealed path; null: frames to it are plain. */
+  readonly sealed: SealedFigures | null;
   /** by reason, without zeros */
   readonly framesDropped: Readonly<Partial<Record<FrameDrop, number>>>;
   readonly packetsDropped: Readonly<Partial<Record<PacketDrop, number>>>;
@@ -85,8 +107,19 @@ export function readCounts(counters: Float64Array, row: number): PeerCounts {
     datagramsIn: field(F_DATAGRAMS_IN),
     bytesIn: field(F_BYTES_IN),
     isSegmentationRefused: field(F_IS_CUT_HERE) === 1,
+    sealed: field(F_KEY_SINCE_MS) === 0 ? null : sealedFigures(field),
     framesDropped: nonZero(FRAME_DROPS, (index) => field(F_FRAME_DROPS + index)),
     packetsDropped: nonZero(PACKET_DROPS, (index) => field(F_PACKET_DROPS + index)),
+  };
+}
+
+function sealedFigures(field: (index: number) => number): SealedFigures {
+  const orNull = (value: number) => (value < 0 ? null : value);
+  return {
+    keySinceMs: field(F_KEY_SINCE_MS),
+    mtuBytes: field(F_MTU_BYTES) || null,
+    rttMs: orNull(field(F_RTT_MS)),
+    loss: orNull(field(F_LOSS)),
   };
 }
 
@@ -112,6 +145,10 @@ export class Counters {
 
   dropPackets(row: number, reason: PacketDrop, count: number): void {
     this.add(row, F_PACKET_DROPS + PACKET_DROP_INDEX[reason], count);
+  }
+
+  set(row: number, field: number, value: number): void {
+    this.values[row * ROW_FIELDS + field] = value;
   }
 
   setCutHere(row: number): void {

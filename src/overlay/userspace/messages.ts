@@ -13,6 +13,8 @@ export interface WorkerSetup {
   /** Overlay address of this node. */
   readonly address: string;
   readonly vni: number;
+  /** Of the interface that the underlay begins with. */
+  readonly localMtu: number;
   /** Plain frames from anybody are dropped. */
   readonly isEncrypting: boolean;
   readonly counters: Float64Array;

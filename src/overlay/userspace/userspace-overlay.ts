@@ -79,6 +79,7 @@ export class UserspaceOverlay {
       family: this.#socket.family,
       address: end.address,
       vni: end.vni,
+      localMtu: localUnderlayMtu(session, end.underlayAddress),
       isEncrypting: options.isEncrypting ?? false,
       counters: this.#counters,
     });

@@ -5,7 +5,7 @@ import type { EventLoop } from "../../sys/event-loop.ts";
 import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
 import { PROXY_V2_MAX_BYTES, type RelayTask } from "../../wire/index.ts";
 import { RELAY_REFUSALS, type RelayRefusal } from "../counters.ts";
-import { OwnKeys } from "../sealing/own-key.ts";
+import type { OwnKeys } from "../sealing/own-key.ts";
 import type { WorkerContext } from "../worker/context.ts";
 import type { Route } from "../worker/route.ts";
 import { createFlowResources, type FlowResources, PipePool } from "./flow/index.ts";
@@ -41,7 +41,7 @@ export class TcpContext {
   readonly relayIdle: DeadlineList;
   readonly relay = new RelayKeys();
   readonly challenges = new Challenges();
-  readonly ownKeys = new OwnKeys();
+  readonly ownKeys: OwnKeys;
   readonly onForgedRecord = () => this.refuseRelay("forged-record");
   readonly lines: LinePools;
   /** For one call at a time: a struct sockaddr, its length, a PROXY header, what is in a record. */
@@ -59,6 +59,7 @@ export class TcpContext {
   ) {
     const { loop } = worker;
     this.loop = loop;
+    this.ownKeys = worker.ownKeys;
     this.resources = createFlowResources(new PipePool(maxPipes));
     this.headerDeadline = loop.deadlines.list(HEADER_TIMEOUT_MS);
     this.hedgeDeadline = loop.deadlines.list(HEDGE_DELAY_MS);

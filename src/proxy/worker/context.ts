@@ -3,6 +3,7 @@
 import type { EventLoop } from "../../sys/event-loop.ts";
 import { close, duplicate } from "../../sys/socket.ts";
 import type { SharedCounters } from "../counters.ts";
+import type { OwnKeys } from "../sealing/own-key.ts";
 import type { ConnectionRecord } from "../status.ts";
 
 export interface WorkerContext {
@@ -11,6 +12,7 @@ export interface WorkerContext {
   readonly counters: SharedCounters;
   readonly recorder: ConnectionRecorder;
   readonly descriptors: DescriptorGate;
+  readonly ownKeys: OwnKeys;
 }
 
 /** Collects finished connections while somebody wants them; bounded, the surplus is dropped. */

@@ -10,6 +10,7 @@ import { EPOLLIN } from "../../sys/epoll.ts";
 import { EventLoop, type Pollable } from "../../sys/event-loop.ts";
 import { clearWakeup } from "../../sys/wakeup.ts";
 import { RELAY_DROPS, type RelayDrop } from "../counters.ts";
+import { OwnKeys } from "../sealing/own-key.ts";
 import { identityOf, NO_IDENTITY } from "../sealing/relay-identity.ts";
 import { TcpConnection } from "../tcp/connection.ts";
 import { TcpListener } from "../tcp/listener.ts";
@@ -80,6 +81,7 @@ export class Worker extends Waiting implements Pollable, LinkHost {
       loop: this.#loop,
       counters,
       recorder: new ConnectionRecorder(),
+      ownKeys: new OwnKeys(),
       descriptors: new DescriptorGate(pauseAtFd, counters, index, wakeupFd, () => this.#armTick()),
     };
     this.#tcp = new TcpContext(this.#context, setup.maxPipes, ({ service, task, targetPort }) =>

@@ -17,35 +17,49 @@ const NEEDED = {
 };
 
 export interface OverlayPart {
+  /** null: not asked for, or not possible at all. */
   readonly report: OverlayReport | null;
   readonly skipped: readonly string[];
+  readonly failures: readonly string[];
 }
 
-export async function runOverlayPart(
-  bench: Bench,
-  progress: (message: string) => void,
-): Promise<OverlayPart> {
-  const { overlayWorkloads: workloads, contestants, rounds, seconds } = bench.options;
-  if (workloads.length === 0) return { report: null, skipped: [] };
+type Progress = (message: string) => void;
+
+const NOTHING: OverlayPart = { report: null, skipped: [], failures: [] };
+
+export async function runOverlayPart(bench: Bench, progress: Progress): Promise<OverlayPart> {
+  if (bench.options.overlayWorkloads.length === 0) return NOTHING;
   const reason = unavailable();
   if (reason !== undefined) {
     progress(`skipped overlay: ${reason}`);
-    return { report: null, skipped: [`overlay: ${reason}`] };
+    return { ...NOTHING, skipped: [`overlay: ${reason}`] };
   }
+  try {
+    return await measureAll(bench, bench.own(Link.create()), progress);
+  } catch (error) {
+    const failure = `overlay: ${(error as Error).message}`;
+    progress(`FAILED ${failure}`);
+    return { ...NOTHING, failures: [failure] };
+  }
+}
+
+async function measureAll(bench: Bench, link: Link, progress: Progress): Promise<OverlayPart> {
+  const { overlayWorkloads: workloads, contestants, rounds, seconds } = bench.options;
   progress(`overlay, ${rounds} round(s), ${workloads.join(", ")}: ${contestants.join(", ")}`);
-  const link = bench.own(Link.create());
   const plan = { workloads, contestants, rounds, seconds };
   const outcome = await runOverlay(bench, link, plan, progress);
   link.close();
+  const goals = overlayGoals
+    .filter((goal) => workloads.includes(goal.workload))
+    .map((goal) => evaluateOverlayGoal(goal, outcome.results));
+  const absent = (isOwn: boolean) =>
+    outcome.absences
+      .filter(({ contestant }) => contestant.startsWith("portmesh") === isOwn)
+      .map(({ contestant, reason }) => `overlay, ${contestant}: not available: ${reason}`);
   return {
-    report: {
-      ...outcome,
-      plan,
-      goals: overlayGoals
-        .filter((goal) => workloads.includes(goal.workload))
-        .map((goal) => evaluateOverlayGoal(goal, outcome.results)),
-    },
-    skipped: outcome.absences.map(({ contestant, reason }) => `${contestant}: not available: ${reason}`),
+    report: { ...outcome, plan, goals },
+    skipped: absent(false),
+    failures: [...absent(true), ...outcome.failures],
   };
 }
 

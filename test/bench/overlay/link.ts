@@ -16,6 +16,7 @@ import {
 } from "../../support/namespace-lifetime.ts";
 import { formatName, startTicksOf } from "../../support/namespace-names.ts";
 import { findProgram } from "../process.ts";
+import { MESSAGE_BYTE } from "../tools/message-loop.ts";
 
 export const MTU_BYTES = 1500;
 const SEGMENTATION = ["tso", "gso", "tx-udp-segmentation"];
@@ -41,21 +42,23 @@ export interface Arrivals {
 }
 
 export class Link {
+  /** No name is used twice: the guard of a link that is gone may still be removing its namespaces. */
+  static #created = 0;
   readonly left: End;
   readonly right: End;
   /** What a new namespace has, and the cable. */
   #devices: ReadonlySet<string> = new Set();
   readonly #guard: Bun.Subprocess<"pipe", "ignore", "ignore">;
 
-  private constructor() {
-    [this.left, this.right] = [makeEnd("left"), makeEnd("right")];
+  private constructor(network: number) {
+    [this.left, this.right] = [makeEnd("left", network), makeEnd("right", network)];
     this.#guard = startGuard([this.left.namespace, this.right.namespace]);
   }
 
   /** Needs root. */
   static create(): Link {
     removeStale();
-    const link = new Link();
+    const link = new Link(Link.#created++);
     try {
       link.#connect();
       return link;
@@ -74,17 +77,25 @@ export class Link {
     for (const end of this.ends) {
       const segmentation = SEGMENTATION.flatMap((feature) => [feature, perMille > 0 ? "off" : "on"]);
       runIn(end, ["ethtool", "-K", "eth0", ...segmentation, "gro", "off"]);
-      runIn(end, ["nft", "-f", "-"], lossRules(perMille));
+      runIn(end, ["nft", "-f", "-"], rules("loss", perMille > 0 ? lossRules(perMille) : ""));
     }
   }
 
   /** Only while there is a loss. */
   arrivals(end: End): Arrivals {
-    const { nftables } = JSON.parse(runIn(end, ["nft", "-j", "list", "counters"])) as {
-      nftables: { counter?: { name: keyof Arrivals; packets: number } }[];
-    };
-    const counters = nftables.flatMap(({ counter }) => (counter ? [[counter.name, counter.packets]] : []));
-    return Object.fromEntries(counters) as unknown as Arrivals;
+    return countersOf(end, "loss") as unknown as Arrivals;
+  }
+
+  /** From now on packets are counted that carry messages of the exchange so that they can be read. */
+  watchText(): void {
+    for (const end of this.ends) runIn(end, ["nft", "-f", "-"], rules("text", TEXT_RULES));
+  }
+
+  /** At both ends, since watchText(), which ends. */
+  readablePackets(): number {
+    const counts = this.ends.map((end) => countersOf(end, "text").readable!);
+    for (const end of this.ends) runIn(end, ["nft", "-f", "-"], rules("text", ""));
+    return counts.reduce((sum, count) => sum + count, 0);
   }
 
   /** A cable in order, and nothing left of whoever had it: no devices but its own. */
@@ -132,22 +143,36 @@ function devicesOf(end: End): string[] {
   return devices.map(({ ifname }) => ifname);
 }
 
-function makeEnd(side: Side): End {
+function makeEnd(side: Side, network: number): End {
   const namespace = formatName({
     pid: process.pid,
     startTicks: startTicksOf(process.pid)!,
-    network: 0,
+    network,
     node: side,
   });
   const wrapper = [findProgram("ip")!, "netns", "exec", namespace];
   return { side, namespace, address: ADDRESSES[side], wrapper };
 }
 
-/** The table is named before it is deleted, because deleting one that is not there is an error. */
+function countersOf(end: End, table: string): Record<string, number> {
+  const { nftables } = JSON.parse(
+    runIn(end, ["nft", "-j", "list", "counters", "table", "netdev", table]),
+  ) as {
+    nftables: { counter?: { name: string; packets: number } }[];
+  };
+  return Object.fromEntries(
+    nftables.flatMap(({ counter }) => (counter ? [[counter.name, counter.packets]] : [])),
+  );
+}
+
+/** A table is named before it is deleted, because deleting one that is not there is an error. */
+function rules(table: string, body: string): string {
+  const clean = `table netdev ${table}\ndelete table netdev ${table}\n`;
+  return body === "" ? clean : `${clean}table netdev ${table} {\n${body}}\n`;
+}
+
 function lossRules(perMille: number): string {
-  const clean = "table netdev loss\ndelete table netdev loss\n";
-  if (perMille === 0) return clean;
-  return `${clean}table netdev loss {
+  return `
   counter arrived {}
   counter lost {}
   counter oversized {}
@@ -158,6 +183,14 @@ function lossRules(perMille: number): string {
     meta length > ${MTU_BYTES} counter name oversized
     numgen random mod 1000 < ${perMille} counter name lost drop
   }
-}
 `;
 }
+
+/** 200 bytes into TCP or UDP all headers are over, also those inside of VXLAN. */
+const TEXT_RULES = `
+  counter readable {}
+  chain arriving {
+    type filter hook ingress device eth0 priority 1; policy accept;
+    ip protocol { tcp, udp } @th,1600,64 0x${MESSAGE_BYTE.toString(16).repeat(8)} counter name readable
+  }
+`;

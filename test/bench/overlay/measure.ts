@@ -28,30 +28,23 @@ interface Outcome {
 export async function measureOverlay(
   site: Site,
   contestant: RunningContestant,
-  { via, traffic, lossPerMille }: OverlayWorkload,
+  workload: OverlayWorkload,
   seconds: number,
 ): Promise<Measurement> {
-  const taskPort = traffic.kind === "bulk" ? TASK_PORTS.iperf3 : TASK_PORTS.exchange;
-  const endpoint = via === "tunnel" ? contestant.tunnel(taskPort) : contestant.published(taskPort);
-  if (endpoint === null) throw new Error("it has no tunnel");
-  const run = (length: number) =>
-    transfer(site, contestant, { traffic, taskPort, endpoint, seconds: length });
-  await run(WARM_UP_SECONDS);
-  const { sample, gigabytes, machineSeconds, processSeconds } = await run(seconds);
+  await transferOverlay(site, contestant, workload, WARM_UP_SECONDS);
+  const { sample, gigabytes, machineSeconds, processSeconds } = await transferOverlay(
+    site,
+    contestant,
+    workload,
+    seconds,
+  );
   const reason = contestant.failure();
   if (reason !== undefined) throw new Error(reason);
   const cpu = {
     cpu: machineSeconds / gigabytes,
     ...(contestant.pids.length > 0 && { processCpu: processSeconds / gigabytes }),
   };
-  return { sample: { ...sample, ...cpu }, failures: lossPerMille > 0 ? wrongLosses(site.link) : [] };
-}
-
-interface Transfer {
-  readonly traffic: Traffic;
-  readonly taskPort: number;
-  readonly endpoint: Endpoint;
-  readonly seconds: number;
+  return { sample: { ...sample, ...cpu }, failures: workload.lossPerMille > 0 ? wrongLosses(site.link) : [] };
 }
 
 interface Cost {
@@ -60,11 +53,15 @@ interface Cost {
 }
 
 /** A new task each time: an iperf3 that lost its control connection would refuse the next as busy. */
-async function transfer(
+export async function transferOverlay(
   { bench, link }: Site,
   contestant: RunningContestant,
-  { traffic, taskPort, endpoint, seconds }: Transfer,
+  { via, traffic }: Pick<OverlayWorkload, "via" | "traffic">,
+  seconds: number,
 ): Promise<Outcome & Cost> {
+  const taskPort = traffic.kind === "bulk" ? TASK_PORTS.iperf3 : TASK_PORTS.exchange;
+  const endpoint = via === "tunnel" ? contestant.tunnel(taskPort) : contestant.published(taskPort);
+  if (endpoint === null) throw new Error("it has no tunnel");
   const command = [...link.right.wrapper, ...taskOf(traffic, taskPort)];
   const task = bench.children.start(command, bench.path("task.log"));
   try {

@@ -9,8 +9,9 @@ import type { Sample } from "../workload.ts";
 import { type Contestant, NotAvailableError, type RunningContestant } from "./contestants/contestant.ts";
 import { contestants } from "./contestants/index.ts";
 import type { Link } from "./link.ts";
-import { measureOverlay } from "./measure.ts";
+import { measureOverlay, type Site } from "./measure.ts";
 import type { ContestantName, OverlayWorkloadName } from "./names.ts";
+import { isReadable } from "./secrecy.ts";
 import { type OverlayWorkload, overlayWorkloads } from "./workloads.ts";
 
 export interface ContestantResult {
@@ -94,6 +95,10 @@ class OverlayRun {
     return { results, absences: this.#absences, failures: this.#failures };
   }
 
+  get #site(): Site {
+    return { bench: this.bench, link: this.link };
+  }
+
   /** One contestant in one round. */
   async #turn(contestant: Contestant, round: number): Promise<void> {
     const { name } = contestant;
@@ -105,6 +110,7 @@ class OverlayRun {
     try {
       const running = await contestant.start(this.bench, this.link);
       try {
+        if (round === 1) await this.#checkSecrecy(contestant, running, workloads);
         for (const workload of workloads) await this.#measure(name, running, workload, round);
       } finally {
         await running.stop();
@@ -117,6 +123,19 @@ class OverlayRun {
     }
   }
 
+  async #checkSecrecy(
+    { isEncrypted }: Contestant,
+    running: RunningContestant,
+    workloads: readonly OverlayWorkload[],
+  ): Promise<void> {
+    for (const via of new Set(workloads.map((workload) => workload.via))) {
+      const wasRead = await isReadable(this.#site, running, via);
+      if (wasRead && isEncrypted)
+        throw new Error(`its ${via} is to be encrypted and can be read on the cable`);
+      if (!wasRead && !isEncrypted) throw new Error(`its ${via} is in clear and cannot be read on the cable`);
+    }
+  }
+
   async #measure(
     name: ContestantName,
     running: RunningContestant,
@@ -126,8 +145,7 @@ class OverlayRun {
     const place = `${name} ${workload.name}`;
     try {
       this.link.setLoss(workload.lossPerMille);
-      const site = { bench: this.bench, link: this.link };
-      const { sample, failures } = await measureOverlay(site, running, workload, this.plan.seconds);
+      const { sample, failures } = await measureOverlay(this.#site, running, workload, this.plan.seconds);
       const samples = this.#samples.get(workload.name)!;
       samples.set(name, [...(samples.get(name) ?? []), sample]);
       this.progress(`overlay ${round}/${this.plan.rounds} ${place}: ${describe(workload, sample)}`);

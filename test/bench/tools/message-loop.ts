@@ -24,6 +24,9 @@ const MAX_EVENTS = 64;
 const EVENTS_BYTES = 16 * MAX_EVENTS;
 export const MAX_DESCRIPTORS = 1024;
 
+/** What messages consist of, so that they can be recognised on the way. */
+export const MESSAGE_BYTE = 0x50;
+
 export class MessageLoop {
   readonly #epoll = epollCreate();
   readonly #arena: Arena;
@@ -49,6 +52,7 @@ export class MessageLoop {
     this.#arena = new Arena(EVENTS_BYTES + messageBytes);
     this.#events = this.#arena.take(EVENTS_BYTES);
     this.#buffer = this.#arena.take(messageBytes);
+    this.#arena.bytes.fill(MESSAGE_BYTE, this.#buffer, this.#buffer + messageBytes);
   }
 
   /** From then on the connection is the loop's. A connection that is being made counts. */

@@ -4,6 +4,8 @@ import fc from "fast-check";
 import {
   decodeRelayDatagram,
   deriveLinkKeys,
+  ERROR_MALFORMED,
+  errorCodeOf,
   HandshakeTagger,
   isReadyTag,
   linkIdMatches,
@@ -13,6 +15,7 @@ import {
   RELAY_CLOSE,
   RELAY_CONFIRM,
   RELAY_DATA,
+  RELAY_ENCRYPTED,
   RELAY_ERROR,
   RELAY_HELLO,
   RELAY_OPEN,
@@ -102,7 +105,10 @@ describe("handshake datagrams", () => {
     ["empty", NONE],
     ["of type 0", handshake(RELAY_RESET).with(0, 0)],
     ["of an unknown type", sealed(RELAY_PING, { session: 0 }).with(0, 13)],
-    ["of another version", handshake(RELAY_RESET).with(1, 2)],
+    ["of another version", handshake(RELAY_RESET).with(1, 3)],
+    ["of version 0", handshake(RELAY_RESET).with(1, 0)],
+    ["an encrypted HELLO with a name", handshake(RELAY_HELLO, NAME).with(1, RELAY_ENCRYPTED)],
+    ["an encrypted READY without a public key", handshake(RELAY_READY).with(1, RELAY_ENCRYPTED)],
     ["a HELLO without a name", handshake(RELAY_HELLO)],
     ["a HELLO with 256 bytes of name", handshake(RELAY_HELLO, new Uint8Array(256))],
     ["a HELLO that is cut short", handshake(RELAY_HELLO, NAME).subarray(0, 33)],
@@ -158,8 +164,6 @@ describe("sealed datagrams", () => {
     ["OPENED of session 0", sealed(RELAY_OPENED, { session: 0 })],
     ["CLOSE with data", sealed(RELAY_CLOSE, { data: "x" })],
     ["ERROR without a code", sealed(RELAY_ERROR)],
-    ["ERROR with code 0", sealed(RELAY_ERROR, { data: [0] })],
-    ["ERROR with an unknown code", sealed(RELAY_ERROR, { data: [6] })],
     ["ERROR with two codes", sealed(RELAY_ERROR, { data: [1, 1] })],
     ["ERROR of session 0", sealed(RELAY_ERROR, { data: [1], session: 0 })],
     ["PING with data", sealed(RELAY_PING, { session: 0, data: "x" })],
@@ -193,7 +197,7 @@ describe("tags", () => {
         const expected = createHmac("sha256", key).update(bytes.subarray(3, 27)).update(header).update(data);
         expect(bytes.slice(27, 43).toHex()).toBe(expected.digest().subarray(0, 16).toString("hex"));
         const whole = Uint8Array.of(...bytes.subarray(3, 43), ...header, ...data);
-        expect(new Tagger(key).isSealed(whole, 0, whole.length)).toBe(true);
+        expect(new Tagger(key).open(whole, 0, whole.length)).toBe(true);
       }),
     );
   });
@@ -202,13 +206,13 @@ describe("tags", () => {
     const tagger = new Tagger(key);
     const bytes = sealed(RELAY_OPEN, { header: "HEAD", data: "payload" });
     tagger.seal(bytes, 0, 4, 44, 7);
-    expect(tagger.isSealed(bytes, 0, bytes.length)).toBe(true);
+    expect(tagger.open(bytes, 0, bytes.length)).toBe(true);
     for (let bit = 0; bit < bytes.length * 8; bit++) {
       const changed = bytes.with(bit >> 3, bytes[bit >> 3]! ^ (1 << (bit & 7)));
-      expect(tagger.isSealed(changed, 0, changed.length)).toBe(false);
+      expect(tagger.open(changed, 0, changed.length)).toBe(false);
     }
-    expect(tagger.isSealed(bytes, 0, bytes.length - 1)).toBe(false);
-    expect(new Tagger(key.with(0, 1)).isSealed(bytes, 0, bytes.length)).toBe(false);
+    expect(tagger.open(bytes, 0, bytes.length - 1)).toBe(false);
+    expect(new Tagger(key.with(0, 1)).open(bytes, 0, bytes.length)).toBe(false);
   });
 
   test.each([
@@ -232,11 +236,15 @@ describe("tags", () => {
     const keys = deriveLinkKeys(key, LINK_ID, nonce);
     const bytes = handshake(RELAY_READY);
     bytes.set(nonce, PROOF_AT);
-    writeReadyTag(keys, bytes, 0);
-    expect(isReadyTag(deriveLinkKeys(key, LINK_ID, nonce), bytes, 0)).toBe(true);
-    expect(isReadyTag(deriveLinkKeys(key, LINK_ID, nonce.with(0, 0)), bytes, 0)).toBe(false);
-    expect(isReadyTag(deriveLinkKeys(key, LINK_ID.with(0, 0), nonce), bytes, 0)).toBe(false);
-    expect(isReadyTag(keys, bytes.with(5, 0), 0)).toBe(false);
+    writeReadyTag(keys.ready, bytes, 0, bytes.length);
+    expect(isReadyTag(deriveLinkKeys(key, LINK_ID, nonce).ready, bytes, 0, bytes.length)).toBe(true);
+    expect(isReadyTag(deriveLinkKeys(key, LINK_ID, nonce.with(0, 0)).ready, bytes, 0, bytes.length)).toBe(
+      false,
+    );
+    expect(isReadyTag(deriveLinkKeys(key, LINK_ID.with(0, 0), nonce).ready, bytes, 0, bytes.length)).toBe(
+      false,
+    );
+    expect(isReadyTag(keys.ready, bytes.with(5, 0), 0, bytes.length)).toBe(false);
   });
 
   test("a link has different keys for each direction and for READY", () => {
@@ -248,4 +256,12 @@ describe("tags", () => {
     });
     expect(new Set(tags).size).toBe(3);
   });
+});
+
+test("errorCodeOf: what is no code stands for a malformed one", () => {
+  const bytes = Uint8Array.of(0, 1, ERROR_MALFORMED, 6, 255);
+  const codes = [...bytes.keys()].map((dataAt) =>
+    errorCodeOf(bytes, Object.assign(new RelayDatagram(), { dataAt })),
+  );
+  expect(codes).toEqual([ERROR_MALFORMED, 1, ERROR_MALFORMED, ERROR_MALFORMED, ERROR_MALFORMED]);
 });

@@ -22,6 +22,7 @@ export const FRAME_HEAD_AT = 2;
 export const FRAME_HEAD_WORDS = (FRAME_HEAD_AT + FRAME_HEAD_BYTES) / 4;
 const MAC_AT = FRAME_HEAD_AT + VXLAN_BYTES;
 const ADDRESS_WORDS_IPV6 = 4;
+const SOCKADDR_IN_BYTES = 16;
 
 export class RemotePeer {
   /** Overlay address, int32 in network order. */
@@ -83,6 +84,15 @@ export class RemotePeer {
       if (arena.int32[from + word] !== this.sockaddr[word]) return false;
     }
     return true;
+  }
+
+  /** `sockaddr`, as long as that of its family. */
+  get sockaddrBytes(): Uint8Array {
+    return new Uint8Array(
+      this.sockaddr.buffer,
+      0,
+      this.family === AF_INET ? SOCKADDR_IN_BYTES : SOCKADDR_MAX,
+    );
   }
 
   /** For tables by underlay address. */

@@ -5,7 +5,7 @@ import { readPacket } from "../../../sys/tun.ts";
 import { createIpv4Packet, decodeIpv4 } from "../../../wire/ipv4-packet.ts";
 import { createVirtioHeader, readVirtioHeader, VIRTIO_BYTES } from "../../../wire/virtio-header.ts";
 import { type Counters, F_PACKETS_OUT, NOBODY, type PacketDrop } from "../counters.ts";
-import type { Outbox } from "./outbox.ts";
+import type { Departures } from "./departures.ts";
 import type { TunPacket } from "./peer-path.ts";
 import type { PeerTable } from "./peer-table.ts";
 
@@ -31,7 +31,7 @@ export class TunReader {
     readonly arena: Arena,
     readonly fd: number,
     peers: PeerTable,
-    readonly outbox: Outbox,
+    readonly outbox: Pick<Departures, "isFull" | "flush">,
     readonly counters: Counters,
   ) {
     this.peers = peers;

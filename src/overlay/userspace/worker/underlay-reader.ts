@@ -3,7 +3,9 @@ import type { Arena } from "../../../sys/arena.ts";
 import { readSegmentSize } from "../../../sys/control-data.ts";
 import { EAGAIN, EINTR } from "../../../sys/errno.ts";
 import { ReceiveBatch, receiveBatchBytes } from "../../../sys/messages.ts";
+import { SEAL_CONTROL, SEAL_PACKET } from "../../../wire/index.ts";
 import { type Counters, F_BYTES_IN, F_DATAGRAMS_IN, NOBODY } from "../counters.ts";
+import type { SealedPeers } from "../sealed/sealed-peers.ts";
 import type { FrameReceiver } from "./peer-path.ts";
 import type { PeerTable } from "./peer-table.ts";
 
@@ -27,6 +29,7 @@ export class UnderlayReader {
     readonly fd: number,
     peers: PeerTable,
     readonly receiver: FrameReceiver,
+    readonly sealed: Pick<SealedPeers, "receive">,
     readonly counters: Counters,
   ) {
     this.peers = peers;
@@ -58,15 +61,21 @@ export class UnderlayReader {
     const controlLength = batch.controlLength(slot);
     const segmentBytes = readSegmentSize(this.arena, batch.controlAt(slot), controlLength) || length;
     const datagrams = Math.max(Math.ceil(length / segmentBytes), 1);
+    const from = batch.payloadAt(slot);
+    if (length > 0 && isSeal(this.arena.bytes[from]!) && !batch.isTruncated(slot))
+      return this.sealed.receive(from, length, segmentBytes, sockaddrAt);
     const sender = this.peers.findSender(this.arena, sockaddrAt);
     if (sender === undefined) return this.counters.dropFrames(NOBODY, "unknown-sender", datagrams);
     this.counters.add(sender.row, F_DATAGRAMS_IN, datagrams);
     this.counters.add(sender.row, F_BYTES_IN, length);
     if (batch.isTruncated(slot)) return this.counters.dropFrames(sender.row, "truncated", datagrams);
     if (length === 0) return this.counters.dropFrames(sender.row, "short", 1);
-    const from = batch.payloadAt(slot);
     for (let at = from, end = from + length; at < end; at += segmentBytes) {
       this.receiver.onDatagram(at, Math.min(segmentBytes, end - at), sender, sockaddrAt);
     }
   }
+}
+
+function isSeal(firstByte: number): boolean {
+  return firstByte === SEAL_PACKET || firstByte === SEAL_CONTROL;
 }

@@ -6,6 +6,7 @@
  */
 import { receiveMessageOnPort } from "node:worker_threads";
 import { Arena } from "../../../sys/arena.ts";
+import { Waiting } from "../../../sys/deadline-list.ts";
 import { EPOLLIN, EPOLLOUT } from "../../../sys/epoll.ts";
 import { EventLoop, type Pollable } from "../../../sys/event-loop.ts";
 import { clearWakeup } from "../../../sys/wakeup.ts";
@@ -16,42 +17,68 @@ import { Counters } from "../counters.ts";
 import type { FromWorker, ToWorker, WorkerPeer, WorkerSetup } from "../messages.ts";
 import { PlainPath } from "../plain/plain-path.ts";
 import { PlainReceiver } from "../plain/plain-receiver.ts";
+import { SealedPeers, sealedPeersBytes } from "../sealed/sealed-peers.ts";
 import { ClosedPath } from "./closed-path.ts";
+import { Departures } from "./departures.ts";
 import { Outbox, outboxBytes } from "./outbox.ts";
 import type { PeerPath } from "./peer-path.ts";
 import { PeerTable } from "./peer-table.ts";
 import { RemotePeer } from "./remote-peer.ts";
 import { TunReader, tunReaderBytes } from "./tun-reader.ts";
-import { PARTS_MAX, TunWriter } from "./tun-writer.ts";
+import { TunWriter, tunWriterBytes } from "./tun-writer.ts";
 import { UnderlayReader, underlayReaderBytes } from "./underlay-reader.ts";
 
-const IOVEC_BYTES = 16;
+/** Between two reports about what a peer has sent. */
+const TICK_MS = 100;
+
+class Ticker extends Waiting {
+  constructor(readonly run: () => void) {
+    super();
+  }
+
+  onDeadline(): void {
+    this.run();
+  }
+}
 
 export class Worker {
   readonly #loop = new EventLoop();
-  readonly #outbox: Outbox;
+  readonly #departures: Departures;
+  readonly #sealed: SealedPeers;
   readonly #plain: PlainPath;
   readonly #closed: ClosedPath;
   readonly #plainReceiver: PlainReceiver;
   readonly #fromTun: TunReader;
   readonly #fromUnderlay: UnderlayReader;
-  /** The socket takes no more: what is in the outbox waits, and the device is not read. */
+  readonly #ticks = this.#loop.deadlines.list(TICK_MS);
+  readonly #ticker = new Ticker(() => this.#tick());
+  /** The socket takes no more: what is to be sent waits, and the device is not read. */
   #isBlocked = false;
 
   constructor(readonly setup: WorkerSetup) {
     const { address, vni, isEncrypting, tunFd, socketFd } = setup;
-    const size = outboxBytes() + tunReaderBytes() + underlayReaderBytes() + PARTS_MAX * IOVEC_BYTES;
+    const size =
+      outboxBytes() + tunReaderBytes() + underlayReaderBytes() + tunWriterBytes() + sealedPeersBytes();
     const arena = new Arena(size + 4096);
     const counters = new Counters(setup.counters);
     const nobody = new PeerTable([]);
     const tun = new TunWriter(arena, tunFd, counters);
-    this.#outbox = new Outbox(arena, socketFd, counters);
+    const outbox = new Outbox(arena, socketFd, counters);
+    this.#sealed = new SealedPeers(arena, setup, tun, counters);
+    this.#departures = new Departures(outbox, this.#sealed.sender);
     const end = { address: readInt32(parseIp(address)!.bytes, 0), mac: macOf(address), vni, isEncrypting };
-    this.#plain = new PlainPath(arena, end, this.#outbox, counters);
+    this.#plain = new PlainPath(arena, end, outbox, counters);
     this.#closed = new ClosedPath(counters);
-    this.#plainReceiver = new PlainReceiver(arena, end, nobody, tun, this.#outbox, counters);
-    this.#fromTun = new TunReader(arena, tunFd, nobody, this.#outbox, counters);
-    this.#fromUnderlay = new UnderlayReader(arena, socketFd, nobody, this.#plainReceiver, counters);
+    this.#plainReceiver = new PlainReceiver(arena, end, nobody, tun, outbox, counters);
+    this.#fromTun = new TunReader(arena, tunFd, nobody, this.#departures, counters);
+    this.#fromUnderlay = new UnderlayReader(
+      arena,
+      socketFd,
+      nobody,
+      this.#plainReceiver,
+      this.#sealed,
+      counters,
+    );
   }
 
   /** Returns when the main thread says stop. */
@@ -75,8 +102,8 @@ export class Worker {
 
   #readUnderlay(): void {
     if (!this.#fromUnderlay.read()) this.#loop.goOn(this.#readUnderlayAgain);
-    // answers to ARP
-    if (!this.#isBlocked && this.#outbox.datagrams > 0) this.#isBlocked = !this.#outbox.flush();
+    // answers to ARP, to probes
+    if (!this.#isBlocked) this.#isBlocked = !this.#departures.flush();
   }
 
   readonly #readTunAgain = { onGoOn: () => this.#readTun() };
@@ -89,7 +116,7 @@ export class Worker {
   }
 
   #unblock(): void {
-    this.#isBlocked = !this.#outbox.flush();
+    this.#isBlocked = !this.#departures.flush();
     if (!this.#isBlocked) this.#readTun();
   }
 
@@ -114,19 +141,33 @@ export class Worker {
     const table = new PeerTable(
       peers.map((config) => {
         const known = before.get(config.row);
-        return known?.isConfiguredAs(config)
-          ? known
-          : new RemotePeer(config, this.#pathTo(config), this.setup);
+        if (known?.isConfiguredAs(config)) return known;
+        return new RemotePeer(config, this.#pathTo(config), this.setup);
       }),
     );
+    this.#sealed.setPeers(table.all);
+    this.#beginTicking();
     this.#fromTun.peers = table;
     this.#fromUnderlay.peers = table;
     this.#plainReceiver.peers = table;
   }
 
   /** Nothing leaves in clear where this node encrypts, or where the pair does. */
-  #pathTo({ secrets }: WorkerPeer): PeerPath {
-    return secrets === null && !this.setup.isEncrypting ? this.#plain : this.#closed;
+  #pathTo(config: WorkerPeer): PeerPath {
+    if (config.secrets !== null) return this.#sealed.pathTo(config);
+    return this.setup.isEncrypting ? this.#closed : this.#plain;
+  }
+
+  /** Sealed paths are probed and reported about as long as there are any. */
+  #beginTicking(): void {
+    if (this.#sealed.isEmpty || this.#ticker.waitingIn !== null) return;
+    this.#ticks.arm(this.#ticker, this.#loop.nowMs);
+  }
+
+  #tick(): void {
+    this.#sealed.tick(performance.now());
+    if (!this.#isBlocked) this.#isBlocked = !this.#departures.flush();
+    this.#beginTicking();
   }
 
   #send(message: FromWorker): void {

@@ -5,13 +5,18 @@
 import {
   COOKIE_BYTES,
   deriveLinkKeys,
+  deriveReadyKey,
+  deriveSealedLinkKeys,
   HandshakeTagger,
   isReadyTag,
   LINK_ID_BYTES,
+  type LinkKeys,
   linkIdOf,
   PROOF_AT,
   RELAY_CHALLENGE,
+  RELAY_CLEAR,
   RELAY_CONFIRM,
+  RELAY_ENCRYPTED,
   RELAY_HELLO,
   RELAY_READY,
   type RelayDatagram,
@@ -19,6 +24,7 @@ import {
   SECOND_TAG_AT,
   writeHandshake,
 } from "../../../wire/index.ts";
+import type { OwnKey } from "../../sealing/own-key.ts";
 import { LinkChannel } from "./link-channel.ts";
 
 /** Between two attempts: more than a round trip in most networks. */
@@ -34,6 +40,8 @@ export interface EntryHandshakeOptions {
   readonly exitNode: string;
   /** 32 bytes. */
   readonly relayKey: Uint8Array;
+  /** This worker's, for a link that is sealed; null: it is in clear. */
+  readonly ownKey: OwnKey | null;
   /** So many random bytes. */
   readonly random: (bytes: number) => Uint8Array;
 }
@@ -41,6 +49,8 @@ export interface EntryHandshakeOptions {
 export class EntryHandshake {
   readonly #options: EntryHandshakeOptions;
   readonly #tagger: HandshakeTagger;
+  readonly #version: number;
+  /** Of this node; or a public key, which is all that the other needs to know. */
   readonly #name: Uint8Array;
   #linkId: Uint8Array;
   #cookie: Uint8Array | null = null;
@@ -52,7 +62,9 @@ export class EntryHandshake {
   constructor(options: EntryHandshakeOptions) {
     this.#options = options;
     this.#tagger = new HandshakeTagger(options.relayKey, options.exitNode);
-    this.#name = new TextEncoder().encode(options.entryNode);
+    const { ownKey, entryNode } = options;
+    this.#version = ownKey === null ? RELAY_CLEAR : RELAY_ENCRYPTED;
+    this.#name = ownKey?.publicKey ?? new TextEncoder().encode(entryNode);
     this.#linkId = options.random(LINK_ID_BYTES);
   }
 
@@ -65,6 +77,7 @@ export class EntryHandshake {
       this.#name,
       out,
       at,
+      this.#version,
     );
     if (cookie !== null) out.set(cookie, at + PROOF_AT);
     this.#tagger.write(out, at, length, cookie === null ? PROOF_AT : SECOND_TAG_AT);
@@ -75,7 +88,7 @@ export class EntryHandshake {
   onDatagram(bytes: Uint8Array, datagram: RelayDatagram): "ignored" | "unauthentic" | "send" | "ready" {
     if (!this.#isMine(bytes, datagram)) return "ignored";
     if (datagram.type === RELAY_CHALLENGE) return this.#onChallenge(bytes, datagram.at);
-    if (datagram.type === RELAY_READY) return this.#onReady(bytes, datagram.at);
+    if (datagram.type === RELAY_READY) return this.#onReady(bytes, datagram);
     return "ignored";
   }
 
@@ -86,8 +99,12 @@ export class EntryHandshake {
     return "send";
   }
 
-  #isMine(bytes: Uint8Array, { at }: RelayDatagram): boolean {
-    return this.channel === null && linkIdOf(bytes, at).every((byte, i) => byte === this.#linkId[i]);
+  #isMine(bytes: Uint8Array, { at, version }: RelayDatagram): boolean {
+    return (
+      this.channel === null &&
+      version === this.#version &&
+      linkIdOf(bytes, at).every((byte, i) => byte === this.#linkId[i])
+    );
   }
 
   #onChallenge(bytes: Uint8Array, at: number): "ignored" | "send" {
@@ -97,10 +114,25 @@ export class EntryHandshake {
     return "send";
   }
 
-  #onReady(bytes: Uint8Array, at: number): "unauthentic" | "ready" {
-    const keys = deriveLinkKeys(this.#options.relayKey, this.#linkId, readyNonce(bytes, at));
-    if (!isReadyTag(keys, bytes, at)) return "unauthentic";
-    this.channel = new LinkChannel(this.#linkId, keys.toExit, keys.toEntry);
+  #onReady(bytes: Uint8Array, { at, headerAt, headerLength }: RelayDatagram): "unauthentic" | "ready" {
+    const { relayKey } = this.#options;
+    const nonce = readyNonce(bytes, at);
+    const ready = deriveReadyKey(relayKey, this.#linkId, nonce);
+    if (!isReadyTag(ready, bytes, at, headerAt + headerLength - at)) return "unauthentic";
+    const keys = this.#keys(nonce, bytes.slice(headerAt, headerAt + headerLength));
+    if (keys === null) return "unauthentic";
+    this.channel = new LinkChannel(this.#linkId, this.#version, keys.toExit, keys.toEntry);
     return "ready";
+  }
+
+  /** null: the exit node's public key is none. */
+  #keys(nonce: Uint8Array, exitPublicKey: Uint8Array): LinkKeys | null {
+    const { relayKey, ownKey } = this.#options;
+    const linkId = this.#linkId;
+    if (ownKey === null) return deriveLinkKeys(relayKey, linkId, nonce);
+    const secret = ownKey.secretWith(exitPublicKey, relayKey);
+    if (secret === null) return null;
+    const exchange = { linkId, nonce, entryPublicKey: ownKey.publicKey, exitPublicKey };
+    return deriveSealedLinkKeys(relayKey, secret, exchange);
   }
 }

@@ -10,6 +10,7 @@
  */
 import {
   decodeRelayDatagram,
+  errorCodeOf,
   linkIdMatches,
   RELAY_CLOSE,
   RELAY_DATA,
@@ -180,7 +181,7 @@ export class EntryLink<O> {
   }
 
   #onAuthentic(bytes: Uint8Array): EntryLeg<O> | null {
-    const { type, session, dataAt } = this.datagram;
+    const { type, session } = this.datagram;
     if (type === RELAY_CLOSE && session === 0) {
       // the exit node stops
       this.fail("refused");
@@ -193,7 +194,8 @@ export class EntryLink<O> {
       return null;
     }
     leg.isOpened = type === RELAY_DATA || type === RELAY_OPENED;
-    if (leg.isOpened || type === RELAY_ERROR) this.#settle(leg, type === RELAY_ERROR ? bytes[dataAt]! : 0);
+    if (leg.isOpened || type === RELAY_ERROR)
+      this.#settle(leg, type === RELAY_ERROR ? errorCodeOf(bytes, this.datagram) : 0);
     return type === RELAY_DATA ? leg : null;
   }
 

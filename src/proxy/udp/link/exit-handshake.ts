@@ -5,13 +5,15 @@
 import {
   CHALLENGE_BYTES,
   deriveLinkKeys,
+  deriveSealedLinkKeys,
   HandshakeTagger,
   type LinkKeys,
   linkIdOf,
   NONCE_BYTES,
   PROOF_AT,
-  READY_BYTES,
   RELAY_CHALLENGE,
+  RELAY_CLEAR,
+  RELAY_ENCRYPTED,
   RELAY_READY,
   type RelayDatagram,
   SECOND_TAG_AT,
@@ -19,6 +21,7 @@ import {
   writeHandshake,
   writeReadyTag,
 } from "../../../wire/index.ts";
+import type { OwnKeys } from "../../sealing/own-key.ts";
 
 /** A cookie is good for one to two of these. */
 export const COOKIE_PERIOD_MS = 10_000;
@@ -27,8 +30,8 @@ const NO_NAME = new Uint8Array(0);
 /** A link that has been proved: what its READY says. */
 export interface ConfirmedLink {
   readonly linkId: Uint8Array;
-  /** Name of the entry node. */
-  readonly node: string;
+  /** This worker's public key, which the keys come from; null: the link is in clear. */
+  readonly publicKey: Uint8Array | null;
   readonly nonce: Uint8Array;
   /** Which of the relay keys its entry node has. */
   readonly relayKey: Uint8Array;
@@ -41,6 +44,7 @@ export interface ExitHandshakeOptions {
   /** 32 bytes each; an entry node may use any of them. */
   readonly relayKeys: readonly Uint8Array[];
   readonly random: (bytes: number) => Uint8Array;
+  readonly ownKeys: OwnKeys;
 }
 
 export class ExitHandshake {
@@ -48,7 +52,6 @@ export class ExitHandshake {
   readonly #taggers: readonly HandshakeTagger[];
   readonly #cookies: Tagger;
   readonly #time = new Uint8Array(8);
-  readonly #decoder = new TextDecoder();
 
   constructor(options: ExitHandshakeOptions) {
     this.#options = options;
@@ -63,7 +66,7 @@ export class ExitHandshake {
    */
   challenge(
     bytes: Uint8Array,
-    { at }: RelayDatagram,
+    { at, version }: RelayDatagram,
     length: number,
     sender: Uint8Array,
     nowMs: number,
@@ -72,7 +75,7 @@ export class ExitHandshake {
   ): number {
     if (this.#findTagger(bytes, at, length, PROOF_AT) === null) return 0;
     const linkId = linkIdOf(bytes, at);
-    writeHandshake(RELAY_CHALLENGE, linkId, NO_NAME, out, outAt);
+    writeHandshake(RELAY_CHALLENGE, linkId, NO_NAME, out, outAt, version);
     this.#cookies.write(this.#cookieParts(linkId, sender, period(nowMs)), out, outAt + PROOF_AT);
     return CHALLENGE_BYTES;
   }
@@ -80,7 +83,7 @@ export class ExitHandshake {
   /** The link that a CONFIRM of `length` bytes proves; `stale`: authentic, but not from whom it was challenged now. */
   confirm(
     bytes: Uint8Array,
-    { at, headerAt, headerLength }: RelayDatagram,
+    { at, version, headerAt, headerLength }: RelayDatagram,
     length: number,
     sender: Uint8Array,
     nowMs: number,
@@ -90,13 +93,26 @@ export class ExitHandshake {
     const linkId = linkIdOf(bytes, at);
     if (!this.#isCookie(bytes, at + PROOF_AT, linkId, sender, nowMs)) return "stale";
     const nonce = this.#options.random(NONCE_BYTES);
-    return {
-      linkId,
-      node: this.#decoder.decode(bytes.subarray(headerAt, headerAt + headerLength)),
-      nonce,
-      relayKey: tagger.relayKey,
-      keys: deriveLinkKeys(tagger.relayKey, linkId, nonce),
-    };
+    const { relayKey } = tagger;
+    if (version === RELAY_CLEAR)
+      return { linkId, publicKey: null, nonce, relayKey, keys: deriveLinkKeys(relayKey, linkId, nonce) };
+    const entryPublicKey = bytes.slice(headerAt, headerAt + headerLength);
+    return this.#sealed(linkId, nonce, relayKey, entryPublicKey, nowMs);
+  }
+
+  #sealed(
+    linkId: Uint8Array,
+    nonce: Uint8Array,
+    relayKey: Uint8Array,
+    entryPublicKey: Uint8Array,
+    nowMs: number,
+  ): ConfirmedLink | "unauthentic" {
+    const own = this.#options.ownKeys.current(nowMs);
+    const secret = own.secretWith(entryPublicKey, relayKey);
+    if (secret === null) return "unauthentic";
+    const { publicKey } = own;
+    const exchange = { linkId, nonce, entryPublicKey, exitPublicKey: publicKey };
+    return { linkId, publicKey, nonce, relayKey, keys: deriveSealedLinkKeys(relayKey, secret, exchange) };
   }
 
   #findTagger(bytes: Uint8Array, at: number, length: number, tagAt: number): HandshakeTagger | null {
@@ -117,12 +133,17 @@ export class ExitHandshake {
   }
 }
 
-/** The same for every CONFIRM of a link; returns READY_BYTES. */
-export function writeReady({ linkId, nonce, keys }: ConfirmedLink, out: Uint8Array, at: number): number {
-  writeHandshake(RELAY_READY, linkId, NO_NAME, out, at);
+/** The same for every CONFIRM of a link; returns its length. */
+export function writeReady(
+  { linkId, nonce, keys, publicKey }: ConfirmedLink,
+  out: Uint8Array,
+  at: number,
+): number {
+  const version = publicKey === null ? RELAY_CLEAR : RELAY_ENCRYPTED;
+  const length = writeHandshake(RELAY_READY, linkId, publicKey ?? NO_NAME, out, at, version);
   out.set(nonce, at + PROOF_AT);
-  writeReadyTag(keys, out, at);
-  return READY_BYTES;
+  writeReadyTag(keys.ready, out, at, length);
+  return length;
 }
 
 function period(nowMs: number): number {

@@ -3,8 +3,10 @@
  * it decoded datagrams and does what the `ExitLinkPort` is asked.
  */
 import {
+  RELAY_CLEAR,
   RELAY_CLOSE,
   RELAY_DATA,
+  RELAY_ENCRYPTED,
   RELAY_ERROR,
   RELAY_OPEN,
   RELAY_OPENED,
@@ -45,8 +47,9 @@ export class ExitLink<S> {
     nowMs: number,
     port: ExitLinkPort<S>,
   ) {
-    const { linkId, keys } = confirmed;
-    this.channel = new LinkChannel(linkId, keys.toEntry, keys.toExit);
+    const { linkId, keys, publicKey } = confirmed;
+    const version = publicKey === null ? RELAY_CLEAR : RELAY_ENCRYPTED;
+    this.channel = new LinkChannel(linkId, version, keys.toEntry, keys.toExit);
     this.heardMs = nowMs;
     this.#port = port;
   }

@@ -2,7 +2,7 @@
  * One end of an established link: seals what goes out under the next counter, opens what comes in once.
  * The two directions have keys of their own, so nothing can be sent back to where it came from.
  */
-import { type RelayDatagram, ReplayWindow, type Tagger, writeSealedHead } from "../../../wire/index.ts";
+import { type DatagramSeal, type RelayDatagram, ReplayWindow, writeSealedHead } from "../../../wire/index.ts";
 
 /** `unauthentic`: nobody who has the key wrote it. */
 export type OpenVerdict = "new" | "replayed" | "stale" | "unauthentic";
@@ -13,13 +13,15 @@ export class LinkChannel {
 
   constructor(
     readonly linkId: Uint8Array,
-    readonly outgoing: Tagger,
-    readonly incoming: Tagger,
+    /** RELAY_CLEAR or RELAY_ENCRYPTED */
+    readonly version: number,
+    readonly outgoing: DatagramSeal,
+    readonly incoming: DatagramSeal,
   ) {}
 
   /**
    * Writes the SEALED_BYTES at `headAt`, right behind which there are `headerLength` bytes already; the data is
-   * anywhere in `bytes`. From now on none of it may change.
+   * anywhere in `bytes`, and if the link is encrypted it is so from now on. None of it may change any more.
    */
   seal(
     type: number,
@@ -30,13 +32,14 @@ export class LinkChannel {
     dataAt: number,
     dataLength: number,
   ): void {
-    writeSealedHead(type, this.linkId, headerLength, ++this.#counter, session, bytes, headAt);
+    writeSealedHead(type, this.linkId, headerLength, ++this.#counter, session, bytes, headAt, this.version);
     this.outgoing.seal(bytes, headAt, headerLength, dataAt, dataLength);
   }
 
-  /** Checks a decoded datagram of `length` bytes; only "new" ones may be acted on. */
+  /** Checks a decoded datagram of `length` bytes and makes it readable; only "new" ones may be acted on. */
   open(bytes: Uint8Array, datagram: RelayDatagram, length: number): OpenVerdict {
-    if (!this.incoming.isSealed(bytes, datagram.at, length)) return "unauthentic";
+    if (datagram.version !== this.version) return "unauthentic";
+    if (!this.incoming.open(bytes, datagram.at, length)) return "unauthentic";
     return this.#window.take(datagram.counter);
   }
 }

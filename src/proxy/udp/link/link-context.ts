@@ -14,6 +14,7 @@ import { PREFIX_BYTES, SealedOutbox } from "./sealed-outbox.ts";
 /** Another node and the address of its relay. */
 export interface LinkPeer {
   readonly name: string;
+  readonly isSealed: boolean;
   readonly family: number;
   readonly udpSockaddr: Uint8Array;
   readonly sockaddrLength: number;

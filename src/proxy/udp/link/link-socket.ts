@@ -142,10 +142,13 @@ export class LinkSocket
 
   handshakeOptions(): EntryHandshakeOptions {
     const { node, keys } = this.links.host.identity;
+    const { loop, worker } = this.links.context;
+    const { ownKeys } = worker;
     return {
       entryNode: node,
       exitNode: this.peer.name,
       relayKey: keys[0]!,
+      ownKey: this.peer.isSealed ? ownKeys.current(loop.nowMs) : null,
       random: (bytes) => this.links.random(bytes),
     };
   }

@@ -9,10 +9,13 @@ import { EAGAIN } from "../../../sys/errno.ts";
 import type { Continuable, Pollable } from "../../../sys/event-loop.ts";
 import { AF_INET, AF_INET6 } from "../../../sys/sockaddr.ts";
 import {
+  createEndpoint,
   decodeRelayDatagram,
+  type Endpoint,
   linkIdOf,
   parseIp,
   RELAY_CONFIRM,
+  RELAY_ENCRYPTED,
   RELAY_HELLO,
   RELAY_RESET,
   RelayDatagram,
@@ -41,6 +44,11 @@ const NO_NAME = new Uint8Array(0);
 
 export class RelayListener implements Pollable, Continuable {
   readonly layout: KeyLayout;
+  #identity: RelayIdentity;
+  /** That the socket is bound to. */
+  readonly #address: Endpoint;
+  /** Reused: the address of this node that a datagram came to. */
+  readonly #local = createEndpoint();
   readonly #silent: DeadlineList;
   readonly #unproven: DeadlineList;
   #handshake: ExitHandshake;
@@ -65,6 +73,8 @@ export class RelayListener implements Pollable, Continuable {
     identity: RelayIdentity,
   ) {
     const { family, bytes } = parseIp(address)!;
+    this.#address = { family, bytes, offset: 0, port: 0 };
+    this.#identity = identity;
     this.layout = new KeyLayout(
       family === 4 ? AF_INET : AF_INET6,
       bytes.every((byte) => byte === 0),
@@ -75,12 +85,14 @@ export class RelayListener implements Pollable, Continuable {
     context.loop.watch(fd, EPOLLIN, this);
   }
 
-  /** Links under a key that is gone end at once: their entry nodes are told when they use them. */
+  /** Links under a key that is gone, and clear ones where they are no more, end at once: their entry nodes find out. */
   set identity(identity: RelayIdentity) {
+    this.#identity = identity;
     this.#handshake = this.#handshakeAs(identity);
     for (const home of this.#table) {
-      const { relayKey } = home.link.confirmed;
-      if (!identity.keys.some((key) => Buffer.compare(key, relayKey) === 0)) this.end(home);
+      const { relayKey, publicKey } = home.link.confirmed;
+      const isKnown = identity.keys.some((key) => Buffer.compare(key, relayKey) === 0);
+      if (!isKnown || (publicKey === null && !this.#mayBeClear(home.key))) this.end(home);
     }
   }
 
@@ -191,7 +203,10 @@ export class RelayListener implements Pollable, Continuable {
     const sender = new Sender(this, this.#key.toArray());
     const at = links.toEntries.prepare(sender);
     const linkId = linkIdOf(memory.bytes, this.#datagram.at);
-    links.toEntries.addPlain(sender, writeHandshake(RELAY_RESET, linkId, NO_NAME, memory.bytes, at));
+    links.toEntries.addPlain(
+      sender,
+      writeHandshake(RELAY_RESET, linkId, NO_NAME, memory.bytes, at, this.#datagram.version),
+    );
   }
 
   #onHello(length: number): void {
@@ -202,6 +217,7 @@ export class RelayListener implements Pollable, Continuable {
     const address = bytesOf(sender.key);
     const written = this.#handshake.challenge(bytes, this.#datagram, length, address, loop.nowMs, bytes, at);
     if (written === 0) links.host.onDropped("unauthentic", 1);
+    else if (!this.#isTaken(sender)) links.host.onDropped("clear", 1);
     else links.toEntries.addPlain(sender, written);
   }
 
@@ -211,9 +227,23 @@ export class RelayListener implements Pollable, Continuable {
     const address = bytesOf(sender.key);
     const confirmed = this.#handshake.confirm(memory.bytes, this.#datagram, length, address, loop.nowMs);
     if (typeof confirmed === "string") return links.host.onDropped(confirmed, 1);
+    if (!this.#isTaken(sender)) return links.host.onDropped("clear", 1);
     const home = this.#find() ?? this.#create(confirmed);
     const at = links.toEntries.prepare(sender);
     links.toEntries.addPlain(sender, writeReady(home.link.confirmed, memory.bytes, at));
+  }
+
+  /** A handshake that is proved. */
+  #isTaken(sender: Sender): boolean {
+    return this.#datagram.version === RELAY_ENCRYPTED || this.#mayBeClear(sender.key);
+  }
+
+  /** @param key begins with the sender's address and that of this node */
+  #mayBeClear(key: Int32Array): boolean {
+    const { clearRule } = this.#identity;
+    if (clearRule.isEverywhere || !this.layout.isWildcard) return clearRule.accepts(this.#address);
+    this.layout.readLocal(key, this.#local);
+    return clearRule.accepts(this.#local);
   }
 
   #create(confirmed: ConstructorParameters<typeof ExitHome>[3]): ExitHome {
@@ -227,7 +257,9 @@ export class RelayListener implements Pollable, Continuable {
   }
 
   #handshakeAs({ node, keys }: RelayIdentity): ExitHandshake {
-    return new ExitHandshake({ node, relayKeys: keys, random: (bytes) => this.context.links.random(bytes) });
+    const { links, worker } = this.context;
+    const random = (bytes: number) => links.random(bytes);
+    return new ExitHandshake({ node, relayKeys: keys, random, ownKeys: worker.ownKeys });
   }
 }
 

@@ -11,6 +11,8 @@ export class NotAvailableError extends Error {}
 
 export interface Contestant {
   readonly name: ContestantName;
+  /** What it carries for the workloads it takes part in cannot be read on the cable; this is made sure of. */
+  readonly isEncrypted: boolean;
   /** Why it cannot run on this machine; undefined if it can. */
   unavailable(): string | undefined;
   /** Resolves when traffic passes. @throws NotAvailableError, or an Error with what it complained of */

@@ -10,12 +10,14 @@ const VXLAN_OVERHEAD_BYTES = 50;
 
 export const plainVeth: Contestant = {
   name: "veth",
+  isEncrypted: false,
   unavailable: () => undefined,
   start: async (_, link) => withoutProcesses(link.right.address, async () => {}),
 };
 
 export const kernelVxlan: Contestant = {
   name: "kernel-vxlan",
+  isEncrypted: false,
   unavailable: () => undefined,
   async start(_, link) {
     addDevices(link);

@@ -13,6 +13,7 @@ const OVERHEAD_BYTES = 20 + 8 + 16 + 16;
 
 export const nebula: Contestant = {
   name: "nebula",
+  isEncrypted: true,
   unavailable: () => lacking({ nebula: "nebula", "nebula-cert": "nebula" }),
   async start(bench, link) {
     const directory = bench.path("nebula");

@@ -47,6 +47,7 @@ export function portmeshContestant(driver: Driver, encrypt: boolean): Contestant
   const name = `portmesh-${driver}${encrypt ? "-sealed" : ""}` as const;
   return {
     name,
+    isEncrypted: encrypt,
     unavailable: portmesh.unavailable,
     async start(bench, link) {
       const directory = bench.path(name);
@@ -93,7 +94,7 @@ async function ready(
   let status: Status | null = null;
   const isReady = async () => {
     const reason = pair.failure();
-    if (reason !== undefined) throw new NotAvailableError(reason);
+    if (reason !== undefined) throw new NotAvailableError(reason.split("\n", 1)[0]);
     status = await statusOf(directory);
     return status !== null && knowsTasks(status) && isReached(status, driver, encrypt);
   };

@@ -22,6 +22,7 @@ interface Keys {
 
 export const wireguardGo: Contestant = {
   name: "wireguard-go",
+  isEncrypted: true,
   unavailable: () => lacking({ "wireguard-go": "wireguard-go", wg: "wireguard-tools" }),
   async start(bench, link) {
     const directory = bench.path("wireguard");

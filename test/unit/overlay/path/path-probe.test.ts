@@ -120,6 +120,19 @@ describe("a path that changes", () => {
     expect(path.run(8000, () => path.probe.mtu === 1500)).toBe(true);
   });
 
+  test("the same holds for one that nobody uses, however long ago it was last heard", () => {
+    const path = pathOf();
+    path.isActive = false;
+    searched(path);
+    path.isCut = true;
+    path.sent.length = 0;
+    expect(path.run(40_000, () => path.sent.length > 0)).toBe(true);
+    path.run(3000);
+    path.isCut = false;
+    path.run(3000);
+    expect([path.probe.state, path.probe.mtu]).toEqual(["search-complete", 1500]);
+  });
+
   test("a node that stops in the middle of a search does not make its path look narrow", () => {
     const path = pathOf({ mtu: 1470 });
     path.run(1000, () => path.probe.mtu === 1460);

@@ -2,6 +2,7 @@
  * Both ends of a link without sockets, and the channel between them: datagrams wait in two queues until the test takes
  * them out, in any order, or throws them away. Every session's task answers what it gets.
  */
+import { OwnKey, OwnKeys } from "../../../../../src/proxy/sealing/own-key.ts";
 import type {
   EntryHandshake,
   EntryHandshakeOptions,
@@ -88,7 +89,8 @@ export class ExitNode {
     keys: readonly Uint8Array[],
     name = "exit",
   ) {
-    this.#handshake = new ExitHandshake({ node: name, relayKeys: keys, random: pair.random });
+    const ownKeys = new OwnKeys();
+    this.#handshake = new ExitHandshake({ node: name, relayKeys: keys, random: pair.random, ownKeys });
   }
 
   receive(bytes: Uint8Array, sender = ENTRY_ADDRESS): void {
@@ -171,13 +173,17 @@ export class LinkPair implements EntryLinkPort<Client> {
   unused = 0;
   readonly link: EntryLink<Client> = new EntryLink<Client>(this);
   exit: ExitNode;
+  /** null: the link is in clear. */
+  readonly ownKey: OwnKey | null;
   #timerAtMs = 0;
 
   constructor(
     readonly random: (bytes: number) => Uint8Array,
+    isSealed: boolean,
     readonly entryKey = KEY,
     exitKeys: readonly Uint8Array[] = [KEY],
   ) {
+    this.ownKey = isSealed ? new OwnKey() : null;
     this.exit = new ExitNode(this, exitKeys);
   }
 
@@ -196,13 +202,15 @@ export class LinkPair implements EntryLinkPort<Client> {
 
   /** One datagram arrives. */
   deliverToExit(bytes: Uint8Array): void {
-    this.exit.receive(bytes);
+    this.exit.receive(bytes.slice());
   }
 
   deliverToEntry(bytes: Uint8Array): void {
-    const leg = this.link.receive(bytes, 0, bytes.length, this.nowMs);
+    // opened where they are, and the same bytes may come again
+    const received = bytes.slice();
+    const leg = this.link.receive(received, 0, received.length, this.nowMs);
     const { dataAt, dataLength } = this.link.datagram;
-    leg?.owner.answers.push(Buffer.from(bytes.subarray(dataAt, dataAt + dataLength)).toString());
+    leg?.owner.answers.push(Buffer.from(received.subarray(dataAt, dataAt + dataLength)).toString());
     this.#arm();
   }
 
@@ -230,7 +238,8 @@ export class LinkPair implements EntryLinkPort<Client> {
   }
 
   handshakeOptions(): EntryHandshakeOptions {
-    return { entryNode: "entry", exitNode: "exit", relayKey: this.entryKey, random: this.random };
+    const { ownKey, entryKey: relayKey, random } = this;
+    return { entryNode: "entry", exitNode: "exit", relayKey, random, ownKey };
   }
 
   sendHandshake(handshake: EntryHandshake): void {

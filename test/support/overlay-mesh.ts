@@ -1,0 +1,126 @@
+/**
+ * Two nodes with an overlay between them. All tasks are n2's, all clients come to n1, so everything crosses it.
+ *
+ *   clients ── bridge ──┬─ n1  entry node           tasks are sockets of the test process, which n2 reaches
+ *      and tasks        └─ n2  exit node            over the bridge
+ */
+import type { OverlayPeerStatus } from "../../src/node/index.ts";
+import { MeshCluster, namespacePlaces } from "./mesh-cluster.ts";
+import { serviceFile } from "./mesh-config.ts";
+import type { MeshNode } from "./mesh-node.ts";
+import { Namespaces } from "./namespaces.ts";
+import { RawListener, RawSocket } from "./raw-socket.ts";
+import { UdpPeer } from "./udp-peer.ts";
+import { startWebTask, type WebTask } from "./web-task.ts";
+
+export const PORTS = { stream: 8080, echo: 5300, web: 8081 } as const;
+const WEB_TASK_PORT = 9100;
+
+export interface OverlayMeshOptions {
+  readonly label: string;
+  /** Lines of [overlay]: of n1, of n2. */
+  readonly ends: readonly [string, string];
+}
+
+export class OverlayMesh {
+  private constructor(
+    readonly network: Namespaces,
+    readonly cluster: MeshCluster,
+    readonly listener: RawListener,
+    readonly echo: UdpPeer,
+    readonly web: WebTask,
+  ) {}
+
+  /** Resolves when n1 reaches n2 as they should: over the overlay, or directly. */
+  static async start(
+    { label, ends }: OverlayMeshOptions,
+    path: OverlayPeerStatus["path"],
+  ): Promise<OverlayMesh> {
+    const network = Namespaces.create(2);
+    const closers: (() => unknown)[] = [() => network.close()];
+    try {
+      const { outside } = network;
+      const listener = RawListener.open({ at: outside });
+      closers.push(() => listener.close());
+      const echo = await UdpPeer.task((data) => data, outside);
+      closers.push(() => echo.close());
+      const web = await startWebTask("n2", WEB_TASK_PORT, { address: outside });
+      closers.push(() => web.kill());
+      const tasks = {
+        stream: `${outside}:${listener.port}`,
+        echo: `${outside}:${echo.port}`,
+        web: `${outside}:${web.port}`,
+      };
+      const cluster = await MeshCluster.start({
+        label: `overlay-mesh/${label}`,
+        places: namespacePlaces(network),
+        overlay: (_, index) => ends[index]!,
+        services: ({ name }) => servicesFile(name === "n2" ? tasks : null),
+      });
+      closers.push(() => cluster.close());
+      const mesh = new OverlayMesh(network, cluster, listener, echo, web);
+      await mesh.reaches(path);
+      return mesh;
+    } catch (error) {
+      for (const close of closers.reverse()) await close();
+      throw error;
+    }
+  }
+
+  get n1(): MeshNode {
+    return this.cluster.node("n1");
+  }
+
+  get n2(): MeshNode {
+    return this.cluster.node("n2");
+  }
+
+  /** Waits until both nodes reach each other like this. */
+  async reaches(
+    path: OverlayPeerStatus["path"],
+    nodes: readonly MeshNode[] = this.cluster.running,
+  ): Promise<void> {
+    await this.cluster.waitFor(
+      async () => {
+        const peers = await Promise.all(nodes.map(async (node) => (await node.status()).overlay!.peers));
+        return peers.every(([peer]) => peer?.path === path);
+      },
+      { what: `the nodes to reach each other: ${path}` },
+    );
+  }
+
+  /** What a node says of the other. */
+  async peerOf(node: MeshNode): Promise<OverlayPeerStatus> {
+    return (await node.status()).overlay!.peers[0]!;
+  }
+
+  /** A client's connection at n1 and the task's end of it. */
+  async open(): Promise<{ readonly client: RawSocket; readonly task: RawSocket }> {
+    const client = await RawSocket.connect(PORTS.stream, { to: this.n1.address });
+    return { client, task: await this.listener.accept() };
+  }
+
+  async close(): Promise<void> {
+    await this.cluster.close();
+    await this.web.kill();
+    this.echo.close();
+    this.listener.close();
+    this.network.close();
+  }
+}
+
+function servicesFile(tasks: { stream: string; echo: string; web: string } | null): string {
+  return [
+    serviceFile({
+      name: "stream",
+      publish: [`${PORTS.stream}:80`],
+      tasks: tasks === null ? [] : [tasks.stream],
+    }),
+    serviceFile({
+      name: "echo",
+      publish: [`${PORTS.echo}:53/udp`],
+      tasks: tasks === null ? [] : [tasks.echo],
+    }),
+    serviceFile({ name: "web", publish: [`${PORTS.web}:80`], tasks: tasks === null ? [] : [tasks.web] }),
+  ].join("");
+}
