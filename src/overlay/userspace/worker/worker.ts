@@ -87,7 +87,7 @@ export class Worker {
     const watch = (fd: number, events: number, handler: Pollable) => this.#loop.watch(fd, events, handler);
     watch(wakeupFd, EPOLLIN, { onEvents: () => this.#onWakeup() });
     watch(tunFd, EPOLLIN, { onEvents: () => this.#readTun() });
-    watch(socketFd, EPOLLIN | EPOLLOUT, { onEvents: (_, events) => this.#onSocket(events) });
+    watch(socketFd, EPOLLIN, { onEvents: (_, events) => this.#onSocket(events) });
     this.#send({ type: "ready" });
     this.#loop.run();
     this.#send({ type: "stopped" });
@@ -103,7 +103,7 @@ export class Worker {
   #readUnderlay(): void {
     if (!this.#fromUnderlay.read()) this.#loop.goOn(this.#readUnderlayAgain);
     // answers to ARP, to probes
-    if (!this.#isBlocked) this.#isBlocked = !this.#departures.flush();
+    this.#flush();
   }
 
   readonly #readTunAgain = { onGoOn: () => this.#readTun() };
@@ -111,13 +111,25 @@ export class Worker {
   #readTun(): void {
     if (this.#isBlocked) return;
     const state = this.#fromTun.read();
-    if (state === "blocked") this.#isBlocked = true;
+    if (state === "blocked") this.#block();
     else if (state === "more") this.#loop.goOn(this.#readTunAgain);
   }
 
   #unblock(): void {
-    this.#isBlocked = !this.#departures.flush();
-    if (!this.#isBlocked) this.#readTun();
+    if (!this.#departures.flush()) return;
+    this.#isBlocked = false;
+    this.#loop.rewatch(this.setup.socketFd, EPOLLIN);
+    this.#readTun();
+  }
+
+  #flush(): void {
+    if (!this.#isBlocked && !this.#departures.flush()) this.#block();
+  }
+
+  /** Room to write is asked for only when there is none: the socket would tell of it after every datagram. */
+  #block(): void {
+    this.#isBlocked = true;
+    this.#loop.rewatch(this.setup.socketFd, EPOLLIN | EPOLLOUT);
   }
 
   #onWakeup(): void {
@@ -166,7 +178,7 @@ export class Worker {
 
   #tick(): void {
     this.#sealed.tick(performance.now());
-    if (!this.#isBlocked) this.#isBlocked = !this.#departures.flush();
+    this.#flush();
     this.#beginTicking();
   }
 
