@@ -4,7 +4,7 @@
  * An arena belongs to one thread and is never freed; parts are handed out once, by `take`. Views of it are ordinary
  * typed arrays; system calls get `address(offset)`.
  */
-import { type Pointer, toArrayBuffer } from "bun:ffi";
+import { type Pointer, ptr, toArrayBuffer } from "bun:ffi";
 import { errno, SysError } from "./errno.ts";
 import { libc } from "./libc.ts";
 
@@ -43,6 +43,15 @@ export class Arena {
   address(offset: number): Pointer {
     return (this.base + offset) as Pointer;
   }
+}
+
+/** Shorter buffers of the runtime may be moved by it while the kernel uses them: they have to be copied to an arena. */
+export const MOVABLE_BYTES = 2048;
+
+/** Where a buffer of the runtime is; valid while somebody holds it. It has MOVABLE_BYTES at least. */
+export function addressOfLong(buffer: Uint8Array): number {
+  if (buffer.length < MOVABLE_BYTES) throw new RangeError(`a buffer of ${buffer.length} bytes may be moved`);
+  return ptr(buffer);
 }
 
 const SCRATCH_BYTES = 4096;

@@ -1,14 +1,11 @@
 /** Hands packets to the device. A packet is one write, of parts that lie anywhere in the arena. */
-import { ptr } from "bun:ffi";
-import type { Arena } from "../../../sys/arena.ts";
+import { type Arena, addressOfLong, MOVABLE_BYTES } from "../../../sys/arena.ts";
 import { writePacket } from "../../../sys/tun.ts";
 import { type Counters, F_PACKETS_IN } from "../counters.ts";
 
 /** Parts of one packet: segments of a super-packet that are at least some 500 bytes long. */
 export const PARTS_MAX = 128;
 
-/** Shorter buffers may be moved by the runtime while the kernel reads them: they are copied. */
-const MOVABLE_BYTES = 2048;
 const IOVEC_BYTES = 16;
 const IOVEC_WORDS = IOVEC_BYTES / 4;
 
@@ -48,7 +45,7 @@ export class TunWriter {
 
   /** Writes a packet of the runtime's memory, with its virtio header: 0, or an errno; it is counted. */
   writeBuffer(packet: Uint8Array, row: number): number {
-    if (packet.length >= MOVABLE_BYTES) this.#addAddress(ptr(packet), packet.length);
+    if (packet.length >= MOVABLE_BYTES) this.#addAddress(addressOfLong(packet), packet.length);
     else {
       this.arena.bytes.set(packet, this.#shortAt);
       this.add(this.#shortAt, packet.length);
