@@ -212,4 +212,60 @@ describe.skipIf(lacksNamespaces())("published ports between two nodes", () => {
       TIMEOUT_MS,
     );
   });
+
+  test(
+    "where no UDP passes relays go from node address to node address, and back when it does",
+    async () => {
+      const end = endOf("userspace", true);
+      const mesh = await OverlayMesh.start({ label: "no-udp", ends: [end, end] }, "overlay");
+      try {
+        const { client, task } = await mesh.open();
+        const machine = mesh.network.nodes[1]!;
+        await machine.cut("both", [mesh.n1.address], { protocol: "udp" });
+        await mesh.reaches("direct");
+        expect(await mesh.peerOf(mesh.n1)).toMatchObject({ encryption: "relay", driver: "userspace" });
+        const doctor = await mesh.n1.command("doctor");
+        expect(doctor.exitCode).toBe(1);
+        expect(doctor.stdout).toContain("FAIL  overlay n2");
+        expect(doctor.stdout.replaceAll(/\s+/g, " ")).toContain("open 4789/udp between the nodes");
+        const direct = await mesh.open();
+        await direct.client.send("direct");
+        expect(await direct.task.receiveText(6)).toBe("direct");
+        await machine.heal();
+        await mesh.reaches("overlay");
+        for (const open of [{ client, task }, direct]) {
+          await open.client.send("still");
+          expect(await open.task.receiveText(5)).toBe("still");
+          open.client.close();
+          open.task.close();
+        }
+      } finally {
+        await mesh.close();
+      }
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "two nodes whose names lead to one address settle it: the lower name keeps it",
+    async () => {
+      const subnet = 'subnet = "10.201.0.0/30"';
+      const end = `${endOf("userspace", true)}\n${subnet}`;
+      const mesh = await OverlayMesh.start({ label: "one-address", ends: [end, end] }, "overlay");
+      try {
+        const addresses = await Promise.all(
+          [mesh.n1, mesh.n2].map(async (node) => (await node.status()).overlay!.address!),
+        );
+        expect(addresses.toSorted()).toEqual(["10.201.0.1", "10.201.0.2"]);
+        const { client, task } = await mesh.open();
+        await client.send("served");
+        expect(await task.receiveText(6)).toBe("served");
+        client.close();
+        task.close();
+      } finally {
+        await mesh.close();
+      }
+    },
+    TIMEOUT_MS,
+  );
 });

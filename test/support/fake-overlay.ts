@@ -14,6 +14,8 @@ export class FakeDrivers {
   peers: readonly OverlayPeer[] = [];
   innerMtuBytes: ReadonlyMap<string, number> = new Map();
   applied = 0;
+  /** How often what a killed node has left was removed. */
+  removals = 0;
   /** Thrown by apply. */
   error: Error | null = null;
   readonly up = new Set<string>();
@@ -22,6 +24,7 @@ export class FakeDrivers {
   readonly open: OpenDrivers = {
     kernel: (end) => this.#open("kernel", end),
     userspace: (end) => this.#open("userspace", end),
+    removeLeftover: () => this.removals++,
   };
 
   readonly watchPaths = ({ onChange }: Pick<PathWatchOptions, "onChange">): Paths => {

@@ -1,9 +1,11 @@
 /** The drivers of src/overlay as a node runs them. */
+import { isIP } from "node:net";
 import {
   KernelOverlay,
   type OverlayEnd,
   type OverlayPeer,
   type SealedFigures,
+  sealedOverheadBytes,
   UserspaceOverlay,
 } from "../../overlay/index.ts";
 import type { OpenDrivers, OverlayDriver } from "./open-driver.ts";
@@ -14,6 +16,7 @@ export function openDrivers(owner: string): OpenDrivers {
   return {
     kernel: (end) => new KernelDriver(end, owner),
     userspace: (end, isEncrypting) => new UserspaceDriver(end, owner, isEncrypting),
+    removeLeftover: (end) => KernelOverlay.removeLeftover(end, { owner }),
   };
 }
 
@@ -55,10 +58,11 @@ class KernelDriver implements OverlayDriver {
 
 class UserspaceDriver implements OverlayDriver {
   readonly #overlay: UserspaceOverlay;
+  readonly #family: 4 | 6;
   #refused: ReadonlyMap<string, string> = new Map();
 
   constructor(end: OverlayEnd, owner: string, isEncrypting: boolean) {
-    KernelOverlay.removeLeftover(end, { owner }); // of a node that was killed while it had the other driver
+    this.#family = isIP(end.underlayAddress) === 6 ? 6 : 4;
     this.#overlay = UserspaceOverlay.open(end, { owner, isEncrypting });
   }
 
@@ -83,7 +87,7 @@ class UserspaceDriver implements OverlayDriver {
       ...(counts?.isSegmentationRefused ? [CUT_HERE] : []),
     ];
     if (counts === null) return { notes };
-    return { notes, rejectedTotal: counts.framesDropped, ...sealedFigures(counts.sealed) };
+    return { notes, rejectedTotal: counts.framesDropped, ...sealedFigures(counts.sealed, this.#family) };
   }
 
   close(): Promise<void> {
@@ -94,12 +98,12 @@ class UserspaceDriver implements OverlayDriver {
 const CUT_HERE =
   "the way there takes no segmented bursts (UDP_SEGMENT): datagrams are sent one by one, which is slower";
 
-function sealedFigures(sealed: SealedFigures | null): Partial<PeerFigures> {
+function sealedFigures(sealed: SealedFigures | null, family: 4 | 6): Partial<PeerFigures> {
   if (sealed === null) return {};
   const { keySinceMs, mtuBytes, rttMs, loss } = sealed;
   return {
     keyAgeMs: Math.max(0, Date.now() - keySinceMs),
-    ...(mtuBytes !== null && { mtuBytes }),
+    ...(mtuBytes !== null && { mtuBytes: mtuBytes - sealedOverheadBytes(family) }),
     ...(rttMs !== null && { rttMs }),
     ...(loss !== null && { loss }),
   };

@@ -23,7 +23,12 @@ export interface OverlayDriver {
 
 export type OpenDriver = (end: OverlayEnd, isEncrypting: boolean) => OverlayDriver;
 /** Each throws an error whose message says what to grant or to change. */
-export type OpenDrivers = Readonly<Record<Exclude<Driver, "none">, OpenDriver>>;
+export interface OpenDrivers {
+  readonly kernel: OpenDriver;
+  readonly userspace: OpenDriver;
+  /** What this node has left behind when it was killed: the kernel's device, which still holds the port. */
+  removeLeftover(end: OverlayEnd): void;
+}
 
 export interface OpenedDriver {
   readonly name: Driver;
@@ -35,23 +40,43 @@ export interface OpenedDriver {
 
 /** Throws what the driver throws, when it was asked for by name. */
 export function openDriver(
-  config: Pick<OverlayConfig, "driver" | "encrypt">,
+  { driver: wanted, encrypt }: Pick<OverlayConfig, "driver" | "encrypt">,
   end: OverlayEnd,
   open: OpenDrivers,
 ): OpenedDriver {
-  if (config.driver === "none") return { name: "none", driver: null, passedOver: [] };
-  if (config.driver !== "auto")
-    return { name: config.driver, driver: open[config.driver](end, config.encrypt), passedOver: [] };
+  if (wanted === "kernel" || wanted === "userspace")
+    return { name: wanted, driver: openClean(wanted, end, encrypt, open), passedOver: [] };
   const passedOver: { name: Driver; reason: string }[] = [];
-  for (const name of preferred(config.encrypt)) {
+  for (const name of wanted === "none" ? [] : preferred(encrypt)) {
     try {
-      return { name, driver: open[name](end, config.encrypt), passedOver };
+      return { name, driver: openClean(name, end, encrypt, open), passedOver };
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       passedOver.push({ name, reason: error.message });
     }
   }
+  removeLeftover(end, open);
   return { name: "none", driver: null, passedOver };
+}
+
+/** The kernel driver finds its own leftover. */
+function openClean(
+  name: "kernel" | "userspace",
+  end: OverlayEnd,
+  encrypt: boolean,
+  open: OpenDrivers,
+): OverlayDriver {
+  if (name === "userspace") removeLeftover(end, open);
+  return open[name](end, encrypt);
+}
+
+/** Who may not do that has left nothing behind. */
+function removeLeftover(end: OverlayEnd, open: OpenDrivers): void {
+  try {
+    open.removeLeftover(end);
+  } catch {
+    // what is in the way is told by whoever needs its place
+  }
 }
 
 function preferred(encrypt: boolean): readonly Exclude<Driver, "none">[] {

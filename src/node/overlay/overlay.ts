@@ -121,7 +121,7 @@ export class Overlay {
   start(nodes: Nodes, earlier: string | null): void {
     const { config, log } = this.#options;
     this.#isStarted = true;
-    this.#address = config.driver === "none" ? null : this.#settle(nodes, earlier);
+    this.#address = this.#settle(nodes, earlier);
     this.#open();
     log.opened(this.#opened, this.#address, config.encrypt);
     this.follow(nodes);

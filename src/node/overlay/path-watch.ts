@@ -113,7 +113,7 @@ export class PathWatch {
 function echoEnd({ echoSecrets, secrets, ...peer }: WatchedPeer): EchoPeerEnd {
   const { name, overlayAddress, underlayAddress, port } = peer;
   const family = isIP(underlayAddress) === 6 ? 6 : 4;
-  const overheadBytes = secrets === null ? vxlanOverheadBytes(family) : sealedOverheadBytes(family, 0);
+  const overheadBytes = secrets === null ? vxlanOverheadBytes(family) : sealedOverheadBytes(family);
   return {
     name,
     overlayAddress,

@@ -3,10 +3,11 @@
  * with their headers.
  *
  *     plain VXLAN   │ IPv4 20 or IPv6 40 │ UDP 8 │ VXLAN 8 │ Ethernet 14 │ inner IP packet …     RFC 7348 §5: 50 or 70
- *     sealed        │ IPv4 20 or IPv6 40 │ UDP 8 │ seal's header and tag  │ inner IP packet …
+ *     sealed        │ IPv4 20 or IPv6 40 │ UDP 8 │ seal 20 │ virtio 10 │ inner IP packet … │ tag 16     wire/seal-datagram.ts
  *     no overlay    │ inner IP packet: it is the underlay's
  */
-import type { IpFamily } from "../../wire/index.ts";
+import { type IpFamily, SEAL_HEADER_BYTES, SEAL_TAG_BYTES } from "../../wire/index.ts";
+import { VIRTIO_BYTES } from "../../wire/virtio-header.ts";
 
 const IPV4_BYTES = 20;
 const IPV6_BYTES = 40;
@@ -25,9 +26,9 @@ export function vxlanOverheadBytes(family: IpFamily): number {
   return udpOverheadBytes(family) + VXLAN_BYTES + ETHERNET_BYTES;
 }
 
-/** @param sealBytes of every sealed datagram that are not the inner packet's: headers and tag */
-export function sealedOverheadBytes(family: IpFamily, sealBytes: number): number {
-  return udpOverheadBytes(family) + sealBytes;
+/** For a packet that is sealed alone and goes as one datagram. */
+export function sealedOverheadBytes(family: IpFamily): number {
+  return udpOverheadBytes(family) + SEAL_HEADER_BYTES + VIRTIO_BYTES + SEAL_TAG_BYTES;
 }
 
 /** The largest inner packet that fits an underlay packet of `outerBytes`. */

@@ -27,6 +27,7 @@ export interface WorkerPeer extends OverlayPeer {
 
 export type ToWorker =
   | { readonly type: "peers"; readonly sequence: number; readonly peers: readonly WorkerPeer[] }
+  | { readonly type: "local-mtu"; readonly bytes: number }
   | { readonly type: "stop" };
 
 export type FromWorker =

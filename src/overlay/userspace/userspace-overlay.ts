@@ -13,7 +13,7 @@ import { type IpFamily, parseIp } from "../../wire/index.ts";
 import { type PeerEntry, planEntries, type RefusedPeer } from "../kernel/plan-entries.ts";
 import type { OverlayEnd, OverlayPeer } from "../overlay.ts";
 import { OverlayError } from "../overlay-error.ts";
-import { innerMtu, vxlanOverheadBytes } from "../path/overhead.ts";
+import { innerMtu, sealedOverheadBytes, vxlanOverheadBytes } from "../path/overhead.ts";
 import {
   addRoute,
   NetlinkError,
@@ -58,13 +58,18 @@ export class UserspaceOverlay {
   /** null: what the underlay leaves. */
   #fixedMtuBytes: number | null;
   #mtuBytes: number;
+  /** Of the interface that the underlay begins with. */
+  #localMtuBytes: number;
+  readonly #isEncrypting: boolean;
   #isClosed = false;
 
   private constructor(session: NetlinkSession, end: OverlayEnd, options: UserspaceOverlayOptions) {
     this.#session = session;
     this.#end = end;
     this.#family = parseIp(end.underlayAddress)?.family ?? 4;
+    this.#isEncrypting = options.isEncrypting ?? false;
     this.#fixedMtuBytes = options.mtuBytes ?? null;
+    this.#localMtuBytes = localUnderlayMtu(session, end.underlayAddress);
     this.#mtuBytes = this.#currentMtu();
     this.#socket = openUnderlaySocket(end);
     try {
@@ -79,8 +84,8 @@ export class UserspaceOverlay {
       family: this.#socket.family,
       address: end.address,
       vni: end.vni,
-      localMtu: localUnderlayMtu(session, end.underlayAddress),
-      isEncrypting: options.isEncrypting ?? false,
+      localMtu: this.#localMtuBytes,
+      isEncrypting: this.#isEncrypting,
       counters: this.#counters,
     });
   }
@@ -116,8 +121,8 @@ export class UserspaceOverlay {
   ): { readonly refused: readonly RefusedPeer[]; readonly applied: Promise<void> } {
     try {
       this.#followMtu();
-      const mtuOf = ({ name, underlayAddress }: OverlayPeer) =>
-        Math.min(innerMtuBytes.get(name) ?? this.#routeMtu(underlayAddress), this.#mtuBytes);
+      const mtuOf = (peer: OverlayPeer) =>
+        Math.min(innerMtuBytes.get(peer.name) ?? this.#mtuBytes, this.#pathMtu(peer), this.#mtuBytes);
       const { entries, refused } = planEntries(this.#end, peers, mtuOf);
       const accepted = new Set(entries.map(({ name }) => name));
       const applied = this.#tellWorker(peers.filter(({ name }) => accepted.has(name)));
@@ -215,6 +220,9 @@ export class UserspaceOverlay {
   }
 
   #followMtu(): void {
+    const localMtuBytes = localUnderlayMtu(this.#session, this.#end.underlayAddress);
+    if (localMtuBytes !== this.#localMtuBytes) this.#thread.setLocalMtu(localMtuBytes);
+    this.#localMtuBytes = localMtuBytes;
     const mtuBytes = this.#currentMtu();
     if (mtuBytes === this.#mtuBytes) return;
     setLink(this.#session, this.#device.interfaceIndex, { mtuBytes });
@@ -223,16 +231,20 @@ export class UserspaceOverlay {
 
   #currentMtu(): number {
     if (this.#fixedMtuBytes !== null) return this.#fixedMtuBytes;
-    return this.#innerMtu(localUnderlayMtu(this.#session, this.#end.underlayAddress));
+    return this.#innerMtu(this.#localMtuBytes, this.#isEncrypting);
   }
 
-  #innerMtu(underlayBytes: number): number {
-    return Math.max(innerMtu(underlayBytes, vxlanOverheadBytes(this.#family)), MTU_BYTES_MIN);
+  /** What fits a datagram to the peer as far as is known; larger packets are sealed in two, which costs more. */
+  #pathMtu({ name, underlayAddress, secrets }: OverlayPeer): number {
+    const probed = secrets === null ? null : (this.countsOf(name)?.sealed?.mtuBytes ?? null);
+    const underlayBytes = probed ?? this.underlayMtu(underlayAddress);
+    if (underlayBytes === null) return this.#mtuBytes;
+    return this.#innerMtu(underlayBytes, secrets !== null);
   }
 
-  #routeMtu(underlayAddress: string): number {
-    const underlayBytes = this.underlayMtu(underlayAddress);
-    return underlayBytes === null ? this.#mtuBytes : this.#innerMtu(underlayBytes);
+  #innerMtu(underlayBytes: number, isSealed: boolean): number {
+    const overheadBytes = (isSealed ? sealedOverheadBytes : vxlanOverheadBytes)(this.#family);
+    return Math.max(innerMtu(underlayBytes, overheadBytes), MTU_BYTES_MIN);
   }
 }
 

@@ -38,6 +38,11 @@ export class WorkerThread {
     });
   }
 
+  /** Of the interface that the underlay begins with. */
+  setLocalMtu(bytes: number): void {
+    this.#post({ type: "local-mtu", bytes });
+  }
+
   /** Resolves when the worker touches its descriptors no more. */
   async stop(): Promise<void> {
     this.#post({ type: "stop" });

@@ -29,6 +29,7 @@ export class SealedPeers implements SealSink {
   #paths = new Map<string, SealedPath>();
   #byPeer = new Map<SealedPeer, SealedPath>();
   #sockaddrAt = 0;
+  #localMtu: number;
   readonly #isFrom = (peer: SealedPeer) =>
     this.#byPeer.get(peer)?.remote?.isAt(this.arena, this.#sockaddrAt) === true;
 
@@ -39,6 +40,7 @@ export class SealedPeers implements SealSink {
     readonly counters: Counters,
   ) {
     const { bytes, view } = arena;
+    this.#localMtu = setup.localMtu;
     this.sender = new SealSender(setup.socketFd, arena);
     const gatherAt = arena.take(GATHER_BYTES);
     this.#receiver = new SealReceiver({ bytes, view, gatherAt }, wordOf(setup.address), this);
@@ -80,6 +82,12 @@ export class SealedPeers implements SealSink {
     this.#receiver.receive(at, length, segmentBytes, this.#isFrom);
   }
 
+  /** Of the interface that the underlay begins with, from now on. */
+  setLocalMtu(bytes: number): void {
+    this.#localMtu = bytes;
+    for (const { peer } of this.#paths.values()) peer.path.onLocalMtu(bytes, performance.now());
+  }
+
   tick(nowMs: number): void {
     for (const path of this.#paths.values()) path.tick(nowMs);
   }
@@ -108,14 +116,14 @@ export class SealedPeers implements SealSink {
   }
 
   #newPath(config: WorkerPeer): SealedPath {
-    const { address, localMtu } = this.setup;
+    const { address } = this.setup;
     const overheadBytes = udpOverheadBytes(config.underlayAddress.includes(":") ? 6 : 4);
     const peer = new SealedPeer({
       ownAddress: address,
       peerAddress: config.overlayAddress,
       secrets: config.secrets!,
       udpOverheadBytes: overheadBytes,
-      localMtu,
+      localMtu: this.#localMtu,
       random: Math.random,
       nowMs: performance.now(),
     });

@@ -122,6 +122,13 @@ describe("the driver", () => {
     expect(made.acceptsClear).toEqual([made.announcement.address!]);
   });
 
+  test("finds the place that it needs cleared of what a killed node has left", () => {
+    started(NOBODY, { driver: "userspace" });
+    expect(drivers.removals).toBe(1);
+    started(NOBODY, { driver: "none" });
+    expect(drivers.removals).toBe(2);
+  });
+
   test("is closed at the end", async () => {
     const made = started(NOBODY);
     expect(drivers.running).toHaveLength(1);

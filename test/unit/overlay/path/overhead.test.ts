@@ -17,7 +17,7 @@ test("VXLAN takes 50 bytes over IPv4 and 70 over IPv6", () => {
 
 test("a sealed datagram takes its seal and what carries it", () => {
   expect([udpOverheadBytes(4), udpOverheadBytes(6)]).toEqual([28, 48]);
-  expect(sealedOverheadBytes(4, 32)).toBe(60);
+  expect([sealedOverheadBytes(4), sealedOverheadBytes(6)]).toEqual([74, 94]);
 });
 
 test("a TCP segment is what two headers leave of the inner packet", () => {
