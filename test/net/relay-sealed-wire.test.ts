@@ -15,6 +15,8 @@ import { tempDir } from "../support/temp-dir.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const RELAY_PORT = 4789;
+/** Programs start slowly on a machine that is busy. */
+const DEADLINE_MS = 30_000;
 const TASK_PORT = 9000;
 const PUBLISHED = 8080;
 const SERVICE = "marked-service-name";
@@ -54,7 +56,7 @@ async function listen(machine: NetworkNode): Promise<() => Buffer> {
   const filter = ["-i", "eth0", "-f", `port ${RELAY_PORT}`, "-F", "pcap", "-w", file];
   start(machine, findProgram("tshark")!, ...filter);
   // its header
-  await waitFor(() => Bun.file(file).size > 0, { what: "tshark to listen" });
+  await waitFor(() => Bun.file(file).size > 0, { what: "tshark to listen", deadlineMs: DEADLINE_MS });
   return () => readFileSync(file);
 }
 
@@ -88,7 +90,7 @@ async function seenAtEnd(entry: NetworkNode, exit: NetworkNode, wire: () => Buff
       await entry.run("sh", "-c", last);
       return wire().includes(LAST);
     },
-    { what: "the last packet to be seen" },
+    { what: "the last packet to be seen", deadlineMs: DEADLINE_MS },
   );
   return wire();
 }
@@ -106,6 +108,7 @@ describe.skipIf(isSkipped)("what is seen between two nodes", () => {
     const ask = `echo ${QUESTION} | ${SOCAT} -t2 - ${upper}:127.0.0.1:${PUBLISHED}`;
     await waitFor(async () => (await entry.run("sh", "-c", ask).catch(() => "")).includes(ANSWER), {
       what: "the task to answer",
+      deadlineMs: DEADLINE_MS,
     });
     const seen = await seenAtEnd(entry, exit, wire);
     expect(MARKS.filter((mark) => seen.includes(mark))).toEqual(isSealed ? [] : MARKS);
