@@ -1,7 +1,7 @@
 /**
  * Compiles portmesh to one executable, dist/portmesh: `bun build/compile.ts [--no-bytecode] [--outfile FILE]`.
  *
- * The worker is an entrypoint of its own, because it is started by URL. The executable must not read bunfig.toml or
+ * The workers are entrypoints of their own, because they are started by URL. The executable must not read bunfig.toml or
  * .env of the directory it happens to be started in, so both are turned off for good.
  */
 import { existsSync, mkdirSync, statSync } from "node:fs";
@@ -10,7 +10,7 @@ import { parseArgs } from "node:util";
 import packageJson from "../package.json" with { type: "json" };
 
 const MAIN = "src/main.ts";
-const WORKER = "src/proxy/worker/main.ts";
+const WORKERS = ["src/proxy/worker/main.ts", "src/overlay/userspace/worker/main.ts"] as const;
 
 const { values } = parseArgs({
   options: {
@@ -27,14 +27,14 @@ async function compile(outfile: string, isBytecode: boolean): Promise<void> {
     "--compile",
     "--minify",
     "--sourcemap=inline", // stack traces of a report name our files; costs nothing until one is printed
-    "--root=src/proxy", // the worker is named relative to the module that starts it
+    "--root=src", // where src/sys/worker-url.ts looks for workers
     "--no-compile-autoload-bunfig",
     "--no-compile-autoload-dotenv",
     `--define=PORTMESH_VERSION=${JSON.stringify(packageJson.version)}`,
     ...(commit === null ? [] : [`--define=PORTMESH_COMMIT=${JSON.stringify(commit)}`]),
     ...(isBytecode ? ["--bytecode", "--format=esm"] : []),
   ];
-  const entrypoints = [MAIN, WORKER].filter(existsSync);
+  const entrypoints = [MAIN, ...WORKERS].filter(existsSync);
   const build = Bun.spawn([process.execPath, "build", ...flags, ...entrypoints, "--outfile", outfile], {
     stdio: ["ignore", "ignore", "inherit"],
   });

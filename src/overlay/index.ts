@@ -19,3 +19,4 @@ export {
 export { BASE_MTU, PathProbe, type PathProbeOptions, type PathState, type Probe } from "./path/path-probe.ts";
 export * from "./route/index.ts";
 export { localUnderlayMtu, underlayMtu } from "./underlay-mtu.ts";
+export * from "./userspace/index.ts";

@@ -6,6 +6,7 @@
  */
 import { cpus } from "node:os";
 import { raiseFileLimit } from "../sys/file-limit.ts";
+import { Slots } from "../sys/slots.ts";
 import { close } from "../sys/socket.ts";
 import {
   clearPeer,
@@ -25,7 +26,6 @@ import {
 } from "./listening-sockets.ts";
 import { readStatus } from "./read-status.ts";
 import type { Protocol, Relay, RoutingTable, Service, Task } from "./routing-table.ts";
-import { Slots } from "./slots.ts";
 import type { ConnectionRecord, ProxyStatus } from "./status.ts";
 import type { WorkerListener, WorkerRelay, WorkerTable } from "./worker/messages.ts";
 import { WorkerThread } from "./worker-thread.ts";

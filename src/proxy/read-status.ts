@@ -1,5 +1,6 @@
 /** Adds up the workers' counters into what `status` shows. */
 import { errnoText } from "../sys/errno.ts";
+import type { Slots } from "../sys/slots.ts";
 import {
   P_FAILURES,
   P_RTT_MS,
@@ -39,7 +40,6 @@ import {
 import { addressesOf } from "./listening-sockets.ts";
 import { type Listener, listenerKey, taskKey } from "./proxy.ts";
 import type { Peer, RoutingTable, Service, Task } from "./routing-table.ts";
-import type { Slots } from "./slots.ts";
 import type { PeerStatus, PortStatus, ProxyStatus, ServiceStatus, TaskStatus } from "./status.ts";
 
 export function readStatus(

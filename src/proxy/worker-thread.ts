@@ -1,6 +1,7 @@
 /** The main thread's handle of one worker: messages one way, acknowledgements the other. */
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { openWakeup, ringWakeup } from "../sys/wakeup.ts";
+import { workerUrl } from "../sys/worker-url.ts";
 import type { ConnectionRecord } from "./status.ts";
 import type { FromWorker, ToWorker, WorkerSetup, WorkerTable } from "./worker/messages.ts";
 
@@ -30,7 +31,7 @@ export class WorkerThread {
     });
     port1.on("message", (message: FromWorker) => this.#onMessage(message));
     const workerData: WorkerSetup = { ...setup, port: port2, wakeupFd: this.#wakeupFd };
-    this.#thread = new Worker(new URL("./worker/main.ts", import.meta.url), {
+    this.#thread = new Worker(workerUrl("proxy/worker/main.ts"), {
       workerData,
       transferList: [port2],
     });

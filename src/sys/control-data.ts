@@ -1,12 +1,12 @@
 /**
  * Control data of a datagram: its local address, that is which one it was sent to and which one an answer comes from
  * [ip(7) IP_PKTINFO, ipv6(7) IPV6_PKTINFO, RFC 3542 §6]; and the size of the datagrams that a long one is to be cut
- * into [udp(7) UDP_SEGMENT].
+ * into [udp(7) UDP_SEGMENT], or has been put together from [UDP_GRO].
  *
  *   cmsghdr          length u64 (with the header) · level i32 · type i32                     16 bytes
  *   in_pktinfo       interface i32 · local address 4 · destination in the IP header 4        12 bytes
  *   in6_pktinfo      address 16 · interface u32                                              20 bytes
- *   segment size     u16                                                                      2 bytes
+ *   segment size     u16 to send, i32 received                                            2, 4 bytes
  *
  * As in messages.ts, musl's u32 length with padding is the same bytes.
  */
@@ -27,6 +27,7 @@ const IPPROTO_IPV6 = 41;
 const IPV6_PKTINFO = 50;
 const SOL_UDP = 17;
 const UDP_SEGMENT = 103;
+const UDP_GRO = 104;
 const IN_PKTINFO_BYTES = 12;
 const IN6_PKTINFO_BYTES = 20;
 
@@ -87,6 +88,12 @@ export function writeSegmentSize(arena: Arena, controlAt: number, bytes: number)
   int32[to + 3] = UDP_SEGMENT;
   int32[to + 4] = bytes;
   return CMSG_HEADER_BYTES + 8;
+}
+
+/** Of datagrams that arrived as one: bytes of each but a shorter last one; 0: it is a single one. [udp(7) UDP_GRO] */
+export function readSegmentSize(arena: Arena, controlAt: number, controlLength: number): number {
+  const found = findControl(arena, controlAt, controlLength, SOL_UDP, UDP_GRO);
+  return found < 0 ? 0 : arena.int32[found / 4]!;
 }
 
 /** Offset of the data of the first control message of a kind, or -1. */

@@ -40,6 +40,8 @@ const IPV6_MTU_DISCOVER = 23;
 const PMTUDISC_PROBE = 3;
 const IPV6_V6ONLY = 26;
 const IPV6_RECVPKTINFO = 49;
+const SOL_UDP = 17;
+const UDP_GRO = 104;
 const SIOCOUTQ = 0x5411;
 const SHUT_WR = 1;
 const F_DUPFD_CLOEXEC = 1030;
@@ -149,6 +151,11 @@ export function setPathMtuProbing(fd: number, family: number): number {
   return family === AF_INET6
     ? setOption(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_PROBE)
     : setOption(fd, IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_PROBE);
+}
+
+/** Datagrams that follow each other from one sender may be received as one, with their size. [udp(7): UDP_GRO] */
+export function setReceiveJoined(fd: number): number {
+  return setOption(fd, SOL_UDP, UDP_GRO, 1);
 }
 
 /** Asks for socket buffers of `size` bytes: past the system's limit where allowed, else up to it. */

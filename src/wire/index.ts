@@ -17,5 +17,6 @@ export * from "./relay-header.ts";
 export { decodeRelaySession, encodeRelaySession, type RelaySession } from "./relay-session.ts";
 export * from "./relay-tag.ts";
 export { REPLAY_WINDOW, type ReplayVerdict, ReplayWindow } from "./replay-window.ts";
+export * from "./seal-datagram.ts";
 export * from "./sealed-hello.ts";
 export * from "./sealed-record.ts";

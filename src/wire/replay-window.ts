@@ -30,6 +30,13 @@ export class ReplayWindow {
     return "new";
   }
 
+  /** Whether `take` would say "new"; takes nothing. */
+  isNew(counter: number): boolean {
+    if (counter > this.#newest) return true;
+    if (counter + REPLAY_WINDOW <= this.#newest) return false;
+    return (this.#bits[Math.floor(counter / 32) % WORDS]! & (1 << (counter % 32))) === 0;
+  }
+
   #moveTo(counter: number): void {
     const before = Math.floor(this.#newest / 32);
     const cleared = Math.min(Math.floor(counter / 32) - before, WORDS);

@@ -1,5 +1,11 @@
 /** The drivers of src/overlay as a node runs them. */
-import { KernelOverlay, type OverlayEnd, type OverlayPeer } from "../../overlay/index.ts";
+import {
+  KernelOverlay,
+  type OverlayEnd,
+  type OverlayPeer,
+  type SealedFigures,
+  UserspaceOverlay,
+} from "../../overlay/index.ts";
 import type { OpenDrivers, OverlayDriver } from "./open-driver.ts";
 import type { PeerFigures } from "./overlay-status.ts";
 
@@ -7,9 +13,7 @@ import type { PeerFigures } from "./overlay-status.ts";
 export function openDrivers(owner: string): OpenDrivers {
   return {
     kernel: (end) => new KernelDriver(end, owner),
-    userspace: () => {
-      throw new Error("this version does not have it yet");
-    },
+    userspace: (end, isEncrypting) => new UserspaceDriver(end, owner, isEncrypting),
   };
 }
 
@@ -47,4 +51,56 @@ class KernelDriver implements OverlayDriver {
   close(): void {
     this.#overlay.close();
   }
+}
+
+class UserspaceDriver implements OverlayDriver {
+  readonly #overlay: UserspaceOverlay;
+  #refused: ReadonlyMap<string, string> = new Map();
+
+  constructor(end: OverlayEnd, owner: string, isEncrypting: boolean) {
+    KernelOverlay.removeLeftover(end, { owner }); // of a node that was killed while it had the other driver
+    this.#overlay = UserspaceOverlay.open(end, { owner, isEncrypting });
+  }
+
+  get mtuBytes(): number {
+    return this.#overlay.mtuBytes;
+  }
+
+  get rejectedTotal(): Readonly<Record<string, number>> {
+    return this.#overlay.counts.framesDropped;
+  }
+
+  apply(peers: readonly OverlayPeer[], innerMtuBytes: ReadonlyMap<string, number>): void {
+    const { refused } = this.#overlay.apply(peers, innerMtuBytes);
+    this.#refused = new Map(refused.map(({ name, reason }) => [name, reason]));
+  }
+
+  figuresOf(peer: string): Partial<PeerFigures> {
+    const counts = this.#overlay.countsOf(peer);
+    const reason = this.#refused.get(peer);
+    const notes = [
+      ...(reason === undefined ? [] : [reason]),
+      ...(counts?.isSegmentationRefused ? [CUT_HERE] : []),
+    ];
+    if (counts === null) return { notes };
+    return { notes, rejectedTotal: counts.framesDropped, ...sealedFigures(counts.sealed) };
+  }
+
+  close(): Promise<void> {
+    return this.#overlay.close();
+  }
+}
+
+const CUT_HERE =
+  "the way there takes no segmented bursts (UDP_SEGMENT): datagrams are sent one by one, which is slower";
+
+function sealedFigures(sealed: SealedFigures | null): Partial<PeerFigures> {
+  if (sealed === null) return {};
+  const { keySinceMs, mtuBytes, rttMs, loss } = sealed;
+  return {
+    keyAgeMs: Math.max(0, Date.now() - keySinceMs),
+    ...(mtuBytes !== null && { mtuBytes }),
+    ...(rttMs !== null && { rttMs }),
+    ...(loss !== null && { loss }),
+  };
 }

@@ -21,7 +21,7 @@ export interface OverlayDriver {
   close(): void | Promise<void>;
 }
 
-export type OpenDriver = (end: OverlayEnd) => OverlayDriver;
+export type OpenDriver = (end: OverlayEnd, isEncrypting: boolean) => OverlayDriver;
 /** Each throws an error whose message says what to grant or to change. */
 export type OpenDrivers = Readonly<Record<Exclude<Driver, "none">, OpenDriver>>;
 
@@ -41,11 +41,11 @@ export function openDriver(
 ): OpenedDriver {
   if (config.driver === "none") return { name: "none", driver: null, passedOver: [] };
   if (config.driver !== "auto")
-    return { name: config.driver, driver: open[config.driver](end), passedOver: [] };
+    return { name: config.driver, driver: open[config.driver](end, config.encrypt), passedOver: [] };
   const passedOver: { name: Driver; reason: string }[] = [];
   for (const name of preferred(config.encrypt)) {
     try {
-      return { name, driver: open[name](end), passedOver };
+      return { name, driver: open[name](end, config.encrypt), passedOver };
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       passedOver.push({ name, reason: error.message });

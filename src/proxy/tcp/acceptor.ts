@@ -4,12 +4,12 @@
  */
 import { EPOLLIN } from "../../sys/epoll.ts";
 import { EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../../sys/errno.ts";
+import type { Continuable, Pollable } from "../../sys/event-loop.ts";
 import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
 import { accept } from "../../sys/socket.ts";
 import type { Endpoint } from "../../wire/index.ts";
 import { readEndpoint } from "../socket-address.ts";
 import type { DescriptorWaiter } from "../worker/context.ts";
-import type { Continuable, Pollable } from "../worker/event-loop.ts";
 import type { TcpContext } from "./tcp-context.ts";
 
 /** Connections per turn: bounds how long a storm of clients holds up the connections that are open. */

@@ -1,12 +1,12 @@
 /** What a client's dialer has under way: a connect to a task of this node, or a question to another node's relay. */
 import { ECONNREFUSED, EMFILE, ENOENT, ESHUTDOWN, ETIMEDOUT } from "../../sys/errno.ts";
+import type { Pollable } from "../../sys/event-loop.ts";
 import {
   RELAY_DRAINING,
   RELAY_OUT_OF_DESCRIPTORS,
   RELAY_TASK_REFUSED,
   RELAY_TASK_TIMED_OUT,
 } from "../../wire/index.ts";
-import type { Pollable } from "../worker/event-loop.ts";
 import type { RelayPeer } from "../worker/relay-peer.ts";
 import type { Target } from "../worker/target.ts";
 import { type LineOwner, RelayLine } from "./relay/relay-line.ts";

@@ -7,8 +7,11 @@
  * direction after everything before it. Whatever ends a connection early (a broken peer, a timeout, a limit) ends it
  * with RST, so it is never taken for a clean end; when one peer broke it, what that peer had sent is delivered first.
  */
+
+import { type DeadlineList, Waiting } from "../../sys/deadline-list.ts";
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from "../../sys/epoll.ts";
 import { EPIPE, ETIMEDOUT } from "../../sys/errno.ts";
+import type { Continuable, Pollable } from "../../sys/event-loop.ts";
 import {
   setNoDelay,
   setResetOnClose,
@@ -33,8 +36,6 @@ import {
   S_RELAYED_TCP,
 } from "../counters.ts";
 import { keepAlive } from "../keep-alive.ts";
-import { type DeadlineList, Waiting } from "../worker/deadline-list.ts";
-import type { Continuable, Pollable } from "../worker/event-loop.ts";
 import type { Route } from "../worker/route.ts";
 import type { Target } from "../worker/target.ts";
 import { connectionRecord } from "./connection-record.ts";

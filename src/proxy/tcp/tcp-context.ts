@@ -1,12 +1,12 @@
 /** What the TCP connections of a worker share. */
 import { Arena } from "../../sys/arena.ts";
+import type { DeadlineList } from "../../sys/deadline-list.ts";
+import type { EventLoop } from "../../sys/event-loop.ts";
 import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
 import { PROXY_V2_MAX_BYTES, type RelayTask } from "../../wire/index.ts";
 import { RELAY_REFUSALS, type RelayRefusal } from "../counters.ts";
 import type { OwnKeys } from "../sealing/own-key.ts";
 import type { WorkerContext } from "../worker/context.ts";
-import type { DeadlineList } from "../worker/deadline-list.ts";
-import type { EventLoop } from "../worker/event-loop.ts";
 import type { Route } from "../worker/route.ts";
 import { createFlowResources, type FlowResources, PipePool } from "./flow/index.ts";
 import { Challenges } from "./relay/challenges.ts";

@@ -5,6 +5,7 @@
 
 import { EPOLLIN } from "../../sys/epoll.ts";
 import { EAGAIN } from "../../sys/errno.ts";
+import type { Continuable, Pollable } from "../../sys/event-loop.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -14,7 +15,6 @@ import {
 } from "../../sys/sockaddr.ts";
 import { createEndpoint, decodeProxyHeader, type Endpoint, parseIp } from "../../wire/index.ts";
 import { S_UDP_BYTES_IN, S_UDP_DATAGRAMS_IN } from "../counters.ts";
-import type { Continuable, Pollable } from "../worker/event-loop.ts";
 import type { Route } from "../worker/route.ts";
 import { KeyLayout } from "./client-key.ts";
 import { SessionSet } from "./session-set.ts";

@@ -3,9 +3,9 @@
  * turn ends or the batch is full, so that a turn costs one send per listener and not one per session.
  */
 import { EAGAIN, EMSGSIZE, ENOBUFS } from "../../sys/errno.ts";
+import type { TurnEnder } from "../../sys/event-loop.ts";
 import { ReceiveBatch, SendBatch } from "../../sys/messages.ts";
 import { S_UDP_BYTES_OUT, S_UDP_DATAGRAMS_OUT } from "../counters.ts";
-import type { TurnEnder } from "../worker/event-loop.ts";
 import type { LinkSocket } from "./link/link-socket.ts";
 import { isCongestion, isUnsegmentable } from "./outbox.ts";
 import { BURST_BYTES, type UdpSession } from "./session.ts";

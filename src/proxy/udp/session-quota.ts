@@ -2,10 +2,11 @@
  * What the sessions of one service have on this worker: a share of its max_sessions, descriptors for their sockets,
  * and time until they are idle. The least recently used one goes when there is no room.
  */
+
+import type { DeadlineList } from "../../sys/deadline-list.ts";
 import { EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../../sys/errno.ts";
 import { connect, udpSocket } from "../../sys/socket.ts";
 import type { Refusal } from "../counters.ts";
-import type { DeadlineList } from "../worker/deadline-list.ts";
 import type { Rules } from "../worker/route.ts";
 import type { Target } from "../worker/target.ts";
 import type { RecentList } from "./recent-list.ts";

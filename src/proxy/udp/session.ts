@@ -5,9 +5,9 @@
  * handler for the task's side.
  */
 
+import { Waiting } from "../../sys/deadline-list.ts";
+import type { Continuable, Pollable } from "../../sys/event-loop.ts";
 import { setBufferSizes } from "../../sys/socket.ts";
-import { Waiting } from "../worker/deadline-list.ts";
-import type { Continuable, Pollable } from "../worker/event-loop.ts";
 import type { Rules } from "../worker/route.ts";
 import type { Target } from "../worker/target.ts";
 import type { EntryLeg } from "./link/entry-link-port.ts";

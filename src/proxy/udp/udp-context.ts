@@ -1,10 +1,10 @@
 /** What the UDP listeners of a worker share: memory for batches, and what is known about the datagram at hand. */
 import { Arena } from "../../sys/arena.ts";
+import type { EventLoop } from "../../sys/event-loop.ts";
 import { DATAGRAM_MAX, ReceiveBatch, receiveBatchBytes, sendBatchBytes } from "../../sys/messages.ts";
 import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
 import { createEndpoint, type Endpoint, PROXY_V2_MAX_ENCODED_BYTES, ProxyHeader } from "../../wire/index.ts";
 import type { WorkerContext } from "../worker/context.ts";
-import type { EventLoop } from "../worker/event-loop.ts";
 import type { Target } from "../worker/target.ts";
 import { ClientKey } from "./client-key.ts";
 import { LinkContext, type LinkHost, linkContextBytes } from "./link/link-context.ts";

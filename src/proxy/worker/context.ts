@@ -1,9 +1,10 @@
 /** What everything in a worker shares: its loop, its counters, and who is told when descriptors come free. */
+
+import type { EventLoop } from "../../sys/event-loop.ts";
 import { close, duplicate } from "../../sys/socket.ts";
 import type { SharedCounters } from "../counters.ts";
 import type { OwnKeys } from "../sealing/own-key.ts";
 import type { ConnectionRecord } from "../status.ts";
-import type { EventLoop } from "./event-loop.ts";
 
 export interface WorkerContext {
   readonly index: number;

@@ -5,7 +5,9 @@
  * descriptor rings.
  */
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
+import { type DeadlineList, Waiting } from "../../sys/deadline-list.ts";
 import { EPOLLIN } from "../../sys/epoll.ts";
+import { EventLoop, type Pollable } from "../../sys/event-loop.ts";
 import { clearWakeup } from "../../sys/wakeup.ts";
 import { RELAY_DROPS, type RelayDrop } from "../counters.ts";
 import { OwnKeys } from "../sealing/own-key.ts";
@@ -20,8 +22,6 @@ import { RelayListener } from "../udp/link/relay-listener.ts";
 import { UdpListener } from "../udp/listener.ts";
 import { UdpContext } from "../udp/udp-context.ts";
 import { ConnectionRecorder, DescriptorGate, type WorkerContext } from "./context.ts";
-import { type DeadlineList, Waiting } from "./deadline-list.ts";
-import { EventLoop, type Pollable } from "./event-loop.ts";
 import type {
   FromWorker,
   ToWorker,

@@ -2,9 +2,10 @@
  * One connection to each peer on which a byte goes to and fro: a peer that is silent is out of routing within a second,
  * long before gossip says that it is dead, and back with its first answer. One worker does it for all.
  */
+
+import type { DeadlineList } from "../../../sys/deadline-list.ts";
 import { EAGAIN } from "../../../sys/errno.ts";
 import { RELAY_CONNECTED } from "../../../wire/index.ts";
-import type { DeadlineList } from "../../worker/deadline-list.ts";
 import type { RelayPeer, RelayPeers } from "../../worker/relay-peer.ts";
 import type { TcpContext } from "../tcp-context.ts";
 import { type LineOwner, RelayLine } from "./relay-line.ts";

@@ -2,8 +2,11 @@
  * A relay connection from another node until it is known what it is for: greeted, then a client's connection for a task
  * of this node, or a heartbeat. What is malformed, forged or written for another connection is reset and counted.
  */
+
+import { Waiting } from "../../../sys/deadline-list.ts";
 import { EPOLLERR, EPOLLHUP, EPOLLRDHUP } from "../../../sys/epoll.ts";
 import { EAGAIN, EPROTO } from "../../../sys/errno.ts";
+import type { Pollable } from "../../../sys/event-loop.ts";
 import { localAddress, recv, send, setResetOnClose } from "../../../sys/socket.ts";
 import {
   decodeProxyHeader,
@@ -31,8 +34,6 @@ import {
 import type { RelayRefusal } from "../../counters.ts";
 import type { OwnKey } from "../../sealing/own-key.ts";
 import { readEndpoint } from "../../socket-address.ts";
-import { Waiting } from "../../worker/deadline-list.ts";
-import type { Pollable } from "../../worker/event-loop.ts";
 import { READ_EVENTS, TcpConnection } from "../connection.ts";
 import { copyEndpoint } from "../header-reader.ts";
 import type { TcpContext } from "../tcp-context.ts";

@@ -4,8 +4,8 @@
  *
  * Bounded by MAX_LINES for each peer; none is kept while descriptors are scarce.
  */
-import type { DeadlineList } from "../../worker/deadline-list.ts";
-import type { Continuable } from "../../worker/event-loop.ts";
+import type { DeadlineList } from "../../../sys/deadline-list.ts";
+import type { Continuable } from "../../../sys/event-loop.ts";
 import type { RelayPeer, RelayPeers } from "../../worker/relay-peer.ts";
 import type { TcpContext } from "../tcp-context.ts";
 import { type LineOwner, RelayLine } from "./relay-line.ts";

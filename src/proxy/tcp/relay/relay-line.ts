@@ -6,8 +6,11 @@
  * It belongs to whoever uses it: a pool while it is ready and waits, a client's attempt, a heartbeat. See
  * wire/relay-header.ts and wire/sealed-hello.ts for what is said.
  */
+
+import { Waiting } from "../../../sys/deadline-list.ts";
 import { EPOLLRDHUP } from "../../../sys/epoll.ts";
 import { EAGAIN, ECONNRESET, EINPROGRESS, EPROTO } from "../../../sys/errno.ts";
+import type { Pollable } from "../../../sys/event-loop.ts";
 import {
   connect,
   MSG_PEEK,
@@ -29,8 +32,6 @@ import {
   type RelayClients,
   writeRelayQuestion,
 } from "../../../wire/index.ts";
-import { Waiting } from "../../worker/deadline-list.ts";
-import type { Pollable } from "../../worker/event-loop.ts";
 import type { RelayPeer } from "../../worker/relay-peer.ts";
 import { READ_EVENTS } from "../connection.ts";
 import type { TcpContext } from "../tcp-context.ts";

@@ -2,6 +2,8 @@
  * Sessions whose clients another node has accepted: one link from there, its sessions with tasks of this node, and the
  * way back. A session is with the task that it was opened for; when that goes, the other node is told and picks anew.
  */
+
+import { Waiting } from "../../../sys/deadline-list.ts";
 import { EPOLLIN } from "../../../sys/epoll.ts";
 import type { SendBatch } from "../../../sys/messages.ts";
 import {
@@ -27,7 +29,6 @@ import {
   S_RELAYED_OPEN,
   S_RELAYED_SESSIONS,
 } from "../../counters.ts";
-import { Waiting } from "../../worker/deadline-list.ts";
 import type { Rules } from "../../worker/route.ts";
 import type { Target } from "../../worker/target.ts";
 import type { Recent } from "../recent-list.ts";

@@ -1,8 +1,9 @@
 /** What the links of a worker share, in both roles. */
+
+import type { Continuable } from "../../../sys/event-loop.ts";
 import { DATAGRAM_MAX, sendBatchBytes } from "../../../sys/messages.ts";
 import type { RelayDrop } from "../../counters.ts";
 import type { RelayIdentity } from "../../sealing/relay-identity.ts";
-import type { Continuable } from "../../worker/event-loop.ts";
 import type { Rules } from "../../worker/route.ts";
 import type { Target } from "../../worker/target.ts";
 import { SessionQuota } from "../session-quota.ts";

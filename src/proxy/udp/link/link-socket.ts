@@ -5,13 +5,13 @@
  * What goes wrong is dealt with in the next turn, as a session that moves sends, and there may be a batch under way.
  */
 
+import { Waiting } from "../../../sys/deadline-list.ts";
 import { EPOLLIN } from "../../../sys/epoll.ts";
 import { ECONNREFUSED, EHOSTUNREACH, ENOBUFS, ETIMEDOUT } from "../../../sys/errno.ts";
+import type { Continuable, Pollable } from "../../../sys/event-loop.ts";
 import type { SendBatch } from "../../../sys/messages.ts";
 import { connect, send, setBufferSizes, udpSocket } from "../../../sys/socket.ts";
 import { ERROR_LIMIT, ERROR_REFUSED, SEALED_BYTES } from "../../../wire/index.ts";
-import { Waiting } from "../../worker/deadline-list.ts";
-import type { Continuable, Pollable } from "../../worker/event-loop.ts";
 import { isCongestion } from "../outbox.ts";
 import type { UdpSession } from "../session.ts";
 import type { EntryHandshake, EntryHandshakeOptions } from "./entry-handshake.ts";

@@ -2,8 +2,11 @@
  * One worker's UDP socket of the relay: other nodes' datagrams come in here. Handshakes are answered without keeping
  * anything; what comes over an established link goes to that link's sessions.
  */
+
+import type { DeadlineList } from "../../../sys/deadline-list.ts";
 import { EPOLLIN } from "../../../sys/epoll.ts";
 import { EAGAIN } from "../../../sys/errno.ts";
+import type { Continuable, Pollable } from "../../../sys/event-loop.ts";
 import { AF_INET, AF_INET6 } from "../../../sys/sockaddr.ts";
 import {
   createEndpoint,
@@ -19,8 +22,6 @@ import {
   writeHandshake,
 } from "../../../wire/index.ts";
 import type { RelayIdentity } from "../../sealing/relay-identity.ts";
-import type { DeadlineList } from "../../worker/deadline-list.ts";
-import type { Continuable, Pollable } from "../../worker/event-loop.ts";
 import { ClientKey, KeyLayout } from "../client-key.ts";
 import { RecentList } from "../recent-list.ts";
 import { SessionTable } from "../session-table.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { Slots } from "../../../src/proxy/slots.ts";
+import { Slots } from "../../../src/sys/slots.ts";
 
 test("Slots gives a key the same number until it is released", () => {
   const slots = new Slots(3, "tasks");

@@ -1,7 +1,7 @@
 /** Arming, cancelling and expiring, in order and from inside a deadline; checked against a sorted array. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { Deadlines, Waiting } from "../../../src/proxy/worker/deadline-list.ts";
+import { Deadlines, Waiting } from "../../../src/sys/deadline-list.ts";
 
 class Item extends Waiting {
   readonly expiredAt: number[] = [];

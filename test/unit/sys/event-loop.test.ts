@@ -1,8 +1,8 @@
 /** The loop on eventfds: what is told, in which order, and what is no longer told after a close. */
 import { afterEach, expect, test } from "bun:test";
-import { Waiting } from "../../../src/proxy/worker/deadline-list.ts";
-import { type Continuable, EventLoop, type Pollable } from "../../../src/proxy/worker/event-loop.ts";
+import { Waiting } from "../../../src/sys/deadline-list.ts";
 import { EPOLLIN, EPOLLOUT } from "../../../src/sys/epoll.ts";
+import { type Continuable, EventLoop, type Pollable } from "../../../src/sys/event-loop.ts";
 import { close } from "../../../src/sys/socket.ts";
 import { clearWakeup, openWakeup, ringWakeup } from "../../../src/sys/wakeup.ts";
 

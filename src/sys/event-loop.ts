@@ -4,7 +4,8 @@
  * It is edge-triggered: a handler reads until the kernel has nothing left, or asks by `goOn` to be called again.
  * An event for a descriptor that was closed earlier in the same batch is recognised by its generation and dropped.
  */
-import { Arena } from "../../sys/arena.ts";
+import { Arena } from "./arena.ts";
+import { Deadlines } from "./deadline-list.ts";
 import {
   EPOLL_CTL_ADD,
   EPOLL_CTL_MOD,
@@ -14,10 +15,9 @@ import {
   epollControl,
   epollCreate,
   epollWait,
-} from "../../sys/epoll.ts";
-import { check } from "../../sys/errno.ts";
-import * as socket from "../../sys/socket.ts";
-import { Deadlines } from "./deadline-list.ts";
+} from "./epoll.ts";
+import { check } from "./errno.ts";
+import * as socket from "./socket.ts";
 
 const MAX_EVENTS = 512;
 const EVENT_BYTES = EVENT_STRIDE * 4;

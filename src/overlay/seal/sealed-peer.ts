@@ -1,0 +1,162 @@
+/**
+ * Another node that frames are sealed for: the keys of both directions, what is lost on the way, how large the parts
+ * of a seal may be. No sockets, no clock.
+ *
+ * What is counted here goes to the other node in reports: what it should have sent as far as this one can tell, from
+ * the counters of its seals, and what of that has not come. A seal of which nothing came counts as one part.
+ */
+import { SEAL_HEADER_BYTES } from "../../wire/index.ts";
+import { PathProbe } from "../path/path-probe.ts";
+import { type ControlMessage, REPORT } from "./control-message.ts";
+import { EpochKeys } from "./epoch-keys.ts";
+import { wordOf } from "./ipv4-word.ts";
+import { Reassembly } from "./reassembly.ts";
+import { ReceivingChain } from "./receiving-keys.ts";
+import { SealSize } from "./seal-size.ts";
+import { REKEY_LIMITS, type RekeyLimits, SendingKey } from "./sending-key.ts";
+
+export interface SealedPeerOptions {
+  /** Overlay addresses. */
+  readonly ownAddress: string;
+  readonly peerAddress: string;
+  /** Never empty; as in OverlayPeer. */
+  readonly secrets: readonly string[];
+  /** Of IP and UDP headers on the way: 28 or 48. */
+  readonly udpOverheadBytes: number;
+  /** Of the interface that the way begins with. */
+  readonly localMtu: number;
+  readonly random: () => number;
+  readonly nowMs: number;
+  readonly limits?: RekeyLimits;
+}
+
+type Report = Extract<ControlMessage, { readonly type: typeof REPORT }>;
+
+/** Of an interval; seals further behind the newest will not be whole any more. */
+const LATE_SEALS = 256;
+
+export class SealedPeer {
+  /** Its overlay address, for comparing. */
+  readonly address: number;
+  readonly path: PathProbe;
+  readonly size = new SealSize();
+  readonly reassembly = new Reassembly();
+  /** When a packet last went to it. */
+  usedMs = Number.NEGATIVE_INFINITY;
+  /** Seals that have been opened since the last report. */
+  openedSinceReport = 0;
+  readonly #options: SealedPeerOptions;
+  #sending: SendingKey;
+  #sendingSecret: string;
+  /** By secret. */
+  #chains: ReadonlyMap<string, ReceivingChain>;
+  #openedParts = 0;
+  /** Of keys that are no longer ready. */
+  #earlierSeals = 0;
+  #earlierOpened = 0;
+  #lastReport: Report | null = null;
+
+  constructor(options: SealedPeerOptions) {
+    const { ownAddress, peerAddress, secrets, nowMs, limits, localMtu, random, udpOverheadBytes } = options;
+    this.#options = options;
+    this.address = wordOf(peerAddress);
+    this.#sendingSecret = secrets[0]!;
+    this.#sending = new SendingKey(
+      new EpochKeys(this.#sendingSecret, ownAddress, peerAddress),
+      nowMs,
+      limits ?? REKEY_LIMITS,
+    );
+    this.#chains = this.#chainsOf(secrets);
+    this.path = new PathProbe({ localMtu, overheadBytes: udpOverheadBytes, random });
+  }
+
+  get sending(): SendingKey {
+    return this.#sending;
+  }
+
+  get chains(): Iterable<ReceivingChain> {
+    return this.#chains.values();
+  }
+
+  /** Bytes of a seal that one datagram carries; whole words. */
+  get chunk(): number {
+    return (this.path.mtu - this.#options.udpOverheadBytes - SEAL_HEADER_BYTES) & ~3;
+  }
+
+  /** The first secret is for sending from now on, all are for receiving; keys of those that stay go on. */
+  changeSecrets(secrets: readonly string[], nowMs: number): void {
+    const { ownAddress, peerAddress, limits } = this.#options;
+    const [first] = secrets;
+    if (first !== undefined && first !== this.#sendingSecret) {
+      this.#sendingSecret = first;
+      this.#sending = new SendingKey(new EpochKeys(first, ownAddress, peerAddress), nowMs, limits);
+    }
+    const before = this.#chains;
+    this.#chains = this.#chainsOf(secrets);
+    for (const chain of before.values())
+      if (![...this.#chains.values()].includes(chain)) this.#countRetired(chain.ready);
+  }
+
+  /** A seal of so many parts has been opened. */
+  onOpened(parts: number): void {
+    this.#openedParts += parts;
+    this.openedSinceReport++;
+  }
+
+  /** The window of keys has moved on from these. */
+  onRetired(keys: Iterable<ReceivingChain["ready"][number]>): void {
+    this.#countRetired(keys);
+  }
+
+  /** What to tell the other node. */
+  report(): Report {
+    this.openedSinceReport = 0;
+    let [seals, opened] = [this.#earlierSeals, this.#earlierOpened];
+    for (const chain of this.#chains.values()) {
+      for (const key of chain.ready) {
+        seals += key.newest;
+        opened += key.opened;
+        if (key.newest > LATE_SEALS) this.reassembly.giveUpOlder(key.epochKey.id, key.newest - LATE_SEALS);
+      }
+    }
+    const { givenUpParts, givenUpPartsCome, givenUpSeals, pending } = this.reassembly;
+    const unseen = Math.max(0, seals - opened - givenUpSeals - pending);
+    const lostParts = givenUpParts - givenUpPartsCome + unseen;
+    return {
+      type: REPORT,
+      parts: (this.#openedParts + givenUpParts + unseen) >>> 0,
+      lostParts: lostParts >>> 0,
+      seals: seals >>> 0,
+      lostSeals: (unseen + givenUpSeals) >>> 0,
+    };
+  }
+
+  /** What the other node has had of what this one sent. */
+  onReport(report: Report, nowMs: number): void {
+    const before = this.#lastReport;
+    this.#lastReport = report;
+    if (before === null) return;
+    const parts = (report.parts - before.parts) | 0;
+    const lost = (report.lostParts - before.lostParts) | 0;
+    if (parts <= 0) return;
+    this.size.onReport(parts, Math.min(parts, Math.max(0, lost)), nowMs);
+    this.path.countData(parts, Math.min(parts, Math.max(0, lost)), nowMs);
+  }
+
+  #chainsOf(secrets: readonly string[]): Map<string, ReceivingChain> {
+    const { ownAddress, peerAddress } = this.#options;
+    return new Map(
+      secrets.map((secret) => [
+        secret,
+        this.#chains?.get(secret) ?? new ReceivingChain(secret, peerAddress, ownAddress),
+      ]),
+    );
+  }
+
+  #countRetired(keys: Iterable<ReceivingChain["ready"][number]>): void {
+    for (const { newest, opened } of keys) {
+      this.#earlierSeals += newest;
+      this.#earlierOpened += opened;
+    }
+  }
+}

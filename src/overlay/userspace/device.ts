@@ -1,0 +1,89 @@
+/**
+ * The TUN device of a node: made, given its address, put up, or not at all. It is there as long as its descriptor is,
+ * so nothing is left behind whatever ends the process.
+ */
+import { EAFNOSUPPORT } from "../../sys/errno.ts";
+import { close } from "../../sys/socket.ts";
+import { openTun, type Tun, TunError } from "../../sys/tun.ts";
+import { aliasOf } from "../kernel/mark.ts";
+import { deviceTaken, subnetTaken } from "../kernel/refusals.ts";
+import { findSubnetClash } from "../kernel/subnet-clash.ts";
+import type { OverlayEnd } from "../overlay.ts";
+import { OverlayError } from "../overlay-error.ts";
+import { addAddress, findLink, NetlinkError, type NetlinkSession, setLink } from "../route/index.ts";
+
+/**
+ * Of super-packets: what their segments are sent as, with a head of some 100 bytes for each, must fit into one datagram
+ * of IPv4.
+ */
+const GSO_BYTES_MAX = 60_000;
+
+export interface TunDevice extends Tun {
+  readonly interfaceIndex: number;
+}
+
+/** Throws OverlayError or NetlinkError; then it is gone. */
+export function openDevice(
+  session: NetlinkSession,
+  end: OverlayEnd,
+  owner: string,
+  mtuBytes: number,
+): TunDevice {
+  const other = findLink(session, end.device);
+  if (other !== null) throw deviceTaken(end, other);
+  const clash = findSubnetClash(session, end);
+  if (clash !== null) throw subnetTaken(end, clash);
+  const tun = openOrExplain(end);
+  try {
+    const { device, address, prefixLength } = end;
+    setLink(session, device, { alias: aliasOf(owner) });
+    disableIpv6(session, device);
+    const { index } = findLink(session, device)!;
+    setLink(session, index, { mtuBytes, gsoMaxBytes: GSO_BYTES_MAX });
+    addAddress(session, { interfaceIndex: index, address, prefixLength });
+    setLink(session, index, { isUp: true });
+    return { ...tun, interfaceIndex: index };
+  } catch (error) {
+    close(tun.fd);
+    throw error;
+  }
+}
+
+/** The overlay is IPv4: router solicitations and the like would be sent to nobody. */
+function disableIpv6(session: NetlinkSession, device: string): void {
+  try {
+    setLink(session, device, { hasIpv6LinkLocal: false });
+  } catch (error) {
+    // where IPv6 is off there is nothing to do
+    if (!(error instanceof NetlinkError && error.errnoValue === EAFNOSUPPORT)) throw error;
+  }
+}
+
+function openOrExplain({ device }: OverlayEnd): Tun {
+  try {
+    return openTun(device);
+  } catch (cause) {
+    if (!(cause instanceof TunError)) throw cause;
+    const cannot = `cannot create ${device}: `;
+    switch (cause.problem) {
+      case "absent":
+        throw new OverlayError("unsupported", `${cannot}${TUN_ABSENT} (${cause.message})`, { cause });
+      case "not-permitted":
+        throw new OverlayError("not-permitted", `${cannot}${NOT_PERMITTED} (${cause.message})`, { cause });
+      case "name-taken":
+        throw new OverlayError("device-taken", `${cannot}${NAME_TAKEN} (${cause.message})`, { cause });
+      default:
+        throw new OverlayError("refused", `${cannot}${cause.message}`, { cause });
+    }
+  }
+}
+
+const TUN_ABSENT =
+  "/dev/net/tun cannot be used; load the module (modprobe tun), give the container the device " +
+  '(--device /dev/net/tun), or set overlay.driver = "kernel" or "none"';
+
+const NOT_PERMITTED =
+  "CAP_NET_ADMIN is missing; run as root, grant it (AmbientCapabilities=CAP_NET_ADMIN in the unit, " +
+  '--cap-add NET_ADMIN for the container), or set overlay.driver = "none"';
+
+const NAME_TAKEN = "an interface has that name, or it is no name for one; set another overlay.device";

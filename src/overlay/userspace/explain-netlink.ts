@@ -1,0 +1,12 @@
+/** What rtnetlink refuses, as an error that says what to grant. */
+import { EPERM } from "../../sys/errno.ts";
+import type { OverlayEnd } from "../overlay.ts";
+import { OverlayError } from "../overlay-error.ts";
+import { NetlinkError } from "../route/index.ts";
+
+/** Passes through what is no NetlinkError. */
+export function explainNetlink(error: unknown, { device }: OverlayEnd): unknown {
+  if (!(error instanceof NetlinkError)) return error;
+  const code = error.errnoValue === EPERM ? "not-permitted" : "refused";
+  return new OverlayError(code, `cannot set up ${device}: ${error.message}`, { cause: error });
+}

@@ -1,0 +1,246 @@
+/**
+ * The `userspace` driver: a TUN device, and a thread that carries its packets over UDP, as VXLAN frames that a kernel's
+ * VXLAN device understands.
+ *
+ * The device, its address and its routes are this node's alone and go with its descriptor, however the process ends.
+ */
+
+import { EEXIST } from "../../sys/errno.ts";
+import { Slots } from "../../sys/slots.ts";
+import { close } from "../../sys/socket.ts";
+import type { TunOffload } from "../../sys/tun.ts";
+import { type IpFamily, parseIp } from "../../wire/index.ts";
+import { type PeerEntry, planEntries, type RefusedPeer } from "../kernel/plan-entries.ts";
+import type { OverlayEnd, OverlayPeer } from "../overlay.ts";
+import { OverlayError } from "../overlay-error.ts";
+import { innerMtu, vxlanOverheadBytes } from "../path/overhead.ts";
+import {
+  addRoute,
+  NetlinkError,
+  NetlinkSession,
+  removeRoute,
+  replaceRoute,
+  setLink,
+} from "../route/index.ts";
+import { localUnderlayMtu, underlayMtu } from "../underlay-mtu.ts";
+import { clearRow, createCounters, MAX_PEERS, NOBODY, type PeerCounts, readCounts } from "./counters.ts";
+import { openDevice, type TunDevice } from "./device.ts";
+import { explainNetlink } from "./explain-netlink.ts";
+import { openUnderlaySocket, type UnderlaySocket } from "./underlay-socket.ts";
+import { WorkerThread } from "./worker-thread.ts";
+
+/** What every IPv4 host must take (RFC 791): less than that is no MTU but a mistake. */
+const MTU_BYTES_MIN = 576;
+
+export interface UserspaceOverlayOptions {
+  /** "<cluster>/<node>": whose the device is. Printable, below 240 bytes. */
+  readonly owner: string;
+  /** Plain frames from anybody are dropped. */
+  readonly isEncrypting?: boolean;
+  /** Of inner packets; without it what the underlay's interface leaves, followed with every apply. */
+  readonly mtuBytes?: number;
+}
+
+export class UserspaceOverlay {
+  readonly #session: NetlinkSession;
+  readonly #end: OverlayEnd;
+  readonly #family: IpFamily;
+  readonly #device: TunDevice;
+  readonly #socket: UnderlaySocket;
+  readonly #thread: WorkerThread;
+  readonly #counters = createCounters();
+  /** by name; the row is one more, for row 0 is nobody's */
+  readonly #rows = new Slots(MAX_PEERS, "peers of the overlay");
+  /** Of the peers that were applied last. */
+  #names: ReadonlySet<string> = new Set();
+  /** by overlay address: MTU */
+  readonly #routes = new Map<string, number>();
+  /** null: what the underlay leaves. */
+  #fixedMtuBytes: number | null;
+  #mtuBytes: number;
+  #isClosed = false;
+
+  private constructor(session: NetlinkSession, end: OverlayEnd, options: UserspaceOverlayOptions) {
+    this.#session = session;
+    this.#end = end;
+    this.#family = parseIp(end.underlayAddress)?.family ?? 4;
+    this.#fixedMtuBytes = options.mtuBytes ?? null;
+    this.#mtuBytes = this.#currentMtu();
+    this.#socket = openUnderlaySocket(end);
+    try {
+      this.#device = openDevice(session, end, options.owner, this.#mtuBytes);
+    } catch (error) {
+      close(this.#socket.fd);
+      throw error;
+    }
+    this.#thread = new WorkerThread({
+      tunFd: this.#device.fd,
+      socketFd: this.#socket.fd,
+      family: this.#socket.family,
+      address: end.address,
+      vni: end.vni,
+      localMtu: localUnderlayMtu(session, end.underlayAddress),
+      isEncrypting: options.isEncrypting ?? false,
+      counters: this.#counters,
+    });
+  }
+
+  /** The device is up with its address, without peers. Throws OverlayError; then nothing has changed. */
+  static open(end: OverlayEnd, options: UserspaceOverlayOptions): UserspaceOverlay {
+    const session = openSession(end);
+    try {
+      return new UserspaceOverlay(session, end, options);
+    } catch (error) {
+      session.close();
+      throw explainNetlink(error, end);
+    }
+  }
+
+  /** MTU of the device: of inner packets, at most. */
+  get mtuBytes(): number {
+    return this.#mtuBytes;
+  }
+
+  /** What the kernel hands over uncut, and whether it hands over datagrams joined. */
+  get offloads(): { readonly tun: TunOffload; readonly isReceivingJoined: boolean } {
+    return { tun: this.#device.offload, isReceivingJoined: this.#socket.isJoined };
+  }
+
+  /**
+   * These are the peers from now on; resolves when the worker knows, routes are there at once. `innerMtuBytes` is by
+   * name; who is not in it gets what the route to it leaves. Throws OverlayError when the device is gone.
+   */
+  apply(
+    peers: readonly OverlayPeer[],
+    innerMtuBytes: ReadonlyMap<string, number> = new Map(),
+  ): { readonly refused: readonly RefusedPeer[]; readonly applied: Promise<void> } {
+    try {
+      this.#followMtu();
+      const mtuOf = ({ name, underlayAddress }: OverlayPeer) =>
+        Math.min(innerMtuBytes.get(name) ?? this.#routeMtu(underlayAddress), this.#mtuBytes);
+      const { entries, refused } = planEntries(this.#end, peers, mtuOf);
+      const accepted = new Set(entries.map(({ name }) => name));
+      const applied = this.#tellWorker(peers.filter(({ name }) => accepted.has(name)));
+      return { refused: [...refused, ...this.#applyRoutes(entries)], applied };
+    } catch (error) {
+      throw explainNetlink(error, this.#end);
+    }
+  }
+
+  /** Of the device, from now on; null: what the underlay leaves. Peers' routes follow with the next apply. */
+  setMtu(mtuBytes: number | null): void {
+    this.#fixedMtuBytes = mtuBytes;
+    try {
+      this.#followMtu();
+    } catch (error) {
+      throw explainNetlink(error, this.#end);
+    }
+  }
+
+  /** MTU of the underlay's way to an address as it is now; null: there is no route. */
+  underlayMtu(address: string): number | null {
+    return underlayMtu(this.#session, address);
+  }
+
+  /** Of a peer since it was first applied; null: there is no such peer. */
+  countsOf(name: string): PeerCounts | null {
+    const slot = this.#rows.get(name);
+    return slot === undefined ? null : readCounts(this.#counters, 1 + slot);
+  }
+
+  /** Of what no peer can be blamed for. */
+  get counts(): PeerCounts {
+    return readCounts(this.#counters, NOBODY);
+  }
+
+  /** Device, address, routes and socket are gone when it resolves. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#session.close();
+    await this.#thread.stop();
+    close(this.#device.fd);
+    close(this.#socket.fd);
+  }
+
+  /** Rows of peers that have left are free once the worker writes to them no more. */
+  async #tellWorker(peers: readonly OverlayPeer[]): Promise<void> {
+    const names = new Set(peers.map(({ name }) => name));
+    this.#names = names;
+    await this.#thread.setPeers(peers.map((peer) => ({ ...peer, row: 1 + this.#rows.take(peer.name) })));
+    // a later list is on its way, and releases what neither of both has
+    if (this.#names !== names) return;
+    for (const name of [...this.#rows.keys()]) {
+      if (names.has(name)) continue;
+      clearRow(this.#counters, 1 + this.#rows.get(name)!);
+      this.#rows.release(name);
+    }
+  }
+
+  /** Who cannot have one, for somebody else has it. */
+  #applyRoutes(wanted: readonly PeerEntry[]): RefusedPeer[] {
+    const { interfaceIndex } = this.#device;
+    const destinations = new Set(wanted.map(({ overlayAddress }) => overlayAddress));
+    for (const destination of [...this.#routes.keys()].filter((address) => !destinations.has(address))) {
+      removeRoute(this.#session, { destination, prefixLength: 32, interfaceIndex });
+      this.#routes.delete(destination);
+    }
+    return wanted.flatMap(({ name, overlayAddress, mtuBytes }) => {
+      if (this.#setRoute(overlayAddress, mtuBytes)) return [];
+      return { name, reason: `cannot add a route to ${overlayAddress}: somebody else has one` };
+    });
+  }
+
+  /** False: somebody else has one. */
+  #setRoute(destination: string, mtuBytes: number): boolean {
+    const before = this.#routes.get(destination);
+    if (before === mtuBytes) return true;
+    const { interfaceIndex } = this.#device;
+    const route = {
+      destination,
+      prefixLength: 32,
+      interfaceIndex,
+      preferredSource: this.#end.address,
+      mtuBytes,
+    };
+    try {
+      if (before === undefined) addRoute(this.#session, route);
+      else replaceRoute(this.#session, route);
+    } catch (error) {
+      if (error instanceof NetlinkError && error.errnoValue === EEXIST) return false;
+      throw error;
+    }
+    this.#routes.set(destination, mtuBytes);
+    return true;
+  }
+
+  #followMtu(): void {
+    const mtuBytes = this.#currentMtu();
+    if (mtuBytes === this.#mtuBytes) return;
+    setLink(this.#session, this.#device.interfaceIndex, { mtuBytes });
+    this.#mtuBytes = mtuBytes;
+  }
+
+  #currentMtu(): number {
+    if (this.#fixedMtuBytes !== null) return this.#fixedMtuBytes;
+    return this.#innerMtu(localUnderlayMtu(this.#session, this.#end.underlayAddress));
+  }
+
+  #innerMtu(underlayBytes: number): number {
+    return Math.max(innerMtu(underlayBytes, vxlanOverheadBytes(this.#family)), MTU_BYTES_MIN);
+  }
+
+  #routeMtu(underlayAddress: string): number {
+    const underlayBytes = this.underlayMtu(underlayAddress);
+    return underlayBytes === null ? this.#mtuBytes : this.#innerMtu(underlayBytes);
+  }
+}
+
+function openSession({ device }: OverlayEnd): NetlinkSession {
+  try {
+    return NetlinkSession.open();
+  } catch (cause) {
+    if (!(cause instanceof NetlinkError)) throw cause;
+    throw new OverlayError("unsupported", `cannot create ${device}: ${cause.message}`, { cause });
+  }
+}

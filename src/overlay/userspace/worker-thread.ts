@@ -1,0 +1,61 @@
+/** The main thread's handle of the driver's worker: messages one way, acknowledgements the other. */
+import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import { close } from "../../sys/socket.ts";
+import { openWakeup, ringWakeup } from "../../sys/wakeup.ts";
+import { workerUrl } from "../../sys/worker-url.ts";
+import type { FromWorker, ToWorker, WorkerPeer, WorkerSetup } from "./messages.ts";
+
+export class WorkerThread {
+  readonly #port: MessagePort;
+  readonly #wakeupFd = openWakeup();
+  readonly #thread: Worker;
+  readonly #stopped = Promise.withResolvers<void>();
+  #sequence = 0;
+  /** by sequence number, waiting for the worker to have applied it */
+  readonly #waiting = new Map<number, () => void>();
+
+  constructor(setup: Omit<WorkerSetup, "port" | "wakeupFd">) {
+    const { port1, port2 } = new MessageChannel();
+    this.#port = port1;
+    port1.on("message", (message: FromWorker) => this.#onMessage(message));
+    const workerData: WorkerSetup = { ...setup, port: port2, wakeupFd: this.#wakeupFd };
+    this.#thread = new Worker(workerUrl("overlay/userspace/worker/main.ts"), {
+      workerData,
+      transferList: [port2],
+    });
+    // a worker that dies has a bug; the supervisor restarts the node
+    this.#thread.on("error", (cause: Error) => {
+      throw new Error(`overlay worker failed: ${cause.message}`, { cause });
+    });
+  }
+
+  /** Resolves when the worker sends to these and to nobody else. */
+  setPeers(peers: readonly WorkerPeer[]): Promise<void> {
+    const sequence = ++this.#sequence;
+    return new Promise((resolve) => {
+      this.#waiting.set(sequence, resolve);
+      this.#post({ type: "peers", sequence, peers });
+    });
+  }
+
+  /** Resolves when the worker touches its descriptors no more. */
+  async stop(): Promise<void> {
+    this.#post({ type: "stop" });
+    await this.#stopped.promise;
+    this.#port.close();
+    await this.#thread.terminate();
+    close(this.#wakeupFd);
+  }
+
+  #post(message: ToWorker): void {
+    this.#port.postMessage(message);
+    ringWakeup(this.#wakeupFd);
+  }
+
+  #onMessage(message: FromWorker): void {
+    if (message.type === "stopped") this.#stopped.resolve();
+    if (message.type !== "applied") return;
+    this.#waiting.get(message.sequence)?.();
+    this.#waiting.delete(message.sequence);
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * The userspace driver's thread: packets from the device to the underlay and back, in one blocking loop.
+ *
+ * It never returns to the runtime's own event loop: the main thread's messages are taken from the port when the wake-up
+ * descriptor rings.
+ */
+import { receiveMessageOnPort } from "node:worker_threads";
+import { Arena } from "../../../sys/arena.ts";
+import { Waiting } from "../../../sys/deadline-list.ts";
+import { EPOLLIN, EPOLLOUT } from "../../../sys/epoll.ts";
+import { EventLoop, type Pollable } from "../../../sys/event-loop.ts";
+import { clearWakeup } from "../../../sys/wakeup.ts";
+import { readInt32 } from "../../../wire/big-endian.ts";
+import { parseIp } from "../../../wire/index.ts";
+import { macOf } from "../../address-plan.ts";
+import { Counters } from "../counters.ts";
+import type { FromWorker, ToWorker, WorkerPeer, WorkerSetup } from "../messages.ts";
+import { PlainPath } from "../plain/plain-path.ts";
+import { PlainReceiver } from "../plain/plain-receiver.ts";
+import { SealedPeers, sealedPeersBytes } from "../sealed/sealed-peers.ts";
+import { ClosedPath } from "./closed-path.ts";
+import { Departures } from "./departures.ts";
+import { Outbox, outboxBytes } from "./outbox.ts";
+import type { PeerPath } from "./peer-path.ts";
+import { PeerTable } from "./peer-table.ts";
+import { RemotePeer } from "./remote-peer.ts";
+import { TunReader, tunReaderBytes } from "./tun-reader.ts";
+import { TunWriter, tunWriterBytes } from "./tun-writer.ts";
+import { UnderlayReader, underlayReaderBytes } from "./underlay-reader.ts";
+
+/** Between two reports about what a peer has sent. */
+const TICK_MS = 100;
+
+class Ticker extends Waiting {
+  constructor(readonly run: () => void) {
+    super();
+  }
+
+  onDeadline(): void {
+    this.run();
+  }
+}
+
+export class Worker {
+  readonly #loop = new EventLoop();
+  readonly #departures: Departures;
+  readonly #sealed: SealedPeers;
+  readonly #plain: PlainPath;
+  readonly #closed: ClosedPath;
+  readonly #plainReceiver: PlainReceiver;
+  readonly #fromTun: TunReader;
+  readonly #fromUnderlay: UnderlayReader;
+  readonly #ticks = this.#loop.deadlines.list(TICK_MS);
+  readonly #ticker = new Ticker(() => this.#tick());
+  /** The socket takes no more: what is to be sent waits, and the device is not read. */
+  #isBlocked = false;
+
+  constructor(readonly setup: WorkerSetup) {
+    const { address, vni, isEncrypting, tunFd, socketFd } = setup;
+    const size =
+      outboxBytes() + tunReaderBytes() + underlayReaderBytes() + tunWriterBytes() + sealedPeersBytes();
+    const arena = new Arena(size + 4096);
+    const counters = new Counters(setup.counters);
+    const nobody = new PeerTable([]);
+    const tun = new TunWriter(arena, tunFd, counters);
+    const outbox = new Outbox(arena, socketFd, counters);
+    this.#sealed = new SealedPeers(arena, setup, tun, counters);
+    this.#departures = new Departures(outbox, this.#sealed.sender);
+    const end = { address: readInt32(parseIp(address)!.bytes, 0), mac: macOf(address), vni, isEncrypting };
+    this.#plain = new PlainPath(arena, end, outbox, counters);
+    this.#closed = new ClosedPath(counters);
+    this.#plainReceiver = new PlainReceiver(arena, end, nobody, tun, outbox, counters);
+    this.#fromTun = new TunReader(arena, tunFd, nobody, this.#departures, counters);
+    this.#fromUnderlay = new UnderlayReader(
+      arena,
+      socketFd,
+      nobody,
+      this.#plainReceiver,
+      this.#sealed,
+      counters,
+    );
+  }
+
+  /** Returns when the main thread says stop. */
+  run(): void {
+    const { wakeupFd, tunFd, socketFd } = this.setup;
+    const watch = (fd: number, events: number, handler: Pollable) => this.#loop.watch(fd, events, handler);
+    watch(wakeupFd, EPOLLIN, { onEvents: () => this.#onWakeup() });
+    watch(tunFd, EPOLLIN, { onEvents: () => this.#readTun() });
+    watch(socketFd, EPOLLIN | EPOLLOUT, { onEvents: (_, events) => this.#onSocket(events) });
+    this.#send({ type: "ready" });
+    this.#loop.run();
+    this.#send({ type: "stopped" });
+  }
+
+  #onSocket(events: number): void {
+    if ((events & EPOLLOUT) !== 0 && this.#isBlocked) this.#unblock();
+    this.#readUnderlay();
+  }
+
+  readonly #readUnderlayAgain = { onGoOn: () => this.#readUnderlay() };
+
+  #readUnderlay(): void {
+    if (!this.#fromUnderlay.read()) this.#loop.goOn(this.#readUnderlayAgain);
+    // answers to ARP, to probes
+    if (!this.#isBlocked) this.#isBlocked = !this.#departures.flush();
+  }
+
+  readonly #readTunAgain = { onGoOn: () => this.#readTun() };
+
+  #readTun(): void {
+    if (this.#isBlocked) return;
+    const state = this.#fromTun.read();
+    if (state === "blocked") this.#isBlocked = true;
+    else if (state === "more") this.#loop.goOn(this.#readTunAgain);
+  }
+
+  #unblock(): void {
+    this.#isBlocked = !this.#departures.flush();
+    if (!this.#isBlocked) this.#readTun();
+  }
+
+  #onWakeup(): void {
+    clearWakeup(this.setup.wakeupFd);
+    for (;;) {
+      const received = receiveMessageOnPort(this.setup.port);
+      if (received === undefined) return;
+      this.#onMessage(received.message as ToWorker);
+    }
+  }
+
+  #onMessage(message: ToWorker): void {
+    if (message.type === "stop") return this.#loop.stop();
+    this.#setPeers(message.peers);
+    this.#send({ type: "applied", sequence: message.sequence });
+  }
+
+  /** Those that are as they were keep what was learnt of them. */
+  #setPeers(peers: readonly WorkerPeer[]): void {
+    const before = new Map(this.#fromTun.peers.all.map((peer) => [peer.row, peer]));
+    const table = new PeerTable(
+      peers.map((config) => {
+        const known = before.get(config.row);
+        if (known?.isConfiguredAs(config)) return known;
+        return new RemotePeer(config, this.#pathTo(config), this.setup);
+      }),
+    );
+    this.#sealed.setPeers(table.all);
+    this.#beginTicking();
+    this.#fromTun.peers = table;
+    this.#fromUnderlay.peers = table;
+    this.#plainReceiver.peers = table;
+  }
+
+  /** Nothing leaves in clear where this node encrypts, or where the pair does. */
+  #pathTo(config: WorkerPeer): PeerPath {
+    if (config.secrets !== null) return this.#sealed.pathTo(config);
+    return this.setup.isEncrypting ? this.#closed : this.#plain;
+  }
+
+  /** Sealed paths are probed and reported about as long as there are any. */
+  #beginTicking(): void {
+    if (this.#sealed.isEmpty || this.#ticker.waitingIn !== null) return;
+    this.#ticks.arm(this.#ticker, this.#loop.nowMs);
+  }
+
+  #tick(): void {
+    this.#sealed.tick(performance.now());
+    if (!this.#isBlocked) this.#isBlocked = !this.#departures.flush();
+    this.#beginTicking();
+  }
+
+  #send(message: FromWorker): void {
+    this.setup.port.postMessage(message);
+  }
+}
