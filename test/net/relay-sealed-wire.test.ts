@@ -5,6 +5,7 @@
  */
 import { afterEach, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import type { Relay, RoutingTable } from "../../src/proxy/index.ts";
 import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
 import type { NetworkNode } from "../support/network-node.ts";
 import { on } from "../support/relay-mesh.ts";
@@ -44,7 +45,7 @@ function start(machine: NetworkNode, ...command: string[]): Bun.Subprocess<"pipe
   return running;
 }
 
-async function startNode(machine: NetworkNode, table: object): Promise<void> {
+async function startNode(machine: NetworkNode, table: RoutingTable): Promise<void> {
   await start(machine, process.execPath, SCRIPT, JSON.stringify(table)).stdout.getReader().read();
 }
 
@@ -66,7 +67,8 @@ async function startNodes(protocol: "tcp" | "udp", isSealed: boolean) {
   cleanUps.push(() => network.close());
   const [entry, exit] = network.nodes as [NetworkNode, NetworkNode];
   const rules = { name: SERVICE, protocol, published: PUBLISHED } as const;
-  const relay = { port: RELAY_PORT, keys: [RELAY_KEY], acceptsClear: isSealed ? [] : "always" };
+  const acceptsClear: Relay["acceptsClear"] = isSealed ? [] : "always";
+  const relay = { port: RELAY_PORT, udpPort: RELAY_PORT, keys: [RELAY_KEY], acceptsClear };
   const own: TestService = { ...rules, listenAddresses: [], tasks: [{ name: TASK, port: TASK_PORT }] };
   await startNode(exit, {
     ...tableOf(own),
@@ -76,7 +78,7 @@ async function startNodes(protocol: "tcp" | "udp", isSealed: boolean) {
   const far = on("exit", { port: TASK_PORT }, { name: TASK });
   await startNode(entry, {
     ...tableOf({ ...rules, listenAddresses: ["127.0.0.1"], tasks: [far] }),
-    peers: [{ name: "exit", address: exit.address, port: RELAY_PORT, isSealed }],
+    peers: [{ name: "exit", address: exit.address, port: RELAY_PORT, udpPort: RELAY_PORT, isSealed }],
     relay: { ...relay, node: "entry", listenAddresses: [entry.address] },
   });
   return { entry, exit, wire };
