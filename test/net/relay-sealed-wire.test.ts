@@ -5,6 +5,7 @@
  */
 import { afterEach, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import type { Relay, RoutingTable } from "../../src/proxy/index.ts";
 import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
 import type { NetworkNode } from "../support/network-node.ts";
 import { on } from "../support/relay-mesh.ts";
@@ -15,6 +16,8 @@ import { tempDir } from "../support/temp-dir.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const RELAY_PORT = 4789;
+/** Programs start slowly on a machine that is busy. */
+const DEADLINE_MS = 30_000;
 const TASK_PORT = 9000;
 const PUBLISHED = 8080;
 const SERVICE = "marked-service-name";
@@ -42,7 +45,7 @@ function start(machine: NetworkNode, ...command: string[]): Bun.Subprocess<"pipe
   return running;
 }
 
-async function startNode(machine: NetworkNode, table: object): Promise<void> {
+async function startNode(machine: NetworkNode, table: RoutingTable): Promise<void> {
   await start(machine, process.execPath, SCRIPT, JSON.stringify(table)).stdout.getReader().read();
 }
 
@@ -54,7 +57,7 @@ async function listen(machine: NetworkNode): Promise<() => Buffer> {
   const filter = ["-i", "eth0", "-f", `port ${RELAY_PORT}`, "-F", "pcap", "-w", file];
   start(machine, findProgram("tshark")!, ...filter);
   // its header
-  await waitFor(() => Bun.file(file).size > 0, { what: "tshark to listen" });
+  await waitFor(() => Bun.file(file).size > 0, { what: "tshark to listen", deadlineMs: DEADLINE_MS });
   return () => readFileSync(file);
 }
 
@@ -64,7 +67,8 @@ async function startNodes(protocol: "tcp" | "udp", isSealed: boolean) {
   cleanUps.push(() => network.close());
   const [entry, exit] = network.nodes as [NetworkNode, NetworkNode];
   const rules = { name: SERVICE, protocol, published: PUBLISHED } as const;
-  const relay = { port: RELAY_PORT, keys: [RELAY_KEY], acceptsClear: isSealed ? [] : "always" };
+  const acceptsClear: Relay["acceptsClear"] = isSealed ? [] : "always";
+  const relay = { port: RELAY_PORT, udpPort: RELAY_PORT, keys: [RELAY_KEY], acceptsClear };
   const own: TestService = { ...rules, listenAddresses: [], tasks: [{ name: TASK, port: TASK_PORT }] };
   await startNode(exit, {
     ...tableOf(own),
@@ -74,7 +78,7 @@ async function startNodes(protocol: "tcp" | "udp", isSealed: boolean) {
   const far = on("exit", { port: TASK_PORT }, { name: TASK });
   await startNode(entry, {
     ...tableOf({ ...rules, listenAddresses: ["127.0.0.1"], tasks: [far] }),
-    peers: [{ name: "exit", address: exit.address, port: RELAY_PORT, isSealed }],
+    peers: [{ name: "exit", address: exit.address, port: RELAY_PORT, udpPort: RELAY_PORT, isSealed }],
     relay: { ...relay, node: "entry", listenAddresses: [entry.address] },
   });
   return { entry, exit, wire };
@@ -88,7 +92,7 @@ async function seenAtEnd(entry: NetworkNode, exit: NetworkNode, wire: () => Buff
       await entry.run("sh", "-c", last);
       return wire().includes(LAST);
     },
-    { what: "the last packet to be seen" },
+    { what: "the last packet to be seen", deadlineMs: DEADLINE_MS },
   );
   return wire();
 }
@@ -106,6 +110,7 @@ describe.skipIf(isSkipped)("what is seen between two nodes", () => {
     const ask = `echo ${QUESTION} | ${SOCAT} -t2 - ${upper}:127.0.0.1:${PUBLISHED}`;
     await waitFor(async () => (await entry.run("sh", "-c", ask).catch(() => "")).includes(ANSWER), {
       what: "the task to answer",
+      deadlineMs: DEADLINE_MS,
     });
     const seen = await seenAtEnd(entry, exit, wire);
     expect(MARKS.filter((mark) => seen.includes(mark))).toEqual(isSealed ? [] : MARKS);

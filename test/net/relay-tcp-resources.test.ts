@@ -4,6 +4,7 @@
  *   clients, a process ──▶ entry node, a process ──▶ exit node, a process ──▶ tasks, a process
  */
 import { afterEach, expect, test } from "bun:test";
+import type { Relay, RoutingTable } from "../../src/proxy/index.ts";
 import { freePort, freeQuietPort } from "../support/free-port.ts";
 import { memoryBytesOf } from "../support/process-stats.ts";
 import { here, on } from "../support/relay-mesh.ts";
@@ -39,7 +40,7 @@ function startHelper(...args: string[]): { last(): Progress } {
 }
 
 /** Returns its process id. */
-async function startNode(table: object): Promise<number> {
+async function startNode(table: RoutingTable): Promise<number> {
   const child = Bun.spawn([process.execPath, PROXY, JSON.stringify(table)], {
     stdin: "pipe",
     stdout: "pipe",
@@ -57,15 +58,16 @@ test.each(MODES)(
     const tasks = startHelper("task", String(task.port));
     await waitFor(() => tasks.last().isListening === true, { what: "the task" });
     const service = { protocol: "tcp", published } as const;
-    const relay = { keys: [RELAY_KEY], acceptsClear: isSealed ? [] : "always" };
+    const acceptsClear: Relay["acceptsClear"] = isSealed ? [] : "always";
+    const relay = { keys: [RELAY_KEY], acceptsClear };
     const exit = await startNode({
       ...tableOf({ ...service, listenAddresses: [], tasks: [here(task)] }),
-      relay: { ...relay, node: "exit", listenAddresses: ["127.0.0.2"], port: exitPort },
+      relay: { ...relay, node: "exit", listenAddresses: ["127.0.0.2"], port: exitPort, udpPort: exitPort },
     });
     const entry = await startNode({
       ...tableOf({ ...service, tasks: [on("exit", task)] }),
-      peers: [{ name: "exit", address: "127.0.0.2", port: exitPort, isSealed }],
-      relay: { ...relay, node: "entry", listenAddresses: ["127.0.0.1"], port: relayPort },
+      peers: [{ name: "exit", address: "127.0.0.2", port: exitPort, udpPort: exitPort, isSealed }],
+      relay: { ...relay, node: "entry", listenAddresses: ["127.0.0.1"], port: relayPort, udpPort: relayPort },
     });
     const grow = async () => {
       const before = [entry, exit].map(memoryBytesOf);

@@ -43,7 +43,8 @@ export class RelayMesh {
   }
 
   async node(name: string, options: RelayNodeOptions = {}): Promise<RelayNode> {
-    return this.keep(await RelayNode.start(name, options), (node) => node.stop());
+    const port = options.port ?? (await this.#freePort(options.address));
+    return this.keep(await RelayNode.start(name, { ...options, port }), (node) => node.stop());
   }
 
   task(): RawListener {
@@ -89,6 +90,12 @@ export class RelayMesh {
 
   service(tasks: readonly TestTask[], rules: Rules = {}): TestService {
     return { protocol: "tcp", published: this.published, ...rules, tasks };
+  }
+
+  /** The published port is not in use yet, but taken. */
+  async #freePort(address?: string): Promise<number> {
+    const port = await freeQuietPort(address);
+    return port === this.published ? freeQuietPort(address) : port;
   }
 
   async stop(): Promise<void> {
