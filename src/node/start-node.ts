@@ -139,9 +139,11 @@ async function startMesh(
   const { node, cluster } = config;
   const address =
     cluster === null ? null : ownAddress(node, cluster, readDefaultRouteInterface(), readNetwork().addresses);
-  const overlay = cluster === null ? null : newOverlay(options, parts, cluster, address!, onChange);
+  let mesh: Mesh | null = null;
+  const onOverlay = () => mesh?.onOverlayChanged(); // before there is a mesh nothing has been said of it
+  const overlay = cluster === null ? null : newOverlay(options, parts, cluster, address!, onOverlay);
   stops.push(() => overlay?.close()); // after all that uses it
-  return Mesh.start({
+  mesh = await Mesh.start({
     config,
     address,
     overlay,
@@ -154,6 +156,7 @@ async function startMesh(
     onChange,
     onFatal,
   });
+  return mesh;
 }
 
 function newOverlay(

@@ -61,7 +61,8 @@ export class FakeDrivers {
         this.innerMtuBytes = innerMtuBytes;
         this.applied++;
       },
-      close: () => {
+      close: async () => {
+        await Promise.resolve();
         this.running.splice(this.running.indexOf(name), 1);
       },
     };

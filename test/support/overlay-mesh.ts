@@ -20,6 +20,8 @@ export interface OverlayMeshOptions {
   readonly label: string;
   /** Lines of [overlay]: of n1, of n2. */
   readonly ends: readonly [string, string];
+  /** How many nodes there are; those beyond the second have the end of n2. */
+  readonly nodes?: number;
 }
 
 export class OverlayMesh {
@@ -33,10 +35,10 @@ export class OverlayMesh {
 
   /** Resolves when n1 reaches n2 as they should: over the overlay, or directly. */
   static async start(
-    { label, ends }: OverlayMeshOptions,
+    { label, ends, nodes = 2 }: OverlayMeshOptions,
     path: OverlayPeerStatus["path"],
   ): Promise<OverlayMesh> {
-    const network = Namespaces.create(2);
+    const network = Namespaces.create(nodes);
     const closers: (() => unknown)[] = [() => network.close()];
     try {
       const { outside } = network;
@@ -54,7 +56,7 @@ export class OverlayMesh {
       const cluster = await MeshCluster.start({
         label: `overlay-mesh/${label}`,
         places: namespacePlaces(network),
-        overlay: (_, index) => ends[index]!,
+        overlay: (_, index) => ends[index] ?? ends[1],
         services: ({ name }) => servicesFile(name === "n2" ? tasks : null),
       });
       closers.push(() => cluster.close());
@@ -83,7 +85,7 @@ export class OverlayMesh {
     await this.cluster.waitFor(
       async () => {
         const peers = await Promise.all(nodes.map(async (node) => (await node.status()).overlay!.peers));
-        return peers.every(([peer]) => peer?.path === path);
+        return peers.every((others) => others.length > 0 && others.every((peer) => peer.path === path));
       },
       { what: `the nodes to reach each other: ${path}` },
     );

@@ -205,6 +205,14 @@ export class Mesh {
     return this.#cluster?.stats ?? NO_STATS;
   }
 
+  /** Nodes are reached in another way than before, or this one. */
+  onOverlayChanged(): void {
+    this.#writeNode();
+    this.#options.overlay?.follow(this.catalog.nodes());
+    this.#settle();
+    this.#options.onChange();
+  }
+
   get overlayStatus(): OverlayStatus | null {
     return this.#options.overlay?.status ?? null;
   }

@@ -33,7 +33,7 @@ export interface OverlayOptions {
   readonly open: OpenDrivers;
   readonly watchPaths: (options: Omit<PathWatchOptions, "random">) => Paths;
   readonly log: Pick<OverlayLog, "opened" | "moved" | "failed" | "noEchoes" | "refused">;
-  /** Others are reached in another way than before. */
+  /** Others are reached in another way than before, or this node has something else to announce. */
   readonly onChange: () => void;
 }
 
@@ -73,6 +73,7 @@ export class Overlay {
   #opened = NOTHING_OPEN;
   #paths: Paths | null = null;
   #isStarted = false;
+  #isMoving = false;
   #neighbours: ReadonlyMap<string, Neighbour> = new Map();
   /** Names of those that packets go to. */
   #active: ReadonlySet<string> = new Set();
@@ -232,16 +233,23 @@ export class Overlay {
     await driver?.close();
   }
 
-  /** A driver has one address: with another one it is another driver. */
   #followAddress(nodes: Nodes): void {
-    const { log } = this.#options;
     const before = this.#address;
-    if (before === null) return;
+    if (before === null || this.#isMoving) return;
     const address = this.#settle(nodes, before);
-    if (address === before) return;
+    if (address !== before) void this.#moveTo(address, before);
+  }
+
+  /** A driver has one address: with another one it is another driver, which can be had once the first one has ended. */
+  async #moveTo(address: string | null, before: string): Promise<void> {
+    const { log, onChange } = this.#options;
     log.moved(before, address);
+    this.#isMoving = true;
     const { name } = this.#opened;
-    void this.#close();
+    this.#address = null;
+    await this.#close();
+    this.#isMoving = false;
+    if (!this.#isStarted) return;
     this.#address = address;
     try {
       this.#open();
@@ -249,6 +257,7 @@ export class Overlay {
       this.#address = null;
       log.failed(name, error as Error);
     }
+    onChange();
   }
 
   #end(address: string): OverlayEnd {

@@ -5,6 +5,7 @@ import { NodeKeys } from "../../../../src/node/overlay/node-keys.ts";
 import { Overlay } from "../../../../src/node/overlay/overlay.ts";
 import { nodeRecord } from "../../../support/catalog-records.ts";
 import { FakeDrivers } from "../../../support/fake-overlay.ts";
+import { waitFor } from "../../../support/wait-for.ts";
 
 const KEY = Buffer.alloc(32, 7).toString("base64");
 const OTHER_KEY = Buffer.alloc(32, 8).toString("base64");
@@ -144,12 +145,16 @@ describe("the address", () => {
     expect(made.announcement.address).toBe("10.200.1.2");
   });
 
-  test("that a lower name has is given up, with a driver of the new one", () => {
+  test("that a lower name has is given up, with a driver of the new one", async () => {
     const made = started(NOBODY);
     const before = made.announcement.address!;
     made.follow(new Map([["z", other({ address: before })]]));
     expect(made.announcement.address).toBe(before);
-    made.follow(new Map([["a", other({ address: before })]]));
+    const nodes = new Map([["a", other({ address: before })]]);
+    made.follow(nodes);
+    expect(made.announcement).toMatchObject({ driver: "none", address: null });
+    await waitFor(() => changes > 0, { what: "the new driver" });
+    made.follow(nodes);
     const after = made.announcement.address!;
     expect(after).not.toBe(before);
     expect(drivers.running).toEqual([`userspace ${after}`]);
