@@ -255,8 +255,8 @@ export const fileSchema = table({
       .default("auto")
       .meta({
         description:
-          "kernel: a VXLAN device; userspace: TUN and our own VXLAN; none: relays go over the nodes' own addresses; " +
-          "auto: the best of them that this machine allows.",
+          "kernel: a VXLAN device; userspace: TUN and our own VXLAN, encrypted as a whole; none: relays go from node " +
+          "address to node address; auto: kernel where nothing is encrypted and the machine allows it, else none.",
       }),
     port: integer(1, MAX_OVERLAY_PORT).default(4789).meta({
       description: "The overlay, UDP, and relays between nodes, TCP; the next port takes relays of UDP.",

@@ -1,4 +1,5 @@
 /** What the overlay tells the operator: which driver runs and why no better one, and what becomes of its address. */
+import type { OverlayConfig } from "../../config/index.ts";
 import type { Driver } from "../../overlay/index.ts";
 import type { Log } from "../log.ts";
 import type { OpenedDriver } from "./open-driver.ts";
@@ -10,16 +11,27 @@ export class OverlayLog {
     this.#log = log;
   }
 
-  opened({ name, passedOver }: OpenedDriver, address: string | null, encrypt: boolean): void {
+  opened(
+    { name, passedOver }: OpenedDriver,
+    address: string | null,
+    { driver, encrypt }: OverlayConfig,
+  ): void {
     const how = encrypt ? "encrypted" : "not encrypted";
-    for (const { name: driver, reason } of passedOver)
-      this.#log.warn({ driver }, `overlay: no ${driver} driver here: ${reason}`);
-    if (name === "none")
-      this.#log.info(
-        { driver: name },
-        `overlay: driver none: relays go over the nodes' own addresses, ${how}`,
+    for (const { name: missed, reason } of passedOver)
+      this.#log.warn({ driver: missed }, `overlay: no ${missed} driver here: ${reason}`);
+    if (name !== "none")
+      return this.#log.info(
+        { driver: name, address },
+        `overlay: driver ${name}, address ${address}, relays ${how}`,
       );
-    else this.#log.info({ driver: name, address }, `overlay: driver ${name}, address ${address}, ${how}`);
+    const hint =
+      driver === "auto" && passedOver.length === 0
+        ? '; overlay.driver = "userspace" gives the nodes encrypted addresses of their own as well (as root or with CAP_NET_ADMIN)'
+        : "";
+    this.#log.info(
+      { driver: name },
+      `overlay: driver none: relays go from node address to node address, ${how}${hint}`,
+    );
   }
 
   /** A node of a lower name has the address that was this one's; null: the subnet has no other left. */

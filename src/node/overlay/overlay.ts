@@ -124,7 +124,7 @@ export class Overlay {
     this.#isStarted = true;
     this.#address = this.#settle(nodes, earlier);
     this.#open();
-    log.opened(this.#opened, this.#address, config.encrypt);
+    log.opened(this.#opened, this.#address, config);
     this.follow(nodes);
   }
 

@@ -34,7 +34,7 @@ function overlay(config: Partial<OverlayConfig> = {}, keys: readonly string[] = 
   return new Overlay({
     self,
     config: {
-      driver: "auto",
+      driver: "userspace",
       port: 4789,
       vni: 4096,
       subnet: "10.200.0.0/16",
@@ -78,11 +78,11 @@ function started(nodes: ReadonlyMap<string, NodeRecord>, ...rest: Parameters<typ
 
 describe("the driver", () => {
   test.each([
-    ["auto", true, {}, "userspace"],
+    ["auto", true, {}, "none"],
     ["auto", false, {}, "kernel"],
-    ["auto", false, { kernel: "no vxlan" }, "userspace: no vxlan"],
-    ["auto", false, { kernel: "no vxlan", userspace: "no tun" }, "none: no vxlan: no tun"],
-    ["auto", true, { userspace: "no tun" }, "none: no tun"],
+    ["auto", false, { kernel: "no vxlan" }, "none: no vxlan"],
+    ["userspace", true, {}, "userspace"],
+    ["userspace", false, {}, "userspace"],
     ["kernel", true, {}, "kernel"],
     ["none", true, {}, "none"],
   ] as const)("%s, encrypt %p, with %j: %s", (driver, encrypt, refusals, told) => {
@@ -273,12 +273,16 @@ describe("the status", () => {
 
   test("says what runs, and what auto has passed over", () => {
     drivers.refusals.kernel = "no vxlan";
-    expect(started(NOBODY, { encrypt: false }).status).toMatchObject({
-      driver: "userspace",
+    expect(started(NOBODY, { driver: "auto", encrypt: false }).status).toMatchObject({
+      driver: "none",
       wanted: "auto",
       passedOver: [{ name: "kernel", reason: "no vxlan" }],
-      device: "portmesh4789",
+      device: null,
       encrypt: false,
+    });
+    expect(started(NOBODY).status).toMatchObject({
+      driver: "userspace",
+      device: "portmesh4789",
       peers: [],
       rejectedTotal: { "wrong-vni": 2 },
     });
