@@ -139,14 +139,16 @@ describe("the address", () => {
 
   test("that a lower name has is given up, with a driver of the new one", () => {
     const made = started(NOBODY);
-    const before = made.announcement.address!;
+    const { address, publicKey } = made.announcement;
+    const before = address!;
     made.follow(new Map([["z", other({ address: before })]]));
-    expect(made.announcement.address).toBe(before);
+    expect(made.announcement).toMatchObject({ address: before, publicKey });
     made.follow(new Map([["a", other({ address: before })]]));
     const after = made.announcement.address!;
     expect(after).not.toBe(before);
     expect(drivers.running).toEqual([`userspace ${after}`]);
     expect(lines.at(-1)).toBe(`moved ${before} ${after}`);
+    expect(made.announcement.publicKey).not.toBe(publicKey);
     expect(drivers.peers.map(({ overlayAddress }) => overlayAddress)).toEqual([before]);
   });
 
