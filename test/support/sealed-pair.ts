@@ -1,5 +1,6 @@
 /** Two ends of a sealed path in memory: what one seals are datagrams that a test may lose, mix and forge. */
 import { Aead } from "../../src/overlay/seal/aead.ts";
+import { PairKeysBook } from "../../src/overlay/seal/pair-keys.ts";
 import { SealReceiver, type SealRejection } from "../../src/overlay/seal/seal-receiver.ts";
 import { SealedPeer } from "../../src/overlay/seal/sealed-peer.ts";
 import type { RekeyLimits } from "../../src/overlay/seal/sending-key.ts";
@@ -26,6 +27,8 @@ export interface SealedEndOptions {
   readonly other: string;
   readonly secrets?: readonly string[];
   readonly limits?: RekeyLimits;
+  /** Of an end that was here before. */
+  readonly book?: PairKeysBook;
 }
 
 /** One node, with one peer. */
@@ -42,13 +45,14 @@ export class SealedEnd {
   readonly #bytes = new Uint8Array(MEMORY_BYTES);
   readonly #aead = new Aead();
 
-  constructor({ own, other, secrets = [SECRET], limits }: SealedEndOptions) {
+  constructor({ own, other, secrets = [SECRET], limits, book = new PairKeysBook() }: SealedEndOptions) {
     const bytes = this.#bytes;
     const view = new DataView(bytes.buffer);
     this.peer = new SealedPeer({
       ownAddress: own,
       peerAddress: other,
       secrets,
+      book,
       udpOverheadBytes: 28,
       localMtu: 1500,
       random: () => 0.5,

@@ -67,7 +67,7 @@ const SILENT = { driver: "none", address: null, encrypt: false, publicKey: null 
 
 export class Overlay {
   readonly #options: OverlayOptions;
-  readonly #keys: NodeKeys | null;
+  #keys: NodeKeys | null;
   #clusterKeys: readonly string[];
   #address: string | null = null;
   #opened = NOTHING_OPEN;
@@ -251,6 +251,9 @@ export class Overlay {
     this.#isMoving = false;
     if (!this.#isStarted) return;
     this.#address = address;
+    // the driver has forgotten which counters it has used, and may have that address again
+    if (this.#keys !== null) this.#keys = new NodeKeys();
+    this.#secrets.clear();
     try {
       this.#open();
     } catch (error) {

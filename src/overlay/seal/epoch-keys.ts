@@ -6,10 +6,13 @@
  *                  │          │          │             cannot open what was sent before it
  *                key 0      key 1      key 2           with an id of 4 bytes, which datagrams carry
  *
- * The sender goes on when it likes; the receiver has the next keys ready, so nothing is lost and nobody has to agree.
+ * The sender goes on by itself; the receiver has the next KEYS_AHEAD keys ready, so nothing is lost and nobody has to
+ * agree. While nothing shows that it is heard, the sender stays within them.
  */
 import { hkdfSync } from "node:crypto";
 
+/** Keys after the one in use that a receiver has ready. */
+export const KEYS_AHEAD = 3;
 const KEY_BYTES = 32;
 const CHAIN_BYTES = 32;
 const ID_BYTES = 4;

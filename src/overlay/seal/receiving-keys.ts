@@ -2,14 +2,13 @@
  * The keys that seals of one peer may come under: for each secret of the pair the one in use, the one before it, whose
  * last seals may still be on their way, and the next ones. What comes first under a later key moves all on.
  *
- * A sender goes on only while it sends, a key at a time: it would take AHEAD keys in a row of which no seal arrived to
- * lose it.
+ * A sender goes on only while it sends, a key at a time, and not further than KEYS_AHEAD while it is not answered
+ * (sending-key.ts): who heard nothing of it for hours still understands it.
  */
 import { ReplayWindow } from "../../wire/index.ts";
-import { type EpochKey, EpochKeys } from "./epoch-keys.ts";
+import { type EpochKey, EpochKeys, KEYS_AHEAD } from "./epoch-keys.ts";
 
 const BEHIND = 1;
-const AHEAD = 3;
 
 export class ReceivingKey {
   /** Counter of the newest seal that was opened: so many have been sent. */
@@ -40,7 +39,7 @@ export class ReceivingKey {
 /** The keys of one secret. */
 export class ReceivingChain {
   readonly #keys: EpochKeys;
-  /** In order; never more than BEHIND + 1 + AHEAD. */
+  /** In order; never more than BEHIND + 1 + KEYS_AHEAD. */
   #ready: readonly ReceivingKey[] = [];
   #current = 0;
 
@@ -66,7 +65,7 @@ export class ReceivingChain {
 
   #fill(): void {
     const ready = [...this.#ready];
-    while ((ready.at(-1)?.epochKey.epoch ?? -1) < this.#current + AHEAD)
+    while ((ready.at(-1)?.epochKey.epoch ?? -1) < this.#current + KEYS_AHEAD)
       ready.push(new ReceivingKey(this, this.#keys.next()));
     this.#ready = ready;
   }

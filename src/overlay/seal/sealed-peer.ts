@@ -8,12 +8,12 @@
 import { SEAL_HEADER_BYTES } from "../../wire/index.ts";
 import { PathProbe } from "../path/path-probe.ts";
 import { type ControlMessage, REPORT } from "./control-message.ts";
-import { EpochKeys } from "./epoch-keys.ts";
 import { wordOf } from "./ipv4-word.ts";
+import type { PairKeys, PairKeysBook } from "./pair-keys.ts";
 import { Reassembly } from "./reassembly.ts";
-import { ReceivingChain } from "./receiving-keys.ts";
+import type { ReceivingChain } from "./receiving-keys.ts";
 import { SealSize } from "./seal-size.ts";
-import { REKEY_LIMITS, type RekeyLimits, SendingKey } from "./sending-key.ts";
+import type { RekeyLimits, SendingKey } from "./sending-key.ts";
 
 export interface SealedPeerOptions {
   /** Overlay addresses. */
@@ -21,6 +21,8 @@ export interface SealedPeerOptions {
   readonly peerAddress: string;
   /** Never empty; as in OverlayPeer. */
   readonly secrets: readonly string[];
+  /** What is kept of peers that were here before; this node's. */
+  readonly book: PairKeysBook;
   /** Of IP and UDP headers on the way: 28 or 48. */
   readonly udpOverheadBytes: number;
   /** Of the interface that the way begins with. */
@@ -47,7 +49,7 @@ export class SealedPeer {
   openedSinceReport = 0;
   readonly #options: SealedPeerOptions;
   #sending: SendingKey;
-  #sendingSecret: string;
+  #secrets: readonly string[];
   /** By secret. */
   #chains: ReadonlyMap<string, ReceivingChain>;
   #openedParts = 0;
@@ -57,16 +59,12 @@ export class SealedPeer {
   #lastReport: Report | null = null;
 
   constructor(options: SealedPeerOptions) {
-    const { ownAddress, peerAddress, secrets, nowMs, limits, localMtu, random, udpOverheadBytes } = options;
+    const { peerAddress, secrets, nowMs, localMtu, random, udpOverheadBytes } = options;
     this.#options = options;
     this.address = wordOf(peerAddress);
-    this.#sendingSecret = secrets[0]!;
-    this.#sending = new SendingKey(
-      new EpochKeys(this.#sendingSecret, ownAddress, peerAddress),
-      nowMs,
-      limits ?? REKEY_LIMITS,
-    );
-    this.#chains = this.#chainsOf(secrets);
+    this.#secrets = secrets;
+    this.#sending = this.#keysOf(secrets[0]!, nowMs).sending;
+    this.#chains = this.#chainsOf(secrets, nowMs);
     this.path = new PathProbe({ localMtu, overheadBytes: udpOverheadBytes, random });
   }
 
@@ -85,16 +83,22 @@ export class SealedPeer {
 
   /** The first secret is for sending from now on, all are for receiving; keys of those that stay go on. */
   changeSecrets(secrets: readonly string[], nowMs: number): void {
-    const { ownAddress, peerAddress, limits } = this.#options;
-    const [first] = secrets;
-    if (first !== undefined && first !== this.#sendingSecret) {
-      this.#sendingSecret = first;
-      this.#sending = new SendingKey(new EpochKeys(first, ownAddress, peerAddress), nowMs, limits);
-    }
     const before = this.#chains;
-    this.#chains = this.#chainsOf(secrets);
+    this.#secrets = secrets;
+    if (secrets.length > 0) this.#sending = this.#keysOf(secrets[0]!, nowMs).sending;
+    this.#chains = this.#chainsOf(secrets, nowMs);
     for (const chain of before.values())
       if (![...this.#chains.values()].includes(chain)) this.#countRetired(chain.ready);
+  }
+
+  /** Its keys are not those that are forgotten first. */
+  keepKeys(nowMs: number): void {
+    for (const secret of this.#secrets) this.#keysOf(secret, nowMs);
+  }
+
+  /** It says that something of this node arrives. */
+  onConfirmed(): void {
+    this.#sending.onConfirmed();
   }
 
   /** A seal of so many parts has been opened. */
@@ -143,14 +147,12 @@ export class SealedPeer {
     this.path.countData(parts, Math.min(parts, Math.max(0, lost)), nowMs);
   }
 
-  #chainsOf(secrets: readonly string[]): Map<string, ReceivingChain> {
-    const { ownAddress, peerAddress } = this.#options;
-    return new Map(
-      secrets.map((secret) => [
-        secret,
-        this.#chains?.get(secret) ?? new ReceivingChain(secret, peerAddress, ownAddress),
-      ]),
-    );
+  #chainsOf(secrets: readonly string[], nowMs: number): Map<string, ReceivingChain> {
+    return new Map(secrets.map((secret) => [secret, this.#keysOf(secret, nowMs).receiving]));
+  }
+
+  #keysOf(secret: string, nowMs: number): PairKeys {
+    return this.#options.book.keysOf(secret, { ...this.#options, nowMs });
   }
 
   #countRetired(keys: Iterable<ReceivingChain["ready"][number]>): void {

@@ -3,7 +3,7 @@
  * by time and by volume. The counter is the nonce, so a key is left long before it repeats, and before what AES-GCM
  * promises for one key is used up. [RFC 8446 §5.5: 2^24.5 records of 16 KiB; NIST SP 800-38D §8.3]
  */
-import type { EpochKey, EpochKeys } from "./epoch-keys.ts";
+import { type EpochKey, type EpochKeys, KEYS_AHEAD } from "./epoch-keys.ts";
 
 export interface RekeyLimits {
   readonly ageMs: number;
@@ -14,11 +14,18 @@ export interface RekeyLimits {
 /** As WireGuard's REKEY_AFTER_TIME; and less than 2^24.5 records of 16 KiB, which are 400 GB. */
 export const REKEY_LIMITS: RekeyLimits = { ageMs: 120_000, bytes: 2 ** 37 };
 
+/** One less than the receiver has ready: what confirms may have been said before the last step. */
+const UNCONFIRMED_MAX = KEYS_AHEAD - 1;
+/** So many times the volume are sealed under a key before it is left although nobody answers: 2^40 bytes [RFC 8446 §5.5]. */
+const UNCONFIRMED_VOLUMES = 8;
+
 export class SendingKey {
   #key: EpochKey;
   #counter = 0;
   #bytes = 0;
   #sinceMs: number;
+  /** Keys gone on to since the receiver was last known to hear. */
+  #unconfirmed = 0;
 
   constructor(
     readonly keys: EpochKeys,
@@ -38,20 +45,31 @@ export class SendingKey {
     return this.#counter;
   }
 
+  /** The receiver has opened something of late. */
+  onConfirmed(): void {
+    this.#unconfirmed = 0;
+  }
+
   ageMs(nowMs: number): number {
     return nowMs - this.#sinceMs;
   }
 
   /** Uses up one counter for a seal of so many bytes; the key may be another one than before. */
   take(bytes: number, nowMs: number): EpochKey {
-    const { ageMs, bytes: maxBytes } = this.limits;
-    if (this.#bytes >= maxBytes || nowMs - this.#sinceMs >= ageMs) this.#goOn(nowMs);
+    if (this.#isUsedUp(nowMs)) this.#goOn(nowMs);
     this.#counter++;
     this.#bytes += bytes;
     return this.#key;
   }
 
+  #isUsedUp(nowMs: number): boolean {
+    const { ageMs, bytes } = this.limits;
+    if (this.#unconfirmed >= UNCONFIRMED_MAX) return this.#bytes >= bytes * UNCONFIRMED_VOLUMES;
+    return this.#bytes >= bytes || nowMs - this.#sinceMs >= ageMs;
+  }
+
   #goOn(nowMs: number): void {
+    this.#unconfirmed++;
     this.#key = this.keys.next();
     this.#counter = 0;
     this.#bytes = 0;

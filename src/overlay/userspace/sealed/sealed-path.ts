@@ -50,6 +50,7 @@ export class SealedPath implements PeerPath, SealedWay {
     if (message === null) return this.counters.dropFrame(this.row, "malformed");
     const nowMs = performance.now();
     this.peer.path.onHeard(nowMs);
+    if (message.type !== PROBE) this.peer.onConfirmed();
     if (message.type === REPORT) this.peer.onReport(message, nowMs);
     else if (message.type === ANSWER) this.peer.path.onAck(message.id, message.size, nowMs);
     else {

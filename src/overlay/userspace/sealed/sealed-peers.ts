@@ -6,6 +6,7 @@ import type { Arena } from "../../../sys/arena.ts";
 import { MAX_SEAL_BYTES } from "../../../wire/index.ts";
 import { udpOverheadBytes } from "../../path/overhead.ts";
 import { wordOf } from "../../seal/ipv4-word.ts";
+import { PairKeysBook } from "../../seal/pair-keys.ts";
 import { SealReceiver, type SealRejection, type SealSink } from "../../seal/seal-receiver.ts";
 import { SealSender } from "../../seal/seal-sender.ts";
 import { SealedPeer } from "../../seal/sealed-peer.ts";
@@ -25,6 +26,7 @@ export function sealedPeersBytes(): number {
 export class SealedPeers implements SealSink {
   readonly sender: SealSender;
   readonly #receiver: SealReceiver;
+  readonly #book = new PairKeysBook();
   /** By name. */
   #paths = new Map<string, SealedPath>();
   #byPeer = new Map<SealedPeer, SealedPath>();
@@ -72,6 +74,7 @@ export class SealedPeers implements SealSink {
       path.canSegment = remote.maySegment;
       this.#paths.set(remote.config.name, path);
       this.#byPeer.set(path.peer, path);
+      path.peer.keepKeys(performance.now());
     }
     this.#receiver.setPeers(this.#byPeer.keys());
   }
@@ -122,6 +125,7 @@ export class SealedPeers implements SealSink {
       ownAddress: address,
       peerAddress: config.overlayAddress,
       secrets: config.secrets!,
+      book: this.#book,
       udpOverheadBytes: overheadBytes,
       localMtu: this.#localMtu,
       random: Math.random,

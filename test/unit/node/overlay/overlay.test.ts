@@ -147,9 +147,10 @@ describe("the address", () => {
 
   test("that a lower name has is given up, with a driver of the new one", async () => {
     const made = started(NOBODY);
-    const before = made.announcement.address!;
+    const { address, publicKey } = made.announcement;
+    const before = address!;
     made.follow(new Map([["z", other({ address: before })]]));
-    expect(made.announcement.address).toBe(before);
+    expect(made.announcement).toMatchObject({ address: before, publicKey });
     const nodes = new Map([["a", other({ address: before })]]);
     made.follow(nodes);
     expect(made.announcement).toMatchObject({ driver: "none", address: null });
@@ -159,6 +160,7 @@ describe("the address", () => {
     expect(after).not.toBe(before);
     expect(drivers.running).toEqual([`userspace ${after}`]);
     expect(lines.at(-1)).toBe(`moved ${before} ${after}`);
+    expect(made.announcement.publicKey).not.toBe(publicKey);
     expect(drivers.peers.map(({ overlayAddress }) => overlayAddress)).toEqual([before]);
   });
 
