@@ -248,6 +248,29 @@ describe.skipIf(lacksNamespaces())("published ports between two nodes", () => {
   );
 
   test(
+    "a device that somebody removes is made again",
+    async () => {
+      const end = endOf("userspace", true);
+      const mesh = await OverlayMesh.start({ label: "removed", ends: [end, end] }, "overlay");
+      try {
+        const machine = mesh.network.nodes[1]!;
+        await machine.run("ip", "link", "delete", "portmesh4789");
+        const isBack = async () => (await machine.run("ip", "-br", "link")).includes("portmesh4789");
+        await waitFor(isBack, { what: "the device to be back", deadlineMs: 30_000 });
+        await mesh.reaches("overlay");
+        const { client, task } = await mesh.open();
+        await client.send("served");
+        expect(await task.receiveText(6)).toBe("served");
+        client.close();
+        task.close();
+      } finally {
+        await mesh.close();
+      }
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
     "two nodes whose names lead to one address settle it: the lower name keeps it",
     async () => {
       const subnet = "10.200.0.0/29";

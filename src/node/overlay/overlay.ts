@@ -6,18 +6,11 @@
  * common, relays go over the nodes' own addresses, sealed when one of both encrypts. So nothing is lost while one of
  * two has not heard of the other yet, or when something between them lets no UDP pass.
  */
-import { isIP } from "node:net";
 import type { NodeRecord, OverlayRecord } from "../../catalog/index.ts";
 import type { ClusterConfig, OverlayConfig } from "../../config/index.ts";
-import {
-  type OverlayEnd,
-  type PairPath,
-  pairPath,
-  prefixLengthOf,
-  settleAddress,
-} from "../../overlay/index.ts";
+import { type OverlayEnd, prefixLengthOf, settleAddress } from "../../overlay/index.ts";
 import type { Reach } from "../mesh/build-view.ts";
-import { NodeKeys } from "./node-keys.ts";
+import { announcementOf, type Neighbour, Neighbours, type Nodes } from "./neighbours.ts";
 import { type OpenDrivers, type OpenedDriver, type OverlayDriver, openDriver } from "./open-driver.ts";
 import type { OverlayLog } from "./overlay-log.ts";
 import { NO_FIGURES, type OverlayPeerStatus, type OverlayStatus } from "./overlay-status.ts";
@@ -39,18 +32,6 @@ export interface OverlayOptions {
 
 export type Paths = Pick<PathWatch, "setPeers" | "setDeviceMtu" | "isUp" | "mtuOf" | "figuresOf" | "close">;
 
-type Nodes = ReadonlyMap<string, NodeRecord>;
-
-/** What is known of another node. */
-interface Neighbour {
-  readonly overlay: OverlayRecord;
-  /** It has said nothing: a version without an overlay. */
-  readonly isSilent: boolean;
-  readonly path: PairPath;
-  /** null: the driver has nothing to do with it. */
-  readonly peer: WatchedPeer | null;
-}
-
 interface Applied {
   readonly peers: readonly WatchedPeer[];
   /** Names. */
@@ -62,19 +43,14 @@ const NOTHING_OPEN: OpenedDriver = { name: "none", driver: null, passedOver: [] 
 /** Ticks between two looks at the device and the routes of the machine. */
 const LOOK_TICKS = 10;
 const NO_ANSWER = "nothing has come back over the overlay yet";
-/** Of nodes that have not said how they take part. */
-const SILENT = { driver: "none", address: null, encrypt: false, publicKey: null } as const;
-
 export class Overlay {
   readonly #options: OverlayOptions;
-  #keys: NodeKeys | null;
-  #clusterKeys: readonly string[];
+  readonly #neighbours: Neighbours;
   #address: string | null = null;
   #opened = NOTHING_OPEN;
   #paths: Paths | null = null;
   #isStarted = false;
   #isMoving = false;
-  #neighbours: ReadonlyMap<string, Neighbour> = new Map();
   /** Names of those that packets go to. */
   #active: ReadonlySet<string> = new Set();
   /** What the driver and the watch of the paths have. */
@@ -83,19 +59,18 @@ export class Overlay {
   /** Names of those that the overlay reaches, as last told. */
   #up: readonly string[] = [];
   #ticks = 0;
-  /** By public key of other nodes; emptied when the cluster's keys change. */
-  readonly #secrets = new Map<string, readonly string[] | null>();
 
   constructor(options: OverlayOptions) {
     this.#options = options;
-    this.#clusterKeys = options.cluster.keys;
-    this.#keys = this.#clusterKeys.length === 0 ? null : new NodeKeys();
+    const { self, config, cluster, address } = options;
+    const { name: clusterName, keys: clusterKeys } = cluster;
+    this.#neighbours = new Neighbours({ self, subnet: config.subnet, clusterName, clusterKeys, address });
   }
 
   /** What this node tells all others. */
   get announcement(): OverlayRecord {
     const { vni, port, encrypt } = this.#options.config;
-    const publicKey = this.#keys?.publicKey ?? null;
+    const { publicKey } = this.#neighbours;
     return { driver: this.#opened.name, address: this.#address, vni, port, encrypt, publicKey };
   }
 
@@ -133,10 +108,7 @@ export class Overlay {
     this.#active = active;
     if (!this.#isStarted) return;
     this.#followAddress(nodes);
-    const { self } = this.#options;
-    const others = [...nodes].filter(([name, { relay }]) => name !== self && relay !== null);
-    this.#neighbours = new Map(others.map(([name, node]) => [name, this.#neighbour(name, node)]));
-    this.#forgetSecrets();
+    this.#neighbours.follow(nodes, this.announcement);
     this.#apply();
   }
 
@@ -146,6 +118,8 @@ export class Overlay {
     if (driver === null) return;
     this.#tellChanges();
     if (++this.#ticks % LOOK_TICKS !== 0) return;
+    // somebody has removed its device, which cannot be made again under it
+    if (this.#isRefused && this.#opened.name === "userspace") return void this.#openAgain(this.#address);
     const before = driver.mtuBytes;
     this.#applyToDriver();
     if (driver.mtuBytes !== before) this.#paths?.setDeviceMtu(driver.mtuBytes);
@@ -153,17 +127,15 @@ export class Overlay {
 
   /** The file has other keys. */
   changeKeys(clusterKeys: readonly string[], nodes: Nodes): void {
-    if (Bun.deepEquals(clusterKeys, this.#clusterKeys)) return;
-    this.#clusterKeys = clusterKeys;
-    this.#secrets.clear();
-    this.follow(nodes);
+    if (this.#neighbours.changeClusterKeys(clusterKeys)) this.follow(nodes);
   }
 
   /** How the relay of a node is reached now; null: it has none. */
-  reach(name: string, { relay, overlay }: NodeRecord): Reach | null {
+  reach(name: string, node: NodeRecord): Reach | null {
+    const { relay } = node;
     if (relay === null) return null;
-    const neighbour = this.#neighbours.get(name);
-    const announced = overlay ?? { ...SILENT, vni: 0, port: relay.port };
+    const neighbour = this.#neighbours.all.get(name);
+    const announced = announcementOf(node);
     const udpPort = udpPortOf(announced);
     const isEncrypted = this.#options.config.encrypt || announced.encrypt;
     if (neighbour?.peer == null || this.#paths?.isUp(name) !== true)
@@ -185,7 +157,9 @@ export class Overlay {
       vni: config.vni,
       subnet: config.subnet,
       encrypt: config.encrypt,
-      peers: [...this.#neighbours].map(([peer, neighbour]) => this.#peerStatus(peer, neighbour)).sort(byNode),
+      peers: [...this.#neighbours.all]
+        .map(([peer, neighbour]) => this.#peerStatus(peer, neighbour))
+        .sort(byNode),
       rejectedTotal: driver?.rejectedTotal ?? {},
     };
   }
@@ -237,13 +211,14 @@ export class Overlay {
     const before = this.#address;
     if (before === null || this.#isMoving) return;
     const address = this.#settle(nodes, before);
-    if (address !== before) void this.#moveTo(address, before);
+    if (address === before) return;
+    this.#options.log.moved(before, address);
+    void this.#openAgain(address);
   }
 
   /** A driver has one address: with another one it is another driver, which can be had once the first one has ended. */
-  async #moveTo(address: string | null, before: string): Promise<void> {
+  async #openAgain(address: string | null): Promise<void> {
     const { log, onChange } = this.#options;
-    log.moved(before, address);
     this.#isMoving = true;
     const { name } = this.#opened;
     this.#address = null;
@@ -251,9 +226,7 @@ export class Overlay {
     this.#isMoving = false;
     if (!this.#isStarted) return;
     this.#address = address;
-    // the driver has forgotten which counters it has used, and may have that address again
-    if (this.#keys !== null) this.#keys = new NodeKeys();
-    this.#secrets.clear();
+    this.#neighbours.renewKeys();
     try {
       this.#open();
     } catch (error) {
@@ -277,48 +250,6 @@ export class Overlay {
 
   // --- the others
 
-  #neighbour(name: string, { relay, overlay }: NodeRecord): Neighbour {
-    const announced = overlay ?? { ...SILENT, vni: 0, port: relay!.port };
-    const path = this.#pathTo(announced, relay!.address);
-    const known = { overlay: announced, isSilent: overlay === null };
-    if (path.frames === null) return { ...known, path, peer: null };
-    const echoSecrets = announced.publicKey === null ? null : this.#secretsWith(announced.publicKey);
-    const secrets = path.frames === "sealed" ? echoSecrets : null;
-    if (path.frames === "sealed" && secrets === null) {
-      const problem = "its public key is not one to encrypt with";
-      return { ...known, path: { ...path, frames: null, problem }, peer: null };
-    }
-    const { address: overlayAddress, port } = announced;
-    const underlayAddress = relay!.address;
-    const peer = { name, overlayAddress: overlayAddress!, underlayAddress, port, secrets, echoSecrets };
-    return { ...known, path, peer };
-  }
-
-  #pathTo(announced: OverlayRecord, underlayAddress: string): PairPath {
-    const { config, address } = this.#options;
-    const path = pairPath(this.announcement, announced, config.subnet);
-    if (path.frames === null || isIP(underlayAddress) === isIP(address)) return path;
-    return {
-      ...path,
-      frames: null,
-      problem: `its address ${underlayAddress} is of another family than ours`,
-    };
-  }
-
-  #secretsWith(publicKey: string): readonly string[] | null {
-    const known = this.#secrets.get(publicKey);
-    if (known !== undefined) return known;
-    const secrets = this.#keys?.secretsWith(publicKey, this.#clusterKeys, this.#options.cluster.name) ?? null;
-    this.#secrets.set(publicKey, secrets);
-    return secrets;
-  }
-
-  /** Of nodes that are gone or have started again. */
-  #forgetSecrets(): void {
-    const used = new Set([...this.#neighbours.values()].map(({ overlay }) => overlay.publicKey));
-    for (const publicKey of this.#secrets.keys()) if (!used.has(publicKey)) this.#secrets.delete(publicKey);
-  }
-
   #peerStatus(node: string, { overlay, path, peer, isSilent }: Neighbour): OverlayPeerStatus {
     const isInside = peer !== null && this.#paths?.isUp(node) === true;
     const encryption = isInside && path.frames === "sealed" ? "frames" : "relay";
@@ -335,13 +266,8 @@ export class Overlay {
     };
   }
 
-  /** Two may claim one address until they have settled it: it is the lower name's. */
   #apply(): void {
-    const peers = new Map<string, WatchedPeer>();
-    for (const [, { peer }] of [...this.#neighbours].sort(([a], [b]) => (a < b ? -1 : 1)))
-      if (peer !== null && peer.overlayAddress !== this.#address && !peers.has(peer.overlayAddress))
-        peers.set(peer.overlayAddress, peer);
-    const wanted = { peers: [...peers.values()], active: [...this.#active].sort() };
+    const wanted = { peers: this.#neighbours.peers(this.#address), active: [...this.#active].sort() };
     if (Bun.deepEquals(wanted, this.#applied)) return;
     this.#applied = wanted;
     this.#applyToDriver();

@@ -16,6 +16,7 @@ import { OverlayError } from "../overlay-error.ts";
 import { innerMtu, sealedOverheadBytes, vxlanOverheadBytes } from "../path/overhead.ts";
 import {
   addRoute,
+  findLink,
   NetlinkError,
   NetlinkSession,
   removeRoute,
@@ -220,6 +221,8 @@ export class UserspaceOverlay {
   }
 
   #followMtu(): void {
+    if (findLink(this.#session, this.#device.interfaceIndex) === null)
+      throw new OverlayError("refused", `cannot use ${this.#end.device}: somebody has removed it`);
     const localMtuBytes = localUnderlayMtu(this.#session, this.#end.underlayAddress);
     if (localMtuBytes !== this.#localMtuBytes) this.#thread.setLocalMtu(localMtuBytes);
     this.#localMtuBytes = localMtuBytes;

@@ -243,14 +243,29 @@ describe("another node", () => {
   });
 
   test("that the driver refuses is told once and tried again; the others are told nothing", () => {
-    const made = started(NOBODY);
+    const made = started(NOBODY, { driver: "kernel" });
     drivers.error = new Error("no memory");
-    made.follow(new Map([["b", other()]]));
+    made.follow(new Map([["b", other({ driver: "kernel" })]]));
     for (let i = 0; i < 20; i++) made.tick();
-    expect(lines.slice(1)).toEqual(["refused userspace no memory"]);
+    expect(lines.slice(1)).toEqual(["refused kernel no memory"]);
     drivers.error = null;
     for (let i = 0; i < 10; i++) made.tick();
     expect(drivers.peers.map(({ name }) => name)).toEqual(["b"]);
+  });
+
+  test("that a userspace driver refuses, its device being gone, makes another one, with another key", async () => {
+    const made = started(NOBODY);
+    const { address, publicKey } = made.announcement;
+    drivers.error = new Error("no such device");
+    const nodes = new Map([["b", other()]]);
+    made.follow(nodes);
+    drivers.error = null;
+    for (let i = 0; i < 10; i++) made.tick();
+    await waitFor(() => changes > 0, { what: "another driver" });
+    made.follow(nodes);
+    expect(made.announcement).toMatchObject({ driver: "userspace", address });
+    expect(made.announcement.publicKey).not.toBe(publicKey);
+    expect([drivers.ends.length, drivers.running.length, drivers.peers.length]).toEqual([2, 1, 1]);
   });
 
   test("that comes and goes without a word is noticed from time to time", () => {
