@@ -1,7 +1,14 @@
 /** Runs a node for a command: with a log as configured, and what the user can repair told without a stack trace. */
 import { resolve } from "node:path";
 import { AdminSocketError } from "../admin/index.ts";
-import { createLog, MeshError, type NodeOptions, type RunHooks, runNode } from "../node/index.ts";
+import {
+  createLog,
+  MeshError,
+  type NodeOptions,
+  OverlayError,
+  type RunHooks,
+  runNode,
+} from "../node/index.ts";
 import { CommandFailure } from "./invocation.ts";
 
 /** Resolves to the exit code when the node has ended. */
@@ -13,8 +20,8 @@ export async function startOrExplain(
   try {
     return await runNode({ ...options, file: resolve(options.file), log }, hooks);
   } catch (error) {
-    if (error instanceof AdminSocketError || error instanceof MeshError)
-      throw new CommandFailure(error.message, undefined, { cause: error });
+    const isExplained = [AdminSocketError, MeshError, OverlayError].some((kind) => error instanceof kind);
+    if (isExplained) throw new CommandFailure((error as Error).message, undefined, { cause: error });
     throw error;
   }
 }

@@ -1,4 +1,6 @@
 /** Composition: what makes the folders a running node. The types of its reports are shared with the commands. */
+
+export { OverlayError } from "../overlay/index.ts";
 export { createLog, type Log } from "./log.ts";
 export { MeshError } from "./mesh/mesh-error.ts";
 export type { Node } from "./node.ts";

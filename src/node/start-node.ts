@@ -62,7 +62,7 @@ export interface NodeOptions {
   readonly onFatal: (error: MeshError) => void;
 }
 
-/** Throws AdminSocketError or MeshError when the node cannot begin. */
+/** Throws AdminSocketError, MeshError or OverlayError when the node cannot begin. */
 export async function startNode(options: NodeOptions, parts: NodeParts): Promise<Node> {
   const { config, version } = options;
   const stops: (() => unknown)[] = [];
