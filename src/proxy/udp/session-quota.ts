@@ -7,9 +7,9 @@ import type { DeadlineList } from "../../sys/deadline-list.ts";
 import { EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../../sys/errno.ts";
 import { connect, udpSocket } from "../../sys/socket.ts";
 import type { Refusal } from "../counters.ts";
+import type { RecentList } from "../recent-list.ts";
 import type { Rules } from "../worker/route.ts";
 import type { Target } from "../worker/target.ts";
-import type { RecentList } from "./recent-list.ts";
 import type { UdpSession } from "./session.ts";
 import type { UdpContext } from "./udp-context.ts";
 

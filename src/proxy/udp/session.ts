@@ -8,11 +8,11 @@
 import { Waiting } from "../../sys/deadline-list.ts";
 import type { Continuable, Pollable } from "../../sys/event-loop.ts";
 import { setBufferSizes } from "../../sys/socket.ts";
+import type { Recent, RecentList } from "../recent-list.ts";
 import type { Rules } from "../worker/route.ts";
 import type { Target } from "../worker/target.ts";
 import type { EntryLeg } from "./link/entry-link-port.ts";
 import type { LinkSocket } from "./link/link-socket.ts";
-import type { Recent, RecentList } from "./recent-list.ts";
 import type { SessionHome } from "./session-home.ts";
 import type { TableEntry } from "./session-table.ts";
 

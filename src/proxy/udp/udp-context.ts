@@ -4,12 +4,12 @@ import type { EventLoop } from "../../sys/event-loop.ts";
 import { DATAGRAM_MAX, ReceiveBatch, receiveBatchBytes, sendBatchBytes } from "../../sys/messages.ts";
 import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
 import { createEndpoint, type Endpoint, PROXY_V2_MAX_ENCODED_BYTES, ProxyHeader } from "../../wire/index.ts";
+import { RecentList } from "../recent-list.ts";
 import type { WorkerContext } from "../worker/context.ts";
 import type { Target } from "../worker/target.ts";
 import { ClientKey } from "./client-key.ts";
 import { LinkContext, type LinkHost, linkContextBytes } from "./link/link-context.ts";
 import { Outbox } from "./outbox.ts";
-import { RecentList } from "./recent-list.ts";
 import { Replies } from "./replies.ts";
 import type { UdpSession } from "./session.ts";
 

@@ -32,6 +32,7 @@ import {
   writeGreeting,
 } from "../../../wire/index.ts";
 import type { RelayRefusal } from "../../counters.ts";
+import type { Recent } from "../../recent-list.ts";
 import type { OwnKey } from "../../sealing/own-key.ts";
 import { readEndpoint } from "../../socket-address.ts";
 import { READ_EVENTS, TcpConnection } from "../connection.ts";
@@ -54,11 +55,13 @@ const header = new ProxyHeader();
 export interface InboundOwner {
   /** Its heart beats. */
   onBeating(relay: InboundRelay): void;
-  /** It has been closed or is a client's connection now. */
+  /** Once: it has been closed or is a client's connection now. */
   onGone(relay: InboundRelay): void;
 }
 
-export class InboundRelay extends Waiting implements Pollable {
+export class InboundRelay extends Waiting implements Pollable, Recent<InboundRelay> {
+  older: InboundRelay | null = null;
+  newer: InboundRelay | null = null;
   readonly #greeting = new Uint8Array(GREETING_BYTES);
   /** The one in the greeting. */
   readonly #ownKey: OwnKey;

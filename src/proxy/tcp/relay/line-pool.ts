@@ -52,7 +52,8 @@ export class LinePools {
 
 class LinePool implements LineOwner, Continuable {
   readonly #ready: RelayLine[] = [];
-  readonly #opening = new Set<RelayLine>();
+  /** No Set: a line passes through it for every client. */
+  readonly #opening: RelayLine[] = [];
   readonly #life: DeadlineList;
   readonly #openTimeout: DeadlineList;
   #wanted = LEAST_LINES;
@@ -81,14 +82,14 @@ class LinePool implements LineOwner, Continuable {
   refill(): void {
     const { loop, worker } = this.context;
     if (this.#isClosed || loop.nowMs < this.#retryAtMs || !this.peer.isReachable) return;
-    while (this.#ready.length + this.#opening.size < this.#wanted) {
+    while (this.#ready.length + this.#opening.length < this.#wanted) {
       const line = new RelayLine(this.context, this.peer, this);
       if (worker.descriptors.isWaitedFor || line.open() < 0) return this.#pause();
       if (worker.descriptors.isScarce(line.fd)) {
         line.close();
         return this.#pause();
       }
-      this.#opening.add(line);
+      this.#opening.push(line);
       this.#openTimeout.arm(line, loop.nowMs);
     }
   }
@@ -99,7 +100,7 @@ class LinePool implements LineOwner, Continuable {
   }
 
   onReady(line: RelayLine): void {
-    this.#opening.delete(line);
+    takeOut(this.#opening, line);
     this.#ready.push(line);
     this.#life.arm(line, this.context.loop.nowMs);
   }
@@ -127,13 +128,12 @@ class LinePool implements LineOwner, Continuable {
     this.#isClosed = true;
     for (const line of [...this.#ready, ...this.#opening]) line.close();
     this.#ready.length = 0;
-    this.#opening.clear();
+    this.#opening.length = 0;
   }
 
   #forget(line: RelayLine): void {
-    this.#opening.delete(line);
-    const at = this.#ready.indexOf(line);
-    if (at >= 0) this.#ready.splice(at, 1);
+    takeOut(this.#opening, line);
+    takeOut(this.#ready, line);
   }
 
   /** Off the path of the client that took one. */
@@ -147,4 +147,10 @@ class LinePool implements LineOwner, Continuable {
   #pause(): void {
     this.#retryAtMs = this.context.loop.nowMs + RETRY_MS;
   }
+}
+
+/** At most MAX_LINES are looked through. */
+function takeOut(lines: RelayLine[], line: RelayLine): void {
+  const at = lines.indexOf(line);
+  if (at >= 0) lines.splice(at, 1);
 }

@@ -1,4 +1,5 @@
 /** One worker's listening socket of the relay. */
+import { RecentList } from "../../recent-list.ts";
 import { Acceptor } from "../acceptor.ts";
 import type { TcpContext } from "../tcp-context.ts";
 import { InboundRelay } from "./inbound-relay.ts";
@@ -14,9 +15,9 @@ const SILENT_SHARE = 4;
  */
 export class RelayAcceptor extends Acceptor {
   readonly #maxSilent: number;
-  /** Oldest first. */
-  readonly #silent = new Set<InboundRelay>();
-  /** Of peers, as their headers have proved. */
+  /** Every client's connection passes through it. */
+  readonly #silent = new RecentList<InboundRelay>();
+  /** Of peers, as their headers have proved: few, and they stay. */
   readonly #beating = new Set<InboundRelay>();
 
   constructor(context: TcpContext, fd: number) {
@@ -35,25 +36,24 @@ export class RelayAcceptor extends Acceptor {
 
   /** Its heart beats. */
   onBeating(relay: InboundRelay): void {
-    this.#silent.delete(relay);
+    this.#silent.remove(relay);
     this.#beating.add(relay);
   }
 
   /** It has been closed or is a client's connection now. */
   onGone(relay: InboundRelay): void {
-    this.#silent.delete(relay);
-    this.#beating.delete(relay);
+    if (!this.#beating.delete(relay)) this.#silent.remove(relay);
   }
 
   /** Connections that nobody uses go with it; those that clients use go on. */
   override close(): void {
     super.close();
-    for (const relay of [...this.#silent, ...this.#beating]) relay.close();
+    while (this.#silent.oldest !== null) this.#silent.oldest.close();
+    for (const relay of [...this.#beating]) relay.close();
   }
 
   #evictOldest(): void {
-    const [oldest] = this.#silent;
     this.context.refuseRelay("stale");
-    oldest!.close();
+    this.#silent.oldest!.close();
   }
 }

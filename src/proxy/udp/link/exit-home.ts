@@ -29,9 +29,9 @@ import {
   S_RELAYED_OPEN,
   S_RELAYED_SESSIONS,
 } from "../../counters.ts";
+import type { Recent } from "../../recent-list.ts";
 import type { Rules } from "../../worker/route.ts";
 import type { Target } from "../../worker/target.ts";
-import type { Recent } from "../recent-list.ts";
 import { UdpSession } from "../session.ts";
 import type { SessionHome } from "../session-home.ts";
 import { isExhaustion } from "../session-quota.ts";

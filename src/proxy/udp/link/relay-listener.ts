@@ -21,9 +21,9 @@ import {
   RelayDatagram,
   writeHandshake,
 } from "../../../wire/index.ts";
+import { RecentList } from "../../recent-list.ts";
 import type { RelayIdentity } from "../../sealing/relay-identity.ts";
 import { ClientKey, KeyLayout } from "../client-key.ts";
-import { RecentList } from "../recent-list.ts";
 import { SessionTable } from "../session-table.ts";
 import { BATCH_SIZE, type UdpContext } from "../udp-context.ts";
 import { ExitHandshake, writeReady } from "./exit-handshake.ts";

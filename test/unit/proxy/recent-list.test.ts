@@ -1,7 +1,7 @@
-/** The eviction order against an array, which is the dull way to do the same. */
+/** The order against an array, which is the dull way to do the same; what has been removed leads to nothing that has not. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { type Recent, RecentList } from "../../../../src/proxy/udp/recent-list.ts";
+import { type Recent, RecentList } from "../../../src/proxy/recent-list.ts";
 
 interface Entry extends Recent<Entry> {
   readonly id: number;
@@ -30,6 +30,7 @@ test("RecentList keeps the order of last use", () => {
           if (what === "remove") list.remove(entry);
           else list.touch(entry);
           if (what === "touch") oracle.push(entry);
+          else expect(entry).toMatchObject({ older: null, newer: null });
         }
       });
       expect(idsOf(list)).toEqual(oracle.map((entry) => entry.id));

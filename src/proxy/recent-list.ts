@@ -1,4 +1,11 @@
-/** The sessions of one service on this worker, least recently used first: who is evicted at the limit. */
+/**
+ * Sessions or connections in order of last use, least recent first: who is evicted at the limit. Intrusive, so neither
+ * adding nor removing costs memory.
+ *
+ * A Set that many pass through keeps what has long left it: its table is replaced every few removals, each table leads
+ * to its successor, and once one has got old every later one waits for a collection of the whole heap with it. So do
+ * removed entries that lead to others, which is why theirs are cleared.
+ */
 
 export interface Recent<E> {
   older: E | null;
@@ -33,6 +40,8 @@ export class RecentList<E extends Recent<E>> {
   remove(entry: E): void {
     this.#size--;
     this.#unlink(entry);
+    entry.older = null;
+    entry.newer = null;
   }
 
   #append(entry: E): void {
