@@ -34,6 +34,8 @@ export class Reassembly {
   givenUpSeals = 0;
   readonly #places: Place[] = [];
   #ages = 0;
+  /** What is younger was begun since `giveUpLate`. */
+  #ageBefore = 0;
 
   constructor() {
     for (let i = 0; i < PLACES; i++) this.#places.push(freePlace());
@@ -60,10 +62,11 @@ export class Reassembly {
     return this.#places.reduce((sum, { counter }) => sum + (counter === 0 ? 0 : 1), 0);
   }
 
-  /** Seals under that key with counters below this one will not be whole any more. */
-  giveUpOlder(keyId: number, counter: number): void {
+  /** Seals that were begun before the last call, and are not whole by now, are taken for lost. */
+  giveUpLate(): void {
     for (const place of this.#places)
-      if (place.counter !== 0 && place.keyId === keyId && place.counter < counter) this.#giveUp(place);
+      if (place.counter !== 0 && place.age < this.#ageBefore) this.#giveUp(place);
+    this.#ageBefore = this.#ages;
   }
 
   /** null: what it says of its seal is not what others of that seal say. */

@@ -11,16 +11,27 @@
 const TOLERATED = 0.05;
 /** Reports fade: one of so long ago weighs half. */
 const HALF_LIFE_MS = 2_000;
-/** Fewer datagrams than that say nothing about a small loss: they count as if none of so many more was lost. */
-const PRIOR = 200;
+/** Datagrams that are remembered, at most: what a busy path was like must not outweigh what a stalled one is like. */
+const MEMORY = 40_000;
+/**
+ * A report of so many times the loss says that the path has changed, and only FORGOTTEN of what was known counts on:
+ * seals that are too large for a path stall it, and then there is little to learn from.
+ */
+const JUMP = 3;
+const FORGOTTEN = 0.1;
+/**
+ * What is believed of a path before anything is known, as if so many datagrams had been sent and some of them lost: the
+ * first seals have 10 datagrams at most.
+ */
+const PRIOR = { expected: 200, lost: 1 } as const;
 
 export class SealSize {
   #expected = 0;
   #lost = 0;
   #reportedMs = 0;
-  #parts = Number.POSITIVE_INFINITY;
+  #parts = partsFor(PRIOR.lost / PRIOR.expected);
 
-  /** Datagrams in one seal, at most; Infinity while nothing is lost. */
+  /** Datagrams in one seal, at most. */
   get parts(): number {
     return this.#parts;
   }
@@ -32,11 +43,13 @@ export class SealSize {
 
   /** The peer says what it should have had since its last report, and what of that has not come. */
   onReport(expected: number, lost: number, nowMs: number): void {
-    const weight = 2 ** (-Math.max(0, nowMs - this.#reportedMs) / HALF_LIFE_MS);
+    const age = 2 ** (-Math.max(0, nowMs - this.#reportedMs) / HALF_LIFE_MS);
+    const isJump = lost >= 2 && lost * this.#expected > JUMP * this.#lost * expected;
+    const weight = Math.min(age, isJump ? FORGOTTEN : 1, MEMORY / Math.max(1, this.#expected));
     this.#reportedMs = nowMs;
     this.#expected = this.#expected * weight + expected;
     this.#lost = this.#lost * weight + lost;
-    this.#parts = partsFor(this.#lost / (this.#expected + PRIOR));
+    this.#parts = partsFor((this.#lost + PRIOR.lost) / (this.#expected + PRIOR.expected));
   }
 }
 

@@ -34,9 +34,6 @@ export interface SealedPeerOptions {
 
 type Report = Extract<ControlMessage, { readonly type: typeof REPORT }>;
 
-/** Of an interval; seals further behind the newest will not be whole any more. */
-const LATE_SEALS = 256;
-
 export class SealedPeer {
   /** Its overlay address, for comparing. */
   readonly address: number;
@@ -45,13 +42,12 @@ export class SealedPeer {
   readonly reassembly = new Reassembly();
   /** When a packet last went to it. */
   usedMs = Number.NEGATIVE_INFINITY;
-  /** Seals that have been opened since the last report. */
-  openedSinceReport = 0;
   readonly #options: SealedPeerOptions;
   #sending: SendingKey;
   #secrets: readonly string[];
   /** By secret. */
   #chains: ReadonlyMap<string, ReceivingChain>;
+  #openedSinceReport = 0;
   #openedParts = 0;
   /** Of keys that are no longer ready. */
   #earlierSeals = 0;
@@ -104,7 +100,7 @@ export class SealedPeer {
   /** A seal of so many parts has been opened. */
   onOpened(parts: number): void {
     this.#openedParts += parts;
-    this.openedSinceReport++;
+    this.#openedSinceReport++;
   }
 
   /** The window of keys has moved on from these. */
@@ -112,15 +108,20 @@ export class SealedPeer {
     this.#countRetired(keys);
   }
 
-  /** What to tell the other node. */
+  /** Something has come since the last report, or was lost. */
+  get hasNews(): boolean {
+    return this.#openedSinceReport > 0 || this.reassembly.pending > 0;
+  }
+
+  /** What to tell the other node, some round trips after the last report. */
   report(): Report {
-    this.openedSinceReport = 0;
+    this.#openedSinceReport = 0;
+    this.reassembly.giveUpLate();
     let [seals, opened] = [this.#earlierSeals, this.#earlierOpened];
     for (const chain of this.#chains.values()) {
       for (const key of chain.ready) {
         seals += key.newest;
         opened += key.opened;
-        if (key.newest > LATE_SEALS) this.reassembly.giveUpOlder(key.epochKey.id, key.newest - LATE_SEALS);
       }
     }
     const { givenUpParts, givenUpPartsCome, givenUpSeals, pending } = this.reassembly;
@@ -139,9 +140,8 @@ export class SealedPeer {
   onReport(report: Report, nowMs: number): void {
     const before = this.#lastReport;
     this.#lastReport = report;
-    if (before === null) return;
-    const parts = (report.parts - before.parts) | 0;
-    const lost = (report.lostParts - before.lostParts) | 0;
+    const parts = (report.parts - (before?.parts ?? 0)) | 0;
+    const lost = (report.lostParts - (before?.lostParts ?? 0)) | 0;
     if (parts <= 0) return;
     this.size.onReport(parts, Math.min(parts, Math.max(0, lost)), nowMs);
     this.path.countData(parts, Math.min(parts, Math.max(0, lost)), nowMs);

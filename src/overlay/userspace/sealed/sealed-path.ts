@@ -63,8 +63,7 @@ export class SealedPath implements PeerPath, SealedWay {
   /** From time to time: probes that are due, a report when there is something to report, figures for status. */
   tick(nowMs: number): void {
     this.poll(nowMs);
-    if (this.peer.openedSinceReport > 0)
-      this.sender.sendControl(this, encodeControl(this.peer.report()), nowMs);
+    if (this.peer.hasNews) this.sender.sendControl(this, encodeControl(this.peer.report()), nowMs);
     this.#tell(nowMs);
   }
 

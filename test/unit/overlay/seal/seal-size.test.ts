@@ -16,11 +16,20 @@ test.each([
 });
 
 describe("SealSize", () => {
-  test("is without limit while nothing is lost, and one lost datagram of few says little", () => {
+  test("begins with care, and is soon without limit where nothing is lost", () => {
     const size = new SealSize();
-    expect([size.parts, size.loss]).toEqual([Number.POSITIVE_INFINITY, null]);
+    expect(size.loss).toBeNull();
+    const first = size.parts;
+    expect(first).toBeLessThan(16);
+    size.onReport(20_000, 0, 100);
+    expect(size.parts).toBeGreaterThan(64);
+    expect(size.loss).toBe(0);
+  });
+
+  test("one lost datagram of few says little", () => {
+    const size = new SealSize();
     size.onReport(10, 1, 100);
-    expect(size.parts).toBeGreaterThan(5);
+    expect(size.parts).toBeGreaterThanOrEqual(2);
     expect(size.loss).toBeCloseTo(0.1);
   });
 
@@ -46,4 +55,13 @@ describe("SealSize", () => {
       expect(size.parts).toBeGreaterThan(64);
     },
   );
+
+  test("follows a path that becomes bad, although hardly anything gets through then", () => {
+    const size = new SealSize();
+    for (let i = 1; i <= 100; i++) size.onReport(20_000, 20, i * 100);
+    expect(size.parts).toBeGreaterThan(30);
+    // what is left of a stream whose seals have 40 datagrams
+    for (let i = 101; i <= 105; i++) size.onReport(200, 2, i * 100);
+    expect(size.parts).toBeLessThan(12);
+  });
 });
