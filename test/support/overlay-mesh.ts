@@ -22,6 +22,8 @@ export interface OverlayMeshOptions {
   readonly ends: readonly [string, string];
   /** How many nodes there are; those beyond the second have the end of n2. */
   readonly nodes?: number;
+  /** How many machines the network has: those beyond the nodes have none. */
+  readonly machines?: number;
 }
 
 export class OverlayMesh {
@@ -35,10 +37,10 @@ export class OverlayMesh {
 
   /** Resolves when n1 reaches n2 as they should: over the overlay, or directly. */
   static async start(
-    { label, ends, nodes = 2 }: OverlayMeshOptions,
+    { label, ends, nodes = 2, machines = nodes }: OverlayMeshOptions,
     path: OverlayPeerStatus["path"],
   ): Promise<OverlayMesh> {
-    const network = Namespaces.create(nodes);
+    const network = Namespaces.create(machines);
     const closers: (() => unknown)[] = [() => network.close()];
     try {
       const { outside } = network;
@@ -55,7 +57,7 @@ export class OverlayMesh {
       };
       const cluster = await MeshCluster.start({
         label: `overlay-mesh/${label}`,
-        places: namespacePlaces(network),
+        places: namespacePlaces(network).slice(0, nodes),
         overlay: (_, index) => ends[index] ?? ends[1],
         services: ({ name }) => servicesFile(name === "n2" ? tasks : null),
       });

@@ -17,7 +17,7 @@ const MEMORY = 40_000;
  * A report of so many times the loss says that the path has changed, and only FORGOTTEN of what was known counts on:
  * seals that are too large for a path stall it, and then there is little to learn from.
  */
-const JUMP = 3;
+const JUMP = 5;
 const FORGOTTEN = 0.1;
 /**
  * What is believed of a path before anything is known, as if so many datagrams had been sent and some of them lost: the
