@@ -175,8 +175,10 @@ export class RawSocket {
 
 export class RawListener {
   readonly port: number;
+  #fd: number;
 
-  private constructor(readonly fd: number) {
+  private constructor(fd: number) {
+    this.#fd = fd;
     check("getsockname", socket.localAddress(fd, address.address(0)));
     this.port = sockaddrPort(address.bytes, 0);
   }
@@ -189,6 +191,11 @@ export class RawListener {
     check("bind", socket.bind(fd, address.address(0), length));
     check("listen", socket.listen(fd, BACKLOG));
     return new RawListener(fd);
+  }
+
+  /** -1 once closed: its number may be somebody else's then. */
+  get fd(): number {
+    return this.#fd;
   }
 
   async accept(): Promise<RawSocket> {
@@ -206,8 +213,10 @@ export class RawListener {
   }
 
   close(): void {
-    readiness.forget(this.fd);
-    socket.close(this.fd);
+    if (this.#fd < 0) return;
+    readiness.forget(this.#fd);
+    socket.close(this.#fd);
+    this.#fd = -1;
   }
 }
 
