@@ -11,8 +11,8 @@ import { macOf } from "../../src/overlay/index.ts";
 import { SEAL_HEADER_BYTES, SEAL_PACKET } from "../../src/wire/index.ts";
 import { sendHostile } from "../support/hostile-sender.ts";
 import { HttpLoad } from "../support/http-load.ts";
-import { lacksNamespaces } from "../support/namespaces.ts";
 import type { NetworkNode } from "../support/network-node.ts";
+import { lacksTun } from "../support/overlay-devices.ts";
 import { OverlayMesh, PORTS } from "../support/overlay-mesh.ts";
 import { PacketCapture } from "../support/packet-capture.ts";
 import { memoryBytesOf } from "../support/process-stats.ts";
@@ -77,7 +77,7 @@ async function capturedSeals(): Promise<Buffer[]> {
     .filter((bytes) => bytes[0] === SEAL_PACKET && bytes[2] === 1);
 }
 
-describe.skipIf(lacksNamespaces())("what others send to the overlay", () => {
+describe.skipIf(lacksTun())("what others send to the overlay", () => {
   beforeAll(async () => {
     mesh = await OverlayMesh.start({ label: "hostile", ends: [END, END], machines: 3 }, "overlay");
     stranger = mesh.network.nodes[2]!;

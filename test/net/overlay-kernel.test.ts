@@ -8,9 +8,11 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { OverlayEnd, OverlayPeer } from "../../src/overlay/index.ts";
 import { KernelOverlayProcess } from "../support/kernel-overlay-process.ts";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
+import { Namespaces } from "../support/namespaces.ts";
 import type { NetworkNode } from "../support/network-node.ts";
-import { findProgram, lacks } from "../support/require-program.ts";
+import { lacksVxlan } from "../support/overlay-devices.ts";
+import { findProgram } from "../support/require-program.ts";
+import { randomBytes, sendStream } from "../support/send-stream.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const DEVICE = "portmesh0";
@@ -21,24 +23,11 @@ const PORT = 4789;
 const MTU_BYTES = 1450;
 /** For what takes milliseconds on a machine that has nothing else to do. */
 const WAIT = { deadlineMs: 20_000 };
-const BULK_PORT = 5201;
 const BULK_BYTES = 32 * 1024 * 1024;
 
-function lacksVxlan(): boolean {
-  if (lacksNamespaces() || lacks("ping", "bridge", "setpriv", "socat")) return true;
-  const ip = findProgram("ip")!;
-  const namespace = `portmesh-vxlan-${process.pid}`;
-  Bun.spawnSync([ip, "netns", "add", namespace]);
-  const add = ["link", "add", "dev", "probe", "type", "vxlan", "id", "1", "dstport", "4789"];
-  const { exitCode } = Bun.spawnSync([ip, "-n", namespace, ...add]);
-  Bun.spawnSync([ip, "netns", "delete", namespace]);
-  if (exitCode === 0) return false;
-  if (process.env.REQUIRE_ALL === "1") throw new Error("this kernel has no vxlan");
-  console.log("skipped: this kernel has no vxlan");
-  return true;
-}
+const PROGRAMS = ["ping", "bridge", "setpriv", "socat", "ss"];
 
-describe.skipIf(lacksVxlan())("the kernel driver", () => {
+describe.skipIf(lacksVxlan(...PROGRAMS))("the kernel driver", () => {
   let network: Namespaces;
   let n1: NetworkNode;
   let n2: NetworkNode;
@@ -107,8 +96,8 @@ describe.skipIf(lacksVxlan())("the kernel driver", () => {
     await ping(n2, "10.200.0.1");
     await ping(n1, "10.200.0.2", MTU_BYTES);
     await expect(ping(n1, "10.200.0.2", MTU_BYTES + 1)).rejects.toThrow();
-    await sendBulk(n1, n2, "10.200.0.2");
-    await sendBulk(n2, n1, "10.200.0.1");
+    await sendStream(n1, n2, "10.200.0.2", randomBytes(BULK_BYTES));
+    await sendStream(n2, n1, "10.200.0.1", randomBytes(BULK_BYTES));
   });
 
   test("with a device that was made by hand, in both directions", async () => {
@@ -117,8 +106,8 @@ describe.skipIf(lacksVxlan())("the kernel driver", () => {
     await applied(driver, peerOf(n2));
     await ping(n1, "10.200.0.2", MTU_BYTES);
     await ping(n2, "10.200.0.1", MTU_BYTES);
-    await sendBulk(n1, n2, "10.200.0.2");
-    await sendBulk(n2, n1, "10.200.0.1");
+    await sendStream(n1, n2, "10.200.0.2", randomBytes(BULK_BYTES));
+    await sendStream(n2, n1, "10.200.0.1", randomBytes(BULK_BYTES));
   });
 
   test("each node may have a port of its own", async () => {
@@ -141,7 +130,7 @@ describe.skipIf(lacksVxlan())("the kernel driver", () => {
     await applied(d2, peerOf(n1, { underlayAddress: "fd99::1" }));
     await ping(n1, "10.200.0.2", 1430);
     await expect(ping(n1, "10.200.0.2", 1431)).rejects.toThrow();
-    await sendBulk(n1, n2, "10.200.0.2");
+    await sendStream(n1, n2, "10.200.0.2", randomBytes(BULK_BYTES));
     const { refused } = await d1.apply([peerOf(n2)]);
     expect(refused).toEqual([
       { name: "n2", reason: `cannot reach ${n2.address}: this node's end is IPv6 (fd99::1)` },
@@ -411,31 +400,6 @@ function ip(node: NetworkNode, command: string): Promise<string> {
 async function ping(node: NetworkNode, address: string, packetBytes = 84): Promise<void> {
   const size = String(packetBytes - 28);
   await node.run("ping", "-n", "-c", "3", "-i", "0.2", "-W", "2", "-M", "do", "-s", size, address);
-}
-
-/** A stream that has to arrive byte for byte. */
-async function sendBulk(from: NetworkNode, to: NetworkNode, address: string): Promise<void> {
-  const sent = Buffer.alloc(BULK_BYTES, crypto.getRandomValues(new Uint8Array(65_521)));
-  const socat = findProgram("socat")!;
-  const listen = `TCP-LISTEN:${BULK_PORT},bind=${address},reuseaddr`;
-  const receiver = Bun.spawn([...to.wrapper, socat, "-u", listen, "-"], {
-    stdio: ["ignore", "pipe", "ignore"],
-  });
-  const received = receiver.stdout.bytes();
-  try {
-    await waitFor(async () => (await to.run("ss", "-ltn")).includes(`${address}:${BULK_PORT}`), {
-      what: "socat to listen",
-      ...WAIT,
-    });
-    const sender = Bun.spawn([...from.wrapper, socat, "-u", "-", `TCP:${address}:${BULK_PORT}`], {
-      stdio: [sent, "ignore", "inherit"],
-    });
-    expect(await sender.exited).toBe(0);
-    await waitFor(() => receiver.exitCode !== null, { what: "the stream to arrive", ...WAIT });
-  } finally {
-    receiver.kill("SIGKILL");
-  }
-  expect(sent.equals(await received)).toBe(true);
 }
 
 /** From then on nothing about its interfaces changes by itself, as IPv6 addresses and carriers do when they are new. */

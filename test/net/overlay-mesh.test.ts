@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { settleAddress } from "../../src/overlay/index.ts";
 import { HttpLoad } from "../support/http-load.ts";
 import { newKey } from "../support/mesh-cluster.ts";
-import { lacksNamespaces } from "../support/namespaces.ts";
+import { lacksTun, lacksVxlan } from "../support/overlay-devices.ts";
 import { OverlayMesh, PORTS } from "../support/overlay-mesh.ts";
 import { PacketCapture } from "../support/packet-capture.ts";
 import { Pattern } from "../support/pattern.ts";
@@ -45,7 +45,7 @@ function endOf(driver: string, encrypt: boolean): string {
   return `driver = "${driver}"\nencrypt = ${encrypt}`;
 }
 
-describe.skipIf(lacksNamespaces())("published ports between two nodes", () => {
+describe.skipIf(lacksTun() || lacksVxlan())("published ports between two nodes", () => {
   describe.each(PAIRS.map((pair) => [titleOf(pair), pair] as const))("%s", (title, pair) => {
     const { drivers, encrypt, path, encryption } = pair;
     let mesh: OverlayMesh;

@@ -13,8 +13,9 @@ import type { EchoPeerEnd, PathReport } from "../../src/overlay/path/echo-peer.t
 import { vxlanOverheadBytes } from "../../src/overlay/path/overhead.ts";
 import type { EchoNodeConfig } from "../support/echo-node.ts";
 import { EchoProcess } from "../support/echo-process.ts";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
+import { Namespaces } from "../support/namespaces.ts";
 import type { NetworkNode } from "../support/network-node.ts";
+import { lacksVxlan } from "../support/overlay-devices.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const PORT = echoPort(4789);
@@ -42,7 +43,7 @@ type End = "n1" | "n2";
 const DEVICE_MTU = OVERLAYS[4].deviceMtu;
 const OVERHEAD = vxlanOverheadBytes(4);
 
-describe.skipIf(lacksNamespaces())("the path between two nodes over kernel VXLAN", () => {
+describe.skipIf(lacksVxlan())("the path between two nodes over kernel VXLAN", () => {
   let network: Namespaces;
   let nodes: readonly [NetworkNode, NetworkNode, NetworkNode];
   let running: EchoProcess[] = [];

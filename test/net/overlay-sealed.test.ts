@@ -8,15 +8,16 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { OverlayPeer } from "../../src/overlay/index.ts";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
+import { Namespaces } from "../support/namespaces.ts";
 import type { NetworkNode } from "../support/network-node.ts";
-import { findProgram, lacks } from "../support/require-program.ts";
+import { lacksTun } from "../support/overlay-devices.ts";
+import { findProgram } from "../support/require-program.ts";
+import { randomBytes, sendStream } from "../support/send-stream.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { UserspaceOverlayProcess } from "../support/userspace-overlay-process.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const PORT = 4789;
-const BULK_PORT = 5201;
 const BULK_BYTES = 8 * 1024 * 1024;
 /** For what takes milliseconds on a machine that has nothing else to do. */
 const WAIT = { deadlineMs: 20_000 };
@@ -27,15 +28,9 @@ const [SECRET, NEXT_SECRET, FOREIGN_SECRET] = ["11", "22", "33"].map((byte) => b
   string,
 ];
 
-function lacksTun(): boolean {
-  if (lacksNamespaces() || lacks("ping", "socat", "tcpdump", "nft", "ss")) return true;
-  if (existsSync("/dev/net/tun")) return false;
-  if (process.env.REQUIRE_ALL === "1") throw new Error("there is no /dev/net/tun");
-  console.log("skipped: there is no /dev/net/tun");
-  return true;
-}
+const PROGRAMS = ["ping", "socat", "tcpdump", "nft", "ss"];
 
-describe.skipIf(lacksTun())("the userspace driver with secrets", () => {
+describe.skipIf(lacksTun(...PROGRAMS))("the userspace driver with secrets", () => {
   let network: Namespaces;
   let n1: NetworkNode;
   let n2: NetworkNode;
@@ -100,7 +95,7 @@ describe.skipIf(lacksTun())("the userspace driver with secrets", () => {
     try {
       await waitFor(() => existsSync(file) && Bun.file(file).size >= 24, { what: "tcpdump", ...WAIT });
       await ping(n1, n2);
-      await sendBulk(n1, n2, Buffer.alloc(BULK_BYTES, MARKER));
+      await sendStream(n1, n2, overlayAddress(n2), Buffer.alloc(BULK_BYTES, MARKER));
       // it misses some when it is slow
       await waitFor(() => Bun.file(file).size > BULK_BYTES / 4, { what: "the capture", ...WAIT });
     } finally {
@@ -152,7 +147,7 @@ describe.skipIf(lacksTun())("the userspace driver with secrets", () => {
     await n2.run(nft, "add table ip lossy");
     await n2.run(nft, "add chain ip lossy in { type filter hook input priority 0 ; }");
     await n2.run(nft, `add rule ip lossy in udp dport ${PORT} numgen random mod 100 < 5 counter drop`);
-    await sendBulk(n1, n2, Buffer.alloc(BULK_BYTES / 4, crypto.getRandomValues(new Uint8Array(65_521))));
+    await sendStream(n1, n2, overlayAddress(n2), randomBytes(BULK_BYTES / 4));
     expect(await n2.run(nft, "list table ip lossy")).toMatch(/counter packets [1-9]/);
   });
 
@@ -192,27 +187,4 @@ socket.close();`;
 
 async function sendRaw(from: NetworkNode, to: string, datagrams: readonly string[]): Promise<void> {
   await from.run(process.execPath, "-e", SEND_SCRIPT, to, ...datagrams);
-}
-
-/** A stream that has to arrive byte for byte. */
-async function sendBulk(from: NetworkNode, to: NetworkNode, sent: Buffer): Promise<void> {
-  const address = overlayAddress(to);
-  const socat = findProgram("socat")!;
-  const listen = `TCP-LISTEN:${BULK_PORT},bind=${address},reuseaddr`;
-  const receiver = Bun.spawn([...to.wrapper, socat, "-u", listen, "-"], {
-    stdio: ["ignore", "pipe", "ignore"],
-  });
-  const received = receiver.stdout.bytes();
-  try {
-    const isListening = async () => (await to.run("ss", "-ltn")).includes(`${address}:${BULK_PORT}`);
-    await waitFor(isListening, { what: "socat to listen", ...WAIT });
-    const sender = Bun.spawn([...from.wrapper, socat, "-u", "-", `TCP:${address}:${BULK_PORT}`], {
-      stdio: [sent, "ignore", "inherit"],
-    });
-    expect(await sender.exited).toBe(0);
-    await waitFor(() => receiver.exitCode !== null, { what: "the stream to arrive", ...WAIT });
-  } finally {
-    receiver.kill("SIGKILL");
-  }
-  expect(sent.equals(await received)).toBe(true);
 }

@@ -10,9 +10,11 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { OverlayEnd, OverlayPeer } from "../../src/overlay/index.ts";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
+import { Namespaces } from "../support/namespaces.ts";
 import type { NetworkNode } from "../support/network-node.ts";
-import { findProgram, lacks } from "../support/require-program.ts";
+import { lacksTun } from "../support/overlay-devices.ts";
+import { findProgram } from "../support/require-program.ts";
+import { randomBytes, sendStream } from "../support/send-stream.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { UserspaceOverlayProcess } from "../support/userspace-overlay-process.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -21,22 +23,15 @@ const DEVICE = "portmesh0";
 const VNI = 4711;
 const PORT = 4789;
 const MTU_BYTES = 1450;
-const BULK_PORT = 5201;
 const BULK_BYTES = 16 * 1024 * 1024;
 /** For what takes milliseconds on a machine that has nothing else to do. */
 const WAIT = { deadlineMs: 20_000 };
 const SWEEP = resolve("test/support/datagram-sweep.ts");
 const UDP_HEADERS_BYTES = 28;
 
-function lacksTun(): boolean {
-  if (lacksNamespaces() || lacks("ping", "bridge", "setpriv", "socat", "tshark", "ethtool")) return true;
-  if (existsSync("/dev/net/tun")) return false;
-  if (process.env.REQUIRE_ALL === "1") throw new Error("there is no /dev/net/tun");
-  console.log("skipped: there is no /dev/net/tun");
-  return true;
-}
+const PROGRAMS = ["ping", "bridge", "setpriv", "socat", "tshark", "ethtool", "ss"];
 
-describe.skipIf(lacksTun())("the userspace driver", () => {
+describe.skipIf(lacksTun(...PROGRAMS))("the userspace driver", () => {
   let network: Namespaces;
   let n1: NetworkNode;
   let n2: NetworkNode;
@@ -92,8 +87,8 @@ describe.skipIf(lacksTun())("the userspace driver", () => {
     await ping(n1, "10.200.0.2", MTU_BYTES);
     await ping(n2, "10.200.0.1", MTU_BYTES);
     await expect(ping(n1, "10.200.0.2", MTU_BYTES + 1)).rejects.toThrow();
-    await sendBulk(n1, n2, "10.200.0.2");
-    await sendBulk(n2, n1, "10.200.0.1");
+    await sendStream(n1, n2, "10.200.0.2", randomBytes(BULK_BYTES));
+    await sendStream(n2, n1, "10.200.0.1", randomBytes(BULK_BYTES));
     const counts = await d1.counts("n2");
     expect(counts).toMatchObject({ framesDropped: {}, packetsDropped: {}, isSegmentationRefused: false });
     // super-packets are cut here and joined there
@@ -109,8 +104,8 @@ describe.skipIf(lacksTun())("the userspace driver", () => {
     const driver = await openOn(n1, peerOf(n3));
     await ping(n3, "10.200.0.1", MTU_BYTES);
     await ping(n1, "10.200.0.3", MTU_BYTES);
-    await sendBulk(n1, n3, "10.200.0.3");
-    await sendBulk(n3, n1, "10.200.0.1");
+    await sendStream(n1, n3, "10.200.0.3", randomBytes(BULK_BYTES));
+    await sendStream(n3, n1, "10.200.0.1", randomBytes(BULK_BYTES));
     expect((await driver.counts("n3")).packetsDropped).toEqual({});
     expect(await checksumErrors(n3)).toBe(0);
   });
@@ -157,7 +152,7 @@ describe.skipIf(lacksTun())("the userspace driver", () => {
     });
     await capture.stderr.getReader().read();
     await waitFor(() => existsSync(file), WAIT);
-    await sendBulk(n1, n3, "10.200.0.3", 1024 * 1024);
+    await sendStream(n1, n3, "10.200.0.3", randomBytes(1024 * 1024));
     await ping(n1, "10.200.0.3", MTU_BYTES);
     capture.kill("SIGINT");
     await capture.exited;
@@ -251,7 +246,7 @@ describe.skipIf(lacksTun())("the userspace driver", () => {
     await openOn(n2, peerOf(n1));
     await ip(n1, `route add unreachable ${n3.address}/32`);
     await expect(ping(n1, "10.200.0.3")).rejects.toThrow();
-    await sendBulk(n1, n2, "10.200.0.2");
+    await sendStream(n1, n2, "10.200.0.2", randomBytes(BULK_BYTES));
     expect((await driver.counts("n3")).packetsDropped.unreachable).toBeGreaterThan(0);
     expect(await driver.counts("n2")).toMatchObject({ packetsDropped: {}, isSegmentationRefused: false });
   });
@@ -301,7 +296,7 @@ describe.skipIf(lacksTun())("the userspace driver", () => {
     await d1.apply([peerOf(n2, { underlayAddress: "fd99::2" })]);
     await d2.apply([peerOf(n1, { underlayAddress: "fd99::1" })]);
     await ping(n1, "10.200.0.2", 1430);
-    await sendBulk(n1, n2, "10.200.0.2");
+    await sendStream(n1, n2, "10.200.0.2", randomBytes(BULK_BYTES));
   });
 
   test("what is missing or somebody else's is said", async () => {
@@ -388,32 +383,4 @@ async function checksumErrors(node: NetworkNode): Promise<number> {
     return Number(values![names!.indexOf("InCsumErrors")]);
   };
   return countOf("Tcp:") + countOf("Udp:");
-}
-
-/** A stream that has to arrive byte for byte. */
-async function sendBulk(
-  from: NetworkNode,
-  to: NetworkNode,
-  address: string,
-  count = BULK_BYTES,
-): Promise<void> {
-  const sent = Buffer.alloc(count, crypto.getRandomValues(new Uint8Array(65_521)));
-  const socat = findProgram("socat")!;
-  const listen = `TCP-LISTEN:${BULK_PORT},bind=${address},reuseaddr`;
-  const receiver = Bun.spawn([...to.wrapper, socat, "-u", listen, "-"], {
-    stdio: ["ignore", "pipe", "ignore"],
-  });
-  const received = receiver.stdout.bytes();
-  try {
-    const isListening = async () => (await to.run("ss", "-ltn")).includes(`${address}:${BULK_PORT}`);
-    await waitFor(isListening, { what: "socat to listen", ...WAIT });
-    const sender = Bun.spawn([...from.wrapper, socat, "-u", "-", `TCP:${address}:${BULK_PORT}`], {
-      stdio: [sent, "ignore", "inherit"],
-    });
-    expect(await sender.exited).toBe(0);
-    await waitFor(() => receiver.exitCode !== null, { what: "the stream to arrive", ...WAIT });
-  } finally {
-    receiver.kill("SIGKILL");
-  }
-  expect(sent.equals(await received)).toBe(true);
 }

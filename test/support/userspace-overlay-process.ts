@@ -1,122 +1,55 @@
-/**
- * The userspace driver in a process of its own, so that it can be in a network namespace, lack rights, and be killed.
- * Without arguments this file is what starts it; with one it is the process: a request and an answer per line, JSON.
- */
+/** The userspace driver in a process of its own. */
 import { resolve } from "node:path";
-import { createInterface } from "node:readline";
 import {
   type OverlayEnd,
-  OverlayError,
-  type OverlayPeer,
   type PeerCounts,
-  type RefusedPeer,
   UserspaceOverlay,
   type UserspaceOverlayOptions,
 } from "../../src/overlay/index.ts";
-import { waitFor } from "./wait-for.ts";
+import { type ApplyRequest, answerRequests, type DriverAnswer, DriverProcess } from "./driver-process.ts";
 
 const SELF = resolve("test/support/userspace-overlay-process.ts");
 
-type Request =
+type UserspaceRequest =
   | { readonly do: "open"; readonly end: OverlayEnd; readonly options: UserspaceOverlayOptions }
-  | {
-      readonly do: "apply";
-      readonly peers: readonly OverlayPeer[];
-      readonly mtus: readonly (readonly [string, number])[];
-    }
   /** "": what no peer can be blamed for */
-  | { readonly do: "count"; readonly name: string }
-  | { readonly do: "close" };
+  | { readonly do: "count"; readonly name: string };
 
-interface Answer {
-  readonly refused: readonly RefusedPeer[];
-  readonly mtuBytes: number;
-  readonly counts: PeerCounts | null;
-  readonly error: { readonly code: string; readonly message: string } | null;
-}
-
-export class UserspaceOverlayProcess {
-  readonly #child: Bun.Subprocess<"pipe", "pipe", "inherit">;
-  #output = "";
-  #answers = 0;
-
-  /** @param wrapper in front of the command: a network namespace, fewer rights */
+export class UserspaceOverlayProcess extends DriverProcess<UserspaceRequest> {
+  /** @param wrapper in front of the command */
   constructor(wrapper: readonly string[]) {
-    this.#child = Bun.spawn([...wrapper, process.execPath, SELF, "run"], {
-      stdio: ["pipe", "pipe", "inherit"],
-    });
-    void this.#read();
+    super(SELF, wrapper);
   }
 
-  get pid(): number {
-    return this.#child.pid;
-  }
-
-  open(end: OverlayEnd, options: Partial<UserspaceOverlayOptions> = {}): Promise<Answer> {
-    return this.#ask({ do: "open", end, options: { owner: "test/node", ...options } });
-  }
-
-  /** @param mtus inner MTU by name of the peer */
-  apply(peers: readonly OverlayPeer[], mtus: Readonly<Record<string, number>> = {}): Promise<Answer> {
-    return this.#ask({ do: "apply", peers, mtus: Object.entries(mtus) });
+  open(end: OverlayEnd, options: Partial<UserspaceOverlayOptions> = {}): Promise<DriverAnswer> {
+    return this.ask({ do: "open", end, options: { owner: "test/node", ...options } });
   }
 
   /** Of a peer, or of nobody. */
   async counts(name = ""): Promise<PeerCounts> {
-    return (await this.#ask({ do: "count", name })).counts!;
-  }
-
-  close(): Promise<Answer> {
-    return this.#ask({ do: "close" });
-  }
-
-  async kill(): Promise<void> {
-    this.#child.kill("SIGKILL");
-    await this.#child.exited;
-  }
-
-  async #ask(request: Request): Promise<Answer> {
-    const wanted = ++this.#answers;
-    this.#child.stdin.write(`${JSON.stringify(request)}\n`);
-    await this.#child.stdin.flush();
-    const lines = () => this.#output.split("\n").slice(0, -1);
-    await waitFor(() => lines().length >= wanted, {
-      what: `an answer to ${request.do}`,
-      deadlineMs: 20_000,
-    });
-    return JSON.parse(lines()[wanted - 1]!);
-  }
-
-  async #read(): Promise<void> {
-    for await (const chunk of this.#child.stdout) this.#output += Buffer.from(chunk).toString();
+    return (await this.ask({ do: "count", name })).counts!;
   }
 }
 
-/** Answers requests until its input ends. */
 async function run(): Promise<void> {
-  let overlay: UserspaceOverlay | null = null;
-  for await (const line of createInterface({ input: process.stdin })) {
-    let refused: readonly RefusedPeer[] = [];
-    let error: Answer["error"] = null;
-    let counts: PeerCounts | null = null;
-    const request = JSON.parse(line) as Request;
-    try {
-      if (request.do === "open") overlay = UserspaceOverlay.open(request.end, request.options);
-      else if (request.do === "apply") {
-        const result = overlay!.apply(request.peers, new Map(request.mtus));
-        refused = result.refused;
-        await result.applied;
-      } else if (request.do === "count")
-        counts = request.name === "" ? overlay!.counts : overlay!.countsOf(request.name);
-      else await overlay!.close();
-    } catch (caught) {
-      if (!(caught instanceof OverlayError)) throw caught;
-      error = { code: caught.code, message: caught.message };
+  let overlay!: UserspaceOverlay;
+  await answerRequests<UserspaceRequest | ApplyRequest | { do: "close" }>(async (request) => {
+    switch (request.do) {
+      case "open":
+        overlay = UserspaceOverlay.open(request.end, request.options);
+        return { mtuBytes: overlay.mtuBytes };
+      case "apply": {
+        const { refused, applied } = overlay.apply(request.peers, new Map(request.mtus));
+        await applied;
+        return { refused, mtuBytes: overlay.mtuBytes };
+      }
+      case "count":
+        return { counts: request.name === "" ? overlay.counts : overlay.countsOf(request.name) };
+      case "close":
+        await overlay.close();
+        return {};
     }
-    const answer: Answer = { refused, mtuBytes: overlay?.mtuBytes ?? 0, counts, error };
-    process.stdout.write(`${JSON.stringify(answer)}\n`);
-  }
-  process.exit();
+  });
 }
 
 if (import.meta.main) await run();
