@@ -27,7 +27,7 @@ async function compile(outfile: string, isBytecode: boolean): Promise<void> {
     "--compile",
     "--minify",
     "--sourcemap=inline", // stack traces of a report name our files; costs nothing until one is printed
-    "--root=src", // where src/sys/worker-url.ts looks for workers
+    "--root=src", // where src/sys/worker.ts looks for workers
     "--no-compile-autoload-bunfig",
     "--no-compile-autoload-dotenv",
     `--define=PORTMESH_VERSION=${JSON.stringify(packageJson.version)}`,

@@ -113,6 +113,7 @@ async function startParts(options: NodeOptions, parts: NodeParts, stops: (() => 
     onRefreshError: (error) => log.refreshFailed(error),
   });
   await router.change((turn) => turn.apply(mesh.view(), FIRST_NAMES_MS));
+  mesh.announceStart();
   return new Node({ options, parts, log, startedAt, resolver, proxy, router, mesh, stops });
 }
 

@@ -1,7 +1,7 @@
 /** The main thread's handle of one worker: messages one way, acknowledgements the other. */
-import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import { MessageChannel, type MessagePort, type Worker } from "node:worker_threads";
 import { openWakeup, ringWakeup } from "../sys/wakeup.ts";
-import { workerUrl } from "../sys/worker-url.ts";
+import { startWorker } from "../sys/worker.ts";
 import type { ConnectionRecord } from "./status.ts";
 import type { FromWorker, ToWorker, WorkerSetup, WorkerTable } from "./worker/messages.ts";
 
@@ -31,10 +31,7 @@ export class WorkerThread {
     });
     port1.on("message", (message: FromWorker) => this.#onMessage(message));
     const workerData: WorkerSetup = { ...setup, port: port2, wakeupFd: this.#wakeupFd };
-    this.#thread = new Worker(workerUrl("proxy/worker/main.ts"), {
-      workerData,
-      transferList: [port2],
-    });
+    this.#thread = startWorker("proxy/worker/main.ts", workerData, [port2]);
     // a worker that dies has a bug; the supervisor restarts the node
     this.#thread.on("error", (cause: Error) => {
       throw new Error(`proxy worker ${setup.index} failed: ${cause.message}`, { cause });

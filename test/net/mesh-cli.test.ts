@@ -189,6 +189,19 @@ test("a drained node gets no new connection for its tasks until it is resumed, t
   await isServed(PORT, ["first", "second"]);
 });
 
+test("others send clients to a node that starts when it listens, not before", async () => {
+  await isServed(FILE_PORT, ["first"]);
+  for (let round = 0; round < 3; round++) {
+    await n1.stop();
+    const starting = n1.start();
+    const isOffered = async () =>
+      (await n2.services()).some(({ tasks }) => tasks.some(({ state }) => state === "active"));
+    await cluster.waitFor(isOffered, { what: "n2 to know the task" });
+    expect((await request(n2.address, FILE_PORT)).body).toBe("first");
+    await starting;
+  }
+});
+
 test("a node is forgotten with its tasks, but only when it is gone", async () => {
   await createWeb();
   await run(n3, "task", "add", "web", `127.0.0.1:${second.port}`);

@@ -78,7 +78,8 @@ export class Mesh {
   #cluster: Cluster | null = null;
   /** Of the catalog, when everything that follows from it was last done. */
   #revision = -1;
-  #isStopping = false;
+  /** Its listeners are open, and it is not about to stop: others send their clients to its tasks. */
+  #isServing = false;
   /** Nobody waits any more for what others hear of this node. */
   #isHurried = false;
   #bindErrors: BindErrors = [];
@@ -222,11 +223,19 @@ export class Mesh {
     return this.#store.error;
   }
 
-  // --- drain and end
+  // --- start to serve, drain and end
+
+  /** Everybody hears that this node takes work for its tasks; before, others would have found nobody listening. */
+  announceStart(): void {
+    this.#isServing = true;
+    this.#writeNode();
+    this.#spread();
+    this.#settle();
+  }
 
   /** Everybody hears that this node takes no more work for its tasks; resolves when they should have. */
   async announceStop(): Promise<void> {
-    this.#isStopping = true;
+    this.#isServing = false;
     this.#writeNode();
     this.#spread();
     this.#settle();
@@ -399,7 +408,7 @@ export class Mesh {
       labels: node.labels,
       relay: address === null ? null : { address, port: config.port },
       overlay: overlay?.announcement ?? null,
-      isDraining: this.#isStopping || this.catalog.wishOf(this.#self) === "drain",
+      isDraining: !this.#isServing || this.catalog.wishOf(this.#self) === "drain",
       version,
       bindErrors: this.#bindErrors,
     };

@@ -1,8 +1,8 @@
 /** The main thread's handle of the driver's worker: messages one way, acknowledgements the other. */
-import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import { MessageChannel, type MessagePort, type Worker } from "node:worker_threads";
 import { close } from "../../sys/socket.ts";
 import { openWakeup, ringWakeup } from "../../sys/wakeup.ts";
-import { workerUrl } from "../../sys/worker-url.ts";
+import { startWorker } from "../../sys/worker.ts";
 import type { FromWorker, ToWorker, WorkerPeer, WorkerSetup } from "./messages.ts";
 
 export class WorkerThread {
@@ -19,10 +19,7 @@ export class WorkerThread {
     this.#port = port1;
     port1.on("message", (message: FromWorker) => this.#onMessage(message));
     const workerData: WorkerSetup = { ...setup, port: port2, wakeupFd: this.#wakeupFd };
-    this.#thread = new Worker(workerUrl("overlay/userspace/worker/main.ts"), {
-      workerData,
-      transferList: [port2],
-    });
+    this.#thread = startWorker("overlay/userspace/worker/main.ts", workerData, [port2]);
     // a worker that dies has a bug; the supervisor restarts the node
     this.#thread.on("error", (cause: Error) => {
       throw new Error(`overlay worker failed: ${cause.message}`, { cause });

@@ -30,7 +30,9 @@ const READY_DEADLINE_MS = 20_000;
 interface Status {
   readonly overlay?: OverlayStatus;
   readonly cluster?: { readonly overlay?: OverlayStatus };
-  readonly proxy?: { readonly services: readonly { readonly tasks: readonly unknown[] }[] };
+  readonly proxy?: {
+    readonly services: readonly { readonly tasks: readonly { readonly state: string }[] }[];
+  };
 }
 
 interface OverlayStatus {
@@ -110,7 +112,7 @@ async function ready(
 }
 
 function knowsTasks({ proxy }: Status): boolean {
-  const served = proxy?.services.filter((service) => service.tasks.length > 0) ?? [];
+  const served = proxy?.services.filter(({ tasks }) => tasks.some(({ state }) => state === "active")) ?? [];
   return served.length === Object.keys(TASK_PORTS).length;
 }
 

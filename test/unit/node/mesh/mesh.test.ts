@@ -52,6 +52,9 @@ async function start(file: Config, fileChangedAtMs: number | null = null): Promi
     },
   });
   started.push(mesh);
+  // before it listens nobody is to send it clients
+  expect(mesh.catalog.nodes().get("a")?.isDraining).toBe(true);
+  mesh.announceStart();
   return mesh;
 }
 
