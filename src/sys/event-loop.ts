@@ -48,6 +48,7 @@ export class EventLoop {
   #goOn: Continuable[] = [];
   #goOnSpare: Continuable[] = [];
   readonly #atTurnEnd: TurnEnder[] = [];
+  readonly #atEveryTurnEnd: TurnEnder[] = [];
   #isStopped = false;
 
   /** Starts watching `fd`; EPOLLET is added. 0 or -errno. */
@@ -90,6 +91,11 @@ export class EventLoop {
     this.#atTurnEnd.push(item);
   }
 
+  /** The same in every turn from now on, after all else. */
+  atEveryTurnEnd(item: TurnEnder): void {
+    this.#atEveryTurnEnd.push(item);
+  }
+
   /** Everything watched now. */
   *handlers(): Generator<Pollable> {
     for (const handler of this.#handlers) if (handler !== null) yield handler;
@@ -122,5 +128,6 @@ export class EventLoop {
     for (const item of this.#atTurnEnd) item.onTurnEnd();
     this.#atTurnEnd.length = 0;
     this.deadlines.expire(this.nowMs);
+    for (const item of this.#atEveryTurnEnd) item.onTurnEnd();
   }
 }

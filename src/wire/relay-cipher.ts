@@ -6,14 +6,11 @@
  *     keys    as of a sealed TCP relay (`sealed-hello.ts`); info: one label for each direction, link id, nonce, the entry
  *             node's and the exit node's public key
  */
-import { createCipheriv, createDecipheriv } from "node:crypto";
-import { COUNTER_AT, SEALED_BYTES, SEALED_HEAD_BYTES, TAG_BYTES } from "./relay-datagram.ts";
+import { GCM_NONCE_BYTES, gcmCipher, gcmDecipher } from "./aes-gcm.ts";
+import { COUNTER_AT, SEALED_BYTES, SEALED_HEAD_BYTES } from "./relay-datagram.ts";
 import { type DatagramSeal, deriveReadyKey, type LinkKeys } from "./relay-tag.ts";
 import type { PairSecret } from "./sealed-hello.ts";
 
-const ALGORITHM = "aes-256-gcm";
-const OPTIONS = { authTagLength: TAG_BYTES } as const;
-const GCM_NONCE_BYTES = 12;
 const COUNTER_BYTES = 8;
 
 /** Seals and opens the datagrams of one direction, where they are. */
@@ -28,7 +25,7 @@ export class DatagramCipher implements DatagramSeal {
 
   seal(bytes: Uint8Array, headAt: number, headerLength: number, dataAt: number, dataLength: number): void {
     this.#readNonce(bytes, headAt);
-    const cipher = createCipheriv(ALGORITHM, this.#key, this.#nonce, OPTIONS);
+    const cipher = gcmCipher(this.#key, this.#nonce);
     cipher.setAAD(bytes.subarray(headAt, headAt + SEALED_HEAD_BYTES));
     const headerAt = headAt + SEALED_BYTES;
     if (headerLength > 0)
@@ -41,7 +38,7 @@ export class DatagramCipher implements DatagramSeal {
   open(bytes: Uint8Array, at: number, length: number): boolean {
     this.#readNonce(bytes, at);
     const sealedAt = at + SEALED_BYTES;
-    const decipher = createDecipheriv(ALGORITHM, this.#key, this.#nonce, OPTIONS);
+    const decipher = gcmDecipher(this.#key, this.#nonce);
     decipher.setAAD(bytes.subarray(at, at + SEALED_HEAD_BYTES));
     decipher.setAuthTag(bytes.subarray(at + SEALED_HEAD_BYTES, sealedAt));
     const plain = length > SEALED_BYTES ? decipher.update(bytes.subarray(sealedAt, at + length)) : null;

@@ -15,21 +15,18 @@
  *
  * A header in the nonce is as authentic as one beside it, and cheaper: what small records cost is the number of calls.
  */
-import { createCipheriv, createDecipheriv } from "node:crypto";
+import { GCM_TAG_BYTES, gcmCipher, gcmDecipher } from "./aes-gcm.ts";
 
 export const RECORD_STREAM = 1;
 export const RECORD_END = 2;
 
 export const RECORD_HEADER_BYTES = 4;
-const RECORD_TAG_BYTES = 16;
-export const RECORD_OVERHEAD_BYTES = RECORD_HEADER_BYTES + RECORD_TAG_BYTES;
+export const RECORD_OVERHEAD_BYTES = RECORD_HEADER_BYTES + GCM_TAG_BYTES;
 export const RECORD_MAX_PLAIN_BYTES = 64 * 1024;
 export const RECORD_MAX_BYTES = RECORD_MAX_PLAIN_BYTES + RECORD_OVERHEAD_BYTES;
 
 export const RECORD_KEY_BYTES = 32;
 
-const ALGORITHM = "aes-256-gcm";
-const OPTIONS = { authTagLength: RECORD_TAG_BYTES } as const;
 const NONCE_BYTES = RECORD_HEADER_BYTES + 8;
 /** Below what NIST and RFC 8446 §5.5 advise for one key, and 256 GiB of full records. */
 const REKEY_RECORDS = 2 ** 22;
@@ -84,7 +81,7 @@ export class RecordSealer extends RecordKey {
     out[outAt + 1] = length >> 16;
     out[outAt + 2] = length >> 8;
     out[outAt + 3] = length;
-    const cipher = createCipheriv(ALGORITHM, this.take(out, outAt), nonce, OPTIONS);
+    const cipher = gcmCipher(this.take(out, outAt), nonce);
     if (length > 0) out.set(cipher.update(bytes.subarray(at, at + length)), plainAt);
     cipher.final();
     out.set(cipher.getAuthTag(), plainAt + length);
@@ -100,9 +97,9 @@ export class RecordOpener extends RecordKey {
    */
   open(bytes: Uint8Array, at: number, length: number, out: Uint8Array, outAt: number): boolean {
     const plainAt = at + RECORD_HEADER_BYTES;
-    const tagAt = at + length - RECORD_TAG_BYTES;
-    const decipher = createDecipheriv(ALGORITHM, this.take(bytes, at), nonce, OPTIONS);
-    decipher.setAuthTag(bytes.subarray(tagAt, tagAt + RECORD_TAG_BYTES));
+    const tagAt = at + length - GCM_TAG_BYTES;
+    const decipher = gcmDecipher(this.take(bytes, at), nonce);
+    decipher.setAuthTag(bytes.subarray(tagAt, tagAt + GCM_TAG_BYTES));
     const plain = tagAt > plainAt ? decipher.update(bytes.subarray(plainAt, tagAt)) : null;
     try {
       decipher.final();

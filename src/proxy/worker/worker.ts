@@ -5,10 +5,12 @@
  * descriptor rings.
  */
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
+import { Collector } from "../../sys/collector.ts";
 import { type DeadlineList, Waiting } from "../../sys/deadline-list.ts";
 import { EPOLLIN } from "../../sys/epoll.ts";
 import { EventLoop, type Pollable } from "../../sys/event-loop.ts";
 import { clearWakeup } from "../../sys/wakeup.ts";
+import { gcmObjects } from "../../wire/index.ts";
 import { RELAY_DROPS, type RelayDrop } from "../counters.ts";
 import { OwnKeys } from "../sealing/own-key.ts";
 import { identityOf, NO_IDENTITY } from "../sealing/relay-identity.ts";
@@ -97,6 +99,7 @@ export class Worker extends Waiting implements Pollable, LinkHost {
   run(): void {
     this.#loop.watch(this.setup.wakeupFd, EPOLLIN, this);
     this.#send({ type: "ready" });
+    this.#loop.atEveryTurnEnd(new Collector(gcmObjects));
     this.#loop.run();
     this.#send({ type: "stopped" });
   }

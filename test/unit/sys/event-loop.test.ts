@@ -207,3 +207,16 @@ test("a worker's wake-up rings again after it was cleared", () => {
   });
   expect(rings).toBe(3);
 });
+
+test("what belongs to every turn's end is called there, after all else", () => {
+  const loop = new EventLoop();
+  const told: string[] = [];
+  loop.atEveryTurnEnd({ onTurnEnd: () => told.push("every") });
+  loop.watch(
+    openBell(true),
+    EPOLLIN,
+    on(() => loop.atTurnEnd({ onTurnEnd: () => told.push("once") })),
+  );
+  runTurns(loop, 3);
+  expect(told).toEqual(["once", "every", "every", "every"]);
+});

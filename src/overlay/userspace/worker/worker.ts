@@ -6,12 +6,13 @@
  */
 import { receiveMessageOnPort } from "node:worker_threads";
 import { Arena } from "../../../sys/arena.ts";
+import { Collector } from "../../../sys/collector.ts";
 import { Waiting } from "../../../sys/deadline-list.ts";
 import { EPOLLIN, EPOLLOUT } from "../../../sys/epoll.ts";
 import { EventLoop, type Pollable } from "../../../sys/event-loop.ts";
 import { clearWakeup } from "../../../sys/wakeup.ts";
 import { readInt32 } from "../../../wire/big-endian.ts";
-import { parseIp } from "../../../wire/index.ts";
+import { gcmObjects, parseIp } from "../../../wire/index.ts";
 import { macOf } from "../../address-plan.ts";
 import { Counters } from "../counters.ts";
 import type { FromWorker, ToWorker, WorkerPeer, WorkerSetup } from "../messages.ts";
@@ -88,6 +89,7 @@ export class Worker {
     watch(wakeupFd, EPOLLIN, { onEvents: () => this.#onWakeup() });
     watch(tunFd, EPOLLIN, { onEvents: () => this.#readTun() });
     watch(socketFd, EPOLLIN, { onEvents: (_, events) => this.#onSocket(events) });
+    this.#loop.atEveryTurnEnd(new Collector(gcmObjects));
     this.#send({ type: "ready" });
     this.#loop.run();
     this.#send({ type: "stopped" });
