@@ -1,7 +1,7 @@
 /**
- * Garbage of the data path, collected often and little: half a millisecond after a thousand objects. The engine would wait until
- * there is as much as the heap holds, to which it counts all arenas, and then stop the thread for 4 ms; an idle node
- * would gather 30 MiB before.
+ * Garbage of the data path, collected often and little: within a millisecond, after a thousand objects. The engine would
+ * wait until there is as much as the heap holds, to which it counts all arenas, and then stop the thread for 4 ms; an
+ * idle node would gather 30 MiB before.
  */
 import { edenGC } from "bun:jsc";
 import type { TurnEnder } from "./event-loop.ts";

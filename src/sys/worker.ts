@@ -9,8 +9,7 @@ interface ThreadOptions extends WorkerOptions {
 }
 
 /**
- * A small heap: encrypting leaves garbage, and collecting it stops the thread for 0.7 ms then instead of 2.3 ms, more
- * often, and without losing the processor's cache to it.
+ * A small heap: what encrypting leaves behind is collected before it has driven all else out of the processor's cache.
  * @param path from src on: "proxy/worker/main.ts"
  */
 export function startWorker(path: string, workerData: unknown, transferList: Transferable[]): Worker {
