@@ -271,19 +271,25 @@ describe.skipIf(lacksTun() || lacksVxlan())("published ports between two nodes",
   );
 
   test(
-    "two nodes whose names lead to one address settle it: the lower name keeps it",
+    "two nodes that took one address before they met settle it: the lower name keeps it",
     async () => {
       const subnet = "10.200.0.0/29";
       const end = `${endOf("userspace", true)}\nsubnet = "${subnet}"`;
       const wanted = (name: string) => settleAddress({ name, subnet, current: null, claims: new Map() });
       expect(wanted("n4")).toBe(wanted("n2"));
-      const mesh = await OverlayMesh.start({ label: "one-address", ends: [end, end], nodes: 4 }, "overlay");
+      const mesh = await OverlayMesh.start(
+        { label: "one-address", ends: [end, end], nodes: 4, latecomer: "n4" },
+        "overlay",
+      );
       try {
         const addresses = await Promise.all(
           mesh.cluster.nodes.map(async (node) => (await node.status()).overlay!.address!),
         );
         expect(new Set(addresses).size).toBe(4);
         expect(addresses[1]).toBe(wanted("n2")!);
+        const { log } = mesh.cluster.node("n4");
+        expect(log).toContain(`another node has the address ${wanted("n4")}`);
+        expect(log).not.toContain("cannot listen");
         const { client, task } = await mesh.open();
         await client.send("served");
         expect(await task.receiveText(6)).toBe("served");

@@ -26,6 +26,8 @@ export interface MeshOptions {
   readonly labels?: (place: MeshPlace, index: number) => Readonly<Record<string, string>>;
   /** Default: the first node's address. */
   readonly join?: readonly string[];
+  /** All of them run now, and need not have seen each other yet. */
+  readonly onStarted?: () => Promise<void>;
 }
 
 /** `count` nodes n1, n2, … on 127.x.y.1, .2, …: the same ports on each, no privileges, no faults but those of processes. */
@@ -69,6 +71,7 @@ export class MeshCluster {
     const cluster = MeshCluster.prepare(options);
     try {
       await Promise.all(cluster.nodes.map((node) => node.start()));
+      await options.onStarted?.();
       await cluster.allAlive();
       return cluster;
     } catch (error) {

@@ -24,6 +24,8 @@ export interface OverlayMeshOptions {
   readonly nodes?: number;
   /** How many machines the network has: those beyond the nodes have none. */
   readonly machines?: number;
+  /** Name of a node that hears of the others only once all of them run. */
+  readonly latecomer?: string;
 }
 
 export class OverlayMesh {
@@ -37,7 +39,7 @@ export class OverlayMesh {
 
   /** Resolves when n1 reaches n2 as they should: over the overlay, or directly. */
   static async start(
-    { label, ends, nodes = 2, machines = nodes }: OverlayMeshOptions,
+    { label, ends, nodes = 2, machines = nodes, latecomer }: OverlayMeshOptions,
     path: OverlayPeerStatus["path"],
   ): Promise<OverlayMesh> {
     const network = Namespaces.create(machines);
@@ -55,11 +57,14 @@ export class OverlayMesh {
         echo: `${outside}:${echo.port}`,
         web: `${outside}:${web.port}`,
       };
+      const apart = network.nodes.find(({ name }) => name === latecomer);
+      await apart?.cut("both", [network.everyNode]);
       const cluster = await MeshCluster.start({
         label: `overlay-mesh/${label}`,
         places: namespacePlaces(network).slice(0, nodes),
         overlay: (_, index) => ends[index] ?? ends[1],
         services: ({ name }) => servicesFile(name === "n2" ? tasks : null),
+        onStarted: async () => apart?.heal(),
       });
       closers.push(() => cluster.close());
       const mesh = new OverlayMesh(network, cluster, listener, echo, web);

@@ -181,6 +181,7 @@ export class Overlay {
 
   #open(): void {
     const { config, open } = this.#options;
+    this.#opened = NOTHING_OPEN;
     if (this.#address === null) return;
     const end = this.#end(this.#address);
     this.#opened = openDriver(config, end, open);
@@ -198,11 +199,12 @@ export class Overlay {
     });
   }
 
+  /** Until another one is opened the driver's name stays, and with it the ports that it leaves to others. */
   async #close(): Promise<void> {
     const { driver } = this.#opened;
     this.#paths?.close();
     this.#paths = null;
-    this.#opened = NOTHING_OPEN;
+    this.#opened = { ...this.#opened, driver: null };
     this.#applied = NOTHING_APPLIED;
     await driver?.close();
   }
@@ -267,6 +269,7 @@ export class Overlay {
   }
 
   #apply(): void {
+    if (this.#opened.driver === null) return;
     const wanted = { peers: this.#neighbours.peers(this.#address), active: [...this.#active].sort() };
     if (Bun.deepEquals(wanted, this.#applied)) return;
     this.#applied = wanted;

@@ -153,7 +153,8 @@ describe("the address", () => {
     expect(made.announcement).toMatchObject({ address: before, publicKey });
     const nodes = new Map([["a", other({ address: before })]]);
     made.follow(nodes);
-    expect(made.announcement).toMatchObject({ driver: "none", address: null });
+    expect(made.announcement).toMatchObject({ driver: "userspace", address: null });
+    expect(made.udpPort).toBe(4790); // relays for UDP stay where they are
     await waitFor(() => changes > 0, { what: "the new driver" });
     made.follow(nodes);
     const after = made.announcement.address!;
@@ -162,6 +163,20 @@ describe("the address", () => {
     expect(lines.at(-1)).toBe(`moved ${before} ${after}`);
     expect(made.announcement.publicKey).not.toBe(publicKey);
     expect(drivers.peers.map(({ overlayAddress }) => overlayAddress)).toEqual([before]);
+  });
+
+  test("that is given up in a cluster without keys leaves the others reached over the new one", async () => {
+    const plain = { encrypt: false, publicKey: null };
+    const made = started(NOBODY, {}, []);
+    const nodes = new Map([
+      ["a", other({ ...plain, address: made.announcement.address })],
+      ["b", other(plain, "192.0.2.3")],
+    ]);
+    made.follow(nodes);
+    await waitFor(() => changes > 0, { what: "the new driver" });
+    made.follow(nodes);
+    expect(drivers.applied).toBe(1);
+    expect(drivers.peers.map(({ name }) => name)).toEqual(["a", "b"]);
   });
 
   test("of two others with one address, the lower name is served", () => {
