@@ -99,7 +99,7 @@ export class Worker extends Waiting implements Pollable, LinkHost {
   run(): void {
     this.#loop.watch(this.setup.wakeupFd, EPOLLIN, this);
     this.#send({ type: "ready" });
-    this.#loop.atEveryTurnEnd(new Collector(gcmObjects));
+    this.#loop.atEveryTurnEnd(new Collector(gcmObjects, () => this.#loop.nowMs));
     this.#loop.run();
     this.#send({ type: "stopped" });
   }

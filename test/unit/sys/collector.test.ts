@@ -1,24 +1,48 @@
-import { expect, test } from "bun:test";
+import { beforeEach, describe, expect, test } from "bun:test";
 import { Collector } from "../../../src/sys/collector.ts";
 
-test("collects once there is enough, and again when there is as much more", () => {
-  let made = 0;
-  let collections = 0;
-  const collector = new Collector(
+let made: number;
+let nowMs: number;
+let collections: number;
+let collector: Collector;
+
+beforeEach(() => {
+  made = nowMs = collections = 0;
+  collector = new Collector(
     () => made,
+    () => nowMs,
     () => collections++,
   );
-  const after: number[] = [];
-  for (; made < 5_000; made += 500) {
-    collector.onTurnEnd();
-    after.push(collections);
-  }
-  expect(after).toEqual([0, 0, 0, 1, 1, 1, 2, 2, 2, 3]);
 });
 
-test("what nobody holds is gone then", async () => {
-  const garbage = Array.from({ length: 10_000 }, (_, index) => new WeakRef({ index }));
-  await new Promise(setImmediate); // until then a weak reference holds what it was made with
-  new Collector(() => 5_000).onTurnEnd();
-  expect(garbage.filter((ref) => ref.deref() !== undefined).length).toBeLessThan(1_000);
+/** Collections so far, after each of some turns with `objects` more, `ms` apart. */
+function turns(count: number, objects: number, ms: number): number[] {
+  return Array.from({ length: count }, () => {
+    made += objects;
+    nowMs += ms;
+    collector.onTurnEnd();
+    return collections;
+  });
+}
+
+describe("garbage is collected", () => {
+  test("once there is enough, and again when there is as much more", () => {
+    expect(turns(9, 500, 1000)).toEqual([0, 0, 1, 1, 1, 2, 2, 2, 3]);
+  });
+
+  test("by the engine alone while much is made, and again once less is", () => {
+    turns(1, 1024, 1);
+    expect(turns(1000, 1024, 999).at(-1)).toBe(1);
+    expect(turns(3, 512, 500)).toEqual([1, 2, 2]);
+  });
+
+  test("that nobody holds any more", async () => {
+    const garbage = Array.from({ length: 10_000 }, (_, index) => new WeakRef({ index }));
+    await new Promise(setImmediate); // until then a weak reference holds what it was made with
+    new Collector(
+      () => 5_000,
+      () => 0,
+    ).onTurnEnd();
+    expect(garbage.filter((ref) => ref.deref() !== undefined).length).toBeLessThan(1_000);
+  });
 });

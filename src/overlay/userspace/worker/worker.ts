@@ -89,7 +89,7 @@ export class Worker {
     watch(wakeupFd, EPOLLIN, { onEvents: () => this.#onWakeup() });
     watch(tunFd, EPOLLIN, { onEvents: () => this.#readTun() });
     watch(socketFd, EPOLLIN, { onEvents: (_, events) => this.#onSocket(events) });
-    this.#loop.atEveryTurnEnd(new Collector(gcmObjects));
+    this.#loop.atEveryTurnEnd(new Collector(gcmObjects, () => this.#loop.nowMs));
     this.#send({ type: "ready" });
     this.#loop.run();
     this.#send({ type: "stopped" });
