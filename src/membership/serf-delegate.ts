@@ -9,12 +9,17 @@ import {
   encodeSerfMessage,
   QUERY_NO_REBROADCAST,
   type SerfMessage,
+  type SerfRecentEvent,
   type SerfState,
 } from "../wire/gossip/index.ts";
 import { LamportClock } from "./lamport-clock.ts";
 import { RecentSet } from "./recent-set.ts";
 
 const MAX_REMEMBERED = 8_192;
+/** As many as an agent keeps. */
+const MAX_EVENTS = 512;
+/** Of their names and payloads; they go along with every push/pull. */
+const MAX_EVENT_BYTES = 64 * 1024;
 
 export interface SerfHost {
   /** To everybody, by gossip. */
@@ -31,6 +36,9 @@ export class SerfDelegate {
   /** Of the newest intent about a node; known members and, for a while, unknown ones. */
   readonly #statusTimes = new Map<string, number>();
   readonly #seen = new RecentSet(MAX_REMEMBERED);
+  /** Oldest first: gossip misses a member now and then, and push/pull brings it what it has missed. */
+  readonly #events: SerfRecentEvent[] = [];
+  #eventBytes = 0;
   #isLeaving = false;
 
   constructor(
@@ -73,6 +81,7 @@ export class SerfDelegate {
       ltime: this.#clock.now,
       eventLTime: this.#eventClock.now,
       queryLTime: this.#queryClock.now,
+      events: this.#events,
       statusLTimes,
       leftMembers,
       digest,
@@ -84,6 +93,7 @@ export class SerfDelegate {
     if (state.ltime > 0) this.#clock.witness(state.ltime - 1);
     if (state.eventLTime > 0) this.#eventClock.witness(state.eventLTime - 1);
     if (state.queryLTime > 0) this.#queryClock.witness(state.queryLTime - 1);
+    for (const event of state.events) this.#keepIfNew(event);
     const left = new Set(state.leftMembers);
     for (const [node, ltime] of state.statusLTimes) {
       if (left.has(node)) this.#onLeave(node, ltime + 1, false);
@@ -102,10 +112,8 @@ export class SerfDelegate {
         return (
           this.#clock.witness(message.ltime) && message.ltime > (this.#statusTimes.get(message.node) ?? 0)
         );
-      case "user-event": {
-        const { ltime, name, payload } = message;
-        return this.#eventClock.witness(ltime) && this.#seen.add(`e ${ltime} ${name} ${Bun.hash(payload)}`);
-      }
+      case "user-event":
+        return this.#keepIfNew(message);
       case "query":
         return this.#queryClock.witness(message.ltime) && this.#seen.add(`q ${message.ltime} ${message.id}`);
       case "query-response":
@@ -130,6 +138,19 @@ export class SerfDelegate {
       case "user-event":
         this.host.broadcast(payload, null);
     }
+  }
+
+  /** False when it was known. */
+  #keepIfNew({ ltime, name, payload }: SerfRecentEvent): boolean {
+    if (!this.#eventClock.witness(ltime)) return false;
+    if (!this.#seen.add(`e ${ltime} ${name} ${Bun.hash(payload)}`)) return false;
+    this.#events.push({ ltime, name, payload });
+    this.#eventBytes += name.length + payload.length;
+    while (this.#events.length > MAX_EVENTS || this.#eventBytes > MAX_EVENT_BYTES) {
+      const oldest = this.#events.shift()!;
+      this.#eventBytes -= oldest.name.length + oldest.payload.length;
+    }
+    return true;
   }
 
   #onLeave(node: string, ltime: number, prune: boolean): void {

@@ -45,7 +45,7 @@ export interface ClusterStatus {
   readonly gossip: {
     /** Lifeguard's local health: 0 = well, up to 8 = this node is too slow to judge others. */
     readonly healthScore: number;
-    /** Messages waiting to be sent, by queue: "membership", "catalog". */
+    /** Messages waiting to be sent, by queue: "membership", "serf". */
     readonly queueLengths: Readonly<Record<string, number>>;
     /** Packets and streams thrown away since the start, by reason; only reasons that have occurred. */
     readonly droppedTotal: Readonly<Record<string, number>>;

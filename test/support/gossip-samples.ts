@@ -101,6 +101,7 @@ export class GossipSamples {
       ltime: this.#number(),
       eventLTime: this.#number(),
       queryLTime: this.#number(),
+      events: names.map((name) => ({ ltime: this.#seeded.below(9), name, payload: this.noise(20) })),
       statusLTimes: new Map(names.map((name) => [name, this.#number()])),
       leftMembers: names.slice(this.#seeded.below(20)),
       digest: this.noise(20),

@@ -23,7 +23,10 @@ export interface ClusterView {
   readonly members: readonly MemberView[];
   /** Equal on two nodes when they agree about services and tasks. */
   readonly catalog: { readonly revision: string };
-  readonly gossip: { readonly droppedTotal: Readonly<Record<string, number>> };
+  readonly gossip: {
+    readonly queueLengths: Readonly<Record<string, number>>;
+    readonly droppedTotal: Readonly<Record<string, number>>;
+  };
 }
 
 export interface MemberView {

@@ -110,6 +110,11 @@ export class SerfAgent {
     await this.#rpc("join", ...addresses);
   }
 
+  /** Joins, and takes in the user events that were before. */
+  async replay(address: string): Promise<void> {
+    await this.#rpc("join", "-replay", address);
+  }
+
   /** Resolves when the agent has left and ended. */
   async leave(): Promise<void> {
     await this.#rpc("leave");

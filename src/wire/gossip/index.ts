@@ -17,7 +17,7 @@ export {
 } from "./packet.ts";
 export { decodePushPull, encodePushPull, type ReceivedPushPull } from "./push-pull.ts";
 export * from "./serf.ts";
-export { decodeSerfState, encodeSerfState, type SerfState } from "./serf-state.ts";
+export { decodeSerfState, encodeSerfState, type SerfRecentEvent, type SerfState } from "./serf-state.ts";
 export { type FrameOptions, frameStream } from "./stream.ts";
 export {
   type StreamProblem,

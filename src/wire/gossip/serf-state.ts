@@ -2,21 +2,32 @@
  * The user state of a push/pull exchange as serf agents understand it: 2 | map{EventLTime, Events, LTime, LeftMembers,
  * QueryLTime, StatusLTimes}. [serf messages.go, "messagePushPull"]
  *
- * Ours has one key more, PortmeshDigest; agents pass over it. Recent events are not kept: we send none and skip those
- * of others. Lamport times are clamped as in serf.ts.
+ * Ours has one key more, PortmeshDigest; agents pass over it. Lamport times are clamped as in serf.ts.
  */
 import { MsgpackReader } from "./msgpack-reader.ts";
 import { MsgpackWriter } from "./msgpack-writer.ts";
 import { MAX_EXCHANGED_MEMBERS } from "./push-pull.ts";
+import { RecordFormat } from "./record.ts";
 
 const PUSH_PULL_STATE = 2;
 const DIGEST_KEY = "PortmeshDigest";
 const MAX_LTIME = Number.MAX_SAFE_INTEGER;
+/** An agent remembers the events of 512 times, and few share one. */
+const MAX_EXCHANGED_EVENTS = 8_192;
+const EVENT_FIELDS = new RecordFormat({ Name: "string", Payload: "bytes" });
+
+/** A user event of late, for those whom gossip has missed. */
+export interface SerfRecentEvent {
+  readonly ltime: number;
+  readonly name: string;
+  readonly payload: Uint8Array;
+}
 
 export interface SerfState {
   readonly ltime: number;
   readonly eventLTime: number;
   readonly queryLTime: number;
+  readonly events: readonly SerfRecentEvent[];
   /** When each member's status last changed; names are byte strings. */
   readonly statusLTimes: ReadonlyMap<string, number>;
   /** Names of those who left. */
@@ -29,7 +40,7 @@ export function encodeSerfState(state: SerfState): Uint8Array {
   const hasDigest = state.digest.length > 0;
   const writer = new MsgpackWriter().byte(PUSH_PULL_STATE).mapOf(hasDigest ? 7 : 6);
   writer.string("EventLTime").int(state.eventLTime);
-  writer.string("Events").arrayOf(0);
+  writeEvents(writer.string("Events"), state.events);
   writer.string("LTime").int(state.ltime);
   writer.string("LeftMembers").arrayOf(state.leftMembers.length);
   for (const name of state.leftMembers) writer.string(name);
@@ -48,6 +59,7 @@ export function decodeSerfState(userState: Uint8Array): SerfState | null {
     ltime: 0,
     eventLTime: 0,
     queryLTime: 0,
+    events: [] as readonly SerfRecentEvent[],
     statusLTimes: new Map<string, number>() as ReadonlyMap<string, number>,
     leftMembers: [] as readonly string[],
     digest: new Uint8Array(),
@@ -64,10 +76,46 @@ function readField(
   if (name === "LTime") state.ltime = reader.uint(MAX_LTIME);
   else if (name === "EventLTime") state.eventLTime = reader.uint(MAX_LTIME);
   else if (name === "QueryLTime") state.queryLTime = reader.uint(MAX_LTIME);
+  else if (name === "Events") state.events = readEvents(reader);
   else if (name === "StatusLTimes") state.statusLTimes = readLTimes(reader);
   else if (name === "LeftMembers") state.leftMembers = readNames(reader);
   else if (name === DIGEST_KEY) state.digest = reader.bytes() ?? new Uint8Array();
   else reader.skip();
+}
+
+/** Agents gather those of one time in one element, and read them as well from several. */
+function writeEvents(writer: MsgpackWriter, events: readonly SerfRecentEvent[]): void {
+  writer.arrayOf(events.length);
+  for (const { ltime, name, payload } of events) {
+    EVENT_FIELDS.write(writer.mapOf(2).string("Events").arrayOf(1), { Name: name, Payload: payload });
+    writer.string("LTime").int(ltime);
+  }
+}
+
+/** Elements without events are nil, which reads as an empty map. */
+function readEvents(reader: MsgpackReader): SerfRecentEvent[] {
+  const events: SerfRecentEvent[] = [];
+  for (let left = reader.arrayLength(); left > 0 && !reader.failed; left--) {
+    let ltime = 0;
+    let sharing: Omit<SerfRecentEvent, "ltime">[] = [];
+    for (let fields = reader.mapLength(); fields > 0 && !reader.failed; fields--) {
+      const field = reader.string();
+      if (field === "LTime") ltime = reader.uint(MAX_LTIME);
+      else if (field === "Events") sharing = readSharing(reader, MAX_EXCHANGED_EVENTS - events.length);
+      else reader.skip();
+    }
+    for (const { name, payload } of sharing) events.push({ ltime, name, payload });
+  }
+  return events;
+}
+
+function readSharing(reader: MsgpackReader, max: number): Omit<SerfRecentEvent, "ltime">[] {
+  const sharing: Omit<SerfRecentEvent, "ltime">[] = [];
+  for (let left = reader.arrayLength(max); left > 0 && !reader.failed; left--) {
+    const event = EVENT_FIELDS.read(reader);
+    if (event !== null) sharing.push({ name: event.Name, payload: event.Payload ?? new Uint8Array() });
+  }
+  return sharing;
 }
 
 function readLTimes(reader: MsgpackReader): Map<string, number> {

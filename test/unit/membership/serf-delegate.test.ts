@@ -79,6 +79,31 @@ test("user events are handed on once", () => {
   expect(fixture.queue.size).toBe(2);
 });
 
+test("who has missed an event hears of it with a state, and does not hand it on", () => {
+  const [teller, hearer] = [new Fixture(), new Fixture()];
+  const event = { ltime: 3, name: "deploy", payload: Uint8Array.of(1) };
+  teller.hear({ type: "user-event", ...event, coalesce: false });
+  for (let time = 0; time < 2; time++) {
+    hearer.serf.mergeState(teller.serf.state([], [], NO_DIGEST));
+    expect(hearer.serf.state([], [], NO_DIGEST)).toMatchObject({ eventLTime: 4, events: [event] });
+  }
+  hearer.hear({ type: "user-event", ...event, coalesce: false });
+  expect(hearer.queue.size).toBe(0);
+});
+
+test("of many events the newest go along, and of large ones fewer", () => {
+  const { serf, ...fixture } = new Fixture();
+  const event = { type: "user-event", name: "e", payload: new Uint8Array(), coalesce: false } as const;
+  const times = () => serf.state([], [], NO_DIGEST).events.map(({ ltime }) => ltime);
+  for (let ltime = 1; ltime <= 600; ltime++) serf.onMessage(encodeSerfMessage({ ...event, ltime }));
+  expect(times()).toEqual(Array.from({ length: 512 }, (_, index) => 600 - 511 + index));
+  const payload = new Uint8Array(9_000);
+  for (let ltime = 601; ltime <= 608; ltime++)
+    serf.onMessage(encodeSerfMessage({ ...event, ltime, payload }));
+  expect(times()).toEqual([602, 603, 604, 605, 606, 607, 608]);
+  expect(fixture.queue.size).toBe(608);
+});
+
 test("an own intent is later than all that has been seen", () => {
   const fixture = new Fixture();
   fixture.hear({ type: "join-intent", ltime: 41, node: "b" });

@@ -116,6 +116,7 @@ describe("push/pull state", () => {
     ltime: 3,
     eventLTime: 1,
     queryLTime: 2,
+    events: [],
     statusLTimes: new Map([["s1", 3]]),
     leftMembers: ["gone"],
     digest: new Uint8Array(),
@@ -142,17 +143,54 @@ describe("push/pull state", () => {
     expect(decodeSerfState(encodeSerfState(withDigest))).toEqual(withDigest);
   });
 
-  test("an agent's 512 event slots, empty and not, are passed over", () => {
-    const slots = `dc0200 ${"c0".repeat(511)} 82 a64576656e7473 91 82 a44e616d65a16e a75061796c6f6164c0 a54c54696d65 09`;
-    const events = `a64576656e7473 ${slots}`;
+  test("an agent's 512 event slots, empty and not", () => {
+    const slot =
+      "82 a64576656e7473 92 82a44e616d65a16ea75061796c6f6164c0 82a44e616d65a16da75061796c6f6164a178 a54c54696d6509";
+    const events = `a64576656e7473 dc0200 ${"c0".repeat(510)} ${slot} c0`;
     const bytes = hex(`0286 ${PARTS.with(1, events).join("")}`);
-    expect(decodeSerfState(bytes)).toEqual(STATE);
+    expect(decodeSerfState(bytes)).toEqual({
+      ...STATE,
+      events: [
+        { ltime: 9, name: "n", payload: new Uint8Array() },
+        { ltime: 9, name: "m", payload: latin1("x") },
+      ],
+    });
     expect(decodeSerfState(hex(`0286 ${PARTS.with(1, "a64576656e7473c0").join("")}`))).toEqual(STATE);
   });
 
+  test("each event of ours is an element of its own", () => {
+    const events = [
+      { ltime: 4, name: "n", payload: latin1("p") },
+      { ltime: 4, name: "n", payload: new Uint8Array() },
+    ];
+    const element = (payload: string) =>
+      `82a64576656e74739182a44e616d65a16ea75061796c6f6164${payload}a54c54696d6504`;
+    const bytes = encodeSerfState({ ...STATE, events });
+    expect(bytes).toEqual(
+      hex(`0286 ${PARTS.with(1, `a64576656e747392 ${element("a170")} ${element("a0")}`).join("")}`),
+    );
+    expect(decodeSerfState(bytes)?.events).toEqual(events);
+  });
+
+  test("more events than anybody remembers are refused: a byte each, they would be as many objects", () => {
+    const events = (count: number) =>
+      hex(
+        `0281 a64576656e7473 91 81 a64576656e7473 dd${count.toString(16).padStart(8, "0")} ${"80".repeat(count)}`,
+      );
+    expect(decodeSerfState(events(8_192))?.events.length).toBe(8_192);
+    expect(decodeSerfState(events(8_193))).toBeNull();
+  });
+
   test("nil for every list is empty", () => {
-    const bytes = hex("0283 ab4c6566744d656d62657273c0 ac5374617475734c54696d6573c0 a54c54696d65c0");
-    expect(decodeSerfState(bytes)).toMatchObject({ ltime: 0, leftMembers: [], statusLTimes: new Map() });
+    const bytes = hex(
+      "0284 a64576656e7473c0 ab4c6566744d656d62657273c0 ac5374617475734c54696d6573c0 a54c54696d65c0",
+    );
+    expect(decodeSerfState(bytes)).toMatchObject({
+      ltime: 0,
+      events: [],
+      leftMembers: [],
+      statusLTimes: new Map(),
+    });
   });
 
   test("names such as __proto__ are names", () => {
