@@ -86,7 +86,7 @@ test.skipIf(lacks("haproxy"))("HAProxy in front keeps serving while tasks move a
   cleanUps.push(() => load.stop());
   const more = async (what: string) => {
     const enough = load.records.length + ENOUGH;
-    await waitFor(() => load.records.length > enough, { what, deadlineMs: 20_000 });
+    await waitFor(() => load.records.length > enough, { what });
   };
   await more("load");
 

@@ -78,7 +78,7 @@ test.skipIf(lacks("haproxy"))("HAProxy in front keeps serving while tasks move a
   cleanUps.push(() => load.stop());
   const more = async (what: string) => {
     const enough = load.records.length + 100;
-    await waitFor(() => load.records.length > enough, { what, deadlineMs: 20_000 });
+    await waitFor(() => load.records.length > enough, { what });
   };
   await more("load");
   for (const [index, node] of nodes.entries()) {

@@ -69,7 +69,7 @@ describe.skipIf(lacksNamespaces() || lacks("serf"))("on a network with holes", (
         await s1.query("who", "", { timeoutSeconds: 1 });
         return s2.log.includes("Received event: query: who");
       },
-      { what: "the query", deadlineMs: 20_000 },
+      { what: "the query" },
     );
   });
 

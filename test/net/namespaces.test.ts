@@ -129,8 +129,8 @@ describe.skipIf(lacksNamespaces())("network namespaces", () => {
     const listed = await n1.run("nft", "list", "ruleset");
     expect(listed).toContain("numgen random mod 100 < 50 drop");
     const isThrough = async () => reaches(n2, n1);
-    await waitFor(isThrough, { what: "a request to pass", deadlineMs: 20_000 });
-    await waitFor(async () => !(await isThrough()), { what: "a request to be lost", deadlineMs: 20_000 });
+    await waitFor(isThrough, { what: "a request to pass" });
+    await waitFor(async () => !(await isThrough()), { what: "a request to be lost" });
   });
 
   test("portmesh in a namespace serves under load while its tasks' links are cut", async () => {

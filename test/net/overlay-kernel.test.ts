@@ -22,7 +22,6 @@ const PORT = 4789;
 /** Of the overlay's 50 bytes on links of 1500. */
 const MTU_BYTES = 1450;
 /** For what takes milliseconds on a machine that has nothing else to do. */
-const WAIT = { deadlineMs: 20_000 };
 const BULK_BYTES = 32 * 1024 * 1024;
 
 const PROGRAMS = ["ping", "bridge", "setpriv", "socat", "ss"];
@@ -336,7 +335,7 @@ describe.skipIf(lacksVxlan(...PROGRAMS))("the kernel driver", () => {
         stdio: ["ignore", "ignore", "ignore"],
       });
       try {
-        await waitFor(async () => (await n1.run("cat", "/proc/net/udp")).includes(":12B5 "), WAIT);
+        await waitFor(async () => (await n1.run("cat", "/proc/net/udp")).includes(":12B5 "));
         const { error } = await driverOn(n1).open(endOf(n1), OWNER);
         expect(error?.code).toBe("port-taken");
         expect(error?.message).toContain(`process ${socat.pid} (socat) has it`);
@@ -408,7 +407,7 @@ async function settle(node: NetworkNode): Promise<void> {
   await node.run("sysctl", "-q", "-w", ...noDetection);
   await ip(node, "link set eth0 addrgenmode none");
   await ip(node, "-6 address flush dev eth0");
-  await waitFor(async () => (await linkOf(node, "eth0")).includes(" state UP "), WAIT);
+  await waitFor(async () => (await linkOf(node, "eth0")).includes(" state UP "));
 }
 
 /** Interfaces, addresses, routes, neighbours and forwarding entries, without what counts or ages. */
@@ -469,7 +468,7 @@ async function changesOf(node: NetworkNode, action: () => Promise<void>): Promis
         await ip(node, `address replace ${address}/32 dev lo`);
         return output.includes(address);
       },
-      { what: "ip monitor to tell of a change", ...WAIT },
+      { what: "ip monitor to tell of a change" },
     );
   };
   try {

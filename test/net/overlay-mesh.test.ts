@@ -181,7 +181,7 @@ describe.skipIf(lacksTun() || lacksVxlan())("published ports between two nodes",
         await machine.cut("both", [mesh.n1.address]);
         await client.send("during");
         const silent = async () => (await mesh.n1.status()).proxy.peers[0]?.isReachable === false;
-        await waitFor(silent, { what: "n1 to notice", deadlineMs: 10_000 });
+        await waitFor(silent, { what: "n1 to notice" });
         await machine.heal();
         expect(await task.receiveText(6)).toBe("during");
         const { client: later, task: served } = await mesh.open();

@@ -20,7 +20,6 @@ import { waitFor } from "../support/wait-for.ts";
 const PORT = 4789;
 const BULK_BYTES = 8 * 1024 * 1024;
 /** For what takes milliseconds on a machine that has nothing else to do. */
-const WAIT = { deadlineMs: 20_000 };
 const MARKER = "portmesh readable marker ";
 const [SECRET, NEXT_SECRET, FOREIGN_SECRET] = ["11", "22", "33"].map((byte) => byte.repeat(32)) as [
   string,
@@ -93,11 +92,11 @@ describe.skipIf(lacksTun(...PROGRAMS))("the userspace driver with secrets", () =
       { stdio: ["ignore", "ignore", "ignore"] },
     );
     try {
-      await waitFor(() => existsSync(file) && Bun.file(file).size >= 24, { what: "tcpdump", ...WAIT });
+      await waitFor(() => existsSync(file) && Bun.file(file).size >= 24, { what: "tcpdump" });
       await ping(n1, n2);
       await sendStream(n1, n2, overlayAddress(n2), Buffer.alloc(BULK_BYTES, MARKER));
       // it misses some when it is slow
-      await waitFor(() => Bun.file(file).size > BULK_BYTES / 4, { what: "the capture", ...WAIT });
+      await waitFor(() => Bun.file(file).size > BULK_BYTES / 4, { what: "the capture" });
     } finally {
       capture.kill();
       await capture.exited;
@@ -115,7 +114,7 @@ describe.skipIf(lacksTun(...PROGRAMS))("the userspace driver with secrets", () =
       n2.address,
       replayed.slice(0, 20).map((bytes) => bytes.toString("hex")),
     );
-    await waitFor(async () => ((await d2.counts("n1")).framesDropped.replay ?? 0) > 0, WAIT);
+    await waitFor(async () => ((await d2.counts("n1")).framesDropped.replay ?? 0) > 0);
     expect((await d2.counts("n1")).packetsIn).toBe(before);
   });
 

@@ -463,7 +463,6 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
       between.isLost = () => true;
       await waitFor(() => mesh.entry.status.tasks[0]!.state === "failing", {
         what: "the silence",
-        deadlineMs: 20_000,
       });
       expect(await mesh.answer(peer)).toBe("own x");
     });

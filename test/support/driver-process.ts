@@ -11,8 +11,6 @@ import {
 } from "../../src/overlay/index.ts";
 import { waitFor } from "./wait-for.ts";
 
-const WAIT = { deadlineMs: 20_000 };
-
 /** What the request was not about has its empty value. */
 export interface DriverAnswer {
   readonly refused: readonly RefusedPeer[];
@@ -69,7 +67,7 @@ export class DriverProcess<Request extends { readonly do: string }> {
     this.#child.stdin.write(`${JSON.stringify(request)}\n`);
     await this.#child.stdin.flush();
     const lines = () => this.#output.split("\n").slice(0, -1);
-    await waitFor(() => lines().length >= wanted, { what: `an answer to ${request.do}`, ...WAIT });
+    await waitFor(() => lines().length >= wanted, { what: `an answer to ${request.do}` });
     return JSON.parse(lines()[wanted - 1]!);
   }
 

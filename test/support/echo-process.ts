@@ -18,7 +18,7 @@ export class EchoProcess {
       stdio: ["ignore", "pipe", "inherit"],
     });
     const started = new EchoProcess(child);
-    await waitFor(() => started.#last, { what: "a first report", deadlineMs: 20_000 });
+    await waitFor(() => started.#last, { what: "a first report" });
     return started;
   }
 

@@ -73,7 +73,7 @@ export class NodeProcess {
   }
 
   async serves(): Promise<void> {
-    await waitFor(() => this.#isServing(), { what: "the node to serve", deadlineMs: 10_000 });
+    await waitFor(() => this.#isServing(), { what: "the node to serve" });
   }
 
   get log(): string {

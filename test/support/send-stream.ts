@@ -6,7 +6,6 @@ import { waitFor } from "./wait-for.ts";
 
 const PORT = 5201;
 /** For what takes milliseconds on a machine that has nothing else to do. */
-const WAIT = { deadlineMs: 20_000 };
 
 /** Bytes that no part of the way can guess. */
 export function randomBytes(length: number): Buffer {
@@ -28,12 +27,12 @@ export async function sendStream(
   const received = receiver.stdout.bytes();
   try {
     const isListening = async () => (await to.run("ss", "-ltn")).includes(`${address}:${PORT}`);
-    await waitFor(isListening, { what: "socat to listen", ...WAIT });
+    await waitFor(isListening, { what: "socat to listen" });
     const sender = Bun.spawn([...from.wrapper, socat, "-u", "-", `TCP:${address}:${PORT}`], {
       stdio: [sent, "ignore", "inherit"],
     });
     expect(await sender.exited).toBe(0);
-    await waitFor(() => receiver.exitCode !== null, { what: "the stream to arrive", ...WAIT });
+    await waitFor(() => receiver.exitCode !== null, { what: "the stream to arrive" });
   } finally {
     receiver.kill("SIGKILL");
   }

@@ -36,7 +36,7 @@ export async function startWebTask(
       () => true,
       () => false,
     );
-  await waitFor(answers, { what: `task ${name} to answer`, deadlineMs: 10_000 });
+  await waitFor(answers, { what: `task ${name} to answer` });
   return {
     name,
     port,
