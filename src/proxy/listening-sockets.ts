@@ -11,6 +11,7 @@ import {
   bind,
   close,
   listen,
+  refuseNewClients,
   setBufferSizes,
   setNoDelay,
   setOutOfBandInline,
@@ -27,6 +28,8 @@ import type { Protocol, PublishedPort, Service } from "./routing-table.ts";
 
 /** The kernel lowers it to net.core.somaxconn. */
 const BACKLOG = 65_535;
+/** A round trip within a continent: as long as a handshake may take that begins just before a port is closed. */
+const HANDSHAKE_MS = 50;
 const UDP_BUFFER_BYTES = 4 * 1024 * 1024;
 
 export interface ListenAddress {
@@ -73,6 +76,15 @@ export function addressesOf(
 /** From now on clients get through the handshake and wait for the worker to accept. 0 or -errno. */
 export function startListening(fd: number): number {
   return listen(fd, BACKLOG);
+}
+
+/**
+ * Before sockets are closed: refuses new clients and gives those in the handshake the time to get through to the worker,
+ * which close() would reset.
+ */
+export async function stopListening(fds: readonly number[]): Promise<void> {
+  fds.forEach(refuseNewClients);
+  await Bun.sleep(HANDSHAKE_MS);
 }
 
 /** A descriptor or -errno. */

@@ -23,6 +23,7 @@ import {
   type ListenAddress,
   openListeningSockets,
   startListening,
+  stopListening,
 } from "./listening-sockets.ts";
 import { readStatus } from "./read-status.ts";
 import type { Protocol, Relay, RoutingTable, Service, Task } from "./routing-table.ts";
@@ -149,11 +150,10 @@ export class SpliceProxy {
     }
   }
 
-  /** Resolves when every worker runs the new table. */
+  /** Resolves when every worker runs the new table. Ports that it does not have are closed with no client cut off. */
   async commit(prepared: PreparedTable): Promise<void> {
     for (const [key, listener] of prepared.listeners) this.#report(this.#listeners.get(key), listener);
-    this.#table = prepared.table;
-    await this.#switchTo(prepared.listeners);
+    await this.#switchTo(prepared.table, prepared.listeners);
     this.#releaseSlots();
   }
 
@@ -172,9 +172,8 @@ export class SpliceProxy {
    */
   async drain(): Promise<boolean> {
     this.#stopRetrying();
-    await this.#switchTo(new Map());
-    this.#table = drainingTable(this.#table);
-    await this.#switchTo(new Map());
+    await this.#switchTo(this.#table, new Map());
+    await this.#switchTo(drainingTable(this.#table), new Map());
     const longestMs = Math.max(0, ...this.#table.services.map((service) => service.drainTimeoutMs));
     const endMs = performance.now() + longestMs + DRAIN_SLACK_MS;
     while (this.#openConnections() > 0) {
@@ -218,13 +217,26 @@ export class SpliceProxy {
     this.options.onListener({ service: now.service, ...now.at, error: now.error });
   }
 
-  async #switchTo(listeners: ReadonlyMap<string, Listener>): Promise<void> {
+  async #switchTo(table: RoutingTable, listeners: ReadonlyMap<string, Listener>): Promise<void> {
     for (const [key, listener] of listeners) {
       if (listener.at.protocol === "tcp" && !this.#isOpen(key)) listener.fds.forEach(startListening);
     }
+    const closing = this.#closing(listeners);
+    if (closing.length > 0) {
+      this.#stopRetrying(); // what it opens meanwhile would be missing in what is adopted
+      await stopListening(closing);
+    }
+    this.#table = table;
     this.#adopt(listeners);
     this.#retryFailed();
     await Promise.all(this.workers.map((worker, index) => worker.apply(this.#workerTable(index))));
+  }
+
+  /** TCP sockets that are not among these. */
+  #closing(listeners: ReadonlyMap<string, Listener>): number[] {
+    const staying = new Set([...listeners.values()].flatMap(({ fds }) => fds));
+    const tcp = [...this.#listeners.values()].filter(({ at }) => at.protocol === "tcp");
+    return tcp.flatMap(({ fds }) => fds).filter((fd) => !staying.has(fd));
   }
 
   #adopt(listeners: ReadonlyMap<string, Listener>): void {

@@ -24,8 +24,9 @@ const SO_KEEPALIVE = 9;
 const SO_OOBINLINE = 10;
 const SO_LINGER = 13;
 const SO_REUSEPORT = 15;
-const SO_RCVBUFFORCE = 33;
 const SO_SNDBUFFORCE = 32;
+const SO_RCVBUFFORCE = 33;
+const SO_BINDTOIFINDEX = 62;
 const IPPROTO_IP = 0;
 const IPPROTO_TCP = 6;
 const IPPROTO_IPV6 = 41;
@@ -45,6 +46,8 @@ const UDP_GRO = 104;
 const SIOCOUTQ = 0x5411;
 const SHUT_WR = 1;
 const F_DUPFD_CLOEXEC = 1030;
+/** No device has it: the kernel counts up from 1. */
+const NO_DEVICE = 0x7fffffff;
 
 export function tcpSocket(family: number): number {
   const fd = libc.socket(family, SOCK_STREAM | SOCK_NONBLOCK_CLOEXEC, 0);
@@ -62,6 +65,14 @@ export function bind(fd: number, address: Pointer, length: number): number {
 
 export function listen(fd: number, backlog: number): number {
   return libc.listen(fd, backlog) >= 0 ? 0 : -errno();
+}
+
+/**
+ * Clients that come from now on are refused as if nobody listened; those that are in the handshake still get through,
+ * and those in the queue stay. close() alone resets them all. Not to be undone without CAP_NET_RAW. 0 or -errno.
+ */
+export function refuseNewClients(fd: number): number {
+  return setOption(fd, SOL_SOCKET, SO_BINDTOIFINDEX, NO_DEVICE);
 }
 
 /** The new socket, its peer in `address` (SOCKADDR_MAX bytes); `lengthAddress` points to an int32 that holds that size. */
