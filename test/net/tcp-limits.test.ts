@@ -243,8 +243,13 @@ test("drain closes the ports and waits for the connections", async () => {
   const old = await open();
   const isDrained = harness.proxy.drain();
   await waitFor(async () => !(await accepts("127.0.0.1", published)), { what: "the port to close" });
-  // who asked before it closed has been passed on
-  while (await task.hasWaiting()) (await task.accept()).close();
+  await waitFor(
+    async () => {
+      while (await task.hasWaiting()) (await task.accept()).close();
+      return status().tcp.openConnections === 1;
+    },
+    { what: "who asked before it closed to be served" },
+  );
   await expectEcho(old);
   old.client.close();
   old.served.close();
