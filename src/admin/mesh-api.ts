@@ -62,7 +62,7 @@ export interface TaskDeclaration {
 }
 
 /**
- * As the node that is asked sees it. `failing`: the last connect or health check failed; `unreachable`: its node is a
+ * As the node that is asked sees it. `failing`: a connect to it has lately failed; `unreachable`: its node is a
  * member but cannot be relayed to; `down`: its node is suspect, failed or gone.
  */
 export type TaskState = "active" | "draining" | "failing" | "unreachable" | "down";

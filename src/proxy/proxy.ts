@@ -158,7 +158,15 @@ export class SpliceProxy {
   }
 
   status(): ProxyStatus {
-    return readStatus(this.#table, this.#listeners, this.counters, this.#services, this.#tasks, this.#peers);
+    const counted = {
+      table: this.#table,
+      listeners: this.#listeners,
+      counters: this.counters,
+      services: this.#services,
+      tasks: this.#tasks,
+      peers: this.#peers,
+    };
+    return readStatus(counted, Date.now());
   }
 
   /** Turns connection records on or off (they cost a message per batch). */

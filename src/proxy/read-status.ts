@@ -42,13 +42,23 @@ import { type Listener, listenerKey, taskKey } from "./proxy.ts";
 import type { Peer, RoutingTable, Service, Task } from "./routing-table.ts";
 import type { PeerStatus, PortStatus, ProxyStatus, ServiceStatus, TaskStatus } from "./status.ts";
 
+/** After a failed connect that no worker has repeated nor seen mended since. */
+const FAILING_SHOWN_MS = 60_000;
+
+/** What runs, and where it is counted. */
+export interface Counted {
+  readonly table: RoutingTable;
+  readonly listeners: ReadonlyMap<string, Listener>;
+  readonly counters: SharedCounters;
+  readonly services: Slots;
+  readonly tasks: Slots;
+  readonly peers: Slots;
+}
+
+/** @param nowMs wall clock */
 export function readStatus(
-  table: RoutingTable,
-  listeners: ReadonlyMap<string, Listener>,
-  counters: SharedCounters,
-  services: Slots,
-  tasks: Slots,
-  peers: Slots,
+  { table, listeners, counters, services, tasks, peers }: Counted,
+  nowMs: number,
 ): ProxyStatus {
   return {
     workers: counters.services.length,
@@ -61,7 +71,7 @@ export function readStatus(
     services: table.services.map((service) => ({
       name: service.name,
       ports: readPorts(service, listeners),
-      tasks: service.tasks.map((task) => readTask(task, counters, tasks.get(taskKey(service, task)))),
+      tasks: service.tasks.map((task) => readTask(task, counters, nowMs, tasks.get(taskKey(service, task)))),
       ...readService(counters, services.get(service.name)),
     })),
   };
@@ -134,7 +144,7 @@ function readService(counters: SharedCounters, slot = -1): ServiceCounts {
   };
 }
 
-function readTask(task: Task, counters: SharedCounters, slot = -1): TaskStatus {
+function readTask(task: Task, counters: SharedCounters, nowMs: number, slot = -1): TaskStatus {
   const at = slot * TASK_FIELDS;
   const sum = (field: number) => (slot < 0 ? 0 : sumRows(counters.tasks, at + field));
   return {
@@ -143,12 +153,20 @@ function readTask(task: Task, counters: SharedCounters, slot = -1): TaskStatus {
     address: task.address,
     port: task.port,
     weight: task.weight,
-    state: task.isDraining ? "draining" : sum(T_FAILING) > 0 ? "failing" : "active",
+    state: task.isDraining ? "draining" : isFailing(counters, at, nowMs) ? "failing" : "active",
     openConnections: sum(T_OPEN),
     connectionsTotal: sum(T_TOTAL),
     connectFailuresTotal: sum(T_FAILURES),
     lastError: slot < 0 ? null : readLastError(counters, at),
   };
+}
+
+/** A worker that gets no more clients does not learn that the task is back: what it knows is believed for a while. */
+function isFailing({ tasks }: SharedCounters, at: number, nowMs: number): boolean {
+  if (at < 0) return false;
+  return tasks.some(
+    (row) => row[at + T_FAILING]! > 0 && nowMs - row[at + T_LAST_FAILURE_AT]! < FAILING_SHOWN_MS,
+  );
 }
 
 /** The latest over all workers. */

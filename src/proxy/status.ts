@@ -80,7 +80,10 @@ export interface TaskStatus {
   readonly address: string;
   readonly port: number | null;
   readonly weight: number;
-  /** `failing`: the last connect failed; it is tried again after a short pause, or when no other is left. */
+  /**
+   * `failing`: the last connect of a worker failed, less than a minute ago; it is tried again after a short pause, or
+   * when no other is left.
+   */
   readonly state: "active" | "draining" | "failing";
   readonly openConnections: number;
   readonly connectionsTotal: number;
