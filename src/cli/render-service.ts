@@ -9,8 +9,9 @@ type TaskStatus = ServiceStatus["tasks"][number];
 
 const INDENT = "  ";
 const MAX_LISTENER_ERRORS = 5; // a thousand ports usually fail for one reason
-const TASK_COLUMNS: readonly Column[] = [
-  { title: "TASK" },
+const TASK_COLUMN: Column = { title: "TASK" };
+const NODE_COLUMN: Column = { title: "NODE" };
+const FIGURE_COLUMNS: readonly Column[] = [
   { title: "STATE" },
   { title: "WEIGHT", isNumber: true },
   { title: "OPEN", isNumber: true },
@@ -60,36 +61,50 @@ function renderListenerErrors(ports: readonly PortStatus[]): string[] {
   ];
 }
 
-function renderTraffic({ ports, tcp, udp }: ServiceStatus): string[] {
+function renderTraffic({ ports, tcp, udp, relayedUdp }: ServiceStatus): string[] {
   const uses = (protocol: string) => ports.some((port) => port.protocol === protocol);
   const rows: string[] = [];
   if (uses("tcp")) {
+    const relayed =
+      tcp.relayedTotal === 0 ? "" : `, ${tcp.relayedTotal} for other nodes (${tcp.relayedOpen} open)`;
     const bytes = `in ${formatBytes(tcp.bytesInTotal)}, out ${formatBytes(tcp.bytesOutTotal)}`;
-    rows.push(`tcp  ${tcp.openConnections} open, ${tcp.acceptedTotal} accepted, ${bytes}`);
+    rows.push(`tcp  ${tcp.openConnections} open, ${tcp.acceptedTotal} accepted${relayed}, ${bytes}`);
   }
   if (uses("udp")) {
-    const bytesIn = `in ${udp.datagramsInTotal} datagrams ${formatBytes(udp.bytesInTotal)}`;
-    const bytesOut = `out ${udp.datagramsOutTotal} datagrams ${formatBytes(udp.bytesOutTotal)}`;
-    rows.push(`udp  ${udp.openSessions} open, ${udp.sessionsTotal} sessions, ${bytesIn}, ${bytesOut}`);
+    rows.push(`udp  ${udpTraffic(udp)}`);
+    if (relayedUdp.sessionsTotal > 0) rows.push(`     for other nodes: ${udpTraffic(relayedUdp)}`);
   }
   return rows.map((row) => INDENT + row);
+}
+
+function udpTraffic(udp: ServiceStatus["udp"]): string {
+  const bytesIn = `in ${udp.datagramsInTotal} datagrams ${formatBytes(udp.bytesInTotal)}`;
+  const bytesOut = `out ${udp.datagramsOutTotal} datagrams ${formatBytes(udp.bytesOutTotal)}`;
+  return `${udp.openSessions} open, ${udp.sessionsTotal} sessions, ${bytesIn}, ${bytesOut}`;
 }
 
 function renderTasks(service: ServiceStatus, status: NodeStatus): string[] {
   const unresolved = status.names.filter(
     (name) => name.error !== null && name.services.includes(service.name),
   );
+  // a node that stands alone has no other whose task it could be
+  const isAlone = status.cluster === null;
+  const nodeCell = (node: string | null) => (isAlone ? [] : [node ?? status.node]);
   const rows = [
-    ...service.tasks.map((task) => taskRow(task, status.now)),
-    ...unresolved.map((name) => unresolvedRow(name, status.now)),
+    ...service.tasks.map((task) => [
+      describeTask(task),
+      ...nodeCell(task.node),
+      ...taskFigures(task, status.now),
+    ]),
+    ...unresolved.map((name) => [name.host, ...nodeCell(null), ...unresolvedFigures(name, status.now)]),
   ];
   if (rows.length === 0) return [`${INDENT}NO TASKS: every client is refused`];
-  return renderTable(TASK_COLUMNS, rows, INDENT);
+  const columns = [TASK_COLUMN, ...(isAlone ? [] : [NODE_COLUMN]), ...FIGURE_COLUMNS];
+  return renderTable(columns, rows, INDENT);
 }
 
-function taskRow(task: TaskStatus, now: number): string[] {
+function taskFigures(task: TaskStatus, now: number): string[] {
   return [
-    describeTask(task),
     task.state,
     String(task.weight),
     String(task.openConnections),
@@ -99,13 +114,13 @@ function taskRow(task: TaskStatus, now: number): string[] {
   ];
 }
 
-function unresolvedRow(
-  { host, error, failingSince, addresses }: NodeStatus["names"][number],
+function unresolvedFigures(
+  { error, failingSince, addresses }: NodeStatus["names"][number],
   now: number,
 ): string[] {
   const age = failingSince === null ? "" : ` for ${formatAge(now - failingSince)}`;
   const kept = addresses.length === 0 ? "" : "; the last answer stays in use";
-  return [host, "unresolved", "", "", "", "", `${error}${age}${kept}`];
+  return ["unresolved", "", "", "", "", `${error}${age}${kept}`];
 }
 
 /** As the operator wrote it; a name with the address it stands for. */

@@ -224,6 +224,39 @@ test("a healthy cluster is a table of its nodes before the services", () => {
   ]);
 });
 
+test("in a cluster every task has its node, and what other nodes' clients do here is told", () => {
+  const relayedUdp = {
+    ...NO_SESSIONS,
+    openSessions: 1,
+    sessionsTotal: 7,
+    datagramsInTotal: 9,
+    bytesInTotal: 90,
+  };
+  const shared = service({
+    ports: [
+      { protocol: "tcp", published: 53, target: 53, listeners: [] },
+      { protocol: "udp", published: 53, target: 53, listeners: [] },
+    ],
+    tasks: [task, { ...task, node: "edge-2" }],
+    tcp: { ...service().tcp, relayedTotal: 40, relayedOpen: 2 },
+    relayedUdp,
+  });
+  const names = [
+    { host: "db.test", addresses: [], error: "name not found", failingSince: null, services: ["web"] },
+  ];
+  const lines = renderStatus(status([shared], { cluster, names })).split("\n");
+  expect(lines.slice(lines.indexOf("web  53:53/tcp  53:53/udp") + 1)).toEqual([
+    "  tcp  3 open, 1201 accepted, 40 for other nodes (2 open), in 1.2 MB, out 9.9 GB",
+    "  udp  0 open, 0 sessions, in 0 datagrams 0 B, out 0 datagrams 0 B",
+    "       for other nodes: 1 open, 7 sessions, in 9 datagrams 90 B, out 0 datagrams 0 B",
+    "  TASK       NODE    STATE       WEIGHT  OPEN  TOTAL  FAILED  LAST ERROR",
+    "  127.0.0.1  edge-1  active           1     3   1201       0  -",
+    "  127.0.0.1  edge-2  active           1     3   1201       0  -",
+    "  db.test    edge-1  unresolved                               name not found",
+    "",
+  ]);
+});
+
 test("a node that can keep nothing says so", () => {
   const text = renderStatus(status([], { storeError: "cannot write /data/state: no space left on device" }));
   expect(text.replace(/\s+/g, " ")).toContain(
