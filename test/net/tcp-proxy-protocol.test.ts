@@ -230,7 +230,7 @@ test("accept_proxy: a client that ends inside its header is gone at the latest w
   silent.finish();
   await partial.send(header(2).subarray(0, 20));
   partial.finish();
-  await harness.allClosed();
+  await harness.allClosed(2);
   expect(await task.hasWaiting()).toBe(false);
 });
 

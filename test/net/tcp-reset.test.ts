@@ -218,7 +218,7 @@ describe("the client resets before a task has accepted", () => {
       const client = await path.connect();
       client.reset();
     }
-    await path.harness.allClosed();
+    await path.allEnded();
     while (await path.listener.hasWaiting()) {
       const { how } = await new Pattern(stream++).receiveToEnd(await path.accept());
       expect(how).toBe("ECONNRESET");

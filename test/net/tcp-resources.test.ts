@@ -187,12 +187,12 @@ test("a storm of clients that reset at once, after a byte, or in mid-stream leav
   }
 
   await storm(60); // the pipes that a pool keeps are open now
-  await harness.allClosed();
+  await harness.allClosed(60);
   await emptyQueue();
   const before = descriptorsOf(process.pid);
-  for (let round = 0; round < 10; round++) {
+  for (let round = 1; round <= 10; round++) {
     await storm(60);
-    await harness.allClosed();
+    await harness.allClosed(60 + 60 * round);
     await emptyQueue();
   }
   await waitFor(() => descriptorsOf(process.pid) <= before, { what: "every descriptor to be closed" });

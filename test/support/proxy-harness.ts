@@ -29,7 +29,15 @@ export class ProxyHarness {
     return this.proxy.status().services.reduce((sum, { tcp }) => sum + tcp.openConnections, 0);
   }
 
-  async allClosed(): Promise<void> {
+  /** TCP connections of all services so far. */
+  get acceptedConnections(): number {
+    return this.proxy.status().services.reduce((sum, { tcp }) => sum + tcp.acceptedTotal, 0);
+  }
+
+  /** @param accepted clients that must have come so far: one that has connected may still wait to be accepted */
+  async allClosed(accepted = 0): Promise<void> {
+    const haveCome = () => this.acceptedConnections >= accepted;
+    await waitFor(haveCome, { what: `the proxy to accept ${accepted} connections` });
     await waitFor(() => this.openConnections === 0, { what: "the proxy's connections to end" });
   }
 

@@ -5,6 +5,7 @@ import { type BufferOptions, RawListener, RawSocket } from "./raw-socket.ts";
 
 export class TcpPath {
   readonly #sockets: RawSocket[] = [];
+  #clients = 0;
 
   private constructor(
     readonly harness: ProxyHarness,
@@ -21,7 +22,9 @@ export class TcpPath {
   }
 
   async connect(buffers: BufferOptions = {}): Promise<RawSocket> {
-    return this.#keep(await RawSocket.connect(this.published, buffers));
+    const client = this.#keep(await RawSocket.connect(this.published, buffers));
+    this.#clients++;
+    return client;
   }
 
   async accept(): Promise<RawSocket> {
@@ -37,7 +40,12 @@ export class TcpPath {
   /** Closes what the test has left open and waits until the proxy has, too. */
   async closeAll(): Promise<void> {
     for (const socket of this.#sockets.splice(0)) socket.close();
-    await this.harness.allClosed();
+    await this.allEnded();
+  }
+
+  /** Waits until no client is left in the proxy, nor on its way there. */
+  allEnded(): Promise<void> {
+    return this.harness.allClosed(this.#clients);
   }
 
   async stop(): Promise<void> {
