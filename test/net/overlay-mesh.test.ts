@@ -220,7 +220,12 @@ describe.skipIf(lacksTun() || lacksVxlan())("published ports between two nodes",
       const end = endOf("userspace", true);
       const mesh = await OverlayMesh.start({ label: "no-udp", ends: [end, end] }, "overlay");
       try {
+        // a node looks often at the way to those that have tasks: n2 does so too, then
+        const here = ["--name", "here", "--publish", "8099:80", "--task", "127.0.0.1"];
+        expect(await mesh.n1.command("service", "create", ...here)).toMatchObject({ exitCode: 0 });
+        await mesh.cluster.agree((services) => services.some(({ name }) => name === "here"));
         const { client, task } = await mesh.open();
+        await mesh.allSent();
         const machine = mesh.network.nodes[1]!;
         await machine.cut("both", [mesh.n1.address], { protocol: "udp" });
         await mesh.reaches("direct");

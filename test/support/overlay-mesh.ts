@@ -6,11 +6,12 @@
  */
 import type { OverlayPeerStatus } from "../../src/node/index.ts";
 import { MeshCluster, namespacePlaces } from "./mesh-cluster.ts";
-import { serviceFile } from "./mesh-config.ts";
+import { RELAY_PORT, serviceFile } from "./mesh-config.ts";
 import type { MeshNode } from "./mesh-node.ts";
 import { Namespaces } from "./namespaces.ts";
 import { RawListener, RawSocket } from "./raw-socket.ts";
 import { UdpPeer } from "./udp-peer.ts";
+import { waitFor } from "./wait-for.ts";
 import { startWebTask, type WebTask } from "./web-task.ts";
 
 export const PORTS = { stream: 8080, echo: 5300, web: 8081 } as const;
@@ -95,6 +96,19 @@ export class OverlayMesh {
         return peers.every((others) => others.length > 0 && others.every((peer) => peer.path === path));
       },
       { what: `the nodes to reach each other: ${path}` },
+    );
+  }
+
+  /** Waits until each has heard everything the other has sent: what is cut off then waits, and repeats nothing. */
+  async allSent(): Promise<void> {
+    const sent = ["-Htn", "state", "established", `( sport = :${RELAY_PORT} or dport = :${RELAY_PORT} )`];
+    await waitFor(
+      async () => {
+        const tables = await Promise.all(this.network.nodes.map((machine) => machine.run("ss", ...sent)));
+        const rows = tables.flatMap((table) => table.trim().split("\n"));
+        return rows.length > 0 && rows.every((row) => row.trim().split(/\s+/)[1] === "0");
+      },
+      { what: "the relays to have sent everything" },
     );
   }
 
