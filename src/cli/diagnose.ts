@@ -69,13 +69,15 @@ function diagnoseDriver({ driver, wanted, address, device, passedOver }: Overlay
   return finding("overlay", "warn", `${runs}; no ${missed.name} driver: ${missed.reason}`, fix);
 }
 
-function diagnoseEncryption({ encrypt, peers }: OverlayStatus): Finding {
+function diagnoseEncryption({ encrypt, libcrypto, peers }: OverlayStatus): Finding {
   const clear = peers.filter(({ encryption }) => encryption === "none").map(({ node }) => node);
-  if (encrypt && clear.length === 0) return pass("encryption", "nothing goes to other nodes in clear");
+  if (encrypt && clear.length === 0)
+    return pass("encryption", `nothing goes to other nodes in clear; ${libcrypto ?? NO_LIBCRYPTO}`);
   const to = clear.length === 0 ? "other nodes" : clear.join(", ");
   return finding("encryption", "warn", `what goes to ${to} can be read on the way`, SET_KEYS);
 }
 
+const NO_LIBCRYPTO = "no libcrypto (OpenSSL 3 or 1.1) found: with it short messages would cost less";
 const SET_KEYS = "set cluster.keys to what `portmesh keygen` prints, and leave out overlay.encrypt = false";
 
 function diagnosePeer(peer: OverlayPeerStatus, { port, driver }: OverlayStatus): Finding[] {

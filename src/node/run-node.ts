@@ -9,6 +9,7 @@ import { readConfig, watchConfig } from "../config/index.ts";
 import { SpliceProxy } from "../proxy/index.ts";
 import { systemClock } from "../sys/clock.ts";
 import { readDefaultRouteInterface } from "../sys/default-address.ts";
+import { Libcrypto } from "../sys/libcrypto.ts";
 import { readLocalNetwork } from "../sys/local-addresses.ts";
 import { lookupHost } from "../sys/lookup-host.ts";
 import type { Log } from "./log.ts";
@@ -28,6 +29,7 @@ const realParts: NodeParts = {
   readDefaultRouteInterface,
   openDrivers,
   watchPaths: (options) => new PathWatch(options),
+  libcryptoVersion: () => Libcrypto.open()?.version ?? null,
   random: Math.random,
 };
 

@@ -43,6 +43,8 @@ export interface NodeParts {
   /** @param owner "<cluster>/<node>" */
   readonly openDrivers: (owner: string) => OpenDrivers;
   readonly watchPaths: (options: PathWatchOptions) => Paths;
+  /** null: the system has none. */
+  readonly libcryptoVersion: () => string | null;
   /** [0, 1) */
   readonly random: () => number;
 }
@@ -173,6 +175,7 @@ function newOverlay(
     config: overlay,
     cluster,
     address,
+    libcrypto: overlay.encrypt ? parts.libcryptoVersion() : null,
     open: parts.openDrivers(`${cluster.name}/${node.name}`),
     watchPaths: (watched) => parts.watchPaths({ ...watched, random: parts.random }),
     log: new OverlayLog(log),

@@ -1,10 +1,11 @@
 /**
- * AES-256-GCM with a tag of 16 bytes [NIST SP 800-38D], one object for each message.
+ * AES-256-GCM with a tag of 16 bytes [NIST SP 800-38D], one message at a time.
  *
- * Each leaves a kilobyte to the garbage collector, and what the library holds for it until then. They are counted, so
- * that threads which make many can collect them in time.
+ * The runtime makes an object for each message, which leaves a kilobyte to the garbage collector, and what its library
+ * holds for it until then: of a short message that is most of what it costs. So those go to another library where there
+ * is one. What the runtime makes is counted, so that threads which make much of it can collect it in time.
  */
-import { type CipherGCM, createCipheriv, createDecipheriv, type DecipherGCM } from "node:crypto";
+import { type CipherGCM, createCipheriv, createDecipheriv } from "node:crypto";
 
 export const GCM_TAG_BYTES = 16;
 export const GCM_NONCE_BYTES = 12;
@@ -12,20 +13,95 @@ export const GCM_NONCE_BYTES = 12;
 const ALGORITHM = "aes-256-gcm";
 const OPTIONS = { authTagLength: GCM_TAG_BYTES } as const;
 
+/** A message that is being sealed. What it gives is good until its maker's next message. */
+export interface Sealing {
+  /** Ciphertext of the next bytes, as long as they are. */
+  update(plaintext: Uint8Array): Uint8Array;
+  /** GCM_TAG_BYTES, behind everything else. */
+  tag(): Uint8Array;
+}
+
+export interface GcmMaker {
+  /**
+   * @param key 32 bytes
+   * @param nonce GCM_NONCE_BYTES, never again with this key
+   * @param bound authenticated with it, in clear; null: nothing
+   */
+  startSeal(key: Uint8Array, nonce: Uint8Array, bound: Uint8Array | null): Sealing;
+  /** The plaintext, good until the next message; null: it is not authentic. */
+  open(
+    key: Uint8Array,
+    nonce: Uint8Array,
+    bound: Uint8Array | null,
+    ciphertext: Uint8Array,
+    tag: Uint8Array,
+  ): Uint8Array | null;
+}
+
+/** For messages of up to `maxBytes`. */
+export interface ShortGcmMaker extends GcmMaker {
+  readonly maxBytes: number;
+}
+
 let objects = 0;
 
-/** @param nonce 12 bytes, never again with this key */
-export function gcmCipher(key: Uint8Array, nonce: Uint8Array): CipherGCM {
-  objects++;
-  return createCipheriv(ALGORITHM, key, nonce, OPTIONS);
-}
-
-export function gcmDecipher(key: Uint8Array, nonce: Uint8Array): DecipherGCM {
-  objects++;
-  return createDecipheriv(ALGORITHM, key, nonce, OPTIONS);
-}
-
-/** Ciphers and deciphers that this thread has made. */
+/** Objects that this thread's runtime has made for messages. */
 export function gcmObjects(): number {
   return objects;
+}
+
+class RuntimeSealing implements Sealing {
+  constructor(readonly cipher: CipherGCM) {}
+
+  update(plaintext: Uint8Array): Uint8Array {
+    return this.cipher.update(plaintext);
+  }
+
+  tag(): Uint8Array {
+    this.cipher.final();
+    return this.cipher.getAuthTag();
+  }
+}
+
+const runtime: GcmMaker = {
+  startSeal(key, nonce, bound) {
+    objects++;
+    const cipher = createCipheriv(ALGORITHM, key, nonce, OPTIONS);
+    if (bound !== null) cipher.setAAD(bound);
+    return new RuntimeSealing(cipher);
+  },
+
+  open(key, nonce, bound, ciphertext, tag) {
+    objects++;
+    const decipher = createDecipheriv(ALGORITHM, key, nonce, OPTIONS);
+    if (bound !== null) decipher.setAAD(bound);
+    decipher.setAuthTag(tag);
+    const plaintext = decipher.update(ciphertext);
+    try {
+      decipher.final();
+      return plaintext;
+    } catch {
+      return null;
+    }
+  },
+};
+
+/** Belongs to one thread. */
+export class Gcm {
+  readonly #short: GcmMaker;
+  readonly #maxShortBytes: number;
+
+  /**
+   * @param short null: the runtime does all
+   * @param maxShortBytes of messages that go to `short`, if that takes so long ones
+   */
+  constructor(short: ShortGcmMaker | null, maxShortBytes = Number.POSITIVE_INFINITY) {
+    this.#short = short ?? runtime;
+    this.#maxShortBytes = Math.min(maxShortBytes, short?.maxBytes ?? 0);
+  }
+
+  /** Who seals or opens a message of so many bytes. */
+  for(bytes: number): GcmMaker {
+    return bytes <= this.#maxShortBytes ? this.#short : runtime;
+  }
 }

@@ -6,7 +6,7 @@
  *     keys    as of a sealed TCP relay (`sealed-hello.ts`); info: one label for each direction, link id, nonce, the entry
  *             node's and the exit node's public key
  */
-import { GCM_NONCE_BYTES, gcmCipher, gcmDecipher } from "./aes-gcm.ts";
+import { GCM_NONCE_BYTES, type Gcm } from "./aes-gcm.ts";
 import { COUNTER_AT, SEALED_BYTES, SEALED_HEAD_BYTES } from "./relay-datagram.ts";
 import { type DatagramSeal, deriveReadyKey, type LinkKeys } from "./relay-tag.ts";
 import type { PairSecret } from "./sealed-hello.ts";
@@ -19,35 +19,33 @@ export class DatagramCipher implements DatagramSeal {
   readonly #nonce = new Uint8Array(GCM_NONCE_BYTES);
 
   /** @param key 32 bytes, used for nothing else */
-  constructor(key: Uint8Array) {
+  constructor(
+    key: Uint8Array,
+    readonly gcm: Gcm,
+  ) {
     this.#key = key;
   }
 
   seal(bytes: Uint8Array, headAt: number, headerLength: number, dataAt: number, dataLength: number): void {
     this.#readNonce(bytes, headAt);
-    const cipher = gcmCipher(this.#key, this.#nonce);
-    cipher.setAAD(bytes.subarray(headAt, headAt + SEALED_HEAD_BYTES));
+    const head = bytes.subarray(headAt, headAt + SEALED_HEAD_BYTES);
+    const sealing = this.gcm.for(headerLength + dataLength).startSeal(this.#key, this.#nonce, head);
     const headerAt = headAt + SEALED_BYTES;
     if (headerLength > 0)
-      bytes.set(cipher.update(bytes.subarray(headerAt, headerAt + headerLength)), headerAt);
-    if (dataLength > 0) bytes.set(cipher.update(bytes.subarray(dataAt, dataAt + dataLength)), dataAt);
-    cipher.final();
-    bytes.set(cipher.getAuthTag(), headAt + SEALED_HEAD_BYTES);
+      bytes.set(sealing.update(bytes.subarray(headerAt, headerAt + headerLength)), headerAt);
+    if (dataLength > 0) bytes.set(sealing.update(bytes.subarray(dataAt, dataAt + dataLength)), dataAt);
+    bytes.set(sealing.tag(), headAt + SEALED_HEAD_BYTES);
   }
 
   open(bytes: Uint8Array, at: number, length: number): boolean {
     this.#readNonce(bytes, at);
     const sealedAt = at + SEALED_BYTES;
-    const decipher = gcmDecipher(this.#key, this.#nonce);
-    decipher.setAAD(bytes.subarray(at, at + SEALED_HEAD_BYTES));
-    decipher.setAuthTag(bytes.subarray(at + SEALED_HEAD_BYTES, sealedAt));
-    const plain = length > SEALED_BYTES ? decipher.update(bytes.subarray(sealedAt, at + length)) : null;
-    try {
-      decipher.final();
-    } catch {
-      return false;
-    }
-    if (plain !== null) bytes.set(plain, sealedAt);
+    const head = bytes.subarray(at, at + SEALED_HEAD_BYTES);
+    const tag = bytes.subarray(at + SEALED_HEAD_BYTES, sealedAt);
+    const ciphertext = bytes.subarray(sealedAt, at + length);
+    const plain = this.gcm.for(ciphertext.length).open(this.#key, this.#nonce, head, ciphertext, tag);
+    if (plain === null) return false;
+    bytes.set(plain, sealedAt);
     return true;
   }
 
@@ -74,6 +72,7 @@ export function deriveSealedLinkKeys(
   const derive = (label: string) =>
     new DatagramCipher(
       secret.derive(`portmesh sealed udp link ${label}\0`, linkId, nonce, entryPublicKey, exitPublicKey),
+      secret.gcm,
     );
   const ready = deriveReadyKey(relayKey, linkId, nonce);
   return { ready, toExit: derive("to exit"), toEntry: derive("to entry") };

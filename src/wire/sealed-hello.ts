@@ -18,6 +18,7 @@
  * relay key later cannot open what was recorded: the private keys are gone by then. A hello is good for one greeting.
  */
 
+import type { Gcm } from "./aes-gcm.ts";
 import { TAG_BYTES } from "./relay-datagram.ts";
 import { GREETING_BYTES, RELAY_NONCE_BYTES, RELAY_PUBLIC_KEY_BYTES } from "./relay-header.ts";
 import { DIGEST_ROOM_BYTES, Tagger } from "./relay-tag.ts";
@@ -83,8 +84,15 @@ export class PairSecret {
   readonly #expand: Bun.CryptoHasher;
   readonly #digest = new Uint8Array(DIGEST_ROOM_BYTES);
 
-  /** @param secret of X25519 */
-  constructor(relayKey: Uint8Array, secret: Uint8Array) {
+  /**
+   * @param secret of X25519
+   * @param gcm seals and opens under the keys made of it
+   */
+  constructor(
+    relayKey: Uint8Array,
+    secret: Uint8Array,
+    readonly gcm: Gcm,
+  ) {
     const pseudorandomKey = new Bun.CryptoHasher("sha256", relayKey).update(secret).digest();
     this.#expand = new Bun.CryptoHasher("sha256", pseudorandomKey);
   }
@@ -94,9 +102,8 @@ export class PairSecret {
     const label = "portmesh sealed tcp relay";
     const toExit = this.derive(`${label} to exit\0${exitNode}\0`, greeting, hello);
     const toEntry = this.derive(`${label} to entry\0${exitNode}\0`, greeting, hello);
-    return side === "entry"
-      ? { sealer: new RecordSealer(toExit), opener: new RecordOpener(toEntry) }
-      : { sealer: new RecordSealer(toEntry), opener: new RecordOpener(toExit) };
+    const [own, other] = side === "entry" ? [toExit, toEntry] : [toEntry, toExit];
+    return { sealer: new RecordSealer(own, this.gcm), opener: new RecordOpener(other, this.gcm) };
   }
 
   /** A key for what the label says and what both sides have said, the lengths of which are fixed: one block of output. */

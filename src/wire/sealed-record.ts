@@ -15,7 +15,7 @@
  *
  * A header in the nonce is as authentic as one beside it, and cheaper: what small records cost is the number of calls.
  */
-import { GCM_TAG_BYTES, gcmCipher, gcmDecipher } from "./aes-gcm.ts";
+import { GCM_TAG_BYTES, type Gcm } from "./aes-gcm.ts";
 
 export const RECORD_STREAM = 1;
 export const RECORD_END = 2;
@@ -52,7 +52,11 @@ abstract class RecordKey {
   readonly #recordsPerKey: number;
 
   /** @param key 32 bytes, used for nothing else */
-  constructor(key: Uint8Array, recordsPerKey = REKEY_RECORDS) {
+  constructor(
+    key: Uint8Array,
+    protected readonly gcm: Gcm,
+    recordsPerKey = REKEY_RECORDS,
+  ) {
     this.#key = key;
     this.#recordsPerKey = recordsPerKey;
   }
@@ -81,10 +85,9 @@ export class RecordSealer extends RecordKey {
     out[outAt + 1] = length >> 16;
     out[outAt + 2] = length >> 8;
     out[outAt + 3] = length;
-    const cipher = gcmCipher(this.take(out, outAt), nonce);
-    if (length > 0) out.set(cipher.update(bytes.subarray(at, at + length)), plainAt);
-    cipher.final();
-    out.set(cipher.getAuthTag(), plainAt + length);
+    const sealing = this.gcm.for(length).startSeal(this.take(out, outAt), nonce, null);
+    if (length > 0) out.set(sealing.update(bytes.subarray(at, at + length)), plainAt);
+    out.set(sealing.tag(), plainAt + length);
     return length + RECORD_OVERHEAD_BYTES;
   }
 }
@@ -98,15 +101,11 @@ export class RecordOpener extends RecordKey {
   open(bytes: Uint8Array, at: number, length: number, out: Uint8Array, outAt: number): boolean {
     const plainAt = at + RECORD_HEADER_BYTES;
     const tagAt = at + length - GCM_TAG_BYTES;
-    const decipher = gcmDecipher(this.take(bytes, at), nonce);
-    decipher.setAuthTag(bytes.subarray(tagAt, tagAt + GCM_TAG_BYTES));
-    const plain = tagAt > plainAt ? decipher.update(bytes.subarray(plainAt, tagAt)) : null;
-    try {
-      decipher.final();
-    } catch {
-      return false;
-    }
-    if (plain !== null) out.set(plain, outAt);
+    const ciphertext = bytes.subarray(plainAt, tagAt);
+    const tag = bytes.subarray(tagAt, tagAt + GCM_TAG_BYTES);
+    const plain = this.gcm.for(ciphertext.length).open(this.take(bytes, at), nonce, null, ciphertext, tag);
+    if (plain === null) return false;
+    out.set(plain, outAt);
     return true;
   }
 }

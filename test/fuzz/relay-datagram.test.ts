@@ -26,6 +26,7 @@ import {
   writeHandshake,
   writeSealedHead,
 } from "../../src/wire/index.ts";
+import { GCM } from "../support/gcm.ts";
 import { seededRandom } from "../support/seeded-random.ts";
 
 const RUNS = Number(process.env.FUZZ_RUNS ?? 200_000);
@@ -43,7 +44,7 @@ function below(limit: number): number {
 
 const seals: Readonly<Record<number, DatagramSeal>> = {
   [RELAY_CLEAR]: new Tagger(new Uint8Array(32).fill(1)),
-  [RELAY_ENCRYPTED]: new DatagramCipher(new Uint8Array(32).fill(1)),
+  [RELAY_ENCRYPTED]: new DatagramCipher(new Uint8Array(32).fill(1), GCM),
 };
 
 /** What it has for a name, or instead of one. */

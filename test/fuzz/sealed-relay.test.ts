@@ -23,6 +23,7 @@ import {
   writeRelayQuestion,
 } from "../../src/wire/index.ts";
 import { ByteMutator } from "../support/byte-mutator.ts";
+import { GCM } from "../support/gcm.ts";
 import { Seeded } from "../support/seed.ts";
 
 const RUNS = Number(process.env.FUZZ_RUNS ?? 100_000);
@@ -60,7 +61,7 @@ test("HelloProver on changed hellos", () => {
 
 /** A stream of records and what is in each. */
 function writeStream(key: Uint8Array): { stream: Uint8Array; plains: string[] } {
-  const sealer = new RecordSealer(key);
+  const sealer = new RecordSealer(key, GCM);
   const [parts, plains]: [Uint8Array[], string[]] = [[], []];
   for (let count = 1 + seeded.below(4); count > 0; count--) {
     const plain = count === 1 ? new Uint8Array(0) : bytesOf(1 + seeded.below(30));
@@ -75,7 +76,7 @@ function writeStream(key: Uint8Array): { stream: Uint8Array; plains: string[] } 
 /** What of a stream opens, up to what does not. */
 function openAll(key: Uint8Array, stream: Uint8Array): string[] {
   const bytes = around(stream);
-  const [opener, opened]: [RecordOpener, string[]] = [new RecordOpener(key), []];
+  const [opener, opened]: [RecordOpener, string[]] = [new RecordOpener(key, GCM), []];
   let at = MARGIN_BYTES;
   const end = MARGIN_BYTES + stream.length;
   for (;;) {

@@ -16,6 +16,7 @@ import {
   SealingFlow,
 } from "../../src/proxy/tcp/flow/index.ts";
 import { RecordOpener, RecordSealer } from "../../src/wire/index.ts";
+import { GCM } from "../support/gcm.ts";
 import { Pattern } from "../support/pattern.ts";
 import { type BufferOptions, RawListener, RawSocket } from "../support/raw-socket.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -113,8 +114,14 @@ async function openSealed() {
   const resources = createFlowResources(new PipePool(0));
   const key = new Uint8Array(32).fill(3);
   let forged = 0;
-  const sealing = new SealingFlow(resources, source.fd, near.fd, new RecordSealer(key));
-  const opening = new OpeningFlow(resources, far.fd, destination.fd, new RecordOpener(key), () => forged++);
+  const sealing = new SealingFlow(resources, source.fd, near.fd, new RecordSealer(key, GCM));
+  const opening = new OpeningFlow(
+    resources,
+    far.fd,
+    destination.fd,
+    new RecordOpener(key, GCM),
+    () => forged++,
+  );
   cleanUps.unshift(() => [sealing, opening].forEach((flow) => flow.release()));
   return { sender, near, reader, sealing, opening, forged: () => forged };
 }

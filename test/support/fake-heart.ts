@@ -11,6 +11,7 @@ import {
   writeGreeting,
 } from "../../src/wire/index.ts";
 import { seal, unseal } from "./fake-relay.ts";
+import { GCM } from "./gcm.ts";
 import { RELAY_KEY } from "./relay-node.ts";
 
 /** One connection: what comes back for what comes. */
@@ -28,7 +29,11 @@ class Pulse {
     if (this.#isBeating) return this.#keys === null ? bytes : seal(this.#keys, unseal(this.#keys, bytes));
     this.#isBeating = true;
     if (bytes[0] !== RELAY_SEALED) return Uint8Array.of(RELAY_CONNECTED);
-    const secret = new PairSecret(Uint8Array.fromHex(RELAY_KEY), this.#pair.agree(helloPublicKey(bytes, 0))!);
+    const secret = new PairSecret(
+      Uint8Array.fromHex(RELAY_KEY),
+      this.#pair.agree(helloPublicKey(bytes, 0))!,
+      GCM,
+    );
     this.#keys = secret.keysFor("exit", this.exit, this.greeting, bytes.subarray(0, HELLO_BYTES));
     unseal(this.#keys, bytes.subarray(HELLO_BYTES));
     return seal(this.#keys, Uint8Array.of(RELAY_CONNECTED));

@@ -22,6 +22,7 @@ import {
   writeGreeting,
   writeRelayQuestion,
 } from "../../src/wire/index.ts";
+import { GCM } from "./gcm.ts";
 import { RawListener, RawSocket } from "./raw-socket.ts";
 import { RELAY_KEY, type RelayNode } from "./relay-node.ts";
 
@@ -103,7 +104,7 @@ export class Greeted {
     const relayKey = Uint8Array.fromHex(RELAY_KEY);
     if (!new HelloProver(relayKey, this.exit).isProved(this.greeting, question, 0))
       throw new Error("a hello without proof");
-    const secret = new PairSecret(relayKey, this.pair.agree(helloPublicKey(question, 0))!);
+    const secret = new PairSecret(relayKey, this.pair.agree(helloPublicKey(question, 0))!, GCM);
     this.#keys = secret.keysFor("exit", this.exit, this.greeting, question.subarray(0, HELLO_BYTES));
     return unseal(this.#keys, question.subarray(HELLO_BYTES));
   }
@@ -224,7 +225,7 @@ export class RelayGuest {
     const { key = RELAY_KEY, exit = this.exit.name, greeting = this.greeting } = options;
     const [relayKey, pair, hello] = [Uint8Array.fromHex(key), new KeyPair(), new Uint8Array(HELLO_BYTES)];
     new HelloProver(relayKey, exit).write(greeting, randomBytes(16), pair.publicKey, hello, 0);
-    const secret = new PairSecret(relayKey, pair.agree(greetingPublicKey(greeting))!);
+    const secret = new PairSecret(relayKey, pair.agree(greetingPublicKey(greeting))!, GCM);
     this.keys = secret.keysFor("entry", exit, greeting, hello);
     return Buffer.concat([hello, seal(this.keys, question)]);
   }

@@ -12,6 +12,7 @@ export function overlayStatus(changes: Partial<OverlayStatus> = {}): OverlayStat
     vni: 4096,
     subnet: "10.200.0.0/16",
     encrypt: true,
+    libcrypto: "OpenSSL 3.0.17",
     peers: [],
     rejectedTotal: {},
     ...changes,

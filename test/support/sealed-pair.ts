@@ -13,6 +13,7 @@ import {
   type SealKind,
   writeSealHeader,
 } from "../../src/wire/index.ts";
+import { GCM } from "./gcm.ts";
 
 export const SECRET = "11".repeat(32);
 export const OWN = "10.200.0.1";
@@ -43,7 +44,7 @@ export class SealedEnd {
   isFromPeer = true;
   nowMs = 0;
   readonly #bytes = new Uint8Array(MEMORY_BYTES);
-  readonly #aead = new Aead();
+  readonly #aead = new Aead(GCM);
 
   constructor({ own, other, secrets = [SECRET], limits, book = new PairKeysBook() }: SealedEndOptions) {
     const bytes = this.#bytes;
@@ -61,14 +62,19 @@ export class SealedEnd {
     });
     const memory = { bytes, view, gatherAt: GATHER_AT };
     const ownWord = own.split(".").reduce((sum, part) => (sum << 8) | Number(part), 0);
-    this.receiver = new SealReceiver(memory, ownWord, {
-      onPacket: (_, packet) => this.packets.push(packet.slice()),
-      onControl: (_, message) => this.controls.push(message.slice()),
-      onOpened: () => {},
-      onRejected: (reason, _, datagrams) => {
-        this.rejected[reason] = (this.rejected[reason] ?? 0) + datagrams;
+    this.receiver = new SealReceiver(
+      memory,
+      ownWord,
+      {
+        onPacket: (_, packet) => this.packets.push(packet.slice()),
+        onControl: (_, message) => this.controls.push(message.slice()),
+        onOpened: () => {},
+        onRejected: (reason, _, datagrams) => {
+          this.rejected[reason] = (this.rejected[reason] ?? 0) + datagrams;
+        },
       },
-    });
+      GCM,
+    );
     this.receiver.setPeers([this.peer]);
   }
 

@@ -17,6 +17,8 @@ export interface OverlayStatus {
   readonly vni: number;
   readonly subnet: string;
   readonly encrypt: boolean;
+  /** Version of the system's libcrypto, which seals short messages; null: it has none, or nothing is encrypted. */
+  readonly libcrypto: string | null;
   /** By name, without this node. */
   readonly peers: readonly OverlayPeerStatus[];
   /** Frames thrown away that nobody known can be blamed for, since the driver runs, by reason. */

@@ -23,6 +23,8 @@ export interface OverlayOptions {
   readonly cluster: ClusterConfig;
   /** Literal address that others reach this node by. */
   readonly address: string;
+  /** Version of what seals short messages; null: the runtime does. */
+  readonly libcrypto: string | null;
   readonly open: OpenDrivers;
   readonly watchPaths: (options: Omit<PathWatchOptions, "random">) => Paths;
   readonly log: Pick<OverlayLog, "opened" | "moved" | "failed" | "noEchoes" | "refused">;
@@ -43,6 +45,7 @@ const NOTHING_OPEN: OpenedDriver = { name: "none", driver: null, passedOver: [] 
 /** Ticks between two looks at the device and the routes of the machine. */
 const LOOK_TICKS = 10;
 const NO_ANSWER = "nothing has come back over the overlay yet";
+
 export class Overlay {
   readonly #options: OverlayOptions;
   readonly #neighbours: Neighbours;
@@ -145,7 +148,7 @@ export class Overlay {
   }
 
   get status(): OverlayStatus {
-    const { config } = this.#options;
+    const { config, libcrypto } = this.#options;
     const { name, driver, passedOver } = this.#opened;
     return {
       driver: name,
@@ -157,6 +160,7 @@ export class Overlay {
       vni: config.vni,
       subnet: config.subnet,
       encrypt: config.encrypt,
+      libcrypto,
       peers: [...this.#neighbours.all]
         .map(([peer, neighbour]) => this.#peerStatus(peer, neighbour))
         .sort(byNode),

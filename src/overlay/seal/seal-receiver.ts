@@ -8,6 +8,7 @@
  */
 import {
   decodeSealDatagram,
+  type Gcm,
   SEAL_CONTROL,
   SEAL_HEADER_BYTES,
   SealDatagram,
@@ -28,7 +29,7 @@ export type SealRejection =
   | InnerRefusal;
 
 export interface SealSink {
-  /** A super-packet with its virtio header; the sink's own. */
+  /** A super-packet with its virtio header; good until the sink returns. */
   onPacket(peer: SealedPeer, packet: Uint8Array): void;
   /** @param datagramBytes of the UDP payload it came in, when it came in one; else 0 */
   onControl(peer: SealedPeer, message: Uint8Array, datagramBytes: number): void;
@@ -53,7 +54,7 @@ interface Candidate {
 const NO_CANDIDATES: readonly Candidate[] = [];
 
 export class SealReceiver {
-  readonly #aead = new Aead();
+  readonly #aead: Aead;
   readonly #first = new SealDatagram();
   readonly #datagram = new SealDatagram();
   readonly #bound = new Uint8Array(SEAL_HEADER_BYTES);
@@ -66,7 +67,10 @@ export class SealReceiver {
     /** This node's overlay address, for comparing. */
     readonly ownAddress: number,
     readonly sink: SealSink,
-  ) {}
+    gcm: Gcm,
+  ) {
+    this.#aead = new Aead(gcm);
+  }
 
   /** Those are the peers from now on. */
   setPeers(peers: Iterable<SealedPeer>): void {

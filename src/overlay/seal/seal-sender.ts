@@ -8,6 +8,7 @@
 import { EAGAIN, EINVAL, EIO, EMSGSIZE, ENOBUFS, EOPNOTSUPP } from "../../sys/errno.ts";
 import { PartSender } from "../../sys/part-sender.ts";
 import {
+  type Gcm,
   MAX_PARTS,
   MAX_SEAL_BYTES,
   partsOf,
@@ -44,7 +45,7 @@ export class SealSender {
   readonly #parts = new PartSender();
   readonly #ways: SealedWay[] = [];
   readonly #bytes: number[] = [];
-  readonly #aead = new Aead();
+  readonly #aead: Aead;
   readonly #header = new Uint8Array(SEAL_HEADER_BYTES);
   readonly #headerView = new DataView(this.#header.buffer);
   readonly #splitter: SuperPacketSplitter;
@@ -57,7 +58,9 @@ export class SealSender {
   constructor(
     readonly fd: number,
     readonly memory: PacketMemory,
+    gcm: Gcm,
   ) {
+    this.#aead = new Aead(gcm);
     this.#splitter = new SuperPacketSplitter(memory);
   }
 

@@ -5,7 +5,8 @@
  * away from anybody, and the private key is gone when the last of them has gone.
  */
 import { KeyPair } from "../../sys/key-pair.ts";
-import { PairSecret } from "../../wire/index.ts";
+import { Libcrypto } from "../../sys/libcrypto.ts";
+import { Gcm, PairSecret } from "../../wire/index.ts";
 
 /** What is recorded can be opened with a stolen private key for no longer than this. */
 const LIFE_MS = 3_600_000;
@@ -16,6 +17,8 @@ export class OwnKey {
   readonly #pair = new KeyPair();
   /** By relay key and public key; bounded by MAX_SECRETS. */
   readonly #secrets = new Map<string, PairSecret>();
+
+  constructor(readonly gcm: Gcm) {}
 
   get publicKey(): Uint8Array {
     return this.#pair.publicKey;
@@ -29,20 +32,22 @@ export class OwnKey {
     const secret = this.#pair.agree(publicKey);
     if (secret === null) return null;
     if (this.#secrets.size >= MAX_SECRETS) this.#secrets.delete(this.#secrets.keys().next().value!);
-    const made = new PairSecret(relayKey, secret);
+    const made = new PairSecret(relayKey, secret, this.gcm);
     this.#secrets.set(name, made);
     return made;
   }
 }
 
 export class OwnKeys {
+  #gcm: Gcm | null = null;
   #key: OwnKey | null = null;
   #madeMs = 0;
 
   /** The one to show now. */
   current(nowMs: number): OwnKey {
     if (this.#key === null || nowMs - this.#madeMs >= LIFE_MS) {
-      this.#key = new OwnKey();
+      this.#gcm ??= new Gcm(Libcrypto.open());
+      this.#key = new OwnKey(this.#gcm);
       this.#madeMs = nowMs;
     }
     return this.#key;

@@ -56,6 +56,15 @@ describe("diagnose", () => {
     expect(wrong(status(null, { cluster: null }))).toEqual([]);
   });
 
+  test("says what seals, and what would do so for less", () => {
+    const said = (libcrypto: string | null) => {
+      const findings = diagnose(status(overlayStatus({ libcrypto })));
+      return findings.find(({ about }) => about === "encryption")!.message;
+    };
+    expect(said("OpenSSL 3.0.17")).toBe("nothing goes to other nodes in clear; OpenSSL 3.0.17");
+    expect(said(null)).toStartWith("nothing goes to other nodes in clear; no libcrypto");
+  });
+
   test("a node that gossip has lost, and one whose relay is silent", () => {
     const given = status(overlayStatus());
     const members = [nodeView("edge-1"), nodeView("edge-2", { state: "failed" })];

@@ -52,6 +52,7 @@ async function start(parts: Partial<NodeParts> = {}): Promise<Node> {
     fileChangedAtMs: () => null,
     readDefaultRouteInterface: () => null,
     random: () => 0.5,
+    libcryptoVersion: () => null,
     openDrivers: () => new FakeDrivers().open,
     watchPaths: new FakeDrivers().watchPaths,
     watchConfig({ onChange }) {

@@ -12,6 +12,7 @@ import {
   SEALED_HEAD_BYTES,
   writeSealedHead,
 } from "../../../src/wire/index.ts";
+import { GCM, GCMS } from "../../support/gcm.ts";
 
 const KEY = Uint8Array.from({ length: 32 }, (_, index) => index);
 const LINK_ID = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
@@ -34,7 +35,7 @@ function sealed(
   return Uint8Array.of(...bytes.subarray(at, at + SEALED_BYTES + header.length), ...bytes.subarray(dataAt));
 }
 
-describe("DatagramCipher", () => {
+describe.each(GCMS)("DatagramCipher %s", (_, gcm) => {
   test("opens what it has sealed, wherever it is", () => {
     const bytes = fc.uint8Array({ maxLength: 100 });
     fc.assert(
@@ -44,9 +45,9 @@ describe("DatagramCipher", () => {
         fc.integer({ min: 1, max: 2 ** 53 - 1 }),
         fc.nat(30),
         (header, data, counter, at) => {
-          const datagram = sealed(new DatagramCipher(KEY), header, data, counter, at);
+          const datagram = sealed(new DatagramCipher(KEY, gcm), header, data, counter, at);
           const around = Uint8Array.of(...new Uint8Array(at), ...datagram, 7);
-          expect(new DatagramCipher(KEY).open(around, at, datagram.length)).toBe(true);
+          expect(new DatagramCipher(KEY, gcm).open(around, at, datagram.length)).toBe(true);
           const plain = around.subarray(at + SEALED_BYTES, at + datagram.length);
           expect(plain.toHex()).toBe(Uint8Array.of(...header, ...data).toHex());
           expect(around.at(-1)).toBe(7);
@@ -57,7 +58,12 @@ describe("DatagramCipher", () => {
 
   test("seals as AES-256-GCM does: the counter is the nonce, the head is beside it", async () => {
     const plain = Buffer.from("header and data");
-    const datagram = sealed(new DatagramCipher(KEY), plain.subarray(0, 6), plain.subarray(6), 2 ** 40 + 3);
+    const datagram = sealed(
+      new DatagramCipher(KEY, gcm),
+      plain.subarray(0, 6),
+      plain.subarray(6),
+      2 ** 40 + 3,
+    );
     const key = await crypto.subtle.importKey("raw", KEY, "AES-GCM", false, ["encrypt"]);
     const iv = new Uint8Array(12);
     new DataView(iv.buffer).setBigUint64(4, 2n ** 40n + 3n);
@@ -71,15 +77,15 @@ describe("DatagramCipher", () => {
   });
 
   test("refuses a datagram of which any bit has changed, and leaves it as it is", () => {
-    const datagram = sealed(new DatagramCipher(KEY), Uint8Array.of(1), Uint8Array.of(2, 3));
+    const datagram = sealed(new DatagramCipher(KEY, gcm), Uint8Array.of(1), Uint8Array.of(2, 3));
     for (let bit = 0; bit < datagram.length * 8; bit++) {
       const changed = datagram.with(bit >> 3, datagram[bit >> 3]! ^ (1 << (bit & 7)));
       const before = changed.toHex();
-      expect(new DatagramCipher(KEY).open(changed, 0, changed.length)).toBe(false);
+      expect(new DatagramCipher(KEY, gcm).open(changed, 0, changed.length)).toBe(false);
       expect(changed.toHex()).toBe(before);
     }
-    expect(new DatagramCipher(KEY.with(0, 9)).open(datagram, 0, datagram.length)).toBe(false);
-    expect(new DatagramCipher(KEY).open(datagram, 0, datagram.length - 1)).toBe(false);
+    expect(new DatagramCipher(KEY.with(0, 9), gcm).open(datagram, 0, datagram.length)).toBe(false);
+    expect(new DatagramCipher(KEY, gcm).open(datagram, 0, datagram.length - 1)).toBe(false);
   });
 });
 
@@ -100,11 +106,13 @@ describe("deriveSealedLinkKeys", () => {
   }
 
   function toExit(other: Partial<typeof exchange> = {}, key = relayKey, shared = secret): string {
-    return datagram(deriveSealedLinkKeys(key, new PairSecret(key, shared), { ...exchange, ...other }).toExit);
+    return datagram(
+      deriveSealedLinkKeys(key, new PairSecret(key, shared, GCM), { ...exchange, ...other }).toExit,
+    );
   }
 
   test("makes keys as HKDF does, one for each direction", () => {
-    const keys = deriveSealedLinkKeys(relayKey, new PairSecret(relayKey, secret), exchange);
+    const keys = deriveSealedLinkKeys(relayKey, new PairSecret(relayKey, secret, GCM), exchange);
     for (const [label, seal] of [
       ["to exit", keys.toExit],
       ["to entry", keys.toEntry],
@@ -112,7 +120,7 @@ describe("deriveSealedLinkKeys", () => {
       const said = [exchange.linkId, exchange.nonce, exchange.entryPublicKey, exchange.exitPublicKey];
       const info = Buffer.concat([Buffer.from(`portmesh sealed udp link ${label}\0`), ...said]);
       const key = new Uint8Array(hkdfSync("sha256", secret, relayKey, info, 32));
-      expect(datagram(seal)).toBe(datagram(new DatagramCipher(key)));
+      expect(datagram(seal)).toBe(datagram(new DatagramCipher(key, GCM)));
     }
   });
 

@@ -14,6 +14,7 @@ import {
   RecordOpener,
   writeGreeting,
 } from "../../../src/wire/index.ts";
+import { GCM } from "../../support/gcm.ts";
 
 const RELAY_KEY = new Uint8Array(32).fill(0x5a);
 const SECRET = new Uint8Array(32).fill(0x17);
@@ -85,14 +86,14 @@ describe("PairSecret", () => {
     const key = new Uint8Array(hkdfSync("sha256", SECRET, RELAY_KEY, info, 32));
     const record = new Uint8Array(21);
     sealer.seal(RECORD_STREAM, Uint8Array.of(1), 0, 1, record, 0);
-    return new RecordOpener(key).open(record, 0, 21, new Uint8Array(1), 0);
+    return new RecordOpener(key, GCM).open(record, 0, 21, new Uint8Array(1), 0);
   }
 
   function keys(
     side: "entry" | "exit",
     { relayKey = RELAY_KEY, secret = SECRET, to = EXIT, challenge = 0x11 } = {},
   ) {
-    return new PairSecret(relayKey, secret).keysFor(side, to, greeting(challenge), hello());
+    return new PairSecret(relayKey, secret, GCM).keysFor(side, to, greeting(challenge), hello());
   }
 
   function opens(from: RecordKeys, to: RecordKeys): boolean {

@@ -11,6 +11,7 @@ import {
   RecordSealer,
   recordLength,
 } from "../../../src/wire/index.ts";
+import { GCMS } from "../../support/gcm.ts";
 
 const KEY = Uint8Array.from({ length: 32 }, (_, index) => index);
 
@@ -37,9 +38,9 @@ async function oracle(number: number, header: Uint8Array, plain: Uint8Array): Pr
 
 const plaintext = fc.uint8Array({ minLength: 1, maxLength: 300 });
 
-describe("RecordSealer", () => {
+describe.each(GCMS)("RecordSealer %s", (_, gcm) => {
   test("seals as AES-256-GCM does, with the record's header and number as nonce", async () => {
-    const sealer = new RecordSealer(KEY);
+    const sealer = new RecordSealer(KEY, gcm);
     for (let number = 0; number < 300; number++) {
       const plain = new Uint8Array((number * 37) % 1000 || 1).fill(number);
       const record = sealed(sealer, plain);
@@ -60,20 +61,20 @@ describe("RecordSealer", () => {
         const from = new Uint8Array(at + plain.length + 3);
         from.set(plain, at);
         const out = new Uint8Array(outAt + plain.length + RECORD_OVERHEAD_BYTES + 3).fill(0xa5);
-        const length = new RecordSealer(KEY).seal(RECORD_STREAM, from, at, plain.length, out, outAt);
+        const length = new RecordSealer(KEY, gcm).seal(RECORD_STREAM, from, at, plain.length, out, outAt);
         expect(recordLength(out, outAt, length)).toBe(length);
         expect(out.subarray(0, outAt).every((byte) => byte === 0xa5)).toBe(true);
         expect(out.subarray(outAt + length).every((byte) => byte === 0xa5)).toBe(true);
         const back = new Uint8Array(plain.length + 2).fill(0xa5);
-        expect(new RecordOpener(KEY).open(out, outAt, length, back, 1)).toBe(true);
+        expect(new RecordOpener(KEY, gcm).open(out, outAt, length, back, 1)).toBe(true);
         expect(back).toEqual(Uint8Array.of(0xa5, ...plain, 0xa5));
       }),
     );
   });
 
   test("changes its key after so many records, and the opener with it", () => {
-    const [sealer, opener] = [new RecordSealer(KEY, 3), new RecordOpener(KEY, 3)];
-    const stale = new RecordOpener(KEY);
+    const [sealer, opener] = [new RecordSealer(KEY, gcm, 3), new RecordOpener(KEY, gcm, 3)];
+    const stale = new RecordOpener(KEY, gcm);
     for (let number = 0; number < 20; number++) {
       const record = sealed(sealer, Uint8Array.of(number));
       expect(opened(opener, record)).toEqual(Uint8Array.of(number));
@@ -83,23 +84,23 @@ describe("RecordSealer", () => {
 
   test("takes the longest record", () => {
     const plain = new Uint8Array(RECORD_MAX_PLAIN_BYTES).fill(9);
-    const record = sealed(new RecordSealer(KEY), plain);
+    const record = sealed(new RecordSealer(KEY, gcm), plain);
     expect(recordLength(record, 0, record.length)).toBe(RECORD_MAX_BYTES);
-    expect(opened(new RecordOpener(KEY), record)).toEqual(plain);
+    expect(opened(new RecordOpener(KEY, gcm), record)).toEqual(plain);
   });
 });
 
-describe("RecordOpener", () => {
+describe.each(GCMS)("RecordOpener %s", (_, gcm) => {
   test("opens every record once, in order, and nothing behind one that does not open", () => {
     fc.assert(
       fc.property(
         fc.array(plaintext, { minLength: 2, maxLength: 8 }),
         fc.infiniteStream(fc.nat(1000)),
         (plains, choice) => {
-          const sealer = new RecordSealer(KEY);
+          const sealer = new RecordSealer(KEY, gcm);
           const records = plains.map((plain) => sealed(sealer, plain));
           const order = records.map(() => choice.next().value! % records.length);
-          const opener = new RecordOpener(KEY);
+          const opener = new RecordOpener(KEY, gcm);
           let isWell = true;
           for (const [number, index] of order.entries()) {
             isWell &&= index === number;
@@ -112,20 +113,20 @@ describe("RecordOpener", () => {
   });
 
   test("refuses a record of which any bit has changed, and writes nothing of it", () => {
-    const record = sealed(new RecordSealer(KEY), Uint8Array.of(1, 2, 3));
+    const record = sealed(new RecordSealer(KEY, gcm), Uint8Array.of(1, 2, 3));
     for (let bit = 0; bit < record.length * 8; bit++) {
       const changed = record.with(bit >> 3, record[bit >> 3]! ^ (1 << (bit & 7)));
       const out = new Uint8Array(3);
-      expect(new RecordOpener(KEY).open(changed, 0, changed.length, out, 0)).toBe(false);
+      expect(new RecordOpener(KEY, gcm).open(changed, 0, changed.length, out, 0)).toBe(false);
       expect(out).toEqual(new Uint8Array(3));
     }
   });
 
   test("refuses the record of another key, and an end that was sealed as bytes", () => {
-    const record = sealed(new RecordSealer(KEY.with(31, 0)), Uint8Array.of(1));
-    expect(opened(new RecordOpener(KEY), record)).toBe(null);
-    const end = sealed(new RecordSealer(KEY), new Uint8Array(0), RECORD_END);
-    expect(opened(new RecordOpener(KEY), end.with(0, RECORD_STREAM))).toBe(null);
+    const record = sealed(new RecordSealer(KEY.with(31, 0), gcm), Uint8Array.of(1));
+    expect(opened(new RecordOpener(KEY, gcm), record)).toBe(null);
+    const end = sealed(new RecordSealer(KEY, gcm), new Uint8Array(0), RECORD_END);
+    expect(opened(new RecordOpener(KEY, gcm), end.with(0, RECORD_STREAM))).toBe(null);
   });
 });
 

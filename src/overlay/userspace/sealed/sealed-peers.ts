@@ -2,8 +2,9 @@
  * The peers of a userspace node that frames are sealed for, and what comes from them: datagrams in, packets for the
  * device out. Peers that stay keep their keys when others come and go, or when the cluster's keys change.
  */
-import type { Arena } from "../../../sys/arena.ts";
-import { MAX_SEAL_BYTES } from "../../../wire/index.ts";
+import { type Arena, MOVABLE_BYTES } from "../../../sys/arena.ts";
+import { Libcrypto } from "../../../sys/libcrypto.ts";
+import { Gcm, MAX_SEAL_BYTES } from "../../../wire/index.ts";
 import { udpOverheadBytes } from "../../path/overhead.ts";
 import { wordOf } from "../../seal/ipv4-word.ts";
 import { PairKeysBook } from "../../seal/pair-keys.ts";
@@ -43,9 +44,10 @@ export class SealedPeers implements SealSink {
   ) {
     const { bytes, view } = arena;
     this.#localMtu = setup.localMtu;
-    this.sender = new SealSender(setup.socketFd, arena);
+    const gcm = new Gcm(Libcrypto.open(), MOVABLE_BYTES - 1);
+    this.sender = new SealSender(setup.socketFd, arena, gcm);
     const gatherAt = arena.take(GATHER_BYTES);
-    this.#receiver = new SealReceiver({ bytes, view, gatherAt }, wordOf(setup.address), this);
+    this.#receiver = new SealReceiver({ bytes, view, gatherAt }, wordOf(setup.address), this, gcm);
   }
 
   get isEmpty(): boolean {

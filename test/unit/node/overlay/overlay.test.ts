@@ -43,6 +43,7 @@ function overlay(config: Partial<OverlayConfig> = {}, keys: readonly string[] = 
     },
     cluster,
     address: "192.0.2.1",
+    libcrypto: "OpenSSL 3.0.17",
     open: drivers.open,
     watchPaths: drivers.watchPaths,
     log: {

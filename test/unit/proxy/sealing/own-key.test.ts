@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { OwnKey, OwnKeys } from "../../../../src/proxy/sealing/own-key.ts";
 import { KeyPair } from "../../../../src/sys/key-pair.ts";
 import { GREETING_BYTES, HELLO_BYTES, RECORD_STREAM } from "../../../../src/wire/index.ts";
+import { GCM } from "../../../support/gcm.ts";
 
 const RELAY_KEY = new Uint8Array(32).fill(1);
 const HOUR_MS = 3_600_000;
@@ -21,7 +22,7 @@ test("a key whose secret all would know, or that is none, has no secret", () => 
 });
 
 test("what two workers share opens what one of them seals, for each relay key another", () => {
-  const [entry, exit] = [new OwnKey(), new OwnKey()];
+  const [entry, exit] = [new OwnKey(GCM), new OwnKey(GCM)];
   const [greeting, hello] = [new Uint8Array(GREETING_BYTES), new Uint8Array(HELLO_BYTES)];
   const keysAt = (exitRelayKey: Uint8Array) => [
     entry.secretWith(exit.publicKey, RELAY_KEY)!.keysFor("entry", "exit", greeting, hello),
@@ -37,7 +38,7 @@ test("what two workers share opens what one of them seals, for each relay key an
 });
 
 test("a secret is made once, and their number is bounded", () => {
-  const own = new OwnKey();
+  const own = new OwnKey(GCM);
   const { publicKey } = new KeyPair();
   const first = own.secretWith(publicKey, RELAY_KEY);
   expect(own.secretWith(publicKey, RELAY_KEY)).toBe(first!);

@@ -29,6 +29,7 @@ import {
   SEALED_BYTES,
   writeHandshake,
 } from "../../../../../src/wire/index.ts";
+import { GCM } from "../../../../support/gcm.ts";
 
 export const KEY = new Uint8Array(32).fill(42);
 const NONE = new Uint8Array(0);
@@ -183,7 +184,7 @@ export class LinkPair implements EntryLinkPort<Client> {
     readonly entryKey = KEY,
     exitKeys: readonly Uint8Array[] = [KEY],
   ) {
-    this.ownKey = isSealed ? new OwnKey() : null;
+    this.ownKey = isSealed ? new OwnKey(GCM) : null;
     this.exit = new ExitNode(this, exitKeys);
   }
 
