@@ -1,7 +1,13 @@
 /** Requests and answers of one size, one at a time on each connection; the next request goes when the answer is there. */
 import { join } from "node:path";
+import { findProgram } from "../process.ts";
 
 const FOLDER = join(import.meta.dir, "../targets");
+/**
+ * Both ends without the optimising compilers, whose threads would run for seconds on the processors that are measured:
+ * they held up one exchange in a hundred by milliseconds, whoever carried it.
+ */
+const RUNTIME = [findProgram("env")!, "BUN_JSC_useDFGJIT=0", process.execPath];
 
 export interface ExchangeLoad {
   readonly address: string;
@@ -26,7 +32,7 @@ export interface ExchangeReport {
 }
 
 export function exchangeServer(port: number, messageBytes: number): string[] {
-  return [process.execPath, join(FOLDER, "exchange-server.ts"), String(port), String(messageBytes)];
+  return [...RUNTIME, join(FOLDER, "exchange-server.ts"), String(port), String(messageBytes)];
 }
 
 export function exchangeClient({
@@ -37,7 +43,7 @@ export function exchangeClient({
   seconds,
 }: ExchangeLoad): string[] {
   const numbers = [port, messageBytes, connections, seconds].map(String);
-  return [process.execPath, join(FOLDER, "exchange-client.ts"), address, ...numbers];
+  return [...RUNTIME, join(FOLDER, "exchange-client.ts"), address, ...numbers];
 }
 
 /** @throws Error when a connection was closed or nothing was answered. */
