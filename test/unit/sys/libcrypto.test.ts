@@ -65,6 +65,8 @@ describe.skipIf(libcrypto === null)("Libcrypto", () => {
       expect(gcm.open(key, nonce, head, ciphertext, flip(tag, bit * 8))).toBe(null);
     }
     expect(gcm.open(key, nonce, null, ciphertext, tag)).toBe(null);
+    for (const length of [0, 1, TAG_BYTES - 1])
+      expect(gcm.open(key, nonce, head, ciphertext, tag.subarray(0, length))).toBe(null);
     expect(gcm.open(key, nonce.with(11, 1), head, ciphertext, tag)).toBe(null);
     expect(gcm.open(key, nonce, head, ciphertext, tag)).toEqual(Uint8Array.of(1, 2, 3));
   });
@@ -77,6 +79,14 @@ describe.skipIf(libcrypto === null)("Libcrypto", () => {
     expect(() => seal(key, nonce, null, longest, Uint8Array.of(1))).toThrow(RangeError);
     expect(() => gcm.open(key, nonce, null, new Uint8Array(gcm.maxBytes + 1), tag)).toThrow(RangeError);
     expect(gcm.open(key, nonce, null, ciphertext, tag)?.toHex()).toBe(longest.toHex());
+  });
+
+  test("takes no other length of key and nonce", () => {
+    const [key, nonce] = [new Uint8Array(32), new Uint8Array(12)];
+    for (const length of [0, 16, 31, 33])
+      expect(() => gcm.startSeal(new Uint8Array(length), nonce, null)).toThrow(RangeError);
+    for (const length of [0, 11, 13])
+      expect(() => gcm.startSeal(key, new Uint8Array(length), null)).toThrow(RangeError);
   });
 
   test("says whose it is", () => {
