@@ -6,8 +6,7 @@
  *
  * Where segmentation is refused the same iovecs go as one message for each part.
  */
-import { ptr } from "bun:ffi";
-import { Arena } from "./arena.ts";
+import { Arena, addressOfLong, MOVABLE_BYTES } from "./arena.ts";
 import { CONTROL_MAX, writeSegmentSize } from "./control-data.ts";
 import { sendMessages } from "./socket.ts";
 
@@ -22,8 +21,6 @@ const HEADER_STRIDE = 32;
 const TAG_BYTES = 16;
 /** A part and its header each; the last part may be in two pieces, and a tag cut in two. */
 const IOVECS = 2 * MAX_PARTS + 3;
-/** Shorter buffers may be moved by the runtime while the kernel reads them: they are copied. */
-const MOVABLE_BYTES = 2048;
 
 /** int32 words inside struct mmsghdr, as in messages.ts */
 const NAME = 0;
@@ -37,6 +34,7 @@ export interface OutgoingSeal {
   /** Of the first part, copied; the others differ in the byte at `indexAt`. */
   readonly header: Uint8Array;
   readonly indexAt: number;
+  /** Copied when it is shorter than MOVABLE_BYTES; else it must stay as it is until it has been sent. */
   readonly ciphertext: Uint8Array;
   /** TAG_BYTES, copied. */
   readonly tag: Uint8Array;
@@ -132,7 +130,7 @@ export class PartSender {
   }
 
   #addressOf(seal: number, ciphertext: Uint8Array): number {
-    if (ciphertext.length >= MOVABLE_BYTES) return ptr(ciphertext);
+    if (ciphertext.length >= MOVABLE_BYTES) return addressOfLong(ciphertext);
     const at = this.#shortsAt + seal * MOVABLE_BYTES;
     this.#arena.bytes.set(ciphertext, at);
     return this.#arena.base + at;

@@ -44,6 +44,7 @@ export class SealedPeers implements SealSink {
   ) {
     const { bytes, view } = arena;
     this.#localMtu = setup.localMtu;
+    // what libcrypto seals is good until its next seal: only that which is copied for sending may come from there
     const gcm = new Gcm(Libcrypto.open(), MOVABLE_BYTES - 1);
     this.sender = new SealSender(setup.socketFd, arena, gcm);
     const gatherAt = arena.take(GATHER_BYTES);
