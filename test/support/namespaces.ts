@@ -21,7 +21,7 @@ import {
 } from "./namespace-lifetime.ts";
 import { formatName, parseName, startTicksOf, uplinkName } from "./namespace-names.ts";
 import { NetworkNode } from "./network-node.ts";
-import { lacks } from "./require-program.ts";
+import { lacks, skip } from "./require-program.ts";
 
 const SUBNET_PREFIX = "10.99";
 const HUB = "hub";
@@ -32,10 +32,7 @@ const SUBNET_TRIES = 20;
 /** For `describe.skipIf(lacksNamespaces())`: programs or rights are missing. */
 export function lacksNamespaces(): boolean {
   if (lacks("ip", "nft")) return true;
-  if (process.getuid!() === 0) return false;
-  if (process.env.REQUIRE_ALL === "1") throw new Error("network namespaces need root");
-  console.log("skipped: network namespaces need root");
-  return true;
+  return process.getuid!() !== 0 && skip("network namespaces need root");
 }
 
 export class Namespaces {

@@ -1,7 +1,7 @@
 /** What the overlay's drivers need of a kernel. Without it a test is skipped and says so, or fails with REQUIRE_ALL=1. */
 import { existsSync } from "node:fs";
 import { lacksNamespaces } from "./namespaces.ts";
-import { findProgram, lacks } from "./require-program.ts";
+import { findProgram, lacks, skip } from "./require-program.ts";
 
 const TUN_FILE = "/dev/net/tun";
 
@@ -25,10 +25,4 @@ function hasVxlan(): boolean {
   const { exitCode } = Bun.spawnSync([ip, "-n", namespace, ...add]);
   Bun.spawnSync([ip, "netns", "delete", namespace]);
   return exitCode === 0;
-}
-
-function skip(reason: string): true {
-  if (process.env.REQUIRE_ALL === "1") throw new Error(reason);
-  console.log(`skipped: ${reason}`);
-  return true;
 }

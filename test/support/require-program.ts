@@ -13,8 +13,12 @@ export function findProgram(name: string): string | null {
 /** For `test.skipIf(lacks("haproxy"))`. */
 export function lacks(...names: string[]): boolean {
   const missing = names.filter((name) => findProgram(name) === null);
-  if (missing.length === 0) return false;
-  if (process.env.REQUIRE_ALL === "1") throw new Error(`not installed: ${missing.join(", ")}`);
-  console.log(`skipped: ${missing.join(", ")} not installed`);
+  return missing.length > 0 && skip(`not installed: ${missing.join(", ")}`);
+}
+
+/** Says why tests are skipped; with REQUIRE_ALL=1 that is a failure. */
+export function skip(reason: string): true {
+  if (process.env.REQUIRE_ALL === "1") throw new Error(reason);
+  console.log(`skipped: ${reason}`);
   return true;
 }
