@@ -1,6 +1,7 @@
 /**
  * What a command has of the world: where its words go and what comes before its options. Tests hand in their own.
  */
+import { openOutput, writeWithin } from "../sys/output.ts";
 import { writeAll } from "../sys/write-all.ts";
 
 export const EXIT_DONE = 0;
@@ -15,6 +16,8 @@ export interface Invocation {
   /** Errors: standard error. */
   complain(text: string): void;
   exitCode: number;
+  /** Nobody may be reading: `complain` waits for a moment only, so that the process ends. */
+  isDaemon: boolean;
 }
 
 /** A failure the user can do something about; its message is all that is printed. */
@@ -30,16 +33,20 @@ export class CommandFailure extends Error {
   }
 }
 
+const DAEMON_WAIT_MS = 1_000;
+
 /** Output whose reader has gone ends the command: nobody wants the rest. */
 export function processInvocation(): Invocation {
   const invocation: Invocation = {
     env: process.env,
     exitCode: EXIT_DONE,
+    isDaemon: false,
     print(text) {
       if (!writeAll(1, text)) process.exit(invocation.exitCode);
     },
     complain(text) {
-      writeAll(2, text);
+      if (invocation.isDaemon) writeWithin(openOutput(2), text, DAEMON_WAIT_MS);
+      else writeAll(2, text);
     },
   };
   return invocation;

@@ -46,7 +46,7 @@ function renderLastReload(report: ReloadReport, now: number): string[] {
   ];
 }
 
-function renderWarnings({ proxy, config, storeError }: NodeStatus): string[] {
+function renderWarnings({ proxy, config, storeError, logLoss }: NodeStatus): string[] {
   const waiting = config.needsRestart.flatMap(({ key, before, after }) =>
     renderNote(
       "RESTART ",
@@ -54,13 +54,18 @@ function renderWarnings({ proxy, config, storeError }: NodeStatus): string[] {
       "",
     ),
   );
-  return [...renderStoreError(storeError), ...renderStarving(proxy), ...waiting];
+  return [...renderStoreError(storeError), ...renderLogLoss(logLoss), ...renderStarving(proxy), ...waiting];
 }
 
 function renderStoreError(error: string | null): string[] {
   if (error === null) return [];
   const text = `${error}: services and tasks made by command will not survive a restart (node.data_dir)`;
   return renderNote("WARNING ", text, "");
+}
+
+function renderLogLoss(loss: NodeStatus["logLoss"]): string[] {
+  if (loss === null) return [];
+  return renderNote("WARNING ", `${formatCount(loss.lines, "log line")} dropped: ${loss.reason}`, "");
 }
 
 function renderStarving(proxy: NodeStatus["proxy"]): string[] {

@@ -21,6 +21,7 @@ export function addRun(program: Command, invocation: Invocation): void {
     .requiredOption("-c, --config <file>", "configuration file, TOML or JSON")
     .addHelpText("after", HELP)
     .action(async ({ config: file }: { config: string }) => {
+      invocation.isDaemon = true;
       const config = await loadConfig(file);
       const { startOrExplain } = await import("./start-or-explain.ts");
       invocation.exitCode = await startOrExplain({ file, config, version: readBuildInfo() });

@@ -1,5 +1,6 @@
 /** Runs a node for a command: with a log as configured, and what the user can repair told without a stack trace. */
 import { resolve } from "node:path";
+import { isatty } from "node:tty";
 import { AdminSocketError } from "../admin/index.ts";
 import {
   createLog,
@@ -16,7 +17,7 @@ export async function startOrExplain(
   options: Omit<NodeOptions, "log" | "onFatal">,
   hooks?: RunHooks,
 ): Promise<number> {
-  const log = await createLog({ ...options.config.log, isTerminal: process.stdout.isTTY });
+  const log = await createLog({ ...options.config.log, isTerminal: isatty(1) });
   try {
     return await runNode({ ...options, file: resolve(options.file), log }, hooks);
   } catch (error) {

@@ -1,12 +1,16 @@
 /**
  * The log: JSON lines, or pretty ones on a terminal; written by this process, no transport threads.
- * A reader that goes away (`portmesh run | head`) or a full disk costs log lines, never the node.
+ * A reader that stops or goes away (`portmesh run | head`) or a full disk costs log lines, never the node.
  */
 import pino from "pino";
-import { writeAll } from "../sys/write-all.ts";
+import { systemClock } from "../sys/clock.ts";
+import { openOutput } from "../sys/output.ts";
+import { LogBacklog, type LogLoss } from "./log-backlog.ts";
 
 export interface Log {
   level: string;
+  /** null: every line is out or waits for the reader. */
+  readonly loss: LogLoss | null;
   readonly debug: WriteEntry;
   readonly info: WriteEntry;
   readonly warn: WriteEntry;
@@ -26,22 +30,25 @@ export interface LogOptions {
 }
 
 const STDOUT = 1;
+/** The last lines get this long when the process ends. */
+const EXIT_FLUSH_MS = 500;
 
-/** Prettifying costs 15 ms of loading, so only those who look at it pay. */
+/** Writes to standard output until the process ends. Prettifying costs 15 ms of loading, so only those who look at it pay. */
 export async function createLog(options: LogOptions): Promise<Log> {
   const isPretty = options.format === "pretty" || (options.format === "auto" && options.isTerminal);
-  const writer = new LossyWriter((text) => writeAll(STDOUT, text));
   const format = isPretty ? await prettyFormat(options.isTerminal) : (line: string) => line;
-  const log: Log = pino(
+  const backlog = new LogBacklog({ output: openOutput(STDOUT), format, clock: systemClock });
+  process.on("exit", () => backlog.flush(EXIT_FLUSH_MS));
+  const log = pino(
     {
       level: options.level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    { write: (line) => writer.write(format(line)) },
+    { write: (line) => backlog.write(line) },
   );
-  return log;
+  return Object.defineProperty(log, "loss", { get: () => backlog.loss }) as typeof log & Pick<Log, "loss">;
 }
 
 /** Connection records cost a message per batch, so the proxy sends them only to those who ask for them. */
@@ -58,33 +65,4 @@ async function prettyFormat(isColored: boolean): Promise<(line: string) => strin
     errorLikeObjectKeys: ["err"],
   });
   return (line) => pretty(JSON.parse(line)) ?? line;
-}
-
-/** Drops lines that cannot be written and says how many they were as soon as one can. */
-export class LossyWriter {
-  #lost = 0;
-  #reason = "";
-
-  /** @param put writes all of the text, or returns false or throws */
-  constructor(readonly put: (text: string) => boolean) {}
-
-  write(line: string): void {
-    const notice =
-      this.#lost === 0 ? "" : `${JSON.stringify({ level: "warn", msg: this.#describeLoss() })}\n`;
-    try {
-      if (!this.put(notice + line)) this.#lose("nobody reads them");
-      else this.#lost = 0;
-    } catch (error) {
-      this.#lose((error as Error).message);
-    }
-  }
-
-  #lose(reason: string): void {
-    this.#lost++;
-    this.#reason = reason;
-  }
-
-  #describeLoss(): string {
-    return `${this.#lost} log lines were lost: ${this.#reason}`;
-  }
 }

@@ -110,6 +110,7 @@ export class Node implements MeshNode {
       names: this.#names(),
       warnings: router.warnings,
       storeError: mesh.storeError,
+      logLoss: options.log.loss,
       proxy: proxy.status(),
       cluster: this.#cluster(),
       overlay: mesh.overlayStatus,

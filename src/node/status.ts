@@ -2,6 +2,7 @@
 import type { NodeView, PortConflict } from "../admin/index.ts";
 import type { SettingChange } from "../config/index.ts";
 import type { ProxyStatus } from "../proxy/index.ts";
+import type { LogLoss } from "./log-backlog.ts";
 import type { OverlayStatus } from "./overlay/overlay-status.ts";
 import type { ReloadReport } from "./reload-report.ts";
 import type { NameStatus } from "./resolver.ts";
@@ -30,6 +31,8 @@ export interface NodeStatus {
   readonly warnings: readonly RoutingWarning[];
   /** Why what must survive a restart cannot be kept; null: it can. */
   readonly storeError: string | null;
+  /** Lines of the log that were dropped because standard output takes none now; null: none. */
+  readonly logLoss: LogLoss | null;
   readonly proxy: ProxyStatus;
   /** null: the node has no [cluster]. */
   readonly cluster: ClusterStatus | null;

@@ -8,6 +8,7 @@ export const EINTR = 4;
 export const EIO = 5;
 export const EAGAIN = 11;
 export const EPIPE = 32;
+export const ENOSPC = 28;
 export const EBUSY = 16;
 export const EEXIST = 17;
 export const ENODEV = 19;
@@ -50,6 +51,7 @@ const NAMES: Readonly<Record<number, readonly [code: string, text: string]>> = {
   [EINVAL]: ["EINVAL", "invalid argument"],
   [ENFILE]: ["ENFILE", "the system is out of file descriptors"],
   [EMFILE]: ["EMFILE", "the process is out of file descriptors"],
+  [ENOSPC]: ["ENOSPC", "no space left on device"],
   [EPIPE]: ["EPIPE", "broken pipe"],
   [EPROTO]: ["EPROTO", "protocol error"],
   [EMSGSIZE]: ["EMSGSIZE", "message too long"],

@@ -8,6 +8,7 @@ export function recordingLog(): { readonly log: Log; readonly lines: string[] } 
   };
   const log = {
     level: "info",
+    loss: null,
     debug: at("debug"),
     info: at("info"),
     warn: at("warn"),

@@ -11,6 +11,7 @@ export async function runCommand(
   const exitCode = await runCommandLine(argv, {
     env,
     exitCode: 0,
+    isDaemon: false,
     print: (text) => (stdout += text),
     complain: (text) => (stderr += text),
   });

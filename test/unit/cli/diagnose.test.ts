@@ -25,6 +25,7 @@ function status(overlay: OverlayStatus | null, rest: Partial<NodeStatus> = {}): 
     names: [],
     warnings: [],
     storeError: null,
+    logLoss: null,
     proxy: { ...proxyStatus(), peers: [peerStatus("edge-2")] },
     cluster,
     overlay,

@@ -69,6 +69,7 @@ function status(services: ServiceStatus[], rest: Partial<NodeStatus> = {}): Node
     names: [],
     warnings: [],
     storeError: null,
+    logLoss: null,
     proxy: {
       workers: 2,
       workersOutOfDescriptors: 0,

@@ -66,7 +66,7 @@ async function start(parts: Partial<NodeParts> = {}): Promise<Node> {
 
 function recordingLog(): Log {
   const write = (fields: object | string, message?: string) => lines.push(message ?? String(fields));
-  return { level: "info", debug: write, info: write, warn: write, error: write, fatal: write };
+  return { level: "info", loss: null, debug: write, info: write, warn: write, error: write, fatal: write };
 }
 
 async function ask(path: string, method = "GET"): Promise<unknown> {
