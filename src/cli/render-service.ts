@@ -24,6 +24,7 @@ export function renderService(service: ServiceStatus, status: NodeStatus): strin
   return [
     ...renderNote(`${service.name}  `, collapsePorts(service.ports).join("  "), ""),
     ...renderListenerErrors(service.ports),
+    ...renderLeftToTasks(service.ports),
     ...status.warnings
       .filter((warning) => warning.service === service.name)
       .flatMap((warning) => renderNote("WARNING ", warning.message, INDENT)),
@@ -59,6 +60,21 @@ function renderListenerErrors(ports: readonly PortStatus[]): string[] {
     ...errors.slice(0, MAX_LISTENER_ERRORS).flatMap((error) => renderNote("ERROR ", error, INDENT)),
     ...(hidden > 0 ? [`${INDENT}ERROR ${hidden} more listeners: see --json`] : []),
   ];
+}
+
+/** Neighbouring ports whose addresses are left to the same tasks share a line. */
+function renderLeftToTasks(ports: readonly PortStatus[]): string[] {
+  const left = ports.filter(({ leftToTasks = [] }) => leftToTasks.length > 0);
+  const byTasks = Map.groupBy(left, ({ leftToTasks }) => JSON.stringify(leftToTasks));
+  return [...byTasks.values()].flatMap((group) =>
+    (group[0]!.leftToTasks ?? []).flatMap(({ address, service, task }) =>
+      renderNote(
+        "not listening on ",
+        `${address} for ${collapsePorts(group).join(" ")}: task ${task} of ${service} has this address and port`,
+        INDENT,
+      ),
+    ),
+  );
 }
 
 function renderTraffic({ ports, tcp, udp, relayedUdp }: ServiceStatus): string[] {

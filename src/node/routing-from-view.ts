@@ -7,9 +7,10 @@
  */
 import { isIP } from "node:net";
 import type { Distance, Peer, PublishedPort, Relay, RoutingTable, Service, Task } from "../proxy/index.ts";
-import type { LocalAddress, LocalNetwork } from "../sys/local-addresses.ts";
-import { PrefixSet, parseIp } from "../wire/index.ts";
+import type { LocalNetwork } from "../sys/local-addresses.ts";
 import { type ClusterView, portKey, type ViewService, type ViewTask, ZONE_LABEL } from "./cluster-view.ts";
+import { listenAddresses, withoutTaskAddresses } from "./listen-addresses.ts";
+import { hasTaskOnPublishedPort, OwnTaskPorts, type TaskAddresses } from "./own-task-ports.ts";
 
 export interface RoutingInput {
   readonly view: ClusterView;
@@ -28,24 +29,24 @@ export interface RoutingWarning {
   readonly message: string;
 }
 
-const LINK_LOCAL = PrefixSet.from(["fe80::/10"]);
-
 export function routingFromView(input: RoutingInput): Routing {
   const { view } = input;
   const warnings: RoutingWarning[] = [];
   const claims = new Map<string, string>();
   const distances = distancesFrom(view);
+  const ownTasks = new OwnTaskPorts(view, input.addressesOf);
   const services = view.services.map((service): Service => {
     const warn = (message: string) => warnings.push({ service: service.name, message });
     const { publish, tasks, bind, nodes, lostPorts, ...rules } = service;
     const ports = publish.filter((port) => !lostPorts.has(portKey(port)));
     const isListening = selects(nodes, view.self.labels);
-    const addresses = isListening ? listenAddresses(bind ?? view.bind, input.network, warn) : [];
+    const bound = isListening ? listenAddresses(bind ?? view.bind, input.network, warn) : [];
+    const addresses = bound.filter((address) => claim(claims, service.name, ports, address, warn));
     return {
       ...rules,
-      ports,
+      ports: ports.map((port) => besideTasks(port, addresses, ownTasks.at(port), input.network)),
       tasks: tasks.flatMap((task) => routeTask(task, input, distances)),
-      listenAddresses: addresses.filter((address) => claim(claims, service.name, ports, address, warn)),
+      listenAddresses: addresses,
     };
   });
   return { table: { services, peers: peersOf(view), relay: relayOf(view) }, warnings };
@@ -69,7 +70,10 @@ export function hostNames({ self, services }: ClusterView): string[] {
 
 /** Whether the table depends on the addresses of the machine's interfaces. */
 export function dependsOnInterfaces(view: ClusterView): boolean {
-  return view.services.some((service) => (service.bind ?? view.bind).some((rule) => isIP(rule) === 0));
+  return (
+    view.services.some((service) => (service.bind ?? view.bind).some((rule) => isIP(rule) === 0)) ||
+    hasTaskOnPublishedPort(view)
+  );
 }
 
 /** One of this node's as many times as its name has addresses; another node's once, if that node can be reached. */
@@ -110,32 +114,16 @@ function relayOf({ self, relay }: ClusterView): Relay | null {
   return relay === null ? null : { node: self.name, ...relay };
 }
 
-function listenAddresses(
-  bind: readonly string[],
+/** A port that a task of this node has too leaves the task's address alone. */
+function besideTasks(
+  port: PublishedPort,
+  addresses: readonly string[],
+  tasks: TaskAddresses,
   network: LocalNetwork,
-  warn: (message: string) => void,
-): string[] {
-  if (bind.length === 0) return network.hasIpv6 ? ["0.0.0.0", "::"] : ["0.0.0.0"];
-  const addresses = bind.flatMap((rule) => {
-    const found = addressesOfRule(rule, network.addresses);
-    if (found.length === 0) warn(`bind: "${rule}" matches no address of this machine`);
-    return found;
-  });
-  return [...new Set(addresses)];
-}
-
-function addressesOfRule(rule: string, local: readonly LocalAddress[]): string[] {
-  if (isIP(rule) !== 0) return [rule];
-  const usable = local.filter((entry) => !isInside(LINK_LOCAL, entry.address));
-  const prefix = rule.includes("/") ? PrefixSet.from([rule]) : null;
-  return usable
-    .filter((entry) => (prefix === null ? entry.interface === rule : isInside(prefix, entry.address)))
-    .map((entry) => entry.address);
-}
-
-function isInside(prefixes: PrefixSet, address: string): boolean {
-  const ip = parseIp(address);
-  return ip !== null && prefixes.matches(ip.family, ip.bytes, 0);
+): PublishedPort {
+  if (tasks.size === 0) return port;
+  const { leftToTasks, ...rest } = withoutTaskAddresses(addresses, tasks, network);
+  return leftToTasks.length === 0 ? port : { ...port, ...rest, leftToTasks };
 }
 
 /** Two interfaces may turn out to have one address: the service that comes first keeps it. */

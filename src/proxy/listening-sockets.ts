@@ -68,9 +68,10 @@ export function openListeningSockets(at: ListenAddress, count: number, isShared:
 /** Where a port is listened on: one of mode host only while a task of this node serves it. */
 export function addressesOf(
   { tasks, listenAddresses }: Pick<Service, "tasks" | "listenAddresses">,
-  { mode }: PublishedPort,
+  port: Pick<PublishedPort, "mode" | "listenAddresses">,
 ): readonly string[] {
-  return mode === "ingress" || tasks.some((task) => task.node === null) ? listenAddresses : [];
+  const isServed = port.mode === "ingress" || tasks.some((task) => task.node === null);
+  return isServed ? (port.listenAddresses ?? listenAddresses) : [];
 }
 
 /** From now on clients get through the handshake and wait for the worker to accept. 0 or -errno. */

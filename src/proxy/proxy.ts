@@ -285,14 +285,19 @@ export class SpliceProxy {
   }
 
   #workerService(service: Service, worker: number): WorkerTable["services"][number] {
-    const { listenAddresses, ...rules } = service;
+    const { listenAddresses: _listenAddresses, ...rules } = service;
     return {
       ...rules,
       slot: this.#services.take(service.name),
       tasks: service.tasks.map((task) => ({ ...task, slot: this.#tasks.take(taskKey(service, task)) })),
-      ports: service.ports.map((port) => ({
+      ports: service.ports.map(({ listenAddresses, leftToTasks: _left, ...port }) => ({
         ...port,
-        listeners: this.#listenersAt(port.protocol, listenAddresses, port.published, worker),
+        listeners: this.#listenersAt(
+          port.protocol,
+          listenAddresses ?? service.listenAddresses,
+          port.published,
+          worker,
+        ),
       })),
     };
   }

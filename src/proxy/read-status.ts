@@ -101,13 +101,16 @@ function readPeer({ name, address, port }: Peer, { peers }: SharedCounters, slot
 }
 
 function readPorts(service: Service, listeners: ReadonlyMap<string, Listener>): PortStatus[] {
-  return service.ports.map((port) => ({
-    ...port,
-    listeners: addressesOf(service, port).map((address) => ({
-      address,
-      error: listeners.get(listenerKey({ ...port, address, port: port.published }))?.error ?? null,
-    })),
-  }));
+  return service.ports.map((port) => {
+    const { listenAddresses: _, ...shown } = port;
+    return {
+      ...shown,
+      listeners: addressesOf(service, port).map((address) => ({
+        address,
+        error: listeners.get(listenerKey({ ...port, address, port: port.published }))?.error ?? null,
+      })),
+    };
+  });
 }
 
 type ServiceCounts = Pick<ServiceStatus, "tcp" | "udp" | "relayedUdp" | "refusedTotal">;

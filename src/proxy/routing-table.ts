@@ -95,6 +95,18 @@ export interface PublishedPort {
   readonly target: number;
   /** `host`: only tasks of this node serve it. */
   readonly mode: "ingress" | "host";
+  /** Where it is listened on, if not at all of its service's addresses. */
+  readonly listenAddresses?: readonly string[];
+  /** What it is not listened on for that reason. */
+  readonly leftToTasks?: readonly LeftAddress[];
+}
+
+/** An address that a task of this node has at a published port: the port is left to it there. */
+export interface LeftAddress {
+  readonly address: string;
+  readonly service: string;
+  /** Name of the task. */
+  readonly task: string;
 }
 
 export interface Task {

@@ -1,5 +1,5 @@
 /** What the proxy tells about itself: plain values, summed over the workers at the time of asking. */
-import type { Protocol } from "./routing-table.ts";
+import type { LeftAddress, Protocol } from "./routing-table.ts";
 
 export interface ProxyStatus {
   readonly workers: number;
@@ -65,6 +65,8 @@ export interface PortStatus {
   readonly published: number;
   readonly target: number;
   readonly listeners: readonly ListenerStatus[];
+  /** Addresses that are not listened on, because a task of this node has this port there. */
+  readonly leftToTasks?: readonly LeftAddress[];
 }
 
 export interface ListenerStatus {

@@ -69,7 +69,9 @@ function traceService(
     mode: port.mode,
     balance,
     prefer,
-    listeners: service.listenAddresses.map((address) => addressKey({ host: address, port: port.published })),
+    listeners: (port.listenAddresses ?? service.listenAddresses).map((address) =>
+      addressKey({ host: address, port: port.published }),
+    ),
     candidates: [...order, ...others].map((candidate) => ({
       ...candidate.shown,
       passedOver: candidate === pick ? null : whyPassedOver(candidate, port, prefer, pick),

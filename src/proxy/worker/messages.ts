@@ -45,7 +45,7 @@ export interface WorkerTask extends Task {
   readonly slot: number;
 }
 
-export interface WorkerPort extends PublishedPort {
+export interface WorkerPort extends Omit<PublishedPort, "listenAddresses" | "leftToTasks"> {
   readonly listeners: readonly WorkerListener[];
 }
 

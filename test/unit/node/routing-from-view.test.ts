@@ -92,6 +92,60 @@ describe("tasks", () => {
   });
 });
 
+describe("a task of this node at a published port", () => {
+  const left = (address: string, task = address) => [{ address, service: "web", task }];
+  const ports = (lines: string[], rest: Partial<RoutingInput> = {}) =>
+    routing(webService(...lines), rest).table.services[0]!.ports.map(({ listenAddresses, leftToTasks }) => ({
+      listenAddresses,
+      leftToTasks,
+    }));
+  const V4 = ["127.0.0.1", "192.0.2.2", "10.0.0.2"];
+
+  test.each([
+    ["127.0.0.1", "127.0.0.1", ["192.0.2.2", "10.0.0.2", "::"]],
+    ["127.0.0.1:80", "127.0.0.1", ["192.0.2.2", "10.0.0.2", "::"]],
+    ["0.0.0.0", "127.0.0.1", ["192.0.2.2", "10.0.0.2", "::"]],
+    ["127.0.0.9", "127.0.0.9", [...V4, "::"]], // the machine has all of 127.0.0.0/8
+    ["192.0.2.2", "192.0.2.2", ["127.0.0.1", "10.0.0.2", "::"]],
+    ["2001:db8::2", "2001:db8::2", ["0.0.0.0"]], // and link-local addresses are not listened on one by one
+    ["[::1]:80", "::1", ["0.0.0.0", "2001:db8::2"]],
+  ])("%s keeps its address", (task, address, listenAddresses) => {
+    expect(ports([`tasks = ["${task}"]`])).toEqual([{ listenAddresses, leftToTasks: left(address, task) }]);
+  });
+
+  test.each(["10.0.0.9", "127.0.0.1:81", "[::1]:8080"])("%s is at none: wildcards stay", (task) => {
+    expect(ports([`tasks = ["${task}"]`])).toEqual([{ listenAddresses: undefined, leftToTasks: undefined }]);
+  });
+
+  test("is told by what its name stands for now", () => {
+    const lines = ['tasks = ["db.test"]'];
+    const addressesOf = () => ["::ffff:10.0.0.2", "10.0.0.99"];
+    expect(ports(lines, { addressesOf })).toEqual([
+      { listenAddresses: ["127.0.0.1", "192.0.2.2", "::"], leftToTasks: left("10.0.0.2", "db.test") },
+    ]);
+  });
+
+  test("of another service counts too, and only of its protocol", () => {
+    const other = '[[services]]\nname = "app"\npublish = ["8000:80/udp"]\ntasks = ["10.0.0.2"]\n';
+    const web = webService('tasks = ["10.0.0.9"]').replace('"80"', '"80", "80/udp"');
+    const [tcp, udp] = routing(web + other).table.services[0]!.ports;
+    expect(tcp!.listenAddresses).toBeUndefined();
+    expect(udp!.leftToTasks).toEqual([{ address: "10.0.0.2", service: "app", task: "10.0.0.2" }]);
+  });
+
+  test("keeps an address that bind names", () => {
+    expect(ports(['tasks = ["10.0.0.2"]', 'bind = ["10.0.0.2", "192.0.2.2"]'])).toEqual([
+      { listenAddresses: ["192.0.2.2"], leftToTasks: left("10.0.0.2") },
+    ]);
+  });
+
+  test("makes the machine's addresses matter", () => {
+    const depends = (task: string) =>
+      dependsOnInterfaces(viewOf(configOf(webService(`tasks = ["${task}"]`))));
+    expect([depends("10.0.0.9:80"), depends("10.0.0.9:81")]).toEqual([true, false]);
+  });
+});
+
 test("routingFromView carries over every rule of a service", () => {
   const { table } = routing(
     webService(
