@@ -21,17 +21,34 @@ export interface WrongConfig {
   readonly socket?: string;
 }
 
+/** What an editor on a full disk leaves; applied, it would close every port. */
+const EMPTY = "empty: it sets no key; a node without services of its own says services = []";
+
 /** TOML or JSON by the extension of `file`, else by the first character that is not a space. */
 export function parseConfig(text: string, file: string): ConfigResult {
-  const document = readDocument(text.replace(/^\uFEFF/, ""), file);
+  const withoutBom = text.replace(/^\uFEFF/, "");
+  if (withoutBom.trim() === "") return refuseFile(file, EMPTY);
+  const document = readDocument(withoutBom, file);
   if (document.isBroken) return { problems: document.problems };
   const result = fileSchema.safeParse(document.value);
   if (!result.success) reportIssues(document, result.error.issues);
   crossCheck(document);
+  if (document.problems.length === 0 && !setsKeys(document.value)) return refuseFile(file, EMPTY);
   if (result.success && document.problems.length === 0) return { config: deepFreeze(build(result.data)) };
   const problems = document.problems.sort((a, b) => a.line - b.line || a.column - b.column);
   const admin = adminSchema.safeParse((document.value as { admin?: unknown } | null)?.admin);
   return admin.success ? { problems, socket: admin.data.socket } : { problems };
+}
+
+/** Tables alone set nothing: `[proxy]` without a line below it is as empty as no text at all. */
+function setsKeys(value: unknown): boolean {
+  const isTable = typeof value === "object" && value !== null && Object.getPrototypeOf(value) === null;
+  return !isTable || Object.values(value).some(setsKeys);
+}
+
+/** A problem of the file as a whole. */
+export function refuseFile(file: string, message: string, line = 0, column = 0): WrongConfig {
+  return { problems: [{ file, line, column, key: "", value: undefined, message }] };
 }
 
 function readDocument(text: string, file: string): ConfigDocument {

@@ -4,20 +4,24 @@
  */
 import {
   closeSync,
+  constants,
   fsyncSync,
   mkdirSync,
   openSync,
-  readFileSync,
   renameSync,
   unlinkSync,
   writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
+import { createRegularFile, readRegularFile } from "./regular-file.ts";
 
-/** null: there is none. Throws what the system says when it cannot be read. */
+/** Several times what the largest catalog takes. */
+export const MAX_STATE_BYTES = 64 * 1024 * 1024;
+
+/** null: there is none. Throws UnfitFileError, or what the system says, when it cannot be read. */
 export function readStateFile(path: string): string | null {
   try {
-    return readFileSync(path, "utf8");
+    return readRegularFile(path, { maxBytes: MAX_STATE_BYTES, links: "refuse" }).bytes.toString("utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
     throw error;
@@ -26,12 +30,16 @@ export function readStateFile(path: string): string | null {
 
 /** Makes the directory when it is not there, for its owner alone. Throws; the old file is as it was then. */
 export function writeStateFile(path: string, text: string): void {
+  const bytes = Buffer.from(text);
+  if (bytes.length > MAX_STATE_BYTES) {
+    throw new Error(`${bytes.length} bytes of state: at most ${MAX_STATE_BYTES} are written`);
+  }
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const temporary = `${path}.new`;
   try {
-    const fd = openSync(temporary, "w", 0o600);
+    const fd = createRegularFile(temporary);
     try {
-      writeWhole(fd, Buffer.from(text));
+      writeWhole(fd, bytes);
       fsyncSync(fd);
     } finally {
       closeSync(fd);
@@ -56,7 +64,7 @@ function writeWhole(fd: number, bytes: Uint8Array): void {
 }
 
 function syncDirectory(path: string): void {
-  const fd = openSync(path, "r");
+  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     fsyncSync(fd); // the new name
   } finally {

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { formatProblem, readConfig } from "../../../src/config/index.ts";
@@ -28,20 +28,48 @@ describe("readConfig", () => {
   test("a missing file says what to do", () => {
     const path = join(folder, "none.toml");
     expect(problemsOfFile(path)).toEqual([
-      `${path}: cannot read the file: it does not exist: name another with -c FILE`,
+      `${path}: cannot read the file: it does not exist: restore it, or name another with -c FILE`,
     ]);
   });
 
-  test("a directory or a device is no file", () => {
-    expect(problemsOfFile(folder)).toEqual([`${folder}: not a file: name the configuration file`]);
-    expect(problemsOfFile("/dev/zero")).toEqual(["/dev/zero: not a file: name the configuration file"]);
+  test("what is not a regular file is refused at once, and says what it is", async () => {
+    const [fifo, socket, link] = [join(folder, "fifo"), join(folder, "socket"), join(folder, "link")];
+    Bun.spawnSync(["mkfifo", fifo]);
+    symlinkSync("/dev/zero", link);
+    using _server = Bun.listen({ unix: socket, socket: { data() {} } });
+    for (const [path, kind] of [
+      [folder, "directory"],
+      [fifo, "pipe"],
+      [socket, "socket"],
+      ["/dev/zero", "device"],
+      [link, "device"],
+    ] as const) {
+      expect(problemsOfFile(path)).toEqual([
+        `${path}: cannot read the file: it is a ${kind}, not a regular file: save the configuration in a file`,
+      ]);
+    }
   });
 
-  test("more than 4 MiB", () => {
-    const path = fileOf("big.toml", "#".repeat(4 * 1024 * 1024 + 1));
+  test("links that lead in a circle", () => {
+    const path = join(folder, "circle");
+    symlinkSync("circle", path);
     expect(problemsOfFile(path)).toEqual([
-      `${path}: 4194305 bytes are too many: a configuration has at most 4194304`,
+      `${path}: cannot read the file: its symbolic links lead in a circle`,
     ]);
+  });
+
+  test("more than 4 MiB, also 1 TiB with nothing in it", () => {
+    for (const bytes of [4 * 1024 * 1024 + 1, 2 ** 40]) {
+      const path = fileOf("big.toml", "");
+      truncateSync(path, bytes);
+      expect(problemsOfFile(path)).toEqual([
+        `${path}: cannot read the file: ${bytes} bytes: at most 4194304 are allowed`,
+      ]);
+    }
+  });
+
+  test("a file without a size is read to its end", () => {
+    expect(problemsOfFile("/proc/self/status").join()).toContain("cannot parse TOML");
   });
 
   test("not UTF-8", () => {
