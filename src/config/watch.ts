@@ -1,22 +1,28 @@
 /**
- * Tells when the configuration file has other contents than before and nobody is writing it any more.
+ * Tells when the configuration file has other contents than before and nobody is writing it any more, and when it has
+ * been missing or unreadable for some seconds.
  *
  * Polls instead of asking the kernel for events: that is the same for writes in place, editors that replace the
  * file, symlink swaps (Kubernetes moves `..data`), a file that is gone for a moment, and network file systems.
  * The rule is in ChangeDetector; watchConfig is the timer and the file around it.
  */
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { stat } from "node:fs/promises";
+import { readConfigFile } from "./read-config.ts";
 
 /** Short against a person's patience, long against the writes of one save, and little to do for a node that idles. */
 const pollIntervalMs = 500;
+/** About 3 s: an editor that removes the file and writes it again takes less. */
+const patiencePolls = 6;
+
+/** What a file holds, or why it cannot be read now; each is equal for what is equal. */
+export type FileState = { readonly hash: string } | { readonly trouble: string };
 
 export interface WatchedFile {
   /** Differs whenever the file may have changed; null while there is none. Never rejects. */
   signature(): Promise<string | null>;
-  /** Equal for equal contents; null when they cannot be read now. */
-  contentHash(): string | null;
+  /** Reads the file. Never throws. */
+  state(): FileState;
 }
 
 export interface WatchTimer {
@@ -27,19 +33,23 @@ export interface WatchOptions {
   readonly path: string;
   /** Not called any more once stop() has been. */
   readonly onChange: () => void;
+  /** The last reload was refused: also contents that are known are reported, when they have been saved again. */
+  readonly isRefused?: () => boolean;
   readonly read?: WatchedFile;
   readonly timer?: WatchTimer;
 }
 
 /** Changes since this call are reported, so call it before the file is read for use: nothing falls in between. */
 export function watchConfig(options: WatchOptions): { stop(): void } {
-  const { onChange, read = fileAt(options.path), timer = realTimer } = options;
-  const detector = new ChangeDetector(read.contentHash());
+  const { onChange, isRefused = () => false, read = fileAt(options.path), timer = realTimer } = options;
+  const detector = new ChangeDetector(read.state());
   let isStopped = false;
   let isPolling = false;
   const poll = async () => {
     const signature = await read.signature();
-    if (!isStopped && detector.isSettled(signature) && detector.isNew(read.contentHash())) onChange();
+    if (isStopped || !detector.isSettled(signature)) return;
+    const state = read.state();
+    if (detector.isNew(state) || ("hash" in state && isRefused())) onChange();
   };
   const polling = timer.every(pollIntervalMs, async () => {
     if (isPolling) return; // a network file system may hang longer than the interval
@@ -56,53 +66,68 @@ export function watchConfig(options: WatchOptions): { stop(): void } {
   };
 }
 
-/** Signatures and hashes in, "has it changed" out; holds no file and no timer. */
+/** Signatures and states in, "has it changed" out; holds no file and no timer. */
 export class ChangeDetector {
-  #signature: string | null = null;
-  #hash: string | null;
+  /** undefined: none has been seen yet. */
+  #signature: string | null | undefined = undefined;
+  #known: FileState;
   #isPending = false;
+  #troubledPolls = 0;
 
-  /** `knownHash`: of the contents that need no report; null when there are none. */
-  constructor(knownHash: string | null) {
-    this.#hash = knownHash;
+  /** `known`: needs no report. */
+  constructor(known: FileState) {
+    this.#known = known;
   }
 
-  /** True when the contents should be looked at: a new signature has been seen twice running. */
+  /** True when the file should be read: a new signature, or none, has been seen twice running. */
   isSettled(signature: string | null): boolean {
     if (signature !== this.#signature) {
       this.#signature = signature;
       this.#isPending = true;
       return false;
     }
-    return this.#isPending && signature !== null;
+    return this.#isPending;
   }
 
-  /** True when these contents have not been reported; unreadable ones (null) are asked for again. */
-  isNew(hash: string | null): boolean {
-    if (hash === null) return false;
-    this.#isPending = false;
-    const isNew = hash !== this.#hash;
-    this.#hash = hash;
+  /** True when this state has not been reported; what cannot be read is read again with every poll. */
+  isNew(state: FileState): boolean {
+    if ("trouble" in state) {
+      if (++this.#troubledPolls < patiencePolls) return false;
+    } else {
+      this.#isPending = false;
+      this.#troubledPolls = 0;
+    }
+    const isNew = !isEqual(state, this.#known);
+    this.#known = state;
     return isNew;
   }
 }
 
-/** Device and inode tell replaced files and moved links, time and size tell writes in place: one call for all. */
+function isEqual(one: FileState, other: FileState): boolean {
+  return "hash" in one
+    ? "hash" in other && one.hash === other.hash
+    : "trouble" in other && one.trouble === other.trouble;
+}
+
+/**
+ * Device and inode tell replaced files and moved links, times and size tell writes in place: one call for all.
+ * The change time cannot be set back, unlike the modification time, which `rsync --inplace -t` does.
+ */
 function fileAt(path: string): WatchedFile {
   return {
     async signature() {
       try {
-        const { dev, ino, mtimeNs, size } = await stat(path, { bigint: true });
-        return [dev, ino, mtimeNs, size].join(" ");
+        const { dev, ino, mtimeNs, ctimeNs, size } = await stat(path, { bigint: true });
+        return [dev, ino, mtimeNs, ctimeNs, size].join(" ");
       } catch {
         return null;
       }
     },
-    contentHash() {
+    state() {
       try {
-        return createHash("sha256").update(readFileSync(path)).digest("base64");
-      } catch {
-        return null;
+        return { hash: createHash("sha256").update(readConfigFile(path).bytes).digest("base64") };
+      } catch (error) {
+        return { trouble: (error as Error).message };
       }
     },
   };

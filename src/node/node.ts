@@ -191,7 +191,8 @@ export class Node implements MeshNode {
     const reload = () => {
       if (this.#state === "serving") void this.reload(false, "file");
     };
-    const watch = parts.watchConfig({ path: options.file, onChange: reload });
+    const isRefused = () => this.#lastReload?.outcome === "refused";
+    const watch = parts.watchConfig({ path: options.file, onChange: reload, isRefused });
     stops.push(() => watch.stop(), parts.clock.after(SECOND_LOOK_MS, reload));
   }
 

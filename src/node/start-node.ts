@@ -36,7 +36,7 @@ export interface NodeParts {
   readonly readNetwork: () => LocalNetwork;
   readonly clock: Clock;
   readonly readConfig: (file: string) => ConfigResult;
-  readonly watchConfig: (options: Pick<WatchOptions, "path" | "onChange">) => { stop(): void };
+  readonly watchConfig: (options: Pick<WatchOptions, "path" | "onChange" | "isRefused">) => { stop(): void };
   /** When the file was last written, ms since 1970; null: not known. */
   readonly fileChangedAtMs: (file: string) => number | null;
   readonly readDefaultRouteInterface: () => string | null;

@@ -95,7 +95,7 @@ describe("[cluster]", () => {
   });
 
   test("a cluster that comes or goes is one change", () => {
-    const { settings } = compareConfigs(configOf(""), configOf(`[cluster]\nkeys = ["${KEY}"]`));
+    const { settings } = compareConfigs(configOf("services = []"), configOf(`[cluster]\nkeys = ["${KEY}"]`));
     expect(settings.map(({ key, needsRestart }) => [key, needsRestart])).toEqual([["cluster", true]]);
   });
 });

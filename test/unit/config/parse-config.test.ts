@@ -4,8 +4,8 @@ import { parseConfig } from "../../../src/config/index.ts";
 import { configOf, problemsOf, service } from "./problems-of.ts";
 
 describe("parseConfig: values", () => {
-  test("an empty file is all defaults", () => {
-    expect(configOf("")).toEqual({
+  test("a file that only says that there are no services is all defaults", () => {
+    expect(configOf("services = []")).toEqual({
       node: { name: hostname(), advertise: null, labels: {}, dataDir: null },
       cluster: null,
       overlay: { driver: "auto", port: 4789, vni: 4096, subnet: "10.200.0.0/16", encrypt: false },
@@ -138,6 +138,38 @@ publish = ["80", "81:1/tcp", "53:54/udp", "90-92:190-192", {published = 99}, {pu
   test("without a known extension the first character tells JSON from TOML", () => {
     expect(configOf('\n {"log":{"level":"warn"}}', "portmesh.conf").log.level).toBe("warn");
     expect(configOf('[log]\nlevel = "warn"', "portmesh.conf").log.level).toBe("warn");
+  });
+});
+
+describe("parseConfig: a file that sets nothing", () => {
+  const EMPTY = "empty: it sets no key; a node without services of its own says services = []";
+  const texts: [string, string][] = [
+    ["nothing", ""],
+    ["a byte order mark", "\uFEFF"],
+    ["blanks", " \t\r\n\n"],
+    ["comments", "# [[services]]\n# name = 'web'\n"],
+    ["a table without keys", "[proxy]\n"],
+    ["tables without keys", "[proxy]\n[node.labels]\n[log]"],
+    ["an inline table without keys", "log = {}"],
+  ];
+  test.each(texts)("%s is refused", (_, text) => {
+    expect(problemsOf(text)).toEqual([`test.toml: ${EMPTY}`]);
+    expect(problemsOf(text, "portmesh.conf")).toEqual([`portmesh.conf: ${EMPTY}`]);
+  });
+
+  test.each(["", "\uFEFF", "\n ", "{}", '\uFEFF{ "log": {}, "node": { "labels": {} } }'])(
+    "JSON %j is refused",
+    (text) => {
+      expect(problemsOf(text, "a.json")).toEqual([`a.json: ${EMPTY}`]);
+    },
+  );
+
+  test.each(["services = []", "[log]\nlevel = 'info'", "[proxy]\nbind = []"])("%j sets something", (text) => {
+    expect(problemsOf(text)).toEqual([]);
+  });
+
+  test.each(["\0\0\0\0", '{"log": {"level": "in', "[log]\nlevel = 'in"])("%j is cut off", (text) => {
+    expect(problemsOf(text, "portmesh.conf").join()).toContain("cannot parse");
   });
 });
 
@@ -314,7 +346,6 @@ balance = "best"`;
     ],
     ['{"log": {},}', ["1: cannot parse JSON: property name expected"]],
     ['{"log": {}} // no', ["1: cannot parse JSON: invalid comment token"]],
-    ["", ["1: cannot parse JSON: value expected"]],
     ["[]", ["1: a list is not a table"]],
     ["null", ["1: null is not a table"]],
     ['{"log": null}', ["1: log: null is not a table"]],

@@ -1,24 +1,40 @@
 import { describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { watchConfig } from "../../../src/config/index.ts";
+import { tempDir } from "../../support/temp-dir.ts";
 
 /** A file that is whatever the test says, and a timer that ticks when the test says. */
 class WatchBench {
   signature: string | null = "s1";
   contents: string | null = "one";
+  trouble = "ENOENT";
+  isRefused = false;
   changes = 0;
   reads = 0;
   #run = async () => {};
   readonly watch = watchConfig({
     path: "unused",
     onChange: () => this.changes++,
+    isRefused: () => this.isRefused,
     read: {
       signature: async () => this.signature,
-      contentHash: () => {
+      state: () => {
         this.reads++;
-        return this.contents;
+        return this.contents === null ? { trouble: this.trouble } : { hash: this.contents };
       },
     },
     timer: {
@@ -95,6 +111,40 @@ describe("watchConfig", () => {
     expect(await bench.tick()).toBe(1);
   });
 
+  test("a file that stays away is reported once, and when it is back, also with the same contents", async () => {
+    const bench = new WatchBench();
+    await bench.tick(2);
+    Object.assign(bench, { signature: null, contents: null });
+    expect(await bench.tick(6)).toBe(0);
+    expect(await bench.tick(20)).toBe(1);
+    Object.assign(bench, { signature: "s1", contents: "one" });
+    expect(await bench.tick(20)).toBe(2);
+  });
+
+  test("after a refused reload known contents are reported when they are saved again, and only then", async () => {
+    const bench = new WatchBench();
+    await bench.tick(2);
+    bench.isRefused = true; // a reload by command has met the file half written
+    expect(await bench.tick(5)).toBe(0);
+    bench.signature = "s2";
+    expect(await bench.tick(5)).toBe(1);
+    Object.assign(bench, { signature: null, contents: null });
+    await bench.tick(3);
+    Object.assign(bench, { signature: "s3", contents: "one" });
+    expect(await bench.tick(5)).toBe(2);
+  });
+
+  test("what stays unreadable is reported once, and again when the reason is another", async () => {
+    const bench = new WatchBench();
+    await bench.tick(2);
+    Object.assign(bench, { signature: "s2", contents: null, trouble: "EACCES" });
+    expect(await bench.tick(20)).toBe(1);
+    Object.assign(bench, { signature: "s3", trouble: "not-regular" });
+    expect(await bench.tick(20)).toBe(2);
+    bench.contents = "two"; // readable without another signature: an error of the network file system is over
+    expect(await bench.tick(20)).toBe(3);
+  });
+
   test("a change back and forth is reported both times", async () => {
     const bench = new WatchBench();
     await bench.tick(2);
@@ -131,4 +181,75 @@ describe("watchConfig", () => {
       rmSync(folder, { recursive: true });
     }
   }, 5_000);
+
+  /** Swaps the contents of `path` by `change` once the watch has seen the old ones, and waits for the report. */
+  async function seesChange(path: string, change: () => void): Promise<void> {
+    const changed = Promise.withResolvers<void>();
+    const watch = watchConfig({ path, onChange: changed.resolve, timer: fastTimer });
+    try {
+      await Bun.sleep(0);
+      change();
+      await changed.promise; // the deadline is the test's
+    } finally {
+      watch.stop();
+    }
+  }
+
+  const fastTimer = {
+    every: (_: number, run: () => Promise<void>) => {
+      const timer = setInterval(run, 5);
+      return { stop: () => clearInterval(timer) };
+    },
+  };
+
+  /** As `rsync --inplace -t` from a source whose time is the old one. */
+  function rewriteInPlace(path: string, text: string): void {
+    const { atime, mtime } = statSync(path);
+    const file = openSync(path, "r+");
+    writeSync(file, text);
+    closeSync(file);
+    utimesSync(path, atime, mtime);
+  }
+
+  test("real files: rewritten in place with the same length and time", async () => {
+    using dir = tempDir();
+    const path = dir.file("portmesh.toml");
+    writeFileSync(path, "# one\n");
+    utimesSync(path, 1_000_000_000, 1_000_000_000);
+    await seesChange(path, () => rewriteInPlace(path, "# two\n"));
+    expect(statSync(path).mtimeMs).toBe(1_000_000_000_000);
+  }, 5_000);
+
+  test("real files: replaced by another of the same length and time", async () => {
+    using dir = tempDir();
+    const [path, other] = [dir.file("portmesh.toml"), dir.file("other")];
+    for (const [name, text] of [
+      [path, "# one\n"],
+      [other, "# two\n"],
+    ] as const) {
+      writeFileSync(name, text);
+      utimesSync(name, 1_000_000_000, 1_000_000_000);
+    }
+    await seesChange(path, () => renameSync(other, path));
+  }, 5_000);
+
+  test("real files: deleted, and replaced by what is no file", async () => {
+    using dir = tempDir();
+    const path = dir.file("portmesh.toml");
+    writeFileSync(path, "# one\n");
+    await seesChange(path, () => rmSync(path));
+    await seesChange(path, () => mkdirSync(path));
+    await seesChange(path, () => {
+      rmSync(path, { recursive: true });
+      Bun.spawnSync(["mkfifo", path]);
+    });
+    await seesChange(path, () => {
+      rmSync(path);
+      symlinkSync("/dev/zero", path);
+    });
+    await seesChange(path, () => {
+      rmSync(path);
+      writeFileSync(path, "# one\n");
+    });
+  }, 10_000);
 });
