@@ -1,5 +1,5 @@
 /** A compressed message: 9 | map{Algo, Buf}, Algo 0 being LZW. What is inside begins with a type byte. [memberlist util.go] */
-import { type LzwProblem, lzwCompress, lzwDecompress } from "./lzw.ts";
+import { type LzwProblem, lzwCompress, lzwDecompress, lzwFirstByte } from "./lzw.ts";
 import { COMPRESS } from "./message-type.ts";
 import { MsgpackReader } from "./msgpack-reader.ts";
 import { MsgpackWriter } from "./msgpack-writer.ts";
@@ -15,9 +15,12 @@ export function compressIfShorter(message: Uint8Array): Uint8Array {
   return writer.bytes.length < message.length ? writer.bytes : message;
 }
 
-/** `message` begins with the type byte. At most `maxBytes` come out. */
-export function decompress(message: Uint8Array, maxBytes: number): Uint8Array | LzwProblem {
+/** `message` begins with the type byte. At most as many bytes come out as a message of the type that is inside may have. */
+export function decompress(
+  message: Uint8Array,
+  maxBytesOf: (type: number) => number,
+): Uint8Array | LzwProblem {
   const body = COMPRESSED.read(new MsgpackReader(message, 1));
   if (body === null || body.Buf === null || body.Algo !== LZW) return "damaged";
-  return lzwDecompress(body.Buf, maxBytes);
+  return lzwDecompress(body.Buf, maxBytesOf(lzwFirstByte(body.Buf) ?? 0));
 }

@@ -19,6 +19,7 @@ export { decodePushPull, encodePushPull, type ReceivedPushPull } from "./push-pu
 export * from "./serf.ts";
 export { decodeSerfState, encodeSerfState, type SerfRecentEvent, type SerfState } from "./serf-state.ts";
 export { type FrameOptions, frameStream } from "./stream.ts";
+export { MAX_SHORT_BYTES } from "./stream-limits.ts";
 export {
   type StreamProblem,
   type StreamProgress,

@@ -28,9 +28,21 @@ export function lzwCompress(input: Uint8Array): Uint8Array {
 /** "damaged": an impossible code, or no end code. "too-large": more than the cap. */
 export type LzwProblem = "damaged" | "too-large";
 
-/** Allocates in proportion to what comes out, never more than about twice `maxBytes`. Ignores bytes after the end code. */
+/**
+ * Goes over the codes twice: the first time it only adds up lengths, so what is damaged or too large costs no memory,
+ * and what is neither is allocated once. Ignores bytes after the end code.
+ */
 export function lzwDecompress(input: Uint8Array, maxBytes: number): Uint8Array | LzwProblem {
-  return new Decoder(input, maxBytes).run();
+  const length = new Decoder(input, null).run(maxBytes);
+  if (typeof length === "string") return length;
+  const out = new ByteBuilder(length);
+  new Decoder(input, out).run(maxBytes);
+  return out.bytes;
+}
+
+/** The first byte of what would come out; null when nothing would. */
+export function lzwFirstByte(input: Uint8Array): number | null {
+  return new Decoder(input, null).firstByte();
 }
 
 class Encoder {
@@ -107,8 +119,9 @@ class Encoder {
 
 class Decoder {
   readonly #input: Uint8Array;
-  readonly #maxBytes: number;
-  readonly #out = new ByteBuilder(1024);
+  /** null: only lengths are wanted. */
+  readonly #out: ByteBuilder | null;
+  #outBytes = 0;
   /** Every string is somewhere in the output already: that is where a code's string begins, and how long it is. */
   readonly #starts = new Uint32Array(LAST_CODE + 1);
   readonly #lengths = new Uint16Array(LAST_CODE + 1);
@@ -121,22 +134,29 @@ class Decoder {
   #lastStart = 0;
   #lastLength = 0;
 
-  constructor(input: Uint8Array, maxBytes: number) {
+  constructor(input: Uint8Array, out: ByteBuilder | null) {
     this.#input = input;
-    this.#maxBytes = maxBytes;
+    this.#out = out;
   }
 
-  run(): Uint8Array | LzwProblem {
+  /** The number of bytes. */
+  run(maxBytes: number): number | LzwProblem {
     for (;;) {
       const code = this.#read();
-      if (code === END) return this.#out.bytes;
+      if (code === END) return this.#outBytes;
       if (code < 0 || code > this.#high) return "damaged";
       if (code === CLEAR) this.#clear();
       else {
-        if (this.#out.length + this.#lengthOf(code) > this.#maxBytes) return "too-large";
+        if (this.#outBytes + this.#lengthOf(code) > maxBytes) return "too-large";
         this.#expand(code);
       }
     }
+  }
+
+  firstByte(): number | null {
+    let code = this.#read();
+    while (code === CLEAR) code = this.#read();
+    return code >= 0 && code < CLEAR ? code : null;
   }
 
   #clear(): void {
@@ -156,10 +176,11 @@ class Decoder {
       this.#starts[this.#high] = this.#lastStart;
       this.#lengths[this.#high] = this.#lastLength + 1;
     }
-    this.#lastStart = this.#out.length;
+    this.#lastStart = this.#outBytes;
     this.#lastLength = this.#lengthOf(code);
-    if (code < CLEAR) this.#out.push(code);
-    else this.#out.appendCopyOf(this.#starts[code]!, this.#lengths[code]!);
+    this.#outBytes += this.#lastLength;
+    if (code < CLEAR) this.#out?.push(code);
+    else this.#out?.appendCopyOf(this.#starts[code]!, this.#lengths[code]!);
     this.#countCode();
   }
 

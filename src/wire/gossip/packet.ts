@@ -19,8 +19,8 @@ import { COMPOUND, COMPRESS, HAS_CRC, HAS_LABEL } from "./message-type.ts";
 const CRC_HEADER_BYTES = 5;
 /** Compressed and compound layers around a message. Members send two. */
 const MAX_NESTING = 4;
-/** All that may come out of the compressed parts of a packet: 16 times the largest packet. */
-const MAX_DECOMPRESSED_BYTES = 16 * 65536;
+/** All that may come out of the compressed parts of a packet: members compress what fits into a packet. */
+const MAX_DECOMPRESSED_BYTES = 65_536;
 /** Compounds in compounds, made of nothing, could hold any number. Members send less than 256. */
 const MAX_MESSAGES = 1024;
 const NO_ADDITIONAL_DATA = new Uint8Array();
@@ -118,7 +118,7 @@ class Opening {
   }
 
   #unwrapCompressed(message: Uint8Array, depth: number): void {
-    const inner = decompress(message, this.#bytesLeft);
+    const inner = decompress(message, () => this.#bytesLeft);
     if (inner === "damaged") return this.#note("bad-compression");
     if (inner === "too-large") return this.#note("too-large");
     this.#bytesLeft -= inner.length;

@@ -12,8 +12,8 @@ import { MsgpackReader } from "./msgpack-reader.ts";
 import { MsgpackWriter } from "./msgpack-writer.ts";
 import { RecordFormat } from "./record.ts";
 
-/** Most members in one exchange: a bound on what a few bytes each can make us allocate, far above any cluster. */
-export const MAX_EXCHANGED_MEMBERS = 2 ** 17;
+/** Most members in one exchange: a bound on what a few bytes each can make us allocate, above any cluster. */
+export const MAX_EXCHANGED_MEMBERS = 2 ** 15;
 
 export const PUSH_PULL_HEADER = new RecordFormat({ Join: "bool", Nodes: "count", UserStateLen: "count" });
 

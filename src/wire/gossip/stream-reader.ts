@@ -1,6 +1,7 @@
 /**
  * Reads the one frame that comes from a TCP stream (stream.ts), in pieces of any size. With keys a plain frame is
- * refused, without keys an encrypted one; so is a label. It keeps at most the caps, and only what has arrived.
+ * refused, without keys an encrypted one; so is a label. It keeps at most the caps, and only what has arrived: a length
+ * that is announced is compared with the caps, and nothing is allocated for it.
  */
 import { ByteBuilder } from "./byte-builder.ts";
 import { decompress } from "./compression.ts";
@@ -9,17 +10,17 @@ import type { Keyring } from "./keyring.ts";
 import { MessageExtent } from "./message-extent.ts";
 import { COMPRESS, ENCRYPT, HAS_LABEL } from "./message-type.ts";
 import { ENCRYPT_HEADER_BYTES } from "./stream.ts";
+import { MAX_STREAM_BYTES, maxStreamBytes } from "./stream-limits.ts";
 
-const MIB = 2 ** 20;
-/** What members written in Go take. [memberlist net.go, "maxPushStateBytes"; compression cap since 0.5.4] */
-const DEFAULT_MAX_FRAME_BYTES = 20 * MIB;
-const DEFAULT_MAX_MESSAGE_BYTES = 40 * MIB;
+/** LZW makes a push/pull a sixth to a sixtieth of what it was; bombs a thousandth. Small ones do no harm. */
+const MAX_COMPRESSION = 256;
+const FREE_BYTES = 64 * 1024;
 
 export interface StreamReaderOptions {
   readonly keyring: Keyring | null;
-  /** Of a plain message, or of what is sealed. Default 20 MiB. */
+  /** Of a plain message, or of what is sealed; by default the largest of stream-limits.ts. */
   readonly maxFrameBytes?: number;
-  /** Of what is compressed. Default 40 MiB. */
+  /** Of what is compressed; by default the same. Each kind of message has a limit of its own besides. */
   readonly maxMessageBytes?: number;
 }
 
@@ -47,14 +48,14 @@ export class StreamReader {
   readonly #keyring: Keyring | null;
   readonly #maxFrameBytes: number;
   readonly #maxMessageBytes: number;
-  readonly #received = new ByteBuilder();
+  #received = new ByteBuilder();
   #extent: MessageExtent | null = null;
   #progress: StreamProgress = INCOMPLETE;
 
   constructor({ keyring, maxFrameBytes, maxMessageBytes }: StreamReaderOptions) {
     this.#keyring = keyring;
-    this.#maxFrameBytes = maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES;
-    this.#maxMessageBytes = maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES;
+    this.#maxFrameBytes = maxFrameBytes ?? MAX_STREAM_BYTES;
+    this.#maxMessageBytes = maxMessageBytes ?? MAX_STREAM_BYTES;
   }
 
   /** Takes the next bytes, and copies them. Once it has completed or failed, it stays so; more bytes are ignored. */
@@ -62,6 +63,7 @@ export class StreamReader {
     if (this.#progress.status !== "incomplete" || chunk.length === 0) return this.#progress;
     this.#received.append(chunk);
     this.#progress = this.#advance(this.#received.bytes);
+    if (this.#progress.status !== "incomplete") this.#received = new ByteBuilder();
     return this.#progress;
   }
 
@@ -80,6 +82,7 @@ export class StreamReader {
     const length = new DataView(header.buffer, header.byteOffset).getUint32(1);
     if (length > this.#maxFrameBytes) return failed("too-large");
     const end = ENCRYPT_HEADER_BYTES + length;
+    this.#received.expect(end);
     if (received.length < end) return INCOMPLETE;
     const inner = open(received.subarray(ENCRYPT_HEADER_BYTES, end), keyring, header);
     return inner === null ? failed("cannot-decrypt") : this.#unwrap(inner);
@@ -89,14 +92,17 @@ export class StreamReader {
     this.#extent ??= new MessageExtent(type);
     const status = this.#extent.scan(received);
     if (status === "malformed") return failed("malformed");
-    if (this.#extent.leastBytes > this.#maxFrameBytes) return failed("too-large");
-    return status === "complete" ? this.#unwrap(received.subarray(0, this.#extent.leastBytes)) : INCOMPLETE;
+    const { leastBytes } = this.#extent;
+    if (leastBytes > Math.min(this.#maxFrameBytes, maxStreamBytes(type))) return failed("too-large");
+    return status === "complete" ? this.#unwrap(received.subarray(0, leastBytes)) : INCOMPLETE;
   }
 
   /** `inner` is all there; whether a message in it is whole, its decoder says. */
   #unwrap(inner: Uint8Array): StreamProgress {
     if (inner[0] !== COMPRESS) return complete(inner);
-    const message = decompress(inner, this.#maxMessageBytes);
+    const plausibleBytes = FREE_BYTES + MAX_COMPRESSION * inner.length;
+    const maxBytes = Math.min(this.#maxMessageBytes, plausibleBytes);
+    const message = decompress(inner, (type) => Math.min(maxBytes, maxStreamBytes(type)));
     if (message === "damaged") return failed("bad-compression");
     return message === "too-large" ? failed("too-large") : complete(message);
   }
@@ -106,6 +112,7 @@ function complete(message: Uint8Array): StreamProgress {
   const type = message[0];
   if (type === undefined) return failed("malformed");
   if (type === COMPRESS || !MessageExtent.isKnown(type)) return failed("unknown-type");
+  if (message.length > maxStreamBytes(type)) return failed("too-large");
   return { status: "complete", message };
 }
 

@@ -182,7 +182,7 @@ describe("openPacket", () => {
     };
     expect(openPlain(zeros(2 ** 21))).toMatchObject({ messages: [], problem: "too-large" });
     // Each part is allowed, all together are not.
-    const many = openPlain(encodeCompound(new Array(10).fill(zeros(200_000))));
+    const many = openPlain(encodeCompound(new Array(10).fill(zeros(12_000))));
     expect(many.problem).toBe("too-large");
     expect(many.messages).toHaveLength(5);
     const twice = openPlain(compressIfShorter(encodeCompound(new Array(100).fill(zeros(60_000)))));

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import {
   encodeMessage,
   encodePushPull,
+  encodeSerfState,
   encodeStreamUser,
   frameStream,
   Keyring,
@@ -27,6 +28,10 @@ const PLAIN = { keyring: null, nonce: () => NONCE, compress: false };
 const SEALED = { ...PLAIN, keyring: RING };
 const PUSH_PULL = Uint8Array.of(...PUSH_PULL_HEAD, ...new Uint8Array(PUSH_PULL_USER_STATE_BYTES));
 const ERROR = encodeMessage({ type: "error", text: "no" });
+
+function uint32(value: number): number[] {
+  return [24, 16, 8, 0].map((shift) => (value >>> shift) & 255);
+}
 
 /** All at once. */
 function read(bytes: Uint8Array, options: Partial<StreamReaderOptions> = {}) {
@@ -178,8 +183,57 @@ describe("refused when it is known", () => {
   });
 
   test("a huge encrypted frame", () => {
-    expect(read(hex("0a01400001"), { keyring: RING })).toEqual(failure("too-large"));
-    expect(read(hex("0a01400000"), { keyring: RING })).toEqual({ status: "incomplete" });
+    expect(read(hex("0a00800001"), { keyring: RING })).toEqual(failure("too-large"));
+    expect(read(hex("0a00800000"), { keyring: RING })).toEqual({ status: "incomplete" });
+  });
+
+  test.each([
+    ["a ping", 0, 4 * 1024],
+    ["an ack", 2, 4 * 1024],
+    ["an error", 13, 4 * 1024],
+    ["a user message", 8, 288 * 1024],
+    ["a push/pull", 6, 8 * 2 ** 20],
+  ])("each kind has a limit: %s", (_name, type, maxBytes) => {
+    // One field of raw bytes that nobody knows, so the message ends with it.
+    const withField = (totalBytes: number) => {
+      const head = Uint8Array.of(type, 0x81, 0xa1, 0x5a, 0xdb, ...uint32(totalBytes - 9));
+      const message = new Uint8Array(totalBytes).map((_, i) => ((i * 2_654_435_761) >>> 24) & 7);
+      message.set(head);
+      return message;
+    };
+    const announced = withField(maxBytes + 1).subarray(0, 9);
+    expect(read(announced)).toEqual(failure("too-large"));
+    expect(read(withField(maxBytes)).status).toBe("complete");
+    const sealed = (bytes: number) => frameStream(withField(bytes), SEALED);
+    expect(read(sealed(maxBytes + 1), { keyring: RING })).toEqual(failure("too-large"));
+    const packed = (bytes: number) => frameStream(withField(bytes), { ...PLAIN, compress: true });
+    expect(read(packed(maxBytes + 1))).toEqual(failure("too-large"));
+    expect(read(packed(maxBytes)).status).toBe("complete");
+  });
+
+  test("what 10,000 members with the largest tags say to each other passes", () => {
+    const names = Array.from({ length: 10_000 }, (_, i) => `node-${i}.some-zone.example.internal`);
+    const members = names.map((name, i) => ({
+      name,
+      address: Uint8Array.from({ length: 16 }, () => i & 255),
+      port: 7946,
+      meta: new Uint8Array(512),
+      incarnation: 2 ** 31,
+      state: "alive" as const,
+      versions: Uint8Array.of(1, 5, 2, 2, 5, 5),
+    }));
+    const statusLTimes = new Map(names.map((name) => [name, 2 ** 40]));
+    const times = { ltime: 1, eventLTime: 1, queryLTime: 1 };
+    const userState = encodeSerfState({
+      ...times,
+      events: [],
+      statusLTimes,
+      leftMembers: names.slice(0, 1_000),
+      digest: new Uint8Array(64),
+    });
+    const message = encodePushPull({ isJoin: true, members, userState });
+    expect(message.length).toBeGreaterThan(6 * 2 ** 20);
+    expect(read(frameStream(message, SEALED), { keyring: RING }).status).toBe("complete");
   });
 
   test("what is above the caps, and not what is at them", () => {
@@ -200,7 +254,7 @@ describe("refused when it is known", () => {
 
   test("nesting without end, byte by byte, is looked at once", () => {
     const reader = new StreamReader({ keyring: null, maxFrameBytes: 300_000 });
-    reader.push(hex("0081a15a"));
+    reader.push(hex("0681a15a"));
     const one = hex("91");
     let progress = reader.push(one);
     let pushes = 1;
