@@ -1,8 +1,14 @@
 /**
  * Exchanges over TCP: the dialer sends one frame, the listener may answer with one, both close. Where a frame ends is
- * known to whoever reads it. Every exchange has a time limit; the listener serves a bounded number at once.
+ * known to whoever reads it. Every exchange has a time limit, and all of them share the limits of an ExchangeLimiter.
  */
 import { createConnection, createServer, type Server, type Socket } from "node:net";
+import type { ExchangeLimiter, LimitReason } from "./exchange-limiter.ts";
+
+/** Behind a frame, before the peer hears that it was the last: it does not stop for that. */
+const MAX_SURPLUS_BYTES = 64 * 1024;
+/** Timers have this resolution. */
+const MIN_PAUSE_MS = 1;
 
 export interface Reader {
   /** More bytes of the peer's frame. True when it is whole, or can never be. */
@@ -18,16 +24,22 @@ export interface DialOptions {
   readonly timeoutMs: number;
   /** null: no answer is expected. */
   readonly reader: Reader | null;
+  readonly limiter: ExchangeLimiter;
 }
 
 /** Resolves when the reader is satisfied or, without one, when the request has been taken; else with why not. */
 export function dialExchange(options: DialOptions): Promise<{ readonly error: string | null }> {
   return new Promise((resolve) => {
-    const { host, port, localHost, request, reader, timeoutMs } = options;
+    const { host, port, localHost, request, reader, timeoutMs, limiter } = options;
     const socket = createConnection({ host, port, ...(localHost !== null && { localAddress: localHost }) });
     const timer = setTimeout(() => end("timed out"), timeoutMs);
+    const slot = limiter.open(
+      { host, isAccepted: false, onLimit: (reason) => end(reason) },
+      performance.now(),
+    );
     const end = (error: string | null) => {
       clearTimeout(timer);
+      limiter.close(slot);
       socket.removeAllListeners();
       socket.on("error", () => {}); // it is over, whatever comes
       if (error === null && reader === null) socket.end();
@@ -40,7 +52,9 @@ export function dialExchange(options: DialOptions): Promise<{ readonly error: st
       });
     });
     socket.on("data", (chunk: Uint8Array) => {
+      if (!limiter.received(slot, chunk.length, performance.now())) return;
       if (reader?.push(chunk)) end(null);
+      else pauseWhile(socket, limiter.pauseMs(slot, performance.now()));
     });
     socket.on("end", () => end("closed before the answer was complete"));
     socket.on("close", () => end("closed before the answer was complete"));
@@ -51,21 +65,30 @@ export function dialExchange(options: DialOptions): Promise<{ readonly error: st
 export interface ListenOptions {
   readonly host: string;
   readonly port: number;
-  readonly maxOpen: number;
   readonly timeoutMs: number;
-  /** Somebody has connected. */
+  readonly limiter: ExchangeLimiter;
+  /** A peer has connected. */
   readonly onOpen: (host: string, port: number) => Responder;
+  /** A limit has ended a connection. */
+  readonly onLimit: (reason: LimitReason, host: string) => void;
 }
 
 /** One side of one exchange. */
 export interface Responder {
-  /** More bytes: null while the frame is not whole, else the answer; empty: none. */
-  push(chunk: Uint8Array): Uint8Array | null;
+  /** More bytes: null while the frame is not whole. */
+  push(chunk: Uint8Array): Answer | null;
+}
+
+export interface Answer {
+  /** Empty: none. */
+  readonly bytes: Uint8Array;
+  /** The peer has a key of ours. */
+  readonly isAuthenticated: boolean;
 }
 
 export class ExchangeServer {
   readonly #server: Server;
-  readonly #open = new Set<Socket>();
+  readonly #open = new Set<Socket>(); // bounded by the limiter
 
   private constructor(readonly options: ListenOptions) {
     this.#server = createServer((socket) => this.#serve(socket));
@@ -92,23 +115,42 @@ export class ExchangeServer {
   }
 
   #serve(socket: Socket): void {
-    const { maxOpen, timeoutMs, onOpen } = this.options;
-    socket.on("error", () => socket.destroy());
-    if (this.#open.size >= maxOpen) return void socket.destroy();
+    const { timeoutMs, limiter, onOpen, onLimit } = this.options;
+    const host = socket.remoteAddress ?? "";
+    const endByLimit = (reason: LimitReason) => {
+      onLimit(reason, host);
+      socket.destroy();
+    };
+    const slot = limiter.open({ host, isAccepted: true, onLimit: endByLimit }, performance.now());
     this.#open.add(socket);
     const timer = setTimeout(() => socket.destroy(), timeoutMs);
+    socket.on("error", () => socket.destroy());
     socket.on("close", () => {
       clearTimeout(timer);
+      limiter.close(slot);
       this.#open.delete(socket);
     });
-    const responder = onOpen(socket.remoteAddress ?? "", socket.remotePort ?? 0);
-    let isAnswered = false;
+    let responder: Responder | null = onOpen(host, socket.remotePort ?? 0);
+    let surplusBytes = 0;
     socket.on("data", (chunk: Uint8Array) => {
-      if (isAnswered) return;
+      if (responder === null) {
+        surplusBytes += chunk.length;
+        if (surplusBytes > MAX_SURPLUS_BYTES) socket.destroy();
+        return;
+      }
+      if (!limiter.received(slot, chunk.length, performance.now())) return;
       const answer = responder.push(chunk);
-      if (answer === null) return;
-      isAnswered = true;
-      socket.end(answer);
+      if (answer === null) return pauseWhile(socket, limiter.pauseMs(slot, performance.now()));
+      responder = null; // and what it has received
+      const { bytes, isAuthenticated } = answer;
+      if (limiter.answering(slot, bytes.length, isAuthenticated, performance.now())) socket.end(bytes);
     });
   }
+}
+
+/** Nothing is read meanwhile; what it sends waits in the kernel. */
+function pauseWhile(socket: Socket, pauseMs: number): void {
+  if (pauseMs < MIN_PAUSE_MS) return;
+  socket.pause();
+  setTimeout(() => socket.resume(), pauseMs);
 }

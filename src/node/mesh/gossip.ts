@@ -1,12 +1,20 @@
 /**
  * The membership machine with sockets: frames what it wants to send, hands it what comes, wakes it when it asks.
  *
- * One port, UDP and TCP, one exchange per connection. What cannot be opened (another key, another protocol) is counted
- * and told, but not more often than once a minute and reason: a stranger must not be able to fill the log.
+ * One port, UDP and TCP, one exchange per connection. What cannot be opened (another key, another protocol) or holds too
+ * much (exchange-limiter.ts) is counted and told, but not more often than once a minute and reason: a stranger must not
+ * be able to fill the log.
  */
 import type { Address, Effect, Membership, Send, Tell } from "../../membership/index.ts";
 import { type Datagram, DatagramSocket } from "../../sys/datagram-socket.ts";
-import { dialExchange, ExchangeServer, type Reader, type Responder } from "../../sys/exchange.ts";
+import {
+  type Answer,
+  dialExchange,
+  ExchangeServer,
+  type Reader,
+  type Responder,
+} from "../../sys/exchange.ts";
+import { ExchangeLimiter } from "../../sys/exchange-limiter.ts";
 import { randomBytes } from "../../sys/random.ts";
 import {
   decodeMessage,
@@ -15,13 +23,26 @@ import {
   framePacket,
   frameStream,
   type Keyring,
+  MAX_SHORT_BYTES,
   NONCE_BYTES,
   openPacket,
   StreamReader,
 } from "../../wire/gossip/index.ts";
 import { addressOf, hostOf } from "./address.ts";
 
-const MAX_EXCHANGES = 128; // as memberlist; the surplus is closed and tries again
+/** As memberlist accepts; and as many dialed, of which user messages get half. A bound on descriptors too. */
+const MAX_ACCEPTED = 128;
+const MAX_DIALED = 128;
+const MAX_DIALED_FOR_USERS = MAX_DIALED / 2;
+/** Two of the largest frames at once. What is received grows in steps, so memory may be twice as much. */
+const MAX_HELD_BYTES = 16 * 2 ** 20;
+/** Members write a frame in one go: a second of lost packets is forgiven. */
+const SILENCE_MS = 3_000;
+const MIN_BYTES_PER_SEC = 16 * 1024;
+const SWEEP_MS = 500;
+/** More would keep the main thread from its own work; 10,000 members are 1 to 6 MiB. */
+const MAX_BYTES_PER_SEC = 32 * 2 ** 20;
+const FREE_BYTES = 16 * 1024;
 const TELL_AGAIN_MS = 60_000;
 /** Alone on its connection: any number does. */
 const NAME_CHECK_SEQ = 1;
@@ -44,6 +65,16 @@ export class Gossip {
   readonly #dropped: Record<string, number> = {};
   readonly #toldAtMs = new Map<string, number>();
   #keyring: Keyring | null;
+  readonly #limiter = new ExchangeLimiter({
+    maxAccepted: MAX_ACCEPTED,
+    maxBytes: MAX_HELD_BYTES,
+    graceMs: SILENCE_MS,
+    minBytesPerSec: MIN_BYTES_PER_SEC,
+    maxBytesPerSec: MAX_BYTES_PER_SEC,
+    freeBytes: FREE_BYTES,
+  });
+  #dialed = 0;
+  #sweeper: ReturnType<typeof setInterval> | null = null;
   #datagrams: DatagramSocket | null = null;
   #exchanges: ExchangeServer | null = null;
   #timer: ReturnType<typeof setTimeout> | null = null;
@@ -63,9 +94,10 @@ export class Gossip {
       gossip.#exchanges = await ExchangeServer.listen({
         host,
         port,
-        maxOpen: MAX_EXCHANGES,
         timeoutMs: options.exchangeTimeoutMs,
+        limiter: gossip.#limiter,
         onOpen: (fromHost) => gossip.#respond(fromHost),
+        onLimit: (reason, fromHost) => gossip.#drop(reason, fromHost),
       });
       gossip.#datagrams = await DatagramSocket.open({
         host,
@@ -76,6 +108,7 @@ export class Gossip {
       gossip.close();
       throw error;
     }
+    gossip.#sweeper = setInterval(() => gossip.#limiter.sweep(performance.now()), SWEEP_MS);
     gossip.#wake();
     return gossip;
   }
@@ -98,13 +131,14 @@ export class Gossip {
 
   /** Over TCP; resolves with why it failed, or null. */
   async sendReliably(to: Address, payload: Uint8Array): Promise<string | null> {
+    if (this.#dialed >= MAX_DIALED_FOR_USERS) return this.#refuseToDial(to);
     const request = this.#frame(encodeStreamUser(payload));
     return (await this.#dial(to, request, this.#options.exchangeTimeoutMs, null)).error;
   }
 
   /** Whether a node of this name answers there. */
   async isAnswering(to: Address, node: string, timeoutMs: number): Promise<boolean> {
-    const { reader, message } = this.#reader(to);
+    const { reader, message } = this.#reader(to, MAX_SHORT_BYTES);
     const request = this.#frame(encodeMessage({ type: "ping", seq: NAME_CHECK_SEQ, node, source: null }));
     const { error } = await this.#dial(to, request, timeoutMs, reader);
     const answer = message();
@@ -114,6 +148,7 @@ export class Gossip {
 
   close(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#sweeper !== null) clearInterval(this.#sweeper);
     this.#timer = null;
     this.#isClosed = true;
     this.#datagrams?.close();
@@ -133,11 +168,12 @@ export class Gossip {
   #respond(host: string): Responder {
     const stream = new StreamReader({ keyring: this.#keyring });
     return {
-      push: (chunk) => {
+      push: (chunk): Answer | null => {
         const read = stream.push(chunk);
         if (read.status === "incomplete") return null;
-        if (read.status === "failed") return this.#refuse(read.reason, host);
-        return this.#answer(read.message);
+        if (read.status === "failed")
+          return { bytes: this.#refuse(read.reason, host), isAuthenticated: false };
+        return { bytes: this.#answer(read.message), isAuthenticated: this.#keyring !== null };
       },
     };
   }
@@ -197,7 +233,10 @@ export class Gossip {
     effect: Extract<Send, { kind: "push-pull" | "stream-ping" }>,
     onAnswer: (machine: Membership, message: Uint8Array, nowMs: number) => readonly Effect[],
   ): Promise<void> {
-    const { reader, message } = this.#reader(effect.to);
+    const { reader, message } = this.#reader(
+      effect.to,
+      effect.kind === "stream-ping" ? MAX_SHORT_BYTES : undefined,
+    );
     const { error } = await this.#dial(effect.to, this.#frame(effect.request), effect.timeoutMs, reader);
     if (this.#isClosed) return;
     const answer = message();
@@ -205,8 +244,15 @@ export class Gossip {
     else this.run((machine) => machine.onExchangeFailed(effect.exchange));
   }
 
-  #reader(from: Address): { readonly reader: Reader; readonly message: () => Uint8Array | null } {
-    const stream = new StreamReader({ keyring: this.#keyring });
+  /** @param maxFrameBytes of what is sealed, too: which kind of answer it must be is known */
+  #reader(
+    from: Address,
+    maxFrameBytes?: number,
+  ): { readonly reader: Reader; readonly message: () => Uint8Array | null } {
+    const stream = new StreamReader({
+      keyring: this.#keyring,
+      ...(maxFrameBytes !== undefined && { maxFrameBytes }),
+    });
     let message: Uint8Array | null = null;
     const reader: Reader = {
       push: (chunk) => {
@@ -219,10 +265,25 @@ export class Gossip {
     return { reader, message: () => message };
   }
 
-  #dial(to: Address, request: Uint8Array, timeoutMs: number, reader: Reader | null) {
+  async #dial(
+    to: Address,
+    request: Uint8Array,
+    timeoutMs: number,
+    reader: Reader | null,
+  ): Promise<{ readonly error: string | null }> {
+    if (this.#dialed >= MAX_DIALED) return { error: this.#refuseToDial(to) };
     const { host } = this.#options;
     const localHost = host === "0.0.0.0" || host === "::" ? null : host;
-    return dialExchange({ host: hostOf(to), port: to.port, localHost, request, timeoutMs, reader });
+    const target = { host: hostOf(to), port: to.port, localHost };
+    this.#dialed++;
+    const result = await dialExchange({ ...target, request, timeoutMs, reader, limiter: this.#limiter });
+    this.#dialed--;
+    return result;
+  }
+
+  #refuseToDial(to: Address): string {
+    this.#drop("too-many-dials", hostOf(to));
+    return "too many exchanges are under way";
   }
 
   #frame(message: Uint8Array): Uint8Array {

@@ -14,6 +14,15 @@ const REASONS: Readonly<Record<string, string>> = {
   encrypted: "it encrypts and this node has no key: compare cluster.keys of both",
 };
 
+/** What a limit has done, and where. */
+const LIMITS: Readonly<Record<string, string>> = {
+  "too-many-connections": "closed the longest silent connection to the gossip port: 128 are open",
+  "too-many-bytes":
+    "closed a connection to the gossip port: unfinished messages of all connections hold 16 MiB",
+  "too-slow": "closed a connection to the gossip port: it sends less than 16 KiB/s",
+  "too-many-dials": "did not connect to a gossip port: 128 connections are open",
+};
+
 export class MeshLog {
   readonly #log: Log;
   readonly #nowMs: () => number;
@@ -87,8 +96,10 @@ export class MeshLog {
     }
   }
 
-  /** Something came that could not be opened. */
+  /** Something came that could not be opened, or held too much. @param from the other host */
   dropped(reason: string, from: string): void {
+    const limit = LIMITS[reason];
+    if (limit !== undefined) return this.#log.warn({ reason, from }, `${limit} (${from})`);
     const why = REASONS[reason] ?? "it is damaged, or another protocol";
     this.#log.warn({ reason, from }, `cannot understand what ${from} sends: ${why}`);
   }
