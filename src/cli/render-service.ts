@@ -101,7 +101,7 @@ function udpTraffic(udp: ServiceStatus["udp"]): string {
 
 function renderTasks(service: ServiceStatus, status: NodeStatus): string[] {
   const unresolved = status.names.filter(
-    (name) => name.error !== null && name.services.includes(service.name),
+    (name) => (name.error !== null || name.answeredAt === null) && name.services.includes(service.name),
   );
   // a node that stands alone has no other whose task it could be
   const isAlone = status.cluster === null;
@@ -131,12 +131,15 @@ function taskFigures(task: TaskStatus, now: number): string[] {
 }
 
 function unresolvedFigures(
-  { error, failingSince, addresses }: NodeStatus["names"][number],
+  { error, failingSince, addresses, answeredAt }: NodeStatus["names"][number],
   now: number,
 ): string[] {
   const age = failingSince === null ? "" : ` for ${formatAge(now - failingSince)}`;
-  const kept = addresses.length === 0 ? "" : "; the last answer stays in use";
-  return ["unresolved", "", "", "", "", `${error}${age}${kept}`];
+  const kept =
+    addresses.length === 0 || answeredAt === null
+      ? ""
+      : `; the last answer, ${formatAge(now - answeredAt)} old, stays in use`;
+  return ["unresolved", "", "", "", "", `${error ?? "no answer yet"}${age}${kept}`];
 }
 
 /** As the operator wrote it; a name with the address it stands for. */

@@ -1,5 +1,6 @@
 /** `portmesh run`: the node, in the foreground. */
 import type { Command } from "commander";
+import { widenThreadPool } from "../sys/thread-pool.ts";
 import { readBuildInfo } from "./build-info.ts";
 import type { Invocation } from "./invocation.ts";
 import { loadConfig } from "./load-config.ts";
@@ -22,6 +23,7 @@ export function addRun(program: Command, invocation: Invocation): void {
     .addHelpText("after", HELP)
     .action(async ({ config: file }: { config: string }) => {
       invocation.isDaemon = true;
+      widenThreadPool();
       const config = await loadConfig(file);
       const { startOrExplain } = await import("./start-or-explain.ts");
       invocation.exitCode = await startOrExplain({ file, config, version: readBuildInfo() });

@@ -1,11 +1,12 @@
 /**
  * Keeps the addresses of tasks given by name current. Every name is asked again on its own schedule; a change
- * of its answer is announced once. When resolution fails the last good answer stays in use.
+ * of its answer is announced once. While the name servers do not answer the last answer stays in use; a name that does
+ * not exist any more has no addresses.
  *
  * Bounded by the names of the configuration: `keep` forgets all others.
  */
 import type { Clock } from "../sys/clock.ts";
-import type { LookupHost } from "../sys/lookup-host.ts";
+import type { HostAnswer, LookupHost } from "../sys/lookup-host.ts";
 
 const REFRESH_MS = 5_000; // how long a task that moved may go unnoticed
 const RETRY_MS = 1_000; // while a name fails
@@ -17,6 +18,8 @@ export interface NameStatus {
   readonly error: string | null;
   /** When it began to fail, ms since 1970. */
   readonly failingSince: number | null;
+  /** When a name server last said what its addresses are, or that there are none, ms since 1970; null: not yet. */
+  readonly answeredAt: number | null;
 }
 
 export interface ResolverOptions {
@@ -75,7 +78,7 @@ export class Resolver {
   }
 
   #begin(host: string): void {
-    const status: NameStatus = { host, addresses: [], error: null, failingSince: null };
+    const status: NameStatus = { host, addresses: [], error: null, failingSince: null, answeredAt: null };
     const name: Name = { status, isSettled: false, cancelTimer: () => undefined };
     this.#names.set(host, name);
     void this.#ask(name);
@@ -86,8 +89,7 @@ export class Resolver {
     const answer = await lookup(name.status.host);
     if (this.#names.get(name.status.host) !== name) return; // no longer wanted
     const before = name.status;
-    name.status =
-      "error" in answer ? this.#failed(before, answer.error) : succeeded(before, answer.addresses);
+    name.status = this.#statusAfter(before, answer);
     name.isSettled = true;
     name.cancelTimer = clock.after(
       name.status.error === null ? REFRESH_MS : RETRY_MS,
@@ -97,17 +99,20 @@ export class Resolver {
     if (this.#isSettled()) for (const resolve of this.#settledWaiters.splice(0)) resolve();
   }
 
-  #failed(before: NameStatus, error: string): NameStatus {
-    return { ...before, error, failingSince: before.failingSince ?? this.#options.clock.nowMs() };
+  #statusAfter(before: NameStatus, answer: HostAnswer): NameStatus {
+    const nowMs = this.#options.clock.nowMs();
+    const { host } = before;
+    if (!("error" in answer))
+      return { host, addresses: answer.addresses, error: null, failingSince: null, answeredAt: nowMs };
+    const failing = { error: answer.error, failingSince: before.failingSince ?? nowMs };
+    return answer.isAnswered
+      ? { host, addresses: [], ...failing, answeredAt: nowMs }
+      : { ...before, ...failing };
   }
 
   #isSettled(): boolean {
     return [...this.#names.values()].every((name) => name.isSettled);
   }
-}
-
-function succeeded(before: NameStatus, addresses: readonly string[]): NameStatus {
-  return { host: before.host, addresses, error: null, failingSince: null };
 }
 
 function isSame(a: NameStatus, b: NameStatus): boolean {

@@ -11,6 +11,7 @@ import type { LocalNetwork } from "../sys/local-addresses.ts";
 import type { LookupHost } from "../sys/lookup-host.ts";
 import { InterfaceWatch } from "./interface-watch.ts";
 import { type Log, wantsConnections } from "./log.ts";
+import { LookupLimit } from "./lookup-limit.ts";
 import { Mesh } from "./mesh/mesh.ts";
 import type { MeshError } from "./mesh/mesh-error.ts";
 import { MeshLog } from "./mesh/mesh-log.ts";
@@ -72,7 +73,8 @@ export async function startNode(options: NodeOptions, parts: NodeParts): Promise
   try {
     const admin = await listenOnSocket(config.admin.socket, meshApp(() => node, version).fetch);
     stops.push(() => admin.close());
-    node = await startParts(options, parts, stops);
+    const { lookup } = new LookupLimit(parts.lookup, parts.clock);
+    node = await startParts(options, { ...parts, lookup }, stops);
     return node;
   } catch (error) {
     for (const stop of stops.reverse()) await stop();

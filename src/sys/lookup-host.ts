@@ -4,10 +4,15 @@
  */
 import { dns } from "bun";
 
-/** Sorted and without repetition, so that equal answers are equal lists; or why there is none. */
-export type HostAnswer = { readonly addresses: readonly string[] } | { readonly error: string };
+export type HostAnswer =
+  /** Sorted and without repetition, so that equal answers are equal lists. */
+  | { readonly addresses: readonly string[] }
+  /** `isAnswered`: it is known that the name has no address; otherwise nobody could say. */
+  | { readonly error: string; readonly isAnswered: boolean };
 export type LookupHost = (host: string) => Promise<HostAnswer>;
 
+/** NXDOMAIN, or a name without addresses. */
+const ABSENT = new Set(["ENOTFOUND", "ENODATA"]);
 const REASONS: Readonly<Record<string, string>> = {
   ENOTFOUND: "name not found",
   ENODATA: "the name has no address",
@@ -15,19 +20,38 @@ const REASONS: Readonly<Record<string, string>> = {
   ESERVFAIL: "the name server failed",
   EREFUSED: "the name server refused",
   ECONNREFUSED: "no name server reachable",
-  EAI_AGAIN: "no name server answered",
+  EAI_AGAIN: "no answer from the name servers",
 };
 
 export async function lookupHost(host: string): Promise<HostAnswer> {
+  const code = await ask(host, "any");
+  if (typeof code !== "string") return code;
+  if (!ABSENT.has(code)) return { error: reasonOf(code), isAnswered: false };
+  // no address of one family counts as absent, although the server may have failed to answer for the other
+  for (const family of ["IPv4", "IPv6"] as const) {
+    const second = await ask(host, family);
+    if (typeof second !== "string") return second;
+    if (!ABSENT.has(second)) return { error: reasonOf(second), isAnswered: false };
+  }
+  return { error: reasonOf(code), isAnswered: true };
+}
+
+/** The answer or an error code. */
+async function ask(host: string, family: "any" | "IPv4" | "IPv6"): Promise<{ addresses: string[] } | string> {
   try {
-    const answers = await dns.lookup(host, { backend: "libc", socketType: "tcp", flags: dns.ADDRCONFIG });
+    const answers = await dns.lookup(host, {
+      backend: "libc",
+      family,
+      socketType: "tcp",
+      flags: dns.ADDRCONFIG,
+    });
     return { addresses: [...new Set(answers.map((answer) => answer.address))].sort() };
   } catch (error) {
-    return { error: reasonOf(error as NodeJS.ErrnoException) };
+    const { code, message } = error as NodeJS.ErrnoException;
+    return code === undefined ? message : code.replace(/^DNS_/, "");
   }
 }
 
-function reasonOf(error: NodeJS.ErrnoException): string {
-  const code = error.code?.replace(/^DNS_/, "") ?? "";
-  return REASONS[code] ?? (code === "" ? error.message : code);
+function reasonOf(code: string): string {
+  return REASONS[code] ?? code;
 }

@@ -126,6 +126,7 @@ test("what is wrong with a service is in words beside it", () => {
       addresses: [],
       error: "name not found",
       failingSince: NOW - 2 * MINUTE,
+      answeredAt: NOW,
       services: ["web"],
     },
   ];
@@ -243,7 +244,14 @@ test("in a cluster every task has its node, and what other nodes' clients do her
     relayedUdp,
   });
   const names = [
-    { host: "db.test", addresses: [], error: "name not found", failingSince: null, services: ["web"] },
+    {
+      host: "db.test",
+      addresses: [],
+      error: "name not found",
+      failingSince: null,
+      answeredAt: NOW,
+      services: ["web"],
+    },
   ];
   const lines = renderStatus(status([shared], { cluster, names })).split("\n");
   expect(lines.slice(lines.indexOf("web  53:53/tcp  53:53/udp") + 1)).toEqual([

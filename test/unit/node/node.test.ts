@@ -45,7 +45,7 @@ async function start(parts: Partial<NodeParts> = {}): Promise<Node> {
   const options = { file: dir.file("pm.toml"), config, version, log: recordingLog(), onFatal: () => {} };
   return await startNode(options, {
     startProxy: async () => proxy,
-    lookup: async () => ({ error: "name not found" }),
+    lookup: async () => ({ error: "name not found", isAnswered: true }),
     readNetwork: () => ({ hasIpv6: false, addresses: [] }),
     clock,
     readConfig,

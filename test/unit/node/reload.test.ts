@@ -28,7 +28,7 @@ beforeEach(async () => {
   names = new Map();
   const resolver = new Resolver({
     clock,
-    lookup: async (host) => names.get(host) ?? { error: "name not found" },
+    lookup: async (host) => names.get(host) ?? { error: "name not found", isAnswered: true },
     onChange: () => router.refresh(),
   });
   const read = () => ({ hasIpv6: false, addresses: [] });

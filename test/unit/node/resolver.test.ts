@@ -18,7 +18,7 @@ beforeEach(() => {
     clock,
     lookup: async (host) => {
       asked.push(host);
-      return answers.get(host) ?? { error: "name not found" };
+      return answers.get(host) ?? { error: "name not found", isAnswered: true };
     },
     onChange: (status) => changes.push(status),
   });
@@ -38,23 +38,44 @@ test("a name is asked at once and again every five seconds; only a new answer is
   expect(changes.length).toBe(2);
 });
 
-test("while a name fails it is asked every second, the last good answer stays, and the failure has a start", async () => {
+test("while no server answers for a name it is asked every second, the last good answer stays, and the failure has a start", async () => {
   answers.set("a.test", { addresses: ["10.0.0.1"] });
   resolver.keep(["a.test"]);
   await clock.advance(4_000);
-  answers.delete("a.test");
+  answers.set("a.test", { error: "no answer", isAnswered: false });
+  const answeredAt = clock.nowMs() - 4_000;
   await clock.advance(1_000);
   const failingSince = clock.nowMs();
   await clock.advance(2_000);
   expect(asked.length).toBe(4);
   expect(changes.length).toBe(2);
   expect(resolver.status()).toEqual([
-    { host: "a.test", addresses: ["10.0.0.1"], error: "name not found", failingSince },
+    { host: "a.test", addresses: ["10.0.0.1"], error: "no answer", failingSince, answeredAt },
   ]);
   answers.set("a.test", { addresses: ["10.0.0.1"] });
   await clock.advance(1_000);
   expect(resolver.status()[0]).toMatchObject({ error: null, failingSince: null });
   expect(changes.length).toBe(3);
+});
+
+test("a name that does not exist any more has no addresses, and is asked every second", async () => {
+  answers.set("a.test", { addresses: ["10.0.0.1"] });
+  resolver.keep(["a.test"]);
+  await clock.advance(4_000);
+  answers.delete("a.test");
+  await clock.advance(1_000);
+  const goneAt = clock.nowMs();
+  expect(resolver.addressesOf("a.test")).toEqual([]);
+  expect(resolver.status()).toEqual([
+    { host: "a.test", addresses: [], error: "name not found", failingSince: goneAt, answeredAt: goneAt },
+  ]);
+  answers.set("a.test", { error: "no answer", isAnswered: false });
+  await clock.advance(1_000);
+  expect(resolver.status()[0]).toMatchObject({ addresses: [], failingSince: goneAt, answeredAt: goneAt });
+  answers.set("a.test", { addresses: ["10.0.0.2"] });
+  await clock.advance(1_000);
+  expect(resolver.addressesOf("a.test")).toEqual(["10.0.0.2"]);
+  expect(changes.map(({ addresses }) => addresses.join())).toEqual(["10.0.0.1", "", "", "10.0.0.2"]);
 });
 
 test("names that are no longer kept are forgotten, also one whose answer is under way", async () => {

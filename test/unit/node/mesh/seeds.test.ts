@@ -111,19 +111,19 @@ test("this node is never asked, and it alone makes no cluster", async () => {
 
 describe("a name without address", () => {
   test("is told once until it has had one", async () => {
-    names.set("seed.test", { error: "name not found" });
+    names.set("seed.test", { error: "name not found", isAnswered: true });
     await seeds("seed.test").ask();
     await clock.advance(10_000);
     expect(unresolved).toEqual(["seed.test: name not found"]);
     names.set("seed.test", { addresses: ["10.0.0.2"] });
     await clock.advance(30_000);
-    names.set("seed.test", { error: "no name server answered" });
+    names.set("seed.test", { error: "no name server answered", isAnswered: true });
     await clock.advance(60_000);
     expect(unresolved).toEqual(["seed.test: name not found", "seed.test: no name server answered"]);
   });
 
   test("does not keep the others from being asked", async () => {
-    names.set("seed.test", { error: "name not found" });
+    names.set("seed.test", { error: "name not found", isAnswered: true });
     await seeds("seed.test", "10.0.0.2").ask();
     expect(joined).toEqual(["10.0.0.2:7946"]);
   });
