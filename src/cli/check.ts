@@ -6,6 +6,7 @@ import { formatProblems } from "./load-config.ts";
 const HELP = `
 Prints every problem with its line and key. Exit code 0 when the file is right, 2 when it is not.
 --json prints a list of {file, line, column, key, value, message}; [] when the file is right.
+Warnings (other users can read cluster.keys) go to standard error and do not change the exit code.
 
 Examples:
   portmesh check -c portmesh.toml && portmesh reload
@@ -24,6 +25,7 @@ export function addCheck(program: Command, invocation: Invocation): void {
       const result = readConfig(file);
       const problems = "problems" in result ? result.problems : [];
       if (problems.length > 0) invocation.exitCode = EXIT_WRONG;
+      for (const warning of result.warnings ?? []) invocation.complain(`warning: ${warning}\n`);
       if (isJson) invocation.print(`${JSON.stringify(problems, null, 2)}\n`);
       else if (problems.length === 0) invocation.print(`${file}: ok\n`);
       else invocation.complain(`${await formatProblems(problems)}\n`);

@@ -3,8 +3,15 @@ import type { Config, ConfigResult } from "../config/index.ts";
 import { CommandFailure, EXIT_WRONG } from "./invocation.ts";
 
 export async function loadConfig(file: string): Promise<Config> {
+  return (await loadFile(file)).config;
+}
+
+export async function loadFile(
+  file: string,
+): Promise<{ readonly config: Config; readonly warnings?: readonly string[] }> {
   const { readConfig } = await import("../config/index.ts");
-  return await configOf(readConfig(file));
+  const result = readConfig(file);
+  return { ...result, config: await configOf(result) };
 }
 
 /** Throws CommandFailure with every problem when there is no configuration. */

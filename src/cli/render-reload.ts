@@ -19,7 +19,7 @@ function verdict({ outcome, isDryRun, problems, changes }: ReloadReport): string
   return isDryRun ? `would change: ${summary}` : `applied: ${summary}`;
 }
 
-function details({ changes, problems, bindErrors }: ReloadReport): string[] {
+function details({ changes, problems, warnings, bindErrors }: ReloadReport): string[] {
   const { services, settings, listenersOpened, listenersClosed } = changes;
   return [
     ...problems.map((problem) => `  ${formatProblem(problem)}`),
@@ -31,6 +31,7 @@ function details({ changes, problems, bindErrors }: ReloadReport): string[] {
     ...listenersOpened.map((listener) => `  + listener ${listener}`),
     ...listenersClosed.map((listener) => `  - listener ${listener}`),
     ...settings.map(describeSetting),
+    ...warnings.map((warning) => `  ! ${warning}`),
     ...bindErrors.map(({ error }) => `  ! ${error}`),
   ];
 }

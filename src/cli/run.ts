@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { widenThreadPool } from "../sys/thread-pool.ts";
 import { readBuildInfo } from "./build-info.ts";
 import type { Invocation } from "./invocation.ts";
-import { loadConfig } from "./load-config.ts";
+import { loadFile } from "./load-config.ts";
 
 const HELP = `
 Reload: save the file, send SIGHUP, or run \`portmesh reload\`. A wrong file changes nothing.
@@ -24,8 +24,8 @@ export function addRun(program: Command, invocation: Invocation): void {
     .action(async ({ config: file }: { config: string }) => {
       invocation.isDaemon = true;
       widenThreadPool();
-      const config = await loadConfig(file);
+      const { config, warnings: fileWarnings = [] } = await loadFile(file);
       const { startOrExplain } = await import("./start-or-explain.ts");
-      invocation.exitCode = await startOrExplain({ file, config, version: readBuildInfo() });
+      invocation.exitCode = await startOrExplain({ file, config, fileWarnings, version: readBuildInfo() });
     });
 }

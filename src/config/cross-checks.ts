@@ -9,15 +9,7 @@ import { type ConfigDocument, valueAt } from "./document.ts";
 import { findUselessOptions, type ServiceOption } from "./option-rules.ts";
 import { formatRange, type PortRange } from "./port-range.ts";
 import { formatPath, type Path, showValue } from "./problem.ts";
-import {
-  bindList,
-  GOSSIP_PORT,
-  gossipBind,
-  labelTable,
-  publishEntry,
-  serviceName,
-  taskEntry,
-} from "./schema.ts";
+import { bindList, gossipBind, labelTable, publishEntry, serviceName, taskEntry } from "./schema.ts";
 
 /** Both protocols on every port of two addresses; more would be a mistake and costs memory per port. */
 const maxPorts = 4 * 65_535;
@@ -73,9 +65,9 @@ function checkCluster(document: ConfigDocument): void {
   const host = parseGossipBind(bind);
   if (host === null || (Array.isArray(keys) && keys.length > 0) || insecure === true) return;
   if (isLoopback(host)) return;
-  document.report(
+  document.reportUnquoted(
     bind === undefined ? ["cluster"] : ["cluster", "bind"],
-    bind ?? `0.0.0.0:${GOSSIP_PORT}`,
+    bind,
     "without cluster.keys anybody who reaches this address can join: set keys to what `portmesh keygen` prints, " +
       "bind to loopback, or say insecure = true",
   );

@@ -2,9 +2,12 @@
  * A configuration file as plain values plus the place of every key in it, whatever the syntax was.
  * Objects have no prototype, so a key such as `__proto__` is a key like any other.
  *
+ * Every problem is made here, and loses what must not be shown here.
+ *
  * Invariant: nesting is bounded here (`maxDepth`), so nothing behind this file can overflow the stack.
  */
-import { formatPath, type Path, type Problem } from "./problem.ts";
+import { formatPath, type Path, type Problem, showValue } from "./problem.ts";
+import { isSecret, MASKED, maskPath, maskValue } from "./secrets.ts";
 
 /** Deeper than any valid file (services[0].publish[0].target is 5) with room for a useful error. */
 const maxDepth = 16;
@@ -45,15 +48,22 @@ export class ConfigDocument {
     return { line: 1, column: 1 };
   }
 
-  report(path: Path, value: unknown, message: string, place: Place = this.placeOf(path)): void {
+  /** `message` may quote the value: where that is a secret it is replaced by one that does not. */
+  report(path: Path, value: unknown, message: string, place?: Place): void {
+    this.reportUnquoted(path, value, isSecret(path, value) ? secretMessage(value) : message, place);
+  }
+
+  /** `message` consists of our own words, whatever the value is. */
+  reportUnquoted(path: Path, value: unknown, message: string, place: Place = this.placeOf(path)): void {
     const { line, column } = place;
-    this.problems.push({ file: this.file, line, column, key: formatPath(path), value, message });
+    const key = formatPath(maskPath(path));
+    this.problems.push({ file: this.file, line, column, key, value: maskValue(path, value), message });
   }
 
   /** A fault after which the rest of the text cannot be read. */
   fail(place: Place, message: string): void {
     this.isBroken = true;
-    this.report([], undefined, message, place);
+    this.reportUnquoted([], undefined, message, place);
   }
 
   /** False, with the document failed, when a value at `path` would lie too deep to be read. */
@@ -62,6 +72,11 @@ export class ConfigDocument {
     this.fail(place, `nested ${path.length} levels deep: at most ${maxDepth} are allowed`);
     return false;
   }
+}
+
+function secretMessage(value: unknown): string {
+  const shown = typeof value === "object" ? showValue(value) : MASKED;
+  return `${shown} is not allowed here: cluster.keys is a list of texts, as \`portmesh keygen\` prints them`;
 }
 
 export function newTable(): Table {

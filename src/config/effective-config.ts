@@ -7,8 +7,7 @@ import { formatHostPort } from "./address.ts";
 import type { ClusterConfig, Config, PortConfig, ServiceConfig } from "./config.ts";
 import { formatDuration } from "./duration.ts";
 import { collapsePorts, expandRanges, formatRange } from "./port-range.ts";
-
-const MASKED = "***";
+import { MASKED } from "./secrets.ts";
 
 export function effectiveConfig(config: Config): unknown {
   return {

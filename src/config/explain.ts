@@ -21,7 +21,9 @@ export function reportIssues(document: ConfigDocument, issues: readonly Issue[],
       for (const key of issue.keys) reportUnknownKey(document, [...path, key], key, known);
       continue;
     }
-    document.report(path, valueAt(document.value, path), issue.message);
+    const value = valueAt(document.value, path);
+    if (quotesNothing(issue)) document.reportUnquoted(path, value, issue.message);
+    else document.report(path, value, issue.message);
   }
 }
 
@@ -36,7 +38,12 @@ function reportUnknownKey(document: ConfigDocument, path: Path, key: string, kno
   const nearest = nearestKey(key, known);
   const hint =
     nearest === null ? `allowed here are ${known.join(", ")}` : `did you mean ${showValue(nearest)}?`;
-  document.report(path, valueAt(document.value, path), `unknown key: ${hint}`);
+  document.reportUnquoted(path, valueAt(document.value, path), `unknown key: ${hint}`);
+}
+
+/** parsedText() in fields.ts says so. */
+function quotesNothing(issue: Issue): boolean {
+  return issue.code === "custom" && issue.params?.quotesNothing === true;
 }
 
 /** Dashes and capitals are mistakes of style, not of spelling. */

@@ -6,7 +6,13 @@ import { z } from "zod";
 import { formatDuration, maxDurationMs, parseDuration } from "./duration.ts";
 import { showValue } from "./problem.ts";
 
-export type Parsed<T> = { readonly value: T } | { readonly error: string };
+export type Parsed<T> = { readonly value: T } | ParseFault;
+
+export interface ParseFault {
+  readonly error: string;
+  /** `error` holds nothing of the text, so it can be told of a secret. */
+  readonly quotesNothing?: true;
+}
 
 type Complaint = (issue: z.core.$ZodRawIssue) => string;
 
@@ -22,7 +28,8 @@ export function parsedText<T>(what: string, parse: (text: string) => Parsed<T>, 
   return (pattern === undefined ? text : text.meta({ pattern })).transform((input, context) => {
     const result = parse(input);
     if ("value" in result) return result.value;
-    context.addIssue({ code: "custom", message: result.error, input });
+    const { error: message, quotesNothing } = result;
+    context.addIssue({ code: "custom", message, input, params: { quotesNothing } });
     return z.NEVER;
   });
 }

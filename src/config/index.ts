@@ -16,7 +16,7 @@ export {
   parsePublish,
 } from "./port-range.ts";
 export { formatProblem, type Problem, showValue } from "./problem.ts";
-export { readConfig } from "./read-config.ts";
+export { type FileResult, readConfig } from "./read-config.ts";
 export { bindList, prefixEntry, serviceName, serviceTable } from "./schema.ts";
 export { parseTaskAddress, type TaskAddress } from "./task-address.ts";
 export { type WatchedFile, type WatchOptions, type WatchTimer, watchConfig } from "./watch.ts";

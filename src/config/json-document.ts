@@ -48,7 +48,7 @@ function readObject(document: ConfigDocument, path: Path, node: Node, placeAt: P
     const place = placeAt(keyNode.offset);
     const first = document.placeOf(keyPath);
     if (Object.hasOwn(table, keyNode.value)) {
-      document.report(keyPath, undefined, `given twice: first on line ${first.line}`, place);
+      document.reportUnquoted(keyPath, undefined, `given twice: first on line ${first.line}`, place);
       continue;
     }
     document.mark(keyPath, place);

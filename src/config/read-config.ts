@@ -1,21 +1,43 @@
 /** A configuration file on disk -> Config or problems. A file that cannot be read is one problem that says what to do. */
-import { type FileContents, readRegularFile } from "../sys/regular-file.ts";
+import { type FileContents, readersOf, readRegularFile } from "../sys/regular-file.ts";
 import { type ConfigResult, parseConfig, refuseFile } from "./parse-config.ts";
 
 /** A thousand services are about 200 KiB. */
 export const maxFileBytes = 4 * 1024 * 1024;
+
+export type FileResult = ConfigResult & {
+  /** What is allowed, but should be repaired; each with the fix. Absent: nothing. */
+  readonly warnings?: readonly string[];
+};
 
 /** What the file holds. Throws UnfitFileError, or what the system says. */
 export function readConfigFile(path: string): FileContents {
   return readRegularFile(path, { maxBytes: maxFileBytes, links: "follow" });
 }
 
-export function readConfig(path: string): ConfigResult {
+export function readConfig(path: string): FileResult {
   try {
-    return parseBytes(readConfigFile(path).bytes, path);
+    const { bytes, stat } = readConfigFile(path);
+    const result = parseBytes(bytes, path);
+    const holdsKeys = "config" in result && (result.config.cluster?.keys ?? []).length > 0;
+    const warning = holdsKeys ? warnOfReaders(path, readersOf(stat)) : null;
+    return warning === null ? result : { ...result, warnings: [warning] };
   } catch (error) {
     return refuseFile(path, `cannot read the file: ${reasonOf(error as NodeJS.ErrnoException)}`);
   }
+}
+
+function warnOfReaders(path: string, readers: ReturnType<typeof readersOf>): string | null {
+  if (readers === "owner") return null;
+  const [who, mode] =
+    readers === "everybody"
+      ? ["every user of this machine", "o-r"]
+      : ["a group that portmesh is not in", "g-r"];
+  return `${path}: ${who} can read cluster.keys: chmod ${mode} ${quoteForShell(path)}`;
+}
+
+function quoteForShell(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
 function parseBytes(bytes: Buffer, path: string): ConfigResult {

@@ -181,10 +181,12 @@ const key = parsedText("a key: base64 of 32 bytes, as `portmesh keygen` prints",
   const bytes = /^[A-Za-z0-9+/]+=*$/.test(text) ? Buffer.from(text, "base64") : null;
   const isCanonical =
     bytes !== null && bytes.toString("base64").replace(/=+$/, "") === text.replace(/=+$/, "");
-  if (!isCanonical) return { error: "a key that is not base64: `portmesh keygen` prints one" };
+  if (!isCanonical)
+    return { error: "a key that is not base64: `portmesh keygen` prints one", quotesNothing: true };
   if ([16, 24, 32].includes(bytes.length)) return { value: bytes.toString("base64") };
   return {
     error: `a key of ${bytes.length} bytes: 16, 24 or 32 are allowed; \`portmesh keygen\` prints one`,
+    quotesNothing: true,
   };
 });
 

@@ -18,7 +18,7 @@ export function readToml(text: string, file: string): ConfigDocument {
   } catch (error) {
     if (!(error instanceof ParseError)) throw error;
     const place = { line: error.lineNumber, column: error.column + 1 };
-    document.fail(place, `cannot parse TOML: ${lowerFirst(error.message)}`);
+    document.fail(place, `cannot parse TOML: ${describe(error)}`);
   }
   return document;
 }
@@ -70,6 +70,11 @@ function readValue(document: ConfigDocument, path: Path, node: AST.TOMLContentNo
     default:
       return typeof node.value === "number" ? plainNumber(node.value) : node.value;
   }
+}
+
+/** Without the piece of the file that some messages end with: it may be a key. */
+function describe(error: ParseError): string {
+  return lowerFirst(error.message).replace(/(?<=code point).*/, "");
 }
 
 function nameOf(key: AST.TOMLBare | AST.TOMLQuoted): string {

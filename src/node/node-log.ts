@@ -49,6 +49,7 @@ export class NodeLog {
 
   reload(report: ReloadReport): void {
     const { outcome, trigger, problems, changes } = report;
+    this.fileWarnings(report.warnings);
     const summary = summarizeChanges(changes);
     if (outcome === "refused") {
       const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
@@ -59,6 +60,10 @@ export class NodeLog {
     } else {
       this.#log.info({ trigger, ...changes }, `configuration applied: ${summary}`);
     }
+  }
+
+  fileWarnings(warnings: readonly string[]): void {
+    for (const warning of warnings) this.#log.warn(warning);
   }
 
   serving(fields: { file: string; socket: string; services: number; version: string }): void {

@@ -80,6 +80,7 @@ export class Node implements MeshNode {
     this.#watchFile();
     const { admin, services } = options.config;
     const { version } = options.version;
+    started.log.fileWarnings(options.fileWarnings ?? []);
     started.log.serving({ file: options.file, socket: admin.socket, services: services.length, version });
   }
 

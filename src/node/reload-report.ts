@@ -15,6 +15,8 @@ export interface ReloadReport {
   readonly at: number;
   readonly changes: ReloadChanges;
   readonly problems: readonly Problem[];
+  /** What of the file should be repaired, but did not stop the reload. */
+  readonly warnings: readonly string[];
   /** Ports that could not be bound; they are retried and did not stop the reload. */
   readonly bindErrors: Applied["bindErrors"];
 }

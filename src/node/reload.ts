@@ -4,7 +4,13 @@
  * `running` is what the node really does. Settings that need a restart keep their running value in it, so every
  * later comparison goes on naming them until the node has been restarted.
  */
-import { type Config, type ConfigChanges, compareConfigs, type Problem } from "../config/index.ts";
+import {
+  type Config,
+  type ConfigChanges,
+  compareConfigs,
+  type FileResult,
+  type Problem,
+} from "../config/index.ts";
 import type { Clock } from "../sys/clock.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { NO_CHANGES, type ReloadReport, type ReloadTrigger } from "./reload-report.ts";
@@ -14,7 +20,7 @@ const NEW_NAMES_MS = 2_000; // a service must not lose its tasks to a reload tha
 
 export interface ReloaderParts {
   readonly file: string;
-  readonly read: (file: string) => { readonly config: Config } | { readonly problems: readonly Problem[] };
+  readonly read: (file: string) => FileResult;
   readonly router: Router;
   /** What would be served with this file. */
   readonly viewWith: (config: Config) => ClusterView;
@@ -47,6 +53,7 @@ export class Reloader {
       at: this.#parts.clock.nowMs(),
       changes: NO_CHANGES,
       problems: [],
+      warnings: [],
       bindErrors: [],
       ...rest,
     });
@@ -64,7 +71,13 @@ export class Reloader {
     const outcome = appliesSomething(compared) ? "applied" : "unchanged";
     const next = withRunningSettings(read.config, this.#running, compared);
     const applied = outcome === "applied" ? await this.#carryOut(turn, next, isDryRun) : NOTHING;
-    return report({ outcome, changes: changesOf(compared, applied), bindErrors: applied.bindErrors });
+    const { warnings = [] } = read;
+    return report({
+      outcome,
+      changes: changesOf(compared, applied),
+      warnings,
+      bindErrors: applied.bindErrors,
+    });
   }
 
   async #carryOut(turn: Turn, next: Config, isDryRun: boolean): Promise<Applied> {

@@ -4,7 +4,7 @@
  * stopped again.
  */
 import { listenOnSocket, meshApp } from "../admin/index.ts";
-import type { ClusterConfig, Config, ConfigResult, WatchOptions } from "../config/index.ts";
+import type { ClusterConfig, Config, FileResult, WatchOptions } from "../config/index.ts";
 import type { ProxyOptions, SpliceProxy } from "../proxy/index.ts";
 import type { Clock } from "../sys/clock.ts";
 import type { LocalNetwork } from "../sys/local-addresses.ts";
@@ -36,7 +36,7 @@ export interface NodeParts {
   readonly lookup: LookupHost;
   readonly readNetwork: () => LocalNetwork;
   readonly clock: Clock;
-  readonly readConfig: (file: string) => ConfigResult;
+  readonly readConfig: (file: string) => FileResult;
   readonly watchConfig: (options: Pick<WatchOptions, "path" | "onChange" | "isRefused">) => { stop(): void };
   /** When the file was last written, ms since 1970; null: not known. */
   readonly fileChangedAtMs: (file: string) => number | null;
@@ -59,6 +59,8 @@ export interface NodeOptions {
   readonly file: string;
   /** What `file` says: it has been read already, because the log depends on it. */
   readonly config: Config;
+  /** What of `file` should be repaired. */
+  readonly fileWarnings?: readonly string[];
   readonly version: BuildInfo;
   readonly log: Log;
   /** The node cannot go on after it has started. */

@@ -70,6 +70,13 @@ export function createRegularFile(path: string): number {
   return openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
 }
 
+/** Who may read the file besides its owner; a group that this process belongs to was meant to. */
+export function readersOf({ mode, gid }: Stats): "owner" | "group" | "everybody" {
+  if ((mode & 0o004) !== 0) return "everybody";
+  const isOwnGroup = gid === process.getegid!() || process.getgroups!().includes(gid);
+  return (mode & 0o040) !== 0 && !isOwnGroup ? "group" : "owner";
+}
+
 /** The size is a hint: files of /proc have none, and others grow while they are read. */
 function readAll(fd: number, sizeHint: number, maxBytes: number): Buffer {
   const chunks: Buffer[] = [];

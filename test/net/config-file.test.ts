@@ -3,6 +3,7 @@
  * was rewritten behind its back. The compiled executable on loopback.
  */
 import { afterEach, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
 import {
   closeSync,
   mkdirSync,
@@ -236,4 +237,55 @@ test("what is linked in the place of the new state file is not overwritten", asy
   await node.stop();
   expect(await Bun.file(victim).text()).toBe("precious");
   expect(await Bun.file(join(node.directory, "data", "state")).text()).toContain("portmesh-catalog");
+});
+
+test("mistakes around cluster.keys: no output of the node or of a command holds a key", async () => {
+  const key = randomBytes(32).toString("base64");
+  const cluster = MeshCluster.prepare({
+    label: "config-file",
+    places: loopbackPlaces(1),
+    settings: { keys: [key] },
+    services: () => serviceFile({ name: "web", publish: ["8080:80"] }),
+  });
+  stops.push(() => cluster.close());
+  const [node] = cluster.nodes as [(typeof cluster.nodes)[0]];
+  await node.start();
+  const file = join(node.directory, "portmesh.toml");
+  expect(node.log).toContain(`every user of this machine can read cluster.keys: chmod o-r ${file}`);
+  const right = `keys = ["${key}"]`;
+  const mistakes = [
+    `keys = "${key}"`,
+    `keys = ["${key.slice(1)}"]`,
+    `key = ["${key}"]`,
+    `keys = { primary = "${key}" }`,
+    `keys."${key}" = true`,
+    `"${key}" = true`,
+    `keys = ["${key}]`,
+    `keys = ["${key}"]\nname = "${key}"`,
+    `keys = ["${key}", "${key}"]\njoin = "${key}"`,
+  ];
+  const outputs: string[] = [];
+  for (const mistake of mistakes) {
+    const text = node.file.replace(right, mistake);
+    expect(text).not.toBe(node.file);
+    const report = await node.reload(text);
+    node.file = text.replace(mistake, right);
+    expect(report.outcome).toBe("refused");
+    outputs.push(JSON.stringify(report));
+    const answers = await Promise.all([
+      ...["status", "reload", "doctor"].flatMap((command) => [
+        node.command(command),
+        node.command(command, "--json"),
+      ]),
+      node.command("reload", "--dry-run"),
+      ...["check", "config", "run"].map((command) => portmesh(command, "-c", file)),
+      portmesh("check", "-c", file, "--json"),
+    ]);
+    outputs.push(...answers.map((answer) => JSON.stringify(answer)));
+  }
+  outputs.push(node.log);
+  for (const output of outputs) {
+    for (let at = 1; at + 8 <= key.length; at++) expect(output).not.toContain(key.slice(at, at + 8));
+  }
+  expect((await node.reload(node.file)).outcome).toBe("unchanged");
 });

@@ -35,6 +35,7 @@ const report = {
   trigger: "command",
   at: 0,
   problems: [],
+  warnings: [],
   bindErrors: [],
 };
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { chmodSync, chownSync, writeFileSync } from "node:fs";
 import { readConfig } from "../../../src/config/index.ts";
 import { runCommand } from "../../support/run-command.ts";
 import { type TempDir, tempDir } from "../../support/temp-dir.ts";
@@ -52,6 +52,46 @@ describe("check", () => {
     const { exitCode, stderr } = await runCommand(["check", "-c", dir.file("none.toml")]);
     expect(exitCode).toBe(2);
     expect(stderr).toContain("cannot read the file: it does not exist");
+  });
+});
+
+describe("check: who can read cluster.keys", () => {
+  const WITH_KEYS = `[cluster]\nkeys = ["${Buffer.alloc(32, 7).toString("base64")}"]\n`;
+  const OTHER_GROUP = 54_321;
+
+  async function warningsOf(text: string, mode: number, group?: number): Promise<string> {
+    writeFileSync(file, text);
+    if (group !== undefined) chownSync(file, process.getuid!(), group);
+    chmodSync(file, mode);
+    const { exitCode, stdout, stderr } = await runCommand(["check", "-c", file]);
+    expect([exitCode, stdout]).toEqual([0, `${file}: ok\n`]);
+    expect((await runCommand(["check", "-c", file, "--json"])).stdout).toBe("[]\n");
+    return stderr;
+  }
+
+  test("everybody: a warning with the command to run, which ends it", async () => {
+    const warning = `warning: ${file}: every user of this machine can read cluster.keys: chmod o-r ${file}\n`;
+    expect(await warningsOf(WITH_KEYS, 0o644)).toBe(warning);
+    expect(await warningsOf(WITH_KEYS, 0o604)).toBe(warning);
+    await Bun.$`chmod o-r ${file}`;
+    expect((await runCommand(["check", "-c", file])).stderr).toBe("");
+  });
+
+  test("the owner, or the group of the node: no warning; nor is there without keys", async () => {
+    expect(await warningsOf(WITH_KEYS, 0o600)).toBe("");
+    expect(await warningsOf(WITH_KEYS, 0o640)).toBe("");
+    expect(await warningsOf(GOOD, 0o644)).toBe("");
+    expect(await warningsOf('[cluster]\nbind = "127.0.0.1"', 0o644)).toBe("");
+  });
+
+  test.skipIf(process.getuid!() !== 0)("another group: a warning", async () => {
+    expect(await warningsOf(WITH_KEYS, 0o640, OTHER_GROUP)).toContain(`chmod g-r ${file}\n`);
+    expect(await warningsOf(WITH_KEYS, 0o600, OTHER_GROUP)).toBe("");
+  });
+
+  test("a path with blanks is quoted in the command", async () => {
+    file = dir.file("it's mine.toml");
+    expect(await warningsOf(WITH_KEYS, 0o644)).toContain(`chmod o-r '${file.replace("'", "'\\''")}'\n`);
   });
 });
 

@@ -11,6 +11,7 @@ function report(rest: Partial<ReloadReport>): ReloadReport {
     at: 0,
     changes: NO_CHANGES,
     problems: [],
+    warnings: [],
     bindErrors: [],
     ...rest,
   };

@@ -158,6 +158,7 @@ test("a refused reload is told with its problems and their age", () => {
     at: NOW - 5 * MINUTE,
     changes: NO_CHANGES,
     problems: Array.from({ length: 12 }, () => problem),
+    warnings: [],
     bindErrors: [],
   } as const;
   const given = status([], { config: { ...status([]).config, lastReload } });

@@ -1,0 +1,90 @@
+/**
+ * What of a configuration file must not be shown: everything below a key that is called like `keys`, and in [cluster],
+ * or a section called like it, everything that is not known to be harmless. The rule goes by place, not by form,
+ * because the mistakes that are reported are mistakes of form: a text in the place of a list, a key misspelt, the
+ * key of the cluster as the name of a key of the file.
+ *
+ * In other places only what has the exact form of a key is hidden.
+ */
+import { distance } from "fastest-levenshtein";
+import type { Path } from "./problem.ts";
+
+export const MASKED = "***";
+
+/** Keys of [cluster] whose values are shown, unless they look like a key. */
+const HARMLESS: ReadonlySet<string> = new Set(["name", "join", "bind", "profile", "insecure"]);
+/** The shortest key is 22 characters of base64; longer names of keys are hidden where a key may be mistaken for one. */
+const MAX_SHOWN_NAME_CHARS = 20;
+const KEY_CHARS = /[A-Za-z0-9+/_-]{21}/;
+/** 16, 24 and 32 bytes in base64; 24 have no padding and are no different from a word. */
+const PADDED_KEY = /[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{22}==/;
+const SECRET_WORD = /key|secret|passw|passphrase|psk|token|credential|private/;
+
+/** True when a message about `value` at `path` must not quote it. */
+export function isSecret(path: Path, value: unknown): boolean {
+  if (secretRoot(path) !== null) return true;
+  if (typeof value === "object" && value !== null) return false;
+  const names = path.filter((step) => typeof step === "string");
+  const isInCluster = names.some(isLikeCluster);
+  // A text in the place of a section, or of the whole file.
+  if (names.length === 0 || (isInCluster && isLikeCluster(names.at(-1)!))) return typeof value === "string";
+  return typeof value === "string" && (isInCluster ? KEY_CHARS : PADDED_KEY).test(value);
+}
+
+/** `value` without its secrets; equal to it when it has none. */
+export function maskValue(path: Path, value: unknown): unknown {
+  if (value === undefined) return undefined;
+  if (isSecret(path, value)) return MASKED;
+  if (Array.isArray(value)) return value.map((entry, index) => maskValue([...path, index], entry));
+  if (typeof value !== "object" || value === null || value instanceof Date) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, inner]) => {
+      const innerPath = [...path, name];
+      return [String(maskPath(innerPath).at(-1)), maskValue(innerPath, inner)];
+    }),
+  );
+}
+
+/** `path` without names that may be secrets themselves. */
+export function maskPath(path: Path): Path {
+  const root = secretRoot(path);
+  return path.map((step, index) => {
+    if (typeof step === "number") return step;
+    if (root !== null && index > root) return MASKED;
+    return (index === root ? isLongName(step) : PADDED_KEY.test(step)) ? MASKED : step;
+  });
+}
+
+/** The step of `path` at and below which all is secret; null: none. */
+function secretRoot(path: Path): number | null {
+  let isInCluster = false;
+  for (const [index, step] of path.entries()) {
+    if (typeof step === "number") continue;
+    if (isLikeKeys(step) || (isInCluster && !HARMLESS.has(step))) return index;
+    isInCluster ||= isLikeCluster(step);
+  }
+  return null;
+}
+
+function isLongName(name: string): boolean {
+  return name.length > MAX_SHOWN_NAME_CHARS;
+}
+
+function isLikeKeys(name: string): boolean {
+  const folded = name.toLowerCase();
+  return (
+    SECRET_WORD.test(folded) ||
+    isNear(folded, "keys", 1) ||
+    (folded.length === 4 && isNear(folded, "keys", 2))
+  );
+}
+
+function isLikeCluster(name: string): boolean {
+  const folded = name.toLowerCase();
+  return folded.includes("cluster") || isNear(folded, "cluster", 2);
+}
+
+/** Of names of other lengths the distance is not worth its cost. */
+function isNear(name: string, wanted: string, edits: number): boolean {
+  return Math.abs(name.length - wanted.length) <= edits && distance(name, wanted) <= edits;
+}
