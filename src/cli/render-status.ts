@@ -72,7 +72,7 @@ function renderStarving(proxy: NodeStatus["proxy"]): string[] {
   const starving = proxy.workersOutOfDescriptors;
   if (starving === 0) return [];
   const text =
-    `${starving} of ${formatCount(proxy.workers, "worker")} out of file descriptors: new connections wait until ` +
-    "others end; raise the limit (LimitNOFILE= in the systemd unit, ulimit -n in a shell)";
+    `${starving} of ${formatCount(proxy.workers, "worker")} out of file descriptors, or a service's share of them is ` +
+    "used up: new connections wait until others end; raise the limit (LimitNOFILE= in the systemd unit, ulimit -n in a shell)";
   return renderNote("WARNING ", text, "");
 }

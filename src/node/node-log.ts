@@ -7,6 +7,9 @@ import type { NameStatus } from "./resolver.ts";
 import type { RoutingWarning } from "./routing-from-view.ts";
 
 type ListenerReport = Parameters<ProxyOptions["onListener"]>[0];
+type Shortage = Parameters<NonNullable<ProxyOptions["onShortage"]>>[0];
+
+const RAISE_LIMIT = "raise the limit (LimitNOFILE= in the systemd unit, ulimit -n in a shell)";
 
 export class NodeLog {
   readonly #log: Log;
@@ -22,6 +25,22 @@ export class NodeLog {
       this.#log.info(
         listener,
         `listening on ${listener.protocol} ${listener.address} port ${listener.port} after all`,
+      );
+  }
+
+  /** One line for each service, and one for the process. */
+  shortage({ services, exhausted, waitingWorkers, fileLimit }: Shortage): void {
+    for (const { service, count } of services)
+      this.#log.warn(
+        { service, count, fileLimit },
+        `service "${service}": ${count} of its connections or UDP sessions were closed or refused: its share of ${fileLimit} file descriptors is used up; ${RAISE_LIMIT}`,
+      );
+    if (exhausted > 0)
+      this.#log.error({ exhausted, fileLimit }, `out of file descriptors ${exhausted} times; ${RAISE_LIMIT}`);
+    if (waitingWorkers > 0)
+      this.#log.warn(
+        { waitingWorkers, fileLimit },
+        `new connections wait for file descriptors; ${RAISE_LIMIT}`,
       );
   }
 

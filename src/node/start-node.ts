@@ -104,6 +104,8 @@ async function startParts(options: NodeOptions, parts: NodeParts, stops: (() => 
       workers: config.proxy.workers,
       onConnectionsClosed: (records) => log.connections(records),
       onListener: (listener) => log.listener(listener),
+      onShortage: (shortage) => log.shortage(shortage),
+      hasGossip: config.cluster !== null,
       onBindErrors: (errors) => mesh.setBindErrors(bindErrorsOf(errors)), // there are none before the first table
     }),
     startMesh(options, parts, refresh, stops),

@@ -114,6 +114,8 @@ export interface SharedCounters {
   readonly open: Int32Array;
   /** Per worker: 1 while accepting is paused for want of descriptors. */
   readonly paused: Int32Array;
+  /** Per worker: how often the kernel had no descriptor to give. */
+  readonly exhausted: Int32Array;
 }
 
 export function createCounters(workers: number): SharedCounters {
@@ -127,6 +129,7 @@ export function createCounters(workers: number): SharedCounters {
     relayDrops: Array.from({ length: workers }, () => row(RELAY_DROPS.length)),
     open: new Int32Array(new SharedArrayBuffer(MAX_SERVICES * 4)),
     paused: new Int32Array(new SharedArrayBuffer(workers * 4)),
+    exhausted: new Int32Array(new SharedArrayBuffer(workers * 4)),
   };
 }
 

@@ -1,5 +1,6 @@
 /** The TCP/UDP splice proxy: routing table in, counters out. It knows nothing of files, gossip or HTTP. */
 export { type Candidate, createBalancer, hashClient, hashText, orderOfPicks } from "./balance/index.ts";
+export { gossipConnectionsWithin } from "./descriptor-budget.ts";
 export {
   type BindError,
   type ListenerReport,

@@ -5,6 +5,7 @@
  * fails has touched nothing. Ports that cannot be bound are no failure: they are reported and retried.
  */
 import { cpus } from "node:os";
+import { steadyClock } from "../sys/clock.ts";
 import { raiseFileLimit } from "../sys/file-limit.ts";
 import { Slots } from "../sys/slots.ts";
 import { close } from "../sys/socket.ts";
@@ -18,6 +19,7 @@ import {
   MAX_TASKS,
   type SharedCounters,
 } from "./counters.ts";
+import { DescriptorBudget } from "./descriptor-budget.ts";
 import {
   addressesOf,
   type ListenAddress,
@@ -27,6 +29,7 @@ import {
 } from "./listening-sockets.ts";
 import { readStatus } from "./read-status.ts";
 import type { Protocol, Relay, RoutingTable, Service, Task } from "./routing-table.ts";
+import { type Shortage, ShortageWatch } from "./shortage-watch.ts";
 import type { ConnectionRecord, ProxyStatus } from "./status.ts";
 import type { WorkerListener, WorkerRelay, WorkerTable } from "./worker/messages.ts";
 import { WorkerThread } from "./worker-thread.ts";
@@ -35,10 +38,6 @@ const RETRY_MS = 1000;
 const DRAIN_POLL_MS = 50;
 /** For clients that were still waiting for a task when the drain began. */
 const DRAIN_SLACK_MS = 10_000;
-/** Descriptors kept for the rest of the process: task sockets of clients just accepted, admin connections, files. */
-const RESERVED_DESCRIPTORS = 256;
-/** Share of all descriptors that may be pipes. */
-const PIPE_SHARE = 8;
 
 export interface ProxyOptions {
   /** 0 = one per core. */
@@ -49,6 +48,10 @@ export interface ProxyOptions {
   readonly onListener: (listener: ListenerReport) => void;
   /** Every listener that cannot be opened now, the relay's among them; called when they are others than before. */
   readonly onBindErrors?: (errors: readonly BindError[]) => void;
+  /** Descriptors have run out: those of the process, or a service's share; at once, then ever more rarely while it goes on. */
+  readonly onShortage?: (shortage: Shortage) => void;
+  /** The process serves gossip connections too, which need descriptors. */
+  readonly hasGossip?: boolean;
 }
 
 export interface BindError extends ListenAddress {
@@ -100,25 +103,37 @@ export class SpliceProxy {
   #listeners: ReadonlyMap<string, Listener> = new Map();
   #isHurried = false;
   #retry: ReturnType<typeof setInterval> | null = null;
+  readonly #shortages: ShortageWatch;
 
   private constructor(
     readonly options: ProxyOptions,
     readonly counters: SharedCounters,
+    readonly budget: DescriptorBudget,
     readonly workers: readonly WorkerThread[],
-  ) {}
+  ) {
+    this.#shortages = new ShortageWatch({
+      counters,
+      clock: steadyClock,
+      fileLimit: budget.limit,
+      slots: () => this.#services.entries,
+      onShortage: (shortage) => options.onShortage?.(shortage),
+    });
+  }
 
   static async start(options: ProxyOptions): Promise<SpliceProxy> {
     const count = options.workers === 0 ? cpus().length : options.workers;
     const counters = createCounters(count);
-    const fileLimit = raiseFileLimit();
-    const pauseAtFd = fileLimit - Math.min(RESERVED_DESCRIPTORS, Math.floor(fileLimit / 4));
-    const maxPipes = Math.floor(fileLimit / PIPE_SHARE / 2 / count);
-    const workers = Array.from(
-      { length: count },
-      (_, index) => new WorkerThread({ index, counters, pauseAtFd, maxPipes }, options.onConnectionsClosed),
-    );
+    const budget = new DescriptorBudget(raiseFileLimit(), count, options.hasGossip ?? false);
+    const { scarceAtFd, maxPipesPerWorker: maxPipes } = budget;
+    let proxy: SpliceProxy | null = null;
+    const onShortage = () => proxy?.onShortage();
+    const workers = Array.from({ length: count }, (_, index) => {
+      const setup = { index, counters, scarceAtFd, maxPipes };
+      return new WorkerThread(setup, options.onConnectionsClosed, onShortage);
+    });
     await Promise.all(workers.map((worker) => worker.ready));
-    return new SpliceProxy(options, counters, workers);
+    proxy = new SpliceProxy(options, counters, budget, workers);
+    return proxy;
   }
 
   /** What a commit of `table` would change; opens nothing. */
@@ -196,9 +211,15 @@ export class SpliceProxy {
     this.#isHurried = true;
   }
 
+  /** A worker says that something has run out. */
+  onShortage(): void {
+    this.#shortages.onShortage();
+  }
+
   /** Ends the workers and every connection. */
   async stop(): Promise<void> {
     this.#stopRetrying();
+    this.#shortages.stop();
     await Promise.all(this.workers.map((worker) => worker.stop()));
   }
 
@@ -260,7 +281,12 @@ export class SpliceProxy {
       services: services.map((service) => this.#workerService(service, worker)),
       peers: peers.map((peer) => ({ ...peer, slot: this.#peers.take(peer.name) })),
       relay: relay === null ? null : this.#workerRelay(relay, worker),
+      descriptors: this.budget.perWorker({ listeners: this.#listeningSockets(), peers: peers.length }),
     };
+  }
+
+  #listeningSockets(): number {
+    return [...this.#listeners.values()].reduce((sum, { fds }) => sum + fds.length, 0);
   }
 
   #workerRelay(relay: Relay, worker: number): WorkerRelay {

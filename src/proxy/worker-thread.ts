@@ -20,6 +20,7 @@ export class WorkerThread {
   constructor(
     setup: Omit<WorkerSetup, "port" | "wakeupFd">,
     readonly onRecords: (records: readonly ConnectionRecord[]) => void,
+    readonly onShortage: () => void,
   ) {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
@@ -70,6 +71,9 @@ export class WorkerThread {
         break;
       case "records":
         this.onRecords(message.records);
+        break;
+      case "shortage":
+        this.onShortage();
         break;
       case "stopped":
         this.#onStopped();

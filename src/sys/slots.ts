@@ -26,6 +26,11 @@ export class Slots {
     return this.#byKey.get(key);
   }
 
+  /** The number of each key. */
+  get entries(): ReadonlyMap<string, number> {
+    return this.#byKey;
+  }
+
   keys(): IterableIterator<string> {
     return this.#byKey.keys();
   }

@@ -35,6 +35,8 @@ const TCP_KEEPIDLE = 4;
 const TCP_KEEPINTVL = 5;
 const TCP_KEEPCNT = 6;
 const TCP_INFO = 11;
+/** Where it is in struct tcp_info. */
+const TCPI_UNACKED = 24;
 const IP_PKTINFO = 8;
 const IP_MTU_DISCOVER = 10;
 const IPV6_MTU_DISCOVER = 23;
@@ -195,6 +197,13 @@ export function unansweredSends(fd: number): number {
   scratch.int32[0] = 4;
   if (libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, scratch.address(4), scratch.address(0)) < 0) return 0;
   return scratch.bytes[4 + 2]! + scratch.bytes[4 + 3]!;
+}
+
+/** Connections that a listening socket has ready to be accepted. [struct tcp_info: tcpi_unacked] */
+export function waitingClients(fd: number): number {
+  scratch.int32[0] = TCPI_UNACKED + 4;
+  if (libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, scratch.address(4), scratch.address(0)) < 0) return 0;
+  return scratch.int32[(4 + TCPI_UNACKED) / 4]!;
 }
 
 /** The error that the next call would report, as a positive errno, and takes it away; 0 = none. */

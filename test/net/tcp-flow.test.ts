@@ -16,6 +16,7 @@ import {
   SealingFlow,
 } from "../../src/proxy/tcp/flow/index.ts";
 import { RecordOpener, RecordSealer } from "../../src/wire/index.ts";
+import { PLENTY } from "../support/descriptor-plenty.ts";
 import { GCM } from "../support/gcm.ts";
 import { Pattern } from "../support/pattern.ts";
 import { type BufferOptions, RawListener, RawSocket } from "../support/raw-socket.ts";
@@ -42,7 +43,7 @@ async function openPair(buffers: BufferOptions = {}): Promise<readonly [RawSocke
 async function openFlow(maxPipes = 4): Promise<{ flow: Flow; sender: RawSocket; reader: RawSocket }> {
   const [sender, source] = await openPair();
   const [destination, reader] = await openPair({ bufferBytes: TINY_BYTES });
-  const resources = createFlowResources(new PipePool(maxPipes));
+  const resources = createFlowResources(new PipePool(maxPipes, PLENTY));
   const flow = new PlainFlow(resources, source.fd, destination.fd);
   cleanUps.unshift(() => flow.release());
   return { flow, sender, reader };
@@ -111,7 +112,7 @@ async function openSealed() {
   const [sender, source] = await openPair();
   const [near, far] = await openPair({ bufferBytes: TINY_BYTES });
   const [destination, reader] = await openPair({ bufferBytes: TINY_BYTES });
-  const resources = createFlowResources(new PipePool(0));
+  const resources = createFlowResources(new PipePool(0, PLENTY));
   const key = new Uint8Array(32).fill(3);
   let forged = 0;
   const sealing = new SealingFlow(resources, source.fd, near.fd, new RecordSealer(key, GCM));

@@ -16,7 +16,9 @@ import {
   PROTOCOL_TAG,
   type Tell,
 } from "../../membership/index.ts";
+import { gossipConnectionsWithin } from "../../proxy/index.ts";
 import type { Clock } from "../../sys/clock.ts";
+import { raiseFileLimit } from "../../sys/file-limit.ts";
 import type { LookupHost } from "../../sys/lookup-host.ts";
 import { Keyring, packetOverheadBytes } from "../../wire/gossip/index.ts";
 import { addressOf, hostOf } from "./address.ts";
@@ -199,6 +201,7 @@ export class Cluster {
         port,
         keyring: keyringOf(config.keys),
         machine: this.#machine,
+        maxExchanges: gossipConnectionsWithin(raiseFileLimit()),
         exchangeTimeoutMs: PROFILES[config.profile].exchangeTimeoutMs,
         onTell: (tell) => this.#onTell(tell),
         onDropped: (reason, from) => log.dropped(reason, from),

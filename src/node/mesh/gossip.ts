@@ -30,10 +30,6 @@ import {
 } from "../../wire/gossip/index.ts";
 import { addressOf, hostOf } from "./address.ts";
 
-/** As memberlist accepts; and as many dialed, of which user messages get half. A bound on descriptors too. */
-const MAX_ACCEPTED = 128;
-const MAX_DIALED = 128;
-const MAX_DIALED_FOR_USERS = MAX_DIALED / 2;
 /** Two of the largest frames at once. What is received grows in steps, so memory may be twice as much. */
 const MAX_HELD_BYTES = 16 * 2 ** 20;
 /** Members write a frame in one go: a second of lost packets is forgiven. */
@@ -52,6 +48,8 @@ export interface GossipOptions {
   readonly port: number;
   readonly keyring: Keyring | null;
   readonly machine: Membership;
+  /** Connections from others at once, and as many to others, of which user messages get half. A bound on descriptors too. */
+  readonly maxExchanges: number;
   /** How long an exchange over TCP may take. */
   readonly exchangeTimeoutMs: number;
   /** What the machine has to tell besides packets; in order. */
@@ -65,14 +63,7 @@ export class Gossip {
   readonly #dropped: Record<string, number> = {};
   readonly #toldAtMs = new Map<string, number>();
   #keyring: Keyring | null;
-  readonly #limiter = new ExchangeLimiter({
-    maxAccepted: MAX_ACCEPTED,
-    maxBytes: MAX_HELD_BYTES,
-    graceMs: SILENCE_MS,
-    minBytesPerSec: MIN_BYTES_PER_SEC,
-    maxBytesPerSec: MAX_BYTES_PER_SEC,
-    freeBytes: FREE_BYTES,
-  });
+  readonly #limiter: ExchangeLimiter;
   #dialed = 0;
   #sweeper: ReturnType<typeof setInterval> | null = null;
   #datagrams: DatagramSocket | null = null;
@@ -84,6 +75,14 @@ export class Gossip {
   private constructor(options: GossipOptions) {
     this.#options = options;
     this.#keyring = options.keyring;
+    this.#limiter = new ExchangeLimiter({
+      maxAccepted: options.maxExchanges,
+      maxBytes: MAX_HELD_BYTES,
+      graceMs: SILENCE_MS,
+      minBytesPerSec: MIN_BYTES_PER_SEC,
+      maxBytesPerSec: MAX_BYTES_PER_SEC,
+      freeBytes: FREE_BYTES,
+    });
   }
 
   /** Rejects with the error of the system when the port cannot be had. */
@@ -131,7 +130,7 @@ export class Gossip {
 
   /** Over TCP; resolves with why it failed, or null. */
   async sendReliably(to: Address, payload: Uint8Array): Promise<string | null> {
-    if (this.#dialed >= MAX_DIALED_FOR_USERS) return this.#refuseToDial(to);
+    if (this.#dialed >= this.#options.maxExchanges / 2) return this.#refuseToDial(to);
     const request = this.#frame(encodeStreamUser(payload));
     return (await this.#dial(to, request, this.#options.exchangeTimeoutMs, null)).error;
   }
@@ -271,7 +270,7 @@ export class Gossip {
     timeoutMs: number,
     reader: Reader | null,
   ): Promise<{ readonly error: string | null }> {
-    if (this.#dialed >= MAX_DIALED) return { error: this.#refuseToDial(to) };
+    if (this.#dialed >= this.#options.maxExchanges) return { error: this.#refuseToDial(to) };
     const { host } = this.#options;
     const localHost = host === "0.0.0.0" || host === "::" ? null : host;
     const target = { host: hostOf(to), port: to.port, localHost };

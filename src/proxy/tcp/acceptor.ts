@@ -6,10 +6,11 @@ import { EPOLLIN } from "../../sys/epoll.ts";
 import { EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../../sys/errno.ts";
 import type { Continuable, Pollable } from "../../sys/event-loop.ts";
 import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
-import { accept } from "../../sys/socket.ts";
+import { accept, waitingClients } from "../../sys/socket.ts";
 import type { Endpoint } from "../../wire/index.ts";
 import { readEndpoint } from "../socket-address.ts";
 import type { DescriptorWaiter } from "../worker/context.ts";
+import type { DescriptorShare } from "../worker/descriptor-shares.ts";
 import type { TcpContext } from "./tcp-context.ts";
 
 /** Connections per turn: bounds how long a storm of clients holds up the connections that are open. */
@@ -25,6 +26,15 @@ export abstract class Acceptor implements Pollable, Continuable, DescriptorWaite
   ) {
     context.loop.watch(fd, EPOLLIN, this);
   }
+
+  /** What its connections are counted in. */
+  protected abstract get share(): DescriptorShare;
+
+  /** Whether the share has room for one more. */
+  protected abstract get hasRoom(): boolean;
+
+  /** Closes what matters least; false: there is nothing to be closed now. */
+  protected abstract makeRoom(): boolean;
 
   /** A connection; `peer` tells who it is, until the next one. */
   protected abstract start(fd: number): void;
@@ -64,6 +74,7 @@ export abstract class Acceptor implements Pollable, Continuable, DescriptorWaite
   /** false when the queue is empty or accepting is paused. */
   #acceptOne(): boolean {
     const { memory, sockaddrAt, sockaddrLengthAt, worker } = this.context;
+    if (!this.hasRoom && !this.#hasMadeRoom()) return false;
     memory.int32[sockaddrLengthAt / 4] = SOCKADDR_MAX;
     const fd = accept(this.fd, memory.address(sockaddrAt), memory.address(sockaddrLengthAt));
     if (fd < 0) return this.#onNotAccepted(-fd);
@@ -73,8 +84,22 @@ export abstract class Acceptor implements Pollable, Continuable, DescriptorWaite
     return false;
   }
 
+  /** Nothing is closed for a client that may never come; the next one raises a new edge. */
+  #hasMadeRoom(): boolean {
+    if (waitingClients(this.fd) === 0) return false;
+    const { gate } = this.share.shares;
+    if (this.makeRoom()) {
+      gate.onShortage();
+      return true;
+    }
+    if (!this.#isWaiting) this.share.wait(this);
+    this.#isWaiting = true;
+    return false;
+  }
+
   #onNotAccepted(error: number): boolean {
     if (error === EAGAIN) return false;
+    if (error === EMFILE || error === ENFILE) this.context.worker.descriptors.onExhausted();
     if (error === EMFILE || error === ENFILE || error === ENOBUFS || error === ENOMEM) {
       this.#pause();
       return false;

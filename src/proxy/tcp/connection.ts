@@ -36,6 +36,7 @@ import {
   S_RELAYED_TCP,
 } from "../counters.ts";
 import { keepAlive } from "../keep-alive.ts";
+import type { RecentList } from "../recent-list.ts";
 import type { Route } from "../worker/route.ts";
 import type { Target } from "../worker/target.ts";
 import { connectionRecord } from "./connection-record.ts";
@@ -52,6 +53,7 @@ import {
 import { createFlow } from "./flow-between.ts";
 import { readProxyHeader } from "./header-reader.ts";
 import { sendByte } from "./relay/single-byte.ts";
+import type { Evictable, ServiceConnections } from "./service-connections.ts";
 import type { TcpContext } from "./tcp-context.ts";
 
 /** Registered once per socket; EPOLLOUT joins when a write has been refused for the first time. */
@@ -77,7 +79,13 @@ const STATE_CLOSED = 5;
 
 export type CloseReason = "done" | "client-reset" | "task-reset" | "client-gone" | Refusal;
 
-export class TcpConnection extends Waiting implements Pollable, Continuable {
+export class TcpConnection extends Waiting implements Pollable, Continuable, Evictable<TcpConnection> {
+  older: TcpConnection | null = null;
+  newer: TcpConnection | null = null;
+  among: RecentList<TcpConnection> | null = null;
+  placedMs = 0;
+  /** Where it is counted until it is closed. */
+  readonly connections: ServiceConnections<TcpConnection>;
   /** The address that an inbound PROXY header named as the published one. */
   namedLocal: Endpoint | null = null;
   route: Route;
@@ -119,8 +127,18 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     super();
     this.#startedMs = context.loop.nowMs;
     this.route = listener.route;
-    const { idleTimeoutMs } = this.route.rules;
+    const { idleTimeoutMs, slot } = this.route.rules;
     this.#idleList = idleTimeoutMs > 0 ? context.loop.deadlines.list(idleTimeoutMs) : null;
+    this.connections = context.connectionsOf(slot);
+    this.connections.add(this);
+  }
+
+  get hasSpoken(): boolean {
+    return this.#toTask !== null && this.#toTask.bytes > 0;
+  }
+
+  get usedMs(): number {
+    return Math.max(this.#startedMs, this.#usedMs);
   }
 
   /** The first step after accept: a client of this node. */
@@ -214,6 +232,11 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
 
   cut(): void {
     this.#close("drained");
+  }
+
+  /** To make room for another client of its service. */
+  evict(): void {
+    this.#close("out-of-descriptors");
   }
 
   /**
@@ -550,6 +573,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable {
     loop.close(this.clientFd);
     if (this.#upstreamFd >= 0) loop.close(this.#upstreamFd);
     this.#countClosed(reason);
+    this.connections.remove(this);
     if (worker.recorder.isOn) this.#record(reason);
     if (worker.descriptors.isWaitedFor) worker.descriptors.release();
   }

@@ -48,7 +48,7 @@ export class Dialer implements DescriptorWaiter, Dialing {
         continue;
       }
       const fd = tcpSocket(target.family);
-      if (fd === -EMFILE || fd === -ENFILE) return this.#awaitDescriptor();
+      if (isOutOfDescriptors(fd)) return this.#awaitDescriptor();
       if (fd < 0) {
         this.#onFailed(target, -fd);
         continue;
@@ -85,6 +85,7 @@ export class Dialer implements DescriptorWaiter, Dialing {
     this.#isOver = true;
     if (this.#attempts === null) return;
     for (const attempt of this.#attempts) attempt.close();
+    this.#countRivals(-Math.max(0, this.#attempts.length - 1));
     this.#attempts = null;
   }
 
@@ -134,7 +135,7 @@ export class Dialer implements DescriptorWaiter, Dialing {
       const opened = attempt.line.open();
       if (opened === 0) return this.#hedge();
       this.#takeOut(attempt);
-      if (opened === -EMFILE || opened === -ENFILE) {
+      if (isOutOfDescriptors(opened)) {
         this.#tried = this.#tried!.filter((tried) => tried !== target);
         this.#awaitDescriptor();
         return true;
@@ -162,6 +163,7 @@ export class Dialer implements DescriptorWaiter, Dialing {
   #addAttempt(attempt: Attempt | RelayAttempt): void {
     this.#attempts ??= [];
     this.#attempts.push(attempt);
+    if (this.#attempts.length > 1) this.#countRivals(1);
     this.#addTried(attempt.target);
   }
 
@@ -231,6 +233,7 @@ export class Dialer implements DescriptorWaiter, Dialing {
 
   /** As long as for the last tasks. */
   #awaitDescriptor(): void {
+    this.context.worker.descriptors.onExhausted();
     this.#lacksDescriptor = true;
     this.#isLastCall = true;
     this.context.connectDeadline.arm(this.connection, this.context.loop.nowMs);
@@ -266,6 +269,18 @@ export class Dialer implements DescriptorWaiter, Dialing {
   }
 
   #takeOut(attempt: Attempt | RelayAttempt): void {
+    if (this.#attempts!.length > 1) this.#countRivals(-1);
     this.#attempts!.splice(this.#attempts!.indexOf(attempt), 1);
   }
+
+  /** A connection is counted with one descriptor for its task. */
+  #countRivals(count: number): void {
+    const { share } = this.connection.connections;
+    if (count > 0) share.add(count);
+    else if (count < 0) share.remove(-count);
+  }
+}
+
+function isOutOfDescriptors(result: number): boolean {
+  return result === -EMFILE || result === -ENFILE;
 }

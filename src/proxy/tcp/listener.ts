@@ -1,5 +1,6 @@
 /** One worker's listening socket of a published TCP port: applies the connection limit, starts connections. */
 import { close, setResetOnClose } from "../../sys/socket.ts";
+import type { DescriptorShare } from "../worker/descriptor-shares.ts";
 import type { Route } from "../worker/route.ts";
 import { Acceptor } from "./acceptor.ts";
 import { TcpConnection } from "./connection.ts";
@@ -17,6 +18,18 @@ export class TcpListener extends Acceptor {
 
   /** Connections look after themselves: nothing to do. */
   onTargetsChanged(): void {}
+
+  protected get share(): DescriptorShare {
+    return this.context.connectionsOf(this.route.rules.slot).share;
+  }
+
+  protected get hasRoom(): boolean {
+    return this.context.connectionsOf(this.route.rules.slot).hasRoom;
+  }
+
+  protected makeRoom(): boolean {
+    return this.context.connectionsOf(this.route.rules.slot).makeRoom(this.context.loop.nowMs);
+  }
 
   protected start(fd: number): void {
     const { rules } = this.route;

@@ -8,10 +8,12 @@ import { RELAY_REFUSALS, type RelayRefusal } from "../counters.ts";
 import type { OwnKeys } from "../sealing/own-key.ts";
 import type { WorkerContext } from "../worker/context.ts";
 import type { Route } from "../worker/route.ts";
+import type { TcpConnection } from "./connection.ts";
 import { createFlowResources, type FlowResources, PipePool } from "./flow/index.ts";
 import { Challenges } from "./relay/challenges.ts";
 import { LinePools } from "./relay/line-pool.ts";
 import { RelayKeys } from "./relay/relay-keys.ts";
+import { ServiceConnections } from "./service-connections.ts";
 
 /** A PROXY header must have arrived whole by then. */
 const HEADER_TIMEOUT_MS = 2500;
@@ -49,6 +51,8 @@ export class TcpContext {
   readonly sockaddrAt = this.memory.take(SOCKADDR_MAX);
   readonly sockaddrLengthAt = this.memory.take(4);
   readonly headerAt = this.memory.take(PROXY_V2_MAX_BYTES);
+  /** by slot; bounded by the number of services */
+  readonly #connections = new Map<number, ServiceConnections<TcpConnection>>();
   readonly plainAt = this.memory.take(PROXY_V2_MAX_BYTES - SOCKADDR_MAX);
 
   constructor(
@@ -60,7 +64,7 @@ export class TcpContext {
     const { loop } = worker;
     this.loop = loop;
     this.ownKeys = worker.ownKeys;
-    this.resources = createFlowResources(new PipePool(maxPipes));
+    this.resources = createFlowResources(new PipePool(maxPipes, worker.shares.pipes));
     this.headerDeadline = loop.deadlines.list(HEADER_TIMEOUT_MS);
     this.hedgeDeadline = loop.deadlines.list(HEDGE_DELAY_MS);
     this.connectDeadline = loop.deadlines.list(CONNECT_TIMEOUT_MS);
@@ -69,6 +73,16 @@ export class TcpContext {
     this.lingerDeadline = loop.deadlines.list(LINGER_STEP_MS);
     this.relayIdle = loop.deadlines.list(RELAY_IDLE_MS);
     this.lines = new LinePools(this);
+  }
+
+  /** Those of the service that counts in `slot`. */
+  connectionsOf(slot: number): ServiceConnections<TcpConnection> {
+    let connections = this.#connections.get(slot);
+    if (connections === undefined) {
+      connections = new ServiceConnections(this.worker.shares.tcp(slot));
+      this.#connections.set(slot, connections);
+    }
+    return connections;
   }
 
   refuseRelay(reason: RelayRefusal): void {

@@ -90,6 +90,7 @@ export class Outbox {
     this.#isSending = true;
     this.#tried.length = 0;
     session.home.touch(session);
+    session.onClientSent();
     this.#headerLength = this.#prepareHeader(session);
     this.#deliver(session, this.#takeGroup(session));
     this.#isSending = false;

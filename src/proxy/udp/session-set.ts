@@ -200,7 +200,7 @@ export class SessionSet implements SessionHome {
     const { rules } = this.#route;
     const fd = this.#quota.connect(target);
     if (fd < 0) return -fd;
-    const session = new UdpSession(this, key, hash, clientHash, target, fd, rules, this.#quota.recent);
+    const session = new UdpSession(this, key, hash, clientHash, target, fd, rules, this.#quota.ranks);
     const watched = loop.watch(fd, EPOLLIN, session);
     if (watched < 0) loop.close(fd);
     return watched < 0 ? EMFILE : session;
@@ -218,7 +218,7 @@ export class SessionSet implements SessionHome {
     if (header === null) return EINVAL;
     this.#quota.makeRoom();
     const { rules } = this.#route;
-    const session = new UdpSession(this, key, hash, clientHash, target, -1, rules, this.#quota.recent);
+    const session = new UdpSession(this, key, hash, clientHash, target, -1, rules, this.#quota.ranks);
     session.link = this.context.links.socketTo(peer);
     session.leg = session.link.link.add(session, header);
     return session;

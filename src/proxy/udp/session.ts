@@ -8,12 +8,13 @@
 import { Waiting } from "../../sys/deadline-list.ts";
 import type { Continuable, Pollable } from "../../sys/event-loop.ts";
 import { setBufferSizes } from "../../sys/socket.ts";
-import type { Recent, RecentList } from "../recent-list.ts";
+import type { Recent } from "../recent-list.ts";
 import type { Rules } from "../worker/route.ts";
 import type { Target } from "../worker/target.ts";
 import type { EntryLeg } from "./link/entry-link-port.ts";
 import type { LinkSocket } from "./link/link-socket.ts";
 import type { SessionHome } from "./session-home.ts";
+import { RANK_CONVERSING, RANK_ONE_SHOT, RANK_USED, type SessionRanks } from "./session-ranks.ts";
 import type { TableEntry } from "./session-table.ts";
 
 /** A session that has so much in one batch, either way, gets big socket buffers; the system's default is 208 KiB. */
@@ -45,9 +46,14 @@ export class UdpSession
   leg: EntryLeg<UdpSession> | null = null;
   /** How many tasks in a row have not wanted what it sent. */
   moves = 0;
+  rank = RANK_ONE_SHOT;
+  /** When it last carried datagrams. */
+  usedMs: number;
   readonly openedMs: number;
   #isQueued = false;
   #hasBigBuffers = false;
+  #hasSent = false;
+  #isAnswered = false;
 
   constructor(
     readonly home: SessionHome,
@@ -58,10 +64,10 @@ export class UdpSession
     readonly fd: number,
     /** The service's when it was opened: where it is counted. */
     readonly rules: Rules,
-    readonly recent: RecentList<UdpSession>,
+    readonly ranks: SessionRanks,
   ) {
     super();
-    this.openedMs = home.context.loop.nowMs;
+    this.openedMs = this.usedMs = home.context.loop.nowMs;
   }
 
   /** Answers, or an ICMP error. */
@@ -71,9 +77,19 @@ export class UdpSession
 
   /** The task has answered. */
   onAnswered(): void {
+    this.#isAnswered = true;
+    if (this.rank < RANK_USED) this.ranks.promote(this, RANK_USED);
     this.isUnproven = false;
     this.moves = 0;
     this.target.onAnswered();
+  }
+
+  /** Its client has sent something. */
+  onClientSent(): void {
+    if (this.rank === RANK_CONVERSING) return;
+    if (this.#isAnswered) this.ranks.promote(this, RANK_CONVERSING);
+    else if (this.#hasSent && this.rank < RANK_USED) this.ranks.promote(this, RANK_USED);
+    this.#hasSent = true;
   }
 
   /** A task that never answers, as with syslog, works if sending to it goes on without an error. */
@@ -89,9 +105,9 @@ export class UdpSession
     this.isClosed = true;
     outbox.forget(this);
     this.waitingIn?.cancel(this);
-    this.recent.remove(this);
     if (this.link !== null) this.link.remove(this.leg!);
     else loop.close(this.fd);
+    this.ranks.remove(this);
     this.target.onClosed();
     if (worker.descriptors.isWaitedFor) worker.descriptors.release();
   }

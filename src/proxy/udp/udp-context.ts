@@ -4,14 +4,13 @@ import type { EventLoop } from "../../sys/event-loop.ts";
 import { DATAGRAM_MAX, ReceiveBatch, receiveBatchBytes, sendBatchBytes } from "../../sys/messages.ts";
 import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
 import { createEndpoint, type Endpoint, PROXY_V2_MAX_ENCODED_BYTES, ProxyHeader } from "../../wire/index.ts";
-import { RecentList } from "../recent-list.ts";
 import type { WorkerContext } from "../worker/context.ts";
 import type { Target } from "../worker/target.ts";
 import { ClientKey } from "./client-key.ts";
 import { LinkContext, type LinkHost, linkContextBytes } from "./link/link-context.ts";
 import { Outbox } from "./outbox.ts";
 import { Replies } from "./replies.ts";
-import type { UdpSession } from "./session.ts";
+import { SessionRanks } from "./session-ranks.ts";
 
 /** Datagrams per system call. Only the pages that datagrams have reached take memory. */
 export const BATCH_SIZE = 64;
@@ -38,7 +37,7 @@ export class UdpContext {
   /** Tasks that could not be reached for the datagram at hand. */
   readonly tried: Target[] = [];
   /** by slot; bounded by the number of services */
-  readonly #recent = new Map<number, RecentList<UdpSession>>();
+  readonly #ranks = new Map<number, SessionRanks>();
   readonly #ids = new WeakMap<Target, number>();
   #lastId = 0;
 
@@ -51,13 +50,13 @@ export class UdpContext {
   }
 
   /** The sessions of the service that counts in `slot`. */
-  recentOf(slot: number): RecentList<UdpSession> {
-    let recent = this.#recent.get(slot);
-    if (recent === undefined) {
-      recent = new RecentList();
-      this.#recent.set(slot, recent);
+  ranksOf(slot: number): SessionRanks {
+    let ranks = this.#ranks.get(slot);
+    if (ranks === undefined) {
+      ranks = new SessionRanks(this.worker.shares.udp(slot));
+      this.#ranks.set(slot, ranks);
     }
-    return recent;
+    return ranks;
   }
 
   /** A number for the target, the same for its lifetime. */

@@ -5,6 +5,7 @@ import { close, duplicate } from "../../sys/socket.ts";
 import type { SharedCounters } from "../counters.ts";
 import type { OwnKeys } from "../sealing/own-key.ts";
 import type { ConnectionRecord } from "../status.ts";
+import type { DescriptorShares } from "./descriptor-shares.ts";
 
 export interface WorkerContext {
   readonly index: number;
@@ -12,6 +13,7 @@ export interface WorkerContext {
   readonly counters: SharedCounters;
   readonly recorder: ConnectionRecorder;
   readonly descriptors: DescriptorGate;
+  readonly shares: DescriptorShares;
   readonly ownKeys: OwnKeys;
 }
 
@@ -47,22 +49,26 @@ export interface DescriptorWaiter {
  */
 export class DescriptorGate {
   #waiters: DescriptorWaiter[] = [];
+  /** Services that have used up their share and have clients waiting. */
+  #sharesWaiting = 0;
   readonly #paused: Int32Array;
+  readonly #exhausted: Int32Array;
 
   constructor(
-    readonly pauseAtFd: number,
+    readonly scarceAtFd: number,
     counters: SharedCounters,
     readonly worker: number,
     /** any open descriptor, to see which number the next one gets */
     readonly wakeupFd: number,
-    /** Somebody waits: `release` must be called from time to time. */
-    readonly onWait: () => void,
+    /** Somebody waits, or something has run out: `release` must be called from time to time while they do. */
+    readonly onShortage: () => void,
   ) {
     this.#paused = counters.paused;
+    this.#exhausted = counters.exhausted;
   }
 
   isScarce(fd: number): boolean {
-    return fd >= this.pauseAtFd;
+    return fd >= this.scarceAtFd;
   }
 
   get isWaitedFor(): boolean {
@@ -72,8 +78,22 @@ export class DescriptorGate {
   /** Calls `waiter.onDescriptors` once, after a descriptor has been closed or a little later. */
   wait(waiter: DescriptorWaiter): void {
     this.#waiters.push(waiter);
-    this.#paused[this.worker] = 1;
-    this.onWait();
+    this.#tellWhoWaits();
+    this.onShortage();
+  }
+
+  /** So many services of this worker have clients waiting for descriptors of their share. */
+  onSharesWaiting(count: number): void {
+    const isMore = count > this.#sharesWaiting;
+    this.#sharesWaiting = count;
+    this.#tellWhoWaits();
+    if (isMore) this.onShortage();
+  }
+
+  /** The kernel had no descriptor to give: EMFILE or ENFILE. */
+  onExhausted(): void {
+    this.#exhausted[this.worker]!++;
+    this.onShortage();
   }
 
   /** Lets everyone try again if there are descriptors. */
@@ -81,8 +101,12 @@ export class DescriptorGate {
     if (this.#waiters.length === 0 || !this.#hasRoom()) return;
     const waiters = this.#waiters;
     this.#waiters = [];
-    this.#paused[this.worker] = 0;
+    this.#tellWhoWaits();
     for (const waiter of waiters) waiter.onDescriptors();
+  }
+
+  #tellWhoWaits(): void {
+    this.#paused[this.worker] = this.#waiters.length + this.#sharesWaiting > 0 ? 1 : 0;
   }
 
   #hasRoom(): boolean {

@@ -11,7 +11,7 @@ export interface WorkerSetup {
   readonly wakeupFd: number;
   readonly counters: SharedCounters;
   /** Descriptors at or above it pause accepting: the lowest free number is handed out, so few are left then. */
-  readonly pauseAtFd: number;
+  readonly scarceAtFd: number;
   readonly maxPipes: number;
 }
 
@@ -20,6 +20,8 @@ export interface WorkerTable {
   readonly services: readonly WorkerService[];
   readonly peers: readonly WorkerPeer[];
   readonly relay: WorkerRelay | null;
+  /** What this worker's clients, pipes and relay connections may have open. */
+  readonly descriptors: number;
 }
 
 export interface WorkerPeer extends Peer {
@@ -64,4 +66,6 @@ export type FromWorker =
   | { readonly type: "ready" }
   | { readonly type: "applied"; readonly sequence: number }
   | { readonly type: "records"; readonly records: readonly ConnectionRecord[] }
+  /** Something has run out; the counters say what. */
+  | { readonly type: "shortage" }
   | { readonly type: "stopped" };

@@ -139,7 +139,7 @@ export class TableCompiler {
     readonly nowMs: number,
   ) {}
 
-  compile(table: WorkerTable): CompiledTable {
+  compile(table: Omit<WorkerTable, "descriptors">): CompiledTable {
     const peers = table.relay === null ? [] : table.peers;
     this.#peers = peersOf(peers, this.before.peers, this.counters, this.worker);
     const services = new Map(table.services.map((service) => [service.name, this.#compileService(service)]));

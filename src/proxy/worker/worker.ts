@@ -24,6 +24,7 @@ import { RelayListener } from "../udp/link/relay-listener.ts";
 import { UdpListener } from "../udp/listener.ts";
 import { UdpContext } from "../udp/udp-context.ts";
 import { ConnectionRecorder, DescriptorGate, type WorkerContext } from "./context.ts";
+import { DescriptorShares } from "./descriptor-shares.ts";
 import type {
   FromWorker,
   ToWorker,
@@ -48,6 +49,8 @@ import type { Target } from "./target.ts";
 
 /** How often records are sent, drain deadlines and descriptors looked at, while there is any of these. */
 const TICK_MS = 100;
+/** The main thread hears of a shortage at once, and then so often while it goes on. */
+const SHORTAGE_MS = 1_000;
 
 /** A published port's socket, TCP or UDP. */
 interface Listener {
@@ -74,17 +77,22 @@ export class Worker extends Waiting implements Pollable, LinkHost {
   readonly #heartbeats: Heartbeats;
   /** Have connections whose time is running out. */
   #draining: Target[] = [];
+  /** Something has run out, and the main thread has not been told. */
+  #hasShortage = false;
+  #shortageToldMs = Number.NEGATIVE_INFINITY;
 
   constructor(readonly setup: WorkerSetup) {
     super();
-    const { index, counters, pauseAtFd, wakeupFd } = setup;
+    const { index, counters, scarceAtFd, wakeupFd } = setup;
+    const descriptors = new DescriptorGate(scarceAtFd, counters, index, wakeupFd, () => this.#onShortage());
     this.#context = {
       index,
       loop: this.#loop,
       counters,
       recorder: new ConnectionRecorder(),
       ownKeys: new OwnKeys(),
-      descriptors: new DescriptorGate(pauseAtFd, counters, index, wakeupFd, () => this.#armTick()),
+      descriptors,
+      shares: new DescriptorShares(descriptors),
     };
     this.#tcp = new TcpContext(this.#context, setup.maxPipes, ({ service, task, targetPort }) =>
       findOwnRoute(this.#table, "tcp", service, task, targetPort),
@@ -115,11 +123,13 @@ export class Worker extends Waiting implements Pollable, LinkHost {
   }
 
   onDeadline(nowMs: number): void {
-    const { recorder, descriptors } = this.#context;
+    const { descriptors, shares } = this.#context;
     this.#sendRecords();
     if (descriptors.isWaitedFor) descriptors.release();
+    shares.releaseAll();
     this.#cutOverdue(nowMs);
-    if (recorder.isOn || descriptors.isWaitedFor || this.#draining.length > 0) this.#armTick();
+    this.#tellShortage(nowMs);
+    if (this.#isTicking) this.#armTick();
   }
 
   findTask(service: string, task: string, targetPort: number): { target: Target; rules: Rules } | null {
@@ -147,6 +157,24 @@ export class Worker extends Waiting implements Pollable, LinkHost {
     }
   }
 
+  get #isTicking(): boolean {
+    const { recorder, descriptors, shares } = this.#context;
+    const isWaitedFor = descriptors.isWaitedFor || shares.isWaitedFor;
+    return recorder.isOn || isWaitedFor || this.#draining.length > 0 || this.#hasShortage;
+  }
+
+  #onShortage(): void {
+    this.#hasShortage = true;
+    this.#armTick();
+  }
+
+  #tellShortage(nowMs: number): void {
+    if (!this.#hasShortage || nowMs < this.#shortageToldMs + SHORTAGE_MS) return;
+    this.#hasShortage = false;
+    this.#shortageToldMs = nowMs;
+    this.#send({ type: "shortage" });
+  }
+
   #armTick(): void {
     if (this.waitingIn === null) this.#tick.arm(this, this.#loop.nowMs);
   }
@@ -156,6 +184,7 @@ export class Worker extends Waiting implements Pollable, LinkHost {
     const { counters, index } = this.#context;
     const before = this.#table;
     this.#table = new TableCompiler(before, counters, index, this.#loop.nowMs).compile(table);
+    this.#context.shares.divide(table.descriptors, table.services, table.relay !== null);
     const listeners = new Map<number, Listener>();
     for (const compiled of listenersOf(this.#table)) {
       const known = this.#listeners.get(compiled.fd);

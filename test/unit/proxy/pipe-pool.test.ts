@@ -2,6 +2,7 @@ import { afterEach, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { PipePool } from "../../../src/proxy/tcp/flow/pipe-pool.ts";
 import type { PipeEnds } from "../../../src/sys/pipe.ts";
+import { PLENTY } from "../../support/descriptor-plenty.ts";
 
 const taken: [PipePool, PipeEnds][] = [];
 afterEach(() => {
@@ -17,7 +18,7 @@ function descriptors(): number {
 }
 
 test("PipePool hands out the pipe that came back last", () => {
-  const pool = new PipePool(8);
+  const pool = new PipePool(8, PLENTY);
   const [a, b] = take(pool, 2) as [PipeEnds, PipeEnds];
   pool.giveBack(a);
   pool.giveBack(b);
@@ -26,7 +27,7 @@ test("PipePool hands out the pipe that came back last", () => {
 });
 
 test("PipePool opens no more than its limit, and again after one was discarded", () => {
-  const pool = new PipePool(2);
+  const pool = new PipePool(2, PLENTY);
   const [a, b] = take(pool, 2) as [PipeEnds, PipeEnds];
   expect(pool.take()).toBeNull();
   pool.discard(a);
@@ -39,7 +40,7 @@ test("PipePool opens no more than its limit, and again after one was discarded",
 
 test("PipePool closes what comes back beyond a few", () => {
   const before = descriptors();
-  const pool = new PipePool(100);
+  const pool = new PipePool(100, PLENTY);
   const pipes = take(pool, 40);
   expect(descriptors()).toBe(before + 80);
   for (const pipe of pipes) pool.giveBack(pipe);

@@ -5,26 +5,33 @@
  */
 import { openPipe, type PipeEnds } from "../../../sys/pipe.ts";
 import { close } from "../../../sys/socket.ts";
+import type { DescriptorShare } from "../../worker/descriptor-shares.ts";
 
 /** Room for one long splice; an ordinary user gets less once `pipe-user-pages-soft` is reached. */
 export const PIPE_BYTES = 512 * 1024;
 /** Enough for the turns of a busy loop; more are closed when they come back. */
 const MAX_IDLE = 16;
+const PIPE_DESCRIPTORS = 2;
 
 export class PipePool {
   readonly #idle: PipeEnds[] = [];
   #opened = 0;
 
-  /** @param maxOpen bounds descriptors: connections over it copy instead of splicing */
-  constructor(readonly maxOpen: number) {}
+  /** Connections over `maxOpen` or the share copy instead of splicing. */
+  constructor(
+    readonly maxOpen: number,
+    readonly share: Pick<DescriptorShare, "hasRoom" | "add" | "remove">,
+  ) {}
 
   /** null when the limit is reached or descriptors have run out. */
   take(): PipeEnds | null {
     const idle = this.#idle.pop();
     if (idle !== undefined) return idle;
-    if (this.#opened >= this.maxOpen) return null;
+    if (this.#opened >= this.maxOpen || !this.share.hasRoom(PIPE_DESCRIPTORS)) return null;
     const pipe = openPipe(PIPE_BYTES);
-    if (pipe !== null) this.#opened++;
+    if (pipe === null) return null;
+    this.#opened++;
+    this.share.add(PIPE_DESCRIPTORS);
     return pipe;
   }
 
@@ -38,5 +45,6 @@ export class PipePool {
     close(pipe.readFd);
     close(pipe.writeFd);
     this.#opened--;
+    this.share.remove(PIPE_DESCRIPTORS);
   }
 }

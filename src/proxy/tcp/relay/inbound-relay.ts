@@ -22,6 +22,7 @@ import {
   RELAY_DRAINING,
   RELAY_HEADER_MAX_BYTES,
   RELAY_NO_SUCH_TASK,
+  RELAY_OUT_OF_DESCRIPTORS,
   RELAY_QUESTION_MAX_BYTES,
   RELAY_SEALED,
   type RecordKeys,
@@ -201,6 +202,9 @@ export class InboundRelay extends Waiting implements Pollable, Recent<InboundRel
     const route = this.context.findRoute(task);
     if (route === null) return this.#answerNo(RELAY_NO_SUCH_TASK, "no-such-task");
     if (route.targets.every((target) => target.isDraining)) return this.#answerNo(RELAY_DRAINING, "draining");
+    const connections = this.context.connectionsOf(route.rules.slot);
+    if (!connections.makeRoom(this.context.loop.nowMs))
+      return this.#answerNo(RELAY_OUT_OF_DESCRIPTORS, "out-of-descriptors");
     const client = copyEndpoint(header.source);
     const published = copyEndpoint(header.destination);
     this.#leave();

@@ -2,10 +2,11 @@
  * Ready connections to the relays of the peers, so that no client waits for a handshake between nodes. As many as are
  * needed: a client that finds none makes the pool of its peer larger, a lifetime in which none was taken smaller.
  *
- * Bounded by MAX_LINES for each peer; none is kept while descriptors are scarce.
+ * Bounded by MAX_LINES for each peer, and by what is lent of the worker's descriptors; none is kept while they are scarce.
  */
 import type { DeadlineList } from "../../../sys/deadline-list.ts";
 import type { Continuable } from "../../../sys/event-loop.ts";
+import type { DescriptorShare } from "../../worker/descriptor-shares.ts";
 import type { RelayPeer, RelayPeers } from "../../worker/relay-peer.ts";
 import type { TcpContext } from "../tcp-context.ts";
 import { type LineOwner, RelayLine } from "./relay-line.ts";
@@ -70,10 +71,19 @@ class LinePool implements LineOwner, Continuable {
     this.#openTimeout = context.loop.deadlines.list(OPEN_TIMEOUT_MS);
   }
 
+  get #count(): number {
+    return this.#ready.length + this.#opening.length;
+  }
+
+  get #share(): DescriptorShare {
+    return this.context.worker.shares.lines;
+  }
+
   take(): RelayLine | null {
     this.#takenInLife++;
     const line = this.#ready.pop() ?? null;
     line?.waitingIn?.cancel(line);
+    if (line !== null) this.#share.remove(1);
     if (line === null) this.#wanted = Math.min(MAX_LINES, this.#wanted * 2);
     this.#refillSoon();
     return line;
@@ -82,7 +92,8 @@ class LinePool implements LineOwner, Continuable {
   refill(): void {
     const { loop, worker } = this.context;
     if (this.#isClosed || loop.nowMs < this.#retryAtMs || !this.peer.isReachable) return;
-    while (this.#ready.length + this.#opening.length < this.#wanted) {
+    while (this.#count < this.#wanted) {
+      if (this.#count >= LEAST_LINES && !this.#share.hasRoom(1)) return this.#pause();
       const line = new RelayLine(this.context, this.peer, this);
       if (worker.descriptors.isWaitedFor || line.open() < 0) return this.#pause();
       if (worker.descriptors.isScarce(line.fd)) {
@@ -90,6 +101,7 @@ class LinePool implements LineOwner, Continuable {
         return this.#pause();
       }
       this.#opening.push(line);
+      this.#share.add(1);
       this.#openTimeout.arm(line, loop.nowMs);
     }
   }
@@ -126,14 +138,17 @@ class LinePool implements LineOwner, Continuable {
 
   close(): void {
     this.#isClosed = true;
+    this.#share.remove(this.#count);
     for (const line of [...this.#ready, ...this.#opening]) line.close();
     this.#ready.length = 0;
     this.#opening.length = 0;
   }
 
   #forget(line: RelayLine): void {
+    const before = this.#count;
     takeOut(this.#opening, line);
     takeOut(this.#ready, line);
+    this.#share.remove(before - this.#count);
   }
 
   /** Off the path of the client that took one. */

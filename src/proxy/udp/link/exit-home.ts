@@ -220,7 +220,7 @@ export class ExitHome
       if (target.failingUntilMs <= loop.nowMs) target.onFailed(-fd, loop.nowMs);
       return ERROR_REFUSED;
     }
-    const session = new UdpSession(this, Int32Array.of(id), 0, 0, target, fd, rules, quota.recent);
+    const session = new UdpSession(this, Int32Array.of(id), 0, 0, target, fd, rules, quota.ranks);
     if (loop.watch(fd, EPOLLIN, session) < 0) {
       loop.close(fd);
       return ERROR_LIMIT;
