@@ -84,10 +84,27 @@ export interface PortConflict {
   readonly with: string;
 }
 
+/** What one file says a service is, or a command. */
+export interface DefinitionView {
+  /** The node with the file, or the one on which the command was run. */
+  readonly node: string;
+  /** Path of the file on its node; null: made by command. */
+  readonly file: string | null;
+  /** false: the node is suspect, failed or gone. What its file declares stays until it is forgotten. */
+  readonly isAlive: boolean;
+  readonly changedAtMs: number;
+  /** From the definition in force to this one: "balance round-robin -> random"; [] when they are equal. */
+  readonly differences: readonly string[];
+}
+
 export interface ServiceView {
   readonly name: string;
+  /** Of the definition in force. */
   readonly spec: ServiceSpec;
+  /** `file` as long as the file of some node declares it. */
   readonly origin: Origin;
+  /** The one in force, then the others, newest first. Never empty. */
+  readonly definitions: readonly DefinitionView[];
   /** Of the last write: what an update expects. */
   readonly stamp: Stamp;
   /** Of the first write. */

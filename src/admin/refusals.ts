@@ -1,5 +1,8 @@
 /** The refusals every implementation of the mesh needs, in the words the commands show. */
-import type { PortSpec, Refusal } from "./mesh-api.ts";
+import type { DefinitionView, PortSpec, Refusal } from "./mesh-api.ts";
+
+/** The same file may be on hundreds of nodes. */
+const MAX_FILES_NAMED = 8;
 
 export function serviceExists(name: string): Refusal {
   return { code: "exists", error: `service ${quote(name)} exists already`, about: { name } };
@@ -9,8 +12,21 @@ export function noSuchService(name: string): Refusal {
   return { code: "not-found", error: `no service is named ${quote(name)}`, about: { name } };
 }
 
-export function serviceFromFile(name: string): Refusal {
-  const error = `service ${quote(name)} is declared by a file: change it there`;
+/** @param definitions those by command are passed over */
+export function serviceFromFile(
+  name: string,
+  definitions: readonly Pick<DefinitionView, "node" | "file" | "isAlive">[],
+): Refusal {
+  const files = definitions.filter(({ file }) => file !== null);
+  const places = files.map(({ node, file, isAlive }) => `${node}:${file}${isAlive ? "" : " (not alive)"}`);
+  const shown = places.slice(0, MAX_FILES_NAMED);
+  const more = places.length > shown.length ? [`${places.length - shown.length} more nodes`] : [];
+  const dead = files.find(({ isAlive }) => !isAlive);
+  const forget =
+    dead === undefined ? "" : `, or \`portmesh node forget ${dead.node}\` if it is gone for good`;
+  const error =
+    `service ${quote(name)} is declared in ${[...shown, ...more].join(", ")}: ` +
+    `change it there and reload${forget}`;
   return { code: "declared-by-file", error, about: { name } };
 }
 

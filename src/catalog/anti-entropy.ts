@@ -14,6 +14,7 @@
  */
 import { compareTexts, type Entry, type EntryHash, fingerprintOf, ownerOf, ownerPartition } from "./entry.ts";
 import { entryBytes } from "./entry-codec.ts";
+import { DEAD_OWNER_LIFE_MS } from "./limits.ts";
 import {
   type Entries,
   encodeEntries,
@@ -161,9 +162,10 @@ export class AntiEntropy {
 
   #sendParts(to: string): Effect[] {
     const { self, counter, table } = this.#replica;
-    const parts = [...table.partitions.values()]
-      .sort((a, b) => compareTexts(a.id, b.id))
-      .map((partition) => this.#partOf(partition));
+    const parts = [
+      ...[...table.partitions.values()].map((partition) => this.#partOf(partition)),
+      ...this.#forgotten(),
+    ].sort((a, b) => compareTexts(a.id, b.id));
     const pages = paged(parts, (part) => part.id.length + PART_OVERHEAD_BYTES);
     return pages.map((page, index) => {
       const after = pages[index - 1]?.at(-1)?.id ?? "";
@@ -177,6 +179,16 @@ export class AntiEntropy {
     const { owners } = this.#replica;
     const deadForMs = owner === null || owners.isLive(owner) ? 0 : owners.deadForMs(owner, this.#nowMs);
     return { id, hash, deadForS: Math.ceil(deadForMs / 1000) };
+  }
+
+  /** As partitions that are empty, of owners dead for longer than their records are kept: a node that was away obeys. */
+  #forgotten(): Part[] {
+    const { owners, table } = this.#replica;
+    const deadForS = Math.ceil(DEAD_OWNER_LIFE_MS / 1000);
+    return owners
+      .forgottenDeclarers(this.#nowMs)
+      .map((owner) => ({ id: ownerPartition(owner), hash: EMPTY, deadForS }))
+      .filter(({ id }) => table.partition(id) === undefined);
   }
 
   #onParts(parts: Parts): Effect[] {
@@ -207,8 +219,12 @@ export class AntiEntropy {
     for (const { id, hash, deadForS } of parts) {
       theirs.add(id);
       const owner = ownerOf(id);
-      if (owner !== null && deadForS > 0) owners.noticeDeadFor(owner, deadForS * 1000, this.#nowMs);
       const ours = table.partition(id);
+      const isForgottenThere = deadForS > 0 && areEqual(hash, EMPTY);
+      if (owner !== null && deadForS > 0 && (ours !== undefined || !isForgottenThere)) {
+        owners.noticeDeadFor(owner, deadForS * 1000, this.#nowMs);
+      }
+      if (isForgottenThere) continue;
       const isGone = ours === undefined && owner !== null && this.#replica.hasForgotten(owner);
       if (!isGone && !areEqual(hash, ours?.hash ?? EMPTY)) open.set(id, hash);
     }

@@ -8,12 +8,13 @@
 
 import { AntiEntropy, type Effect } from "./anti-entropy.ts";
 import type { Conflict } from "./conflicts.ts";
+import type { Definition, VisibleService } from "./definitions.ts";
 import { decodeMessage, type Malformed } from "./messages.ts";
-import type { NodeRecord, NodeWish, Origin, ServiceSpec, TaskRecord } from "./records.ts";
+import type { DeclarationRecord, NodeRecord, NodeWish, ServiceSpec, TaskRecord } from "./records.ts";
 import { type Refusal, Replica } from "./replica.ts";
 import { type CatalogState, type Restored, readSnapshot, writeSnapshot } from "./snapshot.ts";
-import { type CatalogWriter, Transaction } from "./transaction.ts";
-import { Views, type VisibleNode, type VisibleService, type VisibleTask } from "./views.ts";
+import { type CatalogWriter, type Declaration, Transaction } from "./transaction.ts";
+import { Views, type VisibleNode, type VisibleTask } from "./views.ts";
 
 /** Counted since the start. */
 export interface CatalogCounters {
@@ -50,6 +51,18 @@ export class Catalog {
     return this.#views.current().services;
   }
 
+  /** Of this node's file. */
+  ownDeclarations(): ReadonlyMap<string, DeclarationRecord> {
+    return this.#views.current().ownDeclarations;
+  }
+
+  /** services() as they would be with these declarations of this node; null takes one away. */
+  servicesWith(
+    changes: ReadonlyMap<string, Pick<Definition, "file" | "spec" | "changed" | "updatedAtMs"> | null>,
+  ): ReadonlyMap<string, VisibleService> {
+    return this.#views.servicesWith(changes);
+  }
+
   /** Of live nodes, ascending by service, owner and name; also of services that do not exist. */
   tasks(): readonly VisibleTask[] {
     return this.#views.current().tasks;
@@ -76,17 +89,25 @@ export class Catalog {
   // Writers: each returns why it was refused, or null
 
   transaction(write: (writer: CatalogWriter) => void): string | null {
-    const transaction = new Transaction(this.#replica);
+    const transaction = new Transaction(this.#replica, (service) => this.services().get(service) ?? null);
     write(transaction);
     return transaction.commit();
   }
 
-  writeService(name: string, spec: ServiceSpec, origin: Origin, nowMs: number): string | null {
-    return this.transaction((writer) => writer.writeService(name, spec, origin, nowMs));
+  writeService(name: string, spec: ServiceSpec, nowMs: number): string | null {
+    return this.transaction((writer) => writer.writeService(name, spec, nowMs));
   }
 
   removeService(name: string): string | null {
     return this.transaction((writer) => writer.removeService(name));
+  }
+
+  declare(declaration: Declaration, nowMs: number): string | null {
+    return this.transaction((writer) => writer.declare(declaration, nowMs));
+  }
+
+  undeclare(name: string): string | null {
+    return this.transaction((writer) => writer.undeclare(name));
   }
 
   writeTask(task: TaskRecord): string | null {

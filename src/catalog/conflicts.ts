@@ -1,6 +1,6 @@
 /**
  * Which services claim a port that an older service has: pure, and the same answer on every node, because it goes by
- * the stamp of a service's first write, which travels with the record. The older service keeps the port; the other
+ * the stamp of a service's first write, which travels with its definitions. The older service keeps the port; the other
  * does not listen on it as long as that lasts. Other ports of both are not affected.
  */
 import { canBindsOverlap } from "./bind-overlap.ts";

@@ -2,10 +2,10 @@
  * Entries as bytes. The hash is taken over these bytes without the age, so encoding is unambiguous: numbers and
  * lengths are LEB128 in shortest form, texts printable ASCII (bytes.ts).
  *
- *     kind u8        0 service, 1 wish, 2 task, 3 node; bit 7 set: tombstone
- *     node text      writer; for tasks and nodes also the owner
+ *     kind u8        0 service, 1 wish, 2 task, 3 node, 4 declaration; bit 7 set: tombstone
+ *     node text      writer; for tasks, nodes and declarations also the owner
  *     counter varint
- *     key text       service name | node name | service NUL name | ""
+ *     key text       service name | node name | service NUL name | "" | service name
  *     value text     JSON of the record (record-codec.ts), or for tombstones:
  *     age varint     seconds since it was written, so that whoever learns it late does not keep it longer
  */
@@ -14,10 +14,10 @@ import type { Entry, EntryHash, EntryHead, EntryKind } from "./entry.ts";
 import { MAX_COUNTER, MAX_NODE_NAME_LENGTH, MAX_VALUE_BYTES } from "./limits.ts";
 import { isNodeName } from "./names.ts";
 import { checkKey, decodeRecord, encodeRecord, isPrintableAscii, type RecordOf } from "./record-codec.ts";
-import type { Stamp } from "./records.ts";
+import type { DeclarationRecord, Stamp } from "./records.ts";
 
 export const LEAST_ENTRY_BYTES = 6;
-const KINDS: readonly EntryKind[] = ["service", "wish", "task", "node"];
+const KINDS: readonly EntryKind[] = ["service", "wish", "task", "node", "declaration"];
 const TOMBSTONE = 0x80;
 const MAX_KEY_LENGTH = 512;
 /** A year; older ones are long forgotten. */
@@ -76,7 +76,13 @@ export function openEntry(wire: WireEntry): Entry | { readonly problem: string }
   if (!isPrintableAscii(text)) return { problem: "is no printable ASCII" };
   const decoded = decodeRecord(kind, key, text);
   if ("problem" in decoded) return decoded;
-  return { kind, key, stamp, text, hash, bornAtMs, record: decoded.record };
+  const problem = kind === "declaration" ? checkAge(decoded.record as DeclarationRecord, stamp) : null;
+  return problem === null ? { kind, key, stamp, text, hash, bornAtMs, record: decoded.record } : { problem };
+}
+
+/** Else no later change, of any node, would ever be newer. */
+function checkAge({ changed }: DeclarationRecord, stamp: Stamp): string | null {
+  return changed.counter <= stamp.counter ? null : "changed: is later than its last write";
 }
 
 /** A new version of a row, by this node. null: its tombstone. The problem names what the record has wrong. */

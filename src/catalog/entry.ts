@@ -11,8 +11,8 @@ export type { EntryKind } from "./record-codec.ts";
 export interface EntryHead {
   readonly kind: EntryKind;
   /**
-   * Service name, name of the node a wish is about, `service NUL name` of a task, "" of a node.
-   * Owned rows (tasks, nodes) belong to `stamp.node`: there is no way to even write down another's.
+   * Service name, also of a declaration, name of the node a wish is about, `service NUL name` of a task, "" of a node.
+   * Owned rows (declarations, tasks, nodes) belong to `stamp.node`: there is no way to even write down another's.
    */
   readonly key: string;
   readonly stamp: Stamp;

@@ -59,6 +59,15 @@ export class FieldReader {
     return choices[0]!;
   }
 
+  base64(value: unknown, path: string): Uint8Array {
+    try {
+      return Uint8Array.fromBase64(String(value));
+    } catch {
+      this.fail(path, "is no base64");
+      return new Uint8Array();
+    }
+  }
+
   fail(path: string, why: string): void {
     this.problem ??= path === "" ? why : `${path}: ${why}`;
   }

@@ -1,14 +1,22 @@
 /**
- * What a (re)loaded file changes: pure. A file says what it says until it is edited; so only what differs from the file
- * loaded before is written, and an old file on a restarted node does not undo what has happened since.
+ * What a (re)loaded file changes: pure. A file says what it says until it is edited: what differs from this node's
+ * declarations is written, as the newest. A restart with the same file writes nothing, so it does not undo what others
+ * have changed since.
+ *
+ * A node that does not know its own declarations yet (the first start, or state was lost) declares its services at once
+ * but unsettled: as the oldest definition, so that nothing of the others' is undone. Once it has heard them it settles.
  */
+
+import { UNKNOWN_COUNTER, type VisibleService } from "./definitions.ts";
 import { encodeRecord, taskKey } from "./record-codec.ts";
-import type { ServiceRecord, ServiceSpec, TaskRecord } from "./records.ts";
+import type { DeclarationRecord, ServiceSpec, TaskRecord } from "./records.ts";
 import { areSpecsEqual } from "./service-codec.ts";
-import type { CatalogWriter } from "./transaction.ts";
+import type { CatalogWriter, Declaration } from "./transaction.ts";
 
 /** What a file declares. */
 export interface FileDeclarations {
+  /** Path on this node. */
+  readonly file: string;
   /** By name. */
   readonly services: ReadonlyMap<string, ServiceSpec>;
   /** Of this node, origin `file`, healthy. Unique by service and name. */
@@ -16,67 +24,85 @@ export interface FileDeclarations {
 }
 
 export interface FileChanges {
-  readonly writeServices: readonly { readonly name: string; readonly spec: ServiceSpec }[];
-  readonly removeServices: readonly string[];
+  readonly declare: readonly Declaration[];
+  readonly undeclare: readonly string[];
   readonly writeTasks: readonly TaskRecord[];
   readonly removeTasks: readonly { readonly service: string; readonly name: string }[];
-  /** Declared otherwise in the file than they are now, and left as they are: it is not known which is newer. */
-  readonly kept: readonly string[];
 }
 
 export interface FileComparison {
-  /** null: not known, at the very first load or because state was lost. */
-  readonly previous: FileDeclarations | null;
   readonly next: FileDeclarations;
-  /** As they are in the catalog now; after its first sync, or what others have is not known yet. */
-  readonly services: ReadonlyMap<string, ServiceRecord>;
+  /** This node's declarations, as the catalog has them. */
+  readonly declared: ReadonlyMap<string, DeclarationRecord>;
+  /** Those of them that were written before this node had heard the others. */
+  readonly unsettled: ReadonlySet<string>;
+  /** Every service of the catalog. */
+  readonly services: ReadonlyMap<string, VisibleService>;
   /** This node's, of any origin. */
   readonly ownTasks: readonly TaskRecord[];
-  /** When the file was last written, if known: without `previous` it decides who is newer. */
-  readonly fileChangedAtMs: number | null;
+  /** Of the file loaded before, in this life of the process. */
+  readonly previousTasks: readonly TaskRecord[];
+  readonly age: FileAge;
 }
 
+/**
+ * What is known of the file loaded before. `unheard`: others have not been heard, nothing can be compared yet.
+ * `known`: whatever differs from it has been edited since. A time: when the file was written, ms since 1970 (null: not
+ * known either), which decides whether it is newer than what others have.
+ */
+export type FileAge = "unheard" | "known" | { readonly changedAtMs: number | null };
+
 export function compareFile(comparison: FileComparison): FileChanges {
-  return { ...compareServices(comparison), ...compareTasks(comparison) };
+  const { next, declared } = comparison;
+  return {
+    declare: [...next.services].flatMap(([name, spec]) => compareService(name, spec, comparison)),
+    undeclare: [...declared.keys()].filter((name) => !next.services.has(name)),
+    ...compareTasks(comparison),
+  };
 }
 
 /** Writes the changes, in one transaction with whatever else the caller writes. */
 export function applyFileChanges(writer: CatalogWriter, changes: FileChanges, nowMs: number): void {
   for (const { service, name } of changes.removeTasks) writer.removeTask(service, name);
-  for (const name of changes.removeServices) writer.removeService(name);
-  for (const { name, spec } of changes.writeServices) writer.writeService(name, spec, "file", nowMs);
+  for (const name of changes.undeclare) writer.undeclare(name);
+  for (const declaration of changes.declare) writer.declare(declaration, nowMs);
   for (const task of changes.writeTasks) writer.writeTask(task);
 }
 
-type ServiceChanges = Pick<FileChanges, "writeServices" | "removeServices" | "kept">;
+function compareService(name: string, spec: ServiceSpec, comparison: FileComparison): Declaration[] {
+  const { declared, unsettled, age, next } = comparison;
+  const { file } = next;
+  const current = declared.get(name);
+  const isSame = current !== undefined && areSpecsEqual(current.spec, spec);
+  const declaration = { name, spec, file };
+  if (isSame && !unsettled.has(name)) return current.file === file ? [] : [{ ...declaration, age: "kept" }];
+  if (age === "unheard") return [{ ...declaration, age: "unsettled" }];
+  if (age === "known") return [{ ...declaration, age: "newest" }];
+  const isRemembered = isSame && current.changed.counter > UNKNOWN_COUNTER; // by the others
+  const isNewest = !isRemembered && isNewerThanOthers(name, spec, age.changedAtMs, comparison);
+  return [{ ...declaration, age: isNewest ? "newest" : "kept" }];
+}
 
-function compareServices({ previous, next, services, fileChangedAtMs }: FileComparison): ServiceChanges {
-  const writeServices: { name: string; spec: ServiceSpec }[] = [];
-  const kept: string[] = [];
-  for (const [name, spec] of next.services) {
-    const before = previous?.services.get(name);
-    if (before !== undefined && areSpecsEqual(before, spec)) continue;
-    const current = services.get(name);
-    if (current !== undefined && areSpecsEqual(current.spec, spec)) continue;
-    const isNewer =
-      previous !== null || current === undefined || (fileChangedAtMs ?? 0) > current.updatedAtMs;
-    if (isNewer) writeServices.push({ name, spec });
-    else kept.push(name);
-  }
-  const removeServices = [...(previous?.services.keys() ?? [])].filter(
-    (name) => !next.services.has(name) && services.get(name)?.origin === "file",
-  );
-  return { writeServices, removeServices, kept };
+/** By the time of the file: there is no earlier one to compare it with. */
+function isNewerThanOthers(
+  name: string,
+  spec: ServiceSpec,
+  changedAtMs: number | null,
+  { services }: FileComparison,
+): boolean {
+  const inForce = services.get(name)?.definitions.find(({ changed }) => changed.counter > UNKNOWN_COUNTER);
+  if (inForce === undefined || areSpecsEqual(inForce.spec, spec)) return true;
+  return (changedAtMs ?? 0) > inForce.updatedAtMs;
 }
 
 /** This node alone writes its tasks, so what the catalog has of them is never newer than what the file says. */
 function compareTasks({
-  previous,
   next,
   ownTasks,
+  previousTasks,
 }: FileComparison): Pick<FileChanges, "writeTasks" | "removeTasks"> {
   const current = byKey(ownTasks);
-  const before = byKey(previous?.tasks ?? []);
+  const before = byKey(previousTasks);
   const declared = byKey(next.tasks);
   const writeTasks = next.tasks.flatMap((task) => {
     const key = taskKey(task.service, task.name);

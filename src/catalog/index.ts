@@ -2,9 +2,11 @@
 export type { Effect } from "./anti-entropy.ts";
 export { Catalog, type CatalogCounters } from "./catalog.ts";
 export { type Conflict, findConflicts } from "./conflicts.ts";
+export type { Definition, VisibleService } from "./definitions.ts";
 export {
   applyFileChanges,
   compareFile,
+  type FileAge,
   type FileChanges,
   type FileComparison,
   type FileDeclarations,
@@ -12,6 +14,7 @@ export {
 export {
   MAX_BIND_ERROR_LENGTH,
   MAX_BIND_ERRORS,
+  MAX_FILE_LENGTH,
   MAX_PORTS_PER_SERVICE,
   MAX_SERVICES,
   MAX_TASKS_PER_NODE,
@@ -21,5 +24,5 @@ export { PAYLOAD_OVERHEAD_BYTES } from "./outbox.ts";
 export type * from "./records.ts";
 export { areSpecsEqual } from "./service-codec.ts";
 export type { CatalogState, Restored } from "./snapshot.ts";
-export type { CatalogWriter } from "./transaction.ts";
-export type { VisibleNode, VisibleService, VisibleTask } from "./views.ts";
+export type { CatalogWriter, Declaration } from "./transaction.ts";
+export type { VisibleNode, VisibleTask } from "./views.ts";

@@ -6,6 +6,8 @@
 
 export const MAX_SERVICES = 4096;
 export const MAX_TASKS_PER_NODE = 10_000;
+/** In the file of one node. */
+export const MAX_DECLARATIONS_PER_NODE = 4096;
 /** Wishes are few; as many as services keeps a mistaken script from filling memory. */
 export const MAX_WISHES = 4096;
 /** Nodes that have records, dead ones of the last day included. */
@@ -14,14 +16,20 @@ export const MAX_OWNERS = 4096;
 const SLACK = 1.25;
 export const MAX_SERVICES_HELD = MAX_SERVICES * SLACK;
 export const MAX_WISHES_HELD = MAX_WISHES * SLACK;
-export const MAX_TASKS_HELD = MAX_TASKS_PER_NODE * SLACK;
+/** Of one owner: tasks, declarations and the node itself. */
+export const MAX_OWNED_HELD = (MAX_TASKS_PER_NODE + MAX_DECLARATIONS_PER_NODE + 1) * SLACK;
 
 /** Tombstones of shared records: the ones with the lowest stamps go first. Each costs about 200 bytes on every node. */
 export const MAX_SHARED_TOMBSTONES = 4096;
 /** Per owner; a node whose tasks come and go every few seconds reaches it before their day is over. */
 export const MAX_OWNED_TOMBSTONES = 10_000;
-/** Longer than any outage after which a node may come back with services that were removed meanwhile. */
-export const SHARED_TOMBSTONE_LIFE_MS = 30 * 24 * 3_600_000;
+/** Of declarations, per owner: apart from those of tasks, which come and go more often. */
+export const MAX_DECLARATION_TOMBSTONES = 4096;
+/**
+ * Of shared records and declarations: longer than any outage after which a node may come back with services that were
+ * removed meanwhile.
+ */
+export const SERVICE_TOMBSTONE_LIFE_MS = 30 * 24 * 3_600_000;
 export const OWNED_TOMBSTONE_LIFE_MS = 24 * 3_600_000;
 /** How long records of a dead node are kept, hidden, in case it comes back. */
 export const DEAD_OWNER_LIFE_MS = 24 * 3_600_000;
@@ -41,6 +49,8 @@ export const MAX_LABELS = 64;
 export const MAX_LABEL_KEY_LENGTH = 63;
 export const MAX_LABEL_VALUE_LENGTH = 255;
 export const MAX_PREFIXES = 1024;
+/** Of the path of a configuration file. */
+export const MAX_FILE_LENGTH = 255;
 export const MAX_BIND_ERRORS = 64;
 export const MAX_BIND_ERROR_LENGTH = 256;
 /** Of config/duration.ts: the longest a timer can wait. */

@@ -20,7 +20,7 @@ import { LEAST_ENTRY_BYTES, readEntry, type WireEntry, writeEntry } from "./entr
 import { MAX_NODE_NAME_LENGTH } from "./limits.ts";
 import { isNodeName } from "./names.ts";
 
-export const ENCODING_VERSION = 1;
+export const ENCODING_VERSION = 2;
 /** None is larger, by either side's will. */
 export const MAX_MESSAGE_BYTES = 256 * 1024;
 export const UPDATES_HEADER_BYTES = 2;

@@ -1,14 +1,27 @@
 /**
- * Which nodes are alive, since when the others are not, and whom we have forgotten. Records of a dead node are hidden
- * from readers at once, come back with it, and are forgotten after a day or when somebody wishes so. What was
- * forgotten is not learned again from nodes that have not forgotten yet.
+ * Which nodes are alive, since when the others are not, and whom we have forgotten. Tasks of a dead node are hidden
+ * from readers at once and come back with it, what its file declares stays; all of it is forgotten after a day or when
+ * somebody wishes so. What was forgotten is not learned again from nodes that have not forgotten yet.
  */
-import { DEAD_OWNER_LIFE_MS, MAX_OWNERS } from "./limits.ts";
+import { DEAD_OWNER_LIFE_MS, MAX_OWNERS, SERVICE_TOMBSTONE_LIFE_MS } from "./limits.ts";
 
 interface Forgotten {
   /** Whatever it wrote up to here is gone. */
   readonly counter: number;
   readonly untilMs: number;
+  /** It had declarations: a node that was away may still show them. */
+  readonly hadDeclarations: boolean;
+}
+
+/** What outlives the process of nodes that are not alive. */
+export interface OwnersState {
+  readonly dead: readonly (readonly [owner: string, deadForMs: number])[];
+  readonly forgotten: readonly (readonly [
+    owner: string,
+    counter: number,
+    leftMs: number,
+    hadDeclarations: boolean,
+  ])[];
 }
 
 export class Owners {
@@ -71,10 +84,39 @@ export class Owners {
     );
   }
 
-  forget(owner: string, counter: number, steadyMs: number): void {
+  forget(owner: string, counter: number, hadDeclarations: boolean, steadyMs: number): void {
+    const hasDeclared = hadDeclarations || this.#forgotten.get(owner)?.hadDeclarations === true;
+    const lifeMs = hasDeclared ? SERVICE_TOMBSTONE_LIFE_MS : DEAD_OWNER_LIFE_MS;
     this.#deadSinceMs.delete(owner);
+    this.#remember(owner, { counter, untilMs: steadyMs + lifeMs, hadDeclarations: hasDeclared });
+  }
+
+  /** Forgotten ones whose declarations others may not have forgotten. */
+  forgottenDeclarers(steadyMs: number): string[] {
+    return [...this.#forgotten].flatMap(([owner, { untilMs, hadDeclarations }]) =>
+      hadDeclarations && untilMs > steadyMs && !this.isLive(owner) ? [owner] : [],
+    );
+  }
+
+  state(steadyMs: number): OwnersState {
+    return {
+      dead: [...this.#deadSinceMs.keys()].map((owner) => [owner, this.deadForMs(owner, steadyMs)]),
+      forgotten: [...this.#forgotten].flatMap(([owner, { counter, untilMs, hadDeclarations }]) =>
+        untilMs > steadyMs ? [[owner, counter, untilMs - steadyMs, hadDeclarations] as const] : [],
+      ),
+    };
+  }
+
+  restore({ dead, forgotten }: OwnersState, steadyMs: number): void {
+    for (const [owner, deadForMs] of dead) this.noticeDeadFor(owner, deadForMs, steadyMs);
+    for (const [owner, counter, leftMs, hadDeclarations] of forgotten) {
+      this.#remember(owner, { counter, untilMs: steadyMs + leftMs, hadDeclarations });
+    }
+  }
+
+  #remember(owner: string, forgotten: Forgotten): void {
     this.#forgotten.delete(owner);
-    this.#forgotten.set(owner, { counter, untilMs: steadyMs + DEAD_OWNER_LIFE_MS });
+    this.#forgotten.set(owner, forgotten);
     const [oldest] = this.#forgotten.keys();
     if (this.#forgotten.size > MAX_OWNERS && oldest !== undefined) this.#forgotten.delete(oldest);
   }

@@ -8,8 +8,15 @@ import { FieldReader } from "./field-reader.ts";
 import { readLabels, sortedLabels } from "./labels.ts";
 import { MAX_BIND_ERROR_LENGTH, MAX_BIND_ERRORS, MAX_VALUE_BYTES, MAX_VALUE_DEPTH } from "./limits.ts";
 import { isNodeName, isServiceName, isTaskName } from "./names.ts";
-import type { NodeRecord, NodeWish, OverlayRecord, ServiceRecord, TaskRecord } from "./records.ts";
-import { readService, serviceToJson } from "./service-codec.ts";
+import type {
+  DeclarationRecord,
+  NodeRecord,
+  NodeWish,
+  OverlayRecord,
+  ServiceRecord,
+  TaskRecord,
+} from "./records.ts";
+import { declarationToJson, readDeclaration, readService, serviceToJson } from "./service-codec.ts";
 
 /** By the kind of its entry. */
 export interface RecordOf {
@@ -17,6 +24,7 @@ export interface RecordOf {
   readonly wish: NodeWish;
   readonly task: TaskRecord;
   readonly node: NodeRecord;
+  readonly declaration: DeclarationRecord;
 }
 export type EntryKind = keyof RecordOf;
 export type AnyRecord = RecordOf[EntryKind];
@@ -45,6 +53,7 @@ export function taskKey(service: string, name: string): string {
 export function checkKey(kind: EntryKind, key: string): string | null {
   switch (kind) {
     case "service":
+    case "declaration":
       return isServiceName(key) ? null : `${JSON.stringify(key)} is no service name`;
     case "wish":
       return isNodeName(key) ? null : `${JSON.stringify(key)} is no node name`;
@@ -88,6 +97,8 @@ function toJson(kind: EntryKind, record: AnyRecord): unknown {
   switch (kind) {
     case "service":
       return serviceToJson(record as ServiceRecord);
+    case "declaration":
+      return declarationToJson(record as DeclarationRecord);
     case "wish":
       return { wish: (record as NodeWish).wish };
     case "task": {
@@ -112,6 +123,8 @@ function readRecord(reader: FieldReader, kind: EntryKind, key: string, json: unk
   switch (kind) {
     case "service":
       return readService(reader, key, json);
+    case "declaration":
+      return readDeclaration(reader, key, json);
     case "wish":
       return { wish: reader.choice(reader.object(json, "").wish, "wish", ["drain", "forget"]) };
     case "task":

@@ -1,8 +1,8 @@
 /**
  * What the cluster agrees on: records, each with the stamp of its last write.
  *
- * Shared records (services, wishes about nodes) may be written by every node; the last writer wins. Owned records
- * (tasks, nodes) are written by their node only: nobody else's word about them counts, not even for their removal.
+ * Shared records (services made by command, wishes about nodes) may be written by every node; the last writer wins.
+ * Owned records (declarations, tasks, nodes) are written by their node only: no other node can change or remove them.
  */
 
 /** Lamport counter and writer. Ordered by counter, then by node name. */
@@ -45,15 +45,25 @@ export interface ServiceSpec {
   };
 }
 
-/** Shared, by name. */
+/** A service made by command. Shared, by name. */
 export interface ServiceRecord {
   readonly name: string;
   readonly spec: ServiceSpec;
-  readonly origin: Origin;
   /** Of its first write: of two services that claim one port the older keeps it. */
   readonly created: Stamp;
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
+}
+
+/** A service in a configuration file. Owned by the node with the file, by name. */
+export interface DeclarationRecord extends ServiceRecord {
+  /**
+   * When the file last changed it; a restart with the same file does not touch it. Of several definitions of a service
+   * the one changed last is in force. Counter 0: not known, older than every change that is.
+   */
+  readonly changed: Stamp;
+  /** Path on its node. */
+  readonly file: string;
 }
 
 /** Owned by the node that runs it, by service and name. */

@@ -5,7 +5,10 @@
  * Of its own rows a node is the only authority. Whatever others still hold of an earlier life of it is superseded by
  * what it has now: equal content keeps the newer stamp, anything else gets a newer one yet, unknown rows a tombstone.
  */
+
+import { UNKNOWN_COUNTER } from "./definitions.ts";
 import {
+  compareStamps,
   compareVersions,
   type Entry,
   type EntryHead,
@@ -17,17 +20,18 @@ import { makeEntry, openEntry, restamped, type WireEntry } from "./entry-codec.t
 import {
   MAX_COUNTER,
   MAX_COUNTER_STEP,
+  MAX_OWNED_HELD,
   MAX_OWNERS,
   MAX_SERVICES_HELD,
-  MAX_TASKS_HELD,
   MAX_WISHES_HELD,
   OWNED_TOMBSTONE_LIFE_MS,
-  SHARED_TOMBSTONE_LIFE_MS,
+  SERVICE_TOMBSTONE_LIFE_MS,
 } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
 import { Owners } from "./owners.ts";
 import { encodeRecord, type RecordOf } from "./record-codec.ts";
-import type { NodeWish, TaskRecord } from "./records.ts";
+import type { DeclarationRecord, NodeWish, TaskRecord } from "./records.ts";
+import { areSpecsEqual } from "./service-codec.ts";
 import { SteadyTime } from "./steady-time.ts";
 import { Table } from "./table.ts";
 
@@ -44,7 +48,11 @@ export interface Write {
   readonly key: string;
   /** null: remove it. */
   readonly record: RecordOf[EntryKind] | null;
+  /** Where it is the first version here it is the oldest: what others remember of an earlier life is newer. */
+  readonly isUnsettled?: boolean;
 }
+
+const OLDEST_COUNTER = 1;
 
 export class Replica {
   readonly time = new SteadyTime();
@@ -81,11 +89,13 @@ export class Replica {
   }
 
   /** One of this node's writes; the record has been checked. Equal content is not written again. */
-  write({ kind, key, record }: Write): void {
-    const previous = this.table.get(kind, key, this.self)?.text ?? null;
+  write({ kind, key, record, isUnsettled = false }: Write): void {
+    const previous = this.table.get(kind, key, this.self);
     const text = record === null ? null : encodeRecord(kind, record);
-    if (text === previous) return;
-    const entry = makeEntry(kind, key, this.#nextStamp(), record, this.time.nowMs);
+    if (text === (previous?.text ?? null)) return;
+    const isOldest = isUnsettled && previous === undefined && this.witness(OLDEST_COUNTER);
+    const stamp = isOldest ? { counter: OLDEST_COUNTER, node: this.self } : this.#nextStamp();
+    const entry = makeEntry(kind, key, stamp, record, this.time.nowMs);
     if ("problem" in entry) throw new Error(`cannot write ${kind} ${key}: ${entry.problem}`); // was checked before
     this.#putOwn(entry);
   }
@@ -97,9 +107,11 @@ export class Replica {
     return outcome;
   }
 
-  /** An entry of our own past, as the snapshot kept it. */
-  restore(entry: Entry): void {
+  /** An entry that the snapshot kept. @param name of this node then: its tasks and its file are still its own. */
+  restore(entry: Entry, name: string): void {
     this.witness(entry.stamp.counter);
+    if (!isShared(entry.kind) && entry.stamp.node === name && name !== this.self) return this.write(entry);
+    if (this.#isForgotten(entry)) return;
     const current = this.table.getLike(entry);
     if (current === undefined || compareVersions(current, entry) < 0) this.#put(entry);
   }
@@ -114,8 +126,7 @@ export class Replica {
   /** Drops a row of another node because that node has said it is none of its own. */
   disown(owner: string, entry: Entry): void {
     if (isShared(entry.kind) || entry.stamp.node !== owner || owner === this.self) return;
-    this.table.remove(entry);
-    this.#noteChange(entry, entry.text, null);
+    this.#drop(entry);
   }
 
   /** A dead owner of whom nothing older is to be learned again. */
@@ -128,7 +139,7 @@ export class Replica {
     const nowMs = this.time.nowMs;
     if (nowMs - this.#reapedAtMs < REAP_INTERVAL_MS) return;
     this.#reapedAtMs = nowMs;
-    this.table.removeTombstones(nowMs - SHARED_TOMBSTONE_LIFE_MS, nowMs - OWNED_TOMBSTONE_LIFE_MS);
+    this.table.removeTombstones(nowMs - SERVICE_TOMBSTONE_LIFE_MS, nowMs - OWNED_TOMBSTONE_LIFE_MS);
     for (const owner of this.owners.expired(nowMs)) this.#forget(owner, Number.POSITIVE_INFINITY);
     this.outbox.expire(nowMs);
   }
@@ -163,12 +174,27 @@ export class Replica {
   #settleOwn(entry: Entry, current: Entry | undefined): Outcome {
     const isSame = (current?.text ?? null) === entry.text;
     if (isSame) this.#put(entry);
-    else if (current !== undefined) this.#putOwn(restamped(current, this.#nextStamp()));
+    else if (current !== undefined) this.#putOwn(this.#settled(current, entry));
     else
       this.#putOwn(
         restamped({ ...entry, record: null, text: null, bornAtMs: this.time.nowMs }, this.#nextStamp()),
       );
     return "learned";
+  }
+
+  /** What we have, newer than the version of an earlier life; a declaration is as old as both know. */
+  #settled(current: Entry, earlier: Entry): Entry {
+    const stamp = this.#nextStamp();
+    if (current.kind !== "declaration" || current.record === null || earlier.record === null) {
+      return restamped(current, stamp);
+    }
+    const record = settledDeclaration(
+      current.record as DeclarationRecord,
+      earlier.record as DeclarationRecord,
+      stamp,
+    );
+    const settled = makeEntry("declaration", current.key, stamp, record, this.time.nowMs);
+    return "problem" in settled ? restamped(current, stamp) : settled;
   }
 
   #putOwn(entry: Entry): void {
@@ -188,11 +214,18 @@ export class Replica {
 
   #noteChange(entry: EntryHead, before: string | null, after: string | null): void {
     if (before === after) return;
-    if (isShared(entry.kind) || this.owners.isLive(entry.stamp.node)) this.#revision++;
+    const isVisible = isShared(entry.kind) || entry.kind === "declaration";
+    if (isVisible || this.owners.isLive(entry.stamp.node)) this.#revision++;
+  }
+
+  #drop(entry: Entry): void {
+    this.table.remove(entry);
+    this.#noteChange(entry, entry.text, null);
   }
 
   /** Tasks made by command go with their service; those of the file stay as long as the file says so. */
   #removeTasksOf(service: Entry): void {
+    if (this.#isDeclared(service.key)) return;
     const prefix = `${service.key}\0`;
     for (const entry of [...(this.table.rowsOf(this.self)?.values() ?? [])]) {
       if (entry.kind !== "task" || entry.record === null || !entry.key.startsWith(prefix)) continue;
@@ -201,6 +234,11 @@ export class Replica {
         this.write({ kind: "task", key: entry.key, record: null });
       }
     }
+  }
+
+  #isDeclared(service: string): boolean {
+    const owners = [...this.table.partitions.values()].flatMap(({ owner }) => owner ?? []);
+    return owners.some((owner) => this.table.get("declaration", service, owner)?.record != null);
   }
 
   /**
@@ -225,13 +263,16 @@ export class Replica {
 
   /** Drops rows of a dead owner written before `counter`. */
   #forget(owner: string, counter: number): void {
-    let last = 0;
+    const nowMs = this.time.nowMs;
+    let last = this.owners.forgottenCounter(owner, nowMs);
+    let hadDeclarations = false;
     for (const entry of [...(this.table.rowsOf(owner)?.values() ?? [])]) {
       if (entry.stamp.counter >= counter) continue;
       last = Math.max(last, entry.stamp.counter);
-      this.table.remove(entry);
+      if (entry.kind === "declaration") hadDeclarations = true;
+      this.#drop(entry);
     }
-    if (!this.table.partition(ownerPartition(owner))) this.owners.forget(owner, last, this.time.nowMs);
+    if (!this.table.partition(ownerPartition(owner))) this.owners.forget(owner, last, hadDeclarations, nowMs);
   }
 
   #isForgotten({ kind, stamp }: EntryHead): boolean {
@@ -243,7 +284,8 @@ export class Replica {
   }
 
   #isExpired({ kind, text, bornAtMs }: EntryHead): boolean {
-    const lifeMs = isShared(kind) ? SHARED_TOMBSTONE_LIFE_MS : OWNED_TOMBSTONE_LIFE_MS;
+    const isOfService = isShared(kind) || kind === "declaration";
+    const lifeMs = isOfService ? SERVICE_TOMBSTONE_LIFE_MS : OWNED_TOMBSTONE_LIFE_MS;
     return text === null && this.time.nowMs - bornAtMs >= lifeMs;
   }
 
@@ -254,7 +296,7 @@ export class Replica {
     if (kind === "service") return this.table.liveSharedCount(kind) >= MAX_SERVICES_HELD;
     if (kind === "wish") return this.table.liveSharedCount(kind) >= MAX_WISHES_HELD;
     const partition = this.table.partition(ownerPartition(stamp.node));
-    return (partition?.liveCount ?? 0) > MAX_TASKS_HELD || this.#isOwnerTooMany(stamp.node);
+    return (partition?.liveCount ?? 0) > MAX_OWNED_HELD || this.#isOwnerTooMany(stamp.node);
   }
 
   #isOwnerTooMany(owner: string): boolean {
@@ -269,4 +311,23 @@ export class Replica {
     this.#counter++;
     return { counter: this.#counter, node: this.self };
   }
+}
+
+/**
+ * A declaration and what others remember of it: this node has lost what it knew of its file. An equal one is as old as
+ * it ever was; of another one it is known only that the file has changed since.
+ */
+function settledDeclaration(
+  current: DeclarationRecord,
+  earlier: DeclarationRecord,
+  stamp: { readonly counter: number; readonly node: string },
+): DeclarationRecord {
+  const isOlder = compareStamps(earlier.created, current.created) < 0;
+  const { created, createdAtMs } = isOlder ? earlier : current;
+  const settled = { ...current, created, createdAtMs };
+  if (compareStamps(current.changed, earlier.changed) >= 0) return settled;
+  if (areSpecsEqual(current.spec, earlier.spec)) {
+    return { ...settled, changed: earlier.changed, updatedAtMs: earlier.updatedAtMs };
+  }
+  return current.changed.counter === UNKNOWN_COUNTER ? settled : { ...settled, changed: stamp };
 }

@@ -1,5 +1,5 @@
 /**
- * Service records ↔ the value of their entry. JSON; `publish` holds runs of ports instead of single ones
+ * Service records and declarations ↔ the value of their entry. JSON; `publish` holds runs of ports instead of single ones
  * ([protocol, published, target, count, mode]), so that a range of ten thousand is no longer than one port.
  */
 import { parsePrefix } from "../wire/index.ts";
@@ -8,12 +8,13 @@ import { readLabels, sortedLabels } from "./labels.ts";
 import {
   MAX_COUNTER,
   MAX_DURATION_MS,
+  MAX_FILE_LENGTH,
   MAX_NODE_NAME_LENGTH,
   MAX_PORTS_PER_SERVICE,
   MAX_PREFIXES,
 } from "./limits.ts";
 import { isNodeName } from "./names.ts";
-import type { PortSpec, ServiceRecord, ServiceSpec, Stamp } from "./records.ts";
+import type { DeclarationRecord, PortSpec, ServiceRecord, ServiceSpec, Stamp } from "./records.ts";
 
 const MAX_PORT = 65_535;
 const MAX_INT32 = 2_147_483_647;
@@ -24,11 +25,15 @@ const INTERFACE_NAME = /^(?![\d.]+$)[a-zA-Z0-9][a-zA-Z0-9_.@-]{0,14}$/;
 export function serviceToJson(record: ServiceRecord): unknown {
   return {
     spec: specToJson(record.spec),
-    origin: record.origin,
     created: [record.created.counter, record.created.node],
     createdAtMs: record.createdAtMs,
     updatedAtMs: record.updatedAtMs,
   };
+}
+
+export function declarationToJson(record: DeclarationRecord): unknown {
+  const { changed, file } = record;
+  return { ...(serviceToJson(record) as object), changed: [changed.counter, changed.node], file };
 }
 
 /** Whether both say the same, whatever the order of their labels. */
@@ -42,10 +47,18 @@ export function readService(reader: FieldReader, name: string, json: unknown): S
   return {
     name,
     spec: readSpec(reader, value.spec),
-    origin: reader.choice(value.origin, "origin", ["file", "api"]),
-    created: readStamp(reader, value.created),
+    created: readStamp(reader, value.created, "created", 1),
     createdAtMs: reader.integer(value.createdAtMs, "createdAtMs", 0, Number.MAX_SAFE_INTEGER),
     updatedAtMs: reader.integer(value.updatedAtMs, "updatedAtMs", 0, Number.MAX_SAFE_INTEGER),
+  };
+}
+
+export function readDeclaration(reader: FieldReader, name: string, json: unknown): DeclarationRecord {
+  const value = reader.object(json, "");
+  return {
+    ...readService(reader, name, value),
+    changed: readStamp(reader, value.changed, "changed", 0),
+    file: reader.text(value.file, "file", MAX_FILE_LENGTH),
   };
 }
 
@@ -172,13 +185,13 @@ function isBind(text: string): boolean {
   return isPrefix(text) || INTERFACE_NAME.test(text);
 }
 
-function readStamp(reader: FieldReader, json: unknown): Stamp {
-  const stamp = reader.list(json, "created", 16);
+function readStamp(reader: FieldReader, json: unknown, path: string, leastCounter: number): Stamp {
+  const stamp = reader.list(json, path, 16);
   return {
-    counter: reader.integer(stamp[0], "created[0]", 1, MAX_COUNTER),
+    counter: reader.integer(stamp[0], `${path}[0]`, leastCounter, MAX_COUNTER),
     node: reader.named(
       stamp[1],
-      "created[1]",
+      `${path}[1]`,
       `node name of at most ${MAX_NODE_NAME_LENGTH} characters`,
       isNodeName,
     ),

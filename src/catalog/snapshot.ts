@@ -1,25 +1,24 @@
 /**
- * What outlives the process, as text of two lines: a header with version and checksum, and the body. Shared records
- * with their tombstones, this node's tasks made by command, the counter, the file loaded last, and whatever the caller
- * adds. A snapshot that is damaged or of a newer version changes nothing and says so.
+ * What outlives the process, as text of two lines: a header with version and checksum, and the body. Shared records and
+ * declarations with their tombstones, this node's tasks made by command, the counter, which nodes are dead or forgotten,
+ * and whatever the caller adds. A snapshot that is damaged or of a newer version changes nothing and says so.
  */
 import { createHash } from "node:crypto";
 import { ByteReader, ByteWriter } from "./bytes.ts";
-import { type Entry, isShared } from "./entry.ts";
+import type { Entry } from "./entry.ts";
 import { openEntry, readEntry, writeEntry } from "./entry-codec.ts";
 import { FieldReader } from "./field-reader.ts";
-import type { FileDeclarations } from "./file-changes.ts";
-import { MAX_COUNTER, MAX_SERVICES, MAX_TASKS_PER_NODE } from "./limits.ts";
-import { isNodeName, isServiceName } from "./names.ts";
-import { checkKey, decodeRecord, encodeRecord, taskKey } from "./record-codec.ts";
-import type { ServiceSpec, TaskRecord } from "./records.ts";
+import { DEAD_OWNER_LIFE_MS, MAX_COUNTER, MAX_OWNERS, SERVICE_TOMBSTONE_LIFE_MS } from "./limits.ts";
+import { isNodeName } from "./names.ts";
+import type { OwnersState } from "./owners.ts";
+import type { TaskRecord } from "./records.ts";
 import type { Replica } from "./replica.ts";
-import { readSpec, specToJson } from "./service-codec.ts";
+import { type FirstBody, readFirstBody, restoreFirstBody } from "./snapshot-v1.ts";
 
 /** The caller's part. */
 export interface CatalogState {
-  /** The file as it was loaded last; null: none. */
-  readonly declared: FileDeclarations | null;
+  /** This node has loaded its file before: the declarations it has are those of that file. */
+  readonly isFileKnown: boolean;
   /** Anything JSON can hold; kept as it is. */
   readonly members: unknown;
 }
@@ -30,12 +29,14 @@ export interface Restored extends CatalogState {
 }
 
 const FORMAT = "portmesh-catalog";
-const VERSION = 1;
+const FIRST_VERSION = 1;
+const VERSION = 2;
 
 interface Body extends CatalogState {
   readonly node: string;
   readonly counter: number;
   readonly entries: readonly Entry[];
+  readonly owners: OwnersState;
 }
 
 export function writeSnapshot(replica: Replica, state: CatalogState): string {
@@ -45,7 +46,8 @@ export function writeSnapshot(replica: Replica, state: CatalogState): string {
     node: replica.self,
     counter: replica.counter,
     entries: writer.bytes().toBase64(),
-    declared: state.declared === null ? null : declaredToJson(state.declared),
+    owners: replica.owners.state(replica.time.nowMs),
+    isFileKnown: state.isFileKnown,
     members: state.members,
   });
   return `${JSON.stringify({ format: FORMAT, version: VERSION, sha256: checksum(body) })}\n${body}\n`;
@@ -54,18 +56,22 @@ export function writeSnapshot(replica: Replica, state: CatalogState): string {
 export function readSnapshot(replica: Replica, text: string): Restored {
   const body = readBody(text, replica.time.nowMs);
   if (typeof body === "string") {
-    return { declared: null, members: null, problem: `cannot restore the catalog: ${body}` };
+    return { isFileKnown: false, members: null, problem: `cannot restore the catalog: ${body}` };
   }
   replica.witness(body.counter);
-  for (const entry of body.entries) restoreEntry(replica, body.node, entry);
-  return { declared: body.declared, members: body.members, problem: null };
+  if ("declared" in body) restoreFirstBody(replica, body);
+  else {
+    replica.owners.restore(body.owners, replica.time.nowMs);
+    for (const entry of body.entries) replica.restore(entry, body.node);
+  }
+  return { isFileKnown: body.isFileKnown, members: body.members, problem: null };
 }
 
 function* lastingEntries({ table, self }: Replica): Iterable<Entry> {
   for (const { owner, rows } of table.partitions.values()) {
     for (const entry of rows.values()) {
       const isApiTask = owner === self && entry.kind === "task" && isFromApi(entry);
-      if (owner === null || isApiTask) yield entry;
+      if (owner === null || entry.kind === "declaration" || isApiTask) yield entry;
     }
   }
 }
@@ -74,36 +80,36 @@ function isFromApi(entry: Entry): boolean {
   return (entry.record as TaskRecord | null)?.origin === "api";
 }
 
-function restoreEntry(replica: Replica, node: string, entry: Entry): void {
-  const isRenamed = !isShared(entry.kind) && node !== replica.self;
-  if (isRenamed)
-    replica.write(entry); // the tasks are this machine's, whatever it is called
-  else replica.restore(entry);
-}
-
 /** The body, or what is wrong with it. Nothing has been changed yet. */
-function readBody(text: string, steadyMs: number): Body | string {
+function readBody(text: string, steadyMs: number): Body | FirstBody | string {
   const lineEnd = text.indexOf("\n");
   const header = parseObject(text.slice(0, Math.max(0, lineEnd)));
   const body = text.slice(lineEnd + 1).replace(/\n$/, "");
   if (header?.format !== FORMAT) return "it is no snapshot";
-  if (header.version !== VERSION) return `its version is ${JSON.stringify(header.version)}, not ${VERSION}`;
+  if (header.version !== VERSION && header.version !== FIRST_VERSION) {
+    return `its version is ${JSON.stringify(header.version)}, not ${VERSION}`;
+  }
   if (header.sha256 !== checksum(body)) return "its checksum is wrong";
   const json = parseObject(body);
   if (json === null) return "it is no JSON";
   const reader = new FieldReader();
+  if (header.version === FIRST_VERSION) {
+    const first = readFirstBody(reader, json, steadyMs);
+    return reader.problem ?? first;
+  }
   const read: Body = {
     node: reader.named(json.node, "node", "node name", isNodeName),
     counter: reader.integer(json.counter, "counter", 0, MAX_COUNTER),
     entries: readEntries(reader, json.entries, steadyMs),
-    declared: json.declared === null ? null : readDeclared(reader, json.declared),
+    owners: readOwners(reader, json.owners),
+    isFileKnown: reader.flag(json.isFileKnown, "isFileKnown"),
     members: json.members,
   };
   return reader.problem ?? read;
 }
 
 function readEntries(reader: FieldReader, json: unknown, steadyMs: number): Entry[] {
-  const bytes = new ByteReader(decodeBase64(reader, json));
+  const bytes = new ByteReader(reader.base64(json, "entries"));
   const entries: Entry[] = [];
   while (bytes.remaining > 0) {
     const entry = openEntry(readEntry(bytes, steadyMs));
@@ -114,45 +120,27 @@ function readEntries(reader: FieldReader, json: unknown, steadyMs: number): Entr
   return entries;
 }
 
-function decodeBase64(reader: FieldReader, json: unknown): Uint8Array {
-  try {
-    return Uint8Array.fromBase64(String(json));
-  } catch {
-    reader.fail("entries", "is no base64");
-    return new Uint8Array();
-  }
-}
-
-function declaredToJson({ services, tasks }: FileDeclarations): unknown {
+function readOwners(reader: FieldReader, json: unknown): OwnersState {
+  const { dead, forgotten } = reader.object(json, "owners");
   return {
-    services: [...services].map(([name, spec]) => [name, specToJson(spec)]),
-    tasks: tasks.map((task) => [task.service, task.name, encodeRecord("task", task)]),
+    dead: reader.list(dead, "owners.dead", MAX_OWNERS).map((entry) => {
+      const [owner, deadForMs] = reader.list(entry, "owners.dead", 2);
+      return [readOwner(reader, owner), reader.integer(deadForMs, "owners.dead", 0, DEAD_OWNER_LIFE_MS * 2)];
+    }),
+    forgotten: reader.list(forgotten, "owners.forgotten", MAX_OWNERS).map((entry) => {
+      const [owner, counter, leftMs, hadDeclarations] = reader.list(entry, "owners.forgotten", 4);
+      return [
+        readOwner(reader, owner),
+        reader.integer(counter, "owners.forgotten", 0, MAX_COUNTER),
+        reader.integer(leftMs, "owners.forgotten", 0, SERVICE_TOMBSTONE_LIFE_MS),
+        reader.flag(hadDeclarations, "owners.forgotten"),
+      ];
+    }),
   };
 }
 
-function readDeclared(reader: FieldReader, json: unknown): FileDeclarations {
-  const declared = reader.object(json, "declared");
-  const services = reader.list(declared.services, "declared.services", MAX_SERVICES);
-  const tasks = reader.list(declared.tasks, "declared.tasks", MAX_TASKS_PER_NODE);
-  return {
-    services: new Map(services.map((service) => readDeclaredService(reader, service))),
-    tasks: tasks.flatMap((task) => readDeclaredTask(reader, task)),
-  };
-}
-
-function readDeclaredService(reader: FieldReader, json: unknown): [string, ServiceSpec] {
-  const [name, spec] = reader.list(json, "declared.services", 2);
-  return [reader.named(name, "declared.services", "service name", isServiceName), readSpec(reader, spec)];
-}
-
-function readDeclaredTask(reader: FieldReader, json: unknown): TaskRecord[] {
-  const [service, name, text] = reader.list(json, "declared.tasks", 3);
-  const key = taskKey(String(service), String(name));
-  const problem = checkKey("task", key);
-  const decoded = problem === null ? decodeRecord("task", key, String(text)) : { problem };
-  if ("record" in decoded) return [decoded.record];
-  reader.fail("declared.tasks", decoded.problem);
-  return [];
+function readOwner(reader: FieldReader, json: unknown): string {
+  return reader.named(json, "owners", "node name", isNodeName);
 }
 
 function parseObject(text: string): Record<string, unknown> | null {

@@ -12,7 +12,7 @@ import {
   ownerPartition,
   partitionOf,
 } from "./entry.ts";
-import { MAX_OWNED_TOMBSTONES, MAX_SHARED_TOMBSTONES } from "./limits.ts";
+import { MAX_DECLARATION_TOMBSTONES, MAX_OWNED_TOMBSTONES, MAX_SHARED_TOMBSTONES } from "./limits.ts";
 import { Tombstones } from "./tombstones.ts";
 
 export interface Partition {
@@ -35,7 +35,13 @@ class Rows implements Partition {
     readonly id: string,
     readonly owner: string | null,
     readonly tombstones: Tombstones,
+    /** Of declarations; those of shared rows are one list. */
+    readonly serviceTombstones: Tombstones,
   ) {}
+
+  tombstonesFor(kind: EntryKind): Tombstones {
+    return kind === "declaration" ? this.serviceTombstones : this.tombstones;
+  }
 }
 
 export class Table {
@@ -94,8 +100,9 @@ export class Table {
     if (previous !== undefined) this.#count(partition, previous, -1);
     partition.rows.set(entry.key, entry);
     this.#count(partition, entry, 1);
-    if (previous?.text === null) partition.tombstones.remove(previous);
-    const surplus = entry.text === null ? partition.tombstones.add(entry) : null;
+    const tombstones = partition.tombstonesFor(entry.kind);
+    if (previous?.text === null) tombstones.remove(previous);
+    const surplus = entry.text === null ? tombstones.add(entry) : null;
     if (surplus !== null) this.remove(surplus);
   }
 
@@ -105,17 +112,19 @@ export class Table {
     if (partition === undefined || partition.rows.get(entry.key) !== entry) return;
     partition.rows.delete(entry.key);
     this.#count(partition, entry, -1);
-    if (entry.text === null) partition.tombstones.remove(entry);
+    if (entry.text === null) partition.tombstonesFor(entry.kind).remove(entry);
     if (partition.rows.size > 0) return;
     this.#partitions.delete(partition.id);
     if (partition.owner !== null) this.#ownerCount--;
   }
 
   /** Removes tombstones written before these steady times. */
-  removeTombstones(sharedBeforeMs: number, ownedBeforeMs: number): void {
-    const stale = this.#sharedTombstones.bornBefore(sharedBeforeMs);
+  removeTombstones(servicesBeforeMs: number, ownedBeforeMs: number): void {
+    const stale = this.#sharedTombstones.bornBefore(servicesBeforeMs);
     for (const partition of this.#partitions.values()) {
-      if (partition.owner !== null) stale.push(...partition.tombstones.bornBefore(ownedBeforeMs));
+      if (partition.owner === null) continue;
+      stale.push(...partition.tombstones.bornBefore(ownedBeforeMs));
+      stale.push(...partition.serviceTombstones.bornBefore(servicesBeforeMs));
     }
     for (const entry of stale) this.remove(entry);
   }
@@ -125,8 +134,15 @@ export class Table {
     const existing = this.#partitions.get(id);
     if (existing !== undefined) return existing;
     const owner = ownerOf(id);
-    const tombstones = owner === null ? this.#sharedTombstones : new Tombstones(MAX_OWNED_TOMBSTONES);
-    const created = new Rows(id, owner, tombstones);
+    const created =
+      owner === null
+        ? new Rows(id, owner, this.#sharedTombstones, this.#sharedTombstones)
+        : new Rows(
+            id,
+            owner,
+            new Tombstones(MAX_OWNED_TOMBSTONES),
+            new Tombstones(MAX_DECLARATION_TOMBSTONES),
+          );
     this.#partitions.set(id, created);
     if (owner !== null) this.#ownerCount++;
     return created;

@@ -2,13 +2,14 @@
  * Several writes of this node that take effect together or not at all. The first refusal decides; nothing has been
  * written then. Later writes see earlier ones of the same transaction.
  */
+import { UNKNOWN_COUNTER, YOUNGEST_COUNTER } from "./definitions.ts";
 import type { EntryKind } from "./entry.ts";
-import { MAX_SERVICES, MAX_TASKS_PER_NODE, MAX_WISHES } from "./limits.ts";
+import { MAX_DECLARATIONS_PER_NODE, MAX_SERVICES, MAX_TASKS_PER_NODE, MAX_WISHES } from "./limits.ts";
 import { checkKey, decodeRecord, encodeRecord, type RecordOf, taskKey } from "./record-codec.ts";
 import type {
+  DeclarationRecord,
   NodeRecord,
   NodeWish,
-  Origin,
   ServiceRecord,
   ServiceSpec,
   Stamp,
@@ -17,10 +18,25 @@ import type {
 import type { Replica, Write } from "./replica.ts";
 import { areSpecsEqual } from "./service-codec.ts";
 
+/** A service as this node's file has it. */
+export interface Declaration {
+  readonly name: string;
+  readonly spec: ServiceSpec;
+  readonly file: string;
+  /**
+   * `newest`: the file has changed, so this is in force from now on. `kept`: as old as it was; where that is not known
+   * it is the oldest definition. `unsettled`: the same, before others have been heard; to be declared once more then.
+   */
+  readonly age: "newest" | "kept" | "unsettled";
+}
+
 export interface CatalogWriter {
-  /** Creates or changes it. `nowMs` is what readers see as its time; it decides nothing. */
-  writeService(name: string, spec: ServiceSpec, origin: Origin, nowMs: number): void;
+  /** By command: creates or changes it. `nowMs` is what readers see as its time; it decides nothing. */
+  writeService(name: string, spec: ServiceSpec, nowMs: number): void;
   removeService(name: string): void;
+  /** One of the services in this node's file. */
+  declare(declaration: Declaration, nowMs: number): void;
+  undeclare(name: string): void;
   /** One of this node's tasks. */
   writeTask(task: TaskRecord): void;
   removeTask(service: string, name: string): void;
@@ -30,6 +46,11 @@ export interface CatalogWriter {
   wish(node: string, wish: NodeWish["wish"] | null): void;
 }
 
+/** When a service began. */
+export type FirstWrite = Pick<ServiceRecord, "created" | "createdAtMs">;
+/** null: nobody defines the service. */
+export type FirstWriteOf = (service: string) => FirstWrite | null;
+
 export class Transaction implements CatalogWriter {
   /** "cannot write service web: spec.publish[0].target: 0 is outside 1..65535"; null: nothing was refused. */
   refusal: string | null = null;
@@ -37,22 +58,53 @@ export class Transaction implements CatalogWriter {
   /** By row, in order of writing. */
   readonly #writes = new Map<string, Write>();
 
-  constructor(replica: Replica) {
+  readonly #firstWriteOf: FirstWriteOf;
+
+  constructor(replica: Replica, firstWriteOf: FirstWriteOf) {
     this.#replica = replica;
+    this.#firstWriteOf = firstWriteOf;
   }
 
-  writeService(name: string, spec: ServiceSpec, origin: Origin, nowMs: number): void {
+  writeService(name: string, spec: ServiceSpec, nowMs: number): void {
     const current = this.#current("service", name);
-    if (current !== null && current.origin === origin && areSpecsEqual(current.spec, spec)) return;
+    if (current !== null && areSpecsEqual(current.spec, spec)) return;
     const updatedAtMs = Math.max(0, Math.floor(nowMs));
     this.#stage("service", name, {
       name,
       spec,
-      origin,
-      created: current?.created ?? this.#firstStamp(),
-      createdAtMs: current?.createdAtMs ?? updatedAtMs,
+      ...this.#createdOf(name, current, updatedAtMs),
       updatedAtMs,
     } satisfies ServiceRecord);
+  }
+
+  declare({ name, spec, file, age }: Declaration, nowMs: number): void {
+    const current = this.#current("declaration", name);
+    const isSame = current !== null && areSpecsEqual(current.spec, spec);
+    const writtenAtMs = Math.max(0, Math.floor(nowMs));
+    const unknown = { counter: UNKNOWN_COUNTER, node: this.#replica.self };
+    const kept = isSame ? current.changed : unknown;
+    const youngest = { counter: YOUNGEST_COUNTER, node: this.#replica.self };
+    const created =
+      age === "unsettled"
+        ? { created: current?.created ?? youngest, createdAtMs: current?.createdAtMs ?? writtenAtMs }
+        : this.#createdOf(name, current, writtenAtMs);
+    this.#stage(
+      "declaration",
+      name,
+      {
+        name,
+        spec,
+        ...created,
+        updatedAtMs: isSame && age !== "newest" ? current.updatedAtMs : writtenAtMs,
+        changed: age === "newest" ? this.#firstStamp() : kept,
+        file,
+      } satisfies DeclarationRecord,
+      age === "unsettled",
+    );
+  }
+
+  undeclare(name: string): void {
+    this.#stage("declaration", name, null);
   }
 
   removeService(name: string): void {
@@ -82,11 +134,11 @@ export class Transaction implements CatalogWriter {
     return this.refusal;
   }
 
-  #stage<K extends EntryKind>(kind: K, key: string, record: RecordOf[K] | null): void {
+  #stage<K extends EntryKind>(kind: K, key: string, record: RecordOf[K] | null, isUnsettled = false): void {
     if (this.refusal !== null) return;
     const problem = checkKey(kind, key) ?? this.#checkRecord(kind, key, record);
     if (problem !== null) this.refusal = `cannot write ${kind} ${key.replace("\0", " ")}: ${problem}`;
-    else this.#writes.set(`${kind} ${key}`, { kind, key, record });
+    else this.#writes.set(`${kind} ${key}`, { kind, key, record, isUnsettled });
   }
 
   #checkRecord<K extends EntryKind>(kind: K, key: string, record: RecordOf[K] | null): string | null {
@@ -102,19 +154,31 @@ export class Transaction implements CatalogWriter {
     return (entry?.record ?? null) as RecordOf[K] | null;
   }
 
+  /** A service is as old as the oldest of its definitions: that keeps its ports when another node takes it over. */
+  #createdOf(name: string, current: ServiceRecord | null, nowMs: number): FirstWrite {
+    for (const known of [current, this.#firstWriteOf(name)]) {
+      if (known !== null && known.created.counter < YOUNGEST_COUNTER) {
+        return { created: known.created, createdAtMs: known.createdAtMs };
+      }
+    }
+    return { created: this.#firstStamp(), createdAtMs: current?.createdAtMs ?? nowMs };
+  }
+
   #firstStamp(): Stamp {
     return { counter: this.#replica.counter + 1, node: this.#replica.self };
   }
 
   #findLimit(): string | null {
     const { table, self } = this.#replica;
-    const tasks = [...(table.rowsOf(self)?.values() ?? [])].filter(
-      (entry) => entry.kind === "task" && entry.record !== null,
-    ).length;
+    const own = { declaration: 0, task: 0, node: 0 };
+    for (const { kind, record } of table.rowsOf(self)?.values() ?? []) {
+      if (record !== null) own[kind as keyof typeof own]++;
+    }
     return (
       this.#passes("service", table.liveSharedCount("service"), MAX_SERVICES, "services") ??
       this.#passes("wish", table.liveSharedCount("wish"), MAX_WISHES, "wishes") ??
-      this.#passes("task", tasks, MAX_TASKS_PER_NODE, "tasks on this node")
+      this.#passes("declaration", own.declaration, MAX_DECLARATIONS_PER_NODE, "services in the file") ??
+      this.#passes("task", own.task, MAX_TASKS_PER_NODE, "tasks on this node")
     );
   }
 

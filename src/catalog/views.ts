@@ -1,13 +1,28 @@
 /**
- * What readers see: records by name, those of dead nodes left out. Built when asked for and kept until the table
+ * What readers see: services out of their definitions, tasks and nodes without those of dead nodes. Built when asked for and kept until the table
  * changes, so that asking often costs nothing.
  */
 import { type Conflict, findConflicts } from "./conflicts.ts";
+import {
+  type Definition,
+  definitionByCommand,
+  definitionByFile,
+  resolveService,
+  type VisibleService,
+} from "./definitions.ts";
 import { compareTexts, type Entry } from "./entry.ts";
-import type { NodeRecord, NodeWish, ServiceRecord, Stamp, TaskRecord } from "./records.ts";
+import type {
+  DeclarationRecord,
+  NodeRecord,
+  NodeWish,
+  ServiceRecord,
+  ServiceSpec,
+  Stamp,
+  TaskRecord,
+} from "./records.ts";
 import type { Replica } from "./replica.ts";
+import { specToJson } from "./service-codec.ts";
 
-export type VisibleService = ServiceRecord & { readonly stamp: Stamp };
 export type VisibleTask = TaskRecord & { readonly owner: string; readonly stamp: Stamp };
 export type VisibleNode = NodeRecord & { readonly stamp: Stamp };
 
@@ -16,6 +31,8 @@ interface View {
   readonly version: number;
   readonly revision: number;
   readonly services: ReadonlyMap<string, VisibleService>;
+  /** In this node's file. */
+  readonly ownDeclarations: ReadonlyMap<string, DeclarationRecord>;
   readonly tasks: readonly VisibleTask[];
   readonly tasksOf: ReadonlyMap<string, readonly VisibleTask[]>;
   readonly nodes: ReadonlyMap<string, VisibleNode>;
@@ -26,6 +43,7 @@ interface View {
 export class Views {
   readonly #replica: Replica;
   #view: View | null = null;
+  readonly #specTexts = new WeakMap<ServiceSpec, string>();
 
   constructor(replica: Replica) {
     this.#replica = replica;
@@ -44,26 +62,52 @@ export class Views {
     return view.conflicts;
   }
 
+  /** The services with other declarations of this node: null takes one away. */
+  servicesWith(
+    changes: ReadonlyMap<string, Pick<Definition, "file" | "spec" | "changed" | "updatedAtMs"> | null>,
+  ): ReadonlyMap<string, VisibleService> {
+    const services = new Map(this.current().services);
+    for (const [name, change] of changes) {
+      const before = services.get(name);
+      const others = (before?.definitions ?? []).filter(
+        ({ node, file }) => node !== this.#replica.self || file === null,
+      );
+      const { created, createdAtMs } = before ?? { created: NOT_YET, createdAtMs: 0 };
+      const own = change === null ? [] : [{ ...change, created, createdAtMs, node: this.#replica.self }];
+      const definitions = [...others, ...own];
+      if (definitions.length === 0) services.delete(name);
+      else services.set(name, resolveService(name, definitions));
+    }
+    return services;
+  }
+
   #build(): View {
-    const { table, revision } = this.#replica;
-    const services: VisibleService[] = [];
+    const { table, revision, self } = this.#replica;
+    const definitions = new Map<string, Definition[]>();
+    const ownDeclarations = new Map<string, DeclarationRecord>();
     const tasks: VisibleTask[] = [];
     const nodes: [string, VisibleNode][] = [];
     const wishes: [string, NodeWish][] = [];
     for (const entry of this.#visibleEntries()) {
       const { kind, key, stamp, record } = entry;
       if (record === null) continue;
-      if (kind === "service") services.push({ ...(record as ServiceRecord), stamp });
-      else if (kind === "task") tasks.push({ ...(record as TaskRecord), owner: stamp.node, stamp });
+      if (kind === "service") add(definitions, key, definitionByCommand(record as ServiceRecord, stamp));
+      else if (kind === "declaration") {
+        add(definitions, key, definitionByFile(record as DeclarationRecord, stamp.node));
+        if (stamp.node === self) ownDeclarations.set(key, record as DeclarationRecord);
+      } else if (kind === "task") tasks.push({ ...(record as TaskRecord), owner: stamp.node, stamp });
       else if (kind === "node") nodes.push([stamp.node, { ...(record as NodeRecord), stamp }]);
       else wishes.push([key, record as NodeWish]);
     }
-    services.sort((a, b) => compareTexts(a.name, b.name));
+    const services = [...definitions].sort(([a], [b]) => compareTexts(a, b));
     tasks.sort(compareTasks);
     return {
       version: table.version,
       revision,
-      services: new Map(services.map((service) => [service.name, service])),
+      services: new Map(
+        services.map(([name, all]) => [name, resolveService(name, this.#withSharedSpecs(all))]),
+      ),
+      ownDeclarations,
       tasks,
       tasksOf: Map.groupBy(tasks, (task) => task.service),
       nodes: new Map(nodes.sort(([a], [b]) => compareTexts(a, b))),
@@ -72,11 +116,34 @@ export class Views {
     };
   }
 
+  /** Equal specs become one object: on many nodes with one file it is enough to compare by identity. */
+  #withSharedSpecs(definitions: readonly Definition[]): readonly Definition[] {
+    if (definitions.length < 2) return definitions;
+    const specs = new Map<string, ServiceSpec>();
+    return definitions.map((definition) => {
+      const text = this.#specTexts.get(definition.spec) ?? JSON.stringify(specToJson(definition.spec));
+      this.#specTexts.set(definition.spec, text);
+      const shared = specs.get(text);
+      if (shared === undefined) specs.set(text, definition.spec);
+      return shared === undefined ? definition : { ...definition, spec: shared };
+    });
+  }
+
   *#visibleEntries(): Iterable<Entry> {
     for (const { owner, rows } of this.#replica.table.partitions.values()) {
       if (owner === null || this.#replica.owners.isLive(owner)) yield* rows.values();
+      else for (const entry of rows.values()) if (entry.kind === "declaration") yield entry;
     }
   }
+}
+
+/** Of a service that is about to begin: the youngest of all. */
+const NOT_YET: Stamp = { counter: Number.MAX_SAFE_INTEGER, node: "" };
+
+function add(definitions: Map<string, Definition[]>, name: string, definition: Definition): void {
+  const all = definitions.get(name);
+  if (all === undefined) definitions.set(name, [definition]);
+  else all.push(definition);
 }
 
 /** The same order on every node. */

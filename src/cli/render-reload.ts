@@ -3,6 +3,7 @@ import { formatProblem } from "../config/index.ts";
 import type { ReloadReport } from "../node/index.ts";
 import { summarizeChanges } from "../node/reload-report.ts";
 import { formatCount } from "./format.ts";
+import { placeOf } from "./render-services.ts";
 
 /** Ends with a line end. */
 export function renderReload(report: ReloadReport): string {
@@ -19,7 +20,7 @@ function verdict({ outcome, isDryRun, problems, changes }: ReloadReport): string
   return isDryRun ? `would change: ${summary}` : `applied: ${summary}`;
 }
 
-function details({ changes, problems, warnings, bindErrors }: ReloadReport): string[] {
+function details({ changes, problems, warnings, bindErrors, differing }: ReloadReport): string[] {
   const { services, settings, listenersOpened, listenersClosed } = changes;
   return [
     ...problems.map((problem) => `  ${formatProblem(problem)}`),
@@ -33,6 +34,10 @@ function details({ changes, problems, warnings, bindErrors }: ReloadReport): str
     ...settings.map(describeSetting),
     ...warnings.map((warning) => `  ! ${warning}`),
     ...bindErrors.map(({ error }) => `  ! ${error}`),
+    ...differing.flatMap(({ service, inForce, others }) => [
+      `  ! service ${service} is defined differently elsewhere; in force: ${placeOf(inForce)}`,
+      ...others.map((other) => `      ${placeOf(other)}: ${other.differences.join("; ")}`),
+    ]),
   ];
 }
 

@@ -1,6 +1,7 @@
 /** One service of a status: its ports, what is wrong with them, its traffic and its tasks. */
 import type { NodeStatus } from "../node/index.ts";
 import { formatAge, formatBytes } from "./format.ts";
+import { placeOf, renderDiffering } from "./render-services.ts";
 import { type Column, renderNote, renderTable } from "./table.ts";
 
 type ServiceStatus = NodeStatus["proxy"]["services"][number];
@@ -28,6 +29,12 @@ export function renderService(service: ServiceStatus, status: NodeStatus): strin
     ...status.warnings
       .filter((warning) => warning.service === service.name)
       .flatMap((warning) => renderNote("WARNING ", warning.message, INDENT)),
+    ...status.differing
+      .filter((differing) => differing.service === service.name)
+      .flatMap(({ inForce, others }) => [
+        ...renderNote("IN FORCE ", placeOf(inForce), INDENT),
+        ...renderDiffering(others, INDENT),
+      ]),
     ...renderTraffic(service),
     ...renderTasks(service, status),
     ...renderRefused(service.refusedTotal),

@@ -1,7 +1,7 @@
 /** Services and tasks of the whole cluster as tables. Lines end with a line end. */
-import type { PortConflict, ServiceView, TaskView } from "../admin/index.ts";
+import type { DefinitionView, PortConflict, ServiceView, TaskView } from "../admin/index.ts";
 import { formatDuration } from "../config/index.ts";
-import { formatAge, formatTime } from "./format.ts";
+import { formatAge, formatCount, formatTime } from "./format.ts";
 import { formatPorts } from "./ports.ts";
 import { type Column, renderNote, renderTable } from "./table.ts";
 
@@ -48,7 +48,7 @@ export function renderTasks(services: readonly ServiceView[]): string {
 export function renderServiceDetails(service: ServiceView, nowMs: number): string {
   const { spec } = service;
   const facts: [string, string][] = [
-    ["Origin", service.origin],
+    ["Origin", describeOrigin(service)],
     ["Created", `${formatTime(service.createdAtMs)}, ${formatAge(nowMs - service.createdAtMs)} ago`],
     ["Updated", `${formatTime(service.updatedAtMs)}, ${formatAge(nowMs - service.updatedAtMs)} ago`],
     ["Ports", formatPorts(spec.publish).join("  ")],
@@ -62,11 +62,26 @@ export function renderServiceDetails(service: ServiceView, nowMs: number): strin
   return lines([
     service.name,
     ...facts.flatMap(([label, text]) => renderNote(label.padEnd(10), text, "  ")),
+    ...renderDiffering(service.definitions.slice(1), "  "),
     ...renderConflicts(service.conflicts, "  "),
     ...(tasks.length === 0
       ? ["  NO TASKS: every client is refused"]
       : renderTable(TASK_COLUMNS, tasks, "  ")),
   ]);
+}
+
+/** @param others definitions that are not in force */
+export function renderDiffering(others: readonly DefinitionView[], indent: string): string[] {
+  return others.flatMap((other) =>
+    other.differences.length === 0
+      ? []
+      : renderNote("DIFFERS ", `${placeOf(other)}: ${other.differences.join("; ")}`, indent),
+  );
+}
+
+/** "n2:/etc/portmesh/portmesh.toml" */
+export function placeOf({ node, file, isAlive }: DefinitionView): string {
+  return `${file === null ? `command on ${node}` : `${node}:${file}`}${isAlive ? "" : " (node not alive)"}`;
 }
 
 export function renderConflicts(conflicts: readonly PortConflict[], indent = ""): string[] {
@@ -78,6 +93,13 @@ export function renderConflicts(conflicts: readonly PortConflict[], indent = "")
       indent,
     ),
   );
+}
+
+function describeOrigin({ origin, definitions }: ServiceView): string {
+  if (origin === "api") return origin;
+  const [inForce, ...others] = definitions;
+  const more = others.length === 0 ? "" : `, and ${formatCount(others.length, "other place")}`;
+  return `${placeOf(inForce!)}${more}`;
 }
 
 /** "2/3": ready for connections, of all. */

@@ -8,6 +8,8 @@ import type { Config, Labels, PortConfig, ServiceConfig, TaskConfig } from "./co
 import { formatDuration } from "./duration.ts";
 import { collapsePorts, formatRange } from "./port-range.ts";
 
+export type ServiceRules = Omit<ServiceConfig, "name" | "tasks">;
+
 export interface ConfigChanges {
   readonly services: {
     readonly added: readonly string[];
@@ -90,9 +92,17 @@ function isPartOfCluster(key: string): boolean {
 }
 
 function compareServices(before: ServiceConfig, after: ServiceConfig): string[] {
+  const ports = comparePorts(before.publish, after.publish);
+  return [...ports, ...compareTasks(before.tasks, after.tasks), ...compareOptions(before, after)];
+}
+
+/** Everything of a service but its name and tasks: "balance round-robin -> random". */
+export function compareServiceRules(before: ServiceRules, after: ServiceRules): string[] {
+  return [...comparePorts(before.publish, after.publish), ...compareOptions(before, after)];
+}
+
+function compareOptions(before: ServiceRules, after: ServiceRules): string[] {
   return [
-    ...comparePorts(before.publish, after.publish),
-    ...compareTasks(before.tasks, after.tasks),
     ...compareValue("balance", before.balance, after.balance),
     ...compareValue("prefer", before.prefer, after.prefer),
     ...compareValue("send_proxy", before.sendProxy, after.sendProxy),

@@ -1,5 +1,10 @@
 /** The configuration file: text in, a frozen typed configuration or every problem with its place out. */
-export { type ConfigChanges, compareConfigs, type SettingChange } from "./compare-configs.ts";
+export {
+  type ConfigChanges,
+  compareConfigs,
+  compareServiceRules,
+  type SettingChange,
+} from "./compare-configs.ts";
 export type * from "./config.ts";
 export { formatDuration } from "./duration.ts";
 export { effectiveConfig } from "./effective-config.ts";

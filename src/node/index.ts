@@ -3,6 +3,7 @@
 export { OverlayError } from "../overlay/index.ts";
 export { createLog, type Log } from "./log.ts";
 export { MeshError } from "./mesh/mesh-error.ts";
+export type { DifferingService } from "./mesh/views.ts";
 export type { Node } from "./node.ts";
 export type * from "./overlay/overlay-status.ts";
 export type * from "./reload-report.ts";

@@ -19,7 +19,15 @@ import { wantsConnections } from "./log.ts";
 import { MeshCommands } from "./mesh/commands.ts";
 import type { Mesh } from "./mesh/mesh.ts";
 import { traceRoute } from "./mesh/trace.ts";
-import { conflictsView, nodesView, type Seen, servicesView, serviceView } from "./mesh/views.ts";
+import {
+  conflictsView,
+  type DifferingService,
+  differingView,
+  nodesView,
+  type Seen,
+  servicesView,
+  serviceView,
+} from "./mesh/views.ts";
 import type { NodeLog } from "./node-log.ts";
 import { Reloader } from "./reload.ts";
 import type { ReloadReport, ReloadTrigger } from "./reload-report.ts";
@@ -72,6 +80,7 @@ export class Node implements MeshNode {
         read: parts.readConfig,
         router,
         viewWith: (config) => mesh.viewWith(config),
+        differingWith: (config) => this.#differingWith(config),
         clock: parts.clock,
         onApplied: (config) => this.#onApplied(config),
       },
@@ -110,6 +119,7 @@ export class Node implements MeshNode {
       },
       names: this.#names(),
       warnings: router.warnings,
+      differing: this.#differingWith(this.#reloader.running),
       storeError: mesh.storeError,
       logLoss: options.log.loss,
       proxy: proxy.status(),
@@ -216,6 +226,12 @@ export class Node implements MeshNode {
     const { router, mesh } = this.#started;
     if (this.#state === "draining") return;
     await router.change((turn) => turn.apply(mesh.view(), NEW_NAMES_MS));
+  }
+
+  #differingWith(config: Config): DifferingService[] {
+    const { mesh, options } = this.#started;
+    const seen = { self: options.config.node.name, members: mesh.members() };
+    return differingView(mesh.servicesWith(config).values(), seen);
   }
 
   #seen(): Seen {

@@ -1,5 +1,6 @@
 /** What came of a reload: the answer to `portmesh reload`, kept for `portmesh status`. Plain values. */
 import type { ConfigChanges, Problem } from "../config/index.ts";
+import type { DifferingService } from "./mesh/views.ts";
 import type { Applied } from "./router.ts";
 
 /** `refused`: nothing changed, `problems` says why. `unchanged`: the file says what already runs. */
@@ -19,6 +20,8 @@ export interface ReloadReport {
   readonly warnings: readonly string[];
   /** Ports that could not be bound; they are retried and did not stop the reload. */
   readonly bindErrors: Applied["bindErrors"];
+  /** Services that other files, or a command, define differently. */
+  readonly differing: readonly DifferingService[];
 }
 
 export interface ReloadChanges extends Omit<ConfigChanges, "isEmpty"> {

@@ -13,6 +13,7 @@ import {
 } from "../config/index.ts";
 import type { Clock } from "../sys/clock.ts";
 import type { ClusterView } from "./cluster-view.ts";
+import type { DifferingService } from "./mesh/views.ts";
 import { NO_CHANGES, type ReloadReport, type ReloadTrigger } from "./reload-report.ts";
 import type { Applied, Router, Turn } from "./router.ts";
 
@@ -24,6 +25,8 @@ export interface ReloaderParts {
   readonly router: Router;
   /** What would be served with this file. */
   readonly viewWith: (config: Config) => ClusterView;
+  /** Services that would be defined differently elsewhere. */
+  readonly differingWith: (config: Config) => readonly DifferingService[];
   readonly clock: Clock;
   /** The new running configuration, right after it was committed. */
   readonly onApplied: (config: Config) => void;
@@ -55,6 +58,7 @@ export class Reloader {
       problems: [],
       warnings: [],
       bindErrors: [],
+      differing: [],
       ...rest,
     });
     try {
@@ -77,6 +81,7 @@ export class Reloader {
       changes: changesOf(compared, applied),
       warnings,
       bindErrors: applied.bindErrors,
+      differing: this.#parts.differingWith(next),
     });
   }
 

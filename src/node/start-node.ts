@@ -3,6 +3,7 @@
  * touches a port), names and interfaces, proxy workers, first table. What is started when a later step fails is
  * stopped again.
  */
+import { resolve } from "node:path";
 import { listenOnSocket, meshApp } from "../admin/index.ts";
 import type { ClusterConfig, Config, FileResult, WatchOptions } from "../config/index.ts";
 import type { ProxyOptions, SpliceProxy } from "../proxy/index.ts";
@@ -154,6 +155,7 @@ async function startMesh(
   stops.push(() => overlay?.close()); // after all that uses it
   mesh = await Mesh.start({
     config,
+    file: resolve(file),
     address,
     overlay,
     version: version.version,

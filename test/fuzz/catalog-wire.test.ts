@@ -5,10 +5,10 @@
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { Catalog } from "../../src/catalog/index.ts";
-import { decodeMessage, MAX_MESSAGE_BYTES } from "../../src/catalog/messages.ts";
+import { decodeMessage, ENCODING_VERSION, MAX_MESSAGE_BYTES } from "../../src/catalog/messages.ts";
 import { decodeRecord, type EntryKind, encodeRecord, taskKey } from "../../src/catalog/record-codec.ts";
 import { CatalogNetwork } from "../support/catalog-network.ts";
-import { nodeRecord, port, spec, task } from "../support/catalog-records.ts";
+import { declared, nodeRecord, port, spec, task } from "../support/catalog-records.ts";
 import { Seeded } from "../support/seed.ts";
 import { seededRandom } from "../support/seeded-random.ts";
 
@@ -31,8 +31,12 @@ function pick<T>(items: readonly T[]): T {
 function filledCatalog(name: string): Catalog {
   const catalog = new Catalog(name);
   catalog.setLive(["a", "b", "c"]);
-  catalog.writeService("web", spec([port(8080), port(53, { protocol: "udp" })]), "file", NOW_MS);
-  catalog.writeService("gone", spec(8081), "api", NOW_MS);
+  catalog.writeService("web", spec([port(8080), port(53, { protocol: "udp" })]), NOW_MS);
+  catalog.declare(declared("web", spec(8082)), NOW_MS);
+  catalog.declare(declared("dns", spec(53), { age: "unsettled" }), NOW_MS);
+  catalog.declare(declared("old", spec(54)), NOW_MS);
+  catalog.undeclare("old");
+  catalog.writeService("gone", spec(8081), NOW_MS);
   catalog.removeService("gone");
   catalog.writeTask(task("web", `${name}.internal:80`));
   catalog.writeTask(task("web", "10.0.0.2", { origin: "api", isDraining: true }));
@@ -78,6 +82,7 @@ function checkTable(catalog: Catalog): void {
     if ("problem" in decoded) throw new Error(`${kind} ${JSON.stringify(key)}: ${decoded.problem}`);
   };
   for (const service of catalog.services().values()) check("service", service.name, service);
+  for (const service of catalog.ownDeclarations().values()) check("declaration", service.name, service);
   for (const one of catalog.tasks()) check("task", taskKey(one.service, one.name), one);
   for (const node of catalog.nodes().values()) check("node", "", node);
   catalog.conflicts();
@@ -91,7 +96,7 @@ test("catalog messages: arbitrary and mutated bytes never throw and never break 
   for (let run = 0; run < RUNS; run++) {
     const isNoise = random() < 0.1;
     const noise = Uint8Array.from({ length: below(60) }, () => below(256));
-    if (noise.length > 1 && random() < 0.7) noise.set([10 + below(5), 1]);
+    if (noise.length > 1 && random() < 0.7) noise.set([10 + below(5), ENCODING_VERSION]);
     const payload = isNoise ? noise : mutated(pick(corpus));
     seen[typeof decodeMessage(payload, 0) === "string" ? "unreadable" : "readable"]++;
     const from = pick([null, "a", "b", "c"]);
@@ -151,6 +156,7 @@ function distorted(value: unknown): unknown {
 test("decodeRecord: whatever JSON it is given, it never throws, and what it accepts it encodes and accepts again", () => {
   const seeds = [
     ["service", "web", encodeRecord("service", filledCatalog("a").services().get("web")!)],
+    ["declaration", "web", encodeRecord("declaration", filledCatalog("a").ownDeclarations().get("web")!)],
     ["task", taskKey("web", "10.0.0.1"), encodeRecord("task", task("web", "10.0.0.1", { port: 80 }))],
     [
       "node",
@@ -181,17 +187,14 @@ test("decodeRecord: whatever JSON it is given, it never throws, and what it acce
 });
 
 test("snapshots: mutated ones are restored or refused, and never throw", () => {
-  const state = {
-    declared: { services: new Map([["web", spec(8080)]]), tasks: [task("web", "10.0.0.1")] },
-    members: ["10.0.0.1:7946"],
-  };
+  const state = { isFileKnown: true, members: ["10.0.0.1:7946"] };
   const text = filledCatalog("a").snapshot(state);
   const bytes = new TextEncoder().encode(text);
   const seen = { restored: 0, refused: 0 };
   /** What a catalog holds that has started from this file; null: it refused it. */
   const restart = (catalog: Catalog, file: string) => {
-    const { problem, declared, members } = catalog.restore(file, NOW_MS);
-    return problem === null ? catalog.snapshot({ declared, members }) : null;
+    const { problem, isFileKnown, members } = catalog.restore(file, NOW_MS);
+    return problem === null ? catalog.snapshot({ isFileKnown, members }) : null;
   };
   const whole = restart(new Catalog("a"), text);
   for (let run = 0; run < RUNS / 20; run++) {

@@ -6,7 +6,7 @@
 import { expect, test } from "bun:test";
 import { Catalog } from "../../src/catalog/index.ts";
 import { CatalogNetwork, rootHash } from "../support/catalog-network.ts";
-import { nodeRecord, spec, task } from "../support/catalog-records.ts";
+import { declared, nodeRecord, spec, task } from "../support/catalog-records.ts";
 import { Seeded } from "../support/seed.ts";
 
 const LIMIT_MS = 60_000;
@@ -32,8 +32,11 @@ function writeSomething(network: CatalogNetwork, random: Seeded): void {
   const service = `service-${random.below(12)}`;
   const name = `10.0.0.${random.below(6)}`;
   const writes = [
-    () => catalog.writeService(service, spec(1000 + random.below(500)), "api", network.timeOf(writer)),
+    () => catalog.writeService(service, spec(1000 + random.below(500)), network.timeOf(writer)),
     () => catalog.removeService(service),
+    () => catalog.declare(declared(service, spec(1000 + random.below(500))), network.timeOf(writer)),
+    () => catalog.declare(declared(service, spec(1000 + random.below(500)), { age: "kept" }), 0),
+    () => catalog.undeclare(service),
     () =>
       catalog.writeTask(
         task(service, name, { weight: 1 + random.below(9), isDraining: random.below(2) > 0 }),
@@ -61,7 +64,7 @@ test("writes everywhere under loss, reordering, partitions and restarts end in o
       if (event === 1) network.heal();
       if (event === 2) network.start(victim);
       if (event === 3)
-        snapshots.set(victim, network.catalogs.get(victim)!.snapshot({ declared: null, members: null }));
+        snapshots.set(victim, network.catalogs.get(victim)!.snapshot({ isFileKnown: true, members: null }));
       if (event === 4) {
         const restarted = new Catalog(victim);
         const snapshot = snapshots.get(victim);
@@ -135,7 +138,7 @@ test("the records of nodes cut off are hidden at once, and back at once without 
 test("what was removed on one side of a partition stays removed when it heals", () => {
   const network = new CatalogNetwork(seeded.fork(5), { loss: 0.1 });
   const [here, there] = startNodes(network, 6) as [string, string];
-  network.catalogs.get(here)!.writeService("web", spec(8080), "api", network.nowMs);
+  network.catalogs.get(here)!.writeService("web", spec(8080), network.nowMs);
   network.catalogs.get(there)!.writeTask(task("web", "10.0.0.1", { origin: "api" }));
   converge(network);
   network.split((name) => name === there);
@@ -155,12 +158,12 @@ test("clocks that are wrong, differ and jump change nothing", () => {
   const names = startNodes(network, 5);
   const yearMs = 365 * 24 * 3_600_000;
   names.forEach((name, index) => network.clockErrorMs.set(name, (index - 2) * 10 * yearMs));
-  network.catalogs.get(names[4]!)!.writeService("web", spec(8080), "api", network.timeOf(names[4]!));
-  network.catalogs.get(names[4]!)!.writeService("gone", spec(8081), "api", network.timeOf(names[4]!));
+  network.catalogs.get(names[4]!)!.writeService("web", spec(8080), network.timeOf(names[4]!));
+  network.catalogs.get(names[4]!)!.writeService("gone", spec(8081), network.timeOf(names[4]!));
   network.catalogs.get(names[3]!)!.writeTask(task("web", "10.0.0.1"));
   converge(network);
   network.catalogs.get(names[0]!)!.removeService("gone"); // ten years before it was written
-  network.catalogs.get(names[0]!)!.writeService("web", spec(9090), "api", network.timeOf(names[0]!));
+  network.catalogs.get(names[0]!)!.writeService("web", spec(9090), network.timeOf(names[0]!));
   names.forEach((name, index) => network.clockErrorMs.set(name, (2 - index) * 10 * yearMs));
   converge(network);
   network.run(10_000);
@@ -193,12 +196,117 @@ test("a dead node's records are forgotten after a day everywhere, and nobody bri
   expect(new Set([...network.catalogs.values()].map(rootHash))).toEqual(new Set([emptyHash]));
 });
 
+const DAY_MS = 24 * 3_600_000;
+
+/** Time passes with a tick a minute: nothing is lost of a day, and it does not take one. */
+function pass(network: CatalogNetwork, durationMs: number): void {
+  for (let passedMs = 0; passedMs < durationMs; passedMs += 60_000) {
+    network.jump(60_000 - 50);
+    network.run(50);
+  }
+}
+
+test("a service of two files stays while one declares it, and goes with the last, on both sides of a partition", () => {
+  const network = new CatalogNetwork(seeded.fork(10), { loss: 0.1 });
+  const [n1, n2, n3] = startNodes(network, 6) as [string, string, string];
+  for (const name of [n1, n2]) network.catalogs.get(name)!.declare(declared("web", spec(80)), network.nowMs);
+  converge(network);
+  network.split((name) => name === n3);
+  network.catalogs.get(n1)!.undeclare("web");
+  network.run(30_000);
+  expect([...network.catalogs.values()].map((catalog) => catalog.services().has("web"))).not.toContain(false);
+  network.catalogs.get(n2)!.undeclare("web");
+  network.run(30_000);
+  expect(network.catalogs.get(n3)!.services().has("web")).toBe(true); // as far as it knows
+  network.heal();
+  converge(network);
+  expect([...network.catalogs.values()].map((catalog) => catalog.services().size)).toEqual([
+    0, 0, 0, 0, 0, 0,
+  ]);
+});
+
+test("what a dead node declares stays for a day, or until it is forgotten, and is back with it", () => {
+  const network = new CatalogNetwork(seeded.fork(11));
+  const [dead, other, observer] = startNodes(network, 4) as [string, string, string];
+  const declares = (name: string) => [...network.catalogs.get(name)!.services().keys()];
+  for (const name of [dead, other])
+    network.catalogs.get(name)!.declare(declared(`of-${name}`, spec(80)), network.nowMs);
+  converge(network);
+  network.stop(dead);
+  network.stop(other);
+  network.run(10_000);
+  expect(declares(observer)).toEqual([`of-${dead}`, `of-${other}`]);
+  network.catalogs.get(observer)!.wish(other, "forget");
+  network.run(10_000);
+  expect(declares("node-3")).toEqual([`of-${dead}`]);
+  pass(network, DAY_MS + 60_000);
+  expect([declares(observer), declares("node-3")]).toEqual([[], []]);
+  for (const name of [dead, other]) {
+    network.start(name).declare(declared(`of-${name}`, spec(80), { age: "unsettled" }), network.nowMs);
+    network.runUntil(() => declares(observer).includes(`of-${name}`), LIMIT_MS);
+  }
+  converge(network);
+});
+
+test("a node that was away for three days brings nothing back: not what was removed, not what was forgotten", () => {
+  const network = new CatalogNetwork(seeded.fork(12));
+  const [remover, gone, away] = startNodes(network, 5) as [string, string, string];
+  const catalog = network.catalogs.get(away)!;
+  network.catalogs.get(remover)!.declare(declared("removed", spec(80)), network.nowMs);
+  network.catalogs.get(gone)!.declare(declared("forgotten", spec(81)), network.nowMs);
+  network.catalogs.get(gone)!.declare(declared("removed-too", spec(82)), network.nowMs);
+  converge(network);
+  const snapshot = catalog.snapshot({ isFileKnown: true, members: null });
+  network.stop(away);
+  network.catalogs.get(remover)!.undeclare("removed");
+  network.catalogs.get(gone)!.undeclare("removed-too");
+  network.run(5_000);
+  network.stop(gone);
+  pass(network, DAY_MS * 1.5);
+  network.stop(remover); // nobody is left who could bury it again
+  pass(network, DAY_MS * 1.5);
+  const restarted = new Catalog(away);
+  expect(restarted.restore(snapshot, network.nowMs).problem).toBeNull();
+  expect(restarted.services().size).toBe(3);
+  network.start(away, restarted);
+  for (const observer of ["node-3", "node-4"]) {
+    network.run(10_000);
+    expect([...network.catalogs.get(observer)!.services().keys()]).toEqual([]);
+  }
+  pass(network, 5 * 60_000);
+  expect([...restarted.services().keys()]).toEqual([]);
+  converge(network);
+});
+
+test("nodes that declare one service differently agree which is in force, whatever is restarted", () => {
+  const network = new CatalogNetwork(seeded.fork(13), { loss: 0.2, maxDelayMs: 500 });
+  const names = startNodes(network, 5);
+  for (const [index, name] of names.entries()) {
+    network.catalogs.get(name)!.declare(declared("web", spec(8000 + index)), network.nowMs);
+    converge(network);
+  }
+  network.catalogs.get(names[1]!)!.declare(declared("web", spec(9000)), network.nowMs); // an edit
+  converge(network);
+  for (const [index, name] of names.entries()) {
+    const restarted = network.start(name); // without state, with the same file
+    const port = index === 1 ? 9000 : 8000 + index;
+    restarted.declare(declared("web", spec(port), { age: "unsettled" }), network.nowMs);
+    converge(network);
+    restarted.declare(declared("web", spec(port), { age: "kept" }), network.nowMs);
+    converge(network);
+  }
+  for (const catalog of network.catalogs.values()) {
+    const { spec, definitions, created } = catalog.services().get("web")!;
+    expect([spec.publish[0]!.published, definitions.length, created.node]).toEqual([9000, 5, names[0]!]);
+  }
+});
+
 test("a service too large for a packet reaches 30 nodes by anti-entropy within seconds", () => {
   const network = new CatalogNetwork(seeded.fork(8), { loss: 0.05 });
   const [writer] = startNodes(network, 30) as [string];
   network.run(10_000);
   const deny = Array.from({ length: 1000 }, (_, index) => `10.${index >> 8}.${index & 255}.0/24`);
-  network.catalogs.get(writer)!.writeService("large", spec(8080, { deny }), "api", network.nowMs);
+  network.catalogs.get(writer)!.writeService("large", spec(8080, { deny }), network.nowMs);
   const tookMs = network.runUntil(() => network.hasConverged(), LIMIT_MS);
   expect(tookMs).toBeLessThan(20_000);
   expect(network.catalogs.get("node-29")!.services().get("large")!.spec.deny).toEqual(deny);
@@ -211,7 +319,7 @@ test("1,000 services and 10,000 tasks on many nodes converge within seconds and 
   const serviceCount = 1000;
   for (let s = 0; s < serviceCount; s++) {
     const owner = network.catalogs.get(`node-${s % nodeCount}`)!;
-    owner.writeService(`service-${s}`, spec(10_000 + s), "file", network.nowMs);
+    owner.declare(declared(`service-${s}`, spec(10_000 + s)), network.nowMs);
     for (let t = 0; t < 10; t++) {
       owner.writeTask(task(`service-${(s * 7 + t) % serviceCount}`, `10.1.${s % 250}.${t}:80`));
     }

@@ -1,5 +1,5 @@
 /** Records of the catalog for tests: complete ones, of which a test says only what it is about. */
-import type { NodeRecord, PortSpec, ServiceSpec, TaskRecord } from "../../src/catalog/index.ts";
+import type { Declaration, NodeRecord, PortSpec, ServiceSpec, TaskRecord } from "../../src/catalog/index.ts";
 
 export function port(published: number, changes: Partial<PortSpec> = {}): PortSpec {
   return { protocol: "tcp", published, target: 80, mode: "ingress", ...changes };
@@ -25,6 +25,11 @@ export function spec(
     udp: { mode: "session", idleTimeoutMs: 90_000, maxSessions: 65_536 },
     ...changes,
   };
+}
+
+/** As a file that has just been edited says it. */
+export function declared(name: string, spec: ServiceSpec, changes: Partial<Declaration> = {}): Declaration {
+  return { name, spec, file: "/etc/portmesh.toml", age: "newest", ...changes };
 }
 
 export function task(service: string, name: string, changes: Partial<TaskRecord> = {}): TaskRecord {

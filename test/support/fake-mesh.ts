@@ -1,6 +1,7 @@
 /** A mesh in memory that keeps the promises of MeshNode: one node, edge-1, whose services and tasks are lists. */
 import {
   type CreateService,
+  type DefinitionView,
   type MeshNode,
   type NodeView,
   type NodeWish,
@@ -44,6 +45,7 @@ export function serviceView(name: string, rest: Partial<ServiceView> = {}): Serv
     name,
     spec: SPEC,
     origin: "api",
+    definitions: [definitionView({ file: rest.origin === "file" ? "/etc/portmesh.toml" : null })],
     stamp: { counter: 7, node: SELF },
     created: { counter: 7, node: SELF },
     createdAtMs: CREATED_AT,
@@ -52,6 +54,10 @@ export function serviceView(name: string, rest: Partial<ServiceView> = {}): Serv
     conflicts: [],
     ...rest,
   };
+}
+
+export function definitionView(rest: Partial<DefinitionView> = {}): DefinitionView {
+  return { node: SELF, file: null, isAlive: true, changedAtMs: CREATED_AT, differences: [], ...rest };
 }
 
 export function nodeView(name: string, rest: Partial<NodeView> = {}): NodeView {
@@ -113,7 +119,8 @@ export class FakeMesh implements MeshNode {
     this.beforeChange();
     const service = this.service(name);
     if (service === null) return refusals.noSuchService(name);
-    if (request.spec !== null && service.origin === "file") return refusals.serviceFromFile(name);
+    if (request.spec !== null && service.origin === "file")
+      return refusals.serviceFromFile(name, service.definitions);
     if (request.expected.counter !== service.stamp.counter) return refusals.serviceChanged(name);
     const taken = request.spec === null ? null : this.#takenPort(name, request.spec);
     if (taken !== null) return taken;
@@ -128,7 +135,7 @@ export class FakeMesh implements MeshNode {
   async removeService(name: string): Promise<Refusal | null> {
     const service = this.service(name);
     if (service === null) return refusals.noSuchService(name);
-    if (service.origin === "file") return refusals.serviceFromFile(name);
+    if (service.origin === "file") return refusals.serviceFromFile(name, service.definitions);
     this.list = this.list.filter((other) => other !== service);
     return null;
   }

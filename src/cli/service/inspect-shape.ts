@@ -66,9 +66,16 @@ function constraintsOf(nodes: Readonly<Record<string, string>>): string[] {
   return Object.entries(nodes).map(([key, value]) => `node.labels.${key}==${value}`);
 }
 
-function inspectOwn({ spec, origin, tasks, conflicts }: ServiceView): object {
+function inspectOwn({ spec, origin, definitions, tasks, conflicts }: ServiceView): object {
   return {
     Origin: origin,
+    Definitions: definitions.map((definition) => ({
+      Node: definition.node,
+      File: definition.file,
+      NodeAlive: definition.isAlive,
+      ChangedAt: new Date(definition.changedAtMs).toISOString(),
+      Differences: definition.differences,
+    })),
     Balance: spec.balance,
     Prefer: spec.prefer,
     SendProxy: spec.sendProxy,

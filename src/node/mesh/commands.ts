@@ -42,7 +42,7 @@ export class MeshCommands {
     const taken = this.#takenPort(name, spec);
     if (taken !== null) return taken;
     return await this.#write((writer, nowMs) => {
-      writer.writeService(name, spec, "api", nowMs);
+      writer.writeService(name, spec, nowMs);
       for (const task of tasks) writer.writeTask(recordOf(name, task));
     });
   }
@@ -51,7 +51,7 @@ export class MeshCommands {
     const service = this.#service(name);
     const { spec, expected, addTasks, removeTasks } = request;
     if (service === undefined) return refusals.noSuchService(name);
-    if (spec !== null && service.origin === "file") return refusals.serviceFromFile(name);
+    if (spec !== null && service.origin === "file") return this.#declaredByFile(service);
     const { stamp } = service;
     if (expected.counter !== stamp.counter || expected.node !== stamp.node)
       return refusals.serviceChanged(name);
@@ -59,7 +59,7 @@ export class MeshCommands {
       (spec === null ? null : this.#takenPort(name, spec)) ?? this.#judgeTasks(name, addTasks, removeTasks);
     if (refusal !== null) return refusal;
     return await this.#write((writer, nowMs) => {
-      if (spec !== null) writer.writeService(name, spec, "api", nowMs);
+      if (spec !== null) writer.writeService(name, spec, nowMs);
       for (const task of removeTasks) writer.removeTask(name, task);
       for (const task of addTasks) writer.writeTask(recordOf(name, task));
     });
@@ -68,7 +68,7 @@ export class MeshCommands {
   async removeService(name: string): Promise<Refusal | null> {
     const service = this.#service(name);
     if (service === undefined) return refusals.noSuchService(name);
-    if (service.origin === "file") return refusals.serviceFromFile(name);
+    if (service.origin === "file") return this.#declaredByFile(service);
     return await this.#write((writer) => writer.removeService(name));
   }
 
@@ -127,9 +127,7 @@ export class MeshCommands {
       (service) => service.name !== name,
     );
     const times = { created: NOBODY, createdAtMs: 0, updatedAtMs: 0 };
-    const lost = findConflicts([...services, { name, spec, origin: "api" as const, ...times }]).get(
-      name,
-    )?.[0];
+    const lost = findConflicts([...services, { name, spec, ...times }]).get(name)?.[0];
     return lost === undefined ? null : refusals.portTaken(lost, lost.keptBy);
   }
 
@@ -139,6 +137,14 @@ export class MeshCommands {
     if (refused !== null) return { code: "invalid", error: refused };
     await apply();
     return null;
+  }
+
+  #declaredByFile({ name, definitions }: VisibleService): Refusal {
+    const { mesh } = this.#parts;
+    return refusals.serviceFromFile(
+      name,
+      definitions.map(({ node, file }) => ({ node, file, isAlive: mesh.isLiveNode(node) })),
+    );
   }
 
   #service(name: string): VisibleService | undefined {

@@ -1,5 +1,7 @@
 /** What a configuration file declares, as the catalog keeps it; and what the catalog would look like with it. */
 import type {
+  Catalog,
+  Declaration,
   FileChanges,
   FileDeclarations,
   ServiceSpec,
@@ -7,35 +9,57 @@ import type {
   VisibleService,
   VisibleTask,
 } from "../../catalog/index.ts";
+import { MAX_FILE_LENGTH } from "../../catalog/index.ts";
 import type { Config, ServiceConfig } from "../../config/index.ts";
 
-export function declarationsOf(config: Config): FileDeclarations {
+/** @param file its path */
+export function declarationsOf(config: Config, file: string): FileDeclarations {
   return {
+    file: file.replace(/\p{Cc}/gu, "?").slice(-MAX_FILE_LENGTH),
     services: new Map(config.services.map((service) => [service.name, specOf(service)])),
     tasks: config.services.flatMap((service) => service.tasks.map((task) => taskOf(service.name, task))),
   };
 }
 
-/** The services and tasks of the catalog after the changes. */
-export function withChanges(
-  services: ReadonlyMap<string, Pick<VisibleService, "spec">>,
+/** The services of the catalog after the changes. */
+export function servicesWith(
+  catalog: Catalog,
+  { declare, undeclare }: FileChanges,
+  nowMs: number,
+): ReadonlyMap<string, VisibleService> {
+  if (declare.length + undeclare.length === 0) return catalog.services();
+  const declared = catalog.ownDeclarations();
+  return catalog.servicesWith(
+    new Map([
+      ...undeclare.map((name) => [name, null] as const),
+      ...declare.map((declaration) => {
+        const { name, spec, file } = declaration;
+        const changed = changedBy(declaration, catalog.self, declared.get(name)?.changed);
+        return [name, { spec, file, changed, updatedAtMs: nowMs }] as const;
+      }),
+    ]),
+  );
+}
+
+/** The tasks of the catalog after the changes. */
+export function tasksWith(
   tasks: readonly VisibleTask[],
-  changes: FileChanges,
+  { removeTasks, writeTasks }: FileChanges,
   self: string,
-): {
-  readonly services: ReadonlyMap<string, Pick<VisibleService, "spec">>;
-  readonly tasks: readonly Omit<VisibleTask, "stamp">[];
-} {
-  const after = new Map(services);
-  for (const name of changes.removeServices) after.delete(name);
-  for (const { name, spec } of changes.writeServices) after.set(name, { spec });
+): readonly Omit<VisibleTask, "stamp">[] {
   const key = (task: { readonly service: string; readonly name: string }) => `${task.service} ${task.name}`;
-  const touched = new Set([...changes.removeTasks, ...changes.writeTasks].map(key));
+  const touched = new Set([...removeTasks, ...writeTasks].map(key));
   const kept = tasks.filter((task) => task.owner !== self || !touched.has(key(task)));
-  return {
-    services: after,
-    tasks: [...kept, ...changes.writeTasks.map((task) => ({ ...task, owner: self }))],
-  };
+  return [...kept, ...writeTasks.map((task) => ({ ...task, owner: self }))];
+}
+
+function changedBy(
+  { age }: Declaration,
+  node: string,
+  before: VisibleService["stamp"] | undefined,
+): VisibleService["stamp"] {
+  if (age === "newest") return { counter: Number.MAX_SAFE_INTEGER, node };
+  return before ?? { counter: 0, node };
 }
 
 function specOf({ name: _name, tasks: _tasks, ...spec }: ServiceConfig): ServiceSpec {

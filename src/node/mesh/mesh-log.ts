@@ -1,4 +1,5 @@
 /** The words for what happens in the mesh: one method per kind of event, one line per event. */
+import type { Definition } from "../../catalog/index.ts";
 import type { Address, MemberEvent } from "../../membership/index.ts";
 import type { Log } from "../log.ts";
 import { hostOf } from "./address.ts";
@@ -115,13 +116,13 @@ export class MeshLog {
     );
   }
 
-  /** Services that the cluster has otherwise than the file. */
-  kept(services: readonly string[]): void {
-    for (const service of services)
-      this.#log.warn(
-        { service },
-        `service "${service}" is another in the cluster than in the file, and newer: it stays`,
-      );
+  /** A service of this node's file is defined otherwise, and later: that definition is in force. */
+  overruled(service: string, { node, file }: Definition): void {
+    const by = file === null ? `a command on ${node}` : `the file of ${node} (${file})`;
+    this.#log.warn(
+      { service, by: node },
+      `service "${service}": ${by} defines it otherwise than this node's file and is newer: it is in force`,
+    );
   }
 
   store(error: string | null): void {

@@ -5,9 +5,11 @@
  */
 import {
   applyFileChanges,
+  areSpecsEqual,
   Catalog,
   type CatalogWriter,
   compareFile,
+  type FileAge,
   type FileChanges,
   type FileDeclarations,
   findConflicts,
@@ -15,6 +17,7 @@ import {
   MAX_BIND_ERRORS,
   type NodeRecord,
   type Effect as SendEffect,
+  type VisibleService,
 } from "../../catalog/index.ts";
 import type { ClusterConfig, Config } from "../../config/index.ts";
 import type { Member, MembershipStats } from "../../membership/index.ts";
@@ -25,7 +28,7 @@ import type { Overlay } from "../overlay/overlay.ts";
 import type { OverlayStatus } from "../overlay/overlay-status.ts";
 import { buildView } from "./build-view.ts";
 import { Cluster } from "./cluster.ts";
-import { declarationsOf, withChanges } from "./declarations.ts";
+import { declarationsOf, servicesWith, tasksWith } from "./declarations.ts";
 import { KnownAddresses } from "./known-addresses.ts";
 import type { MeshError } from "./mesh-error.ts";
 import type { MeshLog } from "./mesh-log.ts";
@@ -47,6 +50,8 @@ const NO_STATS: MembershipStats = { healthScore: 0, queueLengths: {}, droppedTot
 
 export interface MeshOptions {
   readonly config: Config;
+  /** Path of its file. */
+  readonly file: string;
   /** Where other nodes reach this one; null: no cluster. */
   readonly address: string | null;
   /** null: no cluster. */
@@ -73,8 +78,14 @@ export class Mesh {
   readonly #known = new KnownAddresses();
   readonly #self: string;
   #config: Config;
-  /** What the file said when it was last carried out; null: not known. */
-  #declared: FileDeclarations | null;
+  /** This node's declarations are those of its file as it was loaded last, now or in an earlier life. */
+  #isFileKnown: boolean;
+  /** Services declared before the others were heard. */
+  #unsettled: ReadonlySet<string> = new Set();
+  /** Tasks of the file as it was carried out last. */
+  #declaredTasks: FileDeclarations["tasks"] = [];
+  /** Services of the file of which another definition is in force. */
+  #overruled: ReadonlySet<string> = new Set();
   #cluster: Cluster | null = null;
   /** Of the catalog, when everything that follows from it was last done. */
   #revision = -1;
@@ -106,10 +117,11 @@ export class Mesh {
     this.#store = new StateStore({
       directory: config.node.dataDir ?? DEFAULT_DATA_DIR,
       clock,
-      snapshot: () => this.catalog.snapshot({ declared: this.#declared, members: this.#known.toJson() }),
+      snapshot: () =>
+        this.catalog.snapshot({ isFileKnown: this.#isFileKnown, members: this.#known.toJson() }),
       onError: (error) => log.store(error),
     });
-    this.#declared = this.#restore();
+    this.#isFileKnown = this.#restore();
   }
 
   // --- what is served
@@ -122,8 +134,8 @@ export class Mesh {
   /** As it would be with this file. */
   viewWith(config: Config): ClusterView {
     const { catalog } = this;
-    const changes = this.#changesBy(config);
-    const { services, tasks } = withChanges(catalog.services(), catalog.tasks(), changes, this.#self);
+    const changes = this.#changesBy(config, this.#fileAge());
+    const services = this.#servicesWith(changes);
     return buildView({
       self: { name: this.#self, labels: config.node.labels },
       isSelfDraining: catalog.wishOf(this.#self) === "drain",
@@ -131,11 +143,16 @@ export class Mesh {
       relay: this.#relayWith(config),
       reach: (name, node) => this.#options.overlay?.reach(name, node) ?? null,
       services,
-      tasks,
+      tasks: tasksWith(catalog.tasks(), changes, this.#self),
       nodes: catalog.nodes(),
-      conflicts: this.#conflictsWith(changes),
+      conflicts: services === catalog.services() ? catalog.conflicts() : findConflicts(services.values()),
       fileOrder: config.services.map((service) => service.name),
     });
+  }
+
+  /** As the cluster would have them with this file. */
+  servicesWith(config: Config): ReadonlyMap<string, VisibleService> {
+    return this.#servicesWith(this.#changesBy(config, this.#fileAge()));
   }
 
   /**
@@ -144,12 +161,13 @@ export class Mesh {
    */
   adopt(config: Config): void {
     const { log } = this.#options;
-    const changes = this.#changesBy(config);
+    const changes = this.#changesBy(config, this.#fileAge());
     this.#config = config;
     const refusal = this.#writeFile(changes);
     if (refusal !== null) log.refused(refusal);
-    else this.#declared = declarationsOf(config);
-    log.kept(changes.kept);
+    else this.#declaredTasks = this.#declarationsOf(config).tasks;
+    this.#unsettled = new Set();
+    this.#isFileKnown = true;
     this.#store.changed();
     this.#spread();
     this.#settle();
@@ -267,7 +285,7 @@ export class Mesh {
 
   /**
    * Its own records are written before anybody is heard: what others remember of an earlier life is settled against
-   * them. Its services come after, so that they can be compared with what the others have.
+   * them. How old its declarations are is settled after, when they can be compared with what the others have.
    */
   async #enter(): Promise<void> {
     const { cluster } = this.#config;
@@ -284,7 +302,8 @@ export class Mesh {
   }
 
   #writeOwn(): void {
-    const changes = { ...this.#changesBy(this.#config), writeServices: [], removeServices: [] };
+    const changes = this.#changesBy(this.#config, "unheard");
+    this.#unsettled = new Set(changes.declare.map(({ name }) => name));
     this.#writeFile(changes); // adopt, which comes soon, tells why it was refused
   }
 
@@ -371,6 +390,7 @@ export class Mesh {
     if (this.catalog.revision === this.#revision) return;
     this.#revision = this.catalog.revision;
     this.#removeOrphans();
+    this.#tellOverruled();
     this.#options.overlay?.follow(this.catalog.nodes(), this.#nodesWithTasks());
     this.#writeNode();
     this.#revision = this.catalog.revision;
@@ -423,40 +443,55 @@ export class Mesh {
     return { listenAddresses, port, udpPort: overlay.udpPort, acceptsClear: overlay.acceptsClear, keys };
   }
 
-  #changesBy(config: Config): FileChanges {
+  #changesBy(config: Config, age: FileAge): FileChanges {
     const { catalog } = this;
     return compareFile({
-      previous: this.#declared,
-      next: declarationsOf(config),
+      next: this.#declarationsOf(config),
+      declared: catalog.ownDeclarations(),
+      unsettled: this.#unsettled,
       services: catalog.services(),
       ownTasks: catalog.tasks().filter((task) => task.owner === this.#self),
-      fileChangedAtMs: this.#options.fileChangedAtMs(),
+      previousTasks: this.#declaredTasks,
+      age,
     });
   }
 
-  /** As they would be: new services are the youngest. */
-  #conflictsWith({ removeServices, writeServices }: FileChanges): ReturnType<typeof findConflicts> {
-    if (removeServices.length + writeServices.length === 0) return this.catalog.conflicts();
-    const services = new Map(this.catalog.services());
-    for (const name of removeServices) services.delete(name);
-    for (const { name, spec } of writeServices) {
-      const created = services.get(name)?.created ?? { counter: Number.MAX_SAFE_INTEGER, node: this.#self };
-      const record = { name, spec, origin: "file", created, createdAtMs: 0, updatedAtMs: 0 } as const;
-      services.set(name, { ...record, stamp: created });
+  #declarationsOf(config: Config): FileDeclarations {
+    return declarationsOf(config, this.#options.file);
+  }
+
+  #servicesWith(changes: FileChanges): ReadonlyMap<string, VisibleService> {
+    return servicesWith(this.catalog, changes, this.#options.clock.nowMs());
+  }
+
+  #fileAge(): FileAge {
+    return this.#isFileKnown ? "known" : { changedAtMs: this.#options.fileChangedAtMs() };
+  }
+
+  /** Once for each service of the file that another node, or a command, defines otherwise and later. */
+  #tellOverruled(): void {
+    const { log } = this.#options;
+    const overruled = new Set<string>();
+    for (const [name, { spec }] of this.catalog.ownDeclarations()) {
+      const inForce = this.catalog.services().get(name)!;
+      if (areSpecsEqual(inForce.spec, spec)) continue;
+      overruled.add(name);
+      if (!this.#overruled.has(name)) log.overruled(name, inForce.definitions[0]!);
     }
-    return findConflicts(services.values());
+    this.#overruled = overruled;
   }
 
   // --- what survives
 
-  #restore(): FileDeclarations | null {
+  /** Whether it is known what the file said last. */
+  #restore(): boolean {
     const { clock, log } = this.#options;
     const text = this.#store.read();
-    if (text === null) return null;
-    const { declared, members, problem } = this.catalog.restore(text, clock.nowMs());
+    if (text === null) return false;
+    const { isFileKnown, members, problem } = this.catalog.restore(text, clock.nowMs());
     if (problem !== null) log.damaged(this.#store.setAside(), problem);
     this.#known.restore(members);
-    return declared;
+    return isFileKnown;
   }
 
   #hasListeners(): boolean {

@@ -1,12 +1,27 @@
 /** The mesh as listings show it: what the catalog says, together with what this node has seen of it. Pure. */
-import type { NodeView, PortConflict, ServiceView, TaskState, TaskView } from "../../admin/index.ts";
+import type {
+  DefinitionView,
+  NodeView,
+  PortConflict,
+  ServiceView,
+  TaskState,
+  TaskView,
+} from "../../admin/index.ts";
 import type { Catalog, VisibleService, VisibleTask } from "../../catalog/index.ts";
-import type { Labels } from "../../config/index.ts";
+import { compareServiceRules, type Labels } from "../../config/index.ts";
 import type { Member, MemberState } from "../../membership/index.ts";
 import type { BindError, ProxyStatus, TaskStatus } from "../../proxy/index.ts";
 import { ZONE_LABEL } from "../cluster-view.ts";
 import { hostOf } from "./address.ts";
 import { addressKey } from "./seeds.ts";
+
+/** A service that is defined differently in several places. */
+export interface DifferingService {
+  readonly service: string;
+  readonly inForce: DefinitionView;
+  /** Newest first. */
+  readonly others: readonly DefinitionView[];
+}
 
 export interface Seen {
   readonly self: string;
@@ -26,6 +41,7 @@ export function serviceView(service: VisibleService, seen: Seen): ServiceView {
     name,
     spec,
     origin,
+    definitions: definitionsView(service, seen),
     stamp,
     created,
     createdAtMs,
@@ -33,6 +49,34 @@ export function serviceView(service: VisibleService, seen: Seen): ServiceView {
     tasks,
     conflicts: conflictsOf(name, seen.catalog),
   };
+}
+
+/** The one in force first. */
+export function definitionsView(
+  { spec, definitions }: Pick<VisibleService, "spec" | "definitions">,
+  { self, members }: Pick<Seen, "self" | "members">,
+): DefinitionView[] {
+  const alive = new Set(members.flatMap(({ name, state }) => (state === "alive" ? [name] : [])));
+  return definitions.map((definition) => ({
+    node: definition.node,
+    file: definition.file,
+    isAlive: definition.node === self || alive.has(definition.node),
+    changedAtMs: definition.updatedAtMs,
+    differences: definition.spec === spec ? [] : compareServiceRules(spec, definition.spec),
+  }));
+}
+
+/** Services that nodes define differently. */
+export function differingView(
+  services: Iterable<VisibleService>,
+  seen: Pick<Seen, "self" | "members">,
+): DifferingService[] {
+  return [...services].flatMap((service) => {
+    if (service.definitions.length < 2) return [];
+    const [inForce, ...others] = definitionsView(service, seen);
+    const differing = others.filter(({ differences }) => differences.length > 0);
+    return differing.length === 0 ? [] : [{ service: service.name, inForce: inForce!, others: differing }];
+  });
 }
 
 export function conflictsView(catalog: Catalog): PortConflict[] {

@@ -85,7 +85,10 @@ describe("services", () => {
   test("of a file are not removed", async () => {
     const mesh = new FakeMesh(serviceView("web", { origin: "file" }));
     const { status, body } = await ask(mesh, "DELETE", "/v1/services/web");
-    expect([status, body.error]).toEqual([409, 'service "web" is declared by a file: change it there']);
+    expect([status, body.error]).toEqual([
+      409,
+      'service "web" is declared in edge-1:/etc/portmesh.toml: change it there and reload',
+    ]);
     expect(mesh.service("web")).not.toBeNull();
   });
 

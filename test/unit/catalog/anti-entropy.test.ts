@@ -68,10 +68,10 @@ test("AntiEntropy: equal tables cost one datagram, and a second one only until t
 test("AntiEntropy: of a difference only the partition that has it is compared, and only the entry sent", () => {
   const [a, b] = [newCatalog("a"), newCatalog("b")];
   fill(a, 500);
-  for (let index = 0; index < 100; index++) a.writeService(`s${index}`, spec(1000 + index), "api", NOW_MS);
+  for (let index = 0; index < 100; index++) a.writeService(`s${index}`, spec(1000 + index), NOW_MS);
   exchange([a, b], a, a.tick(NOW_MS, ["b"], middle), NOW_MS);
   expect(rootHash(b)).toBe(rootHash(a));
-  a.writeService("s5", spec(9999), "api", NOW_MS);
+  a.writeService("s5", spec(9999), NOW_MS);
   const sent = exchange([a, b], b, b.tick(NOW_MS + 6000, ["a"], middle), NOW_MS + 6000);
   expect(sent.map(({ type, from, reliable }) => `${from} ${type} ${reliable ? "tcp" : "udp"}`)).toEqual([
     "b root udp",
@@ -102,7 +102,7 @@ test("AntiEntropy: 64 services of the largest size come in pages too, in both di
   );
   for (let index = 0; index < 64; index++) {
     const writer = index % 2 === 0 ? a : b;
-    expect(writer.writeService(`s${index}`, spec(1000 + index, { deny }), "api", NOW_MS)).toBeNull();
+    expect(writer.writeService(`s${index}`, spec(1000 + index, { deny }), NOW_MS)).toBeNull();
   }
   let nowMs = NOW_MS;
   for (let round = 0; round < 6 && rootHash(a) !== rootHash(b); round++) {
@@ -207,7 +207,7 @@ test("AntiEntropy: news too large for a packet does not wait for the interval", 
   exchange([a, b], a, a.tick(NOW_MS, ["b"], middle), NOW_MS);
   expect(a.tick(NOW_MS + 100, ["b"], middle)).toEqual([]);
   const deny = Array.from({ length: 200 }, (_, index) => `10.0.${index}.0/24`);
-  a.writeService("large", spec(80, { deny }), "api", NOW_MS);
+  a.writeService("large", spec(80, { deny }), NOW_MS);
   expect(a.draw(1400, 4)).toEqual([]);
   exchange([a, b], a, a.tick(NOW_MS + 200, ["b"], middle), NOW_MS + 200);
   expect(b.services().get("large")?.spec.deny.length).toBe(200);

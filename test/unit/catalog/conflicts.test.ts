@@ -16,7 +16,7 @@ function service(
   changes: Partial<ServiceSpec> = {},
 ): ServiceRecord {
   const created = { counter, node: "a" };
-  return { name, spec: spec(publish, changes), origin: "api", created, createdAtMs: 0, updatedAtMs: 0 };
+  return { name, spec: spec(publish, changes), created, createdAtMs: 0, updatedAtMs: 0 };
 }
 
 test("findConflicts: the older service keeps the port, the other learns which one and whose", () => {

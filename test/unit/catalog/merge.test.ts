@@ -3,14 +3,14 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { Catalog } from "../../../src/catalog/index.ts";
 import { rootHash } from "../../support/catalog-network.ts";
-import { nodeRecord, spec, task } from "../../support/catalog-records.ts";
+import { declared, nodeRecord, spec, task } from "../../support/catalog-records.ts";
 
 const NOW_MS = 1_700_000_000_000;
 const NODES = ["a", "b", "c"] as const;
 
 type Step =
   | {
-      readonly do: "service" | "remove" | "task" | "untask" | "wish";
+      readonly do: "service" | "remove" | "declare" | "undeclare" | "task" | "untask" | "wish";
       readonly node: number;
       readonly key: number;
       readonly value: number;
@@ -21,6 +21,8 @@ const write = fc.record({
   do: fc.constantFrom(
     "service" as const,
     "remove" as const,
+    "declare" as const,
+    "undeclare" as const,
     "task" as const,
     "untask" as const,
     "wish" as const,
@@ -49,8 +51,11 @@ function play(steps: readonly Step[]): Uint8Array[] {
 
 function writeStep(catalog: Catalog, what: Exclude<Step["do"], "hear">, key: number, value: number): void {
   const name = `s${key}`;
-  if (what === "service") catalog.writeService(name, spec(1000 + value), "api", NOW_MS + value);
+  if (what === "service") catalog.writeService(name, spec(1000 + value), NOW_MS + value);
   else if (what === "remove") catalog.removeService(name);
+  else if (what === "declare")
+    catalog.declare(declared(name, spec(1000 + value), { age: value > 3 ? "kept" : "newest" }), NOW_MS);
+  else if (what === "undeclare") catalog.undeclare(name);
   else if (what === "task")
     catalog.writeTask(task(name, "t", { weight: 1 + value, origin: value > 2 ? "api" : "file" }));
   else if (what === "untask") catalog.removeTask(name, "t");

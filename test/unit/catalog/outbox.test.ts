@@ -100,8 +100,8 @@ test("Outbox: at the bound the entries sent most often make room", () => {
 
 test("Outbox: a flood of others does not hold a write of this node up", () => {
   const [flooded, other] = [new Catalog("a"), new Catalog("b")];
-  for (let index = 0; index < 300; index++) other.writeService(`s${index}`, spec(1000 + index), "api", 0);
+  for (let index = 0; index < 300; index++) other.writeService(`s${index}`, spec(1000 + index), 0);
   while (other.hasNews) for (const payload of other.draw(1400, 1)) flooded.onMessage(null, payload, 0);
-  flooded.writeService("mine", spec(80), "api", 0);
+  flooded.writeService("mine", spec(80), 0);
   expect(keysOf(flooded.draw(1400, 4))[0]).toMatch(/^mine@/);
 });

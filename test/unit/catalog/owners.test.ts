@@ -35,8 +35,8 @@ test("Owners: nobody is talked into the death of one that lives", () => {
 
 test("Owners: what was forgotten is remembered for a day, or until its node is back", () => {
   const owners = new Owners("self");
-  owners.forget("a", 7, 1000);
-  owners.forget("b", 9, 1000);
+  owners.forget("a", 7, false, 1000);
+  owners.forget("b", 9, false, 1000);
   expect(owners.forgottenCounter("a", 1000 + DAY_MS - 1)).toBe(7);
   expect(owners.forgottenCounter("a", 1000 + DAY_MS)).toBe(0);
   owners.setLive(["b"], [], 2000);
@@ -44,8 +44,24 @@ test("Owners: what was forgotten is remembered for a day, or until its node is b
   expect(owners.forgottenCounter("b", 3000)).toBe(0);
 });
 
+test("Owners: one that had declarations is remembered for a month, also in the next life of the process", () => {
+  const owners = new Owners("self");
+  owners.forget("a", 7, true, 0);
+  owners.forget("a", 8, false, DAY_MS); // what came late had none
+  owners.forget("b", 9, false, 0);
+  owners.noticeRows("c", 0);
+  expect(owners.forgottenDeclarers(DAY_MS)).toEqual(["a"]);
+  const restored = new Owners("self");
+  restored.restore(owners.state(DAY_MS / 2), 1000);
+  expect(restored.forgottenCounter("a", 20 * DAY_MS)).toBe(8);
+  expect(restored.forgottenCounter("b", 1000 + DAY_MS / 2)).toBe(0);
+  expect(restored.deadForMs("c", 1000)).toBe(DAY_MS / 2);
+  restored.setLive(["a"], [], 2000);
+  expect(restored.forgottenDeclarers(2000)).toEqual([]);
+});
+
 test("Owners: at the bound the first forgotten make room", () => {
   const owners = new Owners("self");
-  for (let index = 0; index <= 4096; index++) owners.forget(`n${index}`, 1, 0);
+  for (let index = 0; index <= 4096; index++) owners.forget(`n${index}`, 1, false, 0);
   expect([owners.forgottenCounter("n0", 1), owners.forgottenCounter("n1", 1)]).toEqual([0, 1]);
 });

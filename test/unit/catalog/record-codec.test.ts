@@ -47,7 +47,6 @@ test("service records come back as they were, ports in their order", () => {
       const record: ServiceRecord = {
         name: "web",
         spec: spec(changes.publish, changes),
-        origin: "file",
         created: { counter: 1 + time, node: "edge-1" },
         createdAtMs: time,
         updatedAtMs: time + 1,
@@ -55,6 +54,10 @@ test("service records come back as they were, ports in their order", () => {
       const encoded = encodeRecord("service", record);
       expect(isPrintableAscii(encoded)).toBe(true);
       expect(decodeRecord("service", "web", encoded)).toEqual({ record });
+      const declaration = { ...record, changed: { counter: time, node: "edge-2" }, file: "/etc/ü.toml" };
+      const declarationText = encodeRecord("declaration", declaration);
+      expect(isPrintableAscii(declarationText)).toBe(true);
+      expect(decodeRecord("declaration", "web", declarationText)).toEqual({ record: declaration });
     }),
   );
 });
@@ -102,7 +105,7 @@ test("neighbouring ports are one run, and only those that continue each other", 
     port(81, { target: 81 }),
     port(82, { target: 82, mode: "host" as const }),
   ];
-  const record = { name: "web", spec: spec(range), origin: "api", createdAtMs: 0, updatedAtMs: 0 } as const;
+  const record = { name: "web", spec: spec(range), createdAtMs: 0, updatedAtMs: 0 } as const;
   const encoded = encodeRecord("service", { ...record, created: { counter: 1, node: "a" } });
   expect(JSON.parse(encoded).spec.publish).toEqual([
     ["tcp", 80, 80, 2, "ingress"],

@@ -1,21 +1,18 @@
 import { expect, test } from "bun:test";
 import { Catalog, type CatalogState } from "../../../src/catalog/index.ts";
 import { rootHash } from "../../support/catalog-network.ts";
-import { nodeRecord, port, spec, task } from "../../support/catalog-records.ts";
+import { declared, nodeRecord, spec, task } from "../../support/catalog-records.ts";
 
 const NOW_MS = 1_700_000_000_000;
 const STATE: CatalogState = {
-  declared: {
-    services: new Map([["web", spec([port(80), port(81, { target: 81 })], { nodes: { zone: "a" } })]]),
-    tasks: [task("web", "10.0.0.1", { weight: 4 })],
-  },
+  isFileKnown: true,
   members: [{ name: "b", address: "10.0.0.2:7946" }],
 };
 
 function filled(): Catalog {
   const catalog = new Catalog("a");
-  catalog.writeService("web", spec(8080), "api", NOW_MS);
-  catalog.writeService("gone", spec(8081), "api", NOW_MS);
+  catalog.writeService("web", spec(8080), NOW_MS);
+  catalog.writeService("gone", spec(8081), NOW_MS);
   catalog.removeService("gone");
   catalog.wish("b", "drain");
   catalog.writeTask(task("web", "10.0.0.1", { origin: "api" }));
@@ -40,7 +37,7 @@ test("snapshot: services, wishes, tombstones, tasks made by command and the call
   expect(after.tasks().map(({ name }) => name)).toEqual(["10.0.0.1"]);
   expect(after.nodes().size).toBe(0);
   const other = new Catalog("b");
-  other.writeService("gone", spec(8081), "api", NOW_MS); // an old write that comes late
+  other.writeService("gone", spec(8081), NOW_MS); // an old write that comes late
   for (const payload of other.draw(1400, 1)) after.onMessage(null, payload, NOW_MS);
   expect(after.services().has("gone")).toBe(false);
 });
@@ -49,8 +46,8 @@ test("snapshot: the counter goes on where it was, and restoring writes nothing",
   const before = filled();
   const after = restored(before.snapshot(STATE));
   expect(after.hasNews).toBe(false);
-  before.writeService("next", spec(1), "api", NOW_MS);
-  after.writeService("next", spec(1), "api", NOW_MS);
+  before.writeService("next", spec(1), NOW_MS);
+  after.writeService("next", spec(1), NOW_MS);
   expect(after.services().get("next")?.stamp).toEqual(before.services().get("next")!.stamp);
 });
 
@@ -78,7 +75,7 @@ test("snapshot: a node that was renamed keeps its tasks under the new name", () 
 });
 
 test("snapshot: an empty catalog has one too", () => {
-  const empty = { declared: null, members: null };
+  const empty = { isFileKnown: false, members: null };
   const after = new Catalog("a");
   expect(after.restore(new Catalog("a").snapshot(empty), NOW_MS)).toEqual({ ...empty, problem: null });
 });
@@ -87,13 +84,90 @@ test.each([
   ["nothing", () => "", /is no snapshot/],
   ["something else", () => '{"name":"x"}\n{}\n', /is no snapshot/],
   ["half of it", (text: string) => text.slice(0, text.length / 2), /checksum is wrong/],
-  ["another byte", (text: string) => text.replace("web", "wab"), /checksum is wrong/],
-  ["a newer version", (text: string) => text.replace('"version":1', '"version":2'), /version is 2, not 1/],
+  ["another byte", (text: string) => text.replace("10.0.0.2", "10.0.0.3"), /checksum is wrong/],
+  ["a newer version", (text: string) => text.replace('"version":2', '"version":3'), /version is 3, not 2/],
   ["zeros, as after a power cut", (text: string) => "\0".repeat(text.length), /is no snapshot/],
 ])("snapshot: %s restores nothing and says so", (_what, damage, problem) => {
   const catalog = new Catalog("a");
   const result = catalog.restore(damage(filled().snapshot(STATE)), NOW_MS);
   expect(result.problem).toMatch(problem);
-  expect(result).toMatchObject({ declared: null, members: null });
+  expect(result).toMatchObject({ isFileKnown: false, members: null });
   expect([catalog.services().size, catalog.revision]).toEqual([0, 0]);
+});
+
+test("snapshot: declarations of all nodes are kept, what was removed stays removed", () => {
+  const [a, b] = [new Catalog("a"), new Catalog("b")];
+  a.setLive(["a", "b"]);
+  a.declare(declared("web", spec(8080)), NOW_MS);
+  a.declare(declared("old", spec(8081)), NOW_MS);
+  a.undeclare("old");
+  b.declare(declared("dns", spec(53)), NOW_MS);
+  for (const payload of b.draw(1400, 1)) a.onMessage(null, payload, NOW_MS);
+  const after = restored(a.snapshot(STATE));
+  expect([...after.services()]).toEqual([...a.services()]); // b is not alive yet, its file counts all the same
+  expect([...after.ownDeclarations().keys()]).toEqual(["web"]);
+  const renamed = restored(a.snapshot(STATE), "renamed");
+  expect([...renamed.ownDeclarations().keys()]).toEqual(["web"]);
+  expect(
+    renamed
+      .services()
+      .get("web")!
+      .definitions.map(({ node }) => node),
+  ).toEqual(["renamed"]);
+  expect(
+    renamed
+      .services()
+      .get("dns")!
+      .definitions.map(({ node }) => node),
+  ).toEqual(["b"]);
+});
+
+test("snapshot: how long a node has been dead goes on counting, and what was forgotten stays so", () => {
+  const [a, b] = [new Catalog("a"), new Catalog("b")];
+  b.declare(declared("dns", spec(53)), NOW_MS);
+  const said = b.draw(1400, 1);
+  for (const payload of said) a.onMessage(null, payload, NOW_MS);
+  const tick = (catalog: Catalog, minutes: number) => {
+    for (let minute = 0; minute <= minutes; minute++) catalog.tick(NOW_MS + minute * 60_000, [], () => 0);
+  };
+  tick(a, 23 * 60);
+  const later = restored(a.snapshot(STATE));
+  expect(later.services().has("dns")).toBe(true);
+  tick(later, 62);
+  expect(later.services().has("dns")).toBe(false);
+  const last = restored(later.snapshot(STATE));
+  for (const payload of said) last.onMessage(null, payload, NOW_MS);
+  expect(last.services().has("dns")).toBe(false);
+});
+
+/** Of a node "a": its file declared `web` and `changed`, which a command had changed since; that of b `other`. */
+const FIRST_VERSION = `{"format":"portmesh-catalog","version":1,"sha256":"1e26b6d365bc0711fce604b0406d3e2b492a63dc72de52bac12378764401e3c0"}
+{"node":"a","counter":7,"entries":"AAFhAQN3ZWKUA3sic3BlYyI6eyJwdWJsaXNoIjpbWyJ0Y3AiLDgwODAsODAsMSwiaW5ncmVzcyJdXSwiYmFsYW5jZSI6InJvdW5kLXJvYmluIiwicHJlZmVyIjoiYW55Iiwic2VuZFByb3h5Ijoibm9uZSIsImFjY2VwdFByb3h5IjpbXSwiYWxsb3ciOlsiMC4wLjAuMC8wIiwiOjovMCJdLCJkZW55IjpbXSwiYmluZCI6bnVsbCwibm9kZXMiOnt9LCJtYXhDb25uZWN0aW9ucyI6MCwiaWRsZVRpbWVvdXRNcyI6MCwiZHJhaW5UaW1lb3V0TXMiOjMwMDAwLCJ1ZHAiOnsibW9kZSI6InNlc3Npb24iLCJpZGxlVGltZW91dE1zIjo5MDAwMCwibWF4U2Vzc2lvbnMiOjY1NTM2fX0sIm9yaWdpbiI6ImZpbGUiLCJjcmVhdGVkIjpbMSwiYSJdLCJjcmVhdGVkQXRNcyI6MTcwMDAwMDAwMDAwMCwidXBkYXRlZEF0TXMiOjE3MDAwMDAwMDAwMDB9AAFhBQdjaGFuZ2VkkwN7InNwZWMiOnsicHVibGlzaCI6W1sidGNwIiw4MDgzLDgwLDEsImluZ3Jlc3MiXV0sImJhbGFuY2UiOiJyb3VuZC1yb2JpbiIsInByZWZlciI6ImFueSIsInNlbmRQcm94eSI6Im5vbmUiLCJhY2NlcHRQcm94eSI6W10sImFsbG93IjpbIjAuMC4wLjAvMCIsIjo6LzAiXSwiZGVueSI6W10sImJpbmQiOm51bGwsIm5vZGVzIjp7fSwibWF4Q29ubmVjdGlvbnMiOjAsImlkbGVUaW1lb3V0TXMiOjAsImRyYWluVGltZW91dE1zIjozMDAwMCwidWRwIjp7Im1vZGUiOiJzZXNzaW9uIiwiaWRsZVRpbWVvdXRNcyI6OTAwMDAsIm1heFNlc3Npb25zIjo2NTUzNn19LCJvcmlnaW4iOiJhcGkiLCJjcmVhdGVkIjpbMiwiYSJdLCJjcmVhdGVkQXRNcyI6MTcwMDAwMDAwMDAwMCwidXBkYXRlZEF0TXMiOjE3MDAwMDAwMDAwMDV9AAFhAwRtYWRlkwN7InNwZWMiOnsicHVibGlzaCI6W1sidGNwIiw4MDgxLDgwLDEsImluZ3Jlc3MiXV0sImJhbGFuY2UiOiJyb3VuZC1yb2JpbiIsInByZWZlciI6ImFueSIsInNlbmRQcm94eSI6Im5vbmUiLCJhY2NlcHRQcm94eSI6W10sImFsbG93IjpbIjAuMC4wLjAvMCIsIjo6LzAiXSwiZGVueSI6W10sImJpbmQiOm51bGwsIm5vZGVzIjp7fSwibWF4Q29ubmVjdGlvbnMiOjAsImlkbGVUaW1lb3V0TXMiOjAsImRyYWluVGltZW91dE1zIjozMDAwMCwidWRwIjp7Im1vZGUiOiJzZXNzaW9uIiwiaWRsZVRpbWVvdXRNcyI6OTAwMDAsIm1heFNlc3Npb25zIjo2NTUzNn19LCJvcmlnaW4iOiJhcGkiLCJjcmVhdGVkIjpbMywiYSJdLCJjcmVhdGVkQXRNcyI6MTcwMDAwMDAwMDAwMCwidXBkYXRlZEF0TXMiOjE3MDAwMDAwMDAwMDB9AgFhBA1tYWRlADEwLjAuMC4xTHsiaG9zdCI6IjEwLjEuMC43IiwicG9ydCI6bnVsbCwid2VpZ2h0IjoxLCJpc0RyYWluaW5nIjpmYWxzZSwib3JpZ2luIjoiYXBpIn0AAWIBBW90aGVylAN7InNwZWMiOnsicHVibGlzaCI6W1sidGNwIiw5MDAwLDgwLDEsImluZ3Jlc3MiXV0sImJhbGFuY2UiOiJyb3VuZC1yb2JpbiIsInByZWZlciI6ImFueSIsInNlbmRQcm94eSI6Im5vbmUiLCJhY2NlcHRQcm94eSI6W10sImFsbG93IjpbIjAuMC4wLjAvMCIsIjo6LzAiXSwiZGVueSI6W10sImJpbmQiOm51bGwsIm5vZGVzIjp7fSwibWF4Q29ubmVjdGlvbnMiOjAsImlkbGVUaW1lb3V0TXMiOjAsImRyYWluVGltZW91dE1zIjozMDAwMCwidWRwIjp7Im1vZGUiOiJzZXNzaW9uIiwiaWRsZVRpbWVvdXRNcyI6OTAwMDAsIm1heFNlc3Npb25zIjo2NTUzNn19LCJvcmlnaW4iOiJmaWxlIiwiY3JlYXRlZCI6WzEsImIiXSwiY3JlYXRlZEF0TXMiOjE3MDAwMDAwMDAwMDAsInVwZGF0ZWRBdE1zIjoxNzAwMDAwMDAwMDAwfYABYQcEZ29uZQA=","declared":{"services":[["web",{"publish":[["tcp",8080,80,1,"ingress"]],"balance":"round-robin","prefer":"any","sendProxy":"none","acceptProxy":[],"allow":["0.0.0.0/0","::/0"],"deny":[],"bind":null,"nodes":{},"maxConnections":0,"idleTimeoutMs":0,"drainTimeoutMs":30000,"udp":{"mode":"session","idleTimeoutMs":90000,"maxSessions":65536}}],["changed",{"publish":[["tcp",8082,80,1,"ingress"]],"balance":"round-robin","prefer":"any","sendProxy":"none","acceptProxy":[],"allow":["0.0.0.0/0","::/0"],"deny":[],"bind":null,"nodes":{},"maxConnections":0,"idleTimeoutMs":0,"drainTimeoutMs":30000,"udp":{"mode":"session","idleTimeoutMs":90000,"maxSessions":65536}}]],"tasks":[]},"members":["10.0.0.2:7946"]}
+`;
+
+test("snapshot: one of the first version, where services of files were shared, is taken over", () => {
+  const after = new Catalog("a");
+  expect(after.restore(FIRST_VERSION, NOW_MS)).toEqual({
+    isFileKnown: true,
+    members: ["10.0.0.2:7946"],
+    problem: null,
+  });
+  const services = [...after.services().values()].map(({ name, origin, spec, definitions }) => [
+    name,
+    origin,
+    spec.publish[0]!.published,
+    definitions.length,
+  ]);
+  expect(services).toEqual([
+    ["changed", "file", 8083, 2], // the command was later
+    ["made", "api", 8081, 1],
+    ["web", "file", 8080, 1],
+  ]);
+  expect(after.services().get("web")).toMatchObject({
+    created: { counter: 1, node: "a" },
+    createdAtMs: NOW_MS,
+  });
+  expect(after.tasks().map(({ name }) => name)).toEqual(["10.0.0.1"]);
+  const again = restored(after.snapshot(STATE));
+  expect([...again.services()]).toEqual([...after.services()]);
 });

@@ -31,6 +31,7 @@ async function answerWith(status: number, body: unknown): Promise<string[]> {
 
 const report = {
   outcome: "applied",
+  differing: [],
   isDryRun: false,
   trigger: "command",
   at: 0,

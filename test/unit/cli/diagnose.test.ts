@@ -24,6 +24,7 @@ function status(overlay: OverlayStatus | null, rest: Partial<NodeStatus> = {}): 
     config: { file: "pm.toml", appliedAt: 0, lastReload: null, needsRestart: [] },
     names: [],
     warnings: [],
+    differing: [],
     storeError: null,
     logLoss: null,
     proxy: { ...proxyStatus(), peers: [peerStatus("edge-2")] },

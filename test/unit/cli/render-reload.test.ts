@@ -13,6 +13,7 @@ function report(rest: Partial<ReloadReport>): ReloadReport {
     problems: [],
     warnings: [],
     bindErrors: [],
+    differing: [],
     ...rest,
   };
 }

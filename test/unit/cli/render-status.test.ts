@@ -68,6 +68,7 @@ function status(services: ServiceStatus[], rest: Partial<NodeStatus> = {}): Node
     },
     names: [],
     warnings: [],
+    differing: [],
     storeError: null,
     logLoss: null,
     proxy: {
@@ -160,6 +161,7 @@ test("a refused reload is told with its problems and their age", () => {
     problems: Array.from({ length: 12 }, () => problem),
     warnings: [],
     bindErrors: [],
+    differing: [],
   } as const;
   const given = status([], { config: { ...status([]).config, lastReload } });
   const lines = renderStatus(given).split("\n");

@@ -49,6 +49,7 @@ beforeEach(async () => {
       read: (name) => parseConfig(file, name),
       router,
       viewWith: viewOf,
+      differingWith: () => [],
       clock,
       onApplied: (config) => applied.push(config),
     },

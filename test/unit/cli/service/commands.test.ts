@@ -96,7 +96,7 @@ describe("update", () => {
     const refused = await run(mesh, "service", "update", "--publish-add", "54:53/udp", "dns");
     expect([refused.exitCode, refused.stderr]).toEqual([
       1,
-      'service "dns" is declared by a file: change it there\n',
+      'service "dns" is declared in edge-1:/etc/portmesh.toml: change it there and reload\n',
     ]);
     expect((await run(mesh, "service", "update", "--task-add", "10.0.0.9", "dns")).exitCode).toBe(0);
   });
@@ -270,7 +270,8 @@ test("rm removes what it can, and says what it cannot", async () => {
   expect(await run(mesh, "service", "rm", "nope", "dns", "web")).toEqual({
     exitCode: 1,
     stdout: "web\n",
-    stderr: 'no service is named "nope"\nservice "dns" is declared by a file: change it there\n',
+    stderr:
+      'no service is named "nope"\nservice "dns" is declared in edge-1:/etc/portmesh.toml: change it there and reload\n',
   });
   expect(mesh.services().map(({ name }) => name)).toEqual(["dns"]);
 });

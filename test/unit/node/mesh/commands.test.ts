@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import { type CreateService, refusals, type UpdateService } from "../../../../src/admin/index.ts";
 import { Catalog } from "../../../../src/catalog/index.ts";
 import { MeshCommands } from "../../../../src/node/mesh/commands.ts";
-import { nodeRecord, port, spec, task } from "../../../support/catalog-records.ts";
+import { declared as inFile, nodeRecord, port, spec, task } from "../../../support/catalog-records.ts";
 
 let catalog: Catalog;
 /** A second node, whose records reach the first. */
@@ -77,7 +77,7 @@ describe("createService", () => {
   });
 
   test("a name that is taken, also by another node", async () => {
-    other.writeService("web", spec(8080), "file", 1);
+    other.declare(inFile("web", spec(8080)), 1);
     hear();
     await expectRefused(() => commands.createService(creating("web")), refusals.serviceExists("web"));
   });
@@ -137,15 +137,15 @@ describe("updateService", () => {
 
   test("somebody wrote it meanwhile", async () => {
     const request = updating("web", { spec: spec(82) });
-    catalog.writeService("web", spec(81), "api", 2);
+    catalog.writeService("web", spec(81), 2);
     await expectRefused(() => commands.updateService("web", request), refusals.serviceChanged("web"));
   });
 
   test("one of a file keeps its spec, but takes tasks", async () => {
-    catalog.writeService("dns", spec(53), "file", 1);
+    catalog.declare(inFile("dns", spec(53)), 1);
     await expectRefused(
       () => commands.updateService("dns", updating("dns", { spec: spec(54) })),
-      refusals.serviceFromFile("dns"),
+      refusals.serviceFromFile("dns", [{ node: "a", file: "/etc/portmesh.toml", isAlive: true }]),
     );
     expect(
       await commands.updateService("dns", updating("dns", { addTasks: [declared("10.0.0.8")] })),
@@ -187,16 +187,31 @@ describe("removeService", () => {
     expect(await commands.createService(creating("other"))).toBeNull();
   });
 
-  test("one nobody has, and one of a file", async () => {
-    catalog.writeService("dns", spec(53), "file", 1);
-    await expectRefused(() => commands.removeService("web"), refusals.noSuchService("web"));
-    await expectRefused(() => commands.removeService("dns"), refusals.serviceFromFile("dns"));
+  test("one nobody has", () =>
+    expectRefused(() => commands.removeService("web"), refusals.noSuchService("web")));
+
+  test("one of files, also when a command made it first: the files are named", async () => {
+    await commands.createService(creating("dns", { spec: spec(53), tasks: [] }));
+    catalog.declare(inFile("dns", spec(53)), 1);
+    for (const name of ["b", "dead"]) {
+      const node = new Catalog(name);
+      node.declare(inFile("dns", spec(54), { age: "kept", file: `/etc/${name}.toml` }), 1);
+      for (const payload of node.draw(1_000, 4)) catalog.onMessage(name, payload, 1_000);
+    }
+    const error =
+      'service "dns" is declared in a:/etc/portmesh.toml, dead:/etc/dead.toml (not alive), b:/etc/b.toml: ' +
+      "change it there and reload, or `portmesh node forget dead` if it is gone for good";
+    await expectRefused(() => commands.removeService("dns"), {
+      code: "declared-by-file",
+      error,
+      about: { name: "dns" },
+    });
   });
 });
 
 describe("tasks", () => {
   beforeEach(() => {
-    catalog.writeService("web", spec(80), "file", 1);
+    catalog.declare(inFile("web", spec(80)), 1);
     catalog.writeTask(task("web", "10.0.0.7", { origin: "file" }));
     other.writeTask(task("web", "10.0.0.5"));
     other.writeTask(task("web", "10.0.0.9"));

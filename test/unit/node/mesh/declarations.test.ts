@@ -1,20 +1,15 @@
 import { describe, expect, test } from "bun:test";
-import { Catalog, type FileChanges } from "../../../../src/catalog/index.ts";
-import { declarationsOf, withChanges } from "../../../../src/node/mesh/declarations.ts";
-import { spec, task } from "../../../support/catalog-records.ts";
+import { applyFileChanges, Catalog, type FileChanges } from "../../../../src/catalog/index.ts";
+import { declarationsOf, servicesWith, tasksWith } from "../../../../src/node/mesh/declarations.ts";
+import { declared, spec, task } from "../../../support/catalog-records.ts";
 import { configOf, webService } from "../../../support/config-of.ts";
 
-const NOTHING: FileChanges = {
-  writeServices: [],
-  removeServices: [],
-  writeTasks: [],
-  removeTasks: [],
-  kept: [],
-};
+const NOTHING: FileChanges = { declare: [], undeclare: [], writeTasks: [], removeTasks: [] };
 
 test("declarationsOf: services without name and tasks, tasks of origin file", () => {
   const config = configOf(webService('tasks = ["10.0.0.9", { address = "web.test:81", weight = 3 }]'));
-  const { services, tasks } = declarationsOf(config);
+  const { file, services, tasks } = declarationsOf(config, "/etc/portmesh.toml");
+  expect(file).toBe("/etc/portmesh.toml");
   expect([...services.keys()]).toEqual(["web"]);
   expect(services.get("web")).toMatchObject({ publish: [{ published: 80 }], drainTimeoutMs: 30_000 });
   expect(Object.keys(services.get("web")!)).not.toContain("tasks");
@@ -24,54 +19,57 @@ test("declarationsOf: services without name and tasks, tasks of origin file", ()
   ]);
 });
 
-describe("withChanges", () => {
+test("declarationsOf: a path that is too long or not printable is shown as far as it can be", () => {
+  const config = configOf(webService());
+  expect(declarationsOf(config, `/${"x".repeat(300)}/a\n.toml`).file).toEndWith("/a?.toml");
+  const catalog = new Catalog("a");
+  const { file } = declarationsOf(config, `/${"x".repeat(300)}/a\n.toml`);
+  expect(catalog.declare(declared("web", spec(80), { file }), 1)).toBeNull();
+});
+
+describe("with the changes of a file", () => {
   function catalog(): Catalog {
     const catalog = new Catalog("a");
     catalog.setLive(["a"]);
-    catalog.writeService("web", spec(80), "file", 1);
-    catalog.writeService("dns", spec(53), "api", 1);
+    const other = new Catalog("b");
+    other.declare(declared("shared", spec(70)), 1);
+    for (const payload of other.draw(1_000, 1)) catalog.onMessage(null, payload, 1);
+    catalog.declare(declared("web", spec(80)), 1);
+    catalog.declare(declared("shared", spec(71)), 1);
+    catalog.declare(declared("old", spec(72)), 1);
+    catalog.writeService("dns", spec(53), 1);
     catalog.writeTask(task("web", "x"));
     catalog.writeTask(task("web", "y"));
     return catalog;
   }
 
   test("nothing changes, nothing differs", () => {
-    const { services, tasks } = withChanges(catalog().services(), catalog().tasks(), NOTHING, "a");
-    expect([...services.keys()]).toEqual(["dns", "web"]);
-    expect(tasks).toEqual(catalog().tasks());
+    const before = catalog();
+    expect(servicesWith(before, NOTHING, 1)).toBe(before.services());
+    expect(tasksWith(before.tasks(), NOTHING, "a")).toEqual(before.tasks());
   });
 
   test("it is what the catalog says after the changes were written", () => {
     const changes: FileChanges = {
-      ...NOTHING,
-      removeServices: ["dns"],
-      writeServices: [
-        { name: "web", spec: spec(81) },
-        { name: "new", spec: spec(82) },
+      undeclare: ["shared", "old"],
+      declare: [
+        declared("web", spec(81)),
+        declared("new", spec(82)),
+        declared("dns", spec(54), { age: "kept" }),
       ],
       removeTasks: [{ service: "web", name: "x" }],
       writeTasks: [task("web", "y", { weight: 9 }), task("new", "z")],
     };
     const before = catalog();
-    const { services, tasks } = withChanges(before.services(), before.tasks(), changes, "a");
-    expect([...services].map(([name, { spec }]) => [name, spec.publish[0]!.published])).toEqual([
-      ["web", 81],
-      ["new", 82],
-    ]);
-    expect(tasks.map(({ owner, service, name, weight }) => [owner, service, name, weight])).toEqual([
-      ["a", "web", "y", 9],
-      ["a", "new", "z", 1],
-    ]);
-    expect(before.services().get("web")?.spec.publish[0]?.published).toBe(80);
-  });
-
-  test("another node's task of the same name stays", () => {
-    const other = { ...catalog().tasks()[0]!, owner: "b" };
-    const changes = { ...NOTHING, removeTasks: [{ service: "web", name: "x" }] };
-    const { tasks } = withChanges(catalog().services(), [...catalog().tasks(), other], changes, "a");
-    expect(tasks.map(({ owner, name }) => [owner, name])).toEqual([
-      ["a", "y"],
-      ["b", "x"],
-    ]);
+    const services = servicesWith(before, changes, 1);
+    const tasks = tasksWith(before.tasks(), changes, "a");
+    before.transaction((writer) => applyFileChanges(writer, changes, 1));
+    const ports = (all: typeof services) =>
+      [...all.values()].map(({ name, spec }) => `${name} ${spec.publish[0]!.published}`).sort();
+    expect(ports(services)).toEqual(["dns 53", "new 82", "shared 70", "web 81"]);
+    expect(ports(before.services())).toEqual(ports(services));
+    const names = (all: typeof tasks) =>
+      all.map(({ owner, service, name, weight }) => `${owner} ${service} ${name} ${weight}`).sort();
+    expect(names(tasks)).toEqual(names(before.tasks()));
   });
 });

@@ -38,6 +38,7 @@ async function start(file: Config, fileChangedAtMs: number | null = null): Promi
   lines = recording.lines;
   const mesh = await Mesh.start({
     config: file,
+    file: "/etc/portmesh.toml",
     address: null,
     overlay: null,
     version: "1.2.3",
@@ -104,7 +105,7 @@ describe("the file", () => {
 
   test("a port that an older service has is shown as lost before it is adopted", async () => {
     const mesh = await start(config());
-    mesh.write((writer) => writer.writeService("old", spec(80), "api", 1));
+    mesh.write((writer) => writer.writeService("old", spec(80), 1));
     const lost = mesh.viewWith(config(WEB)).services.map(({ name, lostPorts }) => [name, [...lostPorts]]);
     expect(lost).toEqual([
       ["web", ["tcp 80"]],
@@ -139,7 +140,7 @@ describe("after a restart", () => {
   test("services made by command are there, with this node's tasks", async () => {
     const mesh = await start(config(WEB));
     mesh.write((writer) => {
-      writer.writeService("api", spec(81), "api", 1);
+      writer.writeService("api", spec(81), 1);
       writer.writeTask(task("api", "10.0.0.7", { origin: "api" }));
       writer.writeTask(task("web", "10.0.0.6", { origin: "api" }));
     });
@@ -148,7 +149,7 @@ describe("after a restart", () => {
 
   test("they are kept before the command ends, not when the node does", async () => {
     const mesh = await start(config());
-    mesh.write((writer) => writer.writeService("api", spec(81), "api", 1));
+    mesh.write((writer) => writer.writeService("api", spec(81), 1));
     const kept = readFileSync(dir.file("data/state"), "utf8");
     started.pop()!.close();
     writeFileSync(dir.file("data/state"), kept);
@@ -157,14 +158,17 @@ describe("after a restart", () => {
 
   test("an old file does not undo what has happened since: only its differences are written", async () => {
     const mesh = await start(config(WEB + DNS));
-    mesh.write((writer) => {
-      writer.removeService("dns");
-      writer.writeService("web", spec(8080), "api", 1);
-    });
+    mesh.write((writer) => writer.writeService("web", spec(8080), 1));
+    const overruled =
+      'warn service "web": a command on a defines it otherwise than this node\'s file and is newer: it is in force';
+    expect(lines).toEqual([overruled]);
     const again = await restart(config(WEB + DNS));
-    expect(served(again)).toEqual(["web 8080: 10.0.0.9"]);
+    expect(served(again)).toEqual(["web 8080: 10.0.0.9", "dns 53: 10.0.0.8"]);
+    expect(lines).toEqual([overruled]);
     again.adopt(config(WEB.replace("80", "82") + DNS));
-    expect(served(again)).toEqual(["web 82: 10.0.0.9"]);
+    expect(served(again)).toEqual(["web 82: 10.0.0.9", "dns 53: 10.0.0.8"]);
+    again.adopt(config(DNS));
+    expect(served(again)).toEqual(["dns 53: 10.0.0.8", "web 8080: "]); // the command's is still there
   });
 
   test("what the file no longer says is removed, also what it said while the node was down", async () => {
@@ -183,7 +187,7 @@ describe("after a restart", () => {
     await start(config(WEB));
     started.pop()!.close();
     const path = dir.file("data/state");
-    writeFileSync(path, readFileSync(path, "utf8").replace("declared", "declined"));
+    writeFileSync(path, readFileSync(path, "utf8").replace("isFileKnown", "isFileKnowm"));
     const mesh = await start(config(WEB));
     expect(served(mesh)).toEqual(["web 80: 10.0.0.9"]);
     expect(lines).toEqual([
@@ -197,8 +201,8 @@ describe("after a restart", () => {
   test("where nothing can be kept the node serves, and says so once", async () => {
     writeFileSync(dir.file("data"), ""); // no directory can be made there
     const mesh = await start(config(WEB));
-    mesh.write((writer) => writer.writeService("api", spec(81), "api", 1));
-    mesh.write((writer) => writer.writeService("api", spec(82), "api", 1));
+    mesh.write((writer) => writer.writeService("api", spec(81), 1));
+    mesh.write((writer) => writer.writeService("api", spec(82), 1));
     await clock.advance(10_000);
     expect(served(mesh)).toEqual(["web 80: 10.0.0.9", "api 82: "]);
     expect(lines.filter((line) => line.includes("cannot write")).length).toBe(1);
@@ -216,7 +220,7 @@ describe("by command", () => {
   test("a change that is refused changes nothing and says why", async () => {
     const mesh = await start(config());
     const refused = mesh.write((writer) => {
-      writer.writeService("api", spec(81), "api", 1);
+      writer.writeService("api", spec(81), 1);
       writer.writeTask(task("api", "x", { weight: 0, origin: "api" }));
     });
     expect(refused).toBe("cannot write task api x: weight: 0 is outside 1..256");
@@ -227,21 +231,22 @@ describe("by command", () => {
     const mesh = await start(config());
     const create = () =>
       mesh.write((writer) => {
-        writer.writeService("api", spec(81), "api", 1);
+        writer.writeService("api", spec(81), 1);
         writer.writeTask(task("api", "10.0.0.7", { origin: "api" }));
       });
     create();
     mesh.write((writer) => writer.removeService("api"));
     expect(mesh.catalog.tasks()).toEqual([]);
-    mesh.write((writer) => writer.writeService("api", spec(81), "api", 2));
+    mesh.write((writer) => writer.writeService("api", spec(81), 2));
     expect(served(mesh)).toEqual(["api 81: "]);
   });
 
   test("tasks of the file wait for their service", async () => {
     const mesh = await start(config(WEB));
-    mesh.write((writer) => writer.removeService("web"));
-    expect(served(mesh)).toEqual([]);
-    mesh.write((writer) => writer.writeService("web", spec(80), "api", 2));
+    mesh.write((writer) => writer.undeclare("web"));
+    expect(mesh.catalog.services().size).toBe(0);
+    expect(mesh.catalog.tasksOf("web").map(({ name }) => name)).toEqual(["10.0.0.9"]);
+    mesh.write((writer) => writer.writeService("web", spec(80), 2));
     expect(served(mesh)).toEqual(["web 80: 10.0.0.9"]);
   });
 
@@ -260,7 +265,7 @@ describe("by command", () => {
   test("whoever follows hears of every change", async () => {
     const mesh = await start(config());
     const before = changes;
-    mesh.write((writer) => writer.writeService("api", spec(81), "api", 1));
+    mesh.write((writer) => writer.writeService("api", spec(81), 1));
     expect(changes).toBeGreaterThan(before);
   });
 });

@@ -18,7 +18,7 @@ beforeEach(() => {
   catalog = new Catalog("a");
   catalog.setLive(["a", "b"]);
   const other = new Catalog("b");
-  catalog.writeService("web", spec(80), "api", 1_000);
+  catalog.writeService("web", spec(80), 1_000);
   catalog.writeTask(task("web", "10.0.0.9"));
   other.writeTask(task("web", "10.0.0.5"));
   other.writeNode(
@@ -121,7 +121,7 @@ describe("services", () => {
   });
 
   test("show the ports they do not get, and from whom", () => {
-    catalog.writeService("late", spec(80), "file", 2_000);
+    catalog.writeService("late", spec(80), 2_000);
     const conflict = { service: "late", protocol: "tcp", port: 80, with: "web" } as const;
     expect(conflictsView(catalog)).toEqual([conflict]);
     expect(servicesView(seen()).map(({ name, conflicts }) => [name, conflicts])).toEqual([
