@@ -144,12 +144,8 @@ test("what clashes is refused with the reason, on whichever node, and nothing ch
     [["service", "create", "--name", "rival", "-p", `${PORT}:81`], `port ${PORT}/tcp`, "web"],
     [["service", "create", "--name", "web", "-p", `${OTHER_PORT}:80`], "web", "exists"],
     [["service", "update", "--publish-add", `${FILE_PORT}:80`, "web"], `port ${FILE_PORT}/tcp`, "from-file"],
-    [
-      ["service", "update", "--publish-add", `${OTHER_PORT}:80`, "from-file"],
-      "declared by a file",
-      "from-file",
-    ],
-    [["service", "rm", "from-file"], "declared by a file", "from-file"],
+    [["service", "update", "--publish-add", `${OTHER_PORT}:80`, "from-file"], "declared in n1:", "from-file"],
+    [["service", "rm", "from-file"], "declared in n1:", "from-file"],
     [["service", "rm", "nothing"], "nothing", "nothing"],
     [["task", "rm", "web", `127.0.0.1:${first.port}`], "belongs to n1", "n1"],
   ] as const;
