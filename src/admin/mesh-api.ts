@@ -63,9 +63,10 @@ export interface TaskDeclaration {
 
 /**
  * As the node that is asked sees it. `failing`: a connect to it has lately failed; `unreachable`: its node is a
- * member but cannot be relayed to; `down`: its node is suspect, failed or gone.
+ * member but cannot be relayed to; `down`: its node is suspect, failed or gone; `loop`: it leads back to a published port
+ * of its service, `error` tells the way, and gets no client.
  */
-export type TaskState = "active" | "draining" | "failing" | "unreachable" | "down";
+export type TaskState = "active" | "draining" | "failing" | "unreachable" | "down" | "loop";
 
 export interface TaskView extends TaskDeclaration {
   readonly node: string;

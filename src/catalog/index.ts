@@ -15,8 +15,10 @@ export {
   MAX_BIND_ERROR_LENGTH,
   MAX_BIND_ERRORS,
   MAX_FILE_LENGTH,
+  MAX_NODE_ADDRESSES,
   MAX_PORTS_PER_SERVICE,
   MAX_SERVICES,
+  MAX_TASK_ADDRESSES,
   MAX_TASKS_PER_NODE,
 } from "./limits.ts";
 export { isCatalogMessage, MAX_MESSAGE_BYTES } from "./messages.ts";

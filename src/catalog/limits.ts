@@ -53,6 +53,10 @@ export const MAX_PREFIXES = 1024;
 export const MAX_FILE_LENGTH = 255;
 export const MAX_BIND_ERRORS = 64;
 export const MAX_BIND_ERROR_LENGTH = 256;
+/** Of one node; the first ones of a machine with more. */
+export const MAX_NODE_ADDRESSES = 128;
+export const MAX_INTERFACE_NAME_LENGTH = 15;
+export const MAX_TASK_ADDRESSES = 32;
 /** Of config/duration.ts: the longest a timer can wait. */
 export const MAX_DURATION_MS = 24 * 24 * 3_600_000;
 

@@ -6,17 +6,33 @@
 import { parseIp } from "../wire/index.ts";
 import { FieldReader } from "./field-reader.ts";
 import { readLabels, sortedLabels } from "./labels.ts";
-import { MAX_BIND_ERROR_LENGTH, MAX_BIND_ERRORS, MAX_VALUE_BYTES, MAX_VALUE_DEPTH } from "./limits.ts";
+import {
+  MAX_BIND_ERROR_LENGTH,
+  MAX_BIND_ERRORS,
+  MAX_INTERFACE_NAME_LENGTH,
+  MAX_NODE_ADDRESSES,
+  MAX_TASK_ADDRESSES,
+  MAX_VALUE_BYTES,
+  MAX_VALUE_DEPTH,
+} from "./limits.ts";
 import { isNodeName, isServiceName, isTaskName } from "./names.ts";
 import type {
   DeclarationRecord,
+  NodeNetwork,
   NodeRecord,
   NodeWish,
   OverlayRecord,
   ServiceRecord,
   TaskRecord,
 } from "./records.ts";
-import { declarationToJson, readDeclaration, readService, serviceToJson } from "./service-codec.ts";
+import {
+  declarationToJson,
+  isBind,
+  readDeclaration,
+  readService,
+  readTexts,
+  serviceToJson,
+} from "./service-codec.ts";
 
 /** By the kind of its entry. */
 export interface RecordOf {
@@ -160,7 +176,37 @@ function readNode(reader: FieldReader, json: unknown): NodeRecord {
     bindErrors: reader
       .list(value.bindErrors, "bindErrors", MAX_BIND_ERRORS)
       .map((error, index) => readBindError(reader, error, `bindErrors[${index}]`)),
+    ...(value.network !== undefined && { network: readNetwork(reader, value.network) }),
+    ...(value.taskAddresses !== undefined && {
+      taskAddresses: reader
+        .list(value.taskAddresses, "taskAddresses", MAX_TASK_ADDRESSES)
+        .map((entry, index) => readTaskAddress(reader, entry, `taskAddresses[${index}]`)),
+    }),
   };
+}
+
+function readNetwork(reader: FieldReader, json: unknown): NodeNetwork {
+  const { addresses, bind } = reader.object(json, "network");
+  return {
+    addresses: reader.list(addresses, "network.addresses", MAX_NODE_ADDRESSES).map((entry, index) => {
+      const path = `network.addresses[${index}]`;
+      const [name, address] = reader.list(entry, path, 2);
+      return [
+        reader.text(name, path, MAX_INTERFACE_NAME_LENGTH),
+        reader.named(address, path, "IP address", isIpAddress),
+      ];
+    }),
+    bind: readTexts(reader, bind, "network.bind", "bind rule", isBind),
+  };
+}
+
+function readTaskAddress(reader: FieldReader, json: unknown, path: string): [string, string, string] {
+  const [service, task, address] = reader.list(json, path, 3);
+  return [
+    reader.named(service, path, "service name", isServiceName),
+    reader.named(task, path, "task name", isTaskName),
+    reader.named(address, path, "IP address", isIpAddress),
+  ];
 }
 
 function readRelay(reader: FieldReader, json: unknown): NodeRecord["relay"] {

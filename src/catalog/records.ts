@@ -91,6 +91,20 @@ export interface NodeRecord {
   readonly version: string;
   /** Listeners it cannot open: [service, "tcp 0.0.0.0:8080", why]. Bounded by MAX_BIND_ERRORS of the writer. */
   readonly bindErrors: readonly (readonly [service: string, listener: string, error: string])[];
+  /** Where its services listen; a node of an older version does not tell. */
+  readonly network?: NodeNetwork;
+  /**
+   * Addresses of its tasks given by name, of those names that stand for an address of a node. Others do not resolve the
+   * names of its tasks, and have to know where they lead. Bounded by MAX_TASK_ADDRESSES of the writer.
+   */
+  readonly taskAddresses?: readonly (readonly [service: string, task: string, address: string])[];
+}
+
+export interface NodeNetwork {
+  /** Without link-local ones. Bounded by MAX_NODE_ADDRESSES of the writer. */
+  readonly addresses: readonly (readonly [interfaceName: string, address: string])[];
+  /** proxy.bind */
+  readonly bind: readonly string[];
 }
 
 /** How a node takes part in the overlay, which two nodes settle from what both have said. */

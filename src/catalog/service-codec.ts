@@ -165,7 +165,7 @@ function checkUnique(reader: FieldReader, ports: readonly PortSpec[]): void {
   }
 }
 
-function readTexts(
+export function readTexts(
   reader: FieldReader,
   json: unknown,
   path: string,
@@ -181,7 +181,7 @@ function isPrefix(text: string): boolean {
   return text === "0.0.0.0/0" || text === "::/0" || (text.length <= 64 && parsePrefix(text) !== null);
 }
 
-function isBind(text: string): boolean {
+export function isBind(text: string): boolean {
   return isPrefix(text) || INTERFACE_NAME.test(text);
 }
 

@@ -133,7 +133,10 @@ function taskFigures(task: TaskStatus, now: number): string[] {
     String(task.openConnections),
     String(task.connectionsTotal),
     String(task.connectFailuresTotal),
-    task.lastError === null ? "-" : `${task.lastError.message} (${formatAge(now - task.lastError.at)} ago)`,
+    task.loop ??
+      (task.lastError === null
+        ? "-"
+        : `${task.lastError.message} (${formatAge(now - task.lastError.at)} ago)`),
   ];
 }
 

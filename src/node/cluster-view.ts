@@ -4,6 +4,7 @@
  * has been settled before it gets here.
  */
 import type { Labels, ServiceConfig } from "../config/index.ts";
+import type { LocalAddress } from "../sys/local-addresses.ts";
 
 export type ServiceRules = Omit<ServiceConfig, "name" | "tasks">;
 
@@ -18,6 +19,20 @@ export interface ClusterView {
   readonly peers: readonly ViewPeer[];
   /** null: no other node can be reached. */
   readonly relay: ViewRelay | null;
+  /** Every live node as it announces itself, this one included if it does; unique by name. */
+  readonly nodes: readonly ViewNode[];
+}
+
+/** Where a node listens, and where its tasks lead. */
+export interface ViewNode {
+  readonly name: string;
+  readonly labels: Labels;
+  /** proxy.bind */
+  readonly bind: readonly string[];
+  /** Of its interfaces; those with interface "" are where other nodes reach it. */
+  readonly addresses: readonly LocalAddress[];
+  /** Of tasks given by name that stand for an address of some node: all their addresses. */
+  readonly taskAddresses: readonly (readonly [service: string, task: string, address: string])[];
 }
 
 export interface ViewService extends ServiceRules {

@@ -1,6 +1,7 @@
 /**
- * The machine's addresses, read again every two seconds, but only while a service binds by interface or prefix.
- * Polling costs one netlink dump and misses nothing; most configurations never start it.
+ * The machine's addresses, read again every two seconds, but only while something depends on them: a service binds
+ * by interface or prefix, a task has a published port, or other nodes have to know them. Polling costs one netlink dump and
+ * misses nothing.
  */
 import type { Clock } from "../sys/clock.ts";
 import type { LocalNetwork } from "../sys/local-addresses.ts";
@@ -10,7 +11,7 @@ const POLL_MS = 2_000;
 export interface InterfaceWatchOptions {
   readonly read: () => LocalNetwork;
   readonly clock: Clock;
-  readonly onChange: () => void;
+  readonly onChange: (network: LocalNetwork) => void;
 }
 
 export class InterfaceWatch {
@@ -44,6 +45,6 @@ export class InterfaceWatch {
     const hasChanged = !Bun.deepEquals(now, this.#network);
     this.#network = now;
     this.#arm();
-    if (hasChanged) this.#options.onChange();
+    if (hasChanged) this.#options.onChange(now);
   }
 }

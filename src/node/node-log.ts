@@ -1,6 +1,7 @@
 /** The words for what happens in a node: one method per event, one line per event. */
 import { formatProblem } from "../config/index.ts";
 import type { ConnectionRecord, ProxyOptions } from "../proxy/index.ts";
+import type { ForwardingLoop } from "./forwarding/forwarding-loops.ts";
 import type { Log } from "./log.ts";
 import { type ReloadReport, summarizeChanges } from "./reload-report.ts";
 import type { NameStatus } from "./resolver.ts";
@@ -10,6 +11,9 @@ type ListenerReport = Parameters<ProxyOptions["onListener"]>[0];
 type Shortage = Parameters<NonNullable<ProxyOptions["onShortage"]>>[0];
 
 const RAISE_LIMIT = "raise the limit (LimitNOFILE= in the systemd unit, ulimit -n in a shell)";
+
+/** Of one change. */
+const MAX_LOOPS_TOLD = 10;
 
 export class NodeLog {
   readonly #log: Log;
@@ -60,6 +64,19 @@ export class NodeLog {
   warnings(warnings: readonly RoutingWarning[]): void {
     for (const { service, message } of warnings)
       this.#log.warn({ service }, `service "${service}": ${message}`);
+  }
+
+  /** Every loop there is now. */
+  loops(loops: readonly ForwardingLoop[]): void {
+    if (loops.length === 0) this.#log.info("no task leads back to its own published port any more");
+    for (const { service, task, node, path } of loops.slice(0, MAX_LOOPS_TOLD))
+      this.#log.warn(
+        { service, task, node, path },
+        `task ${task} of service "${service}" is not used: it leads back to its own published port: ${path}`,
+      );
+    const hidden = loops.length - MAX_LOOPS_TOLD;
+    if (hidden > 0)
+      this.#log.warn(`${hidden} more tasks lead back to their own published ports: see portmesh status`);
   }
 
   refreshFailed(error: unknown): void {

@@ -6,6 +6,7 @@
  */
 import type { PreparedTable, RoutingTable, SpliceProxy, TableChanges } from "../proxy/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
+import type { ForwardingLoop } from "./forwarding/forwarding-loops.ts";
 import type { InterfaceWatch } from "./interface-watch.ts";
 import type { Resolver } from "./resolver.ts";
 import {
@@ -27,6 +28,10 @@ export interface RouterParts {
   readonly currentView: () => ClusterView;
   /** The warnings of the running table are others than before. */
   readonly onWarnings: (warnings: readonly RoutingWarning[]) => void;
+  /** The loops of the running table are others than before. */
+  readonly onLoops: (loops: readonly ForwardingLoop[]) => void;
+  /** What other nodes have to know of this node's tasks is another than before. */
+  readonly onTaskAddresses: (addresses: Routing["taskAddresses"]) => void;
   /** A refresh failed; the running table stays. */
   readonly onRefreshError: (error: unknown) => void;
 }
@@ -44,13 +49,19 @@ export interface Applied {
   readonly bindErrors: PreparedTable["bindErrors"];
 }
 
+const NO_ROUTING: Routing = {
+  table: { services: [], peers: [], relay: null },
+  warnings: [],
+  loops: [],
+  taskAddresses: [],
+};
 const NOTHING: Applied = { changes: { listenersOpened: [], listenersClosed: [] }, bindErrors: [] };
 
 export class Router {
   readonly #parts: RouterParts;
   readonly #queue = new SerialQueue();
   #view: ClusterView | null = null;
-  #routing: Routing = { table: { services: [], peers: [], relay: null }, warnings: [] };
+  #routing: Routing = NO_ROUTING;
   #isRefreshDue = false;
   #isClosed = false;
 
@@ -133,8 +144,15 @@ export class Router {
       ? NOTHING
       : await this.#switchTo(routing.table);
     this.#routing = routing;
-    if (!Bun.deepEquals(routing.warnings, before.warnings)) this.#parts.onWarnings(routing.warnings);
+    this.#tellChanges(before, routing);
     return applied;
+  }
+
+  #tellChanges(before: Routing, now: Routing): void {
+    const { onWarnings, onLoops, onTaskAddresses } = this.#parts;
+    if (!Bun.deepEquals(now.warnings, before.warnings)) onWarnings(now.warnings);
+    if (!Bun.deepEquals(now.loops, before.loops)) onLoops(now.loops);
+    if (!Bun.deepEquals(now.taskAddresses, before.taskAddresses)) onTaskAddresses(now.taskAddresses);
   }
 
   async #switchTo(table: RoutingTable): Promise<Applied> {

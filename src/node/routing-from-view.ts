@@ -8,9 +8,17 @@
 import { isIP } from "node:net";
 import type { Distance, Peer, PublishedPort, Relay, RoutingTable, Service, Task } from "../proxy/index.ts";
 import type { LocalNetwork } from "../sys/local-addresses.ts";
-import { type ClusterView, portKey, type ViewService, type ViewTask, ZONE_LABEL } from "./cluster-view.ts";
+import {
+  type ClusterView,
+  portKey,
+  type ViewNode,
+  type ViewService,
+  type ViewTask,
+  ZONE_LABEL,
+} from "./cluster-view.ts";
+import { addressesOnNodes, type ForwardingLoop, findForwardingLoops } from "./forwarding/forwarding-loops.ts";
 import { listenAddresses, withoutTaskAddresses } from "./listen-addresses.ts";
-import { hasTaskOnPublishedPort, OwnTaskPorts, type TaskAddresses } from "./own-task-ports.ts";
+import { dialedAddress, hasTaskOnPublishedPort, OwnTaskPorts, type TaskAddresses } from "./own-task-ports.ts";
 
 export interface RoutingInput {
   readonly view: ClusterView;
@@ -22,6 +30,9 @@ export interface RoutingInput {
 export interface Routing {
   readonly table: RoutingTable;
   readonly warnings: readonly RoutingWarning[];
+  readonly loops: readonly ForwardingLoop[];
+  /** What other nodes have to know of this node's tasks, see NodeRecord. */
+  readonly taskAddresses: ViewNode["taskAddresses"];
 }
 
 export interface RoutingWarning {
@@ -34,6 +45,8 @@ export function routingFromView(input: RoutingInput): Routing {
   const warnings: RoutingWarning[] = [];
   const claims = new Map<string, string>();
   const distances = distancesFrom(view);
+  const loops = findForwardingLoops(input);
+  const loopsOf = Map.groupBy(loops, ({ service, ...port }) => `${service} ${portKey(port)}`);
   const ownTasks = new OwnTaskPorts(view, input.addressesOf);
   const services = view.services.map((service): Service => {
     const warn = (message: string) => warnings.push({ service: service.name, message });
@@ -42,14 +55,19 @@ export function routingFromView(input: RoutingInput): Routing {
     const isListening = selects(nodes, view.self.labels);
     const bound = isListening ? listenAddresses(bind ?? view.bind, input.network, warn) : [];
     const addresses = bound.filter((address) => claim(claims, service.name, ports, address, warn));
+    const routed = tasks.flatMap((task) => routeTask(task, input, distances));
     return {
       ...rules,
-      ports: ports.map((port) => besideTasks(port, addresses, ownTasks.at(port), input.network)),
-      tasks: tasks.flatMap((task) => routeTask(task, input, distances)),
+      ports: ports.map((port) => ({
+        ...besideTasks(port, addresses, ownTasks.at(port), input.network),
+        ...taskLoops(loopsOf.get(`${service.name} ${portKey(port)}`), routed, view),
+      })),
+      tasks: routed,
       listenAddresses: addresses,
     };
   });
-  return { table: { services, peers: peersOf(view), relay: relayOf(view) }, warnings };
+  const table = { services, peers: peersOf(view), relay: relayOf(view) };
+  return { table, warnings, loops, taskAddresses: addressesOnNodes(input) };
 }
 
 /** Whether a node with these labels is meant: it has them all. */
@@ -68,9 +86,10 @@ export function hostNames({ self, services }: ClusterView): string[] {
   return [...new Set(tasks.map((task) => task.host).filter((host) => isIP(host) === 0))];
 }
 
-/** Whether the table depends on the addresses of the machine's interfaces. */
+/** Whether the table depends on the addresses of the machine's interfaces, or that of other nodes does. */
 export function dependsOnInterfaces(view: ClusterView): boolean {
   return (
+    view.relay !== null ||
     view.services.some((service) => (service.bind ?? view.bind).some((rule) => isIP(rule) === 0)) ||
     hasTaskOnPublishedPort(view)
   );
@@ -124,6 +143,32 @@ function besideTasks(
   if (tasks.size === 0) return port;
   const { leftToTasks, ...rest } = withoutTaskAddresses(addresses, tasks, network);
   return leftToTasks.length === 0 ? port : { ...port, ...rest, leftToTasks };
+}
+
+/** The tasks of the table that these loops of one port are about: another node's only if all of its addresses lead back. */
+function taskLoops(
+  loops: readonly ForwardingLoop[] | undefined,
+  tasks: readonly Task[],
+  view: ClusterView,
+): Pick<PublishedPort, "loops"> {
+  if (loops === undefined) return {};
+  const found = tasks.flatMap((task) => {
+    const ofTask = loops.filter(
+      (loop) => loop.task === task.name && loop.node === (task.node ?? view.self.name),
+    );
+    const loop =
+      task.node === null
+        ? ofTask.find(({ address }) => address === dialedAddress(task.address))
+        : ofTask.length >= addressCount(task, loops[0]!.service, view) && ofTask[0];
+    return loop ? [{ task: task.name, node: task.node, address: task.address, path: loop.path }] : [];
+  });
+  return found.length === 0 ? {} : { loops: found };
+}
+
+/** Of another node's task; one given by its address has one. */
+function addressCount({ name, node }: Task, service: string, { nodes }: ClusterView): number {
+  const announced = nodes.find((each) => each.name === node)?.taskAddresses ?? [];
+  return Math.max(1, announced.filter((entry) => entry[0] === service && entry[1] === name).length);
 }
 
 /** Two interfaces may turn out to have one address: the service that comes first keeps it. */

@@ -98,7 +98,11 @@ async function startParts(options: NodeOptions, parts: NodeParts, stops: (() => 
   };
   const resolver = new Resolver({ clock, lookup, onChange });
   stops.push(() => resolver.keep([]));
-  const interfaces = new InterfaceWatch({ clock, read: readNetwork, onChange: refresh });
+  const onNetwork = (network: LocalNetwork) => {
+    mesh.setNetwork(network); // it is watched from the first table on
+    refresh();
+  };
+  const interfaces = new InterfaceWatch({ clock, read: readNetwork, onChange: onNetwork });
   stops.push(() => interfaces.setActive(false));
   const [proxy, mesh] = await bothOf(
     parts.startProxy({
@@ -119,6 +123,8 @@ async function startParts(options: NodeOptions, parts: NodeParts, stops: (() => 
     interfaces,
     currentView: () => mesh.view(),
     onWarnings: (warnings) => log.warnings(warnings),
+    onLoops: (loops) => log.loops(loops),
+    onTaskAddresses: (addresses) => mesh.setTaskAddresses(addresses),
     onRefreshError: (error) => log.refreshFailed(error),
   });
   await router.change((turn) => turn.apply(mesh.view(), FIRST_NAMES_MS));
@@ -158,6 +164,7 @@ async function startMesh(
     file: resolve(file),
     address,
     overlay,
+    network: readNetwork(),
     version: version.version,
     clock,
     lookup,

@@ -24,7 +24,7 @@ import {
 } from "../sys/socket.ts";
 import { parseIp } from "../wire/index.ts";
 import { keepAlive } from "./keep-alive.ts";
-import type { Protocol, PublishedPort, Service } from "./routing-table.ts";
+import type { Protocol } from "./routing-table.ts";
 
 /** The kernel lowers it to net.core.somaxconn. */
 const BACKLOG = 65_535;
@@ -63,15 +63,6 @@ export function openListeningSockets(at: ListenAddress, count: number, isShared:
     fds.push(fd);
   }
   return { fds };
-}
-
-/** Where a port is listened on: one of mode host only while a task of this node serves it. */
-export function addressesOf(
-  { tasks, listenAddresses }: Pick<Service, "tasks" | "listenAddresses">,
-  port: Pick<PublishedPort, "mode" | "listenAddresses">,
-): readonly string[] {
-  const isServed = port.mode === "ingress" || tasks.some((task) => task.node === null);
-  return isServed ? (port.listenAddresses ?? listenAddresses) : [];
 }
 
 /** From now on clients get through the handshake and wait for the worker to accept. 0 or -errno. */

@@ -21,12 +21,12 @@ import {
 } from "./counters.ts";
 import { DescriptorBudget } from "./descriptor-budget.ts";
 import {
-  addressesOf,
   type ListenAddress,
   openListeningSockets,
   startListening,
   stopListening,
 } from "./listening-sockets.ts";
+import { addressesOf } from "./port-tasks.ts";
 import { readStatus } from "./read-status.ts";
 import type { Protocol, Relay, RoutingTable, Service, Task } from "./routing-table.ts";
 import { type Shortage, ShortageWatch } from "./shortage-watch.ts";

@@ -37,7 +37,7 @@ import {
   T_TOTAL,
   TASK_FIELDS,
 } from "./counters.ts";
-import { addressesOf } from "./listening-sockets.ts";
+import { addressesOf, loopOf } from "./port-tasks.ts";
 import { type Listener, listenerKey, taskKey } from "./proxy.ts";
 import type { Peer, RoutingTable, Service, Task } from "./routing-table.ts";
 import type { PeerStatus, PortStatus, ProxyStatus, ServiceStatus, TaskStatus } from "./status.ts";
@@ -71,7 +71,10 @@ export function readStatus(
     services: table.services.map((service) => ({
       name: service.name,
       ports: readPorts(service, listeners),
-      tasks: service.tasks.map((task) => readTask(task, counters, nowMs, tasks.get(taskKey(service, task)))),
+      tasks: service.tasks.map((task) => ({
+        ...readTask(task, counters, nowMs, tasks.get(taskKey(service, task))),
+        ...readLoop(service, task),
+      })),
       ...readService(counters, services.get(service.name)),
     })),
   };
@@ -102,7 +105,7 @@ function readPeer({ name, address, port }: Peer, { peers }: SharedCounters, slot
 
 function readPorts(service: Service, listeners: ReadonlyMap<string, Listener>): PortStatus[] {
   return service.ports.map((port) => {
-    const { listenAddresses: _, ...shown } = port;
+    const { listenAddresses: _, loops: _loops, ...shown } = port;
     return {
       ...shown,
       listeners: addressesOf(service, port).map((address) => ({
@@ -162,6 +165,15 @@ function readTask(task: Task, counters: SharedCounters, nowMs: number, slot = -1
     connectFailuresTotal: sum(T_FAILURES),
     lastError: slot < 0 ? null : readLastError(counters, at),
   };
+}
+
+/** Of the first port that it leads back to. */
+function readLoop({ ports }: Service, task: Task): Partial<TaskStatus> {
+  for (const port of ports) {
+    const loop = loopOf(port, task);
+    if (loop !== undefined) return { loop: loop.path, state: "loop" };
+  }
+  return {};
 }
 
 /** A worker that gets no more clients does not learn that the task is back: what it knows is believed for a while. */

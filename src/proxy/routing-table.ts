@@ -99,6 +99,18 @@ export interface PublishedPort {
   readonly listenAddresses?: readonly string[];
   /** What it is not listened on for that reason. */
   readonly leftToTasks?: readonly LeftAddress[];
+  /** Tasks that get no clients of this port: they lead back to it. */
+  readonly loops?: readonly TaskLoop[];
+}
+
+/** A task whose address and port is, perhaps over other published ports, the published port itself. */
+export interface TaskLoop {
+  /** Name, node and address as in its Task. */
+  readonly task: string;
+  readonly node: string | null;
+  readonly address: string;
+  /** "8080/tcp -> 192.0.2.2:8080 (web on n2)" */
+  readonly path: string;
 }
 
 /** An address that a task of this node has at a published port: the port is left to it there. */

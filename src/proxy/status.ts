@@ -84,9 +84,11 @@ export interface TaskStatus {
   readonly weight: number;
   /**
    * `failing`: the last connect of a worker failed, less than a minute ago; it is tried again after a short pause, or
-   * when no other is left.
+   * when no other is left. `loop`: it leads back to a port it serves, which sends no client there.
    */
-  readonly state: "active" | "draining" | "failing";
+  readonly state: "active" | "draining" | "failing" | "loop";
+  /** Of state `loop`: the way back, "8080/tcp -> 192.0.2.2:8080 (web on n2)". */
+  readonly loop?: string;
   readonly openConnections: number;
   readonly connectionsTotal: number;
   readonly connectFailuresTotal: number;

@@ -14,5 +14,6 @@ export function viewOf(config: Config): ClusterView {
     })),
     peers: [],
     relay: null,
+    nodes: [],
   };
 }

@@ -7,6 +7,7 @@ import type { Labels } from "../../config/index.ts";
 import {
   type ClusterView,
   portKey,
+  type ViewNode,
   type ViewPeer,
   type ViewRelay,
   type ViewService,
@@ -61,6 +62,7 @@ export function buildView(input: ViewInput): ClusterView {
       }),
     ),
     peers: [...nodes].flatMap(([name, node]) => (name === self.name ? [] : peerOf(name, node, input))),
+    nodes: [...nodes].map(([name, node]) => viewNodeOf(name, node)),
   };
 }
 
@@ -78,4 +80,16 @@ function orderedNames({ services, fileOrder }: ViewInput): string[] {
 function peerOf(name: string, node: NodeRecord, { reach }: ViewInput): ViewPeer[] {
   const reached = reach(name, node);
   return reached === null ? [] : [{ name, zone: node.labels[ZONE_LABEL] ?? null, ...reached }];
+}
+
+/** One of an older version tells only where it takes relays. */
+function viewNodeOf(
+  name: string,
+  { labels, network, relay, overlay, taskAddresses = [] }: NodeRecord,
+): ViewNode {
+  const interfaces = (network?.addresses ?? []).map(([name, address]) => ({ interface: name, address }));
+  const reached = [relay?.address, overlay?.address].flatMap((address) =>
+    address == null ? [] : [{ interface: "", address }],
+  );
+  return { name, labels, bind: network?.bind ?? [], addresses: [...interfaces, ...reached], taskAddresses };
 }

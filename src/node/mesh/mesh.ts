@@ -15,6 +15,7 @@ import {
   findConflicts,
   MAX_BIND_ERROR_LENGTH,
   MAX_BIND_ERRORS,
+  MAX_TASK_ADDRESSES,
   type NodeRecord,
   type Effect as SendEffect,
   type VisibleService,
@@ -22,10 +23,12 @@ import {
 import type { ClusterConfig, Config } from "../../config/index.ts";
 import type { Member, MembershipStats } from "../../membership/index.ts";
 import type { Clock } from "../../sys/clock.ts";
+import type { LocalNetwork } from "../../sys/local-addresses.ts";
 import type { LookupHost } from "../../sys/lookup-host.ts";
 import type { ClusterView, ViewRelay } from "../cluster-view.ts";
 import type { Overlay } from "../overlay/overlay.ts";
 import type { OverlayStatus } from "../overlay/overlay-status.ts";
+import { announcedNetwork } from "./announced-network.ts";
 import { buildView } from "./build-view.ts";
 import { Cluster } from "./cluster.ts";
 import { declarationsOf, servicesWith, tasksWith } from "./declarations.ts";
@@ -56,6 +59,8 @@ export interface MeshOptions {
   readonly address: string | null;
   /** null: no cluster. */
   readonly overlay: Overlay | null;
+  /** The machine's addresses now. */
+  readonly network: LocalNetwork;
   readonly version: string;
   readonly clock: Clock;
   readonly lookup: LookupHost;
@@ -70,6 +75,7 @@ export interface MeshOptions {
 }
 
 export type BindErrors = NodeRecord["bindErrors"];
+export type TaskAddresses = NonNullable<NodeRecord["taskAddresses"]>;
 
 export class Mesh {
   readonly catalog: Catalog;
@@ -94,6 +100,8 @@ export class Mesh {
   /** Nobody waits any more for what others hear of this node. */
   #isHurried = false;
   #bindErrors: BindErrors = [];
+  #network: LocalNetwork;
+  #taskAddresses: TaskAddresses = [];
   #cancelTick: () => void = () => undefined;
 
   /** Rejects with MeshError. */
@@ -113,6 +121,7 @@ export class Mesh {
     this.#options = options;
     this.#config = config;
     this.#self = config.node.name;
+    this.#network = options.network;
     this.catalog = new Catalog(this.#self);
     this.#store = new StateStore({
       directory: config.node.dataDir ?? DEFAULT_DATA_DIR,
@@ -195,6 +204,20 @@ export class Mesh {
     this.#bindErrors = errors
       .slice(0, MAX_BIND_ERRORS)
       .map(([service, listener, error]) => [service, listener, error.slice(0, MAX_BIND_ERROR_LENGTH)]);
+    this.#writeNode();
+    this.#settle();
+  }
+
+  /** The machine's addresses: others have to know which of them lead to published ports. */
+  setNetwork(network: LocalNetwork): void {
+    this.#network = network;
+    this.#writeNode();
+    this.#settle();
+  }
+
+  /** Where tasks given by name lead, as far as others have to know it. */
+  setTaskAddresses(addresses: TaskAddresses): void {
+    this.#taskAddresses = addresses.slice(0, MAX_TASK_ADDRESSES);
     this.#writeNode();
     this.#settle();
   }
@@ -431,6 +454,10 @@ export class Mesh {
       isDraining: !this.#isServing || this.catalog.wishOf(this.#self) === "drain",
       version,
       bindErrors: this.#bindErrors,
+      ...(address !== null && {
+        network: announcedNetwork(this.#network, this.#config.proxy.bind),
+        taskAddresses: this.#taskAddresses,
+      }),
     };
   }
 

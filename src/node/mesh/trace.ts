@@ -10,11 +10,13 @@ import {
   type Distance,
   hashClient,
   hashText,
+  loopOf,
   orderOfPicks,
   type Prefer,
   type PublishedPort,
   type RoutingTable,
   type Service,
+  servesPort,
   type Task,
 } from "../../proxy/index.ts";
 import { PrefixSet, parseIp } from "../../wire/index.ts";
@@ -52,7 +54,7 @@ function traceService(
 ): ServiceTrace {
   const { name, balance, prefer } = service;
   const traced = service.tasks.map((task) => trace(task, service, port, input));
-  const eligible = traced.filter(({ task }) => port.mode === "ingress" || task.node === null);
+  const eligible = traced.filter(({ task }) => servesPort(port, task));
   const ip = query.client === null ? null : parseIp(query.client);
   const clientHash = ip === null ? 0 : hashClient(ip.family, ip.bytes, 0);
   const order = orderOfPicks(
@@ -88,13 +90,15 @@ function trace(task: Task, service: Service, port: PublishedPort, input: TraceIn
   const status = statusOfTask(service.name, task, input.proxy);
   const peer = task.node === null ? undefined : input.proxy.peers.find(({ name }) => name === task.node);
   const state =
-    peer?.isReachable === false
-      ? "unreachable"
-      : task.isDraining
-        ? "draining"
-        : status?.state === "failing"
-          ? "failing"
-          : "active";
+    loopOf(port, task) !== undefined
+      ? "loop"
+      : peer?.isReachable === false
+        ? "unreachable"
+        : task.isDraining
+          ? "draining"
+          : status?.state === "failing"
+            ? "failing"
+            : "active";
   const targetPort = task.port ?? port.target;
   const via =
     peer === undefined
@@ -144,6 +148,8 @@ function whyPassedOver(
   pick: Traced | null,
 ): string | null {
   if (port.mode === "host" && task.node !== null) return "mode host: only tasks of this node";
+  const loop = loopOf(port, task);
+  if (loop !== undefined) return `loop: ${loop.path}`;
   if (shown.state !== "active") return shown.state;
   if (pick === null || pick.shown.state !== "active") return null;
   return TIERS[prefer][pick.distance] < TIERS[prefer][task.distance] ? `${pick.distance} comes first` : null;
@@ -152,11 +158,12 @@ function whyPassedOver(
 function whyPicked(
   pick: Traced | null,
   { balance, tasks }: Service,
-  { mode }: PublishedPort,
+  port: PublishedPort,
   query: TraceQuery,
 ): string {
   if (tasks.length === 0) return "the service has no task";
-  if (mode === "host" && tasks.every(({ node }) => node !== null)) return "no task runs on this node";
+  if (port.mode === "host" && tasks.every(({ node }) => node !== null)) return "no task runs on this node";
+  if (!tasks.some((task) => servesPort(port, task))) return "every task leads back to this port";
   if (pick === null) return "every task drains";
   if (pick.shown.state !== "active") return "no other is left";
   switch (balance) {

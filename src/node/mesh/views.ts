@@ -135,8 +135,12 @@ function taskView(task: VisibleTask, seen: Seen): TaskView {
   const status = statusOf(task, seen);
   const isDraining = task.isDraining || seen.catalog.nodes().get(owner)?.isDraining === true;
   const state = stateOf(task, isDraining, status, seen);
-  const error = state === "active" || state === "draining" ? null : (status?.lastError?.message ?? null);
-  return { name, host, port, weight, node: owner, origin, state, error };
+  return { name, host, port, weight, node: owner, origin, state, error: errorOf(state, status) };
+}
+
+function errorOf(state: TaskState, status: TaskStatus | undefined): string | null {
+  if (state === "active" || state === "draining") return null;
+  return (state === "loop" ? status?.loop : status?.lastError?.message) ?? null;
 }
 
 function statusOf(task: VisibleTask, { self, proxy }: Seen): TaskStatus | undefined {
@@ -147,7 +151,7 @@ function statusOf(task: VisibleTask, { self, proxy }: Seen): TaskStatus | undefi
   );
 }
 
-/** A name with several addresses fails when all of them do. @param task with null for the node it is asked on */
+/** A name with several addresses fails, or leads back, when all of them do. @param task with null for the node it is asked on */
 export function statusOfTask(
   service: string,
   { name, node }: { readonly name: string; readonly node: string | null },
@@ -155,7 +159,7 @@ export function statusOfTask(
 ): TaskStatus | undefined {
   const tasks = services.find((each) => each.name === service)?.tasks ?? [];
   const statuses = tasks.filter((status) => status.node === node && status.name === name);
-  return statuses.find(({ state }) => state !== "failing") ?? statuses[0];
+  return statuses.find(({ state }) => state !== "failing" && state !== "loop") ?? statuses[0];
 }
 
 function stateOf(
@@ -164,6 +168,7 @@ function stateOf(
   status: TaskStatus | undefined,
   seen: Seen,
 ): TaskState {
+  if (status?.state === "loop") return "loop";
   const peer = seen.proxy.peers.find(({ name }) => name === task.owner);
   if (peer?.isReachable === false) return "unreachable";
   if (isDraining) return "draining";

@@ -6,6 +6,7 @@
 import { PrefixSet } from "../../wire/index.ts";
 import { type Balancer, createBalancer } from "../balance/index.ts";
 import { REFUSAL_INDEX, type Refusal, S_REFUSALS, SERVICE_FIELDS, type SharedCounters } from "../counters.ts";
+import { servesPort } from "../port-tasks.ts";
 import type { Protocol, SendProxy, UdpRules } from "../routing-table.ts";
 import type { WorkerPort, WorkerService, WorkerTable, WorkerTask } from "./messages.ts";
 import { peersOf, type RelayPeers } from "./relay-peer.ts";
@@ -160,8 +161,10 @@ export class TableCompiler {
     const targets = new Map<string, Target>();
     const listeners = service.ports.flatMap((port) => {
       const ofPort = service.tasks.flatMap((task) => {
-        const isServed = task.node === null || (port.mode === "ingress" && this.#peers.has(task.node));
-        return isServed ? [this.#target(service, port, task, known, targets)] : [];
+        const isReachable = task.node === null || this.#peers.has(task.node);
+        return isReachable && servesPort(port, task)
+          ? [this.#target(service, port, task, known, targets)]
+          : [];
       });
       const balancer = createBalancer(service.balance, ofPort, Math.random, service.prefer);
       const route = new Route(rules, port.protocol, port.published, ofPort, balancer);

@@ -72,7 +72,7 @@ test("task and node records come back as they were, in any alphabet", () => {
     isDraining: fc.boolean(),
     origin: fc.constantFrom("file", "api"),
   });
-  const node = fc.record<NodeRecord>({
+  const older = fc.record<NodeRecord>({
     labels: fc.dictionary(label, text),
     relay: fc.option(fc.record({ address: fc.constantFrom("10.0.0.1", "fd00::1"), port: fc.constant(4789) })),
     overlay: fc.option(
@@ -89,6 +89,20 @@ test("task and node records come back as they were, in any alphabet", () => {
     version: text,
     bindErrors: fc.array(fc.tuple(text, text, text), { maxLength: 5 }),
   });
+  const address = fc.constantFrom("10.0.0.1", "fd00::1");
+  const announced = fc.record({
+    network: fc.record({
+      addresses: fc.array(fc.tuple(fc.constantFrom("eth0", ""), address), { maxLength: 5 }),
+      bind: fc.array(fc.constantFrom("eth0", "10.0.0.0/8", "::"), { maxLength: 3 }),
+    }),
+    taskAddresses: fc.array(fc.tuple(fc.constant("web"), fc.constant("web.test:80"), address), {
+      maxLength: 3,
+    }),
+  });
+  const node = fc.oneof(
+    older,
+    fc.tuple(older, announced).map(([record, more]) => ({ ...record, ...more })),
+  );
   fc.assert(
     fc.property(task, node, (task, node) => {
       const key = taskKey(task.service, task.name);

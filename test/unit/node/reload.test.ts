@@ -38,6 +38,8 @@ beforeEach(async () => {
     interfaces: new InterfaceWatch({ clock, read, onChange: () => router.refresh() }),
     currentView: () => viewOf(reloader.running),
     onWarnings: () => undefined,
+    onLoops: () => undefined,
+    onTaskAddresses: () => undefined,
     onRefreshError: (error) => {
       throw error;
     },

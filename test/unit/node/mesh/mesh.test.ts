@@ -41,6 +41,7 @@ async function start(file: Config, fileChangedAtMs: number | null = null): Promi
     file: "/etc/portmesh.toml",
     address: null,
     overlay: null,
+    network: { addresses: [], hasIpv6: false },
     version: "1.2.3",
     clock,
     lookup: async () => ({ error: "nobody should ask", isAnswered: true }),

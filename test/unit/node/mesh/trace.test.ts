@@ -29,6 +29,7 @@ function trace(tasks: readonly Partial<Task>[], situation: Situation = {}): Serv
     services: labels === undefined ? [] : [viewService],
     peers: [],
     relay: null,
+    nodes: [],
   };
   const traced = traceRoute(query, { self: "a", catalog: new Catalog("a"), members: [], proxy, table, view });
   expect([traced.node, traced.services.length]).toEqual(["a", 1]);
@@ -56,7 +57,7 @@ function statusOf(...tasks: Parameters<typeof taskStatus>[]): TraceInput["proxy"
 
 test("a port nobody publishes, or of the other protocol, has no service", () => {
   const table = tableOf({ protocol: "udp", published: 80, tasks: [] });
-  const view = { self: { name: "a", labels: {} }, bind: [], services: [], peers: [], relay: null };
+  const view = { self: { name: "a", labels: {} }, bind: [], services: [], peers: [], relay: null, nodes: [] };
   const input = { self: "a", catalog: new Catalog("a"), members: [], proxy: proxyStatus(), table, view };
   const query = { port: 80, protocol: "tcp", client: null } as const;
   expect(traceRoute(query, input)).toEqual({ ...query, node: "a", services: [] });
