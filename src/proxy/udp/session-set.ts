@@ -97,7 +97,7 @@ export class SessionSet implements SessionHome {
   onTargetsChanged(nowMs: number): void {
     for (const session of this.#table) {
       const isElsewhere = session.link !== null && session.link.peer !== session.target.peer;
-      if (isElsewhere || isGone(session.target, nowMs)) this.close(session, "session-moved");
+      if (isElsewhere || session.target.isGone(nowMs)) this.close(session, "session-moved");
     }
   }
 
@@ -155,7 +155,7 @@ export class SessionSet implements SessionHome {
   #mustMove(session: UdpSession): boolean {
     const { target } = session;
     const { nowMs } = this.context.loop;
-    if (isGone(target, nowMs)) return true;
+    if (target.isGone(nowMs) || session.isStranded(nowMs)) return true;
     const isWorking = target.failingUntilMs <= nowMs && target.peer?.isReachable !== false;
     if (isWorking) return false;
     const other = this.#route.balancer.pick(session.clientHash, nowMs, null);
@@ -239,8 +239,4 @@ export class SessionSet implements SessionHome {
     const { nowMs } = this.context.loop;
     if (target.failingUntilMs <= nowMs) target.onFailed(errnoValue, nowMs);
   }
-}
-
-function isGone(target: Target, nowMs: number): boolean {
-  return target.isRetired || target.cutAtMs <= nowMs;
 }

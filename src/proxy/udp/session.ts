@@ -22,6 +22,8 @@ export const BURST_BYTES = 32 * 1024;
 const BIG_BUFFER_BYTES = 4 * 1024 * 1024;
 /** A task that had failed is believed to work again when so much time of a session has passed without an error. */
 const PROOF_MS = 1000;
+/** An address that the name of the task no longer has keeps its sessions while it answers within this time. */
+const STRANDED_MS = 5000;
 
 export class UdpSession
   extends Waiting
@@ -49,6 +51,8 @@ export class UdpSession
   rank = RANK_ONE_SHOT;
   /** When it last carried datagrams. */
   usedMs: number;
+  /** When the first datagram since the last answer was sent; 0: none has been. */
+  #unansweredSinceMs = 0;
   readonly openedMs: number;
   #isQueued = false;
   #hasBigBuffers = false;
@@ -81,6 +85,7 @@ export class UdpSession
     if (this.rank < RANK_USED) this.ranks.promote(this, RANK_USED);
     this.isUnproven = false;
     this.moves = 0;
+    this.#unansweredSinceMs = 0;
     this.target.onAnswered();
   }
 
@@ -95,8 +100,15 @@ export class UdpSession
   /** A task that never answers, as with syslog, works if sending to it goes on without an error. */
   onSent(): void {
     const { target, openedMs } = this;
-    if (target.failingUntilMs !== 0 && this.home.context.loop.nowMs - openedMs > PROOF_MS)
-      target.onAnswered();
+    const { nowMs } = this.home.context.loop;
+    if (this.#unansweredSinceMs === 0) this.#unansweredSinceMs = nowMs;
+    if (target.failingUntilMs !== 0 && nowMs - openedMs > PROOF_MS) target.onAnswered();
+  }
+
+  /** Its task is elsewhere now, and the address it was at does not answer. */
+  isStranded(nowMs: number): boolean {
+    if (!this.target.isMissing) return false;
+    return this.#unansweredSinceMs !== 0 && nowMs - this.#unansweredSinceMs > STRANDED_MS;
   }
 
   /** The part of its end that is the same wherever its client is; for its home to call, once. */

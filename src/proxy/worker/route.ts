@@ -84,6 +84,8 @@ interface CompiledService {
   readonly listeners: readonly CompiledListener[];
   /** by key */
   readonly targets: ReadonlyMap<string, Target>;
+  /** Addresses that names of tasks no longer have, by key. Bounded by open connections: those without are dropped. */
+  readonly missing: ReadonlyMap<string, Target>;
   /** To each task of this node that a port of mode ingress leads to, by "protocol task port": what other nodes ask for. */
   readonly ownRoutes: ReadonlyMap<string, Route>;
 }
@@ -101,6 +103,11 @@ export function listenersOf(table: CompiledTable): CompiledListener[] {
 
 export function targetsOf(table: CompiledTable): Target[] {
   return [...table.services.values()].flatMap((service) => [...service.targets.values()]);
+}
+
+/** Connections may be open to them, although they get no new ones. */
+export function missingTargetsOf(table: CompiledTable): Target[] {
+  return [...table.services.values()].flatMap((service) => [...service.missing.values()]);
 }
 
 /** A task of this node by what another node calls it; null: there is none. */
@@ -128,7 +135,8 @@ export function findOwnRoute(
 
 /**
  * Builds the new table. A service that has not changed is taken over as it is (a reload must not stop the loop for
- * long); in one that has, the targets that stay are the same objects. Those that are gone are retired.
+ * long); in one that has, the targets that stay are the same objects. Those that are gone are retired, unless only the
+ * name of their task has other addresses now.
  */
 export class TableCompiler {
   #peers: RelayPeers = new Map();
@@ -144,10 +152,14 @@ export class TableCompiler {
     const peers = table.relay === null ? [] : table.peers;
     this.#peers = peersOf(peers, this.before.peers, this.counters, this.worker);
     const services = new Map(table.services.map((service) => [service.name, this.#compileService(service)]));
-    for (const [name, { targets }] of this.before.services) {
-      const kept = services.get(name)?.targets;
-      if (kept === targets) continue;
-      for (const [key, target] of targets) if (!kept?.has(key)) target.retire(this.nowMs);
+    for (const [name, before] of this.before.services) {
+      const now = services.get(name);
+      if (now === before) continue;
+      for (const [key, target] of [...before.missing, ...before.targets]) {
+        if (now?.targets.has(key) || now?.missing.has(key)) continue;
+        if (now !== undefined) target.drainTimeoutMs = now.rules.drainTimeoutMs;
+        target.retire(this.nowMs);
+      }
     }
     return { services, peers: this.#peers };
   }
@@ -170,7 +182,24 @@ export class TableCompiler {
       const route = new Route(rules, port.protocol, port.published, ofPort, balancer);
       return port.listeners.map((listener) => ({ ...listener, route }));
     });
-    return { signature, rules, listeners, targets, ownRoutes: ownRoutesOf(rules, service.ports, targets) };
+    const missing = known === undefined ? new Map() : this.#missing(known, targets);
+    const ownRoutes = ownRoutesOf(rules, service.ports, targets);
+    return { signature, rules, listeners, targets, missing, ownRoutes };
+  }
+
+  /** The known targets of this node's tasks that serve on by other addresses. */
+  #missing(known: CompiledService, targets: ReadonlyMap<string, Target>): Map<string, Target> {
+    const serving = new Set<string>();
+    for (const [key, target] of targets) if (!target.isDraining) serving.add(withoutAddress(key));
+    const left = [...known.missing, ...known.targets].filter(
+      ([key, target]) =>
+        !targets.has(key) &&
+        target.peer === null &&
+        serving.has(withoutAddress(key)) &&
+        (!target.isMissing || target.open > 0), // a connection may be under way to one that was just there
+    );
+    for (const [, target] of left) if (!target.isMissing) target.goMissing();
+    return new Map(left);
   }
 
   #target(
@@ -182,8 +211,11 @@ export class TableCompiler {
   ): Target {
     const targetPort = task.port ?? port.target;
     const peer = task.node === null ? null : this.#peers.get(task.node)!;
-    const key = `${port.protocol} ${port.published} ${task.name} ${task.address} ${targetPort} ${task.node ?? ""}`;
-    const target = known?.targets.get(key) ?? new Target(task, targetPort, this.counters, this.worker, peer);
+    const key = keyOf(port, task, targetPort);
+    const target =
+      known?.targets.get(key) ??
+      backAgain(known?.missing.get(key), task) ??
+      new Target(task, targetPort, this.counters, this.worker, peer);
     target.peer = peer; // what is open to it by another way goes on
     targets.set(key, target);
     target.weight = task.weight;
@@ -192,6 +224,22 @@ export class TableCompiler {
     else target.stopDraining();
     return target;
   }
+}
+
+function keyOf({ protocol, published }: WorkerPort, task: WorkerTask, targetPort: number): string {
+  return `${protocol} ${published} ${task.name} ${targetPort} ${task.node ?? ""} ${task.address}`;
+}
+
+/** What is equal for all addresses of a task's name. */
+function withoutAddress(key: string): string {
+  return key.slice(0, key.lastIndexOf(" "));
+}
+
+/** Its counters may be elsewhere by now: then it is a new one. */
+function backAgain(target: Target | undefined, { slot }: WorkerTask): Target | undefined {
+  if (target?.slot !== slot) return undefined;
+  target.comeBack();
+  return target;
 }
 
 /** Two published ports may lead to one target port: their targets are one task. */

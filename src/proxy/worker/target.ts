@@ -35,14 +35,19 @@ export class Target implements Candidate {
   readonly family: number;
   weight = 1;
   isDraining = false;
-  /** Its task has left the table. */
+  /** Its task, or this address of it, has left the table. */
   isRetired = false;
+  /** The task is still there, by other addresses: a name that answers with another one each time. What is open goes on. */
+  isMissing = false;
   drainTimeoutMs = 0;
   /** Connections still open then are cut; Infinity while it is in full service. */
   cutAtMs = Number.POSITIVE_INFINITY;
   readonly taskName: string;
   readonly address: string;
   readonly distance: Distance;
+  /** Open connections and sessions of this worker. */
+  open = 0;
+  readonly slot: number;
   #failingUntilMs = 0;
   #failuresInRow = 0;
   /** What a relay calls it; made when it is first asked for. */
@@ -62,6 +67,7 @@ export class Target implements Candidate {
     public peer: RelayPeer | null = null,
   ) {
     const { name, address, identity, distance, slot } = task;
+    this.slot = slot;
     this.taskName = name;
     this.address = address;
     this.distance = distance;
@@ -101,9 +107,32 @@ export class Target implements Candidate {
 
   /** Its failures are no longer its task's. */
   retire(nowMs: number): void {
-    if (this.#failuresInRow > 0) this.#countFailing(-1);
-    this.isRetired = true;
+    this.#leaveTable();
+    if (this.isMissing) this.isDraining = false;
+    this.isMissing = false;
     this.startDraining(nowMs);
+  }
+
+  /** The name of its task has other addresses now: no new connections, those open now go on. */
+  goMissing(): void {
+    this.#leaveTable();
+    this.isMissing = true;
+    this.isDraining = true;
+    this.cutAtMs = Number.POSITIVE_INFINITY;
+  }
+
+  /** The name has this address again. */
+  comeBack(): void {
+    this.#failuresInRow = 0;
+    this.#failingUntilMs = 0;
+    this.isRetired = false;
+    this.isMissing = false;
+    this.isDraining = false;
+  }
+
+  /** Sessions with it end or move. */
+  isGone(nowMs: number): boolean {
+    return (this.isRetired && !this.isMissing) || this.cutAtMs <= nowMs;
   }
 
   /** A TCP connection is open: it has answered. */
@@ -114,6 +143,7 @@ export class Target implements Candidate {
 
   /** A UDP session is open, which by itself proves nothing. */
   onOpened(): void {
+    this.open++;
     this.#row[this.#at + T_OPEN]!++;
     this.#row[this.#at + T_TOTAL]!++;
   }
@@ -124,6 +154,7 @@ export class Target implements Candidate {
   }
 
   onClosed(): void {
+    this.open--;
     this.#row[this.#at + T_OPEN]!--;
   }
 
@@ -137,6 +168,11 @@ export class Target implements Candidate {
     this.#row[this.#at + T_FAILURES]!++;
     this.#row[this.#at + T_LAST_ERRNO] = errnoValue;
     this.#row[this.#at + T_LAST_FAILURE_AT] = Date.now();
+  }
+
+  #leaveTable(): void {
+    if (this.#failuresInRow > 0) this.#countFailing(-1);
+    this.isRetired = true;
   }
 
   #forgetFailures(): void {

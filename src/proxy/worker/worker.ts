@@ -40,6 +40,7 @@ import {
   findOwnRoute,
   findOwnTarget,
   listenersOf,
+  missingTargetsOf,
   type Route,
   type Rules,
   TableCompiler,
@@ -236,8 +237,9 @@ export class Worker extends Waiting implements Pollable, LinkHost {
   }
 
   #startDraining(before: CompiledTable): void {
-    const targets = new Set([...this.#draining, ...targetsOf(before), ...targetsOf(this.#table)]);
-    this.#draining = [...targets].filter((target) => target.isDraining);
+    const left = [...targetsOf(before), ...missingTargetsOf(before)];
+    const targets = new Set([...this.#draining, ...left, ...targetsOf(this.#table)]);
+    this.#draining = [...targets].filter((target) => target.isDraining && !target.isMissing);
     this.#cutOverdue(this.#loop.nowMs);
     if (this.#draining.length > 0) this.#armTick();
   }

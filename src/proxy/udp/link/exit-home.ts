@@ -94,8 +94,7 @@ export class ExitHome
   /** Ends those whose task has gone or has had its time. */
   onTargetsChanged(nowMs: number): void {
     for (const session of this.link.sessions.values()) {
-      const { target } = session;
-      if (target.isRetired || target.cutAtMs <= nowMs) this.close(session, "session-moved");
+      if (session.target.isGone(nowMs)) this.close(session, "session-moved");
     }
   }
 
@@ -111,6 +110,10 @@ export class ExitHome
   }
 
   deliver(session: UdpSession, dataAt: number, dataLength: number): void {
+    if (session.isStranded(this.context.loop.nowMs)) {
+      this.close(session, "session-moved");
+      return;
+    }
     session.rules.count(S_RELAYED_DATAGRAMS_IN, 1);
     session.rules.count(S_RELAYED_BYTES_IN, dataLength);
     this.context.outbox.add(session, this.slot, dataAt, dataLength);

@@ -8,9 +8,11 @@ import {
   findOwnRoute,
   findOwnTarget,
   listenersOf,
+  missingTargetsOf,
   TableCompiler,
   targetsOf,
 } from "../../../../src/proxy/worker/route.ts";
+import type { Target } from "../../../../src/proxy/worker/target.ts";
 import { type TestTask, tableOf } from "../../../support/routing-table.ts";
 
 const NOW_MS = 5000;
@@ -176,6 +178,72 @@ describe("from one table to the next", () => {
     expect([own!.isDraining, own!.cutAtMs]).toEqual([true, NOW_MS + 100]);
     compile([service([OWN])]);
     expect([own!.isDraining, own!.cutAtMs]).toEqual([false, Number.POSITIVE_INFINITY]);
+  });
+
+  describe("an address that the name of a task no longer has", () => {
+    const WEB = { name: "web.test" };
+    const FIRST = { ...WEB, address: "10.0.0.1" };
+    const SECOND = { ...WEB, address: "10.0.0.2" };
+    const isTouched = (target: Target) => target.isDraining || target.isRetired;
+
+    /** In the place of the main thread: a slot for every address. */
+    function compileTasks(tasks: readonly TestTask[], rules: Partial<WorkerService> = {}): CompiledTable {
+      const made = service(tasks, rules);
+      const slotOf = ({ address }: WorkerTask) => Number(address.split(".")[3]);
+      return compile([{ ...made, tasks: made.tasks.map((task) => ({ ...task, slot: slotOf(task) })) }]);
+    }
+
+    test("gets nothing new, and what is open goes on without end; back in an answer it is as before", () => {
+      const [first] = targetsOf(compileTasks([FIRST]));
+      first!.onConnected();
+      const [second] = targetsOf(compileTasks([SECOND]));
+      expect(second).not.toBe(first!);
+      expect([first!.isDraining, first!.isGone(Number.MAX_VALUE)]).toEqual([true, false]);
+      expect(targetsOf(compileTasks([FIRST, SECOND]))).toEqual([first!, second!]);
+      expect([first!, second!].some(isTouched)).toBe(false);
+    });
+
+    test("is cut after drain_timeout when its task drains, leaves, or the name has no address at all", () => {
+      const ends: readonly (readonly TestTask[])[] = [[], [OWN], [{ ...SECOND, isDraining: true }]];
+      for (const end of ends) {
+        before = EMPTY_TABLE;
+        const [first] = targetsOf(compileTasks([FIRST]));
+        first!.onConnected();
+        compileTasks([SECOND]);
+        compileTasks(end, { drainTimeoutMs: 100 });
+        expect(first!.cutAtMs).toBe(NOW_MS + 100);
+        first!.onClosed();
+      }
+    });
+
+    test("is cut when its service leaves, or the port of the task changes", () => {
+      const ends = [
+        () => compile([]),
+        () => compileTasks([SECOND], { ports: [{ ...PORT, target: 81, listeners: [] }] }),
+      ];
+      for (const end of ends) {
+        before = EMPTY_TABLE;
+        const [first] = targetsOf(compileTasks([FIRST]));
+        first!.onConnected();
+        compileTasks([SECOND]);
+        end();
+        expect(first!.cutAtMs).toBe(NOW_MS + 30_000);
+        first!.onClosed();
+      }
+    });
+
+    test("is remembered while connections are open to it", () => {
+      for (let turn = 0; turn < 1_000; turn++)
+        compileTasks([{ ...WEB, address: `10.0.0.${turn % 50}` }], { maxConnections: turn });
+      expect(missingTargetsOf(before).length).toBeLessThanOrEqual(1);
+      const [last] = targetsOf(before);
+      last!.onConnected();
+      for (let turn = 0; turn < 10; turn++) compileTasks([{ ...WEB, address: `10.0.0.${turn % 2}` }]);
+      expect(missingTargetsOf(before)).toContain(last!);
+      last!.onClosed();
+      for (let turn = 0; turn < 10; turn++) compileTasks([{ ...WEB, address: `10.0.0.${turn % 2}` }]);
+      expect(missingTargetsOf(before)).not.toContain(last!);
+    });
   });
 
   test("a service that leaves retires its targets", () => {

@@ -1,0 +1,160 @@
+/**
+ * A name that answers with another address each time. In a mount namespace, so as root.
+ *
+ *     clients -- node -- rotating.test: 127.0.0.2, then 127.0.0.3, then none
+ */
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { createSocket } from "node:dgram";
+import { connect, type Socket } from "node:net";
+import { freePorts } from "../support/free-port.ts";
+import { NameServer } from "../support/name-server.ts";
+import { NodeProcess } from "../support/node-process.ts";
+import { skip } from "../support/require-program.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const isNotRoot = process.getuid!() !== 0 && skip("mount namespaces need root");
+const NAME = "rotating.test";
+const FIRST = "127.0.0.2";
+const SECOND = "127.0.0.3";
+const DRAIN_MS = 500;
+
+let server: NameServer;
+const cleanUps: (() => unknown)[] = [];
+
+beforeEach(async () => {
+  if (!isNotRoot) server = await NameServer.start();
+});
+
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
+  server?.[Symbol.dispose]();
+});
+
+/** Answers every message with its own address, TCP and UDP, until it is told to be silent. */
+function startTask(address: string, port: number): { silenceUdp(): void } {
+  const tcp = Bun.listen({
+    hostname: address,
+    port,
+    socket: { data: (socket) => void socket.write(address) },
+  });
+  const udp = createSocket("udp4");
+  let isSilent = false;
+  udp.on("message", (_, client) => {
+    if (!isSilent) udp.send(address, client.port, client.address);
+  });
+  udp.bind(port, address);
+  cleanUps.push(
+    () => tcp.stop(true),
+    () => udp.close(),
+  );
+  return { silenceUdp: () => void (isSilent = true) };
+}
+
+interface Client {
+  /** Who answers; null: nobody does. */
+  ask(): Promise<string | null>;
+}
+
+async function openTcp(port: number): Promise<Client & { readonly socket: Socket }> {
+  const socket = connect(port, "127.0.0.1");
+  socket.on("error", () => undefined);
+  cleanUps.push(() => socket.destroy());
+  await new Promise((resolve) => socket.once("connect", resolve));
+  return {
+    socket,
+    ask: () =>
+      askOnce(
+        (done) => socket.once("data", done),
+        () => socket.write("?"),
+      ),
+  };
+}
+
+function openUdp(port: number): Client {
+  const socket = createSocket("udp4");
+  cleanUps.push(() => socket.close());
+  return {
+    ask: () =>
+      askOnce(
+        (done) => socket.once("message", done),
+        () => socket.send("?", port, "127.0.0.1"),
+      ),
+  };
+}
+
+async function askOnce(
+  onAnswer: (done: (answer: Buffer) => void) => void,
+  send: () => void,
+): Promise<string | null> {
+  const answer = Promise.withResolvers<string>();
+  onAnswer((bytes) => answer.resolve(bytes.toString()));
+  send();
+  return await Promise.race([answer.promise, Bun.sleep(1_000).then(() => null)]);
+}
+
+async function startNode(tcpPort: number, udpPort: number, target: number): Promise<NodeProcess> {
+  const node = await NodeProcess.start(
+    `[[services]]\nname = "rotating"\npublish = ["${tcpPort}:${target}", "${udpPort}:${target}/udp"]\n` +
+      `tasks = ["${NAME}"]\ndrain_timeout = "${DRAIN_MS}ms"\n`,
+    server.wrapper(),
+  );
+  cleanUps.push(() => node.kill());
+  return node;
+}
+
+async function rotateTo(node: NodeProcess, addresses: readonly string[]): Promise<void> {
+  server.answers.set(NAME, addresses);
+  const tasks = async () => (await node.status()).proxy.services[0]!.tasks.map(({ address }) => address);
+  await waitFor(async () => Bun.deepEquals(await tasks(), addresses), { what: `tasks at ${addresses}` });
+}
+
+test.skipIf(isNotRoot)(
+  "an address missing from an answer gets no new clients, and keeps those it has while they are answered",
+  async () => {
+    const [tcpPort, udpPort, target] = (await freePorts(3)) as [number, number, number];
+    const first = startTask(FIRST, target);
+    startTask(SECOND, target);
+    server.answers.set(NAME, [FIRST]);
+    const node = await startNode(tcpPort, udpPort, target);
+    await rotateTo(node, [FIRST]);
+    const tcp = await openTcp(tcpPort);
+    const udp = openUdp(udpPort);
+    expect([await tcp.ask(), await udp.ask()]).toEqual([FIRST, FIRST]);
+
+    await rotateTo(node, [SECOND]);
+    const endMs = performance.now() + 4 * DRAIN_MS;
+    while (performance.now() < endMs) expect([await tcp.ask(), await udp.ask()]).toEqual([FIRST, FIRST]);
+    expect(await (await openTcp(tcpPort)).ask()).toBe(SECOND);
+    expect(await openUdp(udpPort).ask()).toBe(SECOND);
+
+    first.silenceUdp();
+    await waitFor(async () => (await udp.ask()) === SECOND, { what: "the UDP session to move" });
+    expect(await tcp.ask()).toBe(FIRST);
+
+    const isCut = new Promise((resolve) => tcp.socket.once("close", resolve));
+    await rotateTo(node, []);
+    await isCut;
+  },
+);
+
+test.skipIf(isNotRoot)(
+  "connections survive rotation through many addresses, and leave nothing behind",
+  async () => {
+    const [tcpPort, udpPort, target] = (await freePorts(3)) as [number, number, number];
+    const addresses = [FIRST, SECOND, "127.0.0.4"];
+    for (const address of addresses) startTask(address, target);
+    server.answers.set(NAME, [FIRST]);
+    const node = await startNode(tcpPort, udpPort, target);
+    const clients: Client[] = [];
+    for (const address of [...addresses, FIRST]) {
+      await rotateTo(node, [address]);
+      const client = await openTcp(tcpPort);
+      expect(await client.ask()).toBe(address);
+      clients.push(client);
+    }
+    expect(await Promise.all(clients.map((client) => client.ask()))).toEqual([...addresses, FIRST]);
+    // back in an answer, an address has its old connections and the new one
+    const [task] = (await node.status()).proxy.services[0]!.tasks;
+    expect([task!.address, task!.openConnections]).toEqual([FIRST, 2]);
+  },
+);
