@@ -10,7 +10,9 @@ import { libc } from "./libc.ts";
 
 const PROT_READ_WRITE = 3;
 const MAP_PRIVATE_ANONYMOUS = 0x22;
+const MADV_DONTNEED = 4;
 const CACHE_LINE = 64;
+const PAGE_BYTES = libc.getpagesize();
 
 export class Arena {
   readonly base: number;
@@ -38,6 +40,13 @@ export class Arena {
     if (end > this.bytes.length) throw new RangeError(`arena of ${this.bytes.length} bytes is used up`);
     this.#used = Math.ceil(end / CACHE_LINE) * CACHE_LINE;
     return offset;
+  }
+
+  /** Returns the whole pages among these bytes to the system; they are zero from then on, and none of the others changes. */
+  discard(offset: number, size: number): void {
+    const from = Math.ceil((this.base + offset) / PAGE_BYTES) * PAGE_BYTES;
+    const end = Math.floor((this.base + offset + size) / PAGE_BYTES) * PAGE_BYTES;
+    if (from < end) libc.madvise(from as Pointer, end - from, MADV_DONTNEED);
   }
 
   address(offset: number): Pointer {

@@ -38,6 +38,8 @@ export interface TurnEnder {
 export class EventLoop {
   /** Monotonic, read once per turn. */
   nowMs = performance.now();
+  /** So far: how much there was to do. */
+  events = 0;
   readonly deadlines = new Deadlines();
   readonly #epoll = check("epoll_create1", epollCreate());
   readonly #events = new Arena(MAX_EVENTS * EVENT_BYTES);
@@ -116,6 +118,7 @@ export class EventLoop {
     const timeoutMs = goOn.length > 0 ? 0 : this.deadlines.untilNext(this.nowMs);
     const count = check("epoll_wait", epollWait(this.#epoll, this.#events.address(0), MAX_EVENTS, timeoutMs));
     this.nowMs = performance.now();
+    this.events += count;
     const words = this.#events.int32;
     for (let i = 0, at = 0; i < count; i++, at += EVENT_STRIDE) {
       const fd = words[at + EVENT_DATA]!;

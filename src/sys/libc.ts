@@ -11,6 +11,8 @@ const LIBRARY_NAMES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.
 const SYMBOLS = {
   __errno_location: { args: [], returns: "ptr" },
   mmap: { args: ["ptr", "u64", "i32", "i32", "i32", "i64"], returns: "ptr" },
+  getpagesize: { args: [], returns: "i32" },
+  madvise: { args: ["ptr", "u64", "i32"], returns: "i32" },
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
   listen: { args: ["i32", "i32"], returns: "i32" },

@@ -3,7 +3,7 @@
  *
  * The runtime makes an object for each message, which leaves a kilobyte to the garbage collector, and what its library
  * holds for it until then: of a short message that is most of what it costs. So those go to another library where there
- * is one. What the runtime makes is counted, so that threads which make much of it can collect it in time.
+ * is one. Long ones should be released: until they are collected, messages of 64 KiB amount to tens of mebibytes.
  */
 import { type CipherGCM, createCipheriv, createDecipheriv } from "node:crypto";
 
@@ -43,12 +43,10 @@ export interface ShortGcmMaker extends GcmMaker {
   readonly maxBytes: number;
 }
 
-let objects = 0;
-
-/** Objects that this thread's runtime has made for messages. */
-export function gcmObjects(): number {
-  return objects;
-}
+/** Shorter ones of the runtime's are in the collected heap. */
+const RELEASED_BYTES = 2048;
+/** The runtime's buffers are so much longer than what is in them, at most. */
+const SPARE_BYTES = 16;
 
 class RuntimeSealing implements Sealing {
   constructor(readonly cipher: CipherGCM) {}
@@ -65,14 +63,12 @@ class RuntimeSealing implements Sealing {
 
 const runtime: GcmMaker = {
   startSeal(key, nonce, bound) {
-    objects++;
     const cipher = createCipheriv(ALGORITHM, key, nonce, OPTIONS);
     if (bound !== null) cipher.setAAD(bound);
     return new RuntimeSealing(cipher);
   },
 
   open(key, nonce, bound, ciphertext, tag) {
-    objects++;
     const decipher = createDecipheriv(ALGORITHM, key, nonce, OPTIONS);
     if (bound !== null) decipher.setAAD(bound);
     decipher.setAuthTag(tag);
@@ -103,5 +99,11 @@ export class Gcm {
   /** Who seals or opens a message of so many bytes. */
   for(bytes: number): GcmMaker {
     return bytes <= this.#maxShortBytes ? this.#short : runtime;
+  }
+  /** Frees a long message that one of them has sealed or opened. It must not be touched any more. */
+  release(message: Uint8Array): void {
+    if (message.length < RELEASED_BYTES || message.length <= this.#maxShortBytes) return;
+    const buffer = message.buffer as ArrayBuffer;
+    if (buffer.byteLength <= message.length + SPARE_BYTES) buffer.transfer(0);
   }
 }

@@ -1,5 +1,5 @@
 /** Bytes ↔ values, one file per format. Pure: no sockets, no clocks, no state but a count; it imports no other folder. */
-export { GCM_NONCE_BYTES, Gcm, gcmObjects } from "./aes-gcm.ts";
+export { GCM_NONCE_BYTES, Gcm } from "./aes-gcm.ts";
 export * from "./ip-address.ts";
 export { formatIp, MAX_IP_TEXT_BYTES, writeIp } from "./ip-format.ts";
 export { type Prefix, PrefixSet, parsePrefix } from "./prefix.ts";

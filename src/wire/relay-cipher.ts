@@ -33,7 +33,11 @@ export class DatagramCipher implements DatagramSeal {
     const headerAt = headAt + SEALED_BYTES;
     if (headerLength > 0)
       bytes.set(sealing.update(bytes.subarray(headerAt, headerAt + headerLength)), headerAt);
-    if (dataLength > 0) bytes.set(sealing.update(bytes.subarray(dataAt, dataAt + dataLength)), dataAt);
+    if (dataLength > 0) {
+      const data = sealing.update(bytes.subarray(dataAt, dataAt + dataLength));
+      bytes.set(data, dataAt);
+      this.gcm.release(data);
+    }
     bytes.set(sealing.tag(), headAt + SEALED_HEAD_BYTES);
   }
 
@@ -46,6 +50,7 @@ export class DatagramCipher implements DatagramSeal {
     const plain = this.gcm.for(ciphertext.length).open(this.#key, this.#nonce, head, ciphertext, tag);
     if (plain === null) return false;
     bytes.set(plain, sealedAt);
+    this.gcm.release(plain);
     return true;
   }
 

@@ -86,7 +86,11 @@ export class RecordSealer extends RecordKey {
     out[outAt + 2] = length >> 8;
     out[outAt + 3] = length;
     const sealing = this.gcm.for(length).startSeal(this.take(out, outAt), nonce, null);
-    if (length > 0) out.set(sealing.update(bytes.subarray(at, at + length)), plainAt);
+    if (length > 0) {
+      const sealed = sealing.update(bytes.subarray(at, at + length));
+      out.set(sealed, plainAt);
+      this.gcm.release(sealed);
+    }
     out.set(sealing.tag(), plainAt + length);
     return length + RECORD_OVERHEAD_BYTES;
   }
@@ -106,6 +110,7 @@ export class RecordOpener extends RecordKey {
     const plain = this.gcm.for(ciphertext.length).open(this.take(bytes, at), nonce, null, ciphertext, tag);
     if (plain === null) return false;
     out.set(plain, outAt);
+    this.gcm.release(plain);
     return true;
   }
 }

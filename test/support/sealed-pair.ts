@@ -66,7 +66,7 @@ export class SealedEnd {
       memory,
       ownWord,
       {
-        onPacket: (_, packet) => this.packets.push(packet.slice()),
+        onPacket: (_, packet) => this.packets.push(new Uint8Array(packet)),
         onControl: (_, message) => this.controls.push(message.slice()),
         onOpened: () => {},
         onRejected: (reason, _, datagrams) => {

@@ -32,6 +32,11 @@ export class Aead {
     return this.gcm.for(tagAt).open(key, this.#nonceOf(counter), bound, ciphertext, tag);
   }
 
+  /** Frees ciphertext or plaintext that has been used. */
+  release(message: Uint8Array): void {
+    this.gcm.release(message);
+  }
+
   #nonceOf(counter: number): Uint8Array {
     this.#nonceView.setUint32(COUNTER_AT, Math.floor(counter / 2 ** 32));
     this.#nonceView.setUint32(COUNTER_AT + 4, counter >>> 0);

@@ -182,8 +182,9 @@ export class SealReceiver {
       this.sink.onOpened(peer, count, sealed.length + count * SEAL_HEADER_BYTES);
       if (kind === SEAL_CONTROL) return this.sink.onControl(peer, plaintext, datagramBytes);
       const refusal = refuseInner(plaintext, peer.address, this.ownAddress);
-      if (refusal === null) return this.sink.onPacket(peer, plaintext);
-      return this.sink.onRejected(refusal, peer, count);
+      if (refusal === null) this.sink.onPacket(peer, plaintext);
+      else this.sink.onRejected(refusal, peer, count);
+      return this.#aead.release(plaintext);
     }
     this.sink.onRejected("bad-tag", candidates[0]!.peer, count);
   }

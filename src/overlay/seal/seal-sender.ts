@@ -45,6 +45,7 @@ export class SealSender {
   readonly #parts = new PartSender();
   readonly #ways: SealedWay[] = [];
   readonly #bytes: number[] = [];
+  readonly #ciphertexts: Uint8Array[] = [];
   readonly #aead: Aead;
   readonly #header = new Uint8Array(SEAL_HEADER_BYTES);
   readonly #headerView = new DataView(this.#header.buffer);
@@ -103,6 +104,8 @@ export class SealSender {
     this.#parts.clear();
     this.#ways.length = 0;
     this.#bytes.length = 0;
+    for (const ciphertext of this.#ciphertexts) this.#aead.release(ciphertext);
+    this.#ciphertexts.length = 0;
     this.#next = 0;
     return true;
   }
@@ -147,6 +150,7 @@ export class SealSender {
     const { name } = way;
     this.#parts.add({ header, indexAt: HEADER_INDEX_AT, ciphertext, tag, chunk, parts, name });
     this.#ways.push(way);
+    this.#ciphertexts.push(ciphertext);
     this.#bytes.push(length + parts * SEAL_HEADER_BYTES);
   }
 

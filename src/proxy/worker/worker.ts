@@ -9,8 +9,8 @@ import { Collector } from "../../sys/collector.ts";
 import { type DeadlineList, Waiting } from "../../sys/deadline-list.ts";
 import { EPOLLIN } from "../../sys/epoll.ts";
 import { EventLoop, type Pollable } from "../../sys/event-loop.ts";
+import { returnHeap, Scavenger } from "../../sys/scavenger.ts";
 import { clearWakeup } from "../../sys/wakeup.ts";
-import { gcmObjects } from "../../wire/index.ts";
 import { RELAY_DROPS, type RelayDrop } from "../counters.ts";
 import { OwnKeys } from "../sealing/own-key.ts";
 import { identityOf, NO_IDENTITY } from "../sealing/relay-identity.ts";
@@ -108,9 +108,15 @@ export class Worker extends Waiting implements Pollable, LinkHost {
   run(): void {
     this.#loop.watch(this.setup.wakeupFd, EPOLLIN, this);
     this.#send({ type: "ready" });
-    this.#loop.atEveryTurnEnd(new Collector(gcmObjects, () => this.#loop.nowMs));
+    this.#loop.atEveryTurnEnd(new Collector(this.#loop));
+    this.#loop.atEveryTurnEnd(new Scavenger(this.#loop, () => this.#scavenge()));
     this.#loop.run();
     this.#send({ type: "stopped" });
+  }
+
+  #scavenge(): void {
+    this.#tcp.resources.discardFree();
+    returnHeap();
   }
 
   /** The wake-up descriptor rang. */

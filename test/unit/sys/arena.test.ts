@@ -35,3 +35,14 @@ test("Arena: its views and its addresses are the same memory", () => {
 test("Arena: memory that the kernel does not give is an error with its code", () => {
   expect(() => new Arena(0)).toThrow(SysError);
 });
+
+test("Arena.discard zeroes the whole pages among the bytes and nothing beside them", () => {
+  const arena = new Arena(8 * 65_536);
+  arena.bytes.fill(7);
+  arena.discard(100, 4 * 65_536);
+  expect(arena.bytes.subarray(65_536, 4 * 65_536).every((byte) => byte === 0)).toBe(true);
+  expect(arena.bytes.subarray(0, 101).every((byte) => byte === 7)).toBe(true);
+  expect(arena.bytes.subarray(4 * 65_536 + 100).every((byte) => byte === 7)).toBe(true);
+  arena.discard(5 * 65_536 + 1, 10); // no whole page
+  expect(arena.bytes[5 * 65_536 + 1]).toBe(7);
+});

@@ -28,6 +28,11 @@ export class BlockPool {
     this.#free.push(block);
   }
 
+  /** Returns what free blocks hold to the system. */
+  discardFree(): void {
+    for (const { arena, offset } of this.#free) arena.discard(offset, this.blockBytes);
+  }
+
   #grow(): void {
     const blocks = Math.ceil(ARENA_BYTES / this.blockBytes);
     const arena = new Arena(blocks * this.blockBytes);

@@ -17,13 +17,16 @@ export interface FlowResources {
   readonly recordBlocks: BlockPool;
   /** For one call at a time: RECORD_MAX_PLAIN_BYTES. */
   readonly buffer: Arena;
+  /** Returns what is not in use to the system. */
+  discardFree(): void;
 }
 
 export function createFlowResources(pipes: PipePool): FlowResources {
-  return {
-    pipes,
-    blocks: new BlockPool(COPY_BYTES),
-    recordBlocks: new BlockPool(RECORD_BLOCK_BYTES),
-    buffer: new Arena(RECORD_MAX_PLAIN_BYTES),
+  const [blocks, recordBlocks] = [new BlockPool(COPY_BYTES), new BlockPool(RECORD_BLOCK_BYTES)];
+  const buffer = new Arena(RECORD_MAX_PLAIN_BYTES);
+  const discardFree = () => {
+    blocks.discardFree();
+    recordBlocks.discardFree();
   };
+  return { pipes, blocks, recordBlocks, buffer, discardFree };
 }
