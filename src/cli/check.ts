@@ -22,7 +22,8 @@ export function addCheck(program: Command, invocation: Invocation): void {
     .addHelpText("after", HELP)
     .action(async ({ config: file, json: isJson }: { config: string; json?: boolean }) => {
       const { readConfig } = await import("../config/index.ts");
-      const result = readConfig(file);
+      const { checkConfig } = await import("../node/config-check.ts");
+      const result = readConfig(file, checkConfig);
       const problems = "problems" in result ? result.problems : [];
       if (problems.length > 0) invocation.exitCode = EXIT_WRONG;
       for (const warning of result.warnings ?? []) invocation.complain(`warning: ${warning}\n`);

@@ -1,16 +1,18 @@
 /** Reads a configuration file for a command; wrong files end it with every problem printed. */
-import type { Config, ConfigResult } from "../config/index.ts";
+import type { Config, ConfigCheck, ConfigResult } from "../config/index.ts";
 import { CommandFailure, EXIT_WRONG } from "./invocation.ts";
 
 export async function loadConfig(file: string): Promise<Config> {
   return (await loadFile(file)).config;
 }
 
+/** @param check what a file must satisfy besides being right in itself */
 export async function loadFile(
   file: string,
+  check?: ConfigCheck,
 ): Promise<{ readonly config: Config; readonly warnings?: readonly string[] }> {
   const { readConfig } = await import("../config/index.ts");
-  const result = readConfig(file);
+  const result = readConfig(file, check);
   return { ...result, config: await configOf(result) };
 }
 

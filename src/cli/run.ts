@@ -24,7 +24,8 @@ export function addRun(program: Command, invocation: Invocation): void {
     .action(async ({ config: file }: { config: string }) => {
       invocation.isDaemon = true;
       widenThreadPool();
-      const { config, warnings: fileWarnings = [] } = await loadFile(file);
+      const { checkConfig } = await import("../node/config-check.ts");
+      const { config, warnings: fileWarnings = [] } = await loadFile(file, checkConfig);
       const { startOrExplain } = await import("./start-or-explain.ts");
       invocation.exitCode = await startOrExplain({ file, config, fileWarnings, version: readBuildInfo() });
     });

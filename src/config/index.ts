@@ -11,7 +11,7 @@ export { effectiveConfig } from "./effective-config.ts";
 export { choice } from "./fields.ts";
 export { jsonSchema } from "./json-schema.ts";
 export { findUselessOptions, type ServiceOption } from "./option-rules.ts";
-export { type ConfigResult, parseConfig } from "./parse-config.ts";
+export { type ConfigCheck, type ConfigResult, parseConfig, type ReportProblem } from "./parse-config.ts";
 export {
   collapsePorts,
   expandRanges,

@@ -5,13 +5,20 @@
 import { hostname } from "node:os";
 import type { ClusterConfig, Config, ServiceConfig } from "./config.ts";
 import { crossCheck } from "./cross-checks.ts";
-import { ConfigDocument } from "./document.ts";
+import { ConfigDocument, valueAt } from "./document.ts";
 import { reportIssues } from "./explain.ts";
 import { readJson } from "./json-document.ts";
 import { expandRanges } from "./port-range.ts";
-import type { Problem } from "./problem.ts";
+import type { Path, Problem } from "./problem.ts";
 import { adminSchema, type ConfigFile, fileSchema, GOSSIP_PORT } from "./schema.ts";
 import { readToml } from "./toml-document.ts";
+
+/**
+ * What only the rest of the program knows of a configuration that is right in itself; `report` makes it wrong. Not called
+ * when something else is wrong already.
+ */
+export type ConfigCheck = (config: Config, report: ReportProblem) => void;
+export type ReportProblem = (path: Path, message: string) => void;
 
 export type ConfigResult = { readonly config: Config } | WrongConfig;
 
@@ -25,7 +32,7 @@ export interface WrongConfig {
 const EMPTY = "empty: it sets no key; a node without services of its own says services = []";
 
 /** TOML or JSON by the extension of `file`, else by the first character that is not a space. */
-export function parseConfig(text: string, file: string): ConfigResult {
+export function parseConfig(text: string, file: string, check: ConfigCheck = () => {}): ConfigResult {
   const withoutBom = text.replace(/^\uFEFF/, "");
   if (withoutBom.trim() === "") return refuseFile(file, EMPTY);
   const document = readDocument(withoutBom, file);
@@ -34,7 +41,10 @@ export function parseConfig(text: string, file: string): ConfigResult {
   if (!result.success) reportIssues(document, result.error.issues);
   crossCheck(document);
   if (document.problems.length === 0 && !setsKeys(document.value)) return refuseFile(file, EMPTY);
-  if (result.success && document.problems.length === 0) return { config: deepFreeze(build(result.data)) };
+  const config = result.success && document.problems.length === 0 ? deepFreeze(build(result.data)) : null;
+  if (config !== null)
+    check(config, (path, message) => document.report(path, valueAt(document.value, path), message));
+  if (config !== null && document.problems.length === 0) return { config };
   const problems = document.problems.sort((a, b) => a.line - b.line || a.column - b.column);
   const admin = adminSchema.safeParse((document.value as { admin?: unknown } | null)?.admin);
   return admin.success ? { problems, socket: admin.data.socket } : { problems };

@@ -1,6 +1,6 @@
 /** A configuration file on disk -> Config or problems. A file that cannot be read is one problem that says what to do. */
 import { type FileContents, readersOf, readRegularFile } from "../sys/regular-file.ts";
-import { type ConfigResult, parseConfig, refuseFile } from "./parse-config.ts";
+import { type ConfigCheck, type ConfigResult, parseConfig, refuseFile } from "./parse-config.ts";
 
 /** A thousand services are about 200 KiB. */
 export const maxFileBytes = 4 * 1024 * 1024;
@@ -15,10 +15,10 @@ export function readConfigFile(path: string): FileContents {
   return readRegularFile(path, { maxBytes: maxFileBytes, links: "follow" });
 }
 
-export function readConfig(path: string): FileResult {
+export function readConfig(path: string, check?: ConfigCheck): FileResult {
   try {
     const { bytes, stat } = readConfigFile(path);
-    const result = parseBytes(bytes, path);
+    const result = parseBytes(bytes, path, check);
     const holdsKeys = "config" in result && (result.config.cluster?.keys ?? []).length > 0;
     const warning = holdsKeys ? warnOfReaders(path, readersOf(stat)) : null;
     return warning === null ? result : { ...result, warnings: [warning] };
@@ -40,7 +40,7 @@ function quoteForShell(path: string): string {
   return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
-function parseBytes(bytes: Buffer, path: string): ConfigResult {
+function parseBytes(bytes: Buffer, path: string, check?: ConfigCheck): ConfigResult {
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
@@ -54,7 +54,7 @@ function parseBytes(bytes: Buffer, path: string): ConfigResult {
       lines.at(-1)!.length + 1,
     );
   }
-  return parseConfig(text, path);
+  return parseConfig(text, path, check);
 }
 
 function reasonOf(error: NodeJS.ErrnoException): string {

@@ -32,9 +32,10 @@ import type { NodeLog } from "./node-log.ts";
 import { Reloader } from "./reload.ts";
 import type { ReloadReport, ReloadTrigger } from "./reload-report.ts";
 import type { Resolver } from "./resolver.ts";
-import type { Router } from "./router.ts";
+import type { Objection, Router } from "./router.ts";
 import type { NodeOptions, NodeParts, NodeProxy } from "./start-node.ts";
 import type { ClusterStatus, NodeStatus } from "./status.ts";
+import { type ServiceChange, viewWithChange } from "./view-with-change.ts";
 
 /** The watch takes what it finds first as known; a save between our reading and that is caught by reading once more. */
 const SECOND_LOOK_MS = 1_000;
@@ -71,6 +72,7 @@ export class Node implements MeshNode {
       mesh,
       self: options.config.node.name,
       nowMs: () => parts.clock.nowMs(),
+      objectTo: (change) => this.#objectTo(change),
       apply: () => this.#apply(),
     });
     this.#appliedAt = parts.clock.nowMs();
@@ -219,6 +221,18 @@ export class Node implements MeshNode {
     if (config.cluster !== null) mesh.changeCluster(config.cluster);
     options.log.level = config.log.level;
     proxy.recordConnections(wantsConnections(config.log.level));
+  }
+
+  #objectTo(change: ServiceChange): Pick<Refusal, "error" | "about"> | null {
+    const { router, mesh } = this.#started;
+    const objections = router.objectionsTo(viewWithChange(mesh.view(), change));
+    const isAsked = ({ loop }: Objection) =>
+      loop?.service === change.name && change.addTasks.some(({ name }) => name === loop.task);
+    const first = objections.find(isAsked) ?? objections[0];
+    if (first === undefined) return null;
+    return first.loop === null
+      ? { error: first.message }
+      : { error: first.message, about: { task: first.loop.task } };
   }
 
   /** What the catalog says is served here from now on; by a node that stops, nothing more is. */

@@ -7,12 +7,15 @@
 import {
   type Config,
   type ConfigChanges,
+  type ConfigCheck,
   compareConfigs,
   type FileResult,
   type Problem,
+  type ReportProblem,
 } from "../config/index.ts";
 import type { Clock } from "../sys/clock.ts";
 import type { ClusterView } from "./cluster-view.ts";
+import { reportObjections, reportUnlistened } from "./config-check.ts";
 import type { DifferingService } from "./mesh/views.ts";
 import { NO_CHANGES, type ReloadReport, type ReloadTrigger } from "./reload-report.ts";
 import type { Applied, Router, Turn } from "./router.ts";
@@ -21,7 +24,7 @@ const NEW_NAMES_MS = 2_000; // a service must not lose its tasks to a reload tha
 
 export interface ReloaderParts {
   readonly file: string;
-  readonly read: (file: string) => FileResult;
+  readonly read: (file: string, check: ConfigCheck) => FileResult;
   readonly router: Router;
   /** What would be served with this file. */
   readonly viewWith: (config: Config) => ClusterView;
@@ -69,7 +72,8 @@ export class Reloader {
   }
 
   async #reload(turn: Turn, isDryRun: boolean, report: MakeReport): Promise<ReloadReport> {
-    const read = this.#parts.read(this.#parts.file);
+    const check: ConfigCheck = (config, report) => this.#check(turn, config, report);
+    const read = this.#parts.read(this.#parts.file, check);
     if ("problems" in read) return report({ outcome: "refused", problems: read.problems });
     const compared = compareConfigs(this.#running, read.config);
     const outcome = appliesSomething(compared) ? "applied" : "unchanged";
@@ -83,6 +87,14 @@ export class Reloader {
       bindErrors: applied.bindErrors,
       differing: this.#parts.differingWith(next),
     });
+  }
+
+  #check(turn: Turn, config: Config, report: ReportProblem): void {
+    const compared = compareConfigs(this.#running, config);
+    if (!appliesSomething(compared)) return;
+    const next = withRunningSettings(config, this.#running, compared);
+    reportUnlistened(next, report);
+    reportObjections(turn.objectionsTo(this.#parts.viewWith(next)), config, report);
   }
 
   async #carryOut(turn: Turn, next: Config, isDryRun: boolean): Promise<Applied> {

@@ -6,7 +6,7 @@
  */
 import type { PreparedTable, RoutingTable, SpliceProxy, TableChanges } from "../proxy/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
-import type { ForwardingLoop } from "./forwarding/forwarding-loops.ts";
+import { describeLoop, type ForwardingLoop } from "./forwarding/forwarding-loops.ts";
 import type { InterfaceWatch } from "./interface-watch.ts";
 import type { Resolver } from "./resolver.ts";
 import {
@@ -18,7 +18,7 @@ import {
 } from "./routing-from-view.ts";
 import { SerialQueue } from "./serial-queue.ts";
 
-export type TableProxy = Pick<SpliceProxy, "compare" | "prepare" | "commit">;
+export type TableProxy = Pick<SpliceProxy, "compare" | "excessOf" | "prepare" | "commit">;
 
 export interface RouterParts {
   readonly proxy: TableProxy;
@@ -40,8 +40,17 @@ export interface RouterParts {
 export interface Turn {
   /** What applying would change; changes nothing. */
   preview(view: ClusterView): TableChanges;
+  /** Why a change by file or command to this view is refused; [] when it is not. */
+  objectionsTo(view: ClusterView): readonly Objection[];
   /** Waits up to `namesMs` for names the running view does not have, then prepares and commits. */
   apply(view: ClusterView, namesMs: number): Promise<Applied>;
+}
+
+/** Something that a running node lives with, but that nobody may ask for. */
+export interface Objection {
+  /** The task that leads back to its own port and did not before; null: it is about the view as a whole. */
+  readonly loop: ForwardingLoop | null;
+  readonly message: string;
 }
 
 export interface Applied {
@@ -86,6 +95,7 @@ export class Router {
 
   change<T>(work: (turn: Turn) => Promise<T>): Promise<T> {
     const turn: Turn = {
+      objectionsTo: (view) => this.objectionsTo(view),
       preview: (view) => this.#parts.proxy.compare(this.#build(view).table),
       apply: (view, namesMs) => this.#apply(view, namesMs),
     };
@@ -105,6 +115,20 @@ export class Router {
         if (this.#view !== null) await this.#apply(this.#parts.currentView(), 0);
       })
       .catch(this.#parts.onRefreshError);
+  }
+
+  /** Why a change by file or command to this view is refused; [] when it is not. */
+  objectionsTo(view: ClusterView): readonly Objection[] {
+    const { table, loops } = this.#build(view);
+    const known = new Set(this.#routing.loops.map(loopKey));
+    const excess = this.#parts.proxy.excessOf(table);
+    const isWorse = excess !== null && this.#parts.proxy.excessOf(this.table) === null;
+    return [
+      ...loops
+        .filter((loop) => !known.has(loopKey(loop)))
+        .map((loop) => ({ loop, message: describeLoop(loop) })),
+      ...(isWorse ? [{ loop: null, message: excess }] : []),
+    ];
   }
 
   async #apply(view: ClusterView, namesMs: number): Promise<Applied> {
@@ -160,4 +184,8 @@ export class Router {
     await this.#parts.proxy.commit(prepared);
     return { changes: prepared.changes, bindErrors: prepared.bindErrors };
   }
+}
+
+function loopKey({ service, node, task, address, protocol, published }: ForwardingLoop): string {
+  return [service, node, task, address, protocol, published].join(" ");
 }

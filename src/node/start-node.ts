@@ -5,7 +5,7 @@
  */
 import { resolve } from "node:path";
 import { listenOnSocket, meshApp } from "../admin/index.ts";
-import type { ClusterConfig, Config, FileResult, WatchOptions } from "../config/index.ts";
+import type { ClusterConfig, Config, ConfigCheck, FileResult, WatchOptions } from "../config/index.ts";
 import type { ProxyOptions, SpliceProxy } from "../proxy/index.ts";
 import type { Clock } from "../sys/clock.ts";
 import type { LocalNetwork } from "../sys/local-addresses.ts";
@@ -37,7 +37,7 @@ export interface NodeParts {
   readonly lookup: LookupHost;
   readonly readNetwork: () => LocalNetwork;
   readonly clock: Clock;
-  readonly readConfig: (file: string) => FileResult;
+  readonly readConfig: (file: string, check: ConfigCheck) => FileResult;
   readonly watchConfig: (options: Pick<WatchOptions, "path" | "onChange" | "isRefused">) => { stop(): void };
   /** When the file was last written, ms since 1970; null: not known. */
   readonly fileChangedAtMs: (file: string) => number | null;
@@ -53,7 +53,7 @@ export interface NodeParts {
 
 export type NodeProxy = Pick<
   SpliceProxy,
-  "compare" | "prepare" | "commit" | "status" | "recordConnections" | "drain" | "hurry" | "stop"
+  "compare" | "excessOf" | "prepare" | "commit" | "status" | "recordConnections" | "drain" | "hurry" | "stop"
 >;
 
 export interface NodeOptions {

@@ -17,6 +17,8 @@ const RESERVE_SHARE = 4;
 const MAX_GOSSIP_CONNECTIONS = 128;
 /** Of each direction. */
 const GOSSIP_SHARE = 32;
+/** Of what is neither reserve nor between nodes: at least so much is left to clients. */
+const CLIENT_SHARE = 4;
 /** Share of all descriptors that may be pipes. */
 const PIPE_SHARE = 8;
 
@@ -50,11 +52,24 @@ export class DescriptorBudget {
     return Math.floor(this.limit / PIPE_SHARE / 2 / this.workers);
   }
 
+  /** What listening sockets may take, whatever is published: a share stays for clients. */
+  forListeners(peers: number): number {
+    const forBoth = this.limit - this.#reserve - this.#gossip - this.#toPeers(peers);
+    return Math.max(0, Math.floor(forBoth * (1 - 1 / CLIENT_SHARE)));
+  }
+
   /** What the clients of one worker may have open, and its pipes and relay connections. */
   perWorker({ listeners, peers }: FixedDescriptors): number {
-    const gossip = this.hasGossip ? 2 * gossipConnectionsWithin(this.limit) : 0;
-    const fixed = listeners + peers * (1 + 2 * this.workers);
-    return Math.max(0, Math.floor((this.limit - this.#reserve - gossip - fixed) / this.workers));
+    const fixed = listeners + this.#toPeers(peers);
+    return Math.max(0, Math.floor((this.limit - this.#reserve - this.#gossip - fixed) / this.workers));
+  }
+
+  get #gossip(): number {
+    return this.hasGossip ? 2 * gossipConnectionsWithin(this.limit) : 0;
+  }
+
+  #toPeers(peers: number): number {
+    return peers * (1 + 2 * this.workers);
   }
 }
 

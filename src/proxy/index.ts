@@ -1,9 +1,10 @@
 /** The TCP/UDP splice proxy: routing table in, counters out. It knows nothing of files, gossip or HTTP. */
 export { type Candidate, createBalancer, hashClient, hashText, orderOfPicks } from "./balance/index.ts";
-export { gossipConnectionsWithin } from "./descriptor-budget.ts";
+export { DescriptorBudget, gossipConnectionsWithin } from "./descriptor-budget.ts";
 export { loopOf, servesPort } from "./port-tasks.ts";
 export {
   type BindError,
+  excessListeners,
   type ListenerReport,
   type PreparedTable,
   type ProxyOptions,

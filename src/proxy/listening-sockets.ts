@@ -110,21 +110,29 @@ function setUdpOptions(fd: number, family: number): void {
   setBufferSizes(fd, UDP_BUFFER_BYTES);
 }
 
+export function cannotListen({ protocol, address, port }: ListenAddress, reason: string): string {
+  const where = address.includes(":") ? `[${address}]` : address;
+  return `cannot listen on ${where}:${port}/${protocol}: ${reason}`;
+}
+
 function explain(at: ListenAddress, error: number): string {
-  const where = `${at.address.includes(":") ? `[${at.address}]` : at.address}:${at.port}/${at.protocol}`;
+  return cannotListen(at, reasonOf(at, error));
+}
+
+function reasonOf({ port }: ListenAddress, error: number): string {
   switch (error) {
     case EADDRINUSE:
-      return `cannot listen on ${where}: another program uses it (find it with: ss -lnp 'sport = :${at.port}')`;
+      return `another program uses it (find it with: ss -lnp 'sport = :${port}')`;
     case EACCES:
     case EPERM:
-      return `cannot listen on ${where}: ports below 1024 need root or CAP_NET_BIND_SERVICE (setcap cap_net_bind_service=+ep portmesh)`;
+      return "ports below 1024 need root or CAP_NET_BIND_SERVICE (setcap cap_net_bind_service=+ep portmesh)";
     case EADDRNOTAVAIL:
-      return `cannot listen on ${where}: this node has no such address`;
+      return "this node has no such address";
     case EAFNOSUPPORT:
-      return `cannot listen on ${where}: the kernel has no IPv6`;
+      return "the kernel has no IPv6";
     case EMFILE:
-      return `cannot listen on ${where}: out of file descriptors (raise the limit: ulimit -n)`;
+      return "out of file descriptors (raise the limit: ulimit -n)";
     default:
-      return `cannot listen on ${where}: ${errnoText(error)}`;
+      return errnoText(error);
   }
 }

@@ -20,7 +20,9 @@ import {
   type SharedCounters,
 } from "./counters.ts";
 import { DescriptorBudget } from "./descriptor-budget.ts";
+import { describeExcess } from "./listener-limit.ts";
 import {
+  cannotListen,
   type ListenAddress,
   openListeningSockets,
   startListening,
@@ -145,15 +147,26 @@ export class SpliceProxy {
     };
   }
 
+  /** Why the table's ports are more than there are descriptors for; null: they are not. */
+  excessOf(table: RoutingTable): string | null {
+    return excessListeners(table, this.budget);
+  }
+
   prepare(table: RoutingTable): PreparedTable {
     const changes = this.compare(table);
+    const excess = this.excessOf(table);
+    const mostOpen = this.budget.forListeners(table.peers.length) / this.workers.length;
     const openPorts = new Set([...this.#listeners.values()].filter(isOpen).map(({ at }) => portKey(at)));
     const listeners = new Map<string, Listener>();
-    for (const [key, { service, at }] of wantedListeners(table)) {
+    const wanted = wantedListeners(table);
+    let opened = [...wanted.keys()].filter((key) => this.#isOpen(key)).length;
+    for (const [key, { service, at }] of wanted) {
       const running = this.#listeners.get(key);
       if (service !== RELAY_NAME && isRelays(at, table.relay))
         listeners.set(key, { service, at, fds: [], error: relaysPort(at) });
       else if (running !== undefined && isOpen(running)) listeners.set(key, { ...running, service });
+      else if (excess !== null && ++opened > mostOpen)
+        listeners.set(key, { service, at, fds: [], error: cannotListen(at, excess) });
       else listeners.set(key, this.#open(service, at, openPorts.has(portKey(at))));
     }
     return { changes, bindErrors: bindErrorsOf(listeners), table, listeners };
@@ -419,9 +432,14 @@ function isAnyAddress(address: string): boolean {
   return address === "0.0.0.0" || address === "::";
 }
 
-function relaysPort({ protocol, address, port }: ListenAddress): string {
-  const where = address.includes(":") ? `[${address}]` : address;
-  return `cannot listen on ${where}:${port}/${protocol}: the relay of this node does: publish another port, or set overlay.port`;
+function relaysPort(at: ListenAddress): string {
+  return cannotListen(at, "the relay of this node does: publish another port, or set overlay.port");
+}
+
+/** What listens here cannot all be opened by a process with this budget; null: it can. */
+export function excessListeners(table: RoutingTable, budget: DescriptorBudget): string | null {
+  const places = [...wantedListeners(table).values()].map(({ at }) => at);
+  return describeExcess({ places, peers: table.peers.length }, budget);
 }
 
 export function taskKey(service: Service, task: Task): string {
@@ -430,18 +448,18 @@ export function taskKey(service: Service, task: Task): string {
 
 function wantedListeners(table: RoutingTable): Map<string, { service: string; at: ListenAddress }> {
   const wanted = new Map<string, { service: string; at: ListenAddress }>();
+  for (const address of table.relay?.listenAddresses ?? []) {
+    for (const protocol of ["tcp", "udp"] as const) {
+      const at = { protocol, address, port: relayPort(table.relay!, protocol) };
+      wanted.set(relayKey(at), { service: RELAY_NAME, at });
+    }
+  }
   for (const service of table.services) {
     for (const port of service.ports) {
       for (const address of addressesOf(service, port)) {
         const at = { protocol: port.protocol, address, port: port.published };
         wanted.set(listenerKey(at), { service: service.name, at });
       }
-    }
-  }
-  for (const address of table.relay?.listenAddresses ?? []) {
-    for (const protocol of ["tcp", "udp"] as const) {
-      const at = { protocol, address, port: relayPort(table.relay!, protocol) };
-      wanted.set(relayKey(at), { service: RELAY_NAME, at });
     }
   }
   return wanted;

@@ -128,6 +128,34 @@ describe.skipIf(lacksNamespaces())("two nodes", () => {
     await expect(fetch(`http://${addressOf(0)}:81/`)).rejects.toThrow();
   });
 
+  test("refuse what would make them forward to each other", async () => {
+    const [one, two] = [addressOf(0), addressOf(1)];
+    const web = serviceFile({ name: "web", publish: [`${PORT}`], tasks: [`${two}:81`] });
+    const other = (task: string) => serviceFile({ name: "other", publish: ["81"], tasks: [task] });
+    await start(web, serviceFile({ name: "other", publish: ["81"] }));
+    await cluster.agree((services) => services.length === 2);
+    await seenEverywhere([`web/${two}:81=active`]);
+    const path = `81/tcp -> ${one}:${PORT} (web on n1) -> ${two}:81 (other on n2)`;
+    const looping = `${one}:${PORT}`;
+
+    const reload = await n2.reload(cluster.fileOf(n2, {}, other(looping)));
+    expect(reload.outcome).toBe("refused");
+    expect(reload.problems.map(({ key, message }) => `${key} ${message}`)).toContainEqual(
+      expect.stringContaining(
+        `services[0].tasks[0] task ${looping} leads back to its own published port: ${path}`,
+      ),
+    );
+    const added = await n2.command("task", "add", "other", looping);
+    expect([added.exitCode, words(added.stderr)]).toEqual([1, expect.stringContaining(path)]);
+    const args = ["--name", "third", "--publish", "82:82", "--task", `${one}:82`];
+    const created = await n2.command("service", "create", ...args);
+    expect([created.exitCode, words(created.stderr)]).toEqual([
+      1,
+      expect.stringContaining(`82/tcp -> ${one}:82 (third on n1)`),
+    ]);
+    await seenEverywhere([`web/${two}:81=active`]);
+  });
+
   test("may forward along a chain that ends at a task", async () => {
     tasks.push(
       await startWebTask("real", TASK_PORT, { address: addressOf(1), wrapper: network.nodes[1]!.wrapper }),

@@ -11,6 +11,7 @@ export class FakeProxy implements NodeProxy {
   /** Commits wait for it. */
   gate: Promise<void> = Promise.resolve();
   isRecording = false;
+  excess: (table: RoutingTable) => string | null = () => null;
 
   get table(): RoutingTable {
     return this.tables.at(-1) ?? { services: [], peers: [], relay: null };
@@ -23,6 +24,10 @@ export class FakeProxy implements NodeProxy {
       listenersOpened: after.filter((listener) => !before.includes(listener)),
       listenersClosed: before.filter((listener) => !after.includes(listener)),
     };
+  }
+
+  excessOf(table: RoutingTable): string | null {
+    return this.excess(table);
   }
 
   prepare(table: RoutingTable): PreparedTable {

@@ -74,6 +74,14 @@ export function findForwardingLoops(input: ForwardingInput): ForwardingLoop[] {
   );
 }
 
+/** Why the task cannot be, and what to do. */
+export function describeLoop({ task, path }: ForwardingLoop): string {
+  return (
+    `task ${task} leads back to its own published port: ${path}; name the address of the program that serves it, ` +
+    "or set bind or nodes so that portmesh does not listen there"
+  );
+}
+
 /** [service, task, address] of this node's tasks whose names stand for an address of a node: others do not resolve them. */
 export function addressesOnNodes({
   view,

@@ -18,12 +18,15 @@ import {
   type VisibleService,
   type VisibleTask,
 } from "../../catalog/index.ts";
+import type { ServiceChange } from "../view-with-change.ts";
 import type { Mesh } from "./mesh.ts";
 
 export interface CommandParts {
   readonly mesh: Pick<Mesh, "catalog" | "write" | "isKnownNode" | "isLiveNode" | "forget">;
   readonly self: string;
   readonly nowMs: () => number;
+  /** Why the change is refused, whatever the catalog says: null when it is not. */
+  readonly objectTo: (change: ServiceChange) => Pick<Refusal, "error" | "about"> | null;
   /** Resolves when this node serves what the catalog says. */
   readonly apply: () => Promise<void>;
 }
@@ -39,8 +42,9 @@ export class MeshCommands {
 
   async createService({ name, spec, tasks }: CreateService): Promise<Refusal | null> {
     if (this.#service(name) !== undefined) return refusals.serviceExists(name);
-    const taken = this.#takenPort(name, spec);
-    if (taken !== null) return taken;
+    const refusal =
+      this.#takenPort(name, spec) ?? this.#objectTo({ name, spec, addTasks: tasks, removeTasks: [] });
+    if (refusal !== null) return refusal;
     return await this.#write((writer, nowMs) => {
       writer.writeService(name, spec, nowMs);
       for (const task of tasks) writer.writeTask(recordOf(name, task));
@@ -56,7 +60,9 @@ export class MeshCommands {
     if (expected.counter !== stamp.counter || expected.node !== stamp.node)
       return refusals.serviceChanged(name);
     const refusal =
-      (spec === null ? null : this.#takenPort(name, spec)) ?? this.#judgeTasks(name, addTasks, removeTasks);
+      (spec === null ? null : this.#takenPort(name, spec)) ??
+      this.#judgeTasks(name, addTasks, removeTasks) ??
+      this.#objectTo({ name, spec, addTasks, removeTasks });
     if (refusal !== null) return refusal;
     return await this.#write((writer, nowMs) => {
       if (spec !== null) writer.writeService(name, spec, nowMs);
@@ -74,7 +80,8 @@ export class MeshCommands {
 
   async addTask(service: string, task: TaskDeclaration): Promise<Refusal | null> {
     if (this.#service(service) === undefined) return refusals.noSuchService(service);
-    const refusal = this.#judgeTasks(service, [task], []);
+    const change = { name: service, spec: null, addTasks: [task], removeTasks: [] };
+    const refusal = this.#judgeTasks(service, [task], []) ?? this.#objectTo(change);
     return refusal ?? (await this.#write((writer) => writer.writeTask(recordOf(service, task))));
   }
 
@@ -129,6 +136,11 @@ export class MeshCommands {
     const times = { created: NOBODY, createdAtMs: 0, updatedAtMs: 0 };
     const lost = findConflicts([...services, { name, spec, ...times }]).get(name)?.[0];
     return lost === undefined ? null : refusals.portTaken(lost, lost.keptBy);
+  }
+
+  #objectTo(change: ServiceChange): Refusal | null {
+    const objection = this.#parts.objectTo(change);
+    return objection === null ? null : { code: "invalid", ...objection };
   }
 
   async #write(change: (writer: CatalogWriter, nowMs: number) => void): Promise<Refusal | null> {

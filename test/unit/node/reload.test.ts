@@ -48,7 +48,7 @@ beforeEach(async () => {
   reloader = new Reloader(
     {
       file: "test.toml",
-      read: (name) => parseConfig(file, name),
+      read: (name, check) => parseConfig(file, name, check),
       router,
       viewWith: viewOf,
       differingWith: () => [],
@@ -206,5 +206,40 @@ describe("names", () => {
     const before = proxy.tables.length;
     await clock.advance(60_000);
     expect(proxy.tables.length).toBe(before);
+  });
+});
+
+describe("a file is refused", () => {
+  const db = (port: number) => webService('tasks = ["127.0.0.1:81"]') + back(port);
+  const back = (port: number) =>
+    `[[services]]\nname = "back"\npublish = ["81"]\ntasks = ["127.0.0.1:${port}"]\n`;
+
+  test("when a task of it leads back to its own port, in a dry run too", async () => {
+    file = db(80);
+    for (const isDryRun of [true, false]) {
+      const { outcome, problems } = await reloader.reload("command", isDryRun);
+      expect(outcome).toBe("refused");
+      expect(problems.map(({ line, key }) => [line, key])).toEqual([
+        [4, "services[0].tasks[0]"],
+        [8, "services[1].tasks[0]"],
+      ]);
+      expect(problems[0]!.message).toContain(
+        "leads back to its own published port: 80/tcp -> 127.0.0.1:81 (back on",
+      );
+    }
+    expect(applied).toEqual([]);
+    file = db(82);
+    expect((await reloader.reload("command", false)).outcome).toBe("applied");
+  });
+
+  test("when it publishes more ports than there are descriptors for", async () => {
+    proxy.excess = (table) => (table.services.length > 1 ? "2 ports are too many" : null);
+    file = db(82);
+    const { outcome, problems } = await reloader.reload("command", false);
+    expect([outcome, problems[0]?.key, problems[0]?.message]).toEqual([
+      "refused",
+      "services",
+      "2 ports are too many",
+    ]);
   });
 });

@@ -4,6 +4,8 @@ import { Catalog } from "../../../../src/catalog/index.ts";
 import { MeshCommands } from "../../../../src/node/mesh/commands.ts";
 import { declared as inFile, nodeRecord, port, spec, task } from "../../../support/catalog-records.ts";
 
+/** The name of a task that leads back to its own port. */
+const LOOPING = "192.0.2.2";
 let catalog: Catalog;
 /** A second node, whose records reach the first. */
 let other: Catalog;
@@ -25,6 +27,10 @@ beforeEach(() => {
     },
     self: "a",
     nowMs: () => 1_000,
+    objectTo: ({ addTasks }) => {
+      const loop = addTasks.find(({ name }) => name === LOOPING);
+      return loop === undefined ? null : { error: "leads back", about: { task: LOOPING } };
+    },
     apply: async () => {
       applied++;
     },
@@ -284,4 +290,17 @@ describe("wishForNode", () => {
     await expectRefused(() => commands.wishForNode("b", "forget"), refusals.nodeAlive("b"));
     expect(forgotten).toEqual([]);
   });
+});
+
+test("a task that leads back to its own port is refused, whichever command brings it", async () => {
+  const looping = { name: LOOPING, host: LOOPING, port: null, weight: 1 };
+  const refusal = { code: "invalid", error: "leads back", about: { task: LOOPING } } as const;
+  expect(await commands.createService({ name: "web", spec: spec(80), tasks: [looping] })).toEqual(refusal);
+  expect(catalog.services().size).toBe(0);
+  expect(await commands.createService({ name: "web", spec: spec(80), tasks: [] })).toBeNull();
+  expect(await commands.addTask("web", looping)).toEqual(refusal);
+  const expected = catalog.services().get("web")!.stamp;
+  const update = { expected, spec: null, addTasks: [looping], removeTasks: [] };
+  expect(await commands.updateService("web", update)).toEqual(refusal);
+  expect(catalog.tasks()).toEqual([]);
 });
