@@ -53,6 +53,8 @@ export type MemberEvent =
     }
   /** Protocol versions that exclude each other; refused. */
   | { readonly type: "incompatible"; readonly name: string; readonly reason: string }
+  /** Not taken: so many members are known already. */
+  | { readonly type: "too-many"; readonly name: string; readonly members: number }
   /** UDP does not get through, TCP does. */
   | { readonly type: "udp-broken"; readonly name: string }
   /** An exchange over TCP is over: a join was answered, or not. */

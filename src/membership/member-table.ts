@@ -5,6 +5,7 @@
  * Bounded by maxMembers, however many names a hostile packet invents.
  */
 import type { MemberRecord } from "./member.ts";
+import { SuspicionQueue } from "./suspicion-queue.ts";
 
 /** Draws at random for each one wanted, as memberlist; then in order. */
 const DRAWS_PER_MEMBER = 3;
@@ -12,9 +13,10 @@ const MAX_DRAWS = 64;
 
 export class MemberTable {
   readonly #records = new Map<string, MemberRecord>();
-  /** Those with a suspicion, and some that had one. */
-  readonly suspects = new Set<MemberRecord>();
+  readonly suspicions = new SuspicionQueue();
   readonly #order: MemberRecord[] = [];
+  /** Where each is in the order. */
+  readonly #placeOf = new Map<MemberRecord, number>();
   #next = 0;
 
   constructor(
@@ -46,20 +48,28 @@ export class MemberTable {
     this.#records.set(record.name, record);
     const at = Math.floor(this.random() * (order.length + 1));
     order.push(record);
+    this.#placeOf.set(record, order.length - 1);
     if (at >= this.#next) return this.#swap(at, order.length - 1);
     this.#swap(this.#next, order.length - 1);
     this.#swap(at, this.#next);
     this.#next++;
   }
 
+  /** Others fill its place: one of those probed already, or one of those still to be probed. */
   remove(name: string): void {
     const record = this.#records.get(name);
-    if (record !== undefined) this.suspects.delete(record);
+    if (record === undefined) return;
+    record.suspicion = null;
     this.#records.delete(name);
-    const at = record === undefined ? -1 : this.#order.indexOf(record);
-    if (at < 0) return;
-    this.#order.splice(at, 1);
-    if (at < this.#next) this.#next--;
+    let at = this.#placeOf.get(record)!;
+    if (at < this.#next) {
+      this.#next--;
+      this.#swap(at, this.#next);
+      at = this.#next;
+    }
+    this.#swap(at, this.#order.length - 1);
+    this.#order.pop();
+    this.#placeOf.delete(record);
   }
 
   /**
@@ -105,8 +115,10 @@ export class MemberTable {
   }
 
   #swap(i: number, j: number): void {
-    const record = this.#order[i]!;
-    this.#order[i] = this.#order[j]!;
-    this.#order[j] = record;
+    const [a, b] = [this.#order[i]!, this.#order[j]!];
+    this.#order[i] = b;
+    this.#order[j] = a;
+    this.#placeOf.set(b, i);
+    this.#placeOf.set(a, j);
   }
 }

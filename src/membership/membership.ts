@@ -6,12 +6,12 @@
  */
 import {
   decodeMessage,
-  decodePushPull,
   decodeStreamUser,
   encodeMessage,
   encodeTags,
   FIRST_FREE_PAYLOAD_TYPE,
   type GossipMessage,
+  PushPullReader,
 } from "../wire/gossip/index.ts";
 import type { Address } from "./address.ts";
 import { Awareness } from "./awareness.ts";
@@ -21,16 +21,19 @@ import { pushPullFactor } from "./formulas.ts";
 import { Leaving } from "./leaving.ts";
 import { type Member, MemberRecord } from "./member.ts";
 import { MemberTable } from "./member-table.ts";
+import { MergeQueue } from "./merge-queue.ts";
 import { type BroadcastSource, Packets } from "./packets.ts";
 import { Prober } from "./prober.ts";
 import type { Profile } from "./profile.ts";
-import { Rumors } from "./rumors.ts";
+import { MAX_META_BYTES, Rumors } from "./rumors.ts";
 import { SerfDelegate } from "./serf-delegate.ts";
-import { StateExchange } from "./state-exchange.ts";
+import { SLICE_MEMBERS, StateExchange } from "./state-exchange.ts";
 import { OUR_VERSIONS, readsCrc } from "./versions.ts";
 
-const MAX_MEMBERS = 20_000;
-const MAX_META_BYTES = 512;
+/** Everything that goes through all members stays within milliseconds; more names are made up, or need another design. */
+export const MAX_MEMBERS = 12_000;
+/** Suspicions that end at once are given up a few at a time. */
+const MAX_VERDICTS_PER_TICK = 256;
 const NO_BYTES = new Uint8Array();
 
 export interface MembershipOptions {
@@ -65,12 +68,15 @@ export class Membership {
   readonly #rumors: Rumors;
   readonly #serf: SerfDelegate;
   readonly #state: StateExchange;
+  readonly #merges = new MergeQueue();
   readonly #packets: Packets;
   readonly #prober: Prober;
   readonly #exchanges = new Exchanges();
   readonly #leaving: Leaving;
   readonly #dropped: Record<string, number> = {};
   #effects: Effect[] = [];
+  /** Of the latest step, for what is done in slices. */
+  #nowMs: number;
   #nextGossipMs: number;
   #nextPushPullMs: number;
   /** Suspects are not given up before: this node itself was away. */
@@ -79,6 +85,7 @@ export class Membership {
   constructor(options: MembershipOptions, nowMs: number) {
     const { profile, name, random } = options;
     this.#options = options;
+    this.#nowMs = nowMs;
     this.#profile = profile;
     this.#table = options.table ?? new MemberTable(name, MAX_MEMBERS, random);
     this.#packets = new Packets({
@@ -150,6 +157,11 @@ export class Membership {
     return [...this.#table.values()];
   }
 
+  /** How many there are. */
+  get size(): number {
+    return this.#table.size;
+  }
+
   member(name: string): Member | null {
     return this.#table.get(name) ?? null;
   }
@@ -187,11 +199,14 @@ export class Membership {
   onPushPullAnswer(exchange: number, message: Uint8Array, nowMs: number): Effect[] {
     const asked = this.#exchanges.end(exchange);
     if (asked?.kind !== "push-pull") return this.#take();
-    const answer = decodePushPull(message);
-    if (answer === null) this.#noteError(message);
-    const isMerged = answer !== null && this.#state.merge(answer, nowMs);
-    if (isMerged && asked.isJoin) this.#serf.announce();
-    this.#tell({ type: "exchanged", with: asked.to, isMerged });
+    const onDone = (isMerged: boolean | null) => {
+      if (isMerged === null) this.#noteError(message);
+      if (isMerged === true && asked.isJoin) this.#serf.announce();
+      this.#tell({ type: "exchanged", with: asked.to, isMerged: isMerged === true });
+    };
+    const answer = PushPullReader.of(message);
+    if (answer === null) onDone(null);
+    else this.#merge(answer, nowMs, onDone);
     return this.#take();
   }
 
@@ -212,8 +227,8 @@ export class Membership {
   // --- what is wanted
 
   /** Exchanges everything with whoever is there. */
-  join(to: Address): Effect[] {
-    this.#startPushPull(to, true);
+  join(to: Address, nowMs: number): Effect[] {
+    this.#startPushPull(to, true, nowMs);
     return this.#take();
   }
 
@@ -255,19 +270,24 @@ export class Membership {
   // --- time
 
   nextDeadlineMs(): number {
-    let next = Math.min(this.#nextGossipMs, this.#nextPushPullMs);
-    next = Math.min(next, this.#prober.nextDeadlineMs, this.#leaving.nextDeadlineMs);
-    if (this.#table.suspects.size === 0) return next;
-    for (const member of this.#suspects()) next = Math.min(next, this.#verdictMs(member));
-    return next;
+    return Math.min(
+      this.#nextGossipMs,
+      this.#nextPushPullMs,
+      this.#merges.nextDeadlineMs,
+      this.#prober.nextDeadlineMs,
+      this.#leaving.nextDeadlineMs,
+      Math.max(this.#table.suspicions.nextDeadlineMs, this.#noVerdictsBeforeMs),
+    );
   }
 
   tick(nowMs: number): Effect[] {
+    this.#nowMs = nowMs;
     this.#noticeAbsence(nowMs);
     this.#endSuspicions(nowMs);
     this.#prober.tick(nowMs);
     if (nowMs >= this.#nextGossipMs) this.#gossip(nowMs);
     if (nowMs >= this.#nextPushPullMs) this.#pushPull(nowMs);
+    this.#merges.tick(nowMs);
     this.#leaving.tick(nowMs);
     return this.#take();
   }
@@ -333,19 +353,11 @@ export class Membership {
   }
 
   #endSuspicions(nowMs: number): void {
-    for (const member of [...this.#suspects()]) {
-      if (this.#verdictMs(member) <= nowMs) this.#rumors.expire(member, nowMs);
-    }
-  }
-
-  #verdictMs(member: MemberRecord): number {
-    return Math.max(member.suspicion!.deadlineMs, this.#noVerdictsBeforeMs);
-  }
-
-  *#suspects(): Generator<MemberRecord> {
-    for (const member of this.#table.suspects) {
-      if (member.suspicion === null) this.#table.suspects.delete(member);
-      else yield member;
+    if (nowMs < this.#noVerdictsBeforeMs) return;
+    for (let verdicts = 0; verdicts < MAX_VERDICTS_PER_TICK; verdicts++) {
+      const member = this.#table.suspicions.takeDue(nowMs);
+      if (member === null) return;
+      this.#rumors.expire(member, nowMs);
     }
   }
 
@@ -374,20 +386,32 @@ export class Membership {
     const { pushPullIntervalMs } = this.#profile;
     this.#nextPushPullMs = nowMs + pushPullIntervalMs * pushPullFactor(this.#table.size);
     const [partner] = this.#table.pick(1, (member) => member.state === "alive" && member !== this.#self());
-    if (partner !== undefined) this.#startPushPull(partner.address, false);
+    if (partner !== undefined) this.#startPushPull(partner.address, false, nowMs);
   }
 
-  #startPushPull(to: Address, isJoin: boolean): void {
+  #startPushPull(to: Address, isJoin: boolean, nowMs: number): void {
     const exchange = this.#exchanges.begin({ kind: "push-pull", to, isJoin });
     const timeoutMs = this.#profile.exchangeTimeoutMs;
-    this.#effects.push({ kind: "push-pull", exchange, to, request: this.#state.encode(isJoin), timeoutMs });
+    const request = this.#state.encode(isJoin, nowMs);
+    this.#effects.push({ kind: "push-pull", exchange, to, request, timeoutMs });
+  }
+
+  /** Small ones overtake: the order of exchanges means nothing, incarnations do. */
+  #merge(reader: PushPullReader, nowMs: number, onDone: (isMerged: boolean | null) => void): void {
+    this.#nowMs = nowMs;
+    const isSmall = reader.membersLeft <= SLICE_MEMBERS;
+    const merge = { steps: this.#state.merge(reader, () => this.#nowMs), onDone };
+    if (isSmall) return this.#merges.runAtOnce(merge);
+    if (this.#merges.add(merge, nowMs)) return;
+    this.#drop("too-many-exchanges");
+    onDone(false);
   }
 
   #answerStream(bytes: Uint8Array, nowMs: number): Uint8Array | null {
-    const asked = decodePushPull(bytes);
+    const asked = PushPullReader.of(bytes);
     if (asked !== null) {
-      const answer = this.#state.encode(asked.isJoin);
-      this.#state.merge(asked, nowMs);
+      const answer = this.#state.encode(asked.isJoin, nowMs);
+      this.#merge(asked, nowMs, (isMerged) => isMerged === null && this.#drop("malformed"));
       return answer;
     }
     const payload = decodeStreamUser(bytes);

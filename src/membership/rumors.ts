@@ -17,6 +17,10 @@ import { Suspicion } from "./suspicion.ts";
 import { isUsable } from "./versions.ts";
 
 const MAX_INCARNATION = 0xffff_ffff;
+/** Of a DNS name and more; members keep each name in several places. */
+export const MAX_NAME_BYTES = 255;
+/** [memberlist memberlist.go, "MetaMaxSize"] */
+export const MAX_META_BYTES = 512;
 
 export interface RumorHost {
   readonly profile: Profile;
@@ -46,6 +50,7 @@ export class Rumors {
     if (said.incarnation === 0) return drop("incarnation-0");
     if (said.incarnation === MAX_INCARNATION) return drop("last-incarnation");
     if (said.address.length !== 4 && said.address.length !== 16) return drop("bad-address");
+    if (said.meta.length > MAX_META_BYTES) return drop("too-much-meta");
     if (!isUsable(said.versions)) return this.#refuseVersions(said);
     const known = table.get(said.node);
     const record = known ?? this.#insert(said, nowMs);
@@ -68,14 +73,17 @@ export class Rumors {
     if (name === self) return this.#refute(incarnation, from);
     if (incarnation === MAX_INCARNATION && from !== self) return this.#host.drop("unrefutable");
     if (record.suspicion !== null) {
-      if (record.suspicion.confirm(from)) this.#broadcastAccusation("suspect", name, incarnation, from);
+      if (record.suspicion.confirm(from)) {
+        table.suspicions.add(record);
+        this.#broadcastAccusation("suspect", name, incarnation, from);
+      }
       return;
     }
     if (record.state !== "alive") return;
     record.incarnation = incarnation;
     record.enter("suspect", nowMs);
     record.suspicion = new Suspicion(profile, table.size, from, nowMs);
-    table.suspects.add(record);
+    table.suspicions.add(record);
     this.#broadcastAccusation("suspect", name, incarnation, from);
     tell({ type: "suspected", name });
   }
@@ -141,9 +149,9 @@ export class Rumors {
   }
 
   #insert(said: AliveMessage, nowMs: number): MemberRecord | null {
-    const { table, drop, self } = this.#host;
-    if (table.isFull || said.node === "" || said.node === self) {
-      drop(table.isFull ? "too-many-members" : "bad-name");
+    const { table, drop, self, tell } = this.#host;
+    if (said.node === "" || said.node === self || said.node.length > MAX_NAME_BYTES) {
+      drop("bad-name");
       return null;
     }
     const record = new MemberRecord(
@@ -154,6 +162,11 @@ export class Rumors {
       nowMs,
     );
     if (this.#isOfOtherCluster(record, said)) return null;
+    if (table.isFull) {
+      drop("too-many-members");
+      tell({ type: "too-many", name: said.node, members: table.size });
+      return null;
+    }
     table.insert(record);
     return record;
   }

@@ -14,8 +14,11 @@ import {
 } from "../wire/gossip/index.ts";
 import { LamportClock } from "./lamport-clock.ts";
 import { RecentSet } from "./recent-set.ts";
+import { MAX_NAME_BYTES } from "./rumors.ts";
 
 const MAX_REMEMBERED = 8_192;
+/** Entries looked at for one to forget: most are of members when there are many. */
+const MAX_LOOKS = 8;
 /** As many as an agent keeps. */
 const MAX_EVENTS = 512;
 /** Of their names and payloads; they go along with every push/pull. */
@@ -35,6 +38,8 @@ export class SerfDelegate {
   readonly #queryClock = new LamportClock();
   /** Of the newest intent about a node; known members and, for a while, unknown ones. */
   readonly #statusTimes = new Map<string, number>();
+  /** Goes round through the times, the oldest first, to find one to forget. */
+  #forgetting = this.#statusTimes.keys();
   readonly #seen = new RecentSet(MAX_REMEMBERED);
   /** Oldest first: gossip misses a member now and then, and push/pull brings it what it has missed. */
   readonly #events: SerfRecentEvent[] = [];
@@ -143,7 +148,7 @@ export class SerfDelegate {
   /** False when it was known. */
   #keepIfNew({ ltime, name, payload }: SerfRecentEvent): boolean {
     if (!this.#eventClock.witness(ltime)) return false;
-    if (!this.#seen.add(`e ${ltime} ${name} ${Bun.hash(payload)}`)) return false;
+    if (!this.#seen.add(`e ${ltime} ${Bun.hash(name)} ${Bun.hash(payload)}`)) return false;
     this.#events.push({ ltime, name, payload });
     this.#eventBytes += name.length + payload.length;
     while (this.#events.length > MAX_EVENTS || this.#eventBytes > MAX_EVENT_BYTES) {
@@ -165,14 +170,17 @@ export class SerfDelegate {
   }
 
   #remember(node: string, ltime: number): void {
-    if (ltime <= (this.#statusTimes.get(node) ?? -1)) return;
+    if (node.length > MAX_NAME_BYTES || ltime <= (this.#statusTimes.get(node) ?? -1)) return;
     this.#statusTimes.delete(node); // to the end: the oldest go first
     this.#statusTimes.set(node, ltime);
-    if (this.#statusTimes.size <= MAX_REMEMBERED) return;
-    for (const other of this.#statusTimes.keys()) {
-      if (this.host.isKnown(other)) continue;
-      this.#statusTimes.delete(other);
-      break;
+    if (this.#statusTimes.size > MAX_REMEMBERED) this.#forgetOne();
+  }
+
+  #forgetOne(): void {
+    for (let looks = 0; looks < MAX_LOOKS; looks++) {
+      const { value, done } = this.#forgetting.next();
+      if (done === true) this.#forgetting = this.#statusTimes.keys();
+      else if (!this.host.isKnown(value)) return void this.#statusTimes.delete(value);
     }
   }
 }

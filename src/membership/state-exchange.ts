@@ -1,13 +1,16 @@
 /**
  * Push/pull: everything two members know, each to the other. What comes is refused as a whole when its versions exclude
  * ours or when it is another cluster; else it is taken in one by one, like rumors. memberlist: state.go, pushPullNode.
+ *
+ * Deviates: a large one is taken in slices, so that nothing else of the node waits for it, and a large answer is the
+ * same for a while: whoever asks may be anybody.
  */
 import {
   decodeSerfState,
   decodeTags,
   encodePushPull,
   encodeSerfState,
-  type PushPull,
+  type PushPullReader,
   type RemoteMember,
 } from "../wire/gossip/index.ts";
 import { isSameBytes } from "./address.ts";
@@ -30,15 +33,29 @@ export interface StateExchangeHost {
   readonly drop: (reason: string) => void;
 }
 
+/** Members in a slice: some milliseconds of work. */
+export const SLICE_MEMBERS = 128;
+/** An answer with more members is used again for as long. */
+const REUSED_ABOVE_MEMBERS = 1_024;
+const REUSED_FOR_MS = 2_000;
+
 export class StateExchange {
   readonly #host: StateExchangeHost;
+  #reused: { readonly bytes: Uint8Array; readonly isJoin: boolean; readonly untilMs: number } | null = null;
 
   constructor(host: StateExchangeHost) {
     this.#host = host;
   }
 
   /** Everything this node knows. */
-  encode(isJoin: boolean): Uint8Array {
+  encode(isJoin: boolean, nowMs: number): Uint8Array {
+    if (this.#host.table.size <= REUSED_ABOVE_MEMBERS) return this.#encode(isJoin);
+    if (this.#reused === null || this.#reused.isJoin !== isJoin || nowMs >= this.#reused.untilMs)
+      this.#reused = { bytes: this.#encode(isJoin), isJoin, untilMs: nowMs + REUSED_FOR_MS };
+    return this.#reused.bytes;
+  }
+
+  #encode(isJoin: boolean): Uint8Array {
     const all = [...this.#host.table.values()];
     const left = all.filter((member) => member.state === "left").map((member) => member.name);
     const digest = this.#host.localState();
@@ -52,25 +69,48 @@ export class StateExchange {
     });
   }
 
-  /** False when nothing of it was believed. */
-  merge(theirs: PushPull, nowMs: number): boolean {
-    const refusal = this.#findRefusal(theirs);
+  /**
+   * Takes in what `reader` has, a slice of work at each step; the generator's result is whether anything of it was
+   * believed, null when it was damaged. @param now asked for at each step
+   */
+  *merge(reader: PushPullReader, now: () => number): Generator<void, boolean | null> {
+    const members: RemoteMember[] = [];
+    while (reader.membersLeft > 0) {
+      const some = reader.readMembers(SLICE_MEMBERS);
+      if (some === null) return null;
+      members.push(...some);
+      if (reader.membersLeft > 0) yield;
+    }
+    const userState = reader.readUserState();
+    if (userState === null) return null;
+    const refusal = this.#findRefusal(members);
     if (refusal !== null) {
       this.#host.drop(refusal.type);
       this.#host.tell(refusal);
       return false;
     }
-    for (const member of theirs.members) this.#host.rumors.onRemoteMember(member, nowMs);
-    const state = theirs.userState.length === 0 ? null : decodeSerfState(theirs.userState);
-    if (state !== null) this.#host.serf.mergeState(state);
-    if (state !== null && state.digest.length > 0) this.#host.onDigest(state.digest);
+    for (let at = 0; at < members.length; at += SLICE_MEMBERS) {
+      if (at > 0) yield;
+      const nowMs = now();
+      for (const member of members.slice(at, at + SLICE_MEMBERS))
+        this.#host.rumors.onRemoteMember(member, nowMs);
+    }
+    if (members.length > SLICE_MEMBERS) yield;
+    this.#mergeUserState(userState);
     return true;
   }
 
+  #mergeUserState(userState: Uint8Array): void {
+    const state = userState.length === 0 ? null : decodeSerfState(userState);
+    if (state === null) return;
+    this.#host.serf.mergeState(state);
+    if (state.digest.length > 0) this.#host.onDigest(state.digest);
+  }
+
   /** Versions that exclude each other, or a whole cluster of another name. */
-  #findRefusal({
-    members,
-  }: PushPull): Extract<MemberEvent, { type: "other-cluster" | "incompatible" }> | null {
+  #findRefusal(
+    members: readonly RemoteMember[],
+  ): Extract<MemberEvent, { type: "other-cluster" | "incompatible" }> | null {
     const tagged = members.map((member) => ({ member, tags: this.#tagsOf(member) }));
     const portmesh = tagged.filter(({ tags }) => tags[PROTOCOL_TAG] !== undefined);
     const foreign = portmesh.find(({ tags }) => (tags[CLUSTER_TAG] ?? "") !== this.#host.cluster);

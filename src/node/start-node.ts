@@ -169,7 +169,7 @@ async function startMesh(
     clock,
     lookup,
     random,
-    log: new MeshLog(options.log, () => clock.nowMs()),
+    log: new MeshLog(options.log, clock),
     fileChangedAtMs: () => fileChangedAtMs(file),
     onChange,
     onFatal,

@@ -119,7 +119,7 @@ export class MembershipNetwork {
   }
 
   join(member: SimMember, to: SimMember): void {
-    this.#run(member, member.machine.join(addressOf(to.index)));
+    this.#run(member, member.machine.join(addressOf(to.index), this.nowMs));
   }
 
   /** It answers nobody any more. */

@@ -65,7 +65,7 @@ export class SharedMemberTable extends MemberTable {
 
   override remove(name: string): void {
     const own = this.#own.get(name);
-    if (own !== undefined) this.suspects.delete(own);
+    if (own !== undefined) own.suspicion = null;
     this.#own.delete(name);
     this.#removed.add(name);
   }

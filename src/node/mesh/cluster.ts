@@ -39,6 +39,8 @@ const NAME_CHECK_MS = 1_000;
 const NAME_GRACE_MS = 5_000;
 /** Goodbye takes at most 5 s twice and a second of grace: the machine sees to that, this is for when it does not. */
 const LEAVE_MS = 12_000;
+/** Thousands that come at once are told together: once for each, everything that looks at all would be quadratic. */
+const MEMBERS_PER_MS = 100;
 /** Keys may come by a reload: room for what they add is kept. */
 const ANY_KEYRING = Keyring.of([new Uint8Array(32)]);
 
@@ -72,6 +74,8 @@ export class Cluster {
   /** While the start waits for a first answer; an error ends it. */
   #onAnswer: ((error: MeshError | null) => void) | null = null;
   #isCheckingName = false;
+  #membersToldAtMs = Number.NEGATIVE_INFINITY;
+  #cancelTelling: (() => void) | null = null;
   readonly #mayClose = Promise.withResolvers<void>();
 
   /** Resolves when a first seed has answered, or after a while. Rejects with MeshError. */
@@ -185,6 +189,7 @@ export class Cluster {
   }
 
   close(): void {
+    this.#cancelTelling?.();
     this.#seeds.close();
     this.#gossip?.close();
     this.#gossip = null;
@@ -225,7 +230,7 @@ export class Cluster {
 
   #join(host: string, port: number): void {
     const to = addressOf(host, port);
-    if (to !== null) this.#gossip?.run((machine) => machine.join(to));
+    if (to !== null) this.#gossip?.run((machine, nowMs) => machine.join(to, nowMs));
   }
 
   // --- what comes
@@ -238,29 +243,45 @@ export class Cluster {
   }
 
   #onEvent(event: MemberEvent): void {
-    const { log, name, known, onMembers } = this.#options;
+    const { log, name, known } = this.#options;
     const member = "name" in event ? this.#machine.member(event.name) : null;
     log.member(event, member === null ? "" : memberAddress(member));
     switch (event.type) {
       case "joined":
         if (member !== null)
           known.add(member.name, { host: hostOf(member.address), port: member.address.port });
-        return onMembers();
+        return this.#membersChanged();
       case "left":
         known.delete(event.name);
-        return onMembers();
+        return this.#membersChanged();
       case "failed":
       case "forgotten":
-        return onMembers();
+        return this.#membersChanged();
       case "conflict":
         if (event.name === name) void this.#checkName(event.other);
         return;
       case "exchanged":
-        if (event.isMerged && !this.#isCheckingName && this.liveMembers().length > 0) this.#onAnswer?.(null);
+        if (this.#onAnswer === null || !event.isMerged || this.#isCheckingName) return;
+        if (this.liveMembers().length > 0) this.#onAnswer(null);
         return;
       case "may-close":
         this.#mayClose.resolve();
     }
+  }
+
+  /** At once in a cluster of usual size, a few times a second in a huge one. */
+  #membersChanged(): void {
+    if (this.#cancelTelling !== null) return;
+    const pauseMs = Math.floor(this.#machine.size / MEMBERS_PER_MS);
+    const waitMs = this.#membersToldAtMs + pauseMs - performance.now();
+    if (waitMs <= 0) return this.#tellMembers();
+    this.#cancelTelling = this.#options.clock.after(waitMs, () => this.#tellMembers());
+  }
+
+  #tellMembers(): void {
+    this.#cancelTelling = null;
+    this.#membersToldAtMs = performance.now();
+    this.#options.onMembers();
   }
 
   /**

@@ -1,8 +1,10 @@
 /** The words for what happens in the mesh: one method per kind of event, one line per event. */
 import type { Definition } from "../../catalog/index.ts";
 import type { Address, MemberEvent } from "../../membership/index.ts";
+import type { Clock } from "../../sys/clock.ts";
 import type { Log } from "../log.ts";
 import { hostOf } from "./address.ts";
+import { LineBudget } from "./line-budget.ts";
 import { addressKey } from "./seeds.ts";
 
 /** What others do wrong again and again is told once in this time: nobody must be able to fill the log. */
@@ -24,18 +26,43 @@ const LIMITS: Readonly<Record<string, string>> = {
   "too-many-dials": "did not connect to a gossip port: 128 connections are open",
 };
 
+type EventType = MemberEvent["type"];
+
+/** Behind a number of events that were not told one by one. */
+const SUMMARIES: Readonly<Partial<Record<EventType, string>>> = {
+  joined: "more nodes are alive",
+  cleared: "more nodes are alive after all",
+  suspected: "more nodes do not answer",
+  failed: "more nodes have failed",
+  left: "more nodes have left",
+  refuted: "more times other nodes took this node for dead",
+  conflict: "more names belong to two nodes",
+  "other-cluster": "more nodes of other clusters were refused",
+  incompatible: "more nodes that speak another protocol were refused",
+  "udp-broken": "more nodes answer over TCP but not over UDP",
+};
+
 export class MeshLog {
   readonly #log: Log;
-  readonly #nowMs: () => number;
-  readonly #toldAtMs = new Map<string, number>(); // bounded by MAX_TOLD
+  readonly #clock: Clock;
+  /** By type and what it is about; bounded by the types and MAX_TOLD. */
+  readonly #toldAtMs = new Map<EventType, Map<string, number>>();
+  readonly #budgets = new Map<EventType, LineBudget>(); // bounded by the types
 
-  constructor(log: Log, nowMs: () => number) {
+  constructor(log: Log, clock: Clock) {
     this.#log = log;
-    this.#nowMs = nowMs;
+    this.#clock = clock;
   }
 
   /** @param address of the member, "" when it is not known any more */
   member(event: MemberEvent, address: string): void {
+    const key = rareKeyOf(event);
+    if (key !== null && this.#isToldAlready(event.type, key)) return;
+    if (SUMMARIES[event.type] !== undefined && !this.#budgetOf(event.type).take()) return;
+    this.#tell(event, address);
+  }
+
+  #tell(event: MemberEvent, address: string): void {
     switch (event.type) {
       case "joined":
         return this.#log.info({ node: event.name, address }, `node ${event.name} is alive`);
@@ -48,48 +75,41 @@ export class MeshLog {
       case "left":
         return this.#log.info({ node: event.name, address }, `node ${event.name} has left`);
       case "refuted":
-        return this.#rarely(`refuted ${event.by}`, () =>
-          this.#log.warn(
-            { by: event.by },
-            `node ${event.by} took this node for dead: it was too slow, or the network is`,
-          ),
+        return this.#log.warn(
+          { by: event.by },
+          `node ${event.by} took this node for dead: it was too slow, or the network is`,
         );
       case "conflict": {
         const [known, other] = [textOf(event.known), textOf(event.other)];
-        return this.#rarely(`conflict ${event.name}`, () =>
-          this.#log.error(
-            { node: event.name, address, other },
-            `two nodes are named ${event.name}: ${known} and ${other}; set node.name of one of them`,
-          ),
+        return this.#log.error(
+          { node: event.name, address, other },
+          `two nodes are named ${event.name}: ${known} and ${other}; set node.name of one of them`,
         );
       }
       case "other-cluster": {
         const other = textOf(event.address);
-        return this.#rarely(`cluster ${event.cluster}`, () =>
-          this.#log.error(
-            { node: event.name, address: other, cluster: event.cluster },
-            `node ${event.name} (${other}) belongs to cluster "${event.cluster}": refused; compare cluster.name of both`,
-          ),
+        return this.#log.error(
+          { node: event.name, address: other, cluster: event.cluster },
+          `node ${event.name} (${other}) belongs to cluster "${event.cluster}": refused; compare cluster.name of both`,
         );
       }
       case "incompatible":
-        return this.#rarely(`incompatible ${event.name}`, () =>
-          this.#log.error(
-            { node: event.name },
-            `node ${event.name} speaks another protocol: refused: ${event.reason}`,
-          ),
+        return this.#log.error(
+          { node: event.name },
+          `node ${event.name} speaks another protocol: refused: ${event.reason}`,
+        );
+      case "too-many":
+        return this.#log.error(
+          { node: event.name, members: event.members },
+          `node ${event.name} is refused: ${event.members} nodes are known, which is the limit; if they are not all yours, change cluster.keys`,
         );
       case "udp-broken":
-        return this.#rarely(`udp ${event.name}`, () =>
-          this.#log.warn(
-            { node: event.name, address },
-            `node ${event.name} answers over TCP but not over UDP: is UDP blocked between the nodes?`,
-          ),
+        return this.#log.warn(
+          { node: event.name, address },
+          `node ${event.name} answers over TCP but not over UDP: is UDP blocked between the nodes?`,
         );
       case "peer-error":
-        return this.#rarely("peer-error", () =>
-          this.#log.error(`another node refuses this one: ${event.text}`),
-        );
+        return this.#log.error(`another node refuses this one: ${event.text}`);
       case "updated":
       case "forgotten":
       case "exchanged":
@@ -134,12 +154,44 @@ export class MeshLog {
     this.#log.error({ path }, `${problem}; what the last run has kept is now ${path}`);
   }
 
-  #rarely(what: string, tell: () => void): void {
-    const nowMs = this.#nowMs();
-    if (nowMs - (this.#toldAtMs.get(what) ?? Number.NEGATIVE_INFINITY) < TELL_AGAIN_MS) return;
-    if (this.#toldAtMs.size >= MAX_TOLD) this.#toldAtMs.clear();
-    this.#toldAtMs.set(what, nowMs);
-    tell();
+  #isToldAlready(type: EventType, key: string): boolean {
+    const nowMs = this.#clock.nowMs();
+    const told = this.#toldAtMs.get(type) ?? new Map<string, number>();
+    this.#toldAtMs.set(type, told);
+    if (nowMs - (told.get(key) ?? Number.NEGATIVE_INFINITY) < TELL_AGAIN_MS) return true;
+    if (told.size >= MAX_TOLD) told.clear();
+    told.set(key, nowMs);
+    return false;
+  }
+
+  #budgetOf(type: EventType): LineBudget {
+    let budget = this.#budgets.get(type);
+    if (budget === undefined) {
+      const onSummary = (count: number) =>
+        this.#log.warn({ event: type, count }, `${count} ${SUMMARIES[type]}: too many to be told one by one`);
+      budget = new LineBudget(this.#clock, onSummary);
+      this.#budgets.set(type, budget);
+    }
+    return budget;
+  }
+}
+
+/** What is told about each of these once a minute; null: each time. */
+function rareKeyOf(event: MemberEvent): string | null {
+  switch (event.type) {
+    case "refuted":
+      return event.by;
+    case "other-cluster":
+      return event.cluster;
+    case "conflict":
+    case "incompatible":
+    case "udp-broken":
+      return event.name;
+    case "too-many":
+    case "peer-error":
+      return "";
+    default:
+      return null;
   }
 }
 

@@ -85,12 +85,28 @@ export function conflictsView(catalog: Catalog): PortConflict[] {
 
 /** By name; a node without a cluster sees itself. */
 export function nodesView(seen: Seen, labels: Labels): NodeView[] {
-  const members = seen.members.map((member) => nodeView(member.name, member, seen, labels));
-  const all = members.length === 0 ? [nodeView(seen.self, null, seen, labels)] : members;
+  const tasks = countTasks(seen.catalog);
+  const viewOf = (name: string, member: Member | null) =>
+    nodeView(name, member, seen, labels, tasks.get(name) ?? 0);
+  const members = seen.members.map((member) => viewOf(member.name, member));
+  const all = members.length === 0 ? [viewOf(seen.self, null)] : members;
   return all.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-function nodeView(name: string, member: Member | null, { self, catalog }: Seen, ownLabels: Labels): NodeView {
+/** By node. */
+function countTasks(catalog: Catalog): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { owner } of catalog.tasks()) counts.set(owner, (counts.get(owner) ?? 0) + 1);
+  return counts;
+}
+
+function nodeView(
+  name: string,
+  member: Member | null,
+  { self, catalog }: Seen,
+  ownLabels: Labels,
+  tasks: number,
+): NodeView {
   const record = catalog.nodes().get(name);
   const labels = record?.labels ?? (name === self ? ownLabels : {});
   return {
@@ -101,7 +117,7 @@ function nodeView(name: string, member: Member | null, { self, catalog }: Seen, 
     isDraining: record?.isDraining ?? false,
     labels,
     zone: labels[ZONE_LABEL] ?? null,
-    tasks: catalog.tasks().filter((task) => task.owner === name).length,
+    tasks,
     version: record?.version ?? null,
     relay: record?.relay == null ? null : addressKey({ host: record.relay.address, port: record.relay.port }),
     rttMs: member?.rttMs ?? null,

@@ -15,7 +15,7 @@ export {
   type PacketProblem,
   packetOverheadBytes,
 } from "./packet.ts";
-export { decodePushPull, encodePushPull, type ReceivedPushPull } from "./push-pull.ts";
+export { decodePushPull, encodePushPull, PushPullReader, type ReceivedPushPull } from "./push-pull.ts";
 export * from "./serf.ts";
 export { decodeSerfState, encodeSerfState, type SerfRecentEvent, type SerfState } from "./serf-state.ts";
 export { type FrameOptions, frameStream } from "./stream.ts";

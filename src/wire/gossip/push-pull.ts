@@ -46,29 +46,77 @@ export function encodePushPull(exchange: PushPull): Uint8Array {
 
 /** `bytes` begin with the type byte. Null when they are no whole exchange; bytes behind it are ignored. */
 export function decodePushPull(bytes: Uint8Array): ReceivedPushPull | null {
-  if (bytes[0] !== PUSH_PULL) return null;
-  const reader = new MsgpackReader(bytes, 1);
-  const header = PUSH_PULL_HEADER.read(reader);
-  if (header === null || header.Nodes > MAX_EXCHANGED_MEMBERS) return null;
-  const members: RemoteMember[] = [];
-  for (let i = 0; i < header.Nodes; i++) {
-    const body = MEMBER.read(reader);
-    if (body === null) return null;
-    const state = STATES[body.State];
-    if (state === undefined || !isAddress(body.Addr)) continue;
-    members.push({
-      name: body.Name,
-      address: body.Addr,
-      port: body.Port,
-      meta: body.Meta ?? new Uint8Array(),
-      incarnation: body.Incarnation,
-      state,
-      versions: body.Vsn ?? new Uint8Array(),
-    });
+  const reader = PushPullReader.of(bytes);
+  if (reader === null) return null;
+  const members = reader.readMembers(reader.membersLeft);
+  const userState = reader.readUserState();
+  if (members === null || userState === null) return null;
+  const { isJoin, unusableMembers } = reader;
+  return { isJoin, members, userState, unusableMembers };
+}
+
+/** The same in parts: tens of thousands of members take longer than anything else may have to wait. */
+export class PushPullReader {
+  unusableMembers = 0;
+  #membersLeft: number;
+
+  private constructor(
+    readonly reader: MsgpackReader,
+    readonly isJoin: boolean,
+    members: number,
+    readonly userStateBytes: number,
+  ) {
+    this.#membersLeft = members;
   }
-  const userState = reader.verbatim(header.UserStateLen);
-  if (reader.failed) return null;
-  return { isJoin: header.Join, members, userState, unusableMembers: header.Nodes - members.length };
+
+  /** Null when the bytes, which begin with the type byte, do not begin as an exchange does. */
+  static of(bytes: Uint8Array): PushPullReader | null {
+    if (bytes[0] !== PUSH_PULL) return null;
+    const reader = new MsgpackReader(bytes, 1);
+    const header = PUSH_PULL_HEADER.read(reader);
+    if (header === null || header.Nodes > MAX_EXCHANGED_MEMBERS) return null;
+    return new PushPullReader(reader, header.Join, header.Nodes, header.UserStateLen);
+  }
+
+  get membersLeft(): number {
+    return this.#membersLeft;
+  }
+
+  /** The next ones, at most `count`, without the unusable; null when the bytes are no exchange. */
+  readMembers(count: number): RemoteMember[] | null {
+    const members: RemoteMember[] = [];
+    for (let left = Math.min(count, this.#membersLeft); left > 0; left--) {
+      const body = MEMBER.read(this.reader);
+      if (body === null) return null;
+      this.#membersLeft--;
+      const state = STATES[body.State];
+      if (state === undefined || !isAddress(body.Addr)) this.unusableMembers++;
+      else members.push(memberOf(body, body.Addr, state));
+    }
+    return members;
+  }
+
+  /** After the members; null when bytes are missing. */
+  readUserState(): Uint8Array | null {
+    const userState = this.reader.verbatim(this.userStateBytes);
+    return this.reader.failed ? null : userState;
+  }
+}
+
+function memberOf(
+  body: NonNullable<ReturnType<typeof MEMBER.read>>,
+  address: Uint8Array,
+  state: RemoteState,
+): RemoteMember {
+  return {
+    name: body.Name,
+    address,
+    port: body.Port,
+    meta: body.Meta ?? new Uint8Array(),
+    incarnation: body.Incarnation,
+    state,
+    versions: body.Vsn ?? new Uint8Array(),
+  };
 }
 
 function writeMember(writer: MsgpackWriter, member: RemoteMember): void {

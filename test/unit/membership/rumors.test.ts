@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { MAX_MEMBERS } from "../../../src/membership/membership.ts";
 import type { GossipMessage } from "../../../src/wire/gossip/index.ts";
-import { encodeTags } from "../../../src/wire/gossip/index.ts";
+import { encodeSerfMessage, encodeTags } from "../../../src/wire/gossip/index.ts";
 import { alive, events, OneMachine, sentMessages } from "../../support/one-machine.ts";
 
 const MAX = 0xffff_ffff;
@@ -159,9 +160,29 @@ describe("poison", () => {
 
   test("a message too large for any packet is not kept to be gossiped", () => {
     const one = new OneMachine();
-    one.hear(alive("b", 1, { meta: new Uint8Array(1_500) }));
-    expect(one.machine.stats.queueLengths.membership).toBe(1); // this node itself
+    const event = { type: "user-event", ltime: 1, name: "deploy", coalesce: false } as const;
+    const payload = encodeSerfMessage({ ...event, payload: new Uint8Array(1_500) });
+    one.hear({ type: "user", payload });
+    expect(one.machine.stats.queueLengths.serf).toBe(0);
     expect(one.machine.stats.droppedTotal["too-large-to-gossip"]).toBe(1);
+  });
+
+  test("a name or tags longer than members have are not kept", () => {
+    const one = new OneMachine();
+    one.hear(alive("b", 1, { meta: new Uint8Array(513) }));
+    one.hear(alive("b".repeat(256), 1));
+    expect(one.machine.members()).toHaveLength(1);
+    one.hear(alive("b", 1, { meta: new Uint8Array(512) }), alive("b".repeat(255), 1));
+    expect(one.machine.members()).toHaveLength(3);
+  });
+
+  test("more members than there may be are refused, and told", () => {
+    const one = new OneMachine();
+    const names = Array.from({ length: MAX_MEMBERS + 10 }, (_, i) => `made-up-${i}`);
+    const told = names.flatMap((name) => events(one.hear(alive(name, 1))));
+    expect(one.machine.size).toBe(MAX_MEMBERS);
+    expect(told.filter((event) => event.startsWith("too-many"))).toHaveLength(11);
+    expect(one.machine.stats.droppedTotal["too-many-members"]).toBe(11);
   });
 });
 

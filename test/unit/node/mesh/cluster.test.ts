@@ -49,7 +49,7 @@ async function enter(name: string, port: number, rest: Partial<ClusterConfig> = 
     clock: systemClock,
     lookup: async (host) => ({ addresses: [host] }),
     random: Math.random,
-    log: new MeshLog(log, systemClock.nowMs),
+    log: new MeshLog(log, systemClock),
     known,
     broadcasts: { draw: () => [] },
     localState: () => new Uint8Array(),

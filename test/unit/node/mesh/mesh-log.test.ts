@@ -16,7 +16,7 @@ beforeEach(() => {
   clock = new ManualClock();
   const recording = recordingLog();
   lines = recording.lines;
-  log = new MeshLog(recording.log, clock.nowMs.bind(clock));
+  log = new MeshLog(recording.log, clock);
 });
 
 function tell(event: MemberEvent): string[] {
@@ -107,4 +107,31 @@ test("what is kept says what is at stake", () => {
     "info what must survive a restart is written again",
     "error cannot restore the catalog: its checksum is wrong; what the last run has kept is now /d/state.damaged",
   ]);
+});
+
+test.each<[MemberEvent["type"], string]>([
+  ["joined", "nodes are alive"],
+  ["cleared", "nodes are alive after all"],
+  ["suspected", "nodes do not answer"],
+  ["failed", "nodes have failed"],
+  ["left", "nodes have left"],
+])("%s: of thousands of made-up names some are told, the others summed up", async (type, text) => {
+  for (let i = 0; i < 5_000; i++) log.member({ type, name: `made-up-${i}` } as MemberEvent, "10.0.0.2:7946");
+  expect(lines).toHaveLength(100);
+  await clock.advance(10_000);
+  expect(lines[100]).toBe(`warn 4900 more ${text}: too many to be told one by one`);
+  for (let i = 0; i < 5_000; i++) log.member({ type, name: `made-up-${i}` } as MemberEvent, "10.0.0.2:7946");
+  expect(lines).toHaveLength(111);
+});
+
+test("neither do made-up names of what is told once a minute each fill the log", () => {
+  const made = Array.from({ length: 5_000 }, (_, i) => `made-up-${i}`);
+  for (const name of made) {
+    tell({ type: "conflict", name, known: AT, other: OTHER });
+    tell({ type: "incompatible", name, reason: "no" });
+    tell({ type: "other-cluster", name, cluster: name, address: AT });
+    tell({ type: "refuted", by: name });
+    tell({ type: "too-many", name, members: 12_000 });
+  }
+  expect(lines.length).toBeLessThanOrEqual(4 * 100 + 1);
 });

@@ -46,7 +46,7 @@ async function start(file: Config, fileChangedAtMs: number | null = null): Promi
     clock,
     lookup: async () => ({ error: "nobody should ask", isAnswered: true }),
     random: () => 0.5,
-    log: new MeshLog(recording.log, () => clock.nowMs()),
+    log: new MeshLog(recording.log, clock),
     fileChangedAtMs: () => fileChangedAtMs,
     onChange: () => changes++,
     onFatal: (error) => {
