@@ -3,22 +3,30 @@
  * hold. What a value means together with others (is the port free, does the task exist) is the node's business.
  */
 import { z } from "zod";
-import { parseIp, parsePrefix } from "../wire/index.ts";
+import {
+  findExcess,
+  MAX_LIST_ENTRIES,
+  MAX_PORTS_PER_SERVICE,
+  MAX_TASK_NAME_LENGTH,
+  MAX_TASKS_PER_NODE,
+  parseIp,
+  parsePrefix,
+} from "../wire/index.ts";
 
-/** Both protocols on every port. */
-const MAX_PORTS = 2 * 65_535;
-const MAX_LIST = 1_024;
 /** 24 days, as in the file: timers count milliseconds in 31 bits. */
 const MAX_DURATION_MS = 24 * 24 * 3_600_000;
 
 const name = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$/, "is not a service name");
 /** Addresses and DNS names as they are written; the longest DNS name has 253 characters. */
 const host = z.string().regex(/^[a-zA-Z0-9_.:-]{1,253}$/, "is not an address or a DNS name");
-const taskName = z.string().regex(/^[\x21-\x7e]{1,270}$/, "is not a task name");
+const taskName = z
+  .string()
+  .max(MAX_TASK_NAME_LENGTH)
+  .regex(/^[\x21-\x7e]+$/, "is not a task name");
 const port = z.int().min(1).max(65_535);
 const prefixes = z
   .array(z.string().refine((text) => parsePrefix(text) !== null, "is not a CIDR prefix"))
-  .max(MAX_LIST);
+  .max(MAX_LIST_ENTRIES);
 const bindRule = z
   .string()
   .refine(
@@ -38,13 +46,13 @@ const publish = z
     }),
   )
   .min(1)
-  .max(MAX_PORTS)
+  .max(MAX_PORTS_PER_SERVICE)
   .refine(
     (ports) => new Set(ports.map((one) => `${one.published}/${one.protocol}`)).size === ports.length,
     "has a port twice",
   );
 
-const spec = z.strictObject({
+const specShape = z.strictObject({
   publish,
   balance: z.enum(["round-robin", "least-connections", "source-hash", "random"]),
   prefer: z.enum(["any", "local", "zone"]),
@@ -52,7 +60,7 @@ const spec = z.strictObject({
   acceptProxy: prefixes,
   allow: prefixes,
   deny: prefixes,
-  bind: z.array(bindRule).max(MAX_LIST).nullable(),
+  bind: z.array(bindRule).max(MAX_LIST_ENTRIES).nullable(),
   nodes: z.record(labelKey, labelValue),
   maxConnections: z.int().min(0).max(2_147_483_647),
   idleTimeoutMs: z.int().min(0).max(MAX_DURATION_MS),
@@ -64,6 +72,12 @@ const spec = z.strictObject({
   }),
 });
 
+/** As in the file and in the catalog. */
+const spec = specShape.superRefine((value, context) => {
+  const excess = findExcess(value);
+  if (excess !== null) context.addIssue({ code: "custom", path: [excess.field], message: excess.message });
+});
+
 export const taskBody = z.strictObject({
   name: taskName,
   host,
@@ -73,13 +87,13 @@ export const taskBody = z.strictObject({
 
 const stamp = z.strictObject({ counter: z.int().min(0), node: z.string().min(1).max(128) });
 
-export const createBody = z.strictObject({ name, spec, tasks: z.array(taskBody).max(MAX_LIST) });
+export const createBody = z.strictObject({ name, spec, tasks: z.array(taskBody).max(MAX_TASKS_PER_NODE) });
 
 export const updateBody = z.strictObject({
   expected: stamp,
   spec: spec.nullable(),
-  addTasks: z.array(taskBody).max(MAX_LIST),
-  removeTasks: z.array(taskName).max(MAX_LIST),
+  addTasks: z.array(taskBody).max(MAX_TASKS_PER_NODE),
+  removeTasks: z.array(taskName).max(MAX_TASKS_PER_NODE),
 });
 
 export const traceQuery = z.strictObject({

@@ -26,6 +26,8 @@ export interface CatalogCounters {
   readonly syncs: { readonly finished: number; readonly timedOut: number };
 }
 
+type Write = (writer: CatalogWriter) => void;
+
 export class Catalog {
   readonly #replica: Replica;
   readonly #views: Views;
@@ -88,10 +90,29 @@ export class Catalog {
 
   // Writers: each returns why it was refused, or null
 
-  transaction(write: (writer: CatalogWriter) => void): string | null {
+  transaction(write: Write): string | null {
     const transaction = new Transaction(this.#replica, (service) => this.services().get(service) ?? null);
     write(transaction);
     return transaction.commit();
+  }
+
+  /**
+   * Groups of writes, each carried out whole or not at all: one that is refused holds no other up. Returns why, by
+   * group. `isDryRun`: nothing is written.
+   */
+  transactions(groups: ReadonlyMap<string, Write>, isDryRun = false): ReadonlyMap<string, string> {
+    const refusals = new Map<string, string>();
+    const transaction = new Transaction(this.#replica, (service) => this.services().get(service) ?? null);
+    const areAllAccepted =
+      transaction.attempt((writer) => {
+        for (const write of groups.values()) write(writer);
+      }) === null;
+    for (const [name, write] of areAllAccepted ? [] : groups) {
+      const refusal = transaction.attempt(write);
+      if (refusal !== null) refusals.set(name, refusal);
+    }
+    if (!isDryRun) transaction.commit();
+    return refusals;
   }
 
   writeService(name: string, spec: ServiceSpec, nowMs: number): string | null {

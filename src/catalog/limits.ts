@@ -1,13 +1,21 @@
 /**
  * What the catalog refuses to hold. Writers refuse at the limit; what comes from others is refused a little above it,
  * because writers that do not know of each other yet, or a new record that overtakes the removal of an old one,
- * may pass the limit for a moment without being at fault.
+ * may pass the limit for a moment without being at fault. Limits that files and commands have to obey, too, are in
+ * wire/service-limits.ts.
  */
+import {
+  MAX_LABELS,
+  MAX_LIST_ENTRIES,
+  MAX_PORTS_PER_SERVICE,
+  MAX_SERVICES_PER_FILE,
+  MAX_TASK_NAME_LENGTH,
+  MAX_TASKS_PER_NODE,
+} from "../wire/index.ts";
 
 export const MAX_SERVICES = 4096;
-export const MAX_TASKS_PER_NODE = 10_000;
-/** In the file of one node. */
-export const MAX_DECLARATIONS_PER_NODE = 4096;
+export { MAX_LABELS, MAX_PORTS_PER_SERVICE, MAX_TASK_NAME_LENGTH, MAX_TASKS_PER_NODE };
+export const MAX_DECLARATIONS_PER_NODE = MAX_SERVICES_PER_FILE;
 /** Wishes are few; as many as services keeps a mistaken script from filling memory. */
 export const MAX_WISHES = 4096;
 /** Nodes that have records, dead ones of the last day included. */
@@ -36,19 +44,14 @@ export const DEAD_OWNER_LIFE_MS = 24 * 3_600_000;
 
 /** Of a record's encoded value. */
 export const MAX_VALUE_BYTES = 64 * 1024;
-/** Ports of one service after its ranges are expanded. */
-export const MAX_PORTS_PER_SERVICE = 16_384;
 /** Members of arrays and objects inside an encoded value never nest deeper. */
 export const MAX_VALUE_DEPTH = 8;
 
 export const MAX_NODE_NAME_LENGTH = 128;
 export const MAX_SERVICE_NAME_LENGTH = 63;
-/** "[" IPv6 or a DNS name of 253 "]:65535". */
-export const MAX_TASK_NAME_LENGTH = 261;
-export const MAX_LABELS = 64;
 export const MAX_LABEL_KEY_LENGTH = 63;
 export const MAX_LABEL_VALUE_LENGTH = 255;
-export const MAX_PREFIXES = 1024;
+export const MAX_PREFIXES = MAX_LIST_ENTRIES;
 /** Of the path of a configuration file. */
 export const MAX_FILE_LENGTH = 255;
 export const MAX_BIND_ERRORS = 64;

@@ -2,6 +2,7 @@
  * Several writes of this node that take effect together or not at all. The first refusal decides; nothing has been
  * written then. Later writes see earlier ones of the same transaction.
  */
+import { findExcess } from "../wire/index.ts";
 import { UNKNOWN_COUNTER, YOUNGEST_COUNTER } from "./definitions.ts";
 import type { EntryKind } from "./entry.ts";
 import { MAX_DECLARATIONS_PER_NODE, MAX_SERVICES, MAX_TASKS_PER_NODE, MAX_WISHES } from "./limits.ts";
@@ -127,6 +128,19 @@ export class Transaction implements CatalogWriter {
     this.#stage("wish", node, wish === null ? null : { wish });
   }
 
+  /** Adds these writes, or none of them when one is refused. Returns the refusal. */
+  attempt(write: (writer: CatalogWriter) => void): string | null {
+    const before = new Map(this.#writes);
+    write(this);
+    this.refusal ??= this.#findLimit();
+    const { refusal } = this;
+    if (refusal === null) return null;
+    this.refusal = null;
+    this.#writes.clear();
+    for (const [row, staged] of before) this.#writes.set(row, staged);
+    return refusal;
+  }
+
   /** Carries the writes out, or none of them. Returns the refusal. */
   commit(): string | null {
     this.refusal ??= this.#findLimit();
@@ -143,6 +157,10 @@ export class Transaction implements CatalogWriter {
 
   #checkRecord<K extends EntryKind>(kind: K, key: string, record: RecordOf[K] | null): string | null {
     if (record === null) return null;
+    if ("spec" in record) {
+      const excess = findExcess(record.spec);
+      if (excess !== null) return `spec.${excess.field}: ${excess.message}`;
+    }
     const decoded = decodeRecord(kind, key, encodeRecord(kind, record));
     return "problem" in decoded ? decoded.problem : null;
   }

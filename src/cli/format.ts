@@ -57,3 +57,9 @@ export function formatCounts(counts: Readonly<Record<string, number>>): string {
     .map(([reason, count]) => `${count} ${reason}`)
     .join(", ");
 }
+
+/** @param service null: this node's own record */
+export function describeUnpublished(service: string | null): string {
+  if (service === null) return "this node's labels and addresses are not published to the cluster";
+  return `service ${service} is not published to the cluster, only this node serves it`;
+}

@@ -8,7 +8,7 @@ import { EXIT_FAILED, type Invocation } from "./invocation.ts";
 const REFUSED = 422;
 const HELP = `
 The whole file is applied or nothing of it. Open connections go on under the old rules; listeners that did not
-change are not touched. Exit code 1 when the file was refused.
+change are not touched. Exit code 1 when the file is refused, or when the cluster refuses one of its services.
 
 Examples:
   portmesh reload --dry-run        what would change?
@@ -32,7 +32,7 @@ export function addReload(program: Command, invocation: Invocation): void {
 
 async function show(report: ReloadReport, isJson: boolean, invocation: Invocation): Promise<void> {
   const isRefused = report.outcome === "refused";
-  if (isRefused) invocation.exitCode = EXIT_FAILED;
+  if (isRefused || report.unpublished.length > 0) invocation.exitCode = EXIT_FAILED;
   if (isJson) return invocation.print(`${JSON.stringify(report, null, 2)}\n`);
   const { renderReload } = await import("./render-reload.ts");
   if (isRefused) invocation.complain(renderReload(report));

@@ -2,7 +2,7 @@
 import { formatProblem } from "../config/index.ts";
 import type { ReloadReport } from "../node/index.ts";
 import { summarizeChanges } from "../node/reload-report.ts";
-import { formatCount } from "./format.ts";
+import { describeUnpublished, formatCount } from "./format.ts";
 import { placeOf } from "./render-services.ts";
 
 /** Ends with a line end. */
@@ -20,7 +20,14 @@ function verdict({ outcome, isDryRun, problems, changes }: ReloadReport): string
   return isDryRun ? `would change: ${summary}` : `applied: ${summary}`;
 }
 
-function details({ changes, problems, warnings, bindErrors, differing }: ReloadReport): string[] {
+function details({
+  changes,
+  problems,
+  warnings,
+  bindErrors,
+  differing,
+  unpublished,
+}: ReloadReport): string[] {
   const { services, settings, listenersOpened, listenersClosed } = changes;
   return [
     ...problems.map((problem) => `  ${formatProblem(problem)}`),
@@ -34,6 +41,7 @@ function details({ changes, problems, warnings, bindErrors, differing }: ReloadR
     ...settings.map(describeSetting),
     ...warnings.map((warning) => `  ! ${warning}`),
     ...bindErrors.map(({ error }) => `  ! ${error}`),
+    ...unpublished.map(({ service, reason }) => `  ! ${describeUnpublished(service)}: ${reason}`),
     ...differing.flatMap(({ service, inForce, others }) => [
       `  ! service ${service} is defined differently elsewhere; in force: ${placeOf(inForce)}`,
       ...others.map((other) => `      ${placeOf(other)}: ${other.differences.join("; ")}`),

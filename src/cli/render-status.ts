@@ -2,7 +2,7 @@
 import { formatProblem } from "../config/index.ts";
 import type { NodeStatus, ReloadReport } from "../node/index.ts";
 import { formatBuildInfo } from "./build-info.ts";
-import { formatAge, formatCount, formatTime } from "./format.ts";
+import { describeUnpublished, formatAge, formatCount, formatTime } from "./format.ts";
 import { renderCluster } from "./render-nodes.ts";
 import { renderOverlay } from "./render-overlay.ts";
 import { renderService } from "./render-service.ts";
@@ -46,7 +46,7 @@ function renderLastReload(report: ReloadReport, now: number): string[] {
   ];
 }
 
-function renderWarnings({ proxy, config, storeError, logLoss }: NodeStatus): string[] {
+function renderWarnings({ proxy, config, unpublished, storeError, logLoss }: NodeStatus): string[] {
   const waiting = config.needsRestart.flatMap(({ key, before, after }) =>
     renderNote(
       "RESTART ",
@@ -54,7 +54,25 @@ function renderWarnings({ proxy, config, storeError, logLoss }: NodeStatus): str
       "",
     ),
   );
-  return [...renderStoreError(storeError), ...renderLogLoss(logLoss), ...renderStarving(proxy), ...waiting];
+  return [
+    ...renderUnpublished(unpublished),
+    ...renderStoreError(storeError),
+    ...renderLogLoss(logLoss),
+    ...renderStarving(proxy),
+    ...waiting,
+  ];
+}
+
+function renderUnpublished(unpublished: NodeStatus["unpublished"]): string[] {
+  const hidden = unpublished.length - MAX_PROBLEMS;
+  return [
+    ...unpublished
+      .slice(0, MAX_PROBLEMS)
+      .flatMap(({ service, reason }) =>
+        renderNote("WARNING ", `${describeUnpublished(service)}: ${reason}`, ""),
+      ),
+    ...(hidden > 0 ? [`        and ${hidden} more: see \`portmesh reload\``] : []),
+  ];
 }
 
 function renderStoreError(error: string | null): string[] {

@@ -4,6 +4,7 @@
  * Works on the file's raw values and passes over what the schema has refused, so that one wrong key hides no other
  * problem. Its own findings never repeat the schema's.
  */
+import { findExcess, findLabelFault, MAX_SERVICES_PER_FILE, MAX_TASKS_PER_NODE } from "../wire/index.ts";
 import { canBindsOverlap } from "./address.ts";
 import { type ConfigDocument, valueAt } from "./document.ts";
 import { findUselessOptions, type ServiceOption } from "./option-rules.ts";
@@ -39,8 +40,10 @@ export function crossCheck(document: ConfigDocument): void {
     checkName(document, path, names);
     checkTasks(document, path);
     checkOptions(document, path, ranges);
+    checkLimits(document, path, ranges);
     claims.push(...readClaims(document, path, ranges, claims.length));
   }
+  checkCounts(document, services);
   checkPortCount(document, claims);
   checkClaims(document, claims);
 }
@@ -135,6 +138,49 @@ function readClaims(
     const path = [...service, "publish", index];
     return range === null ? [] : [{ range, bind, nodes, path, order: firstOrder + index }];
   });
+}
+
+/** What the catalog holds of one service: the same function decides there. */
+function checkLimits(document: ConfigDocument, service: Path, ranges: readonly (PortRange | null)[]): void {
+  const texts = (key: string) =>
+    listAt(document, [...service, key]).filter((text) => typeof text === "string");
+  const excess = findExcess({
+    publish: ranges.filter((range) => range !== null),
+    acceptProxy: texts("accept_proxy"),
+    allow: texts("allow"),
+    deny: texts("deny"),
+    bind: texts("bind"),
+    nodes: labelsAt(document, [...service, "nodes"]),
+  });
+  if (excess === null) return;
+  const path = [...service, excess.field === "acceptProxy" ? "accept_proxy" : excess.field];
+  document.reportUnquoted(path, sizeAt(document, path), excess.message);
+}
+
+/** Of the whole file, and of this node. */
+function checkCounts(document: ConfigDocument, services: readonly unknown[]): void {
+  const report = (path: Path, message: string) =>
+    document.reportUnquoted(path, sizeAt(document, path), message);
+  const labels = findLabelFault(labelsAt(document, ["node", "labels"]));
+  if (labels !== null) report(["node", "labels"], labels);
+  if (services.length > MAX_SERVICES_PER_FILE)
+    report(["services"], `${services.length} services: a file has at most ${MAX_SERVICES_PER_FILE}`);
+  const tasks = [...services.keys()].reduce(
+    (sum, index) => sum + listAt(document, ["services", index, "tasks"]).length,
+    0,
+  );
+  if (tasks > MAX_TASKS_PER_NODE)
+    report(["services"], `${tasks} tasks in all: a node has at most ${MAX_TASKS_PER_NODE}`);
+}
+
+/** Of a list or table too long to be shown. */
+function sizeAt(document: ConfigDocument, path: Path): number {
+  return Object.keys((valueAt(document.value, path) ?? {}) as object).length;
+}
+
+/** {} when they are wrong: that is told elsewhere. */
+function labelsAt(document: ConfigDocument, path: Path): Readonly<Record<string, string>> {
+  return labelTable.safeParse(valueAt(document.value, path) ?? {}).data ?? {};
 }
 
 function checkPortCount(document: ConfigDocument, claims: readonly Claim[]): void {

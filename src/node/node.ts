@@ -83,8 +83,10 @@ export class Node implements MeshNode {
         router,
         viewWith: (config) => mesh.viewWith(config),
         differingWith: (config) => this.#differingWith(config),
+        unpublishedWith: (config) => mesh.unpublishedWith(config),
         clock: parts.clock,
         onApplied: (config) => this.#onApplied(config),
+        onUnchanged: () => mesh.offerAgain(),
       },
       options.config,
     );
@@ -122,6 +124,7 @@ export class Node implements MeshNode {
       names: this.#names(),
       warnings: router.warnings,
       differing: this.#differingWith(this.#reloader.running),
+      unpublished: mesh.unpublished,
       storeError: mesh.storeError,
       logLoss: options.log.loss,
       proxy: proxy.status(),

@@ -1,5 +1,6 @@
 /** What came of a reload: the answer to `portmesh reload`, kept for `portmesh status`. Plain values. */
 import type { ConfigChanges, Problem } from "../config/index.ts";
+import type { Unpublished } from "./mesh/mesh.ts";
 import type { DifferingService } from "./mesh/views.ts";
 import type { Applied } from "./router.ts";
 
@@ -22,6 +23,8 @@ export interface ReloadReport {
   readonly bindErrors: Applied["bindErrors"];
   /** Services that other files, or a command, define differently. */
   readonly differing: readonly DifferingService[];
+  /** What the cluster refuses of the file, and only this node serves. */
+  readonly unpublished: readonly Unpublished[];
 }
 
 export interface ReloadChanges extends Omit<ConfigChanges, "isEmpty"> {

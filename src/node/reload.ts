@@ -16,6 +16,7 @@ import {
 import type { Clock } from "../sys/clock.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { reportObjections, reportUnlistened } from "./config-check.ts";
+import type { Unpublished } from "./mesh/mesh.ts";
 import type { DifferingService } from "./mesh/views.ts";
 import { NO_CHANGES, type ReloadReport, type ReloadTrigger } from "./reload-report.ts";
 import type { Applied, Router, Turn } from "./router.ts";
@@ -30,9 +31,13 @@ export interface ReloaderParts {
   readonly viewWith: (config: Config) => ClusterView;
   /** Services that would be defined differently elsewhere. */
   readonly differingWith: (config: Config) => readonly DifferingService[];
+  /** What other nodes would not learn of the file. */
+  readonly unpublishedWith: (config: Config) => readonly Unpublished[];
   readonly clock: Clock;
   /** The new running configuration, right after it was committed. */
   readonly onApplied: (config: Config) => void;
+  /** The file says what runs. */
+  readonly onUnchanged: () => void;
 }
 
 type MakeReport = (rest: Partial<ReloadReport>) => ReloadReport;
@@ -62,6 +67,7 @@ export class Reloader {
       warnings: [],
       bindErrors: [],
       differing: [],
+      unpublished: [],
       ...rest,
     });
     try {
@@ -79,6 +85,7 @@ export class Reloader {
     const outcome = appliesSomething(compared) ? "applied" : "unchanged";
     const next = withRunningSettings(read.config, this.#running, compared);
     const applied = outcome === "applied" ? await this.#carryOut(turn, next, isDryRun) : NOTHING;
+    if (outcome === "unchanged" && !isDryRun) this.#parts.onUnchanged();
     const { warnings = [] } = read;
     return report({
       outcome,
@@ -86,6 +93,7 @@ export class Reloader {
       warnings,
       bindErrors: applied.bindErrors,
       differing: this.#parts.differingWith(next),
+      unpublished: this.#parts.unpublishedWith(next),
     });
   }
 

@@ -3,6 +3,7 @@ import type { NodeView, PortConflict } from "../admin/index.ts";
 import type { SettingChange } from "../config/index.ts";
 import type { ProxyStatus } from "../proxy/index.ts";
 import type { LogLoss } from "./log-backlog.ts";
+import type { Unpublished } from "./mesh/mesh.ts";
 import type { DifferingService } from "./mesh/views.ts";
 import type { OverlayStatus } from "./overlay/overlay-status.ts";
 import type { ReloadReport } from "./reload-report.ts";
@@ -32,6 +33,8 @@ export interface NodeStatus {
   readonly warnings: readonly RoutingWarning[];
   /** Services that files, or a file and a command, define differently. */
   readonly differing: readonly DifferingService[];
+  /** What the cluster refuses of the file, and only this node serves. */
+  readonly unpublished: readonly Unpublished[];
   /** Why what must survive a restart cannot be kept; null: it can. */
   readonly storeError: string | null;
   /** Lines of the log that were dropped because standard output takes none now; null: none. */

@@ -21,3 +21,4 @@ export { REPLAY_WINDOW, type ReplayVerdict, ReplayWindow } from "./replay-window
 export * from "./seal-datagram.ts";
 export * from "./sealed-hello.ts";
 export * from "./sealed-record.ts";
+export * from "./service-limits.ts";

@@ -9,6 +9,7 @@ import { type HttpTask, startNamedTask } from "../support/http-task.ts";
 import { loopbackPlaces, MeshCluster } from "../support/mesh-cluster.ts";
 import { serviceFile } from "../support/mesh-config.ts";
 import type { MeshNode } from "../support/mesh-node.ts";
+import { portmesh } from "../support/node-process.ts";
 
 const PORT = 8080;
 const OTHER_PORT = 8090;
@@ -184,4 +185,61 @@ test("a node that comes back from a pause with an old catalog does not bring a r
   await load(n2, "");
   await isClosed(PORT);
   expect((await n1.services()).length + (await n2.services()).length).toBe(0);
+});
+
+test("more than the cluster holds is refused by check and reload, and nothing else is touched", async () => {
+  const deny = Array.from({ length: 1_100 }, (_, index) => `"10.${index >> 8}.${index & 255}.0/24"`);
+  const labels = Array.from({ length: 70 }, (_, index) => `label-${index} = "x"`);
+  const wrong = [
+    ["services[1].deny", `deny = [${deny.join(", ")}]`],
+    ["services[1].nodes", `nodes = { ${labels.join(", ")} }`],
+    ["services[1].publish", "", ["20000-37000"]],
+  ] as const;
+  for (const [key, extra, publish = ["9999:80"]] of wrong) {
+    const file = cluster.fileOf(n1, {}, web(PORT) + serviceFile({ name: "large", publish, extra }));
+    const path = `${n1.directory}/other.toml`;
+    await Bun.write(path, file);
+    const checked = await portmesh("check", "-c", path);
+    expect([checked.exitCode, checked.stderr]).toEqual([2, expect.stringContaining(`${key}: `)]);
+    const report = await n1.reload(file);
+    expect(report).toMatchObject({ outcome: "refused", problems: [{ key }] });
+  }
+  await serves(PORT);
+});
+
+test("a service that the cluster refuses is named by reload and status, and hides no other", async () => {
+  await n1.command("service", "create", "--name", "full", "-p", "7000:80");
+  const [full] = (await n1.services()).filter(({ name }) => name === "full") as unknown as {
+    stamp: object;
+  }[];
+  const tasks = Array.from({ length: 9_999 }, (_, index) => `10.${index >> 8}.1.${index & 255}`);
+  const addTasks = tasks.map((name) => ({ name, host: name, port: null, weight: 1 }));
+  const body = JSON.stringify({ expected: full!.stamp, spec: null, addTasks, removeTasks: [] });
+  const headers = { "content-type": "application/json" };
+  const url = "http://portmesh/v1/services/full/update";
+  const answer = await fetch(url, { unix: n1.socket, method: "POST", body, headers });
+  expect(answer.status).toBe(200);
+
+  const more = serviceFile({ name: "more", publish: [`${OTHER_PORT}:80`], tasks: ["127.0.0.1:9"] });
+  const other = serviceFile({ name: "other", publish: ["7001:80"] });
+  const report = await load(n1, web(PORT) + more + other);
+  const reason = "10001 tasks on this node: at most 10000 are allowed";
+  expect(report).toMatchObject({
+    outcome: "applied",
+    unpublished: [{ service: "more", reason: expect.stringContaining(reason) }],
+  });
+  const again = await n1.command("reload");
+  expect(again.exitCode).toBe(1);
+  expect(again.stdout).toContain("service more is not published to the cluster");
+  expect((await n1.command("status")).stdout).toContain("WARNING service more is not published");
+  expect(n1.log).toContain('cannot publish service \\"more\\"');
+  await cluster.waitFor(async () => (await n2.services()).some(({ name }) => name === "other"), {
+    what: "n2 to have the service that is not refused",
+  });
+  expect((await n2.services()).map(({ name }) => name)).not.toContain("more");
+  await n1.command("service", "rm", "full");
+  expect((await n1.command("reload")).exitCode).toBe(0); // offered again
+  await cluster.waitFor(async () => (await n2.services()).some(({ name }) => name === "more"), {
+    what: "n2 to have the service that was refused",
+  });
 });

@@ -12,6 +12,7 @@ import {
   serviceTable,
   showValue,
 } from "../../config/index.ts";
+import { type Excess, findExcess } from "../../wire/index.ts";
 import { CommandFailure, EXIT_WRONG } from "../invocation.ts";
 import { type SpecOptions, UDP_FLAGS } from "./spec-flags.ts";
 
@@ -33,6 +34,15 @@ const UDP = FILE.udp.unwrap().shape;
 const LABEL_KEY = /^[a-zA-Z0-9][a-zA-Z0-9_./-]{0,62}$/;
 const MAX_LABEL_LENGTH = 128;
 const PREFER = choice(["any", "local", "zone"]);
+
+const LIST_FLAGS: Readonly<Record<Excess["field"], string>> = {
+  publish: "--publish",
+  acceptProxy: "--accept-proxy",
+  allow: "--allow",
+  deny: "--deny",
+  bind: "--bind",
+  nodes: "--node-label",
+};
 
 /** The defaults of the file. */
 export function defaultRules(): ServiceRules {
@@ -83,7 +93,7 @@ export function applyRules(options: SpecOptions, current: ServiceRules): Service
   };
 }
 
-/** Throws CommandFailure for an option that can do nothing with the ports of `spec`. */
+/** Throws CommandFailure for more than a service may hold, and for an option that can do nothing with its ports. */
 export function refuseUseless(options: SpecOptions, spec: ServiceSpec): void {
   const udpFlag = UDP_FLAGS.find(({ key }) => options[key] !== undefined)?.flag;
   const flags: Readonly<Record<ServiceOption, string>> = {
@@ -100,6 +110,8 @@ export function refuseUseless(options: SpecOptions, spec: ServiceSpec): void {
     max_connections: options.maxConnections,
     send_proxy: spec.sendProxy, // also one that was set before, when a udp port comes along
   };
+  const excess = findExcess(spec);
+  if (excess !== null) wrong(LIST_FLAGS[excess.field], excess.message);
   const protocols = new Set(spec.publish.map((port) => port.protocol));
   const [first] = findUselessOptions(
     protocols,

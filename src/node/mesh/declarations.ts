@@ -53,6 +53,17 @@ export function tasksWith(
   return [...kept, ...writeTasks.map((task) => ({ ...task, owner: self }))];
 }
 
+/** What is written of each service. */
+export function byService({ declare, writeTasks }: FileChanges): [service: string, changes: FileChanges][] {
+  const names = new Set([...declare.map(({ name }) => name), ...writeTasks.map(({ service }) => service)]);
+  const declared = new Map(declare.map((declaration) => [declaration.name, [declaration]]));
+  const tasks = Map.groupBy(writeTasks, ({ service }) => service);
+  return [...names].map((name) => [
+    name,
+    { declare: declared.get(name) ?? [], undeclare: [], writeTasks: tasks.get(name) ?? [], removeTasks: [] },
+  ]);
+}
+
 function changedBy(
   { age }: Declaration,
   node: string,

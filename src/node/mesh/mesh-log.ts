@@ -129,10 +129,15 @@ export class MeshLog {
     this.#log.warn({ host, error }, `cannot resolve ${host} of cluster.join: ${error}; it is tried again`);
   }
 
-  /** What the file says is more than the catalog holds. */
-  refused(reason: string): void {
+  /** More than the catalog holds. @param service null: this node's own record */
+  refused(service: string | null, reason: string): void {
+    if (service === null) {
+      this.#log.error(`cannot publish labels and addresses of this node to the cluster: ${reason}`);
+      return;
+    }
     this.#log.error(
-      `the cluster does not take over what the file declares, only this node serves it: ${reason}`,
+      { service },
+      `cannot publish service "${service}" to the cluster, only this node serves it: ${reason}`,
     );
   }
 

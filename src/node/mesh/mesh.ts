@@ -31,7 +31,7 @@ import type { OverlayStatus } from "../overlay/overlay-status.ts";
 import { announcedNetwork } from "./announced-network.ts";
 import { buildView } from "./build-view.ts";
 import { Cluster } from "./cluster.ts";
-import { declarationsOf, servicesWith, tasksWith } from "./declarations.ts";
+import { byService, declarationsOf, servicesWith, tasksWith } from "./declarations.ts";
 import { KnownAddresses } from "./known-addresses.ts";
 import type { MeshError } from "./mesh-error.ts";
 import type { MeshLog } from "./mesh-log.ts";
@@ -74,6 +74,13 @@ export interface MeshOptions {
   readonly onFatal: (error: MeshError) => void;
 }
 
+/** What stays unknown to other nodes, and why. */
+export interface Unpublished {
+  /** null: this node's own record: labels, relay, overlay. */
+  readonly service: string | null;
+  readonly reason: string;
+}
+
 export type BindErrors = NodeRecord["bindErrors"];
 export type TaskAddresses = NonNullable<NodeRecord["taskAddresses"]>;
 
@@ -102,6 +109,10 @@ export class Mesh {
   #bindErrors: BindErrors = [];
   #network: LocalNetwork;
   #taskAddresses: TaskAddresses = [];
+  /** Services of the file that the catalog refuses, with the reason. */
+  #refusedServices: ReadonlyMap<string, string> = new Map();
+  /** Why the others do not learn what this node says about itself; null: they do. */
+  #nodeRefusal: string | null = null;
   #cancelTick: () => void = () => undefined;
 
   /** Rejects with MeshError. */
@@ -165,21 +176,37 @@ export class Mesh {
   }
 
   /**
-   * This file is carried out from now on: what it says goes to everybody. What the catalog refuses is served here all
-   * the same, and offered again with the next file.
+   * This file is carried out from now on: what it says goes to everybody. A service that the catalog refuses is served
+   * here all the same, holds up no other, and is offered again with the next file or reload.
    */
   adopt(config: Config): void {
-    const { log } = this.#options;
     const changes = this.#changesBy(config, this.#fileAge());
     this.#config = config;
-    const refusal = this.#writeFile(changes);
-    if (refusal !== null) log.refused(refusal);
-    else this.#declaredTasks = this.#declarationsOf(config).tasks;
+    this.#refusedServices = this.catalog.transactions(this.#groupsOf(changes));
+    for (const [service, reason] of this.#refusedServices) this.#options.log.refused(service, reason);
+    this.#declaredTasks = this.#declarationsOf(config).tasks;
+    this.#writeNode();
     this.#unsettled = new Set();
     this.#isFileKnown = true;
     this.#store.changed();
     this.#spread();
     this.#settle();
+  }
+
+  /** The file has not changed: what the catalog has refused of it may be accepted now. */
+  offerAgain(): void {
+    if (this.unpublished.length > 0) this.adopt(this.#config);
+  }
+
+  /** What other nodes do not learn of this file. */
+  get unpublished(): readonly Unpublished[] {
+    return this.#unpublished(this.#refusedServices);
+  }
+
+  /** The same with another file; nothing is written. */
+  unpublishedWith(config: Config): readonly Unpublished[] {
+    const groups = this.#groupsOf(this.#changesBy(config, this.#fileAge()));
+    return this.#unpublished(this.catalog.transactions(groups, true));
   }
 
   /** The file has other keys or seeds. */
@@ -327,14 +354,24 @@ export class Mesh {
   #writeOwn(): void {
     const changes = this.#changesBy(this.#config, "unheard");
     this.#unsettled = new Set(changes.declare.map(({ name }) => name));
-    this.#writeFile(changes); // adopt, which comes soon, tells why it was refused
+    this.catalog.transactions(this.#groupsOf(changes)); // adopt, which comes soon, tells what was refused
+    this.#writeNode();
   }
 
-  #writeFile(changes: FileChanges): string | null {
-    return this.catalog.transaction((writer) => {
-      applyFileChanges(writer, changes, this.#options.clock.nowMs());
-      writer.writeNode(this.#nodeRecord());
-    });
+  /** By service. What is removed comes first: it makes room. */
+  #groupsOf(changes: FileChanges): Map<string, (writer: CatalogWriter) => void> {
+    const nowMs = this.#options.clock.nowMs();
+    const apply = (part: FileChanges) => (writer: CatalogWriter) => applyFileChanges(writer, part, nowMs);
+    const removed = apply({ ...changes, declare: [], writeTasks: [] });
+    return new Map([
+      ["", removed],
+      ...byService(changes).map(([name, part]) => [name, apply(part)] as const),
+    ]);
+  }
+
+  #unpublished(services: ReadonlyMap<string, string>): Unpublished[] {
+    const node = this.#nodeRefusal === null ? [] : [{ service: null, reason: this.#nodeRefusal }];
+    return [...node, ...[...services].map(([service, reason]) => ({ service, reason }))];
   }
 
   /** Ports are opened when it is known where their tasks are, and a file is compared with what the others have. */
@@ -441,7 +478,9 @@ export class Mesh {
   }
 
   #writeNode(): void {
-    this.catalog.writeNode(this.#nodeRecord());
+    const refusal = this.catalog.writeNode(this.#nodeRecord());
+    if (refusal !== null && refusal !== this.#nodeRefusal) this.#options.log.refused(null, refusal);
+    this.#nodeRefusal = refusal;
   }
 
   #nodeRecord(): NodeRecord {

@@ -32,6 +32,7 @@ async function answerWith(status: number, body: unknown): Promise<string[]> {
 const report = {
   outcome: "applied",
   differing: [],
+  unpublished: [],
   isDryRun: false,
   trigger: "command",
   at: 0,

@@ -25,6 +25,7 @@ function status(overlay: OverlayStatus | null, rest: Partial<NodeStatus> = {}): 
     names: [],
     warnings: [],
     differing: [],
+    unpublished: [],
     storeError: null,
     logLoss: null,
     proxy: { ...proxyStatus(), peers: [peerStatus("edge-2")] },

@@ -14,6 +14,7 @@ function report(rest: Partial<ReloadReport>): ReloadReport {
     warnings: [],
     bindErrors: [],
     differing: [],
+    unpublished: [],
     ...rest,
   };
 }

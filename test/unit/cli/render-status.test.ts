@@ -69,6 +69,7 @@ function status(services: ServiceStatus[], rest: Partial<NodeStatus> = {}): Node
     names: [],
     warnings: [],
     differing: [],
+    unpublished: [],
     storeError: null,
     logLoss: null,
     proxy: {
@@ -162,6 +163,7 @@ test("a refused reload is told with its problems and their age", () => {
     warnings: [],
     bindErrors: [],
     differing: [],
+    unpublished: [],
   } as const;
   const given = status([], { config: { ...status([]).config, lastReload } });
   const lines = renderStatus(given).split("\n");

@@ -29,7 +29,7 @@ describe("ports claimed twice", () => {
     ["80-90", "85"],
     ["85", "80-90"],
     ["80-90", "90-99"],
-    ["1-65535", "65535"],
+    ["50000-65535", "65535"],
     ["53/udp", "50-60/udp"],
   ];
   test.each(clashing)("%s and %s clash", (first, second) => {
@@ -65,16 +65,16 @@ describe("ports claimed twice", () => {
 
   test("many equal claims are found in linear time", () => {
     const ports = Array.from({ length: 5_000 }, () => "80");
-    expect(problemsOf(services([ports]))).toHaveLength(4_999);
+    expect(problemsOf(services([ports]))).toHaveLength(5_000); // and the service is too large
   });
 
   test("more ports than any node has", () => {
-    const full = Array.from({ length: 5 }, (_, index): [string[], string[]] => [
-      ["1-65535"],
+    const full = Array.from({ length: 17 }, (_, index): [string[], string[]] => [
+      ["1-16384"],
       [`10.0.0.${index}`],
     ]);
     expect(problemsOf(services(...full))).toEqual([
-      "test.toml:1: services: 327675 published ports in all: at most 262140 are allowed",
+      "test.toml:1: services: 278528 published ports in all: at most 262140 are allowed",
     ]);
   });
 });

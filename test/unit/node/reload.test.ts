@@ -52,6 +52,8 @@ beforeEach(async () => {
       router,
       viewWith: viewOf,
       differingWith: () => [],
+      unpublishedWith: () => [],
+      onUnchanged: () => undefined,
       clock,
       onApplied: (config) => applied.push(config),
     },

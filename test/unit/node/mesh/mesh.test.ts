@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { MAX_BIND_ERRORS } from "../../../../src/catalog/index.ts";
+import { MAX_BIND_ERRORS, MAX_TASKS_PER_NODE } from "../../../../src/catalog/index.ts";
 import type { Config } from "../../../../src/config/index.ts";
 import { Mesh } from "../../../../src/node/mesh/mesh.ts";
 import { MeshLog } from "../../../../src/node/mesh/mesh-log.ts";
@@ -116,19 +116,53 @@ describe("the file", () => {
     expect(mesh.catalog.conflicts().get("web")).toMatchObject([{ keptBy: "old" }]);
   });
 
-  test("what the catalog refuses is served here all the same, and told", async () => {
+  /** With `count` tasks by command and one task for each service of the file. */
+  async function startFull(count: number): Promise<Mesh> {
+    const mesh = await start(config());
+    mesh.write((writer) => {
+      writer.writeService("full", spec(90), 1);
+      for (let i = 0; i < count; i++) writer.writeTask(task("full", `t${i}`, { origin: "api" }));
+    });
+    return mesh;
+  }
+
+  test("a service that the catalog refuses is served here and told; the others go to everybody", async () => {
+    const mesh = await startFull(MAX_TASKS_PER_NODE - 1);
+    const file = config(WEB + DNS);
+    const refused = {
+      service: "dns",
+      reason: "cannot write task: 10001 tasks on this node: at most 10000 are allowed",
+    };
+    expect(mesh.unpublishedWith(file)).toEqual([refused]);
+    expect([...mesh.catalog.services().keys()]).toEqual(["full"]);
+    mesh.adopt(file);
+    expect(mesh.unpublished).toEqual([refused]);
+    expect(lines).toEqual([
+      `error cannot publish service "dns" to the cluster, only this node serves it: ${refused.reason}`,
+    ]);
+    expect([...mesh.catalog.services().keys()]).toEqual(["full", "web"]);
+    expect(served(mesh).slice(0, 2)).toEqual(["web 80: 10.0.0.9", "dns 53: 10.0.0.8"]);
+    mesh.write((writer) => writer.removeTask("full", "t0"));
+    mesh.offerAgain();
+    expect(mesh.unpublished).toEqual([]);
+    expect([...mesh.catalog.services().keys()]).toEqual(["dns", "full", "web"]);
+    expect(mesh.catalog.tasksOf("dns").length).toBe(1);
+  });
+
+  test("a node record that the catalog refuses holds no service up, and is told once", async () => {
     const mesh = await start(config(WEB));
     const config81 = config(WEB.replace("80", "81"));
     const tooLong = { ...config81, node: { ...config81.node, labels: { zone: "x".repeat(1_000) } } };
     mesh.adopt(tooLong);
-    expect(lines.length).toBe(1);
-    expect(lines[0]).toStartWith(
-      "error the cluster does not take over what the file declares, only this node serves it: cannot write node",
-    );
-    expect(served(mesh)).toEqual(["web 81: 10.0.0.9"]);
-    expect(mesh.catalog.services().get("web")?.spec.publish[0]?.published).toBe(80);
-    mesh.adopt(config81);
+    mesh.setBindErrors([]);
+    const reason = "cannot write node : labels.zone: is longer than 255 characters";
+    expect(lines).toEqual([
+      `error cannot publish labels and addresses of this node to the cluster: ${reason}`,
+    ]);
+    expect(mesh.unpublished).toEqual([{ service: null, reason }]);
     expect(mesh.catalog.services().get("web")?.spec.publish[0]?.published).toBe(81);
+    mesh.adopt(config81);
+    expect(mesh.unpublished).toEqual([]);
   });
 });
 
