@@ -36,7 +36,8 @@ export function servicesView(seen: Seen): ServiceView[] {
 
 export function serviceView(service: VisibleService, seen: Seen): ServiceView {
   const { name, spec, origin, stamp, created, createdAtMs, updatedAtMs } = service;
-  const tasks = seen.catalog.tasksOf(name).map((task) => taskView(task, seen));
+  const statuses = statusesOf(name, seen.proxy);
+  const tasks = seen.catalog.tasksOf(name).map((task) => taskView(task, statuses, seen));
   return {
     name,
     spec,
@@ -146,9 +147,9 @@ function conflictsOf(service: string, catalog: Catalog): PortConflict[] {
   }));
 }
 
-function taskView(task: VisibleTask, seen: Seen): TaskView {
+function taskView(task: VisibleTask, statuses: TaskStatuses, seen: Seen): TaskView {
   const { name, host, port, weight, owner, origin } = task;
-  const status = statusOf(task, seen);
+  const status = pickStatus(statuses.get(statusKey(name, owner === seen.self ? null : owner)));
   const isDraining = task.isDraining || seen.catalog.nodes().get(owner)?.isDraining === true;
   const state = stateOf(task, isDraining, status, seen);
   return { name, host, port, weight, node: owner, origin, state, error: errorOf(state, status) };
@@ -159,12 +160,16 @@ function errorOf(state: TaskState, status: TaskStatus | undefined): string | nul
   return (state === "loop" ? status?.loop : status?.lastError?.message) ?? null;
 }
 
-function statusOf(task: VisibleTask, { self, proxy }: Seen): TaskStatus | undefined {
-  return statusOfTask(
-    task.service,
-    { name: task.name, node: task.owner === self ? null : task.owner },
-    proxy,
-  );
+/** By statusKey: a service may have ten thousand tasks. */
+type TaskStatuses = ReadonlyMap<string, readonly TaskStatus[]>;
+
+function statusesOf(service: string, { services }: ProxyStatus): TaskStatuses {
+  const tasks = services.find((each) => each.name === service)?.tasks ?? [];
+  return Map.groupBy(tasks, ({ name, node }) => statusKey(name, node));
+}
+
+function statusKey(name: string, node: string | null): string {
+  return `${node ?? ""} ${name}`;
 }
 
 /** A name with several addresses fails, or leads back, when all of them do. @param task with null for the node it is asked on */
@@ -174,7 +179,10 @@ export function statusOfTask(
   { services }: ProxyStatus,
 ): TaskStatus | undefined {
   const tasks = services.find((each) => each.name === service)?.tasks ?? [];
-  const statuses = tasks.filter((status) => status.node === node && status.name === name);
+  return pickStatus(tasks.filter((status) => status.node === node && status.name === name));
+}
+
+function pickStatus(statuses: readonly TaskStatus[] = []): TaskStatus | undefined {
   return statuses.find(({ state }) => state !== "failing" && state !== "loop") ?? statuses[0];
 }
 
