@@ -6,7 +6,7 @@ import { KnownAddresses } from "../../../../src/node/mesh/known-addresses.ts";
 import type { MeshError } from "../../../../src/node/mesh/mesh-error.ts";
 import { MeshLog } from "../../../../src/node/mesh/mesh-log.ts";
 import { systemClock } from "../../../../src/sys/clock.ts";
-import { freePorts } from "../../../support/free-port.ts";
+import { freeQuietPort } from "../../../support/free-port.ts";
 import { recordingLog } from "../../../support/recording-log.ts";
 import { waitFor } from "../../../support/wait-for.ts";
 
@@ -72,8 +72,15 @@ function telling({ lines }: Started, text: string): string[] {
   return lines.filter((line) => line.includes(text));
 }
 
+/** For TCP and UDP, and none that a client of another test may get meanwhile. */
+async function gossipPorts(count: number): Promise<number[]> {
+  const ports = new Set<number>();
+  while (ports.size < count) ports.add(await freeQuietPort());
+  return [...ports];
+}
+
 test("who joins knows the other when it has entered, and both can speak", async () => {
-  const [first, second] = await freePorts(2);
+  const [first, second] = await gossipPorts(2);
   const one = await enter("one", first!);
   const two = await enter("two", second!, { join: seed(first!) });
   expect(two.cluster.peers()).toEqual(["one"]);
@@ -95,7 +102,7 @@ test("who joins knows the other when it has entered, and both can speak", async 
 });
 
 test("who leaves is known to have left, and is not asked any more", async () => {
-  const [first, second] = await freePorts(2);
+  const [first, second] = await gossipPorts(2);
   const one = await enter("one", first!);
   const two = await enter("two", second!, { join: seed(first!) });
   await waitFor(() => one.cluster.peers().length === 1);
@@ -106,7 +113,7 @@ test("who leaves is known to have left, and is not asked any more", async () => 
 });
 
 test("a goodbye that is hurried ends at once", async () => {
-  const [first, second] = await freePorts(2);
+  const [first, second] = await gossipPorts(2);
   await enter("one", first!);
   const two = await enter("two", second!, { join: seed(first!) });
   const left = two.cluster.leave();
@@ -117,14 +124,14 @@ test("a goodbye that is hurried ends at once", async () => {
 });
 
 test("a node that is its own only seed has nobody to wait for", async () => {
-  const [port] = await freePorts(1);
+  const [port] = await gossipPorts(1);
   const { cluster } = await enter("one", port!, { join: seed(port!) });
   expect(cluster.peers()).toEqual([]);
   expect(cluster.members().map(({ name }) => name)).toEqual(["one"]);
 });
 
 test("another key: both are told why, once", async () => {
-  const [first, second] = await freePorts(2);
+  const [first, second] = await gossipPorts(2);
   const one = await enter("one", first!);
   const two = await enter("two", second!, { keys: [OTHER_KEY], join: seed(first!) });
   const sentence = "cannot understand what 127.0.0.1 sends: it uses a key that this node does not have";
@@ -137,7 +144,7 @@ test("another key: both are told why, once", async () => {
 });
 
 test("keys are rotated without losing each other", async () => {
-  const [first, second] = await freePorts(2);
+  const [first, second] = await gossipPorts(2);
   const one = await enter("one", first!);
   const two = await enter("two", second!, { join: seed(first!) });
   await waitFor(() => one.cluster.peers().length === 1);
@@ -152,7 +159,7 @@ test("keys are rotated without losing each other", async () => {
 });
 
 test("another cluster's name: both are told, once", async () => {
-  const [first, second] = await freePorts(2);
+  const [first, second] = await gossipPorts(2);
   const one = await enter("one", first!);
   const two = await enter("two", second!, { name: "test", join: seed(first!) });
   const [atOne, atTwo] = ['belongs to cluster "test": refused', 'belongs to cluster "prod": refused'];
@@ -166,7 +173,7 @@ test("another cluster's name: both are told, once", async () => {
 
 describe("a name that is taken", () => {
   test("who comes is refused with the place of the other, who stays", async () => {
-    const [first, second] = (await freePorts(2)).sort((a, b) => b - a); // the greater address was there first
+    const [first, second] = (await gossipPorts(2)).sort((a, b) => b - a); // the greater address was there first
     const one = await enter("one", first!);
     await expect(enter("one", second!, { join: seed(first!) })).rejects.toMatchObject({
       code: "name-taken",
@@ -177,7 +184,7 @@ describe("a name that is taken", () => {
   });
 
   test("it is free again when its owner has gone", async () => {
-    const [first, second, third] = await freePorts(3);
+    const [first, second, third] = await gossipPorts(3);
     await enter("seed", first!);
     const old = await enter("one", second!, { join: seed(first!) });
     old.cluster.close(); // without a word
@@ -187,7 +194,7 @@ describe("a name that is taken", () => {
 });
 
 test("a port that is taken: the error says whose it may be and what to set", async () => {
-  const [port] = await freePorts(1);
+  const [port] = await gossipPorts(1);
   await enter("one", port!);
   await expect(enter("two", port!)).rejects.toMatchObject({
     code: "cannot-bind",
