@@ -1,8 +1,8 @@
 /**
  * Compiles portmesh to one executable, dist/portmesh: `bun build/compile.ts [--no-bytecode] [--outfile FILE]`.
  *
- * The workers are entrypoints of their own, because they are started by URL. The executable must not read bunfig.toml or
- * .env of the directory it happens to be started in, so both are turned off for good.
+ * The program behind main.ts and the workers are entrypoints of their own, because they are loaded by URL. The executable
+ * must not read bunfig.toml or .env of the directory it happens to be started in, so both are turned off for good.
  */
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import { dirname } from "node:path";
@@ -10,6 +10,8 @@ import { parseArgs } from "node:util";
 import packageJson from "../package.json" with { type: "json" };
 
 const MAIN = "src/main.ts";
+/** Loaded by main.ts, by its path. */
+const PROGRAM = "src/program.ts";
 const WORKERS = ["src/proxy/worker/main.ts", "src/overlay/userspace/worker/main.ts"] as const;
 
 const { values } = parseArgs({
@@ -34,7 +36,7 @@ async function compile(outfile: string, isBytecode: boolean): Promise<void> {
     ...(commit === null ? [] : [`--define=PORTMESH_COMMIT=${JSON.stringify(commit)}`]),
     ...(isBytecode ? ["--bytecode", "--format=esm"] : []),
   ];
-  const entrypoints = [MAIN, ...WORKERS].filter(existsSync);
+  const entrypoints = [MAIN, PROGRAM, ...WORKERS].filter(existsSync);
   const build = Bun.spawn([process.execPath, "build", ...flags, ...entrypoints, "--outfile", outfile], {
     stdio: ["ignore", "ignore", "inherit"],
   });

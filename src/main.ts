@@ -1,4 +1,8 @@
-/** argv -> command -> exit code. Modules a command needs are loaded by that command, so that start-up stays short. */
-import { runCommandLine } from "./cli/index.ts";
+/**
+ * Signals first, then the program, which is a file of its own (program.ts): loading it takes longer than starting the
+ * runtime, and a signal without a handler ends the process.
+ */
+import { holdSignals } from "./sys/held-signals.ts";
 
-process.exit(await runCommandLine(process.argv.slice(2)));
+if (process.argv[2] === "run") holdSignals();
+await import(new URL("./program.ts", import.meta.url).href);

@@ -1,8 +1,6 @@
 /**
- * A node as a process: signals and the last line of defence against bugs.
- *
- * SIGHUP reloads. SIGTERM and SIGINT drain and end; a second one ends at once. An exception nobody caught is a bug:
- * it is logged and the process ends, the supervisor starts it again.
+ * A node as a process: signals and the last line of defence against bugs. An exception nobody caught is a bug: it is
+ * logged and the process ends, the supervisor starts it again.
  */
 import { statSync } from "node:fs";
 import { readConfig, watchConfig } from "../config/index.ts";
@@ -16,6 +14,7 @@ import type { Log } from "./log.ts";
 import type { Node } from "./node.ts";
 import { openDrivers } from "./overlay/drivers.ts";
 import { PathWatch } from "./overlay/path-watch.ts";
+import { NodeSignals } from "./signals.ts";
 import { type NodeOptions, type NodeParts, startNode } from "./start-node.ts";
 
 const realParts: NodeParts = {
@@ -41,35 +40,19 @@ export interface RunHooks {
 /** Resolves to the exit code when the node has ended. Throws AdminSocketError, MeshError or OverlayError when it cannot begin. */
 export async function runNode(options: Omit<NodeOptions, "onFatal">, hooks: RunHooks = {}): Promise<number> {
   exitOnBugs(options.log);
-  const stop = awaitStop();
+  const signals = new NodeSignals(options.log);
   const fatal = Promise.withResolvers<void>();
   const onFatal = (error: Error) => {
     options.log.fatal(error.message);
     fatal.resolve();
   };
   const node = await startNode({ ...options, onFatal }, realParts);
-  process.on("SIGHUP", () => reloadOnSignal(node, options.log));
+  signals.onServing(() => reloadOnSignal(node, options.log));
   hooks.onServing?.();
-  const isFatal = await Promise.race([stop.first.then(() => false), fatal.promise.then(() => true)]);
+  const isFatal = await Promise.race([signals.stop.then(() => false), fatal.promise.then(() => true)]);
   const drained = node.drainAndStop();
-  void stop.second.then(() => node.hurry());
+  void signals.hurry.then(() => node.hurry());
   return (await drained) && !isFatal ? 0 : 1;
-}
-
-/** SIGTERM or SIGINT, once and again. Listens from before the start, so that no signal finds it without a handler. */
-function awaitStop(): { readonly first: Promise<void>; readonly second: Promise<void> } {
-  const first = Promise.withResolvers<void>();
-  const second = Promise.withResolvers<void>();
-  let count = 0;
-  const onSignal = () => {
-    count++;
-    if (count === 1) first.resolve();
-    else if (count === 2) second.resolve();
-    else process.exit(1); // it hangs
-  };
-  process.on("SIGTERM", onSignal);
-  process.on("SIGINT", onSignal);
-  return { first: first.promise, second: second.promise };
 }
 
 function reloadOnSignal(node: Node, log: Log): void {

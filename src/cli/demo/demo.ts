@@ -89,10 +89,10 @@ interface Ending {
   readonly hasBegun: boolean;
 }
 
-/** Ctrl-C reaches the nodes by itself, another signal only this process: all of them get it from here. */
+/** Ctrl-C reaches the nodes by itself, another signal or a closed terminal only this process: all get it from here. */
 function passSignalsOn(children: readonly NodeChild[]): Ending {
   const ending = { hasBegun: false };
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(signal, () => {
       ending.hasBegun = true;
       for (const child of children) child.signal("SIGTERM");

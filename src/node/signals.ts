@@ -1,0 +1,52 @@
+/**
+ * The signals of a node, from before its start on. SIGHUP reloads, when it starts as soon as it serves. SIGTERM and
+ * SIGINT drain and end; a second one ends at once, a third without asking. SIGUSR1 and SIGUSR2 do nothing.
+ */
+import { takeSignal } from "../sys/held-signals.ts";
+import type { Log } from "./log.ts";
+
+export class NodeSignals {
+  readonly #stop = Promise.withResolvers<void>();
+  readonly #hurry = Promise.withResolvers<void>();
+  #stopCount = 0;
+  /** null: it has not started. */
+  #reload: (() => void) | null = null;
+  #isReloadDue = false;
+
+  constructor(log: Log) {
+    takeSignal("SIGHUP", () => this.#onReload());
+    for (const signal of ["SIGTERM", "SIGINT"] as const) takeSignal(signal, () => this.#onStop());
+    for (const signal of ["SIGUSR1", "SIGUSR2"] as const)
+      takeSignal(signal, () =>
+        log.warn({ signal }, `${signal} ignored: SIGHUP reloads, SIGTERM drains and ends`),
+      );
+  }
+
+  /** SIGTERM or SIGINT. */
+  get stop(): Promise<void> {
+    return this.#stop.promise;
+  }
+
+  /** A second one. */
+  get hurry(): Promise<void> {
+    return this.#hurry.promise;
+  }
+
+  /** It serves: `reload` runs for every SIGHUP, and now for those that came while it started. */
+  onServing(reload: () => void): void {
+    this.#reload = reload;
+    if (this.#isReloadDue) reload();
+  }
+
+  #onReload(): void {
+    if (this.#reload === null) this.#isReloadDue = true;
+    else this.#reload();
+  }
+
+  #onStop(): void {
+    this.#stopCount++;
+    if (this.#stopCount === 1) this.#stop.resolve();
+    else if (this.#stopCount === 2) this.#hurry.resolve();
+    else process.exit(1); // it hangs
+  }
+}
