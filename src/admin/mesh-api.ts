@@ -211,7 +211,7 @@ export interface UpdateService {
 
 export type NodeWish = "drain" | "resume" | "forget";
 
-/** `not-found` answers 404, `invalid` 422, everything else 409. */
+/** `not-found` answers 404, `invalid` 422, `not-kept` (the state cannot be written) and everything else 409. */
 export type RefusalCode =
   | "not-found"
   | "exists"
@@ -219,6 +219,7 @@ export type RefusalCode =
   | "declared-by-file"
   | "changed"
   | "alive"
+  | "not-kept"
   | "invalid";
 
 /** Why a request was not carried out; nothing has changed then. refusals.ts has the usual ones in words. */

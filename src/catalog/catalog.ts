@@ -91,7 +91,7 @@ export class Catalog {
   // Writers: each returns why it was refused, or null
 
   transaction(write: Write): string | null {
-    const transaction = new Transaction(this.#replica, (service) => this.services().get(service) ?? null);
+    const transaction = this.#newTransaction();
     write(transaction);
     return transaction.commit();
   }
@@ -102,7 +102,7 @@ export class Catalog {
    */
   transactions(groups: ReadonlyMap<string, Write>, isDryRun = false): ReadonlyMap<string, string> {
     const refusals = new Map<string, string>();
-    const transaction = new Transaction(this.#replica, (service) => this.services().get(service) ?? null);
+    const transaction = this.#newTransaction();
     const areAllAccepted =
       transaction.attempt((writer) => {
         for (const write of groups.values()) write(writer);
@@ -240,9 +240,27 @@ export class Catalog {
     return writeSnapshot(this.#replica, state);
   }
 
+  /** The snapshot as it would be after these writes, or why they are refused. Nothing is changed. */
+  snapshotAfter(
+    write: Write,
+    state: CatalogState,
+    nowMs: number,
+  ): { readonly snapshot: string } | { readonly refusal: string } {
+    const refusal = this.#newTransaction().attempt(write);
+    if (refusal !== null) return { refusal };
+    const later = new Catalog(this.self);
+    later.restore(this.snapshot(state), nowMs);
+    later.transaction(write);
+    return { snapshot: later.snapshot(state) };
+  }
+
   /** Before anything is written and before the first message. */
   restore(text: string, nowMs: number): Restored {
     this.#replica.time.advance(nowMs);
     return readSnapshot(this.#replica, text);
+  }
+
+  #newTransaction(): Transaction {
+    return new Transaction(this.#replica, (service) => this.services().get(service) ?? null);
   }
 }

@@ -28,13 +28,18 @@ export function readStateFile(path: string): string | null {
   }
 }
 
-/** Makes the directory when it is not there, for its owner alone. Throws; the old file is as it was then. */
+/** When it is not there, for its owner alone. */
+export function makeStateDirectory(directory: string): void {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+}
+
+/** Makes the directory when it is not there. Throws; the old file is as it was then. */
 export function writeStateFile(path: string, text: string): void {
   const bytes = Buffer.from(text);
   if (bytes.length > MAX_STATE_BYTES) {
     throw new Error(`${bytes.length} bytes of state: at most ${MAX_STATE_BYTES} are written`);
   }
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeStateDirectory(dirname(path));
   const temporary = `${path}.new`;
   try {
     const fd = createRegularFile(temporary);

@@ -28,7 +28,7 @@ async function startNode(outputFd: number, format: string) {
   const write = (port: number) =>
     writeFileSync(
       file,
-      `[admin]\nsocket = "${socket}"\n[log]\nlevel = "debug"\nformat = "${format}"\n` +
+      `[admin]\nsocket = "${socket}"\n[node]\ndata_dir = "${file}.data"\n[log]\nlevel = "debug"\nformat = "${format}"\n` +
         `[[services]]\nname = "web"\npublish = ["${port}:${server.port}"]\ntasks = ["127.0.0.1"]\n`,
     );
   write(published);

@@ -148,19 +148,48 @@ for (const [protocol, take] of [
   });
 }
 
-test("a node that cannot keep its state serves, takes commands and says so", async () => {
+test("a node that cannot keep its state serves and says so; what it would have to keep is refused", async () => {
   const [n1, n2] = prepare(2) as [MeshNode, MeshNode];
   n1.file = n1.file.replace(/data_dir = .*/, 'data_dir = "/dev/null/state"');
   await Promise.all([n1.start(), n2.start()]);
   await cluster.allAlive();
-  const created = await n1.command("service", "create", "--name", "kept", "-p", `${OTHER_PORT}:80`);
-  expect(created.exitCode).toBe(0);
+  const create = ["service", "create", "--name", "kept", "-p", `${OTHER_PORT}:80`];
+  const unkept = expect.stringContaining("nothing was changed, because it would not survive a restart");
+  expect(await n1.command(...create)).toEqual({ exitCode: 1, stdout: "", stderr: unkept });
+  expect(await n1.command("task", "add", "web", "127.0.0.1:9")).toMatchObject({
+    exitCode: 1,
+    stderr: unkept,
+  });
+  expect((await n1.command("status")).stdout).toContain("WARNING cannot write /dev/null/state/state");
+  expect((await n2.command(...create)).exitCode).toBe(0); // there it can be kept
   await cluster.agree((services) => services.some(({ name }) => name === "kept"));
-  const { stdout } = await n1.command("status");
-  expect(stdout).toContain("WARNING cannot write /dev/null/state/state");
+  const update = ["service", "update", "--publish-add", "8091:81", "kept"];
+  expect(await n1.command(...update)).toMatchObject({ exitCode: 1, stderr: unkept });
+  expect(await n1.command("service", "rm", "kept")).toMatchObject({ exitCode: 1, stderr: unkept });
+  expect((await n1.command("node", "drain", "n1")).exitCode).toBe(0);
   await n1.kill();
-  await n1.start(); // the others have it
+  await n1.start(); // the other has it
   await cluster.agree((services) => services.some(({ name }) => name === "kept"));
+});
+
+test("a data_dir is one node's: a second one does not start; kill -9 leaves nothing in the way", async () => {
+  const [n1, n2] = prepare(2) as [MeshNode, MeshNode];
+  await n1.start();
+  await n1.command("service", "create", "--name", "kept", "-p", `${OTHER_PORT}:80`);
+  const file = n2.file;
+  n2.file = file.replace(/data_dir = .*/, `data_dir = "${n1.directory}/data"`);
+  const { exitCode, log } = await n2.failToStart();
+  expect(exitCode).toBe(1);
+  expect(log).toContain(
+    `cannot use ${n1.directory}/data: the node with process id ${n1.pid} keeps its state`,
+  );
+  expect(log).toContain("node.data_dir");
+  await n1.kill();
+  await n1.start();
+  expect((await n1.services()).map(({ name }) => name)).toEqual(["kept", "web"]);
+  n2.file = file;
+  await n2.start();
+  await cluster.allAlive();
 });
 
 test("a damaged state file is set aside, and the others tell what it held", async () => {

@@ -131,6 +131,12 @@ export class NodeProcess {
   }
 }
 
+/** With what must be this node's own: its socket and where it keeps its state. */
 function complete(directory: string, services: string): string {
-  return `[admin]\nsocket = "${join(directory, "portmesh.sock")}"\n${services}`;
+  const head = `[admin]\nsocket = "${join(directory, "portmesh.sock")}"\n`;
+  if (/^data_dir\b/m.test(services)) return head + services;
+  const dataDir = `[node]\ndata_dir = "${join(directory, "data")}"\n`;
+  return /^\[node\]$/m.test(services)
+    ? head + services.replace(/^\[node\]$/m, () => dataDir.trimEnd())
+    : head + dataDir + services;
 }

@@ -22,7 +22,7 @@ import type { ServiceChange } from "../view-with-change.ts";
 import type { Mesh } from "./mesh.ts";
 
 export interface CommandParts {
-  readonly mesh: Pick<Mesh, "catalog" | "write" | "isKnownNode" | "isLiveNode" | "forget">;
+  readonly mesh: Pick<Mesh, "catalog" | "write" | "writeKept" | "isKnownNode" | "isLiveNode" | "forget">;
   readonly self: string;
   readonly nowMs: () => number;
   /** Why the change is refused, whatever the catalog says: null when it is not. */
@@ -45,7 +45,7 @@ export class MeshCommands {
     const refusal =
       this.#takenPort(name, spec) ?? this.#objectTo({ name, spec, addTasks: tasks, removeTasks: [] });
     if (refusal !== null) return refusal;
-    return await this.#write((writer, nowMs) => {
+    return await this.#writeKept((writer, nowMs) => {
       writer.writeService(name, spec, nowMs);
       for (const task of tasks) writer.writeTask(recordOf(name, task));
     });
@@ -64,7 +64,7 @@ export class MeshCommands {
       this.#judgeTasks(name, addTasks, removeTasks) ??
       this.#objectTo({ name, spec, addTasks, removeTasks });
     if (refusal !== null) return refusal;
-    return await this.#write((writer, nowMs) => {
+    return await this.#writeKept((writer, nowMs) => {
       if (spec !== null) writer.writeService(name, spec, nowMs);
       for (const task of removeTasks) writer.removeTask(name, task);
       for (const task of addTasks) writer.writeTask(recordOf(name, task));
@@ -75,19 +75,19 @@ export class MeshCommands {
     const service = this.#service(name);
     if (service === undefined) return refusals.noSuchService(name);
     if (service.origin === "file") return this.#declaredByFile(service);
-    return await this.#write((writer) => writer.removeService(name));
+    return await this.#writeKept((writer) => writer.removeService(name));
   }
 
   async addTask(service: string, task: TaskDeclaration): Promise<Refusal | null> {
     if (this.#service(service) === undefined) return refusals.noSuchService(service);
     const change = { name: service, spec: null, addTasks: [task], removeTasks: [] };
     const refusal = this.#judgeTasks(service, [task], []) ?? this.#objectTo(change);
-    return refusal ?? (await this.#write((writer) => writer.writeTask(recordOf(service, task))));
+    return refusal ?? (await this.#writeKept((writer) => writer.writeTask(recordOf(service, task))));
   }
 
   async removeTask(service: string, name: string): Promise<Refusal | null> {
     const refusal = this.#judgeTasks(service, [], [name]);
-    return refusal ?? (await this.#write((writer) => writer.removeTask(service, name)));
+    return refusal ?? (await this.#writeKept((writer) => writer.removeTask(service, name)));
   }
 
   async drainTask(service: string, name: string, isDraining: boolean): Promise<Refusal | null> {
@@ -143,6 +143,15 @@ export class MeshCommands {
     return objection === null ? null : { code: "invalid", ...objection };
   }
 
+  async #writeKept(change: (writer: CatalogWriter, nowMs: number) => void): Promise<Refusal | null> {
+    const { mesh, nowMs, apply } = this.#parts;
+    const timeMs = nowMs();
+    const refused = mesh.writeKept((writer) => change(writer, timeMs));
+    if (refused === null) await apply();
+    return refused;
+  }
+
+  /** Also where nothing can be kept: a node whose disk is full has to be drained. */
   async #write(change: (writer: CatalogWriter, nowMs: number) => void): Promise<Refusal | null> {
     const { mesh, nowMs, apply } = this.#parts;
     const refused = mesh.write((writer) => change(writer, nowMs()));

@@ -3,7 +3,7 @@ export class MeshError extends Error {
   override readonly name = "MeshError";
 
   constructor(
-    readonly code: "cannot-bind" | "no-address" | "name-taken",
+    readonly code: "cannot-bind" | "no-address" | "name-taken" | "data-dir-in-use",
     message: string,
     options?: ErrorOptions,
   ) {

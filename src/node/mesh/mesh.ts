@@ -7,6 +7,7 @@ import {
   applyFileChanges,
   areSpecsEqual,
   Catalog,
+  type CatalogState,
   type CatalogWriter,
   compareFile,
   type FileAge,
@@ -74,6 +75,12 @@ export interface MeshOptions {
   readonly onFatal: (error: MeshError) => void;
 }
 
+/** Nothing has changed. `not-kept`: the state cannot be written. */
+export interface WriteRefusal {
+  readonly code: "invalid" | "not-kept";
+  readonly error: string;
+}
+
 /** What stays unknown to other nodes, and why. */
 export interface Unpublished {
   /** null: this node's own record: labels, relay, overlay. */
@@ -137,10 +144,10 @@ export class Mesh {
     this.#store = new StateStore({
       directory: config.node.dataDir ?? DEFAULT_DATA_DIR,
       clock,
-      snapshot: () =>
-        this.catalog.snapshot({ isFileKnown: this.#isFileKnown, members: this.#known.toJson() }),
+      snapshot: () => this.catalog.snapshot(this.#state()),
       onError: (error) => log.store(error),
     });
+    this.#store.lock();
     this.#isFileKnown = this.#restore();
   }
 
@@ -215,7 +222,23 @@ export class Mesh {
     this.#options.overlay?.changeKeys(config.keys, this.catalog.nodes());
   }
 
-  /** A change by command: all of it or nothing. Returns why it was refused, or null. */
+  /**
+   * A change by command that must outlive this process: all of it, kept, or nothing. What the state will be is written
+   * before it is in force. Returns why it was refused, or null.
+   */
+  writeKept(change: (writer: CatalogWriter) => void): WriteRefusal | null {
+    const after = this.catalog.snapshotAfter(change, this.#state(), this.#options.clock.nowMs());
+    if ("refusal" in after) return { code: "invalid", error: after.refusal };
+    const unkept = this.#store.writeText(after.snapshot);
+    if (unkept !== null) {
+      const error = `nothing was changed, because it would not survive a restart: ${unkept} (node.data_dir)`;
+      return { code: "not-kept", error };
+    }
+    const refusal = this.write(change);
+    return refusal === null ? null : { code: "invalid", error: refusal };
+  }
+
+  /** A change by command, whether it can be kept or not: all of it or nothing. Returns why it was refused, or null. */
   write(change: (writer: CatalogWriter) => void): string | null {
     const refusal = this.catalog.transaction(change);
     this.#settle();
@@ -548,6 +571,10 @@ export class Mesh {
   }
 
   // --- what survives
+
+  #state(): CatalogState {
+    return { isFileKnown: this.#isFileKnown, members: this.#known.toJson() };
+  }
 
   /** Whether it is known what the file said last. */
   #restore(): boolean {

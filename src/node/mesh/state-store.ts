@@ -4,7 +4,9 @@
  */
 import { join } from "node:path";
 import type { Clock } from "../../sys/clock.ts";
-import { readStateFile, setAside, writeStateFile } from "../../sys/state-file.ts";
+import { DirectoryLock } from "../../sys/directory-lock.ts";
+import { makeStateDirectory, readStateFile, setAside, writeStateFile } from "../../sys/state-file.ts";
+import { MeshError } from "./mesh-error.ts";
 
 export const DEFAULT_DATA_DIR = "/var/lib/portmesh";
 const FILE_NAME = "state";
@@ -25,6 +27,8 @@ export class StateStore {
   readonly #path: string;
   #cancel: (() => void) | null = null;
   #error: string | null = null;
+  /** null: not locked, where nothing can be kept. */
+  #lock: DirectoryLock | null = null;
 
   constructor(options: StateStoreOptions) {
     this.#options = options;
@@ -38,6 +42,20 @@ export class StateStore {
   /** Why it could not be written last; null: it could. */
   get error(): string | null {
     return this.#error;
+  }
+
+  /** Throws MeshError when another process keeps its state here. */
+  lock(): void {
+    const { directory } = this.#options;
+    try {
+      makeStateDirectory(directory);
+      const lock = DirectoryLock.take(directory);
+      if (lock instanceof DirectoryLock) this.#lock = lock;
+      else throw inUse(directory, lock.pid);
+    } catch (error) {
+      if (error instanceof MeshError) throw error;
+      this.#fail("lock", error); // nothing can be kept here at all, or the file system has no locks
+    }
   }
 
   /** null: there is nothing, or it cannot be read, which is told; it is set aside then, out of the way of the next write. */
@@ -68,18 +86,26 @@ export class StateStore {
   write(): void {
     this.#cancel?.();
     this.#cancel = null;
+    this.writeText(this.#options.snapshot());
+  }
+
+  /** Returns why it cannot be written, or null; the file is as it was then. */
+  writeText(text: string): string | null {
     try {
-      writeStateFile(this.#path, this.#options.snapshot());
+      writeStateFile(this.#path, text);
       if (this.#error !== null) this.#options.onError(null);
       this.#error = null;
     } catch (error) {
       this.#fail("write", error);
     }
+    return this.#error;
   }
 
   /** Writes what waits to be written. */
   close(): void {
     if (this.#cancel !== null) this.write();
+    this.#lock?.release();
+    this.#lock = null;
   }
 
   #fail(verb: string, error: unknown): void {
@@ -88,4 +114,12 @@ export class StateStore {
     if (message !== this.#error) this.#options.onError(message);
     this.#error = message;
   }
+}
+
+function inUse(directory: string, pid: number | null): MeshError {
+  const holder = pid === null ? "another node" : `the node with process id ${pid}`;
+  return new MeshError(
+    "data-dir-in-use",
+    `cannot use ${directory}: ${holder} keeps its state there: set node.data_dir of one of them`,
+  );
 }

@@ -28,7 +28,9 @@ function newestMs(folder: string): number {
 }
 
 function configuration({ routes, workers, directory }: ProxySetup): string {
-  return `[proxy]
+  return `[node]
+data_dir = "${directory}/data"
+[proxy]
 workers = ${workers}
 [admin]
 socket = "${directory}/portmesh.sock"

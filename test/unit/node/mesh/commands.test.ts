@@ -12,15 +12,21 @@ let other: Catalog;
 let commands: MeshCommands;
 let applied: number;
 let forgotten: string[];
+/** Why nothing can be kept; null: it can. */
+let unkept: string | null;
 
 beforeEach(() => {
   catalog = new Catalog("a");
   other = new Catalog("b");
-  [applied, forgotten] = [0, []];
+  [applied, forgotten, unkept] = [0, [], null];
   commands = new MeshCommands({
     mesh: {
       catalog,
       write: (change) => catalog.transaction(change),
+      writeKept: (change) => {
+        const error = unkept === null ? catalog.transaction(change) : unkept;
+        return error === null ? null : { code: unkept === null ? "invalid" : "not-kept", error };
+      },
       isKnownNode: (name) => ["a", "b", "dead"].includes(name),
       isLiveNode: (name) => ["a", "b"].includes(name),
       forget: (name) => forgotten.push(name),
@@ -303,4 +309,17 @@ test("a task that leads back to its own port is refused, whichever command bring
   const update = { expected, spec: null, addTasks: [looping], removeTasks: [] };
   expect(await commands.updateService("web", update)).toEqual(refusal);
   expect(catalog.tasks()).toEqual([]);
+});
+
+test("what cannot be kept is refused; drained and forgotten is a node all the same", async () => {
+  await commands.createService(creating("web"));
+  unkept = "no space left on device";
+  const refusal = { code: "not-kept", error: unkept };
+  await expectRefused(() => commands.createService(creating("other", { spec: spec(81) })), refusal);
+  await expectRefused(() => commands.updateService("web", updating("web", { spec: spec(81) })), refusal);
+  await expectRefused(() => commands.removeService("web"), refusal);
+  await expectRefused(() => commands.addTask("web", declared("10.0.0.8")), refusal);
+  await expectRefused(() => commands.removeTask("web", "10.0.0.9"), refusal);
+  expect(await commands.drainTask("web", "10.0.0.9", true)).toBeNull();
+  expect(await commands.wishForNode("b", "drain")).toBeNull();
 });

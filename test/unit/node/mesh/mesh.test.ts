@@ -211,6 +211,30 @@ describe("after a restart", () => {
     expect(served(await restart(config(DNS)))).toEqual(["dns 53: 10.0.0.8"]);
   });
 
+  test("a change is kept before it is in force, whatever it is", async () => {
+    const mesh = await start(config(WEB));
+    const change = (mesh: Mesh) =>
+      mesh.writeKept((writer) => {
+        writer.writeService("api", spec(81), 1);
+        writer.writeTask(task("api", "10.0.0.7", { origin: "api" }));
+      });
+    expect(change(mesh)).toBeNull();
+    const kept = readFileSync(dir.file("data/state"), "utf8");
+    expect(mesh.writeKept((writer) => writer.removeService("api"))).toBeNull();
+    expect(served(await restart(config(WEB)))).toEqual(["web 80: 10.0.0.9"]);
+    started.pop()!.close();
+    writeFileSync(dir.file("data/state"), kept);
+    expect(served(await start(config(WEB)))).toEqual(["web 80: 10.0.0.9", "api 81: 10.0.0.7"]);
+  });
+
+  test("its directory is one node's: another one is refused, with the process that has it", async () => {
+    await start(config(WEB));
+    await expect(start(config(DNS))).rejects.toThrow(
+      `cannot use ${dir.file("data")}: the node with process id ${process.pid} keeps its state there`,
+    );
+    await restart(config(WEB)); // released with the end of the first one
+  });
+
   test("wishes about nodes are obeyed again", async () => {
     const mesh = await start(config(WEB));
     mesh.write((writer) => writer.wish("a", "drain"));
@@ -236,14 +260,21 @@ describe("after a restart", () => {
   test("where nothing can be kept the node serves, and says so once", async () => {
     writeFileSync(dir.file("data"), ""); // no directory can be made there
     const mesh = await start(config(WEB));
-    mesh.write((writer) => writer.writeService("api", spec(81), 1));
-    mesh.write((writer) => writer.writeService("api", spec(82), 1));
+    for (const port of [81, 82]) {
+      const refusal = mesh.writeKept((writer) => writer.writeService("api", spec(port), 1));
+      expect(refusal).toEqual({
+        code: "not-kept",
+        error: expect.stringMatching(
+          /^nothing was changed, .*: cannot write .*data.state: .*\(node.data_dir\)$/,
+        ),
+      });
+    }
     await clock.advance(10_000);
-    expect(served(mesh)).toEqual(["web 80: 10.0.0.9", "api 82: "]);
+    expect(served(mesh)).toEqual(["web 80: 10.0.0.9"]);
     expect(lines.filter((line) => line.includes("cannot write")).length).toBe(1);
     expect(mesh.storeError).toContain("cannot write");
     rmSync(dir.file("data"));
-    mesh.write((writer) => writer.removeService("api"));
+    expect(mesh.writeKept((writer) => writer.writeService("api", spec(81), 1))).toBeNull();
     expect([mesh.storeError, lines.at(-1)]).toEqual([
       null,
       "info what must survive a restart is written again",
