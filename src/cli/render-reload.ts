@@ -2,6 +2,7 @@
 import { formatProblem } from "../config/index.ts";
 import type { ReloadReport } from "../node/index.ts";
 import { summarizeChanges } from "../node/reload-report.ts";
+import { collapseListeners, rangesOf } from "../proxy/index.ts";
 import { describeUnpublished, formatCount } from "./format.ts";
 import { placeOf } from "./render-services.ts";
 
@@ -36,12 +37,12 @@ function details({
       changes.map((change) => `  ~ service ${name}: ${change}`),
     ),
     ...services.removed.map((name) => `  - service ${name}`),
-    ...listenersOpened.map((listener) => `  + listener ${listener}`),
-    ...listenersClosed.map((listener) => `  - listener ${listener}`),
+    ...collapseListeners(listenersOpened).map((listener) => `  + listener ${listener}`),
+    ...collapseListeners(listenersClosed).map((listener) => `  - listener ${listener}`),
     ...settings.map(describeSetting),
     ...warnings.map((warning) => `  ! ${warning}`),
-    ...bindErrors.map(({ error }) => `  ! ${error}`),
     ...unpublished.map(({ service, reason }) => `  ! ${describeUnpublished(service)}: ${reason}`),
+    ...rangesOf(bindErrors).map(({ error }) => `  ! ${error}`),
     ...differing.flatMap(({ service, inForce, others }) => [
       `  ! service ${service} is defined differently elsewhere; in force: ${placeOf(inForce)}`,
       ...others.map((other) => `      ${placeOf(other)}: ${other.differences.join("; ")}`),

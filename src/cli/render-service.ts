@@ -1,5 +1,6 @@
 /** One service of a status: its ports, what is wrong with them, its traffic and its tasks. */
 import type { NodeStatus } from "../node/index.ts";
+import { rangesOf } from "../proxy/index.ts";
 import { formatAge, formatBytes } from "./format.ts";
 import { placeOf, renderDiffering } from "./render-services.ts";
 import { type Column, renderNote, renderTable } from "./table.ts";
@@ -61,7 +62,12 @@ function collapsePorts(ports: readonly PortStatus[]): string[] {
 }
 
 function renderListenerErrors(ports: readonly PortStatus[]): string[] {
-  const errors = ports.flatMap(({ listeners }) => listeners.flatMap(({ error }) => error ?? []));
+  const failed = ports.flatMap(({ protocol, published: port, listeners }) =>
+    listeners.flatMap(({ address, error }) =>
+      error === null ? [] : [{ service: "", protocol, address, port, error }],
+    ),
+  );
+  const errors = rangesOf(failed).flatMap(({ error }) => error ?? []);
   const hidden = errors.length - MAX_LISTENER_ERRORS;
   return [
     ...errors.slice(0, MAX_LISTENER_ERRORS).flatMap((error) => renderNote("ERROR ", error, INDENT)),

@@ -1,19 +1,26 @@
 /** The words for what happens in a node: one method per event, one line per event. */
 import { formatProblem } from "../config/index.ts";
-import type { ConnectionRecord, ProxyOptions } from "../proxy/index.ts";
+import {
+  type ConnectionRecord,
+  collapseListeners,
+  type ListenerRange,
+  type ListenerReport,
+  type ProxyOptions,
+  rangesOf,
+} from "../proxy/index.ts";
 import type { ForwardingLoop } from "./forwarding/forwarding-loops.ts";
 import type { Log } from "./log.ts";
 import { type ReloadReport, summarizeChanges } from "./reload-report.ts";
 import type { NameStatus } from "./resolver.ts";
 import type { RoutingWarning } from "./routing-from-view.ts";
 
-type ListenerReport = Parameters<ProxyOptions["onListener"]>[0];
 type Shortage = Parameters<NonNullable<ProxyOptions["onShortage"]>>[0];
 
 const RAISE_LIMIT = "raise the limit (LimitNOFILE= in the systemd unit, ulimit -n in a shell)";
 
 /** Of one change. */
 const MAX_LOOPS_TOLD = 10;
+const MAX_RANGES_TOLD = 20;
 
 export class NodeLog {
   readonly #log: Log;
@@ -22,14 +29,21 @@ export class NodeLog {
     this.#log = log;
   }
 
-  /** An error is a whole sentence with the place and, where one is known, the fix. */
-  listener({ error, ...listener }: ListenerReport): void {
-    if (error !== null) this.#log.error(listener, error);
-    else
-      this.#log.info(
-        listener,
-        `listening on ${listener.protocol} ${listener.address} port ${listener.port} after all`,
-      );
+  /** Neighbouring ports in one line. An error is a whole sentence with the place and, where one is known, the fix. */
+  listeners(reports: readonly ListenerReport[]): void {
+    const ranges = rangesOf(reports);
+    for (const range of ranges.slice(0, MAX_RANGES_TOLD)) this.#listener(range);
+    const hidden = ranges.length - MAX_RANGES_TOLD;
+    if (hidden > 0)
+      this.#log.warn(`${hidden} more port ranges have opened or failed to: see portmesh status`);
+  }
+
+  #listener({ first, lastPort, error }: ListenerRange<ListenerReport>): void {
+    const fields = { ...first, error, ...(lastPort !== first.port && { lastPort }) };
+    if (error !== null) return this.#log.error(fields, error);
+    const { protocol, address, port } = first;
+    const ports = lastPort === port ? `port ${port}` : `ports ${port}-${lastPort}`;
+    this.#log.info(fields, `listening on ${protocol} ${address} ${ports} after all`);
   }
 
   /** One line for each service, and one for the process. */
@@ -94,7 +108,7 @@ export class NodeLog {
     } else if (outcome === "unchanged") {
       this.#log.info({ trigger }, `configuration unchanged${summary === "" ? "" : `: ${summary}`}`);
     } else {
-      this.#log.info({ trigger, ...changes }, `configuration applied: ${summary}`);
+      this.#log.info({ trigger, ...withRanges(changes) }, `configuration applied: ${summary}`);
     }
   }
 
@@ -114,4 +128,13 @@ export class NodeLog {
     if (isDrained) this.#log.info("stopped: no connection is left");
     else this.#log.warn("stopped at once: open connections were reset");
   }
+}
+
+function withRanges(changes: ReloadReport["changes"]): ReloadReport["changes"] {
+  const { listenersOpened, listenersClosed } = changes;
+  return {
+    ...changes,
+    listenersOpened: collapseListeners(listenersOpened),
+    listenersClosed: collapseListeners(listenersClosed),
+  };
 }

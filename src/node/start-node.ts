@@ -108,7 +108,7 @@ async function startParts(options: NodeOptions, parts: NodeParts, stops: (() => 
     parts.startProxy({
       workers: config.proxy.workers,
       onConnectionsClosed: (records) => log.connections(records),
-      onListener: (listener) => log.listener(listener),
+      onListeners: (listeners) => log.listeners(listeners),
       onShortage: (shortage) => log.shortage(shortage),
       hasGossip: config.cluster !== null,
       onBindErrors: (errors) => mesh.setBindErrors(bindErrorsOf(errors)), // there are none before the first table

@@ -1,6 +1,7 @@
 /** The TCP/UDP splice proxy: routing table in, counters out. It knows nothing of files, gossip or HTTP. */
 export { type Candidate, createBalancer, hashClient, hashText, orderOfPicks } from "./balance/index.ts";
 export { DescriptorBudget, gossipConnectionsWithin } from "./descriptor-budget.ts";
+export { collapseListeners, type ListenerRange, rangesOf } from "./listener-ranges.ts";
 export { loopOf, servesPort } from "./port-tasks.ts";
 export {
   type BindError,

@@ -6,6 +6,7 @@
  */
 import { Arena } from "../sys/arena.ts";
 import { EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EMFILE, EPERM, errnoText } from "../sys/errno.ts";
+import { type OwnPorts, readLocalPortRange } from "../sys/port-owner.ts";
 import { AF_INET6, writeSockaddr } from "../sys/sockaddr.ts";
 import {
   bind,
@@ -47,10 +48,15 @@ const memory = new Arena(4096);
  * Bound sockets, one per worker; TCP ones do not listen yet (`startListening`). `isShared`: the process has a socket on
  * this port already, so a conflict with it is none.
  */
-export function openListeningSockets(at: ListenAddress, count: number, isShared: boolean): OpenedSockets {
+export function openListeningSockets(
+  at: ListenAddress,
+  count: number,
+  isShared: boolean,
+  ownPorts: OwnPorts,
+): OpenedSockets {
   if (!isShared) {
     const probe = openBound(at, false);
-    if (probe < 0) return { error: explain(at, -probe) };
+    if (probe < 0) return { error: explain(at, -probe, ownPorts) };
     close(probe);
   }
   const fds: number[] = [];
@@ -58,7 +64,7 @@ export function openListeningSockets(at: ListenAddress, count: number, isShared:
     const fd = openBound(at, true);
     if (fd < 0) {
       fds.forEach(close);
-      return { error: explain(at, -fd) };
+      return { error: explain(at, -fd, ownPorts) };
     }
     fds.push(fd);
   }
@@ -115,14 +121,14 @@ export function cannotListen({ protocol, address, port }: ListenAddress, reason:
   return `cannot listen on ${where}:${port}/${protocol}: ${reason}`;
 }
 
-function explain(at: ListenAddress, error: number): string {
-  return cannotListen(at, reasonOf(at, error));
+function explain(at: ListenAddress, error: number, ownPorts: OwnPorts): string {
+  return cannotListen(at, reasonOf(at, error, ownPorts));
 }
 
-function reasonOf({ port }: ListenAddress, error: number): string {
+function reasonOf({ protocol, port }: ListenAddress, error: number, ownPorts: OwnPorts): string {
   switch (error) {
     case EADDRINUSE:
-      return `another program uses it (find it with: ss -lnp 'sport = :${port}')`;
+      return portInUse(port, ownPorts.useOf(protocol, port));
     case EACCES:
     case EPERM:
       return "ports below 1024 need root or CAP_NET_BIND_SERVICE (setcap cap_net_bind_service=+ep portmesh)";
@@ -135,4 +141,16 @@ function reasonOf({ port }: ListenAddress, error: number): string {
     default:
       return errnoText(error);
   }
+}
+
+function portInUse(port: number, ownUse: ReturnType<OwnPorts["useOf"]>): string {
+  if (ownUse === null) return `another program uses it (find it with: ss -lnp 'sport = :${port}')`;
+  if (ownUse === "waiting")
+    return "this node uses it itself (cluster.bind, overlay.port): publish another port, or change that one";
+  const range = readLocalPortRange();
+  const where = range === null ? "" : `, ${range.first}-${range.last},`;
+  return (
+    `a connection of this node has it as its local port: it lies in net.ipv4.ip_local_port_range${where} from which every ` +
+    `connection gets one; publish a port outside, or keep it free: sysctl -w net.ipv4.ip_local_reserved_ports=${port}`
+  );
 }

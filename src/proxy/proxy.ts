@@ -7,6 +7,7 @@
 import { cpus } from "node:os";
 import { steadyClock } from "../sys/clock.ts";
 import { raiseFileLimit } from "../sys/file-limit.ts";
+import { OwnPorts } from "../sys/port-owner.ts";
 import { Slots } from "../sys/slots.ts";
 import { close } from "../sys/socket.ts";
 import {
@@ -36,7 +37,9 @@ import type { ConnectionRecord, ProxyStatus } from "./status.ts";
 import type { WorkerListener, WorkerRelay, WorkerTable } from "./worker/messages.ts";
 import { WorkerThread } from "./worker-thread.ts";
 
-const RETRY_MS = 1000;
+const FIRST_RETRY_MS = 1_000;
+/** How long a port that has become free may stay closed. */
+const MAX_RETRY_MS = 30_000;
 const DRAIN_POLL_MS = 50;
 /** For clients that were still waiting for a task when the drain began. */
 const DRAIN_SLACK_MS = 10_000;
@@ -46,8 +49,8 @@ export interface ProxyOptions {
   readonly workers: number;
   /** Called in batches while connection records are switched on. */
   readonly onConnectionsClosed: (records: readonly ConnectionRecord[]) => void;
-  /** A listener that could not be opened, or has been opened after all (error null). */
-  readonly onListener: (listener: ListenerReport) => void;
+  /** Listeners that could not be opened, or have been opened after all (error null), of one change. */
+  readonly onListeners: (listeners: readonly ListenerReport[]) => void;
   /** Every listener that cannot be opened now, the relay's among them; called when they are others than before. */
   readonly onBindErrors?: (errors: readonly BindError[]) => void;
   /** Descriptors have run out: those of the process, or a service's share; at once, then ever more rarely while it goes on. */
@@ -76,7 +79,7 @@ export interface TableChanges {
 /** Sockets are open and bound, nothing is visible to clients yet. Commit or abandon it, once. */
 export interface PreparedTable {
   readonly changes: TableChanges;
-  /** Ports that cannot be bound now; they do not stop a commit and are retried every second. */
+  /** Ports that cannot be bound now; they do not stop a commit and are retried. */
   readonly bindErrors: readonly BindError[];
   readonly table: RoutingTable;
   /** by listener key; those that stay are the running ones */
@@ -104,7 +107,8 @@ export class SpliceProxy {
   #table: RoutingTable = EMPTY_TABLE;
   #listeners: ReadonlyMap<string, Listener> = new Map();
   #isHurried = false;
-  #retry: ReturnType<typeof setInterval> | null = null;
+  #retry: ReturnType<typeof setTimeout> | null = null;
+  #retryAfterMs = FIRST_RETRY_MS;
   readonly #shortages: ShortageWatch;
 
   private constructor(
@@ -159,6 +163,7 @@ export class SpliceProxy {
     const openPorts = new Set([...this.#listeners.values()].filter(isOpen).map(({ at }) => portKey(at)));
     const listeners = new Map<string, Listener>();
     const wanted = wantedListeners(table);
+    const ownPorts = new OwnPorts();
     let opened = [...wanted.keys()].filter((key) => this.#isOpen(key)).length;
     for (const [key, { service, at }] of wanted) {
       const running = this.#listeners.get(key);
@@ -167,7 +172,7 @@ export class SpliceProxy {
       else if (running !== undefined && isOpen(running)) listeners.set(key, { ...running, service });
       else if (excess !== null && ++opened > mostOpen)
         listeners.set(key, { service, at, fds: [], error: cannotListen(at, excess) });
-      else listeners.set(key, this.#open(service, at, openPorts.has(portKey(at))));
+      else listeners.set(key, this.#open(service, at, openPorts.has(portKey(at)), ownPorts));
     }
     return { changes, bindErrors: bindErrorsOf(listeners), table, listeners };
   }
@@ -180,7 +185,8 @@ export class SpliceProxy {
 
   /** Resolves when every worker runs the new table. Ports that it does not have are closed with no client cut off. */
   async commit(prepared: PreparedTable): Promise<void> {
-    for (const [key, listener] of prepared.listeners) this.#report(this.#listeners.get(key), listener);
+    this.#report(prepared.listeners);
+    this.#retryAfterMs = FIRST_RETRY_MS;
     await this.#switchTo(prepared.table, prepared.listeners);
     this.#releaseSlots();
   }
@@ -247,16 +253,19 @@ export class SpliceProxy {
     return listener !== undefined && isOpen(listener);
   }
 
-  #open(service: string, at: ListenAddress, isShared: boolean): Listener {
-    const opened = openListeningSockets(at, this.workers.length, isShared);
+  #open(service: string, at: ListenAddress, isShared: boolean, ownPorts: OwnPorts): Listener {
+    const opened = openListeningSockets(at, this.workers.length, isShared, ownPorts);
     return "fds" in opened
       ? { service, at, fds: opened.fds, error: null }
       : { service, at, fds: [], error: service === RELAY_NAME ? opened.error + RELAY_HINT : opened.error };
   }
 
-  #report(before: Listener | undefined, now: Listener): void {
-    if (now.error === (before?.error ?? null)) return;
-    this.options.onListener({ service: now.service, ...now.at, error: now.error });
+  #report(listeners: ReadonlyMap<string, Listener>): void {
+    const changed = [...listeners].filter(
+      ([key, { error }]) => error !== (this.#listeners.get(key)?.error ?? null),
+    );
+    if (changed.length === 0) return;
+    this.options.onListeners(changed.map(([, { service, at, error }]) => ({ service, ...at, error })));
   }
 
   async #switchTo(table: RoutingTable, listeners: ReadonlyMap<string, Listener>): Promise<void> {
@@ -268,6 +277,7 @@ export class SpliceProxy {
       this.#stopRetrying(); // what it opens meanwhile would be missing in what is adopted
       await stopListening(closing);
     }
+    this.#stopRetrying();
     this.#table = table;
     this.#adopt(listeners);
     this.#retryFailed();
@@ -341,20 +351,27 @@ export class SpliceProxy {
     };
   }
 
+  /** Every attempt that opens nothing doubles the wait for the next: ten thousand ports are not tried every second. */
   #retryFailed(): void {
     const hasFailed = [...this.#listeners.values()].some((listener) => listener.error !== null);
     if (!hasFailed) this.#stopRetrying();
-    else this.#retry ??= setInterval(() => this.#retryOnce(), RETRY_MS);
+    else this.#retry ??= setTimeout(() => this.#retryOnce(), this.#retryAfterMs);
   }
 
   #retryOnce(): void {
+    this.#retry = null;
     const prepared = this.prepare(this.#table);
-    if (prepared.changes.listenersOpened.length > prepared.bindErrors.length) void this.commit(prepared);
-    else this.#adopt(prepared.listeners);
+    if (prepared.changes.listenersOpened.length > prepared.bindErrors.length) {
+      void this.commit(prepared);
+      return;
+    }
+    this.#adopt(prepared.listeners);
+    this.#retryAfterMs = Math.min(this.#retryAfterMs * 2, MAX_RETRY_MS);
+    this.#retryFailed();
   }
 
   #stopRetrying(): void {
-    if (this.#retry !== null) clearInterval(this.#retry);
+    if (this.#retry !== null) clearTimeout(this.#retry);
     this.#retry = null;
   }
 

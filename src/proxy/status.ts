@@ -71,7 +71,7 @@ export interface PortStatus {
 
 export interface ListenerStatus {
   readonly address: string;
-  /** null: listening. Else why not, with the fix where one is known; it is retried every second. */
+  /** null: listening. Else why not, with the fix where one is known; it is retried. */
   readonly error: string | null;
 }
 

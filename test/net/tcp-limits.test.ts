@@ -1,5 +1,6 @@
 /** What ends or prevents a connection: rules, limits, timeouts, draining, reloads. */
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { afterEach, beforeEach, expect, spyOn, test } from "bun:test";
+import { createSocket } from "node:dgram";
 import { readdirSync, readlinkSync } from "node:fs";
 import { createServer } from "node:net";
 import type { ConnectionRecord, ListenerReport } from "../../src/proxy/index.ts";
@@ -341,7 +342,7 @@ test("a listener that fails and one that is open after all are told", async () =
   const proxy = await SpliceProxy.start({
     workers: 2,
     onConnectionsClosed: () => {},
-    onListener: (report) => told.push(report),
+    onListeners: (reports) => told.push(...reports),
     onBindErrors: (all) => errors.push(all.map(({ port }) => port)),
   });
   const table = tableOf({ protocol: "tcp", published, tasks: [task.port] });
@@ -349,7 +350,7 @@ test("a listener that fails and one that is open after all are told", async () =
   await proxy.commit(proxy.prepare(table)); // is not told twice
   expect(told).toHaveLength(1);
   expect(told[0]).toMatchObject({ service: "test", protocol: "tcp", address: "127.0.0.1", port: published });
-  expect(told[0]!.error).toContain("another program uses it");
+  expect(told[0]!.error).toContain("this node uses it itself"); // the other program is this process
   await new Promise((done) => squatter.close(done));
   await waitFor(() => told.length === 2, { what: "the retry" });
   expect(told[1]).toMatchObject({ port: published, error: null });
@@ -358,11 +359,52 @@ test("a listener that fails and one that is open after all are told", async () =
   await proxy.stop();
 });
 
+test("a port that stays taken is tried ever more rarely, and a change tries it at once", async () => {
+  const squatter = createServer();
+  await new Promise<void>((done) => squatter.listen(published, "127.0.0.1", done));
+  const delays: number[] = [];
+  const { setTimeout: arm } = globalThis;
+  const spy = spyOn(globalThis, "setTimeout").mockImplementation(((run: () => void, ms = 0) => {
+    if (ms >= 1_000) delays.push(ms);
+    return arm(run, ms >= 1_000 ? 1 : ms);
+  }) as typeof setTimeout);
+  try {
+    const table = tableOf({ protocol: "tcp", published, tasks: [task.port] });
+    await harness.proxy.commit(harness.proxy.prepare(table));
+    await waitFor(() => delays.length >= 8, { what: "eight attempts" });
+    expect(delays.slice(0, 8)).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
+    await new Promise((done) => squatter.close(done));
+    await harness.proxy.commit(harness.proxy.prepare(table));
+    await expectEcho(await open());
+  } finally {
+    spy.mockRestore();
+    squatter.close();
+  }
+});
+
+test("a port that this process has itself is told from one of another program", async () => {
+  const errorOf = async (port: number) => {
+    const table = tableOf({ protocol: "udp", published: port, tasks: [task.port] });
+    const { bindErrors } = harness.proxy.prepare(table);
+    return bindErrors[0]!.error;
+  };
+  const socket = createSocket("udp4");
+  await new Promise<void>((done) => socket.bind(0, "127.0.0.1", done));
+  const { port } = socket.address();
+  expect(await errorOf(port)).toContain("this node uses it itself (cluster.bind, overlay.port)");
+  await new Promise<void>((done) => socket.connect(9, "127.0.0.1", done));
+  expect(await errorOf(port)).toMatch(
+    /a connection of this node has it as its local port: .*net.ipv4.ip_local_port_range, \d+-\d+, /,
+  );
+  expect(await errorOf(port)).toContain(`ip_local_reserved_ports=${port}`);
+  socket.close();
+});
+
 test("a second proxy cannot share a port unnoticed", async () => {
   await serve();
   const second = await ProxyHarness.start(1);
   await expect(second.apply({ protocol: "tcp", published, tasks: [] })).rejects.toThrow(
-    "another program uses it",
+    "this node uses it itself", // both are in this process
   );
   await second.stop();
 });
@@ -381,7 +423,7 @@ test("finished connections are recorded while that is switched on", async () => 
   const proxy = await SpliceProxy.start({
     workers: 1,
     onConnectionsClosed: (batch) => records.push(...batch),
-    onListener: () => {},
+    onListeners: () => {},
   });
   await proxy.commit(
     proxy.prepare(
@@ -421,7 +463,7 @@ test("every way a connection ends is recorded once, with its reason", async () =
   const proxy = await SpliceProxy.start({
     workers: 1,
     onConnectionsClosed: (batch) => records.push(...batch),
-    onListener: () => {},
+    onListeners: () => {},
   });
   const run = async (overrides: Partial<TestService> = {}) => {
     const service = {

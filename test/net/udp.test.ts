@@ -31,7 +31,7 @@ class Published {
     rules: Partial<TestService> = {},
     workers = 1,
   ): Promise<Published> {
-    const proxy = await SpliceProxy.start({ workers, onConnectionsClosed: () => {}, onListener: () => {} });
+    const proxy = await SpliceProxy.start({ workers, onConnectionsClosed: () => {}, onListeners: () => {} });
     cleanUps.push(() => proxy.stop());
     const published = new Published(proxy, await freeUdpPort(), rules);
     await published.reload(tasks);

@@ -9,7 +9,7 @@ export class ProxyHarness {
   static async start(workers = 1): Promise<ProxyHarness> {
     const ignore = () => {};
     return new ProxyHarness(
-      await SpliceProxy.start({ workers, onConnectionsClosed: ignore, onListener: ignore }),
+      await SpliceProxy.start({ workers, onConnectionsClosed: ignore, onListeners: ignore }),
     );
   }
 

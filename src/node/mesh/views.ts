@@ -10,7 +10,7 @@ import type {
 import type { Catalog, VisibleService, VisibleTask } from "../../catalog/index.ts";
 import { compareServiceRules, type Labels } from "../../config/index.ts";
 import type { Member, MemberState } from "../../membership/index.ts";
-import type { BindError, ProxyStatus, TaskStatus } from "../../proxy/index.ts";
+import { type BindError, type ProxyStatus, rangesOf, type TaskStatus } from "../../proxy/index.ts";
 import { ZONE_LABEL } from "../cluster-view.ts";
 import { hostOf } from "./address.ts";
 import { addressKey } from "./seeds.ts";
@@ -203,9 +203,9 @@ function stateOf(
 export function bindErrorsOf(
   errors: readonly BindError[],
 ): [service: string, listener: string, error: string][] {
-  return errors.map(({ service, protocol, address, port, error }) => [
+  return rangesOf(errors).map(({ first: { service, protocol, address, port }, lastPort, error }) => [
     service,
-    `${protocol} ${addressKey({ host: address, port })}`,
-    error,
+    `${protocol} ${addressKey({ host: address, port })}${lastPort === port ? "" : `-${lastPort}`}`,
+    error ?? "",
   ]);
 }

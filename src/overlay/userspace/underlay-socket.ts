@@ -2,6 +2,7 @@
 
 import { scratch } from "../../sys/arena.ts";
 import { check, EADDRINUSE, SysError } from "../../sys/errno.ts";
+import { findUdpPortOwner } from "../../sys/port-owner.ts";
 import { AF_INET6, addressFamily, SOCKADDR_MAX, writeSockaddr } from "../../sys/sockaddr.ts";
 import {
   bind,
@@ -12,7 +13,6 @@ import {
   setV6Only,
   udpSocket,
 } from "../../sys/socket.ts";
-import { findUdpPortOwner } from "../../sys/udp-port-owner.ts";
 import { parseIp } from "../../wire/index.ts";
 import type { OverlayEnd } from "../overlay.ts";
 import { OverlayError } from "../overlay-error.ts";

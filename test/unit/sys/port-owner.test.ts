@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { findUdpPortOwner } from "../../../src/sys/udp-port-owner.ts";
+import { findUdpPortOwner } from "../../../src/sys/port-owner.ts";
 
 test.each(["127.0.0.1", "::1"])(
   "findUdpPortOwner names the process that has a port at %s",
