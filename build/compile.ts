@@ -12,7 +12,11 @@ import packageJson from "../package.json" with { type: "json" };
 const MAIN = "src/main.ts";
 /** Loaded by main.ts, by its path. */
 const PROGRAM = "src/program.ts";
-const WORKERS = ["src/proxy/worker/main.ts", "src/overlay/userspace/worker/main.ts"] as const;
+const WORKERS = [
+  "src/proxy/worker/main.ts",
+  "src/overlay/userspace/worker/main.ts",
+  "src/config/worker/main.ts",
+] as const;
 
 const { values } = parseArgs({
   options: {

@@ -1,5 +1,5 @@
 /** A reload report as a person reads it: the verdict first, then one line per change. */
-import { formatProblem } from "../config/index.ts";
+import { countProblems, formatProblem } from "../config/index.ts";
 import type { ReloadReport } from "../node/index.ts";
 import { summarizeChanges } from "../node/reload-report.ts";
 import { collapseListeners, rangesOf } from "../proxy/index.ts";
@@ -15,7 +15,7 @@ function verdict({ outcome, isDryRun, problems, changes }: ReloadReport): string
   const summary = summarizeChanges(changes);
   if (outcome === "refused") {
     const consequence = isDryRun ? "it would be refused" : "nothing changed";
-    return `the configuration is wrong, ${consequence}: ${formatCount(problems.length, "problem")}`;
+    return `the configuration is wrong, ${consequence}: ${formatCount(countProblems(problems), "problem")}`;
   }
   if (outcome === "unchanged") return summary === "" ? "no change" : `no change now: ${summary}`;
   return isDryRun ? `would change: ${summary}` : `applied: ${summary}`;

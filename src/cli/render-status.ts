@@ -1,5 +1,5 @@
 /** The status of a node as a person reads it at 3 a.m.: what is wrong comes first and in words, numbers line up. */
-import { formatProblem } from "../config/index.ts";
+import { countProblems, formatProblem } from "../config/index.ts";
 import type { NodeStatus, ReloadReport } from "../node/index.ts";
 import { formatBuildInfo } from "./build-info.ts";
 import { describeUnpublished, formatAge, formatCount, formatTime } from "./format.ts";
@@ -36,7 +36,7 @@ function renderHead(status: NodeStatus): string[] {
 function renderLastReload(report: ReloadReport, now: number): string[] {
   const when = `${formatAge(now - report.at)} ago (${report.trigger})`;
   if (report.outcome !== "refused") return [`reload  ${report.outcome} ${when}`];
-  const hidden = report.problems.length - MAX_PROBLEMS;
+  const hidden = countProblems(report.problems) - MAX_PROBLEMS;
   return [
     `reload  REFUSED ${when}: the file is wrong, the configuration before it stays in use`,
     ...report.problems

@@ -4,7 +4,7 @@
  * Works on the file's raw values and passes over what the schema has refused, so that one wrong key hides no other
  * problem. Its own findings never repeat the schema's.
  */
-import { findExcess, findLabelFault, MAX_SERVICES_PER_FILE, MAX_TASKS_PER_NODE } from "../wire/index.ts";
+import { findExcess, findLabelFault, MAX_TASKS_PER_NODE } from "../wire/index.ts";
 import { canBindsOverlap } from "./address.ts";
 import { type ConfigDocument, valueAt } from "./document.ts";
 import { findUselessOptions, type ServiceOption } from "./option-rules.ts";
@@ -163,8 +163,6 @@ function checkCounts(document: ConfigDocument, services: readonly unknown[]): vo
     document.reportUnquoted(path, sizeAt(document, path), message);
   const labels = findLabelFault(labelsAt(document, ["node", "labels"]));
   if (labels !== null) report(["node", "labels"], labels);
-  if (services.length > MAX_SERVICES_PER_FILE)
-    report(["services"], `${services.length} services: a file has at most ${MAX_SERVICES_PER_FILE}`);
   const tasks = [...services.keys()].reduce(
     (sum, index) => sum + listAt(document, ["services", index, "tasks"]).length,
     0,

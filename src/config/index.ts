@@ -20,7 +20,8 @@ export {
   type PortRange,
   parsePublish,
 } from "./port-range.ts";
-export { formatProblem, type Problem, showValue } from "./problem.ts";
+export { countProblems, formatProblem, type Problem, showValue } from "./problem.ts";
+export { readConfigAside } from "./read-aside.ts";
 export { type FileResult, readConfig } from "./read-config.ts";
 export { bindList, prefixEntry, serviceName, serviceTable } from "./schema.ts";
 export { parseTaskAddress, type TaskAddress } from "./task-address.ts";

@@ -3,14 +3,16 @@
  * whatever the text is, the answer is a configuration or a list of problems in file order.
  */
 import { hostname } from "node:os";
+import { MAX_SERVICES_PER_FILE } from "../wire/index.ts";
 import type { ClusterConfig, Config, ServiceConfig } from "./config.ts";
 import { crossCheck } from "./cross-checks.ts";
 import { ConfigDocument, valueAt } from "./document.ts";
 import { reportIssues } from "./explain.ts";
 import { readJson } from "./json-document.ts";
 import { expandRanges } from "./port-range.ts";
-import type { Path, Problem } from "./problem.ts";
+import { firstProblems, type Path, type Problem } from "./problem.ts";
 import { adminSchema, type ConfigFile, fileSchema, GOSSIP_PORT } from "./schema.ts";
+import { countValues, MAX_VALUES } from "./size-limits.ts";
 import { readToml } from "./toml-document.ts";
 
 /**
@@ -35,8 +37,12 @@ const EMPTY = "empty: it sets no key; a node without services of its own says se
 export function parseConfig(text: string, file: string, check: ConfigCheck = () => {}): ConfigResult {
   const withoutBom = text.replace(/^\uFEFF/, "");
   if (withoutBom.trim() === "") return refuseFile(file, EMPTY);
+  const values = countValues(withoutBom);
+  if (values > MAX_VALUES)
+    return refuseFile(file, `about ${values} values: at most ${MAX_VALUES} are allowed`);
   const document = readDocument(withoutBom, file);
   if (document.isBroken) return { problems: document.problems };
+  limitServices(document);
   const result = fileSchema.safeParse(document.value);
   if (!result.success) reportIssues(document, result.error.issues);
   crossCheck(document);
@@ -45,7 +51,7 @@ export function parseConfig(text: string, file: string, check: ConfigCheck = () 
   if (config !== null)
     check(config, (path, message) => document.report(path, valueAt(document.value, path), message));
   if (config !== null && document.problems.length === 0) return { config };
-  const problems = document.problems.sort((a, b) => a.line - b.line || a.column - b.column);
+  const problems = firstProblems(document.problems);
   const admin = adminSchema.safeParse((document.value as { admin?: unknown } | null)?.admin);
   return admin.success ? { problems, socket: admin.data.socket } : { problems };
 }
@@ -66,11 +72,22 @@ function readDocument(text: string, file: string): ConfigDocument {
   try {
     return read(text, file);
   } catch (error) {
-    if (!(error instanceof RangeError)) throw error; // both parsers recurse: the stack ends at some depth
+    // both parsers recurse, and TOML's passes every character of a text as an argument: the stack ends somewhere
+    if (!(error instanceof RangeError)) throw error;
     const document = new ConfigDocument(file);
-    document.fail({ line: 1, column: 1 }, "cannot parse: nested too deeply");
+    document.fail({ line: 1, column: 1 }, "cannot parse: nested too deeply, or a text that is too long");
     return document;
   }
+}
+
+/** Those over the limit are not looked at. */
+function limitServices(document: ConfigDocument): void {
+  const services = valueAt(document.value, ["services"]);
+  if (!Array.isArray(services) || services.length <= MAX_SERVICES_PER_FILE) return;
+  const { length } = services;
+  const message = `${length} services: a file has at most ${MAX_SERVICES_PER_FILE}`;
+  document.reportUnquoted(["services"], length, message);
+  services.length = MAX_SERVICES_PER_FILE;
 }
 
 function isJson(text: string, file: string): boolean {
@@ -126,7 +143,7 @@ function buildService(service: ConfigFile["services"][number]): ServiceConfig {
   };
 }
 
-function deepFreeze<T>(value: T): T {
+export function deepFreeze<T>(value: T): T {
   if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
   for (const inner of Object.values(value)) deepFreeze(inner);
   return Object.freeze(value);

@@ -17,6 +17,34 @@ export interface Problem {
   readonly value: unknown;
   /** Reads after the key: "70000 is outside 1..65535". */
   readonly message: string;
+  /** Stands for so many problems that are not listed. */
+  readonly more?: number;
+}
+
+/** More are counted, not listed: enough for a terminal, and whoever has so many has one mistake. */
+export const MAX_PROBLEMS = 100;
+
+/** The first ones in the order of the file; what stands for the others is last. */
+export function firstProblems(problems: readonly Problem[]): Problem[] {
+  const sorted = problems.toSorted((a, b) => a.line - b.line || a.column - b.column);
+  const more = sorted.length - MAX_PROBLEMS;
+  if (more <= 0) return sorted;
+  const { file } = sorted[0]!;
+  const rest = {
+    file,
+    line: 0,
+    column: 0,
+    key: "",
+    value: undefined,
+    message: `and ${more} more problems`,
+    more,
+  };
+  return [...sorted.slice(0, MAX_PROBLEMS), rest];
+}
+
+/** Of a list from firstProblems(): also those that are not listed. */
+export function countProblems(problems: readonly Problem[]): number {
+  return problems.reduce((sum, { more = 1 }) => sum + more, 0);
 }
 
 /** "portmesh.toml:12: services[2].publish[0]: 70000 is outside 1..65535" */

@@ -1,9 +1,7 @@
 /** A configuration file on disk -> Config or problems. A file that cannot be read is one problem that says what to do. */
 import { type FileContents, readersOf, readRegularFile } from "../sys/regular-file.ts";
 import { type ConfigCheck, type ConfigResult, parseConfig, refuseFile } from "./parse-config.ts";
-
-/** A thousand services are about 200 KiB. */
-export const maxFileBytes = 4 * 1024 * 1024;
+import { isLargeText, MAX_FILE_BYTES } from "./size-limits.ts";
 
 export type FileResult = ConfigResult & {
   /** What is allowed, but should be repaired; each with the fix. Absent: nothing. */
@@ -12,7 +10,7 @@ export type FileResult = ConfigResult & {
 
 /** What the file holds. Throws UnfitFileError, or what the system says. */
 export function readConfigFile(path: string): FileContents {
-  return readRegularFile(path, { maxBytes: maxFileBytes, links: "follow" });
+  return readRegularFile(path, { maxBytes: MAX_FILE_BYTES, links: "follow" });
 }
 
 export function readConfig(path: string, check?: ConfigCheck): FileResult {
@@ -24,6 +22,15 @@ export function readConfig(path: string, check?: ConfigCheck): FileResult {
     return warning === null ? result : { ...result, warnings: [warning] };
   } catch (error) {
     return refuseFile(path, `cannot read the file: ${reasonOf(error as NodeJS.ErrnoException)}`);
+  }
+}
+
+/** True when parsing the file takes a thread for long. False when it cannot be read. */
+export function isLargeFile(path: string): boolean {
+  try {
+    return isLargeText(readConfigFile(path).bytes.toString("latin1"));
+  } catch {
+    return false;
   }
 }
 

@@ -1,5 +1,5 @@
 /** The words for what happens in a node: one method per event, one line per event. */
-import { formatProblem } from "../config/index.ts";
+import { countProblems, formatProblem } from "../config/index.ts";
 import {
   type ConnectionRecord,
   collapseListeners,
@@ -21,6 +21,7 @@ const RAISE_LIMIT = "raise the limit (LimitNOFILE= in the systemd unit, ulimit -
 /** Of one change. */
 const MAX_LOOPS_TOLD = 10;
 const MAX_RANGES_TOLD = 20;
+const MAX_PROBLEM_LINES = 10;
 
 export class NodeLog {
   readonly #log: Log;
@@ -102,9 +103,12 @@ export class NodeLog {
     this.fileWarnings(report.warnings);
     const summary = summarizeChanges(changes);
     if (outcome === "refused") {
-      const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
+      const total = countProblems(problems);
+      const count = total === 1 ? "1 problem" : `${total} problems`;
       this.#log.error({ trigger }, `configuration refused, nothing changed: ${count}`);
-      for (const problem of problems) this.#log.error(formatProblem(problem));
+      for (const problem of problems.slice(0, MAX_PROBLEM_LINES)) this.#log.error(formatProblem(problem));
+      const hidden = total - Math.min(problems.length, MAX_PROBLEM_LINES);
+      if (hidden > 0) this.#log.error(`and ${hidden} more problems: \`portmesh check\` lists them`);
     } else if (outcome === "unchanged") {
       this.#log.info({ trigger }, `configuration unchanged${summary === "" ? "" : `: ${summary}`}`);
     } else {

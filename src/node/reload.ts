@@ -20,12 +20,13 @@ import type { Unpublished } from "./mesh/mesh.ts";
 import type { DifferingService } from "./mesh/views.ts";
 import { NO_CHANGES, type ReloadReport, type ReloadTrigger } from "./reload-report.ts";
 import type { Applied, Router, Turn } from "./router.ts";
+import { SerialQueue } from "./serial-queue.ts";
 
 const NEW_NAMES_MS = 2_000; // a service must not lose its tasks to a reload that overtakes the resolver
 
 export interface ReloaderParts {
   readonly file: string;
-  readonly read: (file: string, check: ConfigCheck) => FileResult;
+  readonly read: (file: string, check: ConfigCheck) => FileResult | Promise<FileResult>;
   readonly router: Router;
   /** What would be served with this file. */
   readonly viewWith: (config: Config) => ClusterView;
@@ -44,6 +45,8 @@ type MakeReport = (rest: Partial<ReloadReport>) => ReloadReport;
 
 export class Reloader {
   readonly #parts: ReloaderParts;
+  /** What was saved later is applied later. */
+  readonly #queue = new SerialQueue();
   #running: Config;
 
   constructor(parts: ReloaderParts, running: Config) {
@@ -71,16 +74,26 @@ export class Reloader {
       ...rest,
     });
     try {
-      return await this.#parts.router.change((turn) => this.#reload(turn, isDryRun, report));
+      return await this.#queue.run(() => this.#readAndReload(isDryRun, report));
     } catch (error) {
       return report({ outcome: "refused", problems: [asProblem(this.#parts.file, error)] });
     }
   }
 
-  async #reload(turn: Turn, isDryRun: boolean, report: MakeReport): Promise<ReloadReport> {
-    const check: ConfigCheck = (config, report) => this.#check(turn, config, report);
-    const read = this.#parts.read(this.#parts.file, check);
+  /** Reading a large file takes seconds, in which other changes go on. */
+  async #readAndReload(isDryRun: boolean, report: MakeReport): Promise<ReloadReport> {
+    const check: ConfigCheck = (config, report) => this.#check(config, report);
+    const read = await this.#parts.read(this.#parts.file, check);
     if ("problems" in read) return report({ outcome: "refused", problems: read.problems });
+    return await this.#parts.router.change((turn) => this.#reload(read, turn, isDryRun, report));
+  }
+
+  async #reload(
+    read: Extract<FileResult, { readonly config: Config }>,
+    turn: Turn,
+    isDryRun: boolean,
+    report: MakeReport,
+  ): Promise<ReloadReport> {
     const compared = compareConfigs(this.#running, read.config);
     const outcome = appliesSomething(compared) ? "applied" : "unchanged";
     const next = withRunningSettings(read.config, this.#running, compared);
@@ -97,12 +110,12 @@ export class Reloader {
     });
   }
 
-  #check(turn: Turn, config: Config, report: ReportProblem): void {
+  #check(config: Config, report: ReportProblem): void {
     const compared = compareConfigs(this.#running, config);
     if (!appliesSomething(compared)) return;
     const next = withRunningSettings(config, this.#running, compared);
     reportUnlistened(next, report);
-    reportObjections(turn.objectionsTo(this.#parts.viewWith(next)), config, report);
+    reportObjections(this.#parts.router.objectionsTo(this.#parts.viewWith(next)), config, report);
   }
 
   async #carryOut(turn: Turn, next: Config, isDryRun: boolean): Promise<Applied> {

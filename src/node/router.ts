@@ -40,8 +40,6 @@ export interface RouterParts {
 export interface Turn {
   /** What applying would change; changes nothing. */
   preview(view: ClusterView): TableChanges;
-  /** Why a change by file or command to this view is refused; [] when it is not. */
-  objectionsTo(view: ClusterView): readonly Objection[];
   /** Waits up to `namesMs` for names the running view does not have, then prepares and commits. */
   apply(view: ClusterView, namesMs: number): Promise<Applied>;
 }
@@ -95,7 +93,6 @@ export class Router {
 
   change<T>(work: (turn: Turn) => Promise<T>): Promise<T> {
     const turn: Turn = {
-      objectionsTo: (view) => this.objectionsTo(view),
       preview: (view) => this.#parts.proxy.compare(this.#build(view).table),
       apply: (view, namesMs) => this.#apply(view, namesMs),
     };

@@ -3,7 +3,7 @@
  * logged and the process ends, the supervisor starts it again.
  */
 import { statSync } from "node:fs";
-import { readConfig, watchConfig } from "../config/index.ts";
+import { readConfigAside, watchConfig } from "../config/index.ts";
 import { SpliceProxy } from "../proxy/index.ts";
 import { systemClock } from "../sys/clock.ts";
 import { readDefaultRouteInterface } from "../sys/default-address.ts";
@@ -22,7 +22,7 @@ const realParts: NodeParts = {
   lookup: lookupHost,
   readNetwork: readLocalNetwork,
   clock: systemClock,
-  readConfig,
+  readConfig: readConfigAside,
   watchConfig,
   fileChangedAtMs: (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? null,
   readDefaultRouteInterface,

@@ -37,7 +37,7 @@ export interface NodeParts {
   readonly lookup: LookupHost;
   readonly readNetwork: () => LocalNetwork;
   readonly clock: Clock;
-  readonly readConfig: (file: string, check: ConfigCheck) => FileResult;
+  readonly readConfig: (file: string, check: ConfigCheck) => FileResult | Promise<FileResult>;
   readonly watchConfig: (options: Pick<WatchOptions, "path" | "onChange" | "isRefused">) => { stop(): void };
   /** When the file was last written, ms since 1970; null: not known. */
   readonly fileChangedAtMs: (file: string) => number | null;

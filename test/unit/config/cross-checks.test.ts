@@ -65,7 +65,7 @@ describe("ports claimed twice", () => {
 
   test("many equal claims are found in linear time", () => {
     const ports = Array.from({ length: 5_000 }, () => "80");
-    expect(problemsOf(services([ports]))).toHaveLength(5_000); // and the service is too large
+    expect(problemsOf(services([ports])).at(-1)).toBe("test.toml: and 4900 more problems"); // one: the service is too large
   });
 
   test("more ports than any node has", () => {

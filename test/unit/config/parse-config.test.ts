@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { hostname } from "node:os";
-import { parseConfig } from "../../../src/config/index.ts";
+import { countProblems, formatProblem, parseConfig } from "../../../src/config/index.ts";
 import { configOf, problemsOf, service } from "./problems-of.ts";
 
 describe("parseConfig: values", () => {
@@ -357,9 +357,49 @@ balance = "best"`;
       '{"a.b": 1}',
       ['1: "a.b": unknown key: allowed here are node, cluster, overlay, proxy, admin, log, services'],
     ],
-    ['{"a":'.repeat(200_000), ["1: cannot parse: nested too deeply"]],
+    ['{"a":'.repeat(90_000), ["1: cannot parse: nested too deeply, or a text that is too long"]],
   ];
   test.each(jsonCases)("JSON %#", (text, expected) => {
     expect(problemsOf(text, "a.json")).toEqual(expected.map((line) => `a.json:${line}`));
+  });
+});
+
+describe("parseConfig: too much", () => {
+  const lines = (count: number, line: (index: number) => string) =>
+    Array.from({ length: count }, (_, index) => line(index)).join("\n");
+
+  test.each([
+    ["a.json", '{"a":'.repeat(200_000), "about 200000 values: at most 100000 are allowed"],
+    ["a.toml", `a = ${"[".repeat(45_000)}${"]".repeat(45_000)}`, "nested"],
+    ["a.toml", `a = [${"1,".repeat(2_000_000)}]`, "about 2000002 values: at most 100000 are allowed"],
+    ["a.toml", `[log]\n${lines(150_000, (index) => `a${index} = 1`)}`, "about 150001 values"],
+  ])("%s %#: one problem", (file, text, message) => {
+    const problems = problemsOf(text, file);
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toContain(message);
+  });
+
+  test("comments do not count", () => {
+    const text = `${lines(60_000, () => "  # a = [1, 2], {3}")}\nservices = []`;
+    expect(problemsOf(text)).toEqual([]);
+  });
+
+  test("of many problems the first hundred in file order are listed, the others counted", () => {
+    const services = '[[services]]\nname = "a"\npublish = ["1"]\n'.repeat(200);
+    const result = parseConfig(`${services}[log]\n${lines(20_000, (index) => `a${index} = 1`)}`, "test.toml");
+    if (!("problems" in result)) throw new Error("accepted");
+    expect(result.problems).toHaveLength(101);
+    expect(result.problems[0]).toMatchObject({ line: 5, key: "services[1].name" });
+    expect(countProblems(result.problems)).toBe(20_000 + 2 * 199);
+    expect(formatProblem(result.problems.at(-1)!)).toBe("test.toml: and 20298 more problems");
+    const lineNumbers = result.problems.slice(0, 100).map(({ line }) => line);
+    expect(lineNumbers).toEqual(lineNumbers.toSorted((a, b) => a - b));
+  });
+
+  test("more services than a catalog takes", () => {
+    const text = (count: number) =>
+      lines(count, (index) => `[[services]]\nname = "s${index}"\npublish = ["${index + 1}"]`);
+    expect(configOf(text(4096)).services).toHaveLength(4096);
+    expect(problemsOf(text(4097))).toEqual(["test.toml:1: services: 4097 services: a file has at most 4096"]);
   });
 });

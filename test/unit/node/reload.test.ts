@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "bun:test";
-import { type Config, parseConfig } from "../../../src/config/index.ts";
+import { type Config, type ConfigCheck, type FileResult, parseConfig } from "../../../src/config/index.ts";
 import { InterfaceWatch } from "../../../src/node/interface-watch.ts";
 import { Reloader } from "../../../src/node/reload.ts";
 import { Resolver } from "../../../src/node/resolver.ts";
@@ -17,11 +17,13 @@ let proxy: FakeProxy;
 let clock: ManualClock;
 let router: Router;
 let reloader: Reloader;
+let readFile: (name: string, check?: ConfigCheck) => FileResult | Promise<FileResult>;
 let applied: Config[];
 let names: Map<string, HostAnswer | Promise<HostAnswer>>;
 
 beforeEach(async () => {
   file = WEB;
+  readFile = (name, check) => parseConfig(file, name, check);
   proxy = new FakeProxy();
   clock = new ManualClock();
   applied = [];
@@ -48,7 +50,7 @@ beforeEach(async () => {
   reloader = new Reloader(
     {
       file: "test.toml",
-      read: (name, check) => parseConfig(file, name, check),
+      read: (name, check) => readFile(name, check),
       router,
       viewWith: viewOf,
       differingWith: () => [],
@@ -90,6 +92,31 @@ describe("reload", () => {
     expect(report.problems.length).toBeGreaterThanOrEqual(2);
     expect(proxy.tables.length).toBe(1);
     expect(applied).toEqual([]);
+  });
+
+  test("while a file is being read other changes go on, and a later reload waits its turn", async () => {
+    const slow = Promise.withResolvers<FileResult>();
+    const reads: string[] = [];
+    readFile = (name) => {
+      reads.push(name);
+      return reads.length === 1 ? slow.promise : parseConfig(file, name);
+    };
+    const first = reloader.reload("command", false);
+    file = WEB.replace('"80"', '"82"');
+    const second = reloader.reload("file", false);
+    await router.change((turn) => turn.apply(viewOf(configOf(WEB.replace('"80"', '"79"'))), 0));
+    expect([proxy.table.services[0]?.ports[0]?.published, reads.length]).toEqual([79, 1]);
+    slow.resolve(parseConfig(WEB.replace('"80"', '"81"'), "test.toml"));
+    expect([(await first).outcome, (await second).outcome]).toEqual(["applied", "applied"]);
+    expect(reloader.running.services[0]?.publish[0]?.published).toBe(82);
+  });
+
+  test("a reader that throws is a refusal, and the next reload works", async () => {
+    readFile = () => Promise.reject(new Error("no threads left"));
+    const report = await reloader.reload("command", false);
+    expect(report.problems[0]?.message).toBe("cannot be applied: no threads left");
+    readFile = (name, check) => parseConfig(file, name, check);
+    expect((await reloader.reload("command", false)).outcome).toBe("unchanged");
   });
 
   test("a prepare that fails is a refusal, and the next reload works", async () => {
