@@ -47,6 +47,8 @@ export interface ServiceSpec {
     readonly mode: "session" | "packet";
     readonly idleTimeoutMs: number;
     readonly maxSessions: number;
+    /** A session ends when each of its datagrams has had so many answers; 0 = when it is idle. */
+    readonly responses: number;
   };
 }
 

@@ -69,6 +69,7 @@ const specShape = z.strictObject({
     mode: z.enum(["session", "packet"]),
     idleTimeoutMs: z.int().min(1).max(MAX_DURATION_MS),
     maxSessions: z.int().min(1).max(1_048_576),
+    responses: z.int().min(0).max(65_535).default(0),
   }),
 });
 

@@ -19,6 +19,7 @@ import type { DeclarationRecord, PortSpec, ServiceRecord, ServiceSpec, Stamp } f
 const MAX_PORT = 65_535;
 const MAX_INT32 = 2_147_483_647;
 const MAX_SESSIONS = 1_048_576;
+const MAX_RESPONSES = 65_535;
 /** Linux: IFNAMSIZ is 16 with the final NUL. */
 const INTERFACE_NAME = /^(?![\d.]+$)[a-zA-Z0-9][a-zA-Z0-9_.@-]{0,14}$/;
 
@@ -80,6 +81,8 @@ export function specToJson(spec: ServiceSpec): unknown {
       mode: spec.udp.mode,
       idleTimeoutMs: spec.udp.idleTimeoutMs,
       maxSessions: spec.udp.maxSessions,
+      // older nodes do not have it
+      ...(spec.udp.responses > 0 && { responses: spec.udp.responses }),
     },
   };
 }
@@ -110,6 +113,10 @@ export function readSpec(reader: FieldReader, json: unknown): ServiceSpec {
       mode: reader.choice(udp.mode, "spec.udp.mode", ["session", "packet"]),
       idleTimeoutMs: reader.integer(udp.idleTimeoutMs, "spec.udp.idleTimeoutMs", 1, MAX_DURATION_MS),
       maxSessions: reader.integer(udp.maxSessions, "spec.udp.maxSessions", 1, MAX_SESSIONS),
+      responses:
+        udp.responses === undefined
+          ? 0
+          : reader.integer(udp.responses, "spec.udp.responses", 1, MAX_RESPONSES),
     },
   };
 }

@@ -132,8 +132,13 @@ function describeLimits({ maxConnections, idleTimeoutMs, drainTimeoutMs, udp }: 
     maxConnections === 0 ? "any number of connections" : `${maxConnections} connections`,
     idleTimeoutMs === 0 ? "never idle out" : `idle ${formatDuration(idleTimeoutMs)}`,
     `drain ${formatDuration(drainTimeoutMs)}`,
-    `udp ${udp.mode}, idle ${formatDuration(udp.idleTimeoutMs)}, ${udp.maxSessions} sessions`,
+    `udp ${udp.mode}, idle ${formatDuration(udp.idleTimeoutMs)}, ${udp.maxSessions} sessions${describeResponses(udp.responses)}`,
   ].join("; ");
+}
+
+function describeResponses(count: number): string {
+  if (count === 0) return "";
+  return count === 1 ? ", over after the answer" : `, over after ${count} answers`;
 }
 
 function lines(all: readonly string[]): string {

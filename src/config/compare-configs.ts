@@ -117,6 +117,7 @@ function compareOptions(before: ServiceRules, after: ServiceRules): string[] {
     ...compareValue("udp.mode", before.udp.mode, after.udp.mode),
     ...compareDuration("udp.idle_timeout", before.udp.idleTimeoutMs, after.udp.idleTimeoutMs),
     ...compareValue("udp.max_sessions", before.udp.maxSessions, after.udp.maxSessions),
+    ...compareValue("udp.responses", before.udp.responses, after.udp.responses),
   ];
 }
 

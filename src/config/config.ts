@@ -97,7 +97,13 @@ export interface ServiceConfig {
   /** 0 = never. */
   readonly idleTimeoutMs: number;
   readonly drainTimeoutMs: number;
-  readonly udp: { readonly mode: UdpMode; readonly idleTimeoutMs: number; readonly maxSessions: number };
+  readonly udp: {
+    readonly mode: UdpMode;
+    readonly idleTimeoutMs: number;
+    readonly maxSessions: number;
+    /** A session ends when each of its datagrams has had so many answers; 0 = when it is idle. */
+    readonly responses: number;
+  };
 }
 
 export interface PortConfig {

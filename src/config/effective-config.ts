@@ -76,6 +76,7 @@ function effectiveService(service: ServiceConfig): unknown {
         mode: service.udp.mode,
         idle_timeout: formatDuration(service.udp.idleTimeoutMs),
         max_sessions: service.udp.maxSessions,
+        responses: service.udp.responses,
       },
     }),
   };

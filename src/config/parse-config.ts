@@ -139,6 +139,7 @@ function buildService(service: ConfigFile["services"][number]): ServiceConfig {
       mode: service.udp.mode,
       idleTimeoutMs: service.udp.idle_timeout,
       maxSessions: service.udp.max_sessions,
+      responses: service.udp.responses,
     },
   };
 }

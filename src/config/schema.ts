@@ -132,6 +132,9 @@ const udp = table({
   max_sessions: integer(1, 1_048_576)
     .default(65_536)
     .meta({ description: "At this many the oldest idle session makes room." }),
+  responses: integer(0, 65_535).default(0).meta({
+    description: "A session ends when each of its datagrams has had so many answers; 0: when it is idle.",
+  }),
 });
 
 export const labelTable = labels("a table of labels");

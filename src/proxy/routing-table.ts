@@ -87,6 +87,8 @@ export interface UdpRules {
   readonly idleTimeoutMs: number;
   /** Per worker share of it: the oldest idle session is evicted at the limit. */
   readonly maxSessions: number;
+  /** A session ends when each of its datagrams has had so many answers; 0 = when it is idle. */
+  readonly responses: number;
 }
 
 export interface PublishedPort {

@@ -22,7 +22,7 @@ export function spec(
     maxConnections: 0,
     idleTimeoutMs: 0,
     drainTimeoutMs: 30_000,
-    udp: { mode: "session", idleTimeoutMs: 90_000, maxSessions: 65_536 },
+    udp: { mode: "session", idleTimeoutMs: 90_000, maxSessions: 65_536, responses: 0 },
     ...changes,
   };
 }

@@ -32,7 +32,7 @@ export const SPEC: ServiceSpec = {
   maxConnections: 0,
   idleTimeoutMs: 0,
   drainTimeoutMs: 30_000,
-  udp: { mode: "session", idleTimeoutMs: 90_000, maxSessions: 65_536 },
+  udp: { mode: "session", idleTimeoutMs: 90_000, maxSessions: 65_536, responses: 0 },
 };
 
 export function taskView(name: string, rest: Partial<TaskView> = {}): TaskView {

@@ -28,7 +28,7 @@ function serviceOf({ protocol, published, tasks, ...overrides }: TestService): S
     maxConnections: 0,
     idleTimeoutMs: 0,
     drainTimeoutMs: 30_000,
-    udp: { mode: "session", idleTimeoutMs: 90_000, maxSessions: 65_536 },
+    udp: { mode: "session", idleTimeoutMs: 90_000, maxSessions: 65_536, responses: 0 },
     listenAddresses: ["127.0.0.1"],
     ports: [{ protocol, published, target: published, mode: "ingress" }],
     tasks: tasks.map(taskOf),

@@ -91,6 +91,7 @@ function inspectOwn({ spec, origin, definitions, tasks, conflicts }: ServiceView
       Mode: spec.udp.mode,
       IdleTimeout: formatDuration(spec.udp.idleTimeoutMs),
       MaxSessions: spec.udp.maxSessions,
+      Responses: spec.udp.responses,
     },
     Tasks: tasks.map((task) => ({
       Node: task.node,

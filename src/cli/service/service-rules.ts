@@ -63,6 +63,7 @@ export function defaultRules(): ServiceRules {
       mode: file.udp.mode,
       idleTimeoutMs: file.udp.idle_timeout,
       maxSessions: file.udp.max_sessions,
+      responses: file.udp.responses,
     },
   };
 }
@@ -89,6 +90,7 @@ export function applyRules(options: SpecOptions, current: ServiceRules): Service
         readOne("--udp-idle-timeout", options.udpIdleTimeout, UDP.idle_timeout) ?? current.udp.idleTimeoutMs,
       maxSessions:
         readNumber("--udp-max-sessions", options.udpMaxSessions, UDP.max_sessions) ?? current.udp.maxSessions,
+      responses: readNumber("--udp-responses", options.udpResponses, UDP.responses) ?? current.udp.responses,
     },
   };
 }

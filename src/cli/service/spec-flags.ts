@@ -18,12 +18,14 @@ export interface SpecOptions {
   readonly udpMode?: string;
   readonly udpIdleTimeout?: string;
   readonly udpMaxSessions?: string;
+  readonly udpResponses?: string;
 }
 
 export const UDP_FLAGS = [
   { key: "udpMode", flag: "--udp-mode" },
   { key: "udpIdleTimeout", flag: "--udp-idle-timeout" },
   { key: "udpMaxSessions", flag: "--udp-max-sessions" },
+  { key: "udpResponses", flag: "--udp-responses" },
 ] as const;
 
 export function withSpecOptions(command: Command): Command {
@@ -41,5 +43,9 @@ export function withSpecOptions(command: Command): Command {
     .option("--drain-timeout <duration>", "how long connections to a removed task may go on")
     .option("--udp-mode <mode>", "session or packet")
     .option("--udp-idle-timeout <duration>", "end a UDP session without datagrams after this")
-    .option("--udp-max-sessions <count>", "UDP sessions at which the oldest makes room");
+    .option("--udp-max-sessions <count>", "UDP sessions at which the oldest makes room")
+    .option(
+      "--udp-responses <count>",
+      "end a UDP session once each datagram has so many answers; 0 = when idle",
+    );
 }

@@ -24,7 +24,7 @@ test("effectiveConfig: the file's own keys, defaults filled in, ranges collapsed
         max_connections: 0,
         idle_timeout: "0s",
         drain_timeout: "30s",
-        udp: { mode: "session", idle_timeout: "1m30s", max_sessions: 65_536 },
+        udp: { mode: "session", idle_timeout: "1m30s", max_sessions: 65_536, responses: 0 },
       },
     ],
   });

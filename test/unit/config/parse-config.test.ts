@@ -33,7 +33,7 @@ describe("parseConfig: values", () => {
         maxConnections: 0,
         idleTimeoutMs: 0,
         drainTimeoutMs: 30_000,
-        udp: { mode: "session", idleTimeoutMs: 90_000, maxSessions: 65_536 },
+        udp: { mode: "session", idleTimeoutMs: 90_000, maxSessions: 65_536, responses: 0 },
       },
     ]);
   });

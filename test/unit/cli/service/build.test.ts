@@ -46,6 +46,7 @@ describe("service create", () => {
       udpMode: "packet",
       udpIdleTimeout: "5s",
       udpMaxSessions: "10",
+      udpResponses: "2",
     });
     expect(request.tasks).toEqual([{ name: "10.0.0.5", host: "10.0.0.5", port: null, weight: 3 }]);
     expect(request.spec).toEqual({
@@ -61,7 +62,7 @@ describe("service create", () => {
       maxConnections: 100,
       idleTimeoutMs: 90_000,
       drainTimeoutMs: 0,
-      udp: { mode: "packet", idleTimeoutMs: 5_000, maxSessions: 10 },
+      udp: { mode: "packet", idleTimeoutMs: 5_000, maxSessions: 10, responses: 2 },
     });
   });
 
