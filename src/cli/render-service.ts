@@ -39,6 +39,7 @@ export function renderService(service: ServiceStatus, status: NodeStatus): strin
     ...renderTraffic(service),
     ...renderTasks(service, status),
     ...renderRefused(service.refusedTotal),
+    ...renderSourcePorts(service.refusedTotal, status.proxy.sourcePorts),
   ];
 }
 
@@ -161,6 +162,18 @@ function unresolvedFigures(
 /** As the operator wrote it; a name with the address it stands for. */
 function describeTask({ name, address }: TaskStatus): string {
   return name.includes(address) ? name : `${name} (${address})`;
+}
+
+/** Why there was no port, once there was none. */
+function renderSourcePorts(
+  refused: ServiceStatus["refusedTotal"],
+  { low, high, forSessions, leftToHost }: NodeStatus["proxy"]["sourcePorts"],
+): string[] {
+  if (refused["out-of-ports"] === undefined) return [];
+  const text =
+    `net.ipv4.ip_local_port_range is ${low}-${high}: ${forSessions} for UDP sessions with one task, ` +
+    `${leftToHost} left to other programs`;
+  return renderNote("source ports: ", text, INDENT);
 }
 
 function renderRefused(refused: ServiceStatus["refusedTotal"]): string[] {

@@ -17,6 +17,8 @@ import type { RoutingWarning } from "./routing-from-view.ts";
 type Shortage = Parameters<NonNullable<ProxyOptions["onShortage"]>>[0];
 
 const RAISE_LIMIT = "raise the limit (LimitNOFILE= in the systemd unit, ulimit -n in a shell)";
+const WIDEN_RANGE =
+  "widen net.ipv4.ip_local_port_range, or end UDP sessions sooner (udp.responses, udp.idle_timeout)";
 
 /** Of one change. */
 const MAX_LOOPS_TOLD = 10;
@@ -49,11 +51,16 @@ export class NodeLog {
 
   /** One line for each service, and one for the process. */
   shortage({ services, exhausted, waitingWorkers, fileLimit }: Shortage): void {
-    for (const { service, count } of services)
+    for (const { service, reason, count } of services) {
+      const why =
+        reason === "out-of-ports"
+          ? `no local port was left towards its tasks; ${WIDEN_RANGE}`
+          : `its share of ${fileLimit} file descriptors is used up; ${RAISE_LIMIT}`;
       this.#log.warn(
-        { service, count, fileLimit },
-        `service "${service}": ${count} of its connections or UDP sessions were closed or refused: its share of ${fileLimit} file descriptors is used up; ${RAISE_LIMIT}`,
+        { service, reason, count },
+        `service "${service}": ${count} of its connections or UDP sessions were closed or refused: ${why}`,
       );
+    }
     if (exhausted > 0)
       this.#log.error({ exhausted, fileLimit }, `out of file descriptors ${exhausted} times; ${RAISE_LIMIT}`);
     if (waitingWorkers > 0)

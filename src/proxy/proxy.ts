@@ -7,6 +7,7 @@
 import { cpus } from "node:os";
 import { steadyClock } from "../sys/clock.ts";
 import { raiseFileLimit } from "../sys/file-limit.ts";
+import { readLocalPorts } from "../sys/local-ports.ts";
 import { OwnPorts } from "../sys/port-owner.ts";
 import { Slots } from "../sys/slots.ts";
 import { close } from "../sys/socket.ts";
@@ -33,6 +34,7 @@ import { addressesOf } from "./port-tasks.ts";
 import { readStatus } from "./read-status.ts";
 import type { Protocol, Relay, RoutingTable, Service, Task } from "./routing-table.ts";
 import { type Shortage, ShortageWatch } from "./shortage-watch.ts";
+import { type SourcePortStatus, sessionPorts, sourcePortStatus } from "./source-ports.ts";
 import type { ConnectionRecord, ProxyStatus } from "./status.ts";
 import type { WorkerListener, WorkerRelay, WorkerTable } from "./worker/messages.ts";
 import { WorkerThread } from "./worker-thread.ts";
@@ -115,6 +117,7 @@ export class SpliceProxy {
     readonly options: ProxyOptions,
     readonly counters: SharedCounters,
     readonly budget: DescriptorBudget,
+    readonly sourcePorts: SourcePortStatus,
     readonly workers: readonly WorkerThread[],
   ) {
     this.#shortages = new ShortageWatch({
@@ -131,14 +134,16 @@ export class SpliceProxy {
     const counters = createCounters(count);
     const budget = new DescriptorBudget(raiseFileLimit(), count, options.hasGossip ?? false);
     const { scarceAtFd, maxPipesPerWorker: maxPipes } = budget;
+    const localPorts = readLocalPorts();
+    const sourcePorts = sessionPorts(localPorts);
     let proxy: SpliceProxy | null = null;
     const onShortage = () => proxy?.onShortage();
     const workers = Array.from({ length: count }, (_, index) => {
-      const setup = { index, counters, scarceAtFd, maxPipes };
+      const setup = { index, counters, scarceAtFd, maxPipes, sourcePorts };
       return new WorkerThread(setup, options.onConnectionsClosed, onShortage);
     });
     await Promise.all(workers.map((worker) => worker.ready));
-    proxy = new SpliceProxy(options, counters, budget, workers);
+    proxy = new SpliceProxy(options, counters, budget, sourcePortStatus(localPorts), workers);
     return proxy;
   }
 
@@ -199,6 +204,7 @@ export class SpliceProxy {
       services: this.#services,
       tasks: this.#tasks,
       peers: this.#peers,
+      sourcePorts: this.sourcePorts,
     };
     return readStatus(counted, Date.now());
   }

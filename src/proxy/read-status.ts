@@ -40,6 +40,7 @@ import {
 import { addressesOf, loopOf } from "./port-tasks.ts";
 import { type Listener, listenerKey, taskKey } from "./proxy.ts";
 import type { Peer, RoutingTable, Service, Task } from "./routing-table.ts";
+import type { SourcePortStatus } from "./source-ports.ts";
 import type { PeerStatus, PortStatus, ProxyStatus, ServiceStatus, TaskStatus } from "./status.ts";
 
 /** After a failed connect that no worker has repeated nor seen mended since. */
@@ -53,16 +54,18 @@ export interface Counted {
   readonly services: Slots;
   readonly tasks: Slots;
   readonly peers: Slots;
+  readonly sourcePorts: SourcePortStatus;
 }
 
 /** @param nowMs wall clock */
 export function readStatus(
-  { table, listeners, counters, services, tasks, peers }: Counted,
+  { table, listeners, counters, services, tasks, peers, sourcePorts }: Counted,
   nowMs: number,
 ): ProxyStatus {
   return {
     workers: counters.services.length,
     workersOutOfDescriptors: counters.paused.reduce((sum, paused) => sum + paused, 0),
+    sourcePorts,
     relay: {
       connectionsRefusedTotal: readRow(RELAY_REFUSALS, counters.relayRefusals),
       datagramsDroppedTotal: readRow(RELAY_DROPS, counters.relayDrops),

@@ -15,7 +15,7 @@ import {
 const FIRST_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 60_000;
 /** Refusals that say that something has run out. */
-const REASONS = ["out-of-descriptors"] as const satisfies readonly Refusal[];
+const REASONS = ["out-of-descriptors", "out-of-ports"] as const satisfies readonly Refusal[];
 
 /** What has run out since the last report. */
 export interface Shortage {

@@ -1,10 +1,13 @@
 /** What the proxy tells about itself: plain values, summed over the workers at the time of asking. */
 import type { LeftAddress, Protocol } from "./routing-table.ts";
+import type { SourcePortStatus } from "./source-ports.ts";
 
 export interface ProxyStatus {
   readonly workers: number;
   /** Workers that have paused accepting because descriptors ran out. */
   readonly workersOutOfDescriptors: number;
+  /** Where UDP sessions leave from. */
+  readonly sourcePorts: SourcePortStatus;
   readonly relay: RelayStatus;
   /** The nodes that run tasks of the services, by name. */
   readonly peers: readonly PeerStatus[];

@@ -25,6 +25,16 @@ export function writeSockaddr(bytes: Uint8Array, offset: number, address: Uint8A
   return length;
 }
 
+/** Writes any address of the family with this port; returns the struct's length. */
+export function writeAnyAddress(bytes: Uint8Array, offset: number, family: number, port: number): number {
+  const length = family === AF_INET ? 16 : SOCKADDR_MAX;
+  bytes.fill(0, offset, offset + length);
+  bytes[offset] = family;
+  bytes[offset + 2] = port >> 8;
+  bytes[offset + 3] = port & 0xff;
+  return length;
+}
+
 export function sockaddrPort(bytes: Uint8Array, offset: number): number {
   return (bytes[offset + 2]! << 8) | bytes[offset + 3]!;
 }

@@ -108,7 +108,15 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
   }
 
   function udp(overrides: Partial<TestService["udp"] & object>) {
-    return { udp: { mode: "session" as const, idleTimeoutMs: 90_000, maxSessions: 65_536, ...overrides } };
+    return {
+      udp: {
+        mode: "session" as const,
+        idleTimeoutMs: 90_000,
+        maxSessions: 65_536,
+        responses: 0,
+        ...overrides,
+      },
+    };
   }
 
   describe("a relayed session", () => {
@@ -209,6 +217,16 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
       });
       expect([mesh.entry, exit].map(({ status }) => status.tasks[0]!.openConnections)).toEqual([0, 0]);
       expect(await mesh.answer(await client())).toBe("x");
+    });
+
+    test("ends at both ends with its answer, where the service says that there is one", async () => {
+      const { mesh, exit } = await pair(udp({ responses: 1 }));
+      for (let i = 0; i < 5; i++) expect(await mesh.answer(await client(), `${i}`)).toBe(`${i}`);
+      await waitFor(() => mesh.entry.status.udp.openSessions + exit.status.relayedUdp.openSessions === 0, {
+        what: "no session",
+      });
+      expect(exit.status.relayedUdp.sessionsTotal).toBe(5);
+      expect(mesh.entry.status.refusedTotal).toEqual({});
     });
 
     test("makes room for a new one at the limit", async () => {

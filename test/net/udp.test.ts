@@ -71,7 +71,9 @@ async function answer(peer: UdpPeer, published: Published, data = "x"): Promise<
 }
 
 function udp(overrides: Partial<TestService["udp"] & object>) {
-  return { udp: { mode: "session" as const, idleTimeoutMs: 90_000, maxSessions: 65_536, ...overrides } };
+  return {
+    udp: { mode: "session" as const, idleTimeoutMs: 90_000, maxSessions: 65_536, responses: 0, ...overrides },
+  };
 }
 
 describe("a session", () => {
@@ -152,6 +154,26 @@ describe("a session", () => {
     expect(published.status.udp).toMatchObject({ openSessions: 2, sessionsTotal: 3 });
     expect(published.refused("session-limit")).toBe(1);
     expect(await ports(second)).not.toBe(secondPort);
+  });
+
+  test("ends with its answers, where the service says how many there are", async () => {
+    const sink = await client();
+    const published = await Published.start([sink.port], udp({ responses: 2 }));
+    const peer = await client();
+    for (const question of ["a", "b"]) peer.send(question, published.port);
+    await waitFor(() => sink.received.length === 2, { what: "both questions" });
+    const { from } = sink.received[0]!;
+    expect(sink.received[1]!.from.port).toBe(from.port);
+    for (let answered = 1; answered <= 4; answered++) {
+      expect(published.status.udp.openSessions).toBe(1);
+      sink.send(`${answered}`, from.port);
+      await waitFor(() => peer.received.length === answered, { what: "an answer" });
+    }
+    await waitFor(() => published.status.udp.openSessions === 0, { what: "the session to end" });
+    expect(published.status.refusedTotal).toEqual({});
+    peer.send("c", published.port);
+    await waitFor(() => sink.received.length === 3, { what: "another question" });
+    expect(published.status.udp).toMatchObject({ openSessions: 1, sessionsTotal: 2 });
   });
 
   test("delivers what a batch of more clients than sessions holds", async () => {

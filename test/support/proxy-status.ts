@@ -5,6 +5,7 @@ export function proxyStatus(...services: readonly ServiceStatus[]): ProxyStatus 
   return {
     workers: 1,
     workersOutOfDescriptors: 0,
+    sourcePorts: { low: 32_768, high: 60_999, forSessions: 24_703, leftToHost: 3_529 },
     relay: { connectionsRefusedTotal: {}, datagramsDroppedTotal: {} },
     peers: [],
     services,

@@ -322,7 +322,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable, Evi
 
   /** The other node tells its client, or finds another task: this is no end for anybody here. */
   #refuseRelayed(reason: Refusal, errnoValue: number): void {
-    const isScarce = reason === "out-of-descriptors";
+    const isScarce = reason === "out-of-descriptors" || reason === "out-of-ports";
     this.context.refuseRelay(isScarce ? "out-of-descriptors" : "task-failed");
     if (isScarce) this.#answer(RELAY_OUT_OF_DESCRIPTORS);
     else this.#answer(errnoValue === ETIMEDOUT ? RELAY_TASK_TIMED_OUT : RELAY_TASK_REFUSED);

@@ -4,10 +4,20 @@
  * only when every task has failed.
  */
 import { EPOLLOUT } from "../../sys/epoll.ts";
-import { EAGAIN, EALREADY, EINPROGRESS, EISCONN, EMFILE, EMSGSIZE, ENFILE } from "../../sys/errno.ts";
+import {
+  EADDRNOTAVAIL,
+  EAGAIN,
+  EALREADY,
+  EINPROGRESS,
+  EISCONN,
+  EMFILE,
+  EMSGSIZE,
+  ENFILE,
+} from "../../sys/errno.ts";
 import { connect, send, setNoDelay, setOutOfBandInline, tcpSocket } from "../../sys/socket.ts";
 import { encodeRelayTask, RELAY_CONNECTED } from "../../wire/index.ts";
 import { hashClient } from "../balance/index.ts";
+import type { Refusal } from "../counters.ts";
 import type { DescriptorWaiter } from "../worker/context.ts";
 import type { RelayPeer } from "../worker/relay-peer.ts";
 import type { Target } from "../worker/target.ts";
@@ -24,6 +34,8 @@ export class Dialer implements DescriptorWaiter, Dialing {
   /** No task is left to try but those under way. */
   #isLastCall = false;
   #lacksDescriptor = false;
+  /** Towards some task there was no local port left. */
+  #lacksPort = false;
   #isOver = false;
   /** Of the last failure, positive; 0: there was none. */
   lastErrno = 0;
@@ -249,12 +261,25 @@ export class Dialer implements DescriptorWaiter, Dialing {
 
   #fail(): void {
     this.abandon();
-    this.connection.onDialFailed(this.#lacksDescriptor ? "out-of-descriptors" : "no-task", this.lastErrno);
+    this.connection.onDialFailed(this.#refusal(), this.lastErrno);
+  }
+
+  #refusal(): Refusal {
+    if (this.#lacksDescriptor) return "out-of-descriptors";
+    return this.#lacksPort ? "out-of-ports" : "no-task";
   }
 
   #onFailed(target: Target, errnoValue: number): void {
     this.lastErrno = errnoValue;
+    if (errnoValue === EADDRNOTAVAIL) return this.#onNoPort(target);
     target.onFailed(errnoValue, this.context.loop.nowMs);
+    this.#addTried(target);
+  }
+
+  /** Every local port has a connection to the task: nothing is wrong with that. */
+  #onNoPort(target: Target): void {
+    this.#lacksPort = true;
+    this.context.worker.descriptors.onShortage();
     this.#addTried(target);
   }
 

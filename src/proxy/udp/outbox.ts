@@ -137,7 +137,9 @@ export class Outbox {
     this.#fill(session);
     const sent = this.#batch.send(session.fd, 0, this.#batch.messages);
     if (sent < 0) return -sent;
-    this.#at += this.#batch.datagramsIn(0, sent);
+    const delivered = this.#batch.datagramsIn(0, sent);
+    session.onDelivered(delivered);
+    this.#at += delivered;
     this.#isRetry = false;
     if (this.#at < this.#count) {
       // why the next one did not go is not told, and the kernel forgets it
@@ -159,6 +161,7 @@ export class Outbox {
   #relayRest(session: UdpSession, link: LinkSocket): number {
     const error = link.open();
     if (error !== 0) return error;
+    session.onDelivered(this.#count - this.#at);
     for (; this.#at < this.#count; this.#at++) {
       const slot = this.#group[this.#at]!;
       link.send(session.leg!, this.#payloadAt[slot]!, this.#length[slot]!);

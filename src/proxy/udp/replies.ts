@@ -22,6 +22,8 @@ export class Replies implements TurnEnder {
   readonly #sent: SendBatch;
   /** by answer; those of one session that were received together follow each other */
   readonly #sessions: UdpSession[] = [];
+  /** Those that end once their last answer is sent; bounded by the size of a batch. */
+  readonly #done: UdpSession[] = [];
   readonly #payloadAt: Int32Array;
   readonly #length: Int32Array;
   #count = 0;
@@ -101,6 +103,7 @@ export class Replies implements TurnEnder {
       home.sendAnswers(first, end);
       first = end;
     }
+    if (this.#done.length > 0) this.#endDone();
   }
 
   /** Sends those in slots first…end, all of one listener. */
@@ -126,6 +129,11 @@ export class Replies implements TurnEnder {
     }
   }
 
+  #endDone(): void {
+    for (const session of this.#done) if (!session.isClosed && session.isDone) session.home.onDone(session);
+    this.#done.length = 0;
+  }
+
   /** Free slots; a few at least. */
   #makeRoom(): number {
     if (this.size - this.#used < LEAST_ROOM) this.flush();
@@ -140,7 +148,7 @@ export class Replies implements TurnEnder {
       bytes += length;
     }
     if (bytes > BURST_BYTES) session.growBuffers();
-    this.#onAnswered(session);
+    this.#onAnswered(session, count);
   }
 
   #takeFromLink(socket: LinkSocket, slot: number): void {
@@ -149,7 +157,7 @@ export class Replies implements TurnEnder {
     if (session === null) return;
     const { dataAt, dataLength } = socket.link.datagram;
     this.#add(session, dataAt, dataLength);
-    this.#onAnswered(session);
+    this.#onAnswered(session, 1);
   }
 
   #add(session: UdpSession, payloadAt: number, length: number): void {
@@ -158,9 +166,10 @@ export class Replies implements TurnEnder {
     this.#length[this.#count++] = length;
   }
 
-  #onAnswered(session: UdpSession): void {
+  #onAnswered(session: UdpSession, answers: number): void {
     session.home.touch(session);
     session.onAnswered();
+    if (session.isDoneAfter(answers)) this.#done.push(session);
     if (this.#isQueued) return;
     this.#isQueued = true;
     this.context.loop.atTurnEnd(this);

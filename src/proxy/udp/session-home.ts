@@ -26,6 +26,8 @@ export interface SessionHome {
   writeProxyHeader(session: UdpSession): Uint8Array;
   /** Sends the answers in slots first…end of `Replies` to the clients. */
   sendAnswers(first: number, end: number): void;
+  /** It has had all answers that its service says there are. */
+  onDone(session: UdpSession): void;
   /** @param reason null: in the normal course of things */
   close(session: UdpSession, reason: Refusal | null): void;
 }

@@ -4,22 +4,29 @@
  */
 
 import type { DeadlineList } from "../../sys/deadline-list.ts";
-import { EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../../sys/errno.ts";
-import { connect, udpSocket } from "../../sys/socket.ts";
+import { EADDRINUSE, EADDRNOTAVAIL, EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../../sys/errno.ts";
+import { writeAnyAddress } from "../../sys/sockaddr.ts";
+import { bind, connect, setReuseAddress, udpSocket } from "../../sys/socket.ts";
 import type { Refusal } from "../counters.ts";
 import type { Rules } from "../worker/route.ts";
 import type { Target } from "../worker/target.ts";
 import type { UdpSession } from "./session.ts";
 import type { SessionRanks } from "./session-ranks.ts";
+import type { TaskPorts } from "./task-ports.ts";
 import type { UdpContext } from "./udp-context.ts";
 
 /** For one new session. */
 const MAX_EVICTIONS = 2;
+/** Ports of other programs that are passed over for one socket. */
+const MAX_BINDS = 32;
 
 export class SessionQuota {
   readonly ranks: SessionRanks;
   readonly #idleList: DeadlineList | null;
   readonly #limit: number;
+  /** What the socket connected last is bound to; -1: the kernel has picked a port. */
+  #ports: TaskPorts<UdpSession> | null = null;
+  #portIndex = -1;
 
   constructor(
     readonly context: UdpContext,
@@ -32,7 +39,9 @@ export class SessionQuota {
     this.#limit = Math.max(1, Math.ceil(udp.maxSessions / worker.counters.services.length));
   }
 
+  /** With the socket that was connected last, if it has one. */
   enter(session: UdpSession): void {
+    if (session.fd >= 0 && this.#portIndex >= 0) session.lease = this.#ports!.lease(this.#portIndex, session);
     this.ranks.add(session);
     this.#idleList?.arm(session, this.context.loop.nowMs);
   }
@@ -47,7 +56,8 @@ export class SessionQuota {
 
   /** For one session more. */
   makeRoom(): void {
-    while (this.ranks.size >= this.#limit) this.#evict(this.ranks.first()!, "session-limit");
+    while (this.ranks.size >= this.#limit)
+      this.#evict(this.ranks.first(this.context.loop.nowMs)!, "session-limit");
   }
 
   /** Makes room and opens a socket that talks to the target: its descriptor or -errno. */
@@ -56,11 +66,64 @@ export class SessionQuota {
     this.makeRoom();
     const fd = this.#openSocket(target.family);
     if (fd < 0) return fd;
+    const bound = this.#bind(fd, target);
+    if (bound < 0) {
+      loop.close(fd);
+      return bound;
+    }
     memory.bytes.set(target.sockaddr, sockaddrAt);
     const connected = connect(fd, memory.address(sockaddrAt), target.sockaddrLength);
     if (connected === 0) return fd;
     loop.close(fd);
     return connected;
+  }
+
+  /** To a port that no session with the target has: 0 or -errno. Takes that of another session when there is none. */
+  #bind(fd: number, { endpoint, family }: Target): number {
+    const { sourcePorts } = this.context;
+    this.#portIndex = -1;
+    const { blocks } = sourcePorts;
+    this.#ports = sourcePorts.of(endpoint);
+    const isFull = this.#ports.isFull && !blocks.grow(this.context.loop.nowMs);
+    // without any port of its own: as the kernel picks, exclusively
+    if (blocks.ports.length === 0) return 0;
+    if (isFull) this.#evictForPort(endpoint);
+    setReuseAddress(fd);
+    const bound = this.#bindToFree(fd, family);
+    if (bound !== -EADDRINUSE) return bound;
+    const index = this.#evictForPort(endpoint);
+    return index < 0 ? -EADDRNOTAVAIL : this.#bindTo(fd, family, index);
+  }
+
+  #bindToFree(fd: number, family: number): number {
+    const count = this.context.sourcePorts.blocks.ports.length;
+    let index = Math.floor(Math.random() * count);
+    for (let tries = 0; tries < MAX_BINDS; tries++) {
+      index = this.#ports!.freeFrom(index);
+      if (index < 0) break;
+      const bound = this.#bindTo(fd, family, index);
+      if (bound !== -EADDRINUSE) return bound;
+      index = (index + 1) % count; // another program's
+    }
+    return -EADDRINUSE;
+  }
+
+  /** The index of the port that is free now; -1: no session had one. */
+  #evictForPort(endpoint: string): number {
+    const least = this.#ports!.leastImportant(this.context.loop.nowMs);
+    this.context.worker.descriptors.onShortage();
+    if (least === null) return -1;
+    this.#evict(least.owner, "out-of-ports");
+    this.#ports = this.context.sourcePorts.of(endpoint); // it may have been its last session
+    return least.index;
+  }
+
+  #bindTo(fd: number, family: number, index: number): number {
+    const { memory, sockaddrAt } = this.context;
+    const length = writeAnyAddress(memory.bytes, sockaddrAt, family, this.#ports!.portAt(index));
+    const bound = bind(fd, memory.address(sockaddrAt), length);
+    if (bound === 0) this.#portIndex = index;
+    return bound;
   }
 
   /** A descriptor, at the cost of a session when the share is used up; negative when there is none to be had. */
@@ -81,7 +144,7 @@ export class SessionQuota {
 
   /** false: no session of the service has one. */
   #evictForDescriptor(): boolean {
-    const session = this.ranks.firstWithSocket();
+    const session = this.ranks.firstWithSocket(this.context.loop.nowMs);
     this.context.worker.descriptors.onShortage();
     if (session !== null) this.#evict(session, "out-of-descriptors");
     return session !== null;
@@ -91,6 +154,11 @@ export class SessionQuota {
     this.context.outbox.sendBefore(session);
     if (!session.isClosed) session.home.close(session, reason);
   }
+}
+
+/** There is no port to leave from; nothing is wrong with the task. */
+export function isOutOfPorts(error: number): boolean {
+  return error === EADDRNOTAVAIL || error === EADDRINUSE || error === EAGAIN;
 }
 
 /** There are no descriptors or no memory; nothing is wrong with the task. */

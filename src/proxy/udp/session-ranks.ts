@@ -3,7 +3,8 @@
  * proved least first, and of equal ones the one that has been idle for longest.
  *
  * Anybody can send a datagram in anybody's name. Only a client that sends again after an answer is likely to be at the
- * address that it names, so a flood from made-up addresses evicts itself.
+ * address that it names, so a flood from made-up addresses evicts itself. One that has just asked gets the time for an
+ * answer, at the cost of those that have had theirs.
  */
 import { RecentList } from "../recent-list.ts";
 import type { DescriptorShare } from "../worker/descriptor-shares.ts";
@@ -16,6 +17,14 @@ export const RANK_USED = 1;
 /** It has sent more after an answer. */
 export const RANK_CONVERSING = 2;
 const RANKS = 3;
+/** How long an answer may take before the session is one that has none. */
+const ANSWER_MS = 1_000;
+
+/** Those with the lowest go first. @param usedMs when it last carried datagrams */
+function importance(rank: number, usedMs: number, nowMs: number): number {
+  if (rank === RANK_ONE_SHOT) return nowMs - usedMs < ANSWER_MS ? 2 : 0;
+  return rank === RANK_USED ? 1 : 3;
+}
 
 export class SessionRanks {
   /** by rank: those with a socket of their own, and those of another node's tasks */
@@ -54,29 +63,41 @@ export class SessionRanks {
   }
 
   /** Makes room for a session; null: there is none. */
-  first(): UdpSession | null {
-    for (let rank = 0; rank < RANKS; rank++) {
-      const own = this.#own[rank]!.oldest;
-      const far = this.#far[rank]!.oldest;
-      if (own === null || far === null) {
-        if (own !== null || far !== null) return own ?? far;
-      } else return own.usedMs <= far.usedMs ? own : far;
-    }
-    return null;
+  first(nowMs: number): UdpSession | null {
+    return leastOf(this.#far, leastOf(this.#own, null, nowMs), nowMs);
   }
 
   /** Makes room for a descriptor; null: none has one. */
-  firstWithSocket(): UdpSession | null {
-    for (let rank = 0; rank < RANKS; rank++) {
-      const { oldest } = this.#own[rank]!;
-      if (oldest !== null) return oldest;
-    }
-    return null;
+  firstWithSocket(nowMs: number): UdpSession | null {
+    return leastOf(this.#own, null, nowMs);
   }
 
   #listOf({ fd, rank }: UdpSession): RecentList<UdpSession> {
     return (fd >= 0 ? this.#own : this.#far)[rank]!;
   }
+}
+
+function leastOf(
+  lists: readonly RecentList<UdpSession>[],
+  other: UdpSession | null,
+  nowMs: number,
+): UdpSession | null {
+  let least = other;
+  for (const { oldest } of lists) {
+    if (oldest !== null && (least === null || mattersLess(oldest, least, nowMs))) least = oldest;
+  }
+  return least;
+}
+
+/** What there is to know of a session for it to make room. */
+export interface Ranked {
+  readonly rank: number;
+  readonly usedMs: number;
+}
+
+export function mattersLess(one: Ranked, other: Ranked, nowMs: number): boolean {
+  const difference = importance(one.rank, one.usedMs, nowMs) - importance(other.rank, other.usedMs, nowMs);
+  return difference === 0 ? one.usedMs < other.usedMs : difference < 0;
 }
 
 function listPerRank(): readonly RecentList<UdpSession>[] {

@@ -17,7 +17,7 @@ import type { LinkPeer } from "./link/link-context.ts";
 import { writeProxyHeader, writeRelayHeader } from "./send-proxy.ts";
 import { UdpSession } from "./session.ts";
 import type { SessionHome } from "./session-home.ts";
-import { isExhaustion, SessionQuota } from "./session-quota.ts";
+import { isExhaustion, isOutOfPorts, SessionQuota } from "./session-quota.ts";
 import { SessionTable } from "./session-table.ts";
 import type { UdpContext } from "./udp-context.ts";
 
@@ -83,6 +83,10 @@ export class SessionSet implements SessionHome {
     if (target === null) return null;
     if (!this.#isPerPacket) this.close(session, "session-moved");
     return this.#open(session.key.slice(), session.clientHash, target, tried);
+  }
+
+  onDone(session: UdpSession): void {
+    this.close(session, null);
   }
 
   writeProxyHeader(session: UdpSession): Uint8Array {
@@ -173,6 +177,7 @@ export class SessionSet implements SessionHome {
    */
   #open(key: Int32Array, clientHash: number, first: Target, tried: Target[]): UdpSession | null {
     let target: Target | null = first;
+    let hasPorts = true;
     while (target !== null) {
       if (this.#isPerPacket) key[key.length - 1] = this.context.idOf(target);
       const hash = this.#table.hash(key, key.length);
@@ -187,10 +192,12 @@ export class SessionSet implements SessionHome {
         this.refusal = "out-of-descriptors";
         return null;
       }
-      this.#fail(target, session);
+      if (isOutOfPorts(session)) hasPorts = false;
+      else this.#fail(target, session);
       tried.push(target);
       target = this.#pick(clientHash, tried);
     }
+    if (!hasPorts) this.refusal = "out-of-ports";
     return null;
   }
 

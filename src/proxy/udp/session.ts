@@ -16,6 +16,7 @@ import type { LinkSocket } from "./link/link-socket.ts";
 import type { SessionHome } from "./session-home.ts";
 import { RANK_CONVERSING, RANK_ONE_SHOT, RANK_USED, type SessionRanks } from "./session-ranks.ts";
 import type { TableEntry } from "./session-table.ts";
+import type { PortLease } from "./task-ports.ts";
 
 /** A session that has so much in one batch, either way, gets big socket buffers; the system's default is 208 KiB. */
 export const BURST_BYTES = 32 * 1024;
@@ -49,11 +50,15 @@ export class UdpSession
   /** How many tasks in a row have not wanted what it sent. */
   moves = 0;
   rank = RANK_ONE_SHOT;
+  /** Its source port; null: the kernel has picked one, or it has no socket. */
+  lease: PortLease<UdpSession> | null = null;
   /** When it last carried datagrams. */
   usedMs: number;
   /** When the first datagram since the last answer was sent; 0: none has been. */
   #unansweredSinceMs = 0;
   readonly openedMs: number;
+  /** Answers that are still to come, where the service says how many there are to a datagram. */
+  #owed = 0;
   #isQueued = false;
   #hasBigBuffers = false;
   #hasSent = false;
@@ -77,6 +82,23 @@ export class UdpSession
   /** Answers, or an ICMP error. */
   onEvents(): void {
     if (!this.#isQueued) this.home.context.replies.receiveFrom(this);
+  }
+
+  /** So many datagrams of the client are on their way to the task. */
+  onDelivered(datagrams: number): void {
+    this.#owed += datagrams * this.rules.udp.responses;
+  }
+
+  /** That many answers have come. True: no more are expected, as far as the service says. */
+  isDoneAfter(answers: number): boolean {
+    if (this.rules.udp.responses === 0) return false;
+    this.#owed -= answers;
+    return this.#owed <= 0;
+  }
+
+  /** Nothing has been sent since `isDoneAfter` said so. */
+  get isDone(): boolean {
+    return this.#owed <= 0;
   }
 
   /** The task has answered. */
@@ -119,6 +141,7 @@ export class UdpSession
     this.waitingIn?.cancel(this);
     if (this.link !== null) this.link.remove(this.leg!);
     else loop.close(this.fd);
+    this.lease?.end();
     this.ranks.remove(this);
     this.target.onClosed();
     if (worker.descriptors.isWaitedFor) worker.descriptors.release();

@@ -4,13 +4,16 @@ import type { EventLoop } from "../../sys/event-loop.ts";
 import { DATAGRAM_MAX, ReceiveBatch, receiveBatchBytes, sendBatchBytes } from "../../sys/messages.ts";
 import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
 import { createEndpoint, type Endpoint, PROXY_V2_MAX_ENCODED_BYTES, ProxyHeader } from "../../wire/index.ts";
+import { claimBlock, PortBlocks } from "../source-ports.ts";
 import type { WorkerContext } from "../worker/context.ts";
 import type { Target } from "../worker/target.ts";
 import { ClientKey } from "./client-key.ts";
 import { LinkContext, type LinkHost, linkContextBytes } from "./link/link-context.ts";
 import { Outbox } from "./outbox.ts";
 import { Replies } from "./replies.ts";
+import type { UdpSession } from "./session.ts";
 import { SessionRanks } from "./session-ranks.ts";
+import { SourcePorts } from "./task-ports.ts";
 
 /** Datagrams per system call. Only the pages that datagrams have reached take memory. */
 export const BATCH_SIZE = 64;
@@ -27,6 +30,7 @@ export class UdpContext {
   readonly outbox = new Outbox(this, BATCH_SIZE);
   readonly replies = new Replies(this, BATCH_SIZE);
   readonly links: LinkContext;
+  readonly sourcePorts: SourcePorts<UdpSession>;
   /** For one call at a time: a struct sockaddr, a PROXY header. */
   readonly sockaddrAt = this.memory.take(SOCKADDR_MAX);
   readonly headerAt = this.memory.take(PROXY_V2_MAX_ENCODED_BYTES);
@@ -38,14 +42,21 @@ export class UdpContext {
   readonly tried: Target[] = [];
   /** by slot; bounded by the number of services */
   readonly #ranks = new Map<number, SessionRanks>();
+  /** Of blocks of ports; bounded by those there are. */
+  readonly #claims: number[] = [];
   readonly #ids = new WeakMap<Target, number>();
   #lastId = 0;
 
   constructor(
     readonly worker: WorkerContext,
     host: LinkHost,
+    /** Local ports for the sessions of all workers. */
+    ports: Uint16Array,
   ) {
     this.loop = worker.loop;
+    const workers = worker.counters.services.length;
+    const claim = (block: number) => this.#claim(block);
+    this.sourcePorts = new SourcePorts(new PortBlocks({ ports, workers, random: Math.random, claim }));
     this.links = new LinkContext(this, host, BATCH_SIZE);
   }
 
@@ -57,6 +68,19 @@ export class UdpContext {
       this.#ranks.set(slot, ranks);
     }
     return ranks;
+  }
+
+  #claim(block: number): boolean {
+    const fd = claimBlock(block);
+    if (fd < 0) return false;
+    this.#claims.push(fd);
+    this.worker.shares.ports.add(1);
+    return true;
+  }
+
+  /** The worker ends: its ports are others'. */
+  close(): void {
+    for (const fd of this.#claims) this.loop.close(fd);
   }
 
   /** A number for the target, the same for its lifetime. */

@@ -84,6 +84,8 @@ export class DescriptorShares {
   readonly pipes = new DescriptorShare(this);
   /** Of connections to peers that wait for clients, but for the first of each peer. */
   readonly lines = new DescriptorShare(this);
+  /** Blocks of local ports. */
+  readonly ports = new DescriptorShare(this);
   /** by slot and protocol; bounded by the number of services there have been at a time */
   readonly #services = new Map<number, DescriptorShare>();
   readonly #waitedFor = new Set<DescriptorShare>();

@@ -13,6 +13,8 @@ export interface WorkerSetup {
   /** Descriptors at or above it pause accepting: the lowest free number is handed out, so few are left then. */
   readonly scarceAtFd: number;
   readonly maxPipes: number;
+  /** Local ports for the UDP sessions of all workers. */
+  readonly sourcePorts: Uint16Array;
 }
 
 /** A routing table with this worker's sockets and the counter slots filled in. */

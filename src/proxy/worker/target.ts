@@ -52,6 +52,8 @@ export class Target implements Candidate {
   #failuresInRow = 0;
   /** What a relay calls it; made when it is first asked for. */
   relayTask: Uint8Array | null = null;
+  /** "10.1.0.7 53", which other targets may be too. */
+  readonly endpoint: string;
   readonly #row: Float64Array;
   readonly #at: number;
 
@@ -72,6 +74,7 @@ export class Target implements Candidate {
     this.address = address;
     this.distance = distance;
     this.hash = hashText(`${identity} ${port}`);
+    this.endpoint = `${address} ${port}`;
     const ip = peer === null ? parseIp(address)! : null;
     this.sockaddrLength = ip === null ? 0 : writeSockaddr(this.sockaddr, 0, ip.bytes, port);
     this.family = this.sockaddr[0]!;

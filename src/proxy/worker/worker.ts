@@ -99,7 +99,7 @@ export class Worker extends Waiting implements Pollable, LinkHost {
       findOwnRoute(this.#table, "tcp", service, task, targetPort),
     );
     this.#heartbeats = new Heartbeats(this.#tcp);
-    this.#udp = new UdpContext(this.#context, this);
+    this.#udp = new UdpContext(this.#context, this, setup.sourcePorts);
     this.#port = setup.port;
     this.#tick = this.#loop.deadlines.list(TICK_MS);
   }
@@ -266,6 +266,7 @@ export class Worker extends Waiting implements Pollable, LinkHost {
     this.#tcp.lines.close();
     this.#heartbeats.close();
     for (const connection of this.#connections()) connection.cut();
+    this.#udp.close();
     this.#sendRecords();
     this.#loop.stop();
   }

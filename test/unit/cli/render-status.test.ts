@@ -75,6 +75,7 @@ function status(services: ServiceStatus[], rest: Partial<NodeStatus> = {}): Node
     proxy: {
       workers: 2,
       workersOutOfDescriptors: 0,
+      sourcePorts: { low: 32_768, high: 60_999, forSessions: 24_703, leftToHost: 3_529 },
       relay: { connectionsRefusedTotal: {}, datagramsDroppedTotal: {} },
       peers: [],
       services,

@@ -29,7 +29,8 @@ function statusOfTaskThatFailed(...agesMs: (number | null)[]): TaskStatus {
     row[at + T_LAST_ERRNO] = ECONNREFUSED;
   });
   const none = { listeners: new Map(), services: new Slots(10, "services"), peers: new Slots(10, "peers") };
-  return readStatus({ table, counters, tasks, ...none }, NOW).services[0]!.tasks[0]!;
+  const sourcePorts = { low: 1, high: 8, forSessions: 7, leftToHost: 1 };
+  return readStatus({ table, counters, tasks, sourcePorts, ...none }, NOW).services[0]!.tasks[0]!;
 }
 
 test("a task is failing as long as some worker's last connect to it has failed", () => {

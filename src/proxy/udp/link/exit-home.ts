@@ -34,7 +34,7 @@ import type { Rules } from "../../worker/route.ts";
 import type { Target } from "../../worker/target.ts";
 import { UdpSession } from "../session.ts";
 import type { SessionHome } from "../session-home.ts";
-import { isExhaustion } from "../session-quota.ts";
+import { isExhaustion, isOutOfPorts } from "../session-quota.ts";
 import type { TableEntry } from "../session-table.ts";
 import type { UdpContext } from "../udp-context.ts";
 import type { ConfirmedLink } from "./exit-handshake.ts";
@@ -164,6 +164,9 @@ export class ExitHome
     return null;
   }
 
+  /** The entry node counts too, and ends it. */
+  onDone(): void {}
+
   writeProxyHeader(session: UdpSession): Uint8Array {
     return session.header!;
   }
@@ -218,7 +221,8 @@ export class ExitHome
     const { loop, links } = this.context;
     const quota = links.quotaOf(rules);
     const fd = quota.connect(target);
-    if (fd < 0 && isExhaustion(-fd)) return ERROR_LIMIT;
+    if (fd < 0 && isOutOfPorts(-fd)) rules.refuse("out-of-ports");
+    if (fd < 0 && (isExhaustion(-fd) || isOutOfPorts(-fd))) return ERROR_LIMIT;
     if (fd < 0) {
       if (target.failingUntilMs <= loop.nowMs) target.onFailed(-fd, loop.nowMs);
       return ERROR_REFUSED;
