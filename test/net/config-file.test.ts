@@ -5,8 +5,11 @@
 import { afterEach, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import {
+  chmodSync,
+  chownSync,
   closeSync,
   mkdirSync,
+  mkdtempSync,
   openSync,
   renameSync,
   rmSync,
@@ -17,6 +20,7 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePorts } from "../support/free-port.ts";
 import { request } from "../support/http-load.ts";
@@ -24,6 +28,7 @@ import { type HttpTask, startNamedTask } from "../support/http-task.ts";
 import { loopbackPlaces, MeshCluster } from "../support/mesh-cluster.ts";
 import { serviceFile } from "../support/mesh-config.ts";
 import { type NodeProcess, NodeProcess as Nodes, portmesh } from "../support/node-process.ts";
+import { findProgram, lacks } from "../support/require-program.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const KEPT = "nothing changed: 1 problem";
@@ -168,6 +173,25 @@ async function peakKib(node: NodeProcess): Promise<number> {
   const status = await Bun.file(`/proc/${node.child.pid}/status`).text();
   return Number(/VmHWM:\s+(\d+)/.exec(status)![1]);
 }
+
+test.skipIf(process.getuid!() !== 0 || lacks("setpriv"))(
+  "made unreadable for the user of the node: told, until it can be read",
+  async () => {
+    const NOBODY = 65_534;
+    const directory = mkdtempSync(join(tmpdir(), "portmesh-test-"));
+    stops.push(() => rmSync(directory, { recursive: true }));
+    chownSync(directory, NOBODY, NOBODY);
+    const wrapper = [findProgram("setpriv")!, `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"];
+    const node = Nodes.startIn(directory, `[node]\ndata_dir = "${directory}/data"\n`, wrapper);
+    stops.push(() => node.kill());
+    await node.serves();
+    chmodSync(node.file, 0o600);
+    await refuses(node, "permission denied: make it readable");
+    chmodSync(node.file, 0o644);
+    await reloadsAs(node, "unchanged");
+    expect(linesWith(node, "permission denied")).toBe(1);
+  },
+);
 
 test("rewritten in place with the same length and time: applied", async () => {
   const { node, ports, text, answers } = await serve();
