@@ -1,8 +1,9 @@
 /**
  * What is wrong with a node, from its status: every finding with what to do about it. Pure.
  *
- * Here is what concerns the way between the nodes: their membership, the relay, the overlay.
+ * Here is what concerns the file and the way between the nodes: their membership, the relay, the overlay.
  */
+import { formatProblem } from "../config/index.ts";
 import type { NodeStatus, OverlayPeerStatus, OverlayStatus } from "../node/index.ts";
 import { formatCount, formatCounts } from "./format.ts";
 
@@ -21,16 +22,27 @@ const LEAST_MTU = 1280;
 const MUCH_LOSS = 0.005;
 
 export function diagnose(status: NodeStatus): Finding[] {
-  const { cluster, overlay } = status;
+  const { cluster, overlay, config } = status;
   if (cluster === null || overlay === null)
-    return [pass("cluster", "this node stands alone: nothing is between nodes")];
+    return [...diagnoseFile(config), pass("cluster", "this node stands alone: nothing is between nodes")];
   return [
+    ...diagnoseFile(config),
     ...diagnoseMembers(cluster),
     ...diagnoseRelay(status),
     diagnoseDriver(overlay),
     diagnoseEncryption(overlay),
     ...overlay.peers.flatMap((peer) => diagnosePeer(peer, overlay)),
     ...diagnoseStrangers(overlay),
+  ];
+}
+
+/** A node that goes on with an older configuration than the others explains much of what is wrong between them. */
+function diagnoseFile({ lastReload, file }: NodeStatus["config"]): Finding[] {
+  if (lastReload?.outcome !== "refused") return [];
+  const [first] = lastReload.problems;
+  const message = `the last reload was refused, the configuration before it runs${first === undefined ? "" : `: ${formatProblem(first)}`}`;
+  return [
+    finding("config", "fail", message, `\`portmesh check -c ${file}\` lists all that is wrong with the file`),
   ];
 }
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { diagnose } from "../../../src/cli/diagnose.ts";
 import { renderFindings } from "../../../src/cli/render-findings.ts";
 import type { NodeStatus, OverlayPeerStatus, OverlayStatus } from "../../../src/node/index.ts";
+import { NO_CHANGES } from "../../../src/node/reload-report.ts";
 import { nodeView } from "../../support/fake-mesh.ts";
 import { DIRECT, overlayPeer, overlayStatus } from "../../support/overlay-status.ts";
 import { peerStatus, proxyStatus } from "../../support/proxy-status.ts";
@@ -57,6 +58,29 @@ describe("diagnose", () => {
       "pass overlay edge-2",
     ]);
     expect(wrong(status(null, { cluster: null }))).toEqual([]);
+  });
+
+  test("a file that is gone or wrong is told first, also of a node alone", () => {
+    const message = "cannot read the file: it does not exist";
+    const problem = { file: "pm.toml", line: 0, column: 0, key: "", value: undefined, message };
+    const lastReload = {
+      outcome: "refused",
+      isDryRun: false,
+      trigger: "file",
+      at: 0,
+      changes: NO_CHANGES,
+      problems: [problem],
+      warnings: [],
+      bindErrors: [],
+      differing: [],
+      unpublished: [],
+    } as const;
+    const config = { file: "pm.toml", appliedAt: 0, lastReload, needsRestart: [] };
+    const expected =
+      `fail config: the last reload was refused, the configuration before it runs: pm.toml: ${message} | ` +
+      "`portmesh check -c pm.toml` lists all that is wrong with the file";
+    expect(wrong(status(null, { cluster: null, config }))).toEqual([expected]);
+    expect(wrong(status(overlayStatus({ peers: [overlayPeer("edge-2")] }), { config }))).toEqual([expected]);
   });
 
   test("says what seals, and what would do so for less", () => {
