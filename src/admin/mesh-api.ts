@@ -118,6 +118,18 @@ export interface ServiceView {
   readonly tasks: readonly TaskView[];
   /** Ports it does not get. */
   readonly conflicts: readonly PortConflict[];
+  /** Changes by command that were lost, newest last; at most 8. */
+  readonly overwritten: readonly OverwrittenView[];
+}
+
+/** Two nodes changed a service by command without knowing of each other: one of the changes is lost. */
+export interface OverwrittenView {
+  readonly node: string;
+  readonly atMs: number;
+  readonly byNode: string;
+  readonly byAtMs: number;
+  /** From what was lost to what took its place: "balance random -> round-robin", "removed -> kept". */
+  readonly differences: readonly string[];
 }
 
 export interface NodeView {

@@ -10,6 +10,7 @@ import { AntiEntropy, type Effect } from "./anti-entropy.ts";
 import type { Conflict } from "./conflicts.ts";
 import type { Definition, VisibleService } from "./definitions.ts";
 import { decodeMessage, type Malformed } from "./messages.ts";
+import type { Overwritten } from "./overwritten.ts";
 import type { DeclarationRecord, NodeRecord, NodeWish, ServiceSpec, TaskRecord } from "./records.ts";
 import { type Refusal, Replica } from "./replica.ts";
 import { type CatalogState, type Restored, readSnapshot, writeSnapshot } from "./snapshot.ts";
@@ -51,6 +52,16 @@ export class Catalog {
   /** Ascending by name. */
   services(): ReadonlyMap<string, VisibleService> {
     return this.#views.current().services;
+  }
+
+  /** Changes of the service by command that were lost to others, as far as this node has seen them; newest last. */
+  overwrittenOf(service: string): readonly Overwritten[] {
+    return this.#replica.overwritten.of(service);
+  }
+
+  /** Those of all services that were seen since it was asked last. */
+  takeOverwritten(): readonly Overwritten[] {
+    return this.#replica.overwritten.takeNews();
   }
 
   /** Of this node's file. */

@@ -6,12 +6,13 @@
  *     node text      writer; for tasks, nodes and declarations also the owner
  *     counter varint
  *     key text       service name | node name | service NUL name | "" | service name
+ *     replaces       of services only: count varint, count × (counter varint, node text)
  *     value text     JSON of the record (record-codec.ts), or for tombstones:
  *     age varint     seconds since it was written, so that whoever learns it late does not keep it longer
  */
 import { type ByteReader, ByteWriter } from "./bytes.ts";
 import type { Entry, EntryHash, EntryHead, EntryKind } from "./entry.ts";
-import { MAX_COUNTER, MAX_NODE_NAME_LENGTH, MAX_VALUE_BYTES } from "./limits.ts";
+import { MAX_COUNTER, MAX_NODE_NAME_LENGTH, MAX_REPLACED, MAX_VALUE_BYTES } from "./limits.ts";
 import { isNodeName } from "./names.ts";
 import { checkKey, decodeRecord, encodeRecord, isPrintableAscii, type RecordOf } from "./record-codec.ts";
 import type { DeclarationRecord, Stamp } from "./records.ts";
@@ -19,6 +20,7 @@ import type { DeclarationRecord, Stamp } from "./records.ts";
 export const LEAST_ENTRY_BYTES = 6;
 const KINDS: readonly EntryKind[] = ["service", "wish", "task", "node", "declaration"];
 const TOMBSTONE = 0x80;
+const LEAST_STAMP_BYTES = 2;
 const MAX_KEY_LENGTH = 512;
 /** A year; older ones are long forgotten. */
 const MAX_AGE_S = 366 * 24 * 3600;
@@ -32,52 +34,61 @@ export interface WireEntry extends EntryHead {
 }
 
 export function writeEntry(writer: ByteWriter, entry: EntryHead, steadyMs: number): void {
-  writeHashed(writer, entry.kind, entry.key, entry.stamp, entry.text);
+  writeHashed(writer, entry);
   if (entry.text === null) writer.varint(Math.max(0, Math.floor((steadyMs - entry.bornAtMs) / 1000)));
 }
 
 /** Upper bound of what writeEntry takes. */
 export function entryBytes(entry: EntryHead): number {
-  return 24 + entry.stamp.node.length + entry.key.length + (entry.text?.length ?? 0);
+  const replacedBytes = entry.replaces.reduce((sum, { node }) => sum + 10 + node.length, 0);
+  return 25 + entry.stamp.node.length + entry.key.length + replacedBytes + (entry.text?.length ?? 0);
 }
 
 /**
  * The reader is broken afterwards when there was no complete entry. `previous`: the entry before it; long runs are of
  * one writer, whose name is then kept once.
  */
-export function readEntry(reader: ByteReader, steadyMs: number, previous?: WireEntry): WireEntry {
+export function readEntry(
+  reader: ByteReader,
+  steadyMs: number,
+  previous?: WireEntry,
+  hasReplaced = true,
+): WireEntry {
   const start = reader.at;
   const flags = reader.byte();
   const name = reader.text(MAX_NODE_NAME_LENGTH);
   const node = name === previous?.stamp.node ? previous.stamp.node : name;
   const counter = reader.varint();
   const key = reader.text(MAX_KEY_LENGTH);
+  const kind = KINDS[flags & ~TOMBSTONE];
+  const replaces = kind === "service" && hasReplaced ? readReplaced(reader) : [];
   const isTombstone = (flags & TOMBSTONE) !== 0;
   const text = isTombstone ? null : reader.text(MAX_VALUE_BYTES);
   const end = reader.at;
   const ageS = isTombstone ? reader.varint() : 0;
-  const kind = KINDS[flags & ~TOMBSTONE];
   return {
     kind: kind ?? "node",
     key,
     stamp: { counter, node },
+    replaces,
     text,
     hash: reader.isBroken ? { high: 0, low: 0 } : hashOf(reader.between(start, end)),
     bornAtMs: steadyMs - Math.min(ageS, MAX_AGE_S) * 1000,
-    problem: kind === undefined ? "its kind is unknown" : checkHead(kind, key, node, counter),
+    problem: kind === undefined ? "its kind is unknown" : checkHead({ kind, key, replaces }, node, counter),
   };
 }
 
 /** The entry with its record, or why it cannot be held. */
 export function openEntry(wire: WireEntry): Entry | { readonly problem: string } {
   if (wire.problem !== null) return { problem: wire.problem };
-  const { kind, key, stamp, text, hash, bornAtMs } = wire;
-  if (text === null) return { kind, key, stamp, text, hash, bornAtMs, record: null };
+  const { problem: _problem, ...head } = wire;
+  const { kind, key, stamp, text } = head;
+  if (text === null) return { ...head, record: null };
   if (!isPrintableAscii(text)) return { problem: "is no printable ASCII" };
   const decoded = decodeRecord(kind, key, text);
   if ("problem" in decoded) return decoded;
   const problem = kind === "declaration" ? checkAge(decoded.record as DeclarationRecord, stamp) : null;
-  return problem === null ? { kind, key, stamp, text, hash, bornAtMs, record: decoded.record } : { problem };
+  return problem === null ? { ...head, record: decoded.record } : { problem };
 }
 
 /** Else no later change, of any node, would ever be newer. */
@@ -92,15 +103,16 @@ export function makeEntry<K extends EntryKind>(
   stamp: Stamp,
   record: RecordOf[K] | null,
   bornAtMs: number,
+  replaces: readonly Stamp[] = [],
 ): Entry | { readonly problem: string } {
   const text = record === null ? null : encodeRecord(kind, record);
-  const problem = checkHead(kind, key, stamp.node, stamp.counter);
-  return openEntry({ ...entryHead(kind, key, stamp, text, bornAtMs), problem });
+  const problem = checkHead({ kind, key, replaces }, stamp.node, stamp.counter);
+  return openEntry({ ...entryHead(kind, key, stamp, text, bornAtMs, replaces), problem });
 }
 
 /** The same content with another stamp. */
 export function restamped(entry: Entry, stamp: Stamp): Entry {
-  return { ...entry, ...entryHead(entry.kind, entry.key, stamp, entry.text, entry.bornAtMs) };
+  return { ...entry, ...entryHead(entry.kind, entry.key, stamp, entry.text, entry.bornAtMs, entry.replaces) };
 }
 
 export function entryHead(
@@ -109,23 +121,22 @@ export function entryHead(
   stamp: Stamp,
   text: string | null,
   bornAtMs: number,
+  replaces: readonly Stamp[] = [],
 ): EntryHead {
   const writer = new ByteWriter();
-  writeHashed(writer, kind, key, stamp, text);
-  return { kind, key, stamp, text, bornAtMs, hash: hashOf(writer.since(0)) };
+  writeHashed(writer, { kind, key, stamp, replaces, text });
+  return { kind, key, stamp, replaces, text, bornAtMs, hash: hashOf(writer.since(0)) };
 }
 
 function writeHashed(
   writer: ByteWriter,
-  kind: EntryKind,
-  key: string,
-  stamp: Stamp,
-  text: string | null,
+  { kind, key, stamp, replaces, text }: Pick<EntryHead, "kind" | "key" | "stamp" | "replaces" | "text">,
 ): void {
   writer.byte(KINDS.indexOf(kind) | (text === null ? TOMBSTONE : 0));
   writer.text(stamp.node);
   writer.varint(stamp.counter);
   writer.text(key);
+  if (kind === "service") writeReplaced(writer, replaces);
   if (text !== null) writer.text(text);
 }
 
@@ -136,8 +147,31 @@ function hashOf(bytes: Uint8Array): EntryHash {
   };
 }
 
-function checkHead(kind: EntryKind, key: string, node: string, counter: number): string | null {
+function writeReplaced(writer: ByteWriter, replaces: readonly Stamp[]): void {
+  writer.varint(replaces.length);
+  for (const { counter, node } of replaces) {
+    writer.varint(counter);
+    writer.text(node);
+  }
+}
+
+function readReplaced(reader: ByteReader): Stamp[] {
+  const count = reader.count(LEAST_STAMP_BYTES);
+  const stamps: Stamp[] = [];
+  for (let i = 0; i < count && !reader.isBroken; i++) {
+    stamps.push({ counter: reader.varint(), node: reader.text(MAX_NODE_NAME_LENGTH) });
+  }
+  return stamps;
+}
+
+function checkHead(
+  { kind, key, replaces }: Pick<EntryHead, "kind" | "key" | "replaces">,
+  node: string,
+  counter: number,
+): string | null {
   if (!isNodeName(node)) return `${JSON.stringify(node)} is no node name`;
   if (counter < 1 || counter > MAX_COUNTER) return `counter ${counter} is outside 1..2^52`;
+  if (replaces.length > MAX_REPLACED) return `it names ${replaces.length} earlier versions`;
+  if (replaces.some((stamp) => !isNodeName(stamp.node))) return "an earlier version has no node name";
   return checkKey(kind, key);
 }

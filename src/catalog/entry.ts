@@ -16,6 +16,8 @@ export interface EntryHead {
    */
   readonly key: string;
   readonly stamp: Stamp;
+  /** Of services: the versions before this one, newest first, at most MAX_REPLACED. */
+  readonly replaces: readonly Stamp[];
   /** The encoded record; null: a tombstone. */
   readonly text: string | null;
   /** XORed up these make the digests. Of everything above. */
@@ -71,8 +73,14 @@ export function compareVersions(one: EntryHead, other: EntryHead): number {
   return (
     compareStamps(one.stamp, other.stamp) ||
     Number(one.text === null) - Number(other.text === null) ||
-    compareTexts(one.text ?? "", other.text ?? "")
+    compareTexts(one.text ?? "", other.text ?? "") ||
+    one.hash.high - other.hash.high ||
+    one.hash.low - other.hash.low
   );
+}
+
+export function isSameStamp(one: Stamp, other: Stamp): boolean {
+  return one.counter === other.counter && one.node === other.node;
 }
 
 export function compareStamps(one: Stamp, other: Stamp): number {

@@ -23,6 +23,7 @@ export {
 } from "./limits.ts";
 export { isCatalogMessage, MAX_MESSAGE_BYTES } from "./messages.ts";
 export { PAYLOAD_OVERHEAD_BYTES } from "./outbox.ts";
+export type { Change, Overwritten } from "./overwritten.ts";
 export type * from "./records.ts";
 export { areSpecsEqual } from "./service-codec.ts";
 export type { CatalogState, Restored } from "./snapshot.ts";

@@ -42,6 +42,9 @@ export const OWNED_TOMBSTONE_LIFE_MS = 24 * 3_600_000;
 /** How long records of a dead node are kept, hidden, in case it comes back. */
 export const DEAD_OWNER_LIFE_MS = 24 * 3_600_000;
 
+/** Earlier versions that a version of a service names: by them it is known what a change was made without. */
+export const MAX_REPLACED = 8;
+
 /** Of a record's encoded value. */
 export const MAX_VALUE_BYTES = 64 * 1024;
 /** Members of arrays and objects inside an encoded value never nest deeper. */

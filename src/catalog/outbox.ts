@@ -36,7 +36,15 @@ export class Outbox {
 
   /** false: too large for a packet. */
   add(entry: EntryHead, isOwn: boolean, steadyMs: number): boolean {
-    const row = `${partitionOf(entry.kind, entry.key, entry.stamp.node)} ${entry.key}`;
+    return this.#add(entry, isOwn, steadyMs, rowOf(entry));
+  }
+
+  /** A version that was lost to another one: that goes out, too. */
+  addLost(entry: EntryHead, steadyMs: number): void {
+    this.#add(entry, false, steadyMs, `${rowOf(entry)} ${entry.stamp.counter} ${entry.stamp.node}`);
+  }
+
+  #add(entry: EntryHead, isOwn: boolean, steadyMs: number, row: string): boolean {
     this.#own.delete(row);
     this.#relayed.delete(row);
     const sizeBytes = entryBytes(entry);
@@ -63,6 +71,10 @@ export class Outbox {
     this.#own.expire(steadyMs - MAX_WAIT_MS);
     this.#relayed.expire(steadyMs - MAX_WAIT_MS);
   }
+}
+
+function rowOf({ kind, key, stamp }: EntryHead): string {
+  return `${partitionOf(kind, key, stamp.node)} ${key}`;
 }
 
 /** Rows by how often they have been sent: those sent least are next, among equals the first that came. */

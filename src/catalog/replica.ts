@@ -22,15 +22,17 @@ import {
   MAX_COUNTER_STEP,
   MAX_OWNED_HELD,
   MAX_OWNERS,
+  MAX_REPLACED,
   MAX_SERVICES_HELD,
   MAX_WISHES_HELD,
   OWNED_TOMBSTONE_LIFE_MS,
   SERVICE_TOMBSTONE_LIFE_MS,
 } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
+import { isOverwritten, OverwrittenChanges } from "./overwritten.ts";
 import { Owners } from "./owners.ts";
 import { encodeRecord, type RecordOf } from "./record-codec.ts";
-import type { DeclarationRecord, NodeWish, TaskRecord } from "./records.ts";
+import type { DeclarationRecord, NodeWish, Stamp, TaskRecord } from "./records.ts";
 import { areSpecsEqual } from "./service-codec.ts";
 import { SteadyTime } from "./steady-time.ts";
 import { Table } from "./table.ts";
@@ -58,6 +60,7 @@ export class Replica {
   readonly time = new SteadyTime();
   readonly table = new Table();
   readonly outbox = new Outbox();
+  readonly overwritten = new OverwrittenChanges();
   readonly owners: Owners;
   /** Entries from others that were not taken. */
   readonly refused: Record<Refusal, number> = { value: 0, counter: 0, limit: 0, forgotten: 0 };
@@ -95,7 +98,8 @@ export class Replica {
     if (text === (previous?.text ?? null)) return;
     const isOldest = isUnsettled && previous === undefined && this.witness(OLDEST_COUNTER);
     const stamp = isOldest ? { counter: OLDEST_COUNTER, node: this.self } : this.#nextStamp();
-    const entry = makeEntry(kind, key, stamp, record, this.time.nowMs);
+    const replaces = kind === "service" ? versionsUpTo(previous) : [];
+    const entry = makeEntry(kind, key, stamp, record, this.time.nowMs, replaces);
     if ("problem" in entry) throw new Error(`cannot write ${kind} ${key}: ${entry.problem}`); // was checked before
     this.#putOwn(entry);
   }
@@ -159,6 +163,7 @@ export class Replica {
     if (isOurs) return this.#settleOwn(entry, current);
     if (spreads) this.outbox.add(entry, false, this.time.nowMs);
     this.#put(entry);
+    if (current !== undefined && isOverwritten(entry, current)) this.#noteOverwritten(entry, current);
     return "learned";
   }
 
@@ -167,7 +172,20 @@ export class Replica {
     if (wire.text === null && compareVersions(current, wire) === 0) {
       current.bornAtMs = Math.min(current.bornAtMs, wire.bornAtMs);
     }
+    if (wire.kind === "service" && isOverwritten(current, wire)) {
+      const lost = openEntry(wire);
+      if (!("problem" in lost)) this.#noteOverwritten(current, lost);
+    }
     return "known";
+  }
+
+  /** Other nodes with the winner have not seen what was lost: they learn it by gossip. */
+  #noteOverwritten(winner: Entry, loser: Entry): void {
+    const { nowMs, wallMs } = this.time;
+    const isNew = this.overwritten.note(winner, loser, ({ bornAtMs }) => wallMs - (nowMs - bornAtMs));
+    if (!isNew) return;
+    this.outbox.addLost(loser, nowMs);
+    this.#revision++;
   }
 
   /** A version of our own row that is newer than ours: we wrote it before we lost our memory. */
@@ -311,6 +329,11 @@ export class Replica {
     this.#counter++;
     return { counter: this.#counter, node: this.self };
   }
+}
+
+/** What the next version replaces. */
+function versionsUpTo(entry: Entry | undefined): Stamp[] {
+  return entry === undefined ? [] : [entry.stamp, ...entry.replaces].slice(0, MAX_REPLACED);
 }
 
 /**

@@ -192,7 +192,7 @@ export function isBind(text: string): boolean {
   return isPrefix(text) || INTERFACE_NAME.test(text);
 }
 
-function readStamp(reader: FieldReader, json: unknown, path: string, leastCounter: number): Stamp {
+export function readStamp(reader: FieldReader, json: unknown, path: string, leastCounter: number): Stamp {
   const stamp = reader.list(json, path, 16);
   return {
     counter: reader.integer(stamp[0], `${path}[0]`, leastCounter, MAX_COUNTER),

@@ -31,7 +31,7 @@ export function readFirstBody(reader: FieldReader, json: JsonObject, steadyMs: n
   const fileServices = new Map<string, Entry>();
   const bytes = new ByteReader(reader.base64(json.entries, "entries"));
   while (bytes.remaining > 0 && reader.problem === null) {
-    const wire = readEntry(bytes, steadyMs);
+    const wire = readEntry(bytes, steadyMs, undefined, false);
     const entry = openEntry(wire);
     if (bytes.isBroken) reader.fail("entries", "end in the middle of one");
     else if ("problem" in entry) reader.fail("entries", entry.problem);

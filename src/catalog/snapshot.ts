@@ -9,10 +9,12 @@ import type { Entry } from "./entry.ts";
 import { openEntry, readEntry, writeEntry } from "./entry-codec.ts";
 import { FieldReader } from "./field-reader.ts";
 import { DEAD_OWNER_LIFE_MS, MAX_COUNTER, MAX_OWNERS, SERVICE_TOMBSTONE_LIFE_MS } from "./limits.ts";
-import { isNodeName } from "./names.ts";
+import { isNodeName, isServiceName } from "./names.ts";
+import { type Change, MAX_OVERWRITTEN, type Overwritten } from "./overwritten.ts";
 import type { OwnersState } from "./owners.ts";
 import type { TaskRecord } from "./records.ts";
 import type { Replica } from "./replica.ts";
+import { readSpec, readStamp, specToJson } from "./service-codec.ts";
 import { type FirstBody, readFirstBody, restoreFirstBody } from "./snapshot-v1.ts";
 
 /** The caller's part. */
@@ -37,6 +39,7 @@ interface Body extends CatalogState {
   readonly counter: number;
   readonly entries: readonly Entry[];
   readonly owners: OwnersState;
+  readonly overwritten: readonly Overwritten[];
 }
 
 export function writeSnapshot(replica: Replica, state: CatalogState): string {
@@ -47,6 +50,7 @@ export function writeSnapshot(replica: Replica, state: CatalogState): string {
     counter: replica.counter,
     entries: writer.bytes().toBase64(),
     owners: replica.owners.state(replica.time.nowMs),
+    overwritten: replica.overwritten.all.map(overwrittenToJson),
     isFileKnown: state.isFileKnown,
     members: state.members,
   });
@@ -63,6 +67,7 @@ export function readSnapshot(replica: Replica, text: string): Restored {
   else {
     replica.owners.restore(body.owners, replica.time.nowMs);
     for (const entry of body.entries) replica.restore(entry, body.node);
+    for (const change of body.overwritten) replica.overwritten.add(change);
   }
   return { isFileKnown: body.isFileKnown, members: body.members, problem: null };
 }
@@ -102,6 +107,9 @@ function readBody(text: string, steadyMs: number): Body | FirstBody | string {
     counter: reader.integer(json.counter, "counter", 0, MAX_COUNTER),
     entries: readEntries(reader, json.entries, steadyMs),
     owners: readOwners(reader, json.owners),
+    overwritten: reader
+      .list(json.overwritten, "overwritten", MAX_OVERWRITTEN)
+      .map((change) => readOverwritten(reader, change)),
     isFileKnown: reader.flag(json.isFileKnown, "isFileKnown"),
     members: json.members,
   };
@@ -136,6 +144,32 @@ function readOwners(reader: FieldReader, json: unknown): OwnersState {
         reader.flag(hadDeclarations, "owners.forgotten"),
       ];
     }),
+  };
+}
+
+function overwrittenToJson({ service, lost, by }: Overwritten): unknown {
+  return [service, changeToJson(lost), changeToJson(by)];
+}
+
+function changeToJson({ spec, stamp, atMs }: Change): unknown {
+  return { spec: spec === null ? null : specToJson(spec), stamp: [stamp.counter, stamp.node], atMs };
+}
+
+function readOverwritten(reader: FieldReader, json: unknown): Overwritten {
+  const [service, lost, by] = reader.list(json, "overwritten", 3);
+  return {
+    service: reader.named(service, "overwritten", "service name", isServiceName),
+    lost: readChange(reader, lost),
+    by: readChange(reader, by),
+  };
+}
+
+function readChange(reader: FieldReader, json: unknown): Change {
+  const { spec, stamp, atMs } = reader.object(json, "overwritten");
+  return {
+    spec: spec === null ? null : readSpec(reader, spec),
+    stamp: readStamp(reader, stamp, "overwritten", 1),
+    atMs: reader.integer(atMs, "overwritten", Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
   };
 }
 

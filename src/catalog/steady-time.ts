@@ -14,6 +14,11 @@ export class SteadyTime {
     return this.#nowMs;
   }
 
+  /** ms since 1970, as this node's clock was set when it was advanced last. */
+  get wallMs(): number {
+    return this.#wallMs ?? 0;
+  }
+
   advance(wallMs: number): void {
     const stepMs = wallMs - (this.#wallMs ?? wallMs);
     this.#wallMs = wallMs;

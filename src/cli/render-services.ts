@@ -64,6 +64,14 @@ export function renderServiceDetails(service: ServiceView, nowMs: number): strin
     ...facts.flatMap(([label, text]) => renderNote(label.padEnd(10), text, "  ")),
     ...renderDiffering(service.definitions.slice(1), "  "),
     ...renderConflicts(service.conflicts, "  "),
+    ...service.overwritten.flatMap(({ node, atMs, byNode, byAtMs, differences }) =>
+      renderNote(
+        "OVERWRITTEN ",
+        `the change on ${node} at ${formatTime(atMs)}, by the one on ${byNode} at ${formatTime(byAtMs)}: ` +
+          differences.join("; "),
+        "  ",
+      ),
+    ),
     ...(tasks.length === 0
       ? ["  NO TASKS: every client is refused"]
       : renderTable(TASK_COLUMNS, tasks, "  ")),

@@ -264,3 +264,39 @@ test("a file's service follows its file, for all, and an old file on a restarted
   expect(report.outcome).toBe("refused");
   await isServed(OTHER_PORT, ["first"]);
 });
+
+test("changed on both sides of a split: logs and inspect of all tell what was lost, to which node, and when", async () => {
+  await createWeb();
+  await n3.stop();
+  await n2.kill();
+  await run(n1, "service", "update", "--balance", "random", "web");
+  await n1.stop();
+  await n2.start(); // n2 has not heard of it
+  await run(n2, "service", "update", "--max-connections", "7", "web");
+  await run(n2, "service", "update", "--max-connections", "8", "web");
+  await Promise.all([n1.start(), n3.start()]);
+  await cluster.allAlive();
+  await cluster.agree();
+  for (const node of [n1, n2, n3]) {
+    const [change] = await cluster.waitFor(
+      async () => {
+        const [web] = JSON.parse(await run(node, "service", "inspect", "web"));
+        return web.Portmesh.Overwritten.length > 0 && web.Portmesh.Overwritten;
+      },
+      { what: `${node.name} to know what was lost` },
+    );
+    expect(change).toEqual({
+      Node: "n1",
+      At: expect.stringMatching(/^20.*Z$/),
+      ByNode: "n2",
+      ByAt: expect.stringMatching(/^20.*Z$/),
+      Differences: ["balance random -> round-robin", "max_connections 0 -> 8"],
+    });
+    expect(await run(node, "service", "inspect", "--pretty", "web")).toContain(
+      "OVERWRITTEN the change on n1 at",
+    );
+    await cluster.waitFor(() => node.log.includes("was overwritten by the change made on n2"), {
+      what: `${node.name} to log it`,
+    });
+  }
+});

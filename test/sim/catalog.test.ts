@@ -301,6 +301,29 @@ test("nodes that declare one service differently agree which is in force, whatev
   }
 });
 
+test("both halves of a split change a service: every node learns which change was lost, and to which", () => {
+  const network = new CatalogNetwork(seeded.fork(14), { loss: 0.2, maxDelayMs: 300 });
+  const names = startNodes(network, 7);
+  network.catalogs.get("node-0")!.writeService("web", spec(80), network.nowMs);
+  converge(network);
+  network.split((name) => Number(name.slice(5)) < 3);
+  network.catalogs.get("node-1")!.writeService("web", spec(81), network.nowMs);
+  network.run(5_000);
+  network.catalogs.get("node-2")!.writeService("web", spec(82), network.nowMs);
+  network.catalogs.get("node-6")!.writeService("web", spec(91), network.nowMs);
+  network.run(10_000);
+  network.heal();
+  const knows = (name: string) => network.catalogs.get(name)!.overwrittenOf("web").length > 0;
+  network.runUntil(() => names.every(knows), LIMIT_MS);
+  converge(network);
+  network.runUntil(() => !network.hasNews(), LIMIT_MS);
+  for (const catalog of network.catalogs.values()) {
+    const changes = catalog.overwrittenOf("web").map(({ lost, by }) => [lost.stamp.node, by.stamp.node]);
+    expect(changes).toEqual([["node-6", "node-2"]]);
+    expect(catalog.takeOverwritten()).toHaveLength(1);
+  }
+});
+
 test("a service too large for a packet reaches 30 nodes by anti-entropy within seconds", () => {
   const network = new CatalogNetwork(seeded.fork(8), { loss: 0.05 });
   const [writer] = startNodes(network, 30) as [string];

@@ -52,6 +52,7 @@ export function serviceView(name: string, rest: Partial<ServiceView> = {}): Serv
     updatedAtMs: CREATED_AT,
     tasks: [],
     conflicts: [],
+    overwritten: [],
     ...rest,
   };
 }

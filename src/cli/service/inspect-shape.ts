@@ -66,7 +66,7 @@ function constraintsOf(nodes: Readonly<Record<string, string>>): string[] {
   return Object.entries(nodes).map(([key, value]) => `node.labels.${key}==${value}`);
 }
 
-function inspectOwn({ spec, origin, definitions, tasks, conflicts }: ServiceView): object {
+function inspectOwn({ spec, origin, definitions, tasks, conflicts, overwritten }: ServiceView): object {
   return {
     Origin: origin,
     Definitions: definitions.map((definition) => ({
@@ -107,6 +107,13 @@ function inspectOwn({ spec, origin, definitions, tasks, conflicts }: ServiceView
       Protocol: conflict.protocol,
       PublishedPort: conflict.port,
       With: conflict.with,
+    })),
+    Overwritten: overwritten.map((change) => ({
+      Node: change.node,
+      At: new Date(change.atMs).toISOString(),
+      ByNode: change.byNode,
+      ByAt: new Date(change.byAtMs).toISOString(),
+      Differences: change.differences,
     })),
   };
 }

@@ -1,5 +1,5 @@
 /** The words for what happens in the mesh: one method per kind of event, one line per event. */
-import type { Definition } from "../../catalog/index.ts";
+import type { Change, Definition, Overwritten } from "../../catalog/index.ts";
 import type { Address, MemberEvent } from "../../membership/index.ts";
 import type { Clock } from "../../sys/clock.ts";
 import type { Log } from "../log.ts";
@@ -26,7 +26,7 @@ const LIMITS: Readonly<Record<string, string>> = {
   "too-many-dials": "did not connect to a gossip port: 128 connections are open",
 };
 
-type EventType = MemberEvent["type"];
+type EventType = MemberEvent["type"] | "overwritten";
 
 /** Behind a number of events that were not told one by one. */
 const SUMMARIES: Readonly<Partial<Record<EventType, string>>> = {
@@ -40,6 +40,7 @@ const SUMMARIES: Readonly<Partial<Record<EventType, string>>> = {
   "other-cluster": "more nodes of other clusters were refused",
   incompatible: "more nodes that speak another protocol were refused",
   "udp-broken": "more nodes answer over TCP but not over UDP",
+  overwritten: "more changes of services were overwritten: see `portmesh service inspect`",
 };
 
 export class MeshLog {
@@ -147,6 +148,20 @@ export class MeshLog {
     this.#log.warn(
       { service, by: node },
       `service "${service}": ${by} defines it otherwise than this node's file and is newer: it is in force`,
+    );
+  }
+
+  /** Of two changes made beside each other this node has seen one lose. */
+  overwritten({ service, lost, by }: Overwritten): void {
+    const made = (change: Change) => {
+      const what = change.spec === null ? "removal" : "change";
+      return `the ${what} made on ${change.stamp.node} at ${new Date(change.atMs).toISOString()}`;
+    };
+    if (!this.#budgetOf("overwritten").take()) return;
+    this.#log.warn(
+      { service, node: lost.stamp.node, by: by.stamp.node },
+      `service "${service}": ${made(lost)} was overwritten by ${made(by)}, which did not know it: ` +
+        "see `portmesh service inspect`, and make it again where it is wanted",
     );
   }
 

@@ -474,6 +474,7 @@ export class Mesh {
     this.#revision = this.catalog.revision;
     this.#removeOrphans();
     this.#tellOverruled();
+    for (const change of this.catalog.takeOverwritten()) this.#options.log.overwritten(change);
     this.#options.overlay?.follow(this.catalog.nodes(), this.#nodesWithTasks());
     this.#writeNode();
     this.#revision = this.catalog.revision;

@@ -2,12 +2,13 @@
 import type {
   DefinitionView,
   NodeView,
+  OverwrittenView,
   PortConflict,
   ServiceView,
   TaskState,
   TaskView,
 } from "../../admin/index.ts";
-import type { Catalog, VisibleService, VisibleTask } from "../../catalog/index.ts";
+import type { Catalog, Overwritten, VisibleService, VisibleTask } from "../../catalog/index.ts";
 import { compareServiceRules, type Labels } from "../../config/index.ts";
 import type { Member, MemberState } from "../../membership/index.ts";
 import { type BindError, type ProxyStatus, rangesOf, type TaskStatus } from "../../proxy/index.ts";
@@ -49,7 +50,15 @@ export function serviceView(service: VisibleService, seen: Seen): ServiceView {
     updatedAtMs,
     tasks,
     conflicts: conflictsOf(name, seen.catalog),
+    overwritten: seen.catalog.overwrittenOf(name).map(overwrittenView),
   };
+}
+
+function overwrittenView({ lost, by }: Overwritten): OverwrittenView {
+  const places = { node: lost.stamp.node, atMs: lost.atMs, byNode: by.stamp.node, byAtMs: by.atMs };
+  if (lost.spec === null) return { ...places, differences: ["removed -> kept"] };
+  if (by.spec === null) return { ...places, differences: ["changed -> removed"] };
+  return { ...places, differences: compareServiceRules(lost.spec, by.spec) };
 }
 
 /** The one in force first. */
@@ -195,7 +204,8 @@ function stateOf(
   if (status?.state === "loop") return "loop";
   const peer = seen.proxy.peers.find(({ name }) => name === task.owner);
   if (peer?.isReachable === false) return "unreachable";
-  if (isDraining) return "draining";
+  // also one that this node's proxy takes for draining: it has not heard yet that this is over
+  if (isDraining || status?.state === "draining") return "draining";
   return status?.state === "failing" ? "failing" : "active";
 }
 
