@@ -24,7 +24,7 @@ const SECRET_WORD = /key|secret|passw|passphrase|psk|token|credential|private/;
 export function isSecret(path: Path, value: unknown): boolean {
   if (secretRoot(path) !== null) return true;
   if (typeof value === "object" && value !== null) return false;
-  const names = path.filter((step) => typeof step === "string");
+  const names = isLabel(path) ? ["labels"] : path.filter((step) => typeof step === "string");
   const isInCluster = names.some(isLikeCluster);
   // A text in the place of a section, or of the whole file.
   if (names.length === 0 || (isInCluster && isLikeCluster(names.at(-1)!))) return typeof value === "string";
@@ -57,6 +57,7 @@ export function maskPath(path: Path): Path {
 
 /** The step of `path` at and below which all is secret; null: none. */
 function secretRoot(path: Path): number | null {
+  if (isLabel(path)) return null;
   let isInCluster = false;
   for (const [index, step] of path.entries()) {
     if (typeof step === "number") continue;
@@ -64,6 +65,11 @@ function secretRoot(path: Path): number | null {
     isInCluster ||= isLikeCluster(step);
   }
   return null;
+}
+
+/** Labels have any names, and are shown by status. */
+function isLabel([section, second, third]: Path): boolean {
+  return (section === "node" && second === "labels") || (section === "services" && third === "nodes");
 }
 
 function isLongName(name: string): boolean {

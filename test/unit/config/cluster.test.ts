@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { compareConfigs } from "../../../src/config/index.ts";
+import { compareConfigs, parseConfig } from "../../../src/config/index.ts";
 import { configOf, problemsOf, service } from "./problems-of.ts";
 
 const KEY = Buffer.alloc(32, 1).toString("base64");
@@ -97,6 +97,54 @@ describe("[cluster]", () => {
   test("a cluster that comes or goes is one change", () => {
     const { settings } = compareConfigs(configOf("services = []"), configOf(`[cluster]\nkeys = ["${KEY}"]`));
     expect(settings.map(({ key, needsRestart }) => [key, needsRestart])).toEqual([["cluster", true]]);
+  });
+});
+
+describe("what stands in the place of keys is hidden, and what is wrong is told all the same", () => {
+  const NOT_HERE = "is not allowed here: cluster.keys is a list of texts, as `portmesh keygen` prints them";
+  test.each([
+    [`keys = "${KEY}"`, `cluster.keys: *** ${NOT_HERE}`],
+    [`keys = { a = "${KEY}" }`, `cluster.keys: a table ${NOT_HERE}`],
+    ["keys = [5]", `cluster.keys[0]: *** ${NOT_HERE}`],
+    [`keys = ["${KEY.slice(1)}"]`, "cluster.keys[0]: a key that is not base64: `portmesh keygen` prints one"],
+    [
+      'keys = ["YWJj"]',
+      "cluster.keys[0]: a key of 3 bytes: 16, 24 or 32 are allowed; `portmesh keygen` prints one",
+    ],
+    [`key = ["${KEY}"]`, 'cluster.key: unknown key: did you mean "keys"?'],
+    [
+      `"${KEY}" = true`,
+      'cluster."***": unknown key: allowed here are name, keys, join, bind, profile, insecure',
+    ],
+    [`name = "${KEY}"`, `cluster.name: *** ${NOT_HERE}`],
+    ['name = "a b"', 'cluster.name: "a b" is not a service name: '],
+  ])("%s", (line, expected) => {
+    const problems = problemsOf(`[cluster]\ninsecure = true\n${line}`);
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toStartWith(`test.toml:3: ${expected}`);
+  });
+
+  test("a misspelt section, and a key in another one", () => {
+    expect(problemsOf(`[Cluster]\nkeys = ["${KEY}"]`)).toEqual([
+      'test.toml:1: Cluster: unknown key: did you mean "cluster"?',
+    ]);
+    const result = parseConfig(
+      `[clusters]\nkeys = ["${KEY}"]\nname = "prod"\n[log]\nlevel = "${KEY}"`,
+      "test.toml",
+    );
+    expect(result).toMatchObject({
+      problems: [
+        { key: "clusters", value: { keys: "***", name: "prod" } },
+        { key: "log.level", value: "***" },
+      ],
+    });
+  });
+
+  test("labels are not secret, whatever they are called", () => {
+    expect(problemsOf("[node]\nlabels = { key = 5, cluster = 6 }")).toEqual([
+      "test.toml:2: node.labels.key: 5 is not a text",
+      "test.toml:2: node.labels.cluster: 6 is not a text",
+    ]);
   });
 });
 
