@@ -55,8 +55,12 @@ export async function runNode(options: Omit<NodeOptions, "onFatal">, hooks: RunH
   return (await drained) && !isFatal ? 0 : 1;
 }
 
-function reloadOnSignal(node: Node, log: Log): void {
-  node.reload(false, "signal").catch((error: unknown) => log.error({ err: error }, "cannot reload"));
+async function reloadOnSignal(node: Node, log: Log): Promise<void> {
+  try {
+    await node.reload(false, "signal");
+  } catch (error) {
+    log.error({ err: error }, "cannot reload");
+  }
 }
 
 function exitOnBugs(log: Log): void {

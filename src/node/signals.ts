@@ -10,7 +10,8 @@ export class NodeSignals {
   readonly #hurry = Promise.withResolvers<void>();
   #stopCount = 0;
   /** null: it has not started. */
-  #reload: (() => void) | null = null;
+  #reload: (() => Promise<void>) | null = null;
+  #isReloading = false;
   #isReloadDue = false;
 
   constructor(log: Log) {
@@ -32,15 +33,28 @@ export class NodeSignals {
     return this.#hurry.promise;
   }
 
-  /** It serves: `reload` runs for every SIGHUP, and now for those that came while it started. */
-  onServing(reload: () => void): void {
+  /**
+   * It serves: `reload`, which must not reject, runs once for the signals that came while it started, and once more
+   * for those that come while it runs.
+   */
+  onServing(reload: () => Promise<void>): void {
     this.#reload = reload;
-    if (this.#isReloadDue) reload();
+    void this.#reloadWhileDue();
   }
 
   #onReload(): void {
-    if (this.#reload === null) this.#isReloadDue = true;
-    else this.#reload();
+    this.#isReloadDue = true;
+    void this.#reloadWhileDue();
+  }
+
+  async #reloadWhileDue(): Promise<void> {
+    if (this.#reload === null || this.#isReloading) return;
+    this.#isReloading = true;
+    while (this.#isReloadDue) {
+      this.#isReloadDue = false;
+      await this.#reload();
+    }
+    this.#isReloading = false;
   }
 
   #onStop(): void {

@@ -2,11 +2,15 @@
  * A name that answers with another address each time. In a mount namespace, so as root.
  *
  *     clients -- node -- rotating.test: 127.0.0.2, then 127.0.0.3, then none
+ *     clients -- n1 -- n2 -- rotating.test
  */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { createSocket } from "node:dgram";
 import { connect, type Socket } from "node:net";
+import type { NodeStatus } from "../../src/node/index.ts";
 import { freePorts } from "../support/free-port.ts";
+import { loopbackPlaces, MeshCluster } from "../support/mesh-cluster.ts";
+import { serviceFile } from "../support/mesh-config.ts";
 import { NameServer } from "../support/name-server.ts";
 import { NodeProcess } from "../support/node-process.ts";
 import { skip } from "../support/require-program.ts";
@@ -55,8 +59,8 @@ interface Client {
   ask(): Promise<string | null>;
 }
 
-async function openTcp(port: number): Promise<Client & { readonly socket: Socket }> {
-  const socket = connect(port, "127.0.0.1");
+async function openTcp(port: number, host = "127.0.0.1"): Promise<Client & { readonly socket: Socket }> {
+  const socket = connect(port, host);
   socket.on("error", () => undefined);
   cleanUps.push(() => socket.destroy());
   await new Promise((resolve) => socket.once("connect", resolve));
@@ -70,14 +74,14 @@ async function openTcp(port: number): Promise<Client & { readonly socket: Socket
   };
 }
 
-function openUdp(port: number): Client {
+function openUdp(port: number, host = "127.0.0.1"): Client {
   const socket = createSocket("udp4");
   cleanUps.push(() => socket.close());
   return {
     ask: () =>
       askOnce(
         (done) => socket.once("message", done),
-        () => socket.send("?", port, "127.0.0.1"),
+        () => socket.send("?", port, host),
       ),
   };
 }
@@ -92,19 +96,27 @@ async function askOnce(
   return await Promise.race([answer.promise, Bun.sleep(1_000).then(() => null)]);
 }
 
+function rotatingService(tcpPort: number, udpPort: number, target: number): string {
+  return serviceFile({
+    name: "rotating",
+    publish: [`${tcpPort}:${target}`, `${udpPort}:${target}/udp`],
+    tasks: [NAME],
+    extra: `drain_timeout = "${DRAIN_MS}ms"`,
+  });
+}
+
 async function startNode(tcpPort: number, udpPort: number, target: number): Promise<NodeProcess> {
-  const node = await NodeProcess.start(
-    `[[services]]\nname = "rotating"\npublish = ["${tcpPort}:${target}", "${udpPort}:${target}/udp"]\n` +
-      `tasks = ["${NAME}"]\ndrain_timeout = "${DRAIN_MS}ms"\n`,
-    server.wrapper(),
-  );
+  const node = await NodeProcess.start(rotatingService(tcpPort, udpPort, target), server.wrapper());
   cleanUps.push(() => node.kill());
   return node;
 }
 
-async function rotateTo(node: NodeProcess, addresses: readonly string[]): Promise<void> {
+async function rotateTo(
+  node: { status(): Promise<Pick<NodeStatus, "proxy">> },
+  addresses: readonly string[],
+): Promise<void> {
   server.answers.set(NAME, addresses);
-  const tasks = async () => (await node.status()).proxy.services[0]!.tasks.map(({ address }) => address);
+  const tasks = async () => (await node.status()).proxy.services[0]?.tasks.map(({ address }) => address);
   await waitFor(async () => Bun.deepEquals(await tasks(), addresses), { what: `tasks at ${addresses}` });
 }
 
@@ -137,24 +149,51 @@ test.skipIf(isNotRoot)(
   },
 );
 
-test.skipIf(isNotRoot)(
-  "connections survive rotation through many addresses, and leave nothing behind",
-  async () => {
-    const [tcpPort, udpPort, target] = (await freePorts(3)) as [number, number, number];
-    const addresses = [FIRST, SECOND, "127.0.0.4"];
-    for (const address of addresses) startTask(address, target);
-    server.answers.set(NAME, [FIRST]);
-    const node = await startNode(tcpPort, udpPort, target);
-    const clients: Client[] = [];
-    for (const address of [...addresses, FIRST]) {
-      await rotateTo(node, [address]);
-      const client = await openTcp(tcpPort);
-      expect(await client.ask()).toBe(address);
-      clients.push(client);
-    }
-    expect(await Promise.all(clients.map((client) => client.ask()))).toEqual([...addresses, FIRST]);
-    // back in an answer, an address has its old connections and the new one
-    const [task] = (await node.status()).proxy.services[0]!.tasks;
-    expect([task!.address, task!.openConnections]).toEqual([FIRST, 2]);
-  },
-);
+test.skipIf(isNotRoot)("connections survive that an address goes and comes back", async () => {
+  const [tcpPort, udpPort, target] = (await freePorts(3)) as [number, number, number];
+  const addresses = [FIRST, SECOND];
+  for (const address of addresses) startTask(address, target);
+  server.answers.set(NAME, [FIRST]);
+  const node = await startNode(tcpPort, udpPort, target);
+  const clients: Client[] = [];
+  for (const address of [...addresses, FIRST]) {
+    await rotateTo(node, [address]);
+    const client = await openTcp(tcpPort);
+    expect(await client.ask()).toBe(address);
+    clients.push(client);
+  }
+  expect(await Promise.all(clients.map((client) => client.ask()))).toEqual([...addresses, FIRST]);
+  // back in an answer, an address has its old connections and the new one
+  const [task] = (await node.status()).proxy.services[0]!.tasks;
+  expect([task!.address, task!.openConnections]).toEqual([FIRST, 2]);
+});
+
+test.skipIf(isNotRoot)("clients of another node keep their task too", async () => {
+  const [tcpPort, udpPort, target] = (await freePorts(3)) as [number, number, number];
+  const first = startTask(FIRST, target);
+  startTask(SECOND, target);
+  server.answers.set(NAME, [FIRST]);
+  const [entry, exit] = loopbackPlaces(2);
+  const cluster = await MeshCluster.start({
+    label: "rotating-names",
+    places: [entry!, { ...exit!, wrapper: server.wrapper() }],
+    settings: { profile: "local" },
+    services: (_, index) => (index === 1 ? rotatingService(tcpPort, udpPort, target) : ""),
+  });
+  cleanUps.push(() => cluster.close());
+  const node = cluster.nodes[1]!;
+  await rotateTo(node, [FIRST]);
+  const udp = openUdp(udpPort, entry!.address);
+  await waitFor(async () => (await udp.ask()) === FIRST, { what: "the entry node to serve" });
+  const tcp = await openTcp(tcpPort, entry!.address);
+  expect(await tcp.ask()).toBe(FIRST);
+
+  await rotateTo(node, [SECOND]);
+  const endMs = performance.now() + 4 * DRAIN_MS;
+  while (performance.now() < endMs) expect([await tcp.ask(), await udp.ask()]).toEqual([FIRST, FIRST]);
+  expect(await (await openTcp(tcpPort, entry!.address)).ask()).toBe(SECOND);
+  expect(await openUdp(udpPort, entry!.address).ask()).toBe(SECOND);
+  first.silenceUdp();
+  await waitFor(async () => (await udp.ask()) === SECOND, { what: "the UDP session to move" });
+  expect(await tcp.ask()).toBe(FIRST);
+});
