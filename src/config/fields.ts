@@ -72,8 +72,17 @@ export function flag() {
 }
 
 export function list<T extends z.ZodType>(entry: T) {
-  return z.array(entry, { error: notA("a list") });
+  return z.array(entry, { error: notAList });
 }
+
+/** One entry without its brackets is the usual mistake. */
+const notAList: Complaint = (issue) => {
+  const complaint = notA("a list")(issue);
+  const isText = typeof issue.input === "string";
+  return isText || typeof issue.input === "number"
+    ? `${complaint}: write [${showValue(String(issue.input))}]`
+    : complaint;
+};
 
 export function nonEmptyList<T extends z.ZodType>(entry: T) {
   return list(entry).min(1, { error: "empty: at least one entry is required" });
@@ -99,7 +108,11 @@ export function table<T extends z.core.$ZodLooseShape>(shape: T) {
   });
 }
 
-/** One of several kinds of value; when none fits, the complaint is about all of them. */
-export function anyOf<T extends readonly z.core.SomeType[]>(what: string, options: T) {
-  return z.union(options, { error: notA(what) });
+/** One of several kinds of value; when none fits, the complaint is about all of them. `hint` follows it. */
+export function anyOf<T extends readonly z.core.SomeType[]>(
+  what: string,
+  options: T,
+  hint: (input: unknown) => string = () => "",
+) {
+  return z.union(options, { error: (issue) => notA(what)(issue) + hint(issue.input) });
 }

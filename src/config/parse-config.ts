@@ -32,6 +32,7 @@ export interface WrongConfig {
 
 /** What an editor on a full disk leaves; applied, it would close every port. */
 const EMPTY = "empty: it sets no key; a node without services of its own says services = []";
+const YAML = "YAML is not supported: write TOML, with a table [[services]] for each service, or JSON";
 
 /** TOML or JSON by the extension of `file`, else by the first character that is not a space. */
 export function parseConfig(text: string, file: string, check: ConfigCheck = () => {}): ConfigResult {
@@ -41,7 +42,8 @@ export function parseConfig(text: string, file: string, check: ConfigCheck = () 
   if (values > MAX_VALUES)
     return refuseFile(file, `about ${values} values: at most ${MAX_VALUES} are allowed`);
   const document = readDocument(withoutBom, file);
-  if (document.isBroken) return { problems: document.problems };
+  if (document.isBroken)
+    return looksLikeYaml(withoutBom, file) ? refuseFile(file, YAML) : { problems: document.problems };
   limitServices(document);
   const result = fileSchema.safeParse(document.value);
   if (!result.success) reportIssues(document, result.error.issues);
@@ -94,6 +96,12 @@ function isJson(text: string, file: string): boolean {
   if (/\.json$/i.test(file)) return true;
   if (/\.toml$/i.test(file)) return false;
   return /^\s*\{/.test(text);
+}
+
+/** Of a text that is neither TOML nor JSON. */
+function looksLikeYaml(text: string, file: string): boolean {
+  const first = text.split("\n").find((line) => !/^\s*(#|$)/.test(line)) ?? "";
+  return /\.ya?ml$/i.test(file) || /^(---|[\w-]+:( |\r?$))/.test(first);
 }
 
 function build(file: ConfigFile): Config {

@@ -2,6 +2,7 @@
  * The publish grammar: PUBLISHED[:TARGET][/tcp|/udp], where both sides are a port or ranges of equal length.
  * Ranges stay ranges until a file is known to be right, so that no input costs more memory than its own length.
  */
+import { isIP } from "node:net";
 import type { PortConfig, Protocol, PublishMode } from "./config.ts";
 import { showValue } from "./problem.ts";
 
@@ -14,14 +15,16 @@ export interface PortRange {
   readonly mode: PublishMode;
 }
 
-export const publishPattern = "^\\d+(-\\d+)?(:\\d+(-\\d+)?)?(/(tcp|udp))?$";
+export const publishPattern = "^\\d+(-\\d+)?(:\\d+(-\\d+)?)?(/([tT][cC][pP]|[uU][dD][pP]))?$";
 
-const grammar = /^(\d+)(?:-(\d+))?(?::(\d+)(?:-(\d+))?)?(?:\/(tcp|udp))?$/;
+const grammar = /^(\d+)(?:-(\d+))?(?::(\d+)(?:-(\d+))?)?(?:\/(tcp|udp))?$/i;
+/** Docker's ADDRESS:PUBLISHED[:TARGET]. */
+const withAddress = /^(?:\[([^\]]*)\]|([^:[\]]*)):([^[\]]+)$/;
 
 /** The range, or what is wrong with it. */
 export function parsePublish(text: string): PortRange | { readonly error: string } {
   const match = grammar.exec(text);
-  if (match === null) return { error: `${showValue(text)} is not PUBLISHED:TARGET[/tcp|/udp]` };
+  if (match === null) return { error: explainPublish(text) };
   const published = Number(match[1]);
   const lastPublished = Number(match[2] ?? published);
   const target = Number(match[3] ?? published);
@@ -35,7 +38,23 @@ export function parsePublish(text: string): PortRange | { readonly error: string
   if (count !== targetCount) {
     return { error: `${count} published and ${targetCount} target ports: both ranges must be equally long` };
   }
-  return { protocol: match[5] === "udp" ? "udp" : "tcp", published, target, count, mode: "ingress" };
+  return {
+    protocol: match[5]?.toLowerCase() === "udp" ? "udp" : "tcp",
+    published,
+    target,
+    count,
+    mode: "ingress",
+  };
+}
+
+function explainPublish(text: string): string {
+  const notPublish = `${showValue(text)} is not PUBLISHED:TARGET[/tcp|/udp]`;
+  const [, bracketed, plain, ports = ""] = withAddress.exec(text) ?? [];
+  const address = bracketed ?? plain ?? "";
+  if (isIP(address) !== 0 && grammar.test(ports))
+    return `${notPublish}: for one address publish ${showValue(ports)} and set bind = [${showValue(address)}]`;
+  const protocol = /^[\d:-]+\/(\w+)$/.exec(text)?.[1];
+  return protocol === undefined ? notPublish : `${notPublish}: "${protocol}" is not supported`;
 }
 
 export function isPort(port: number): boolean {

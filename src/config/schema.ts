@@ -78,32 +78,36 @@ const overlaySubnet = parsedText('an IPv4 prefix like "10.200.0.0/16"', (text): 
     : { error: `/${length} is outside /8../30: every node gets an address of it` };
 });
 
-export const publishEntry = anyOf('a port like "8080:80" or a table with published and target', [
-  parsedText(
-    'a port like "8080:80", "53:53/udp" or "30000-30009:30000-30009"',
-    (text): Parsed<PortRange> => {
-      const range = parsePublish(text);
-      return "error" in range ? range : { value: range };
-    },
-    publishPattern,
-  ),
-  table({
-    published: port.meta({ description: "Port clients connect to." }),
-    target: port.optional().meta({ description: "Port of the tasks; default: the published port." }),
-    protocol: choice(["tcp", "udp"]).default("tcp"),
-    mode: choice(["ingress", "host"]).default("ingress").meta({
-      description: "ingress: on every node; host: only where a task runs, and only to it.",
-    }),
-  }).transform(
-    ({ published, target, protocol, mode }): PortRange => ({
-      protocol,
-      published,
-      target: target ?? published,
-      count: 1,
-      mode,
-    }),
-  ),
-]);
+export const publishEntry = anyOf(
+  'a port like "8080:80" or a table with published and target',
+  [
+    parsedText(
+      'a port like "8080:80", "53:53/udp" or "30000-30009:30000-30009"',
+      (text): Parsed<PortRange> => {
+        const range = parsePublish(text);
+        return "error" in range ? range : { value: range };
+      },
+      publishPattern,
+    ),
+    table({
+      published: port.meta({ description: "Port clients connect to." }),
+      target: port.optional().meta({ description: "Port of the tasks; default: the published port." }),
+      protocol: choice(["tcp", "udp"]).default("tcp"),
+      mode: choice(["ingress", "host"]).default("ingress").meta({
+        description: "ingress: on every node; host: only where a task runs, and only to it.",
+      }),
+    }).transform(
+      ({ published, target, protocol, mode }): PortRange => ({
+        protocol,
+        published,
+        target: target ?? published,
+        count: 1,
+        mode,
+      }),
+    ),
+  ],
+  (input) => (typeof input === "number" ? `: write it as text, "${input}"` : ""),
+);
 
 const taskAddress = parsedText(
   'a task address like "10.1.0.7", "10.1.0.7:8081", "[2001:db8::7]:80" or "web.internal"',

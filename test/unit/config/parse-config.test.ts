@@ -289,14 +289,61 @@ describe("parseConfig: problems", () => {
     ['"80-82:1-2"', "3 published and 2 target ports: both ranges must be equally long"],
     ['"80-82:1"', "3 published and 1 target ports: both ranges must be equally long"],
     ['"82-80"', "82-80 runs backwards"],
-    ['"80/sctp"', '"80/sctp" is not PUBLISHED:TARGET[/tcp|/udp]'],
+    ['"80/sctp"', '"80/sctp" is not PUBLISHED:TARGET[/tcp|/udp]: "sctp" is not supported'],
+    [
+      '"127.0.0.1:8080:80"',
+      '"127.0.0.1:8080:80" is not PUBLISHED:TARGET[/tcp|/udp]: for one address publish "8080:80" and set bind = ["127.0.0.1"]',
+    ],
+    [
+      '"[2001:db8::1]:53/udp"',
+      '"[2001:db8::1]:53/udp" is not PUBLISHED:TARGET[/tcp|/udp]: for one address publish "53/udp" and set bind = ["2001:db8::1"]',
+    ],
+    ['"localhost:8080:80"', '"localhost:8080:80" is not PUBLISHED:TARGET[/tcp|/udp]'],
     ['" 80"', '" 80" is not PUBLISHED:TARGET[/tcp|/udp]'],
-    ["8080", '8080 is not a port like "8080:80" or a table with published and target'],
+    [
+      "8080",
+      '8080 is not a port like "8080:80" or a table with published and target: write it as text, "8080"',
+    ],
   ];
   test.each(publishCases)("publish %s", (entry, message) => {
     expect(problemsOf(`[[services]]\nname = "a"\npublish = [${entry}]`)).toEqual([
       `test.toml:3: services[0].publish[0]: ${message}`,
     ]);
+  });
+
+  test("the protocol of a port may be in capitals", () => {
+    const { publish } = configOf('[[services]]\nname = "a"\npublish = ["53/TCP", "53:54/Udp"]').services[0]!;
+    expect(publish.map(({ protocol, target }) => `${target}/${protocol}`)).toEqual(["53/tcp", "54/udp"]);
+  });
+
+  test.each([
+    ["publish = 8080", 'services[0].publish: 8080 is not a list: write ["8080"]'],
+    ['publish = "8080:80"', 'services[0].publish: "8080:80" is not a list: write ["8080:80"]'],
+    [
+      'publish = ["80"]\ntasks = "127.0.0.1"',
+      'services[0].tasks: "127.0.0.1" is not a list: write ["127.0.0.1"]',
+    ],
+  ])("one entry without brackets: %s", (lines, message) => {
+    const problems = problemsOf(`[[services]]\nname = "a"\n${lines}`);
+    expect(problems.map((problem) => problem.replace(/^test.toml:\d+: /, ""))).toEqual([message]);
+  });
+
+  const yaml =
+    "test.%: YAML is not supported: write TOML, with a table [[services]] for each service, or JSON";
+  test.each([
+    ["toml", "services:\n  - name: web\n"],
+    ["toml", "# my services\n\n---\ncluster:\n  keys: [secret]\n"],
+    ["conf", "node: { name: n1 }\n"],
+    ["yml", "- name: web\n"],
+  ])("YAML is named: .%s %j", (extension, text) => {
+    const result = parseConfig(text, `test.${extension}`);
+    expect("problems" in result ? result.problems.map(formatProblem) : []).toEqual([
+      yaml.replace("%", extension),
+    ]);
+  });
+
+  test("a TOML file with a syntax error is not taken for YAML", () => {
+    expect(problemsOf('[node]\nname = "a')[0]).toContain("cannot parse TOML");
   });
 
   test("all problems of a file at once, in file order, cross-checks included", () => {
