@@ -4,13 +4,23 @@
  * Works on the file's raw values and passes over what the schema has refused, so that one wrong key hides no other
  * problem. Its own findings never repeat the schema's.
  */
+import { isIP } from "node:net";
 import { findExcess, findLabelFault, MAX_TASKS_PER_NODE } from "../wire/index.ts";
 import { canBindsOverlap } from "./address.ts";
 import { type ConfigDocument, valueAt } from "./document.ts";
 import { findUselessOptions, type ServiceOption } from "./option-rules.ts";
 import { formatRange, type PortRange } from "./port-range.ts";
 import { formatPath, type Path, showValue } from "./problem.ts";
-import { bindList, gossipBind, labelTable, publishEntry, serviceName, taskEntry } from "./schema.ts";
+import {
+  bindList,
+  gossipBind,
+  labelTable,
+  ownAddress,
+  publishEntry,
+  serviceName,
+  taskEntry,
+} from "./schema.ts";
+import { isLoopback } from "./unreachable-address.ts";
 
 /** Both protocols on every port of two addresses; more would be a mistake and costs memory per port. */
 const maxPorts = 4 * 65_535;
@@ -66,6 +76,7 @@ function checkCluster(document: ConfigDocument): void {
     document.report(["overlay", "encrypt"], encrypt, message);
   }
   const host = parseGossipBind(bind);
+  if (host !== null) checkAdvertise(document, host);
   if (host === null || (Array.isArray(keys) && keys.length > 0) || insecure === true) return;
   if (isLoopback(host)) return;
   document.reportUnquoted(
@@ -82,8 +93,20 @@ function parseGossipBind(bind: unknown): string | null {
   return gossipBind.safeParse(bind).data?.host ?? null;
 }
 
-function isLoopback(host: string): boolean {
-  return host === "::1" || host.startsWith("127.");
+/** What only makes sense together with where this node listens. */
+function checkAdvertise(document: ConfigDocument, bindHost: string): void {
+  const path = ["node", "advertise"];
+  const address = ownAddress.safeParse(valueAt(document.value, path)).data;
+  if (address === undefined) return;
+  const value = showValue(address);
+  const [family, bindFamily] = [isIP(address), isIP(bindHost)];
+  if (family !== bindFamily) {
+    const message = `${value} is an IPv${family} address, but cluster.bind ${showValue(bindHost)} listens on IPv${bindFamily} only`;
+    document.report(path, address, message);
+  } else if (isLoopback(address) && !isLoopback(bindHost)) {
+    const message = `${value} is reached by this machine alone: set an address that other nodes reach`;
+    document.report(path, address, message);
+  }
 }
 
 function checkName(document: ConfigDocument, service: Path, names: Map<string, Path>): void {

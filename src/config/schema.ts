@@ -24,10 +24,12 @@ import {
 import { type PortRange, parsePublish, publishPattern } from "./port-range.ts";
 import { showValue } from "./problem.ts";
 import { parseTaskAddress, type TaskAddress } from "./task-address.ts";
+import { whyUnreachable } from "./unreachable-address.ts";
 
 /** sockaddr_un.sun_path holds 108 bytes with the final NUL: unix(7). */
 const maxSocketPathBytes = 107;
 export const GOSSIP_PORT = 7946;
+const WILDCARDS = ["0.0.0.0", "::"];
 /** Two more follow it: of UDP relays and of path probes. */
 const MAX_OVERLAY_PORT = 65_533;
 
@@ -212,14 +214,28 @@ export const gossipBind = parsedText(
     if ("error" in address) return { error: `${showValue(text)} is not IP:PORT or [IPv6]:PORT` };
     if (isIP(address.host) === 0)
       return { error: `${showValue(address.host)} is a name: an IP address is required` };
+    const reason = WILDCARDS.includes(address.host) ? null : whyUnreachable(address.host);
+    if (reason !== null) return { error: `${showValue(text)}: ${address.host} ${reason}` };
     return { value: { host: address.host, port: address.port ?? GOSSIP_PORT } };
   },
 );
 
-const ownAddress = canonicalText("an IP address of this node that others reach", (text) => {
-  const address = canonicalAddress(text);
-  return address === "0.0.0.0" || address === "::" ? null : address;
-});
+export const ownAddress = parsedText(
+  "an IP address of this node that others reach",
+  (text): Parsed<string> => {
+    const address = canonicalAddress(text);
+    const expected = "an IP address of this node that others reach";
+    if (address === null) return { error: `${showValue(text)} is not ${expected}${scopeHint(text)}` };
+    const reason = whyUnreachable(address);
+    if (reason !== null) return { error: `${showValue(text)} ${reason}: set ${expected}` };
+    return { value: address };
+  },
+);
+
+/** "fe80::1%eth0" */
+function scopeHint(text: string): string {
+  return text.includes("%") ? ": an address with an interface means nothing on other machines" : "";
+}
 
 const cluster = table({
   name: serviceName.default("portmesh").meta({ description: "Clusters of different names never merge." }),

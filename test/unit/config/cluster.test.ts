@@ -162,3 +162,62 @@ test("services share a port where no node has both", () => {
   expect(configOf(two('{ zone = "a" }', '{ zone = "b" }')).services).toHaveLength(2);
   expect(problemsOf(two('{ zone = "a" }', '{ disk = "b" }'))).toHaveLength(1);
 });
+
+describe("node.advertise", () => {
+  const problemsWith = (advertise: string, bind = "0.0.0.0") =>
+    problemsOf(`[node]\nadvertise = "${advertise}"\n[cluster]\nkeys = ["${KEY}"]\nbind = "${bind}"`).join();
+
+  test.each([
+    ["0.0.0.0", "stands for every address"],
+    ["0.1.2.3", "is no address of a machine"],
+    ["224.0.0.1", "is a multicast address"],
+    ["239.255.255.250", "is a multicast address"],
+    ["240.0.0.1", "is reserved"],
+    ["255.255.255.255", "is the broadcast address"],
+    ["::ffff:224.0.0.1", "is a multicast address"],
+    ["127.0.0.1", "is reached by this machine alone"],
+    ["fe80::1", "is link-local"],
+    ["fe80::1%eth0", "an address with an interface means nothing on other machines"],
+    ["ff02::1", "is a multicast address"],
+    ["::", "stands for every address"],
+    ["100::1", "is discarded by routers"],
+    ["edge.example.org", "is not an IP address of this node"],
+    ["192.0.2.1:7946", "is not an IP address of this node"],
+    ["2001:db8::1", '"2001:db8::1" is an IPv6 address, but cluster.bind "0.0.0.0" listens on IPv4 only'],
+  ])("%s is refused: %s", (advertise, message) => {
+    expect(problemsWith(advertise)).toContain(message);
+  });
+
+  test.each([
+    ["192.0.2.1", "[::]:7946", "is an IPv4 address, but cluster.bind"],
+    ["192.0.2.1", "[2001:db8::1]:7946", "is an IPv4 address, but cluster.bind"],
+    ["2001:db8::1", "192.0.2.1:7946", "is an IPv6 address, but cluster.bind"],
+    ["127.0.0.2", "192.0.2.1", "is reached by this machine alone"],
+    ["::1", "[::]:7946", "is reached by this machine alone"],
+  ])("%s is refused with cluster.bind %s: it %s", (advertise, bind, message) => {
+    expect(problemsWith(advertise, bind)).toContain(message);
+  });
+
+  test.each([
+    ["192.0.2.1", "0.0.0.0"],
+    ["203.0.113.7", "10.0.0.7:7946"], // behind NAT
+    ["169.254.3.4", "0.0.0.0"],
+    ["2001:db8::1", "[::]:7946"],
+    ["fd00::1", "[2001:db8::1]:7946"],
+    ["127.0.0.2", "127.0.0.1"],
+    ["::1", "[::1]:7946"],
+  ])("%s is taken with cluster.bind %s", (advertise, bind) => {
+    expect(problemsWith(advertise, bind)).toBe("");
+  });
+});
+
+test.each([
+  ["224.0.0.1:7946", "224.0.0.1 is a multicast address"],
+  ["255.255.255.255", "255.255.255.255 is the broadcast address"],
+  ["[ff02::1]:7946", "ff02::1 is a multicast address"],
+  ["[fe80::1]:7946", "fe80::1 is link-local"],
+])("cluster.bind %s, which would be announced, is refused: %s", (bind, message) => {
+  const problems = problemsOf(`[cluster]\nkeys = ["${KEY}"]\nbind = "${bind}"`);
+  expect(problems).toHaveLength(1);
+  expect(problems[0]).toContain(message);
+});
