@@ -41,7 +41,7 @@ export interface NodeParts {
   readonly watchConfig: (options: Pick<WatchOptions, "path" | "onChange" | "isRefused">) => { stop(): void };
   /** When the file was last written, ms since 1970; null: not known. */
   readonly fileChangedAtMs: (file: string) => number | null;
-  readonly readDefaultRouteInterface: () => string | null;
+  readonly readDefaultRouteInterface: (family: 4 | 6) => string | null;
   /** @param owner "<cluster>/<node>" */
   readonly openDrivers: (owner: string) => OpenDrivers;
   readonly watchPaths: (options: PathWatchOptions) => Paths;
@@ -154,7 +154,7 @@ async function startMesh(
   const { clock, lookup, random, readNetwork, readDefaultRouteInterface, fileChangedAtMs } = parts;
   const { node, cluster } = config;
   const address =
-    cluster === null ? null : ownAddress(node, cluster, readDefaultRouteInterface(), readNetwork().addresses);
+    cluster === null ? null : ownAddress(node, cluster, readDefaultRouteInterface, readNetwork().addresses);
   let mesh: Mesh | null = null;
   const onOverlay = () => mesh?.onOverlayChanged(); // before there is a mesh nothing has been said of it
   const overlay = cluster === null ? null : newOverlay(options, parts, cluster, address!, onOverlay);
@@ -190,6 +190,7 @@ function newOverlay(
     config: overlay,
     cluster,
     address,
+    hasAddress: (wanted) => parts.readNetwork().addresses.some(({ address: own }) => own === wanted),
     libcrypto: overlay.encrypt ? parts.libcryptoVersion() : null,
     open: parts.openDrivers(`${cluster.name}/${node.name}`),
     watchPaths: (watched) => parts.watchPaths({ ...watched, random: parts.random }),

@@ -1,11 +1,11 @@
 /** Work that makes a node's memory grow: connections for one byte each, and long streams, in this process. */
 import type { Socket } from "bun";
 
-/** A task on 127.0.0.1 that answers the first byte of a connection and takes whatever follows. */
-export function startSink(): { readonly port: number; stop(): void } {
+/** A task that answers the first byte of a connection and takes whatever follows. */
+export function startSink(hostname = "127.0.0.1"): { readonly port: number; stop(): void } {
   const answered = new WeakSet<Socket>();
   const listener = Bun.listen({
-    hostname: "127.0.0.1",
+    hostname,
     port: 0,
     socket: {
       data: (socket) => {

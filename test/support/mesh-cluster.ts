@@ -87,6 +87,7 @@ export class MeshCluster {
       keys: [newKey()],
       profile: "lan",
       isInsecure: false,
+      isWildcard: false,
       overlay: 'driver = "none"',
       ...options.settings,
     };

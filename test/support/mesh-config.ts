@@ -7,6 +7,8 @@ export interface MeshSettings {
   readonly profile: "lan" | "wan" | "local";
   /** Allows no keys on an address that is not loopback. */
   readonly isInsecure: boolean;
+  /** Gossip and relays listen on every address of the family, instead of the node's own. */
+  readonly isWildcard: boolean;
   /** Lines of [overlay]. */
   readonly overlay: string;
 }
@@ -40,7 +42,7 @@ data_dir = ${quote(dataDirectory)}
 name = ${quote(clusterName)}
 keys = ${list(keys)}
 join = ${list(join)}
-bind = ${quote(`${address}:${GOSSIP_PORT}`)}
+bind = ${quote(gossipBind(settings))}
 profile = ${quote(profile)}
 ${isInsecure ? "insecure = true\n" : ""}[overlay]
 ${overlay}
@@ -49,6 +51,13 @@ port = ${RELAY_PORT}
 workers = 1
 bind = ${list(settings.bind)}
 ${settings.services}`;
+}
+
+function gossipBind({ address, isWildcard }: MeshNodeSettings): string {
+  const isIpv6 = address.includes(":");
+  const wildcard = isIpv6 ? "::" : "0.0.0.0";
+  const host = isWildcard ? wildcard : address;
+  return `${isIpv6 ? `[${host}]` : host}:${GOSSIP_PORT}`;
 }
 
 export interface TestServiceFile {

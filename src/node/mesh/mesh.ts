@@ -49,7 +49,7 @@ const POLL_MS = 20;
 /** One packet, to every node of a cluster that is not large. */
 const SPREAD_BYTES = 1_200;
 const MAX_SPREAD_PEERS = 32;
-const WILDCARDS: readonly string[] = ["0.0.0.0", "::"];
+const ALL_IPV4 = "0.0.0.0";
 const NO_STATS: MembershipStats = { healthScore: 0, queueLengths: {}, droppedTotal: {} };
 
 export interface MeshOptions {
@@ -529,7 +529,8 @@ export class Mesh {
     if (cluster === null || overlay === null) return null;
     const keys = relayKeys(cluster.keys, cluster.name);
     const { host } = cluster.bind;
-    const listenAddresses = WILDCARDS.includes(host) ? [host] : [host, ...overlay.addresses];
+    // overlay addresses are IPv4: a socket for all of IPv6 does not take what comes to them
+    const listenAddresses = host === ALL_IPV4 ? [host] : [host, ...overlay.addresses];
     return { listenAddresses, port, udpPort: overlay.udpPort, acceptsClear: overlay.acceptsClear, keys };
   }
 

@@ -1,6 +1,6 @@
 /** Which address this node tells the others: the configured one, that of cluster.bind, that of the default route. */
 import type { ClusterConfig, NodeConfig } from "../../config/index.ts";
-import { defaultAddress } from "../../sys/default-address.ts";
+import { defaultAddress, type Family } from "../../sys/default-address.ts";
 import type { LocalAddress } from "../../sys/local-addresses.ts";
 import { MeshError } from "./mesh-error.ts";
 
@@ -10,15 +10,17 @@ const WILDCARDS = ["0.0.0.0", "::"];
 export function ownAddress(
   node: NodeConfig,
   cluster: ClusterConfig,
-  defaultRouteInterface: string | null,
+  readDefaultRouteInterface: (family: Family) => string | null,
   addresses: readonly LocalAddress[],
 ): string {
   if (node.advertise !== null) return node.advertise;
-  if (!WILDCARDS.includes(cluster.bind.host)) return cluster.bind.host;
-  const address = defaultAddress(defaultRouteInterface, addresses);
+  const { host } = cluster.bind;
+  if (!WILDCARDS.includes(host)) return host;
+  const family = host === "::" ? 6 : 4;
+  const address = defaultAddress(family, readDefaultRouteInterface(family), addresses);
   if (address !== null) return address;
   throw new MeshError(
     "no-address",
-    "cannot tell which address other nodes reach this one by: set node.advertise, or cluster.bind to one address",
+    `cannot tell which IPv${family} address other nodes reach this one by: set node.advertise, or cluster.bind to one address`,
   );
 }

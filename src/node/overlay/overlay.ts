@@ -23,6 +23,8 @@ export interface OverlayOptions {
   readonly cluster: ClusterConfig;
   /** Literal address that others reach this node by. */
   readonly address: string;
+  /** Whether this machine has an address now. */
+  readonly hasAddress: (address: string) => boolean;
   /** Version of what seals short messages; null: the runtime does. */
   readonly libcrypto: string | null;
   readonly open: OpenDrivers;
@@ -52,6 +54,8 @@ export class Overlay {
   #address: string | null = null;
   #opened = NOTHING_OPEN;
   #paths: Paths | null = null;
+  /** Underlay address of the driver that runs. */
+  #openedAt = "";
   #isStarted = false;
   #isMoving = false;
   /** Names of those that packets go to. */
@@ -121,6 +125,7 @@ export class Overlay {
     if (driver === null) return;
     this.#tellChanges();
     if (++this.#ticks % LOOK_TICKS !== 0) return;
+    if (this.#underlayAddress() !== this.#openedAt) return void this.#openAgain(this.#address);
     // somebody has removed its device, which cannot be made again under it
     if (this.#isRefused && this.#opened.name === "userspace") return void this.#openAgain(this.#address);
     const before = driver.mtuBytes;
@@ -188,6 +193,7 @@ export class Overlay {
     this.#opened = NOTHING_OPEN;
     if (this.#address === null) return;
     const end = this.#end(this.#address);
+    this.#openedAt = end.underlayAddress;
     this.#opened = openDriver(config, end, open);
     if (this.#opened.driver === null) this.#address = null;
     else this.#paths = this.#watch(end, this.#opened.driver);
@@ -243,15 +249,26 @@ export class Overlay {
   }
 
   #end(address: string): OverlayEnd {
-    const { config, cluster } = this.#options;
+    const { config } = this.#options;
     return {
       address,
       prefixLength: prefixLengthOf(config.subnet),
       vni: config.vni,
       port: config.port,
-      underlayAddress: cluster.bind.host,
+      underlayAddress: this.#underlayAddress(),
       device: deviceOf(config),
     };
+  }
+
+  /**
+   * Where packets leave from. Of several addresses the system takes the one that it likes best, and others refuse what
+   * does not come from the announced one. Behind NAT that one is not of this machine.
+   */
+  #underlayAddress(): string {
+    const { cluster, address, hasAddress } = this.#options;
+    const { host } = cluster.bind;
+    const isWildcard = host === "0.0.0.0" || host === "::";
+    return isWildcard && hasAddress(address) ? address : host;
   }
 
   // --- the others

@@ -15,8 +15,10 @@ const NOBODY = new Map<string, NodeRecord>();
 let drivers: FakeDrivers;
 let lines: string[];
 let changes: number;
+let ownAddresses: string[];
 
 beforeEach(() => {
+  ownAddresses = [];
   drivers = new FakeDrivers();
   lines = [];
   changes = 0;
@@ -43,6 +45,7 @@ function overlay(config: Partial<OverlayConfig> = {}, keys: readonly string[] = 
     },
     cluster,
     address: "192.0.2.1",
+    hasAddress: (address) => ownAddresses.includes(address),
     libcrypto: "OpenSSL 3.0.17",
     open: drivers.open,
     watchPaths: drivers.watchPaths,
@@ -92,6 +95,27 @@ describe("the driver", () => {
     expect(lines).toEqual([told]);
     expect(announcement.driver).toBe(told.split(":")[0] as "none");
     expect(announcement.address === null).toBe(announcement.driver === "none");
+  });
+
+  test("sends from the announced address as long as the machine has it", async () => {
+    ownAddresses = ["192.0.2.1", "192.0.2.7"];
+    const made = started(NOBODY);
+    for (const [addresses, underlay] of [
+      [["192.0.2.7"], "0.0.0.0"],
+      [["192.0.2.7", "192.0.2.1"], "192.0.2.1"],
+    ] as const) {
+      ownAddresses = [...addresses];
+      const before = drivers.ends.length;
+      for (let i = 0; i < 30; i++) made.tick();
+      await waitFor(() => drivers.ends.length > before, { what: "another driver" });
+      expect(drivers.ends.at(-1)!.underlayAddress).toBe(underlay);
+    }
+    expect(drivers.ends.map(({ underlayAddress }) => underlayAddress)).toEqual([
+      "192.0.2.1",
+      "0.0.0.0",
+      "192.0.2.1",
+    ]);
+    expect(drivers.running).toHaveLength(1);
   });
 
   test("that is asked for and cannot be had is an error", () => {
