@@ -105,6 +105,7 @@ export class Membership {
       cluster: options.clusterName,
       isLeaving: () => this.#leaving.hasBegun,
       broadcast: (about, message) => this.#packets.broadcast(about, message),
+      send: (to, message) => this.#packets.send(to, [message], false),
       tell: (event) => this.#tell(event),
       drop: (reason) => this.#drop(reason),
     });
@@ -206,7 +207,7 @@ export class Membership {
     };
     const answer = PushPullReader.of(message);
     if (answer === null) onDone(null);
-    else this.#merge(answer, nowMs, onDone);
+    else this.#merge(answer, nowMs, asked.to, onDone);
     return this.#take();
   }
 
@@ -309,13 +310,13 @@ export class Membership {
         this.#prober.onNack(message.seq);
         break;
       case "alive":
-        this.#rumors.onAlive(message, nowMs);
+        this.#rumors.onAlive(message, nowMs, from);
         break;
       case "suspect":
-        this.#rumors.onSuspect(message.node, message.incarnation, message.from, nowMs);
+        this.#rumors.onSuspect(message.node, message.incarnation, message.from, nowMs, from);
         break;
       case "dead":
-        this.#rumors.onDead(message.node, message.incarnation, message.from, nowMs);
+        this.#rumors.onDead(message.node, message.incarnation, message.from, nowMs, from);
         break;
       case "user":
         this.#onUser(message.payload);
@@ -397,10 +398,15 @@ export class Membership {
   }
 
   /** Small ones overtake: the order of exchanges means nothing, incarnations do. */
-  #merge(reader: PushPullReader, nowMs: number, onDone: (isMerged: boolean | null) => void): void {
+  #merge(
+    reader: PushPullReader,
+    nowMs: number,
+    source: Address | null,
+    onDone: (isMerged: boolean | null) => void,
+  ): void {
     this.#nowMs = nowMs;
     const isSmall = reader.membersLeft <= SLICE_MEMBERS;
-    const merge = { steps: this.#state.merge(reader, () => this.#nowMs), onDone };
+    const merge = { steps: this.#state.merge(reader, source, () => this.#nowMs), onDone };
     if (isSmall) return this.#merges.runAtOnce(merge);
     if (this.#merges.add(merge, nowMs)) return;
     this.#drop("too-many-exchanges");
@@ -411,7 +417,7 @@ export class Membership {
     const asked = PushPullReader.of(bytes);
     if (asked !== null) {
       const answer = this.#state.encode(asked.isJoin, nowMs);
-      this.#merge(asked, nowMs, (isMerged) => isMerged === null && this.#drop("malformed"));
+      this.#merge(asked, nowMs, null, (isMerged) => isMerged === null && this.#drop("malformed"));
       return answer;
     }
     const payload = decodeStreamUser(bytes);

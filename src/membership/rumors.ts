@@ -3,20 +3,21 @@
  * raises its incarnation; whoever is called dead and is not, says so with a higher one. [SWIM §4.2], memberlist: state.go
  *
  * Deviates: a death with a higher incarnation than the one known is remembered, and a stale word of life about a dead
- * member is answered with its death, so that no old packet raises the dead; an accusation that could not be refuted is
- * not believed; a dead member may come back at another address at once.
+ * member is answered with its death, so that no old packet raises the dead; a dead member may come back at another
+ * address at once; incarnations that are far from what is known (incarnation.ts) are believed only about this node, which
+ * refutes them, and of a member that says them itself.
  */
 import { type AliveMessage, decodeTags, encodeMessage, type RemoteMember } from "../wire/gossip/index.ts";
 import { type Address, isSameAddress, isSameBytes } from "./address.ts";
 import type { Awareness } from "./awareness.ts";
 import type { MemberEvent } from "./effect.ts";
+import { compareIncarnations, type IncarnationOrder, nextIncarnation } from "./incarnation.ts";
 import { CLUSTER_TAG, MemberRecord, PROTOCOL_TAG } from "./member.ts";
 import type { MemberTable } from "./member-table.ts";
 import type { Profile } from "./profile.ts";
 import { Suspicion } from "./suspicion.ts";
 import { isUsable } from "./versions.ts";
 
-const MAX_INCARNATION = 0xffff_ffff;
 /** Of a DNS name and more; members keep each name in several places. */
 export const MAX_NAME_BYTES = 255;
 /** [memberlist memberlist.go, "MetaMaxSize"] */
@@ -31,6 +32,8 @@ export interface RumorHost {
   readonly isLeaving: () => boolean;
   /** Replaces what is queued about the member. */
   readonly broadcast: (about: string, message: Uint8Array) => void;
+  /** Now, by one packet. */
+  readonly send: (to: Address, message: Uint8Array) => void;
   readonly tell: (event: MemberEvent) => void;
   /** Input that is not believed, by reason. */
   readonly drop: (reason: string) => void;
@@ -43,16 +46,16 @@ export class Rumors {
     this.#host = host;
   }
 
-  onAlive(said: AliveMessage, nowMs: number): void {
+  /** @param source whose packet or answer it came with; null: not known */
+  onAlive(said: AliveMessage, nowMs: number, source: Address | null = null): void {
     const { table, self, isLeaving, drop } = this.#host;
     const isSelf = said.node === self;
     if (isSelf && isLeaving()) return;
-    if (said.incarnation === 0) return drop("incarnation-0");
-    if (said.incarnation === MAX_INCARNATION) return drop("last-incarnation");
     if (said.address.length !== 4 && said.address.length !== 16) return drop("bad-address");
     if (said.meta.length > MAX_META_BYTES) return drop("too-much-meta");
     if (!isUsable(said.versions)) return this.#refuseVersions(said);
     const known = table.get(said.node);
+    if (known === undefined && said.incarnation === 0) return drop("incarnation-0");
     const record = known ?? this.#insert(said, nowMs);
     if (record === null || this.#isOfOtherCluster(record, said)) return;
     if (isSelf) return this.#onAliveSelf(record, said);
@@ -61,17 +64,29 @@ export class Rumors {
     if (hasMoved && record.isLive) {
       return this.#host.tell({ type: "conflict", name: said.node, known: record.address, other: address });
     }
-    if (!hasMoved && said.incarnation <= record.incarnation)
-      return this.#onStaleAlive(record, said.incarnation);
-    this.#comesAlive(record, said, address, nowMs);
+    if (hasMoved || known === undefined) return this.#comesAlive(record, said, address, nowMs);
+    const order = compareIncarnations(said.incarnation, record.incarnation);
+    if (order === "newer") return this.#comesAlive(record, said, address, nowMs);
+    if (order !== "far") return this.#onStaleAlive(record, order);
+    drop("implausible-incarnation");
+    const isFromItself = source !== null && isSameAddress(source, record.address);
+    if (isFromItself) this.#comesAlive(record, said, address, nowMs, false);
+    else this.#onStaleAlive(record, order);
   }
 
-  onSuspect(name: string, incarnation: number, from: string, nowMs: number): void {
+  /** @param source as of onAlive */
+  onSuspect(
+    name: string,
+    incarnation: number,
+    from: string,
+    nowMs: number,
+    source: Address | null = null,
+  ): void {
     const { table, self, profile, tell } = this.#host;
     const record = table.get(name);
-    if (record === undefined || incarnation < record.incarnation) return;
-    if (name === self) return this.#refute(incarnation, from);
-    if (incarnation === MAX_INCARNATION && from !== self) return this.#host.drop("unrefutable");
+    if (record === undefined) return;
+    if (name === self) return this.#onAccused(record, incarnation, from, source);
+    if (!this.#isPlausible(record, incarnation)) return;
     if (record.suspicion !== null) {
       if (record.suspicion.confirm(from)) {
         table.suspicions.add(record);
@@ -88,13 +103,19 @@ export class Rumors {
     tell({ type: "suspected", name });
   }
 
-  onDead(name: string, incarnation: number, from: string, nowMs: number): void {
+  /** @param source as of onAlive */
+  onDead(
+    name: string,
+    incarnation: number,
+    from: string,
+    nowMs: number,
+    source: Address | null = null,
+  ): void {
     const { table, self, isLeaving, tell } = this.#host;
     const record = table.get(name);
-    if (record === undefined || incarnation < record.incarnation) return;
-    if (name === self && !isLeaving()) return this.#refute(incarnation, from);
-    if (name !== self && from !== self && incarnation === MAX_INCARNATION)
-      return this.#host.drop("unrefutable");
+    if (record === undefined) return;
+    if (name === self && !isLeaving()) return this.#onAccused(record, incarnation, from, source);
+    if (!this.#isPlausible(record, incarnation)) return;
     const wasLive = record.isLive;
     record.incarnation = incarnation;
     if (!wasLive) return;
@@ -109,31 +130,34 @@ export class Rumors {
   }
 
   /** A death that others know of is only a suspicion here, so that whoever lives can still say so. */
-  onRemoteMember(member: RemoteMember, nowMs: number): void {
+  onRemoteMember(member: RemoteMember, nowMs: number, source: Address | null): void {
     const { name: node, incarnation } = member;
-    if (incarnation === MAX_INCARNATION) return this.#host.drop("last-incarnation");
     switch (member.state) {
       case "alive":
-        this.onAlive({ ...member, type: "alive", node }, nowMs);
+        this.onAlive({ ...member, type: "alive", node }, nowMs, source);
         break;
       case "left":
-        this.onDead(node, incarnation, node, nowMs);
+        this.onDead(node, incarnation, node, nowMs, source);
         break;
       case "dead":
       case "suspect":
-        this.onSuspect(node, incarnation, this.#host.self, nowMs);
+        this.onSuspect(node, incarnation, this.#host.self, nowMs, source);
     }
   }
 
   /** This node has changed: everybody hears of it, and believes it rather than what they have. */
   renewSelf(): void {
     const record = this.#host.table.get(this.#host.self)!;
-    record.incarnation = Math.min(record.incarnation + 1, MAX_INCARNATION);
+    record.incarnation = nextIncarnation(record.incarnation);
     this.announceSelf();
   }
 
   /** This node as it is now, for everybody. */
   announceSelf(): void {
+    this.#host.broadcast(this.#host.self, this.#aliveSelf());
+  }
+
+  #aliveSelf(): Uint8Array {
     const record = this.#host.table.get(this.#host.self)!;
     const { incarnation, address, meta, versions } = record;
     const alive: AliveMessage = {
@@ -145,7 +169,7 @@ export class Rumors {
       meta,
       versions,
     };
-    this.#host.broadcast(record.name, encodeMessage(alive));
+    return encodeMessage(alive);
   }
 
   #insert(said: AliveMessage, nowMs: number): MemberRecord | null {
@@ -192,19 +216,44 @@ export class Rumors {
     if (!isSameAddress(record.address, address)) {
       return this.#host.tell({ type: "conflict", name: said.node, known: record.address, other: address });
     }
-    if (said.incarnation < record.incarnation) return;
+    const order = compareIncarnations(said.incarnation, record.incarnation);
+    if (order === "older") return;
     const isEcho = isSameBytes(said.meta, record.meta) && isSameBytes(said.versions, record.versions);
-    if (said.incarnation === record.incarnation && isEcho) return;
-    this.#refute(said.incarnation, said.node);
+    if (order === "same" && isEcho) return;
+    // They know it by another number, as alive: what it says next must be newer than that, more is not needed.
+    if (order === "far" && isEcho) record.incarnation = said.incarnation;
+    else this.#refute(said.incarnation, said.node, null);
   }
 
-  #onStaleAlive(record: MemberRecord, incarnation: number): void {
-    if (record.isLive || incarnation > record.incarnation) return;
+  /** Alive again is who says so with a newer number; who has said so with an older one hears of the death. */
+  #onStaleAlive(record: MemberRecord, order: IncarnationOrder): void {
+    if (record.isLive || order === "newer") return;
     const from = record.state === "left" ? record.name : this.#host.self;
     this.#broadcastAccusation("dead", record.name, record.incarnation, from);
   }
 
-  #comesAlive(record: MemberRecord, said: AliveMessage, address: Address, nowMs: number): void {
+  /** Of a claim that another member is not alive: not older than what is known, and not far from it. */
+  #isPlausible(record: MemberRecord, incarnation: number): boolean {
+    const order = compareIncarnations(incarnation, record.incarnation);
+    if (order === "far") this.#host.drop("implausible-incarnation");
+    return order === "same" || order === "newer";
+  }
+
+  /** What is old is answered where it came from: nobody else may need to hear it. */
+  #onAccused(record: MemberRecord, incarnation: number, by: string, source: Address | null): void {
+    const order = compareIncarnations(incarnation, record.incarnation);
+    if (order !== "older") return this.#refute(incarnation, by, order === "far" ? source : null);
+    if (source !== null && !this.#host.isLeaving()) this.#host.send(source, this.#aliveSelf());
+  }
+
+  /** @param isHandedOn false: others who know it by another number would not believe it */
+  #comesAlive(
+    record: MemberRecord,
+    said: AliveMessage,
+    address: Address,
+    nowMs: number,
+    isHandedOn = true,
+  ): void {
     const { tell, broadcast } = this.#host;
     const before = record.state;
     const hasOtherMeta = !isSameBytes(record.meta, said.meta);
@@ -213,21 +262,21 @@ export class Rumors {
     record.describe(hasOtherMeta ? said.meta : record.meta, said.versions);
     if (before === "alive") record.suspicion = null;
     else record.enter("alive", nowMs);
-    broadcast(record.name, encodeMessage(said));
+    if (isHandedOn) broadcast(record.name, encodeMessage(said));
     if (before === "dead" || before === "left") tell({ type: "joined", name: record.name });
     else if (before === "suspect") tell({ type: "cleared", name: record.name });
     if ((before === "alive" || before === "suspect") && hasOtherMeta)
       tell({ type: "updated", name: record.name });
   }
 
-  #refute(accusedIncarnation: number, by: string): void {
-    const { table, self, awareness, isLeaving, tell, drop } = this.#host;
+  /** @param source hears of it at once: others may not believe what it said, and so not hand on the answer */
+  #refute(accusedIncarnation: number, by: string, source: Address | null): void {
+    const { table, self, awareness, isLeaving, tell, send } = this.#host;
     if (isLeaving()) return;
-    if (accusedIncarnation === MAX_INCARNATION) return drop("unrefutable");
-    const record = table.get(self)!;
-    record.incarnation = Math.min(Math.max(record.incarnation, accusedIncarnation) + 1, MAX_INCARNATION);
+    table.get(self)!.incarnation = nextIncarnation(accusedIncarnation);
     awareness.add(1);
     this.announceSelf();
+    if (source !== null) send(source, this.#aliveSelf());
     tell({ type: "refuted", by });
   }
 

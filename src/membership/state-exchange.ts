@@ -13,7 +13,7 @@ import {
   type PushPullReader,
   type RemoteMember,
 } from "../wire/gossip/index.ts";
-import { isSameBytes } from "./address.ts";
+import { type Address, isSameBytes } from "./address.ts";
 import type { MemberEvent } from "./effect.ts";
 import { CLUSTER_TAG, PROTOCOL_TAG } from "./member.ts";
 import type { MemberTable } from "./member-table.ts";
@@ -71,9 +71,9 @@ export class StateExchange {
 
   /**
    * Takes in what `reader` has, a slice of work at each step; the generator's result is whether anything of it was
-   * believed, null when it was damaged. @param now asked for at each step
+   * believed, null when it was damaged. @param source who has said it, if that is known @param now asked for at each step
    */
-  *merge(reader: PushPullReader, now: () => number): Generator<void, boolean | null> {
+  *merge(reader: PushPullReader, source: Address | null, now: () => number): Generator<void, boolean | null> {
     const members: RemoteMember[] = [];
     while (reader.membersLeft > 0) {
       const some = reader.readMembers(SLICE_MEMBERS);
@@ -93,7 +93,7 @@ export class StateExchange {
       if (at > 0) yield;
       const nowMs = now();
       for (const member of members.slice(at, at + SLICE_MEMBERS))
-        this.#host.rumors.onRemoteMember(member, nowMs);
+        this.#host.rumors.onRemoteMember(member, nowMs, source);
     }
     if (members.length > SLICE_MEMBERS) yield;
     this.#mergeUserState(userState);

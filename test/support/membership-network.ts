@@ -14,7 +14,14 @@ import {
 } from "../../src/membership/index.ts";
 import { MemberRecord } from "../../src/membership/member.ts";
 import { OUR_VERSIONS } from "../../src/membership/versions.ts";
-import { decodeMessage, encodeTags, type GossipMessage } from "../../src/wire/gossip/index.ts";
+import {
+  decodeMessage,
+  encodeMessage,
+  encodePushPull,
+  encodeTags,
+  type GossipMessage,
+  type PushPull,
+} from "../../src/wire/gossip/index.ts";
 import { EventHeap } from "./event-heap.ts";
 import type { Seeded } from "./seed.ts";
 import { SharedMembers, SharedMemberTable } from "./shared-member-table.ts";
@@ -28,6 +35,8 @@ const PART_BYTES = 2;
 /** What a paused process finds in its socket. */
 const MAX_INBOX = 1_000;
 const RECONNECT_MS = 5_000;
+/** Nobody's. */
+const ATTACKER = { ip: Uint8Array.of(10, 255, 255, 255), port: 7_946 };
 
 export interface NetworkOptions {
   readonly profile?: Profile;
@@ -164,6 +173,16 @@ export class MembershipNetwork {
 
   delayTicks(member: SimMember, forMs: number): void {
     member.noTicksBeforeMs = this.nowMs + forMs;
+  }
+
+  /** What somebody with a key sends it, in one packet. */
+  hear(member: SimMember, messages: readonly GossipMessage[], from = ATTACKER): void {
+    this.#run(member, member.machine.onPacket(messages.map(encodeMessage), from, this.nowMs));
+  }
+
+  /** The same over TCP. */
+  receive(member: SimMember, exchange: PushPull): void {
+    this.#run(member, member.machine.answerStream(encodePushPull(exchange), this.nowMs).effects);
   }
 
   leave(member: SimMember): void {

@@ -1,10 +1,13 @@
 import { describe, expect, test } from "bun:test";
+import { compareIncarnations } from "../../../src/membership/incarnation.ts";
 import { MAX_MEMBERS } from "../../../src/membership/membership.ts";
 import type { GossipMessage } from "../../../src/wire/gossip/index.ts";
-import { encodeSerfMessage, encodeTags } from "../../../src/wire/gossip/index.ts";
-import { alive, events, OneMachine, sentMessages } from "../../support/one-machine.ts";
+import { encodeMessage, encodeSerfMessage, encodeTags } from "../../../src/wire/gossip/index.ts";
+import { alive, events, OneMachine, OTHER_ADDRESS, sentMessages } from "../../support/one-machine.ts";
 
 const MAX = 0xffff_ffff;
+const LEAP = 2 ** 16;
+const FAR = 2 ** 31;
 const ELSEWHERE = { address: Uint8Array.of(10, 0, 0, 9) };
 
 function suspect(node: string, incarnation: number, from = "c"): GossipMessage {
@@ -62,7 +65,22 @@ const TABLE: readonly (readonly [string, GossipMessage[], GossipMessage, string 
     ["joined b"],
   ],
   ["alive, incarnation 0", [], alive("b", 0), null, []],
-  ["alive, the last incarnation", [], alive("b", MAX), null, []],
+  ["alive, the last incarnation", [], alive("b", MAX), `alive ${MAX}`, ["joined b"]],
+  ["alive, after the last", [alive("b", MAX)], alive("b", 1), "alive 1", []],
+  ["alive, 0 after the last, as agents count", [alive("b", MAX)], alive("b", 0), "alive 0", []],
+  ["suspect, the last there is", [alive("b", MAX)], suspect("b", MAX), `suspect ${MAX}`, ["suspected b"]],
+  ["suspect, far", [alive("b", 1)], suspect("b", FAR), "alive 1", []],
+  [
+    "suspect, as far as it may be",
+    [alive("b", 1)],
+    suspect("b", LEAP + 1),
+    `suspect ${LEAP + 1}`,
+    ["suspected b"],
+  ],
+  ["suspect, further", [alive("b", 1)], suspect("b", LEAP + 2), "alive 1", []],
+  ["dead, far", [alive("b", 1)], dead("b", FAR), "alive 1", []],
+  ["left, far", [alive("b", 1)], dead("b", FAR, "b"), "alive 1", []],
+  ["alive refutes the last", [alive("b", MAX), dead("b", MAX)], alive("b", 1), "alive 1", ["joined b"]],
   ["suspect, unknown", [], suspect("b", 1), null, []],
   ["suspect", [alive("b", 1)], suspect("b", 1), "suspect 1", ["suspected b"]],
   ["suspect, newer", [alive("b", 1)], suspect("b", 4), "suspect 4", ["suspected b"]],
@@ -99,7 +117,12 @@ describe("about this node", () => {
     ["alive, echo", alive("self", 1), 1],
     ["alive, same with other tags", alive("self", 1, { meta: encodeTags({ role: "x" }) }), 2],
     ["alive elsewhere is a conflict", alive("self", 9, ELSEWHERE), 1],
-    ["accusation of the last incarnation", dead("self", MAX), 1],
+    ["accusation of the last incarnation, which is old", dead("self", MAX), 1],
+    ["suspect, far", suspect("self", FAR), FAR + 1],
+    ["dead, far", dead("self", FAR), FAR + 1],
+    ["left, far", dead("self", FAR, "self"), FAR + 1],
+    ["alive, far, with other tags", alive("self", FAR, { meta: encodeTags({ role: "x" }) }), FAR + 1],
+    ["alive, far, an echo: it is known so", alive("self", FAR), FAR],
   ] as const)("%s", (_title, message, incarnation) => {
     const one = new OneMachine();
     one.hear(message);
@@ -115,11 +138,60 @@ describe("about this node", () => {
     expect(said.find(({ node }) => node === "self")?.incarnation).toBe(4);
   });
 
-  test("an incarnation never grows beyond what a message can carry", () => {
+  test("whatever it is accused of, it has an answer that is newer", () => {
+    for (const claimed of [0, 1, 2, LEAP, LEAP + 2, FAR - 1, FAR, FAR + 1, MAX - LEAP, MAX - 1, MAX]) {
+      for (const earlier of [1, FAR, MAX - 1, MAX]) {
+        const one = new OneMachine();
+        one.hear(alive("self", earlier), suspect("self", claimed), dead("self", claimed));
+        const [state, own] = one.view("self")!;
+        expect(state).toBe("alive");
+        expect(compareIncarnations(own, claimed)).toBe("newer");
+        expect(own).toBeGreaterThan(0);
+      }
+    }
+  });
+
+  test("an accusation that is old or far is answered where it came from, too", () => {
+    for (const claimed of [0, FAR]) {
+      const one = new OneMachine();
+      const answers = sentMessages(one.hear(dead("self", claimed)));
+      const [incarnation] = [one.view("self")![1]];
+      expect(answers).toMatchObject([{ type: "alive", node: "self", incarnation }]);
+    }
+  });
+
+  test("after the last incarnation comes the first", () => {
     const one = new OneMachine();
-    one.hear(suspect("self", MAX - 1));
-    one.machine.updateTags({ pm: "1", cluster: "test", x: "y" });
+    one.hear(alive("self", FAR), alive("self", MAX));
     expect(one.view("self")).toEqual(["alive", MAX]);
+    one.machine.updateTags({ pm: "1", cluster: "test", x: "y" });
+    expect(one.view("self")).toEqual(["alive", 1]);
+  });
+});
+
+describe("of others", () => {
+  const FROM_THIRD = { ip: Uint8Array.of(10, 0, 0, 3), port: 7946 };
+
+  test("a far alive is believed of the member itself, and not handed on", () => {
+    const one = new OneMachine();
+    one.hear(alive("b", FAR));
+    one.run(900); // until what was heard has been handed on
+    expect(one.machine.stats.queueLengths.membership).toBe(0);
+    const far = [encodeMessage(alive("b", 5))];
+    one.machine.onPacket(far, FROM_THIRD, one.nowMs);
+    expect(one.view("b")).toEqual(["alive", FAR]);
+    expect(one.machine.stats.droppedTotal["implausible-incarnation"]).toBe(1);
+    one.machine.onPacket(far, OTHER_ADDRESS, one.nowMs);
+    expect(one.view("b")).toEqual(["alive", 5]);
+    expect(one.machine.stats.queueLengths.membership).toBe(0);
+  });
+
+  test("a far alive of a dead one is answered with its death, which it can refute", () => {
+    const one = new OneMachine();
+    one.hear(alive("b", FAR), dead("b", FAR));
+    one.machine.onPacket([encodeMessage(alive("b", 1))], FROM_THIRD, one.nowMs);
+    const said = sentMessages(one.run(1_000)).filter(({ type }) => type === "dead");
+    expect(said[0]).toMatchObject({ node: "b", incarnation: FAR });
   });
 });
 
