@@ -62,7 +62,7 @@ export interface ClusterOptions {
   readonly onRemoteState: (digest: Uint8Array) => void;
   /** Somebody has come or gone. */
   readonly onMembers: () => void;
-  /** This node's name is another's. */
+  /** This node's name is another's; only with keys, which prove that it is. */
   readonly onFatal: (error: MeshError) => void;
 }
 
@@ -73,6 +73,8 @@ export class Cluster {
   #gossip: Gossip | null = null;
   /** While the start waits for a first answer; an error ends it. */
   #onAnswer: ((error: MeshError | null) => void) | null = null;
+  /** Without keys anybody may claim anything, and answer to this node's name: that ends nothing. */
+  #hasKeys: boolean;
   #isCheckingName = false;
   #membersToldAtMs = Number.NEGATIVE_INFINITY;
   #cancelTelling: (() => void) | null = null;
@@ -94,6 +96,7 @@ export class Cluster {
   private constructor(options: ClusterOptions) {
     const { config, name, address, clock, lookup, random, log, known } = options;
     this.#options = options;
+    this.#hasKeys = config.keys.length > 0;
     this.#machine = new Membership(
       {
         profile: PROFILES[config.profile],
@@ -170,6 +173,7 @@ export class Cluster {
   /** The file has other keys or seeds. */
   change({ keys, join }: ClusterConfig): void {
     this.#gossip?.setKeyring(keyringOf(keys));
+    this.#hasKeys = keys.length > 0;
     this.#seeds.change(join);
   }
 
@@ -258,7 +262,7 @@ export class Cluster {
       case "forgotten":
         return this.#membersChanged();
       case "conflict":
-        if (event.name === name) void this.#checkName(event.other);
+        if (event.name === name && this.#hasKeys) void this.#checkName(event.other);
         return;
       case "exchanged":
         if (this.#onAnswer === null || !event.isMerged || this.#isCheckingName) return;

@@ -183,6 +183,15 @@ describe("a name that is taken", () => {
     expect([one.fatal, one.cluster.members().length]).toEqual([[], 1]);
   });
 
+  test("without keys nobody is refused for what others claim: both stay, and both logs say so", async () => {
+    const [first, second] = (await gossipPorts(2)).sort((a, b) => b - a);
+    const one = await enter("one", first!, { keys: [] });
+    const rival = await enter("one", second!, { keys: [], join: seed(first!) });
+    for (const node of [one, rival])
+      await waitFor(() => telling(node, "two nodes are named one").length === 1);
+    expect([one.fatal, rival.fatal]).toEqual([[], []]);
+  });
+
   test("it is free again when its owner has gone", async () => {
     const [first, second, third] = await gossipPorts(3);
     await enter("seed", first!);
