@@ -34,6 +34,7 @@ import { Owners } from "./owners.ts";
 import { encodeRecord, type RecordOf } from "./record-codec.ts";
 import type { DeclarationRecord, NodeWish, Stamp, TaskRecord } from "./records.ts";
 import { areSpecsEqual } from "./service-codec.ts";
+import { SharedSpecs } from "./shared-specs.ts";
 import { SteadyTime } from "./steady-time.ts";
 import { Table } from "./table.ts";
 
@@ -61,6 +62,7 @@ export class Replica {
   readonly table = new Table();
   readonly outbox = new Outbox();
   readonly overwritten = new OverwrittenChanges();
+  readonly #specs = new SharedSpecs();
   readonly owners: Owners;
   /** Entries from others that were not taken. */
   readonly refused: Record<Refusal, number> = { value: 0, counter: 0, limit: 0, forgotten: 0 };
@@ -221,7 +223,8 @@ export class Replica {
   }
 
   /** May write further rows, and this one again: whatever is to be gossiped of the entry is in the outbox before. */
-  #put(entry: Entry): void {
+  #put(written: Entry): void {
+    const entry = this.#specs.share(written);
     const previous = this.table.getLike(entry);
     this.table.put(entry);
     if (!isShared(entry.kind)) this.owners.noticeRows(entry.stamp.node, this.time.nowMs);

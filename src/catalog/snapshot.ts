@@ -5,14 +5,14 @@
  */
 import { createHash } from "node:crypto";
 import { ByteReader, ByteWriter } from "./bytes.ts";
-import type { Entry } from "./entry.ts";
+import { compareStamps, type Entry } from "./entry.ts";
 import { openEntry, readEntry, writeEntry } from "./entry-codec.ts";
 import { FieldReader } from "./field-reader.ts";
 import { DEAD_OWNER_LIFE_MS, MAX_COUNTER, MAX_OWNERS, SERVICE_TOMBSTONE_LIFE_MS } from "./limits.ts";
 import { isNodeName, isServiceName } from "./names.ts";
 import { type Change, MAX_OVERWRITTEN, type Overwritten } from "./overwritten.ts";
 import type { OwnersState } from "./owners.ts";
-import type { TaskRecord } from "./records.ts";
+import type { DeclarationRecord, Stamp, TaskRecord } from "./records.ts";
 import type { Replica } from "./replica.ts";
 import { readSpec, readStamp, specToJson } from "./service-codec.ts";
 import { type FirstBody, readFirstBody, restoreFirstBody } from "./snapshot-v1.ts";
@@ -72,13 +72,41 @@ export function readSnapshot(replica: Replica, text: string): Restored {
   return { isFileKnown: body.isFileKnown, members: body.members, problem: null };
 }
 
-function* lastingEntries({ table, self }: Replica): Iterable<Entry> {
+function* lastingEntries({ table, self, owners }: Replica): Iterable<Entry> {
+  const newest = newestDeclarations(table);
   for (const { owner, rows } of table.partitions.values()) {
+    const isForeign = owner !== null && owner !== self && owners.isLive(owner);
     for (const entry of rows.values()) {
       const isApiTask = owner === self && entry.kind === "task" && isFromApi(entry);
-      if (owner === null || entry.kind === "declaration" || isApiTask) yield entry;
+      const isDeclared = entry.kind === "declaration" && !(isForeign && isRepeated(entry, newest));
+      if (owner === null || isApiTask || isDeclared) yield entry;
     }
   }
+}
+
+/** By service: those in force, among declarations. */
+function newestDeclarations({ partitions }: Replica["table"]): Map<string, Entry> {
+  const newest = new Map<string, Entry>();
+  for (const { rows } of partitions.values()) {
+    for (const entry of rows.values()) {
+      if (entry.kind !== "declaration" || entry.record === null) continue;
+      const other = newest.get(entry.key);
+      if (other === undefined || compareStamps(changedOf(entry), changedOf(other)) > 0)
+        newest.set(entry.key, entry);
+    }
+  }
+  return newest;
+}
+
+/** It says what another declaration says: a file that is on all nodes is kept once, its nodes declare it again. */
+function isRepeated(entry: Entry, newest: ReadonlyMap<string, Entry>): boolean {
+  const other = newest.get(entry.key);
+  if (entry.record === null || other === undefined || other === entry) return false;
+  return (entry.record as DeclarationRecord).spec === (other.record as DeclarationRecord).spec;
+}
+
+function changedOf(entry: Entry): Stamp {
+  return (entry.record as DeclarationRecord).changed;
 }
 
 function isFromApi(entry: Entry): boolean {

@@ -118,7 +118,8 @@ export class Views {
 
   /** Equal specs become one object: on many nodes with one file it is enough to compare by identity. */
   #withSharedSpecs(definitions: readonly Definition[]): readonly Definition[] {
-    if (definitions.length < 2) return definitions;
+    const [first] = definitions;
+    if (definitions.every(({ spec }) => spec === first?.spec)) return definitions;
     const specs = new Map<string, ServiceSpec>();
     return definitions.map((definition) => {
       const text = this.#specTexts.get(definition.spec) ?? JSON.stringify(specToJson(definition.spec));

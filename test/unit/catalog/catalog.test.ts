@@ -8,7 +8,7 @@ import { ENCODING_VERSION, startUpdates } from "../../../src/catalog/messages.ts
 import { encodeRecord, taskKey } from "../../../src/catalog/record-codec.ts";
 import type { Stamp } from "../../../src/catalog/records.ts";
 import { rootHash } from "../../support/catalog-network.ts";
-import { nodeRecord, port, spec, task } from "../../support/catalog-records.ts";
+import { declared, nodeRecord, port, spec, task } from "../../support/catalog-records.ts";
 
 const NOW_MS = 1_700_000_000_000;
 const HOUR_MS = 3_600_000;
@@ -277,6 +277,24 @@ test.each([
     expect(a.counters.refused.value).toBe(1);
   },
 );
+
+test("Catalog: a declaration cannot claim to be newer than its last write, or it would be in force for ever", () => {
+  const a = newCatalog("a");
+  const text = (counter: number) =>
+    JSON.stringify({ ...JSON.parse(serviceText()), changed: [counter, "b"], file: "/x.toml" });
+  const stamp = { counter: 5, node: "b" };
+  a.onMessage(null, forged("declaration", "web", stamp, text(6)), NOW_MS);
+  expect([a.services().size, a.counters.refused.value]).toEqual([0, 1]);
+  a.onMessage(null, forged("declaration", "web", stamp, text(5)), NOW_MS);
+  expect(
+    a
+      .services()
+      .get("web")
+      ?.definitions.map(({ node }) => node),
+  ).toEqual(["b"]);
+  a.declare(declared("web", spec(9090)), NOW_MS);
+  expect(a.services().get("web")?.spec.publish[0]?.published).toBe(9090);
+});
 
 test("Catalog: of two equal stamps the tombstone wins, and of two values one wins, whoever comes first", () => {
   const stamp = { counter: 5, node: "b" };

@@ -122,6 +122,38 @@ test("snapshot: declarations of all nodes are kept, what was removed stays remov
   ).toEqual(["b"]);
 });
 
+test("snapshot: a file that is on all nodes is kept once, what differs or belongs to a dead node always", () => {
+  const a = new Catalog("a");
+  a.setLive(["a", "b", "c", "d"]);
+  for (const [name, port] of [
+    ["b", 80],
+    ["c", 80],
+    ["d", 81],
+    ["dead", 80],
+  ] as const) {
+    const node = new Catalog(name);
+    node.declare(declared("web", spec(port)), NOW_MS);
+    for (const payload of node.draw(1400, 1)) a.onMessage(null, payload, NOW_MS);
+  }
+  const nodesOf = (catalog: Catalog) =>
+    catalog
+      .services()
+      .get("web")!
+      .definitions.map(({ node }) => node);
+  expect(nodesOf(a)).toEqual(["dead", "d", "c", "b"]);
+  expect(
+    new Set(
+      a
+        .services()
+        .get("web")!
+        .definitions.map(({ spec }) => spec),
+    ).size,
+  ).toBe(2);
+  expect(nodesOf(restored(a.snapshot(STATE)))).toEqual(["dead", "d"]);
+  a.setLive(["a"]);
+  expect(nodesOf(restored(a.snapshot(STATE)))).toEqual(["dead", "d", "c", "b"]);
+});
+
 test("snapshot: how long a node has been dead goes on counting, and what was forgotten stays so", () => {
   const [a, b] = [new Catalog("a"), new Catalog("b")];
   b.declare(declared("dns", spec(53)), NOW_MS);
