@@ -10,6 +10,8 @@ import { dirname } from "node:path";
 const MAX_PATH_BYTES = 107; // unix(7): sun_path has 108 bytes with the final NUL
 const PROBE_MS = 1_000; // a node that accepts but is too busy to be asked again is alive
 const OWNER_ONLY = 0o177;
+/** The longest there is: a request that reloads a very large file waits until it has been parsed. */
+const ANSWER_LIMIT: object = { idleTimeout: 255 }; // seconds; Bun's types have it for TCP only, its servers for both
 
 export interface AdminServer {
   /** Ends open requests and removes the socket. */
@@ -73,7 +75,7 @@ function isAnswering(path: string): Promise<boolean> {
 function serve(path: string, handle: (request: Request) => Response | Promise<Response>): AdminServer {
   const umask = process.umask(OWNER_ONLY);
   try {
-    const server = Bun.serve({ unix: path, fetch: handle });
+    const server = Bun.serve({ unix: path, fetch: handle, ...ANSWER_LIMIT });
     return { close: () => server.stop(true) };
   } finally {
     process.umask(umask);

@@ -1,8 +1,15 @@
 /** Asks a running node over its admin socket. What goes wrong says how to get on. */
 import { CommandFailure } from "./invocation.ts";
 
-/** A reload waits 2 s for names at most; longer means that the node is stopped or hangs. */
+/** Longer means that the node is stopped or hangs. */
 const TIMEOUT_MS = 10_000;
+
+export interface AskOptions {
+  /** Statuses besides those of success that do not end the command. */
+  readonly expected?: readonly number[];
+  readonly body?: unknown;
+  readonly timeoutMs?: number;
+}
 
 export interface Answer {
   readonly status: number;
@@ -16,9 +23,9 @@ export async function askNode(
   socket: string,
   method: Method,
   path: string,
-  { expected = [], body: request }: { readonly expected?: readonly number[]; readonly body?: unknown } = {},
+  { expected = [], body: request, timeoutMs = TIMEOUT_MS }: AskOptions = {},
 ): Promise<Answer> {
-  const response = await send(socket, method, path, request);
+  const response = await send(socket, method, path, request, timeoutMs);
   const body: unknown = await response.json().catch(() => null);
   if (!response.ok && !expected.includes(response.status)) {
     throw new CommandFailure(
@@ -28,23 +35,29 @@ export async function askNode(
   return { status: response.status, body };
 }
 
-async function send(socket: string, method: Method, path: string, body: unknown): Promise<Response> {
+async function send(
+  socket: string,
+  method: Method,
+  path: string,
+  body: unknown,
+  timeoutMs: number,
+): Promise<Response> {
   try {
     return await fetch(`http://portmesh${path}`, {
       method,
       ...(body !== undefined && { body: JSON.stringify(body) }),
       unix: socket,
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(timeoutMs),
     });
   } catch (error) {
-    throw new CommandFailure(unreachable(socket, error), undefined, { cause: error });
+    throw new CommandFailure(unreachable(socket, error, timeoutMs), undefined, { cause: error });
   }
 }
 
-function unreachable(socket: string, error: unknown): string {
+function unreachable(socket: string, error: unknown, timeoutMs: number): string {
   const { code, message, name } = error as NodeJS.ErrnoException;
   if (name === "TimeoutError") {
-    return `the node behind ${socket} does not answer within ${TIMEOUT_MS / 1000} s: it is stopped or overloaded; look at its log`;
+    return `the node behind ${socket} does not answer within ${timeoutMs / 1000} s: it is stopped or overloaded; look at its log`;
   }
   if (code === "EACCES" || code === "EPERM") {
     return `cannot reach the node: permission denied on ${socket}: run this as the user portmesh runs as`;

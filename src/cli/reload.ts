@@ -6,6 +6,8 @@ import { findSocket, type NodeOptions, withNodeOptions } from "./find-node.ts";
 import { EXIT_FAILED, type Invocation } from "./invocation.ts";
 
 const REFUSED = 422;
+/** Names take 2 s at most, parsing the largest files two minutes on a busy machine. */
+const TIMEOUT_MS = 150_000;
 const HELP = `
 The whole file is applied or nothing of it. Open connections go on under the old rules; listeners that did not
 change are not touched. Exit code 1 when the file is refused, or when the cluster refuses one of its services.
@@ -25,7 +27,7 @@ export function addReload(program: Command, invocation: Invocation): void {
     .action(async (options: NodeOptions & { dryRun?: boolean; json?: boolean }) => {
       const socket = await findSocket(options, invocation.env);
       const path = options.dryRun ? "/v1/reload?dry-run=1" : "/v1/reload";
-      const { body } = await askNode(socket, "POST", path, { expected: [REFUSED] });
+      const { body } = await askNode(socket, "POST", path, { expected: [REFUSED], timeoutMs: TIMEOUT_MS });
       await show(body as ReloadReport, options.json === true, invocation);
     });
 }
