@@ -22,6 +22,7 @@ export const REFUSALS = [
   "send-failed", // UDP: socket buffer full or unreachable
   "idle", // closed by idle_timeout
   "drained", // closed by drain_timeout
+  "unreachable", // UDP: the network said that the task was not reached
   "out-of-ports", // no source port left towards its task
 ] as const;
 export type Refusal = (typeof REFUSALS)[number];

@@ -17,6 +17,12 @@ const SOCK_NONBLOCK_CLOEXEC = 0o4000 | 0o2000000;
 
 export const MSG_PEEK = 0x02;
 const MSG_NOSIGNAL = 0x4000;
+const MSG_DONTWAIT = 0x40;
+const MSG_ERRQUEUE = 0x2000;
+/** struct msghdr, all zeros: neither address nor data nor control data is wanted. */
+const MSGHDR_BYTES = 56;
+/** More than a receive buffer holds. */
+const MAX_KEPT_ERRORS = 4096;
 
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
@@ -42,6 +48,8 @@ const TCP_INFO = 11;
 const TCPI_UNACKED = 24;
 const IP_PKTINFO = 8;
 const IP_MTU_DISCOVER = 10;
+const IP_RECVERR = 11;
+const IPV6_RECVERR = 25;
 const IPV6_MTU_DISCOVER = 23;
 const PMTUDISC_PROBE = 3;
 const IPV6_V6ONLY = 26;
@@ -185,6 +193,16 @@ export function setPathMtuProbing(fd: number, family: number): number {
     : setOption(fd, IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_PROBE);
 }
 
+/**
+ * Every ICMP error is reported, also those that may pass: that the host does not answer to ARP, above all. They are kept
+ * for `dropErrors` besides. [ip(7): IP_RECVERR]
+ */
+export function setReceiveErrors(fd: number, family: number): number {
+  return family === AF_INET6
+    ? setOption(fd, IPPROTO_IPV6, IPV6_RECVERR, 1)
+    : setOption(fd, IPPROTO_IP, IP_RECVERR, 1);
+}
+
 /** Datagrams that follow each other from one sender may be received as one, with their size. [udp(7): UDP_GRO] */
 export function setReceiveJoined(fd: number): number {
   return setOption(fd, SOL_UDP, UDP_GRO, 1);
@@ -243,6 +261,18 @@ export function localAddress(fd: number, address: Pointer): number {
 export function recvMessages(fd: number, messages: Pointer, count: number): number {
   const received = libc.recvmmsg(fd, messages, count, 0, null);
   return received >= 0 ? received : -errno();
+}
+
+/**
+ * Takes what `setReceiveErrors` keeps, which takes up room for datagrams otherwise: how many there were. Call it after the
+ * error has been taken from the socket: this takes that, too.
+ */
+export function dropErrors(fd: number): number {
+  scratch.bytes.fill(0, 0, MSGHDR_BYTES);
+  for (let count = 0; count < MAX_KEPT_ERRORS; count++) {
+    if (libc.recvmsg(fd, scratch.address(0), MSG_ERRQUEUE | MSG_DONTWAIT) < 0) return count;
+  }
+  return MAX_KEPT_ERRORS;
 }
 
 /** Number of messages sent, which can be less than `count`, or -errno of the first. */

@@ -2,7 +2,16 @@
  * Datagrams on their way to tasks: those of one batch are grouped by session and each group is sent by one call, in
  * the order they came. What a task refuses goes to another one while its bytes are still here.
  */
-import { EAGAIN, EINVAL, EIO, EMSGSIZE, ENOBUFS, ENOMEM } from "../../sys/errno.ts";
+import {
+  EADDRNOTAVAIL,
+  EAGAIN,
+  EINVAL,
+  EIO,
+  EMSGSIZE,
+  ENETUNREACH,
+  ENOBUFS,
+  ENOMEM,
+} from "../../sys/errno.ts";
 import { DATAGRAM_MAX, SendBatch } from "../../sys/messages.ts";
 import { takeError } from "../../sys/socket.ts";
 import type { Refusal } from "../counters.ts";
@@ -89,7 +98,6 @@ export class Outbox {
     if (session.firstSlot < 0) return;
     this.#isSending = true;
     this.#tried.length = 0;
-    session.home.touch(session);
     session.onClientSent();
     this.#headerLength = this.#prepareHeader(session);
     this.#deliver(session, this.#takeGroup(session));
@@ -149,6 +157,7 @@ export class Outbox {
     }
     const error = this.#findError(session);
     if (error === 0) {
+      session.home.touch(session);
       session.onSent();
       return 0;
     }
@@ -166,6 +175,7 @@ export class Outbox {
       const slot = this.#group[this.#at]!;
       link.send(session.leg!, this.#payloadAt[slot]!, this.#length[slot]!);
     }
+    session.home.touch(session);
     if (session.leg!.isOpened) session.onSent();
     return 0;
   }
@@ -195,8 +205,18 @@ export class Outbox {
       return session;
     }
     if (isCongestion(error)) return this.#giveUp(session, "send-failed");
+    if (isLocal(error) && this.#hasReopened(session)) return session;
+    if (error === EINVAL) return this.#giveUp(session, "send-failed");
     if (error === EMSGSIZE) return this.#onTooLong(session);
     return this.#onRefused(session, error);
+  }
+
+  /** Its source address has gone: once more from the new one, and its task is not to blame. */
+  #hasReopened(session: UdpSession): boolean {
+    if (session.link !== null || session.isClosed || !session.home.reopen(session)) return false;
+    this.#unprovenFrom = this.#at;
+    this.#isRetry = false;
+    return true;
   }
 
   #onTooLong(session: UdpSession): UdpSession {
@@ -231,7 +251,12 @@ export class Outbox {
 
 /** The datagram could not be queued; nothing is wrong with the task. */
 export function isCongestion(error: number): boolean {
-  return error === EAGAIN || error === ENOBUFS || error === ENOMEM || error === EINVAL;
+  return error === EAGAIN || error === ENOBUFS || error === ENOMEM;
+}
+
+/** It may be the source address that is wrong and not the task. */
+function isLocal(error: number): boolean {
+  return error === EINVAL || error === EADDRNOTAVAIL || error === ENETUNREACH;
 }
 
 /** Datagrams cannot go down as one: longer than the path's MTU, or a device that computes no checksums. */

@@ -26,6 +26,8 @@ export interface SessionHome {
   writeProxyHeader(session: UdpSession): Uint8Array;
   /** Sends the answers in slots first…end of `Replies` to the clients. */
   sendAnswers(first: number, end: number): void;
+  /** Opens another socket to the same task if it then goes out from another address; true: it does. */
+  reopen(session: UdpSession): boolean;
   /** It has had all answers that its service says there are. */
   onDone(session: UdpSession): void;
   /** @param reason null: in the normal course of things */

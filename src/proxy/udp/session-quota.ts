@@ -4,15 +4,29 @@
  */
 
 import type { DeadlineList } from "../../sys/deadline-list.ts";
+import { EPOLLIN } from "../../sys/epoll.ts";
 import { EADDRINUSE, EADDRNOTAVAIL, EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../../sys/errno.ts";
-import { writeAnyAddress } from "../../sys/sockaddr.ts";
-import { bind, connect, setReuseAddress, udpSocket } from "../../sys/socket.ts";
+import {
+  AF_INET,
+  SOCKADDR_IN_ADDRESS,
+  SOCKADDR_IN6_ADDRESS,
+  SOCKADDR_MAX,
+  writeAnyAddress,
+} from "../../sys/sockaddr.ts";
+import {
+  bind,
+  connect,
+  localAddress,
+  setReceiveErrors,
+  setReuseAddress,
+  udpSocket,
+} from "../../sys/socket.ts";
 import type { Refusal } from "../counters.ts";
 import type { Rules } from "../worker/route.ts";
 import type { Target } from "../worker/target.ts";
 import type { UdpSession } from "./session.ts";
 import type { SessionRanks } from "./session-ranks.ts";
-import type { TaskPorts } from "./task-ports.ts";
+import type { PortLease, TaskPorts } from "./task-ports.ts";
 import type { UdpContext } from "./udp-context.ts";
 
 /** For one new session. */
@@ -41,9 +55,13 @@ export class SessionQuota {
 
   /** With the socket that was connected last, if it has one. */
   enter(session: UdpSession): void {
-    if (session.fd >= 0 && this.#portIndex >= 0) session.lease = this.#ports!.lease(this.#portIndex, session);
+    if (session.fd >= 0) session.lease = this.#leaseFor(session);
     this.ranks.add(session);
     this.#idleList?.arm(session, this.context.loop.nowMs);
+  }
+
+  #leaseFor(session: UdpSession): PortLease<UdpSession> | null {
+    return this.#portIndex < 0 ? null : this.#ports!.lease(this.#portIndex, session);
   }
 
   /** It has carried datagrams. */
@@ -62,15 +80,42 @@ export class SessionQuota {
 
   /** Makes room and opens a socket that talks to the target: its descriptor or -errno. */
   connect(target: Target): number {
-    const { loop, memory, sockaddrAt } = this.context;
     this.makeRoom();
     const fd = this.#openSocket(target.family);
-    if (fd < 0) return fd;
+    return fd < 0 ? fd : this.#connect(fd, target);
+  }
+
+  /** See `SessionHome.reopen`. The session keeps the old socket when there is no other to be had. */
+  reopen(session: UdpSession): boolean {
+    const { loop } = this.context;
+    const opened = udpSocket(session.target.family);
+    const fd = opened < 0 ? opened : this.#connect(opened, session.target);
+    if (fd < 0) return false;
+    if (session.isClosed || !this.#isFromElsewhere(fd, session.fd) || loop.watch(fd, EPOLLIN, session) < 0) {
+      loop.close(fd);
+      return false;
+    }
+    session.replaceSocket(fd, this.#leaseFor(session));
+    return true;
+  }
+
+  #isFromElsewhere(fd: number, before: number): boolean {
+    const { memory, sockaddrAt } = this.context;
+    localAddress(before, memory.address(sockaddrAt));
+    const old = memory.bytes.slice(sockaddrAt, sockaddrAt + SOCKADDR_MAX);
+    localAddress(fd, memory.address(sockaddrAt));
+    return !isSameAddress(old, memory.bytes.subarray(sockaddrAt, sockaddrAt + SOCKADDR_MAX));
+  }
+
+  /** Closes it when that cannot be. */
+  #connect(fd: number, target: Target): number {
+    const { loop, memory, sockaddrAt } = this.context;
     const bound = this.#bind(fd, target);
     if (bound < 0) {
       loop.close(fd);
       return bound;
     }
+    setReceiveErrors(fd, target.family);
     memory.bytes.set(target.sockaddr, sockaddrAt);
     const connected = connect(fd, memory.address(sockaddrAt), target.sockaddrLength);
     if (connected === 0) return fd;
@@ -154,6 +199,12 @@ export class SessionQuota {
     this.context.outbox.sendBefore(session);
     if (!session.isClosed) session.home.close(session, reason);
   }
+}
+
+function isSameAddress(one: Uint8Array, other: Uint8Array): boolean {
+  const at = one[0] === AF_INET ? SOCKADDR_IN_ADDRESS : SOCKADDR_IN6_ADDRESS;
+  const end = at + (one[0] === AF_INET ? 4 : 16);
+  return one.subarray(at, end).every((byte, index) => byte === other[at + index]);
 }
 
 /** There is no port to leave from; nothing is wrong with the task. */

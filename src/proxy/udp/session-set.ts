@@ -85,6 +85,10 @@ export class SessionSet implements SessionHome {
     return this.#open(session.key.slice(), session.clientHash, target, tried);
   }
 
+  reopen(session: UdpSession): boolean {
+    return this.#quota.reopen(session);
+  }
+
   onDone(session: UdpSession): void {
     this.close(session, null);
   }
@@ -239,11 +243,12 @@ export class SessionSet implements SessionHome {
     rules.count(S_UDP_OPEN, 1);
     rules.count(S_UDP_SESSIONS, 1);
     target.onOpened();
+    target.onTried(this.context.loop.nowMs);
     return session;
   }
 
   #fail(target: Target, errnoValue: number): void {
     const { nowMs } = this.context.loop;
-    if (target.failingUntilMs <= nowMs) target.onFailed(errnoValue, nowMs);
+    if (target.failingUntilMs <= nowMs || target.isOnTrial) target.onFailed(errnoValue, nowMs);
   }
 }

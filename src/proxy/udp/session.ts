@@ -6,8 +6,9 @@
  */
 
 import { Waiting } from "../../sys/deadline-list.ts";
+import { EPOLLERR } from "../../sys/epoll.ts";
 import type { Continuable, Pollable } from "../../sys/event-loop.ts";
-import { setBufferSizes } from "../../sys/socket.ts";
+import { dropErrors, setBufferSizes } from "../../sys/socket.ts";
 import type { Recent } from "../recent-list.ts";
 import type { Rules } from "../worker/route.ts";
 import type { Target } from "../worker/target.ts";
@@ -21,8 +22,11 @@ import type { PortLease } from "./task-ports.ts";
 /** A session that has so much in one batch, either way, gets big socket buffers; the system's default is 208 KiB. */
 export const BURST_BYTES = 32 * 1024;
 const BIG_BUFFER_BYTES = 4 * 1024 * 1024;
-/** A task that had failed is believed to work again when so much time of a session has passed without an error. */
-const PROOF_MS = 1000;
+/** A task that had failed is believed to work again when so much time of a session has passed without an error: more than
+ * ARP needs to give up. */
+const PROOF_MS = 4000;
+/** A session that was answered before, and so long was not: the source address may have changed. */
+const SILENCE_MS = 2000;
 /** An address that the name of the task no longer has keeps its sessions while it answers within this time. */
 const STRANDED_MS = 5000;
 
@@ -63,6 +67,8 @@ export class UdpSession
   #hasBigBuffers = false;
   #hasSent = false;
   #isAnswered = false;
+  /** When it was last looked whether its source address is still the one to use. */
+  #lookedMs = 0;
 
   constructor(
     readonly home: SessionHome,
@@ -70,7 +76,8 @@ export class UdpSession
     readonly hash: number,
     readonly clientHash: number,
     readonly target: Target,
-    readonly fd: number,
+    /** -1: it has none. Another one once this node's address has changed. */
+    public fd: number,
     /** The service's when it was opened: where it is counted. */
     readonly rules: Rules,
     readonly ranks: SessionRanks,
@@ -80,8 +87,9 @@ export class UdpSession
   }
 
   /** Answers, or an ICMP error. */
-  onEvents(): void {
+  onEvents(fd: number, events: number): void {
     if (!this.#isQueued) this.home.context.replies.receiveFrom(this);
+    if ((events & EPOLLERR) !== 0 && fd === this.fd && !this.isClosed) this.#dropErrors();
   }
 
   /** So many datagrams of the client are on their way to the task. */
@@ -113,10 +121,22 @@ export class UdpSession
 
   /** Its client has sent something. */
   onClientSent(): void {
+    if (this.#isAnswered) this.#lookForAnswers();
     if (this.rank === RANK_CONVERSING) return;
     if (this.#isAnswered) this.ranks.promote(this, RANK_CONVERSING);
     else if (this.#hasSent && this.rank < RANK_USED) this.ranks.promote(this, RANK_USED);
     this.#hasSent = true;
+  }
+
+  /** The socket goes out from an address of this node that has gone or is no longer the one to use. */
+  replaceSocket(fd: number, lease: PortLease<UdpSession> | null): void {
+    const { loop } = this.home.context;
+    loop.close(this.fd);
+    this.lease?.end();
+    this.fd = fd;
+    this.lease = lease;
+    this.isUnproven = true;
+    this.#hasBigBuffers = false;
   }
 
   /** A task that never answers, as with syslog, works if sending to it goes on without an error. */
@@ -164,6 +184,21 @@ export class UdpSession
   onGoOn(): void {
     this.#isQueued = false;
     if (!this.isClosed) this.home.context.replies.receiveFrom(this);
+  }
+
+  /** It was answered before: answers may come to an address that this node no longer has, and no error tells. */
+  #lookForAnswers(): void {
+    const { nowMs } = this.home.context.loop;
+    if (this.#unansweredSinceMs === 0 || nowMs - this.#unansweredSinceMs < SILENCE_MS) return;
+    if (this.link !== null || nowMs - this.#lookedMs < SILENCE_MS) return;
+    this.#lookedMs = nowMs;
+    this.home.reopen(this);
+  }
+
+  /** Each is a datagram that did not arrive. */
+  #dropErrors(): void {
+    const count = dropErrors(this.fd);
+    if (count > 0) this.home.refuse(this, "unreachable", count);
   }
 
   /** Idle for too long. */

@@ -26,6 +26,8 @@ import type { RelayPeer } from "./relay-peer.ts";
 /** A task whose connect failed is tried again after so long; doubled for every failure in a row. */
 const FIRST_PAUSE_MS = 1000;
 const MAX_PAUSE_MS = 10_000;
+/** A UDP session is the only new one on trial for so long: ARP gives up after three seconds. */
+const TRIAL_MS = 4_000;
 
 export class Target implements Candidate {
   readonly hash: number;
@@ -50,6 +52,8 @@ export class Target implements Candidate {
   readonly slot: number;
   #failingUntilMs = 0;
   #failuresInRow = 0;
+  /** It had failed, and one UDP session finds out whether it works: others pass it over meanwhile. */
+  isOnTrial = false;
   /** What a relay calls it; made when it is first asked for. */
   relayTask: Uint8Array | null = null;
   /** "10.1.0.7 53", which other targets may be too. */
@@ -156,6 +160,13 @@ export class Target implements Candidate {
     this.#forgetFailures();
   }
 
+  /** A UDP session has begun, whose datagrams may come to nothing without a word for seconds. */
+  onTried(nowMs: number): void {
+    if (this.#failuresInRow === 0 || nowMs < this.#failingUntilMs) return;
+    this.isOnTrial = true;
+    this.#failingUntilMs = nowMs + TRIAL_MS;
+  }
+
   onClosed(): void {
     this.open--;
     this.#row[this.#at + T_OPEN]!--;
@@ -163,7 +174,8 @@ export class Target implements Candidate {
 
   /** Connects that fail beside each other are one failure in a row. @param errnoValue positive errno */
   onFailed(errnoValue: number, nowMs: number): void {
-    if (nowMs >= this.#failingUntilMs) {
+    if (nowMs >= this.#failingUntilMs || this.isOnTrial) {
+      this.isOnTrial = false;
       this.#failingUntilMs = nowMs + Math.min(FIRST_PAUSE_MS * 2 ** this.#failuresInRow, MAX_PAUSE_MS);
       if (this.#failuresInRow++ === 0) this.#countFailing(1);
     }
@@ -182,6 +194,7 @@ export class Target implements Candidate {
     if (this.#failuresInRow === 0) return;
     this.#failuresInRow = 0;
     this.#failingUntilMs = 0;
+    this.isOnTrial = false;
     this.#countFailing(-1);
   }
 

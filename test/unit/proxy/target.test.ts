@@ -109,3 +109,27 @@ test("draining starts once, keeps its first deadline, and can be taken back", ()
   target.stopDraining();
   expect([target.isDraining, target.cutAtMs]).toEqual([false, Number.POSITIVE_INFINITY]);
 });
+
+test("after its pause one UDP session tries it, and others pass it over until that one knows", () => {
+  const { targets } = setUp(53);
+  const [target] = targets;
+  target.onFailed(ECONNREFUSED, 0);
+  target.onTried(999);
+  expect([target.isOnTrial, target.failingUntilMs]).toEqual([false, 1_000]);
+  target.onTried(1_000);
+  expect([target.isOnTrial, target.failingUntilMs]).toEqual([true, 5_000]);
+  target.onTried(2_000);
+  expect(target.failingUntilMs).toBe(5_000);
+  // it failed again: the pause doubles, as after any failure in a row
+  target.onFailed(ECONNREFUSED, 4_000);
+  expect([target.isOnTrial, target.failingUntilMs]).toEqual([false, 6_000]);
+  target.onTried(6_000);
+  target.onAnswered();
+  expect([target.isOnTrial, target.failingUntilMs]).toEqual([false, 0]);
+});
+
+test("a UDP session with a task that works is no trial", () => {
+  const { targets } = setUp(53);
+  targets[0].onTried(1_000);
+  expect([targets[0].isOnTrial, targets[0].failingUntilMs]).toEqual([false, 0]);
+});

@@ -148,7 +148,7 @@ export class ExitHome
   onFailed(session: UdpSession, errnoValue: number): void {
     const { target } = session;
     const { nowMs } = this.context.loop;
-    if (target.failingUntilMs <= nowMs) target.onFailed(errnoValue, nowMs);
+    if (target.failingUntilMs <= nowMs || target.isOnTrial) target.onFailed(errnoValue, nowMs);
     this.refusal = "no-task";
     if (!session.isClosed) this.#close(session, "session-moved", ERROR_REFUSED);
   }
@@ -162,6 +162,10 @@ export class ExitHome
   /** The entry node does that. */
   move(): null {
     return null;
+  }
+
+  reopen(session: UdpSession): boolean {
+    return this.context.links.quotaOf(session.rules).reopen(session);
   }
 
   /** The entry node counts too, and ends it. */
@@ -236,6 +240,7 @@ export class ExitHome
     session.header = header.subarray(0, encodeProxyV2(source, destination, "udp", header, 0));
     quota.enter(session);
     target.onOpened();
+    target.onTried(loop.nowMs);
     rules.count(S_RELAYED_OPEN, 1);
     rules.count(S_RELAYED_SESSIONS, 1);
     return session;
