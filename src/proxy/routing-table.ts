@@ -129,7 +129,7 @@ export interface Task {
   /** The peer that runs it; null: this node. A relay's exit node connects to tasks of its own only. */
   readonly node: string | null;
   readonly distance: Distance;
-  /** What source-hash goes by: the same on every node. */
+  /** What source-hash goes by: the same on every node, and for all ports of the service. */
   readonly identity: string;
   /**
    * Literal IPv4 or IPv6 address; of another node's task what that node calls it, which may be a name: it is not

@@ -111,7 +111,7 @@ function trace(task: Task, service: Service, port: PublishedPort, input: TraceIn
     weight,
     isDraining,
     distance,
-    hash: hashText(`${identity} ${targetPort}`),
+    hash: hashText(identity),
     failingUntilMs: state === "failing" || state === "unreachable" ? Number.MAX_VALUE : 0,
     openConnections: () => status?.openConnections ?? 0,
   };

@@ -77,7 +77,7 @@ export class Target implements Candidate {
     this.taskName = name;
     this.address = address;
     this.distance = distance;
-    this.hash = hashText(`${identity} ${port}`);
+    this.hash = hashText(identity);
     this.endpoint = `${address} ${port}`;
     const ip = peer === null ? parseIp(address)! : null;
     this.sockaddrLength = ip === null ? 0 : writeSockaddr(this.sockaddr, 0, ip.bytes, port);
