@@ -38,6 +38,8 @@ export interface ListenAddress {
   /** Literal IP. */
   readonly address: string;
   readonly port: number;
+  /** At "::": IPv4 too. */
+  readonly isDual?: true;
 }
 
 export type OpenedSockets = { readonly fds: readonly number[] } | { readonly error: string };
@@ -92,7 +94,7 @@ function openBound(at: ListenAddress, isReusePort: boolean): number {
   const family = memory.bytes[0]!;
   const fd = at.protocol === "tcp" ? tcpSocket(family) : udpSocket(family);
   if (fd < 0) return fd;
-  if (family === AF_INET6) setV6Only(fd);
+  if (family === AF_INET6) setV6Only(fd, at.isDual !== true);
   if (isReusePort) setReusePort(fd);
   if (at.protocol === "tcp") setTcpOptions(fd);
   else setUdpOptions(fd, family);

@@ -36,6 +36,7 @@ import type { Protocol, Relay, RoutingTable, Service, Task } from "./routing-tab
 import { type Shortage, ShortageWatch } from "./shortage-watch.ts";
 import { type SourcePortStatus, sessionPorts, sourcePortStatus } from "./source-ports.ts";
 import type { ConnectionRecord, ProxyStatus } from "./status.ts";
+import { otherWildcard, type Wanted, withoutPaired } from "./wildcard-pair.ts";
 import type { WorkerListener, WorkerRelay, WorkerTable } from "./worker/messages.ts";
 import { WorkerThread } from "./worker-thread.ts";
 
@@ -94,6 +95,8 @@ export interface Listener {
   readonly at: ListenAddress;
   readonly fds: readonly number[];
   readonly error: string | null;
+  /** The sockets at "::" are those of "0.0.0.0" too, which has none of its own. */
+  readonly isPaired?: true;
 }
 
 /** What a listener of the relay is reported as. */
@@ -169,22 +172,36 @@ export class SpliceProxy {
     const listeners = new Map<string, Listener>();
     const wanted = wantedListeners(table);
     const ownPorts = new OwnPorts();
-    let opened = [...wanted.keys()].filter((key) => this.#isOpen(key)).length;
-    for (const [key, { service, at }] of wanted) {
+    let opened = [...wanted.keys()].filter((key) => this.#hasSockets(key)).length;
+    for (const [key, each] of wanted) {
+      const { service, at } = each;
       const running = this.#listeners.get(key);
+      const pair = service === RELAY_NAME ? null : otherWildcard(each, wanted, listenerKey);
+      const isStaying = running !== undefined && isOpen(running) && (pair !== null || !running.isPaired);
+      if (listeners.has(key)) continue; // opened together with the other
       if (service !== RELAY_NAME && isRelays(at, table.relay))
         listeners.set(key, { service, at, fds: [], error: relaysPort(at) });
-      else if (running !== undefined && isOpen(running)) listeners.set(key, { ...running, service });
+      else if (isStaying) listeners.set(key, { ...running, service });
       else if (excess !== null && ++opened > mostOpen)
         listeners.set(key, { service, at, fds: [], error: cannotListen(at, excess) });
-      else listeners.set(key, this.#open(service, at, openPorts.has(portKey(at)), ownPorts));
+      else {
+        const isShared = openPorts.has(portKey(at));
+        const canPair =
+          pair !== null && !listeners.has(listenerKey(pair.at)) && !isRelays(pair.at, table.relay);
+        const both =
+          canPair && !this.#hasSockets(listenerKey(pair.at))
+            ? this.#openPair(each, isShared, ownPorts)
+            : null;
+        if (both === null) listeners.set(key, this.#open(service, at, isShared, ownPorts));
+        for (const listener of both ?? []) listeners.set(listenerKey(listener.at), listener);
+      }
     }
     return { changes, bindErrors: bindErrorsOf(listeners), table, listeners };
   }
 
   abandon(prepared: PreparedTable): void {
     for (const [key, listener] of prepared.listeners) {
-      if (!this.#isOpen(key)) listener.fds.forEach(close);
+      if (!this.#isRunning(key, listener)) listener.fds.forEach(close);
     }
   }
 
@@ -259,6 +276,26 @@ export class SpliceProxy {
     return listener !== undefined && isOpen(listener);
   }
 
+  #hasSockets(key: string): boolean {
+    return (this.#listeners.get(key)?.fds.length ?? 0) > 0;
+  }
+
+  /** Its sockets are those that run. */
+  #isRunning(key: string, { fds }: Listener): boolean {
+    return this.#listeners.get(key)?.fds === fds;
+  }
+
+  /** One socket per worker for both families; null: it cannot be had. */
+  #openPair({ service, at }: Wanted, isShared: boolean, ownPorts: OwnPorts): Listener[] | null {
+    const [v4, v6] = ["0.0.0.0", "::"].map((address) => ({ ...at, address }));
+    const opened = openListeningSockets({ ...v6!, isDual: true }, this.workers.length, isShared, ownPorts);
+    if ("error" in opened) return null;
+    return [
+      { service, at: v4!, fds: [], error: null, isPaired: true },
+      { service, at: v6!, fds: opened.fds, error: null, isPaired: true },
+    ];
+  }
+
   #open(service: string, at: ListenAddress, isShared: boolean, ownPorts: OwnPorts): Listener {
     const opened = openListeningSockets(at, this.workers.length, isShared, ownPorts);
     return "fds" in opened
@@ -276,7 +313,8 @@ export class SpliceProxy {
 
   async #switchTo(table: RoutingTable, listeners: ReadonlyMap<string, Listener>): Promise<void> {
     for (const [key, listener] of listeners) {
-      if (listener.at.protocol === "tcp" && !this.#isOpen(key)) listener.fds.forEach(startListening);
+      if (listener.at.protocol === "tcp" && !this.#isRunning(key, listener))
+        listener.fds.forEach(startListening);
     }
     const closing = this.#closing(listeners);
     if (closing.length > 0) {
@@ -461,7 +499,7 @@ function relaysPort(at: ListenAddress): string {
 
 /** What listens here cannot all be opened by a process with this budget; null: it can. */
 export function excessListeners(table: RoutingTable, budget: DescriptorBudget): string | null {
-  const places = [...wantedListeners(table).values()].map(({ at }) => at);
+  const places = withoutPaired(wantedListeners(table), listenerKey);
   return describeExcess({ places, peers: table.peers.length }, budget);
 }
 
@@ -469,8 +507,8 @@ export function taskKey(service: Service, task: Task): string {
   return `${service.name} ${task.name} ${task.address} ${task.port} ${task.node ?? ""}`;
 }
 
-function wantedListeners(table: RoutingTable): Map<string, { service: string; at: ListenAddress }> {
-  const wanted = new Map<string, { service: string; at: ListenAddress }>();
+function wantedListeners(table: RoutingTable): Map<string, Wanted> {
+  const wanted = new Map<string, Wanted>();
   for (const address of table.relay?.listenAddresses ?? []) {
     for (const protocol of ["tcp", "udp"] as const) {
       const at = { protocol, address, port: relayPort(table.relay!, protocol) };

@@ -172,8 +172,9 @@ export function setReusePort(fd: number): number {
   return setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 }
 
-export function setV6Only(fd: number): number {
-  return setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+/** false: IPv4 too, whose addresses it then shows as IPv4-mapped ones. */
+export function setV6Only(fd: number, isOnly = true): number {
+  return setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, isOnly ? 1 : 0);
 }
 
 /** Received datagrams tell the local address they were sent to. */

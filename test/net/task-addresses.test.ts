@@ -43,7 +43,7 @@ describe.skipIf(lacksNamespaces() || lacks("socat", "ss"))("a task at a publishe
     await node.start();
   }
 
-  /** Where the machine listens on `port`: "127.0.0.1", "[::1]", "*"; each once. */
+  /** Where the machine listens on `port`: "127.0.0.1", "[::1]", "*" for both families; each once. */
   async function listenersOn(protocol: "tcp" | "udp", port = PORT): Promise<string[]> {
     const table = await machine.run(findProgram("ss")!, "-Hln", `--${protocol}`, `sport = :${port}`);
     const addresses = table
@@ -91,7 +91,7 @@ describe.skipIf(lacksNamespaces() || lacks("socat", "ss"))("a task at a publishe
 
     test("that gives its address to the machine later, and a service after a reload, have it too", async () => {
       await start(db(SECOND_ADDRESS));
-      expect(await listenersOn(protocol)).toEqual(["0.0.0.0", "[::]"]);
+      expect(await listenersOn(protocol)).toEqual(["*"]);
       await machine.run(findProgram("ip")!, "address", "add", `${SECOND_ADDRESS}/32`, "dev", "lo");
       await waitFor(
         async () =>

@@ -195,6 +195,23 @@ describe("a session", () => {
     expect((await peer.ask("x", published.port, "::1")).data.toString()).toBe("4x");
   });
 
+  test("on one socket for both families the one asked answers, and rules see IPv4 as IPv4", async () => {
+    const rules = { listenAddresses: ["0.0.0.0", "::"], deny: ["127.0.0.3"] };
+    const published = await Published.start([(await task()).port], rules);
+    for (const [own, addresses] of [
+      ["127.0.0.1", ["127.0.0.1", "127.0.0.2"]],
+      ["::1", ["::1"]],
+    ] as const) {
+      const peer = await client(own);
+      for (const address of addresses) {
+        expect((await peer.ask("x", published.port, address)).from.address).toBe(address);
+      }
+    }
+    const denied = await client("127.0.0.3");
+    denied.send("x", published.port);
+    await waitFor(() => published.refused("denied") === 1, { what: "the datagram to be denied" });
+  });
+
   test.each([
     ["0.0.0.0", ["127.0.0.1", "127.0.0.2"], "127.0.0.1"],
     ["::", ["::1"], "::1"],
@@ -358,21 +375,24 @@ describe("PROXY headers", () => {
     return { header, payload: data.subarray(header.headerLength).toString() };
   }
 
-  test("version 2 goes before every datagram", async () => {
-    const sink = await client();
-    const published = await Published.start([sink.port], { sendProxy: "v2", listenAddresses: ["0.0.0.0"] });
-    const peer = await client("127.0.0.9");
-    for (let i = 0; i < 3; i++) peer.send(`${i}`, published.port, "127.0.0.7");
-    await waitFor(() => sink.received.length === 3, { what: "all datagrams" });
-    const parsed = sink.received.map(({ data }) => parse(data));
-    expect(parsed.map(({ payload }) => payload)).toEqual(["0", "1", "2"]);
-    for (const { header } of parsed) {
-      expect(header).toMatchObject({ command: "proxy", transport: "udp" });
-      expect(addressOf(header.source, 4)).toEqual([127, 0, 0, 9]);
-      expect(addressOf(header.destination, 4)).toEqual([127, 0, 0, 7]);
-      expect([header.source.port, header.destination.port]).toEqual([peer.port, published.port]);
-    }
-  });
+  test.each([[["0.0.0.0"]], [["0.0.0.0", "::"]]])(
+    "version 2 goes before every datagram (%p)",
+    async (listenAddresses) => {
+      const sink = await client();
+      const published = await Published.start([sink.port], { sendProxy: "v2", listenAddresses });
+      const peer = await client("127.0.0.9");
+      for (let i = 0; i < 3; i++) peer.send(`${i}`, published.port, "127.0.0.7");
+      await waitFor(() => sink.received.length === 3, { what: "all datagrams" });
+      const parsed = sink.received.map(({ data }) => parse(data));
+      expect(parsed.map(({ payload }) => payload)).toEqual(["0", "1", "2"]);
+      for (const { header } of parsed) {
+        expect(header).toMatchObject({ command: "proxy", transport: "udp" });
+        expect(addressOf(header.source, 4)).toEqual([127, 0, 0, 9]);
+        expect(addressOf(header.destination, 4)).toEqual([127, 0, 0, 7]);
+        expect([header.source.port, header.destination.port]).toEqual([peer.port, published.port]);
+      }
+    },
+  );
 
   test("the longest datagram does not fit behind a header and is counted", async () => {
     const published = await Published.start([(await task()).port], { sendProxy: "v2" });

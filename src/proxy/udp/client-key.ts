@@ -18,7 +18,7 @@ import {
 } from "../../sys/control-data.ts";
 import type { ReceiveBatch, SendBatch } from "../../sys/messages.ts";
 import { AF_INET6 } from "../../sys/sockaddr.ts";
-import type { Endpoint } from "../../wire/index.ts";
+import { type Endpoint, isMappedIpv4 } from "../../wire/index.ts";
 
 const PEER_WORDS_IPV4 = 2;
 const PEER_WORDS_IPV6 = 7;
@@ -127,6 +127,9 @@ export class KeyLayout {
     into.family = this.#isIpv6 ? 6 : 4;
     into.offset = 0;
     for (let i = 0; i < (this.#isIpv6 ? 4 : 1); i++) writeWord(into.bytes, i * 4, key[at + i]!);
+    if (!this.#isIpv6 || !isMappedIpv4(into.bytes, 0)) return;
+    into.family = 4; // of a socket for both families
+    into.offset = 12;
   }
 }
 

@@ -1,0 +1,34 @@
+/**
+ * A port that one service has at both wildcard addresses needs one socket, at "::" for both families, instead of two.
+ *
+ * The listener at "::" has the sockets then, the one at "0.0.0.0" has none of its own. Where one socket cannot be had,
+ * because another program has the port at one family, there is one for each after all.
+ */
+import type { ListenAddress } from "./listening-sockets.ts";
+
+export interface Wanted {
+  readonly service: string;
+  readonly at: ListenAddress;
+}
+
+/** The same port at the other wildcard, if the service wants both. */
+export function otherWildcard(
+  { service, at }: Wanted,
+  wanted: ReadonlyMap<string, Wanted>,
+  keyOf: (at: ListenAddress) => string,
+): Wanted | null {
+  const address = at.address === "0.0.0.0" ? "::" : at.address === "::" ? "0.0.0.0" : null;
+  if (address === null) return null;
+  const other = wanted.get(keyOf({ ...at, address }));
+  return other?.service === service ? other : null;
+}
+
+/** The places that need a socket, if every pair gets one. */
+export function withoutPaired(
+  wanted: ReadonlyMap<string, Wanted>,
+  keyOf: (at: ListenAddress) => string,
+): ListenAddress[] {
+  return [...wanted.values()]
+    .filter((each) => each.at.address !== "0.0.0.0" || otherWildcard(each, wanted, keyOf) === null)
+    .map(({ at }) => at);
+}
