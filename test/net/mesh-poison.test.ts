@@ -118,8 +118,8 @@ function stream(port: number, bytes: Uint8Array): Promise<void> {
 }
 
 describe("gossip over UDP", () => {
-  const accusation = (type: "suspect" | "dead", incarnation: number) =>
-    packet(encodeMessage({ type, incarnation, node: "n1", from: "n2" }));
+  const accusation = (type: "suspect" | "dead", incarnation: number, node = "n1", from = "poison") =>
+    packet(encodeMessage({ type, incarnation, node, from }));
 
   test.each([
     ["versions of 3 bytes, which kill an old agent", () => alive({ versions: Uint8Array.of(1, 5, 2) })],
@@ -129,8 +129,14 @@ describe("gossip over UDP", () => {
     ["the last incarnation", () => alive({ incarnation: MAX_INCARNATION })],
     ["an address of 3 bytes", () => alive({ address: Uint8Array.of(1, 2, 3) })],
     ["no name", () => alive({ node: "" })],
-    ["a suspicion that cannot be refuted", () => accusation("suspect", MAX_INCARNATION)],
-    ["a death that cannot be refuted", () => accusation("dead", MAX_INCARNATION)],
+    ["a suspicion with the last incarnation", () => accusation("suspect", MAX_INCARNATION)],
+    ["a death with the last incarnation", () => accusation("dead", MAX_INCARNATION)],
+    ["a death with the last but one", () => accusation("dead", MAX_INCARNATION - 1)],
+    ["and a suspicion then", () => accusation("suspect", MAX_INCARNATION)],
+    ["a death half way round", () => accusation("dead", 2 ** 31)],
+    ["a death of another, half way round", () => accusation("dead", 2 ** 31, "n2")],
+    ["a suspicion of another, as far ahead as is believed", () => accusation("suspect", 2 ** 16, "n2")],
+    ["a goodbye in its name", () => accusation("dead", 2 ** 15, "n2", "n2")],
     ["a compound that ends in the middle", () => Uint8Array.of(7, 9, 0, 200, 0, 200, 1, 2, 3)],
     ["a compound of itself, nested deeper than anybody nests", () => nested(50)],
     ["nothing", () => new Uint8Array()],
