@@ -285,7 +285,9 @@ export class Cluster {
   #tellMembers(): void {
     this.#cancelTelling = null;
     this.#membersToldAtMs = performance.now();
-    this.#options.onMembers();
+    const { known, onMembers } = this.#options;
+    for (const { name, rttMs } of this.#machine.members()) if (rttMs !== null) known.prove(name);
+    onMembers();
   }
 
   /**

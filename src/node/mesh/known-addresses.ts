@@ -1,4 +1,7 @@
-/** Where members are or were, by name: to find back to them. Bounded; the one not heard of for longest goes first. */
+/**
+ * Where members are or were, by name: to find back to them. Bounded; the one not heard of for longest goes first, those that
+ * never answered before those that did: names that somebody has made up must not push real ones out.
+ */
 import type { GossipAddress } from "../../config/index.ts";
 import { parseIp } from "../../wire/index.ts";
 import { addressKey } from "./seeds.ts";
@@ -7,6 +10,8 @@ const MAX_KNOWN = 1_000;
 
 export class KnownAddresses {
   readonly #byName = new Map<string, GossipAddress>();
+  /** Names that have answered this node; bounded by those known. */
+  readonly #proven = new Set<string>();
 
   has(name: string): boolean {
     return this.#byName.has(name);
@@ -15,11 +20,23 @@ export class KnownAddresses {
   add(name: string, address: GossipAddress): void {
     this.#byName.delete(name);
     this.#byName.set(name, address);
-    if (this.#byName.size > MAX_KNOWN) this.#byName.delete(this.#byName.keys().next().value!);
+    if (this.#byName.size > MAX_KNOWN) this.delete(this.#mostDispensable(name));
+  }
+
+  /** It has answered. */
+  prove(name: string): void {
+    if (this.#byName.has(name)) this.#proven.add(name);
   }
 
   delete(name: string): void {
     this.#byName.delete(name);
+    this.#proven.delete(name);
+  }
+
+  /** Where all others have answered, the newest: it can still prove itself. */
+  #mostDispensable(newest: string): string {
+    for (const name of this.#byName.keys()) if (!this.#proven.has(name) && name !== newest) return name;
+    return this.#proven.has(newest) ? this.#byName.keys().next().value! : newest;
   }
 
   /** Those that are none of these, as addressKey gives them. */

@@ -36,3 +36,28 @@ test("what was kept comes back; whatever else stands there is passed over", () =
     expect(empty.toJson()).toEqual({});
   }
 });
+
+test("made-up names push out each other, and nobody who has answered", () => {
+  const known = new KnownAddresses();
+  const address = { host: "10.0.0.1", port: 7946 };
+  for (let i = 0; i < 50; i++) {
+    known.add(`real-${i}`, address);
+    known.prove(`real-${i}`);
+  }
+  known.add("silent", address);
+  for (let i = 0; i < 5_000; i++) known.add(`made-up-${i}`, address);
+  for (let i = 0; i < 50; i++) expect(known.has(`real-${i}`)).toBe(true);
+  expect(known.has("silent")).toBe(false);
+  expect(Object.keys(known.toJson())).toHaveLength(1_000);
+});
+
+test("where all have answered the newest waits until it has, too", () => {
+  const known = new KnownAddresses();
+  const address = { host: "10.0.0.1", port: 7946 };
+  for (let i = 0; i < 1_000; i++) {
+    known.add(`real-${i}`, address);
+    known.prove(`real-${i}`);
+  }
+  known.add("new", address);
+  expect([known.has("new"), known.has("real-0")]).toEqual([false, true]);
+});
