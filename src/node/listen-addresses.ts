@@ -1,7 +1,7 @@
 /** `bind` rules, the machine's addresses and the tasks on it -> the addresses a port is listened on. Pure. */
 import { isIP } from "node:net";
 import type { LeftAddress } from "../proxy/index.ts";
-import type { LocalAddress, LocalNetwork } from "../sys/local-addresses.ts";
+import type { LocalNetwork } from "../sys/local-addresses.ts";
 import { PrefixSet, parseIp } from "../wire/index.ts";
 import type { TaskAddresses } from "./own-task-ports.ts";
 
@@ -16,7 +16,7 @@ export function listenAddresses(
 ): string[] {
   if (bind.length === 0) return network.hasIpv6 ? [...WILDCARDS] : ["0.0.0.0"];
   const addresses = bind.flatMap((rule) => {
-    const found = addressesOfRule(rule, network.addresses);
+    const found = addressesOfRule(rule, network);
     if (found.length === 0) warn(`bind: "${rule}" matches no address of this machine`);
     return found;
   });
@@ -65,8 +65,11 @@ function usableAddresses({ addresses }: LocalNetwork, wildcard: string): string[
   return ofFamily.map(({ address }) => address).filter((address) => !isInside(LINK_LOCAL, address));
 }
 
-function addressesOfRule(rule: string, local: readonly LocalAddress[]): string[] {
+/** A prefix that holds a whole family is the wildcard address: one socket instead of one per address. */
+function addressesOfRule(rule: string, { addresses: local, hasIpv6 }: LocalNetwork): string[] {
   if (isIP(rule) !== 0) return [rule];
+  if (rule === "0.0.0.0/0") return ["0.0.0.0"];
+  if (rule === "::/0") return hasIpv6 ? ["::"] : [];
   const usable = local.filter((entry) => !isInside(LINK_LOCAL, entry.address));
   const prefix = rule.includes("/") ? PrefixSet.from([rule]) : null;
   return usable

@@ -41,6 +41,8 @@ describe("bind", () => {
     ['bind = ["10.0.0.0/8"]', ["10.0.0.2"]],
     ['bind = ["192.0.2.0/24", "eth0"]', ["192.0.2.2", "2001:db8::2"]],
     ['bind = ["fe80::/10"]', []],
+    ['bind = ["0.0.0.0/0"]', ["0.0.0.0"]], // every address, also those to come
+    ['bind = ["::/0", "0.0.0.0/0"]', ["::", "0.0.0.0"]],
   ])("%s listens on %p", (bind, addresses) => {
     expect(listensOn(bind)).toEqual(addresses);
   });
