@@ -63,6 +63,11 @@ export const MAX_BIND_ERROR_LENGTH = 256;
 export const MAX_NODE_ADDRESSES = 128;
 export const MAX_INTERFACE_NAME_LENGTH = 15;
 export const MAX_TASK_ADDRESSES = 32;
+/** Of a node's record, as JSON; tasks beyond it count as reachable for other nodes. */
+export const MAX_DOWN_TASKS_BYTES = 8 * 1024;
+export const MAX_DOWN_TASKS = 1024;
+/** Of one task; of more of them the first are told. */
+export const MAX_DOWN_PORTS = 64;
 /** Of config/duration.ts: the longest a timer can wait. */
 export const MAX_DURATION_MS = 24 * 24 * 3_600_000;
 

@@ -9,6 +9,8 @@ import { readLabels, sortedLabels } from "./labels.ts";
 import {
   MAX_BIND_ERROR_LENGTH,
   MAX_BIND_ERRORS,
+  MAX_DOWN_PORTS,
+  MAX_DOWN_TASKS,
   MAX_INTERFACE_NAME_LENGTH,
   MAX_NODE_ADDRESSES,
   MAX_TASK_ADDRESSES,
@@ -18,6 +20,7 @@ import {
 import { isNodeName, isServiceName, isTaskName } from "./names.ts";
 import type {
   DeclarationRecord,
+  DownTask,
   NodeNetwork,
   NodeRecord,
   NodeWish,
@@ -122,9 +125,16 @@ function toJson(kind: EntryKind, record: AnyRecord): unknown {
       return { host, port, weight, isDraining, origin };
     }
     case "node": {
-      const { labels, relay, overlay, ...rest } = record as NodeRecord;
+      const { labels, relay, overlay, downTasks, ...rest } = record as NodeRecord;
       const address = relay === null ? null : { address: relay.address, port: relay.port };
-      return { labels: sortedLabels(labels), relay: address, overlay: overlayToJson(overlay), ...rest };
+      const down = downTasks.map(({ service, task, ports }) => [service, task, ports]);
+      return {
+        labels: sortedLabels(labels),
+        relay: address,
+        overlay: overlayToJson(overlay),
+        ...rest,
+        ...(down.length > 0 && { downTasks: down }),
+      };
     }
   }
 }
@@ -176,12 +186,26 @@ function readNode(reader: FieldReader, json: unknown): NodeRecord {
     bindErrors: reader
       .list(value.bindErrors, "bindErrors", MAX_BIND_ERRORS)
       .map((error, index) => readBindError(reader, error, `bindErrors[${index}]`)),
+    downTasks: reader
+      .list(value.downTasks ?? [], "downTasks", MAX_DOWN_TASKS)
+      .map((task, index) => readDownTask(reader, task, `downTasks[${index}]`)),
     ...(value.network !== undefined && { network: readNetwork(reader, value.network) }),
     ...(value.taskAddresses !== undefined && {
       taskAddresses: reader
         .list(value.taskAddresses, "taskAddresses", MAX_TASK_ADDRESSES)
         .map((entry, index) => readTaskAddress(reader, entry, `taskAddresses[${index}]`)),
     }),
+  };
+}
+
+function readDownTask(reader: FieldReader, json: unknown, path: string): DownTask {
+  const [service, task, ports] = reader.list(json, path, 16);
+  return {
+    service: reader.named(service, path, "service name", isServiceName),
+    task: reader.named(task, path, "task name", isTaskName),
+    ports: reader
+      .list(ports, path, MAX_DOWN_PORTS)
+      .map((port) => reader.named(port, path, "port", isPortKey)),
   };
 }
 
@@ -239,6 +263,10 @@ function readBindError(reader: FieldReader, json: unknown, path: string): [strin
     reader.text(error[1], path, MAX_BIND_ERROR_LENGTH),
     reader.text(error[2], path, MAX_BIND_ERROR_LENGTH),
   ];
+}
+
+function isPortKey(text: string): boolean {
+  return /^(?:tcp|udp) [1-9][0-9]{0,4}$/.test(text);
 }
 
 function isHost(text: string): boolean {

@@ -100,6 +100,8 @@ export interface NodeRecord {
    * names of its tasks, and have to know where they lead. Bounded by MAX_TASK_ADDRESSES of the writer.
    */
   readonly taskAddresses?: readonly (readonly [service: string, task: string, address: string])[];
+  /** Tasks of its own that it cannot reach; [] too of a node that does not tell. Bounded by MAX_DOWN_TASKS_BYTES. */
+  readonly downTasks: readonly DownTask[];
 }
 
 export interface NodeNetwork {
@@ -107,6 +109,13 @@ export interface NodeNetwork {
   readonly addresses: readonly (readonly [interfaceName: string, address: string])[];
   /** proxy.bind */
   readonly bind: readonly string[];
+}
+
+export interface DownTask {
+  readonly service: string;
+  readonly task: string;
+  /** "tcp 8080": published ports that do not get through to it; [] = none does. */
+  readonly ports: readonly string[];
 }
 
 /** How a node takes part in the overlay, which two nodes settle from what both have said. */

@@ -27,6 +27,7 @@ export function renderService(service: ServiceStatus, status: NodeStatus): strin
     ...renderNote(`${service.name}  `, collapsePorts(service.ports).join("  "), ""),
     ...renderListenerErrors(service.ports),
     ...renderLeftToTasks(service.ports),
+    ...renderClosed(service.ports),
     ...status.warnings
       .filter((warning) => warning.service === service.name)
       .flatMap((warning) => renderNote("WARNING ", warning.message, INDENT)),
@@ -45,7 +46,30 @@ export function renderService(service: ServiceStatus, status: NodeStatus): strin
 
 /** Neighbours become ranges: "30000-30009:30000-30009/tcp". */
 function collapsePorts(ports: readonly PortStatus[]): string[] {
-  const ranges: { first: PortStatus; count: number }[] = [];
+  return portRanges(ports).map(
+    ({ first, count }) =>
+      `${showRange(first.published, count)}:${showRange(first.target, count)}/${first.protocol}`,
+  );
+}
+
+/** "30000-30009/tcp" */
+function publishedRanges(ports: readonly PortStatus[]): string[] {
+  return portRanges(ports).map(
+    ({ first, count }) => `${showRange(first.published, count)}/${first.protocol}`,
+  );
+}
+
+function showRange(first: number, count: number): string {
+  return count === 1 ? String(first) : `${first}-${first + count - 1}`;
+}
+
+interface Range {
+  readonly first: PortStatus;
+  count: number;
+}
+
+function portRanges(ports: readonly PortStatus[]): Range[] {
+  const ranges: Range[] = [];
   for (const port of ports) {
     const last = ranges.at(-1);
     const continues =
@@ -56,10 +80,7 @@ function collapsePorts(ports: readonly PortStatus[]): string[] {
     if (continues) last.count++;
     else ranges.push({ first: port, count: 1 });
   }
-  return ranges.map(({ first, count }) => {
-    const range = (port: number) => (count === 1 ? String(port) : `${port}-${port + count - 1}`);
-    return `${range(first.published)}:${range(first.target)}/${first.protocol}`;
-  });
+  return ranges;
 }
 
 function renderListenerErrors(ports: readonly PortStatus[]): string[] {
@@ -89,6 +110,13 @@ function renderLeftToTasks(ports: readonly PortStatus[]): string[] {
       ),
     ),
   );
+}
+
+function renderClosed(ports: readonly PortStatus[]): string[] {
+  const closed = publishedRanges(ports.filter(({ isClosed }) => isClosed === true));
+  return closed.length === 0
+    ? []
+    : renderNote("WARNING ", `${closed.join(", ")} closed: no reachable task`, INDENT);
 }
 
 function renderTraffic({ ports, tcp, udp, relayedUdp }: ServiceStatus): string[] {

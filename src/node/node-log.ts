@@ -10,6 +10,7 @@ import {
 } from "../proxy/index.ts";
 import type { ForwardingLoop } from "./forwarding/forwarding-loops.ts";
 import type { Log } from "./log.ts";
+import type { ClosedPorts } from "./reach-report.ts";
 import { type ReloadReport, summarizeChanges } from "./reload-report.ts";
 import type { NameStatus } from "./resolver.ts";
 import type { RoutingWarning } from "./routing-from-view.ts";
@@ -68,6 +69,15 @@ export class NodeLog {
         { waitingWorkers, fileLimit },
         `new connections wait for file descriptors; ${RAISE_LIMIT}`,
       );
+  }
+
+  portsClosed({ service, ports }: ClosedPorts): void {
+    this.#log.warn({ service, ports }, `service "${service}": ${ports.join(", ")} closed: no reachable task`);
+  }
+
+  /** Or nobody publishes them any more. */
+  portsOpened({ service, ports }: ClosedPorts): void {
+    this.#log.info({ service, ports }, `service "${service}": ${ports.join(", ")} no longer closed`);
   }
 
   connections(records: readonly ConnectionRecord[]): void {

@@ -8,6 +8,7 @@ import type { PreparedTable, RoutingTable, SpliceProxy, TableChanges } from "../
 import type { ClusterView } from "./cluster-view.ts";
 import { describeLoop, type ForwardingLoop } from "./forwarding/forwarding-loops.ts";
 import type { InterfaceWatch } from "./interface-watch.ts";
+import type { PortGate } from "./port-gate.ts";
 import type { Resolver } from "./resolver.ts";
 import {
   dependsOnInterfaces,
@@ -18,12 +19,14 @@ import {
 } from "./routing-from-view.ts";
 import { SerialQueue } from "./serial-queue.ts";
 
+export type TableGate = Pick<PortGate, "close" | "adopt">;
 export type TableProxy = Pick<SpliceProxy, "compare" | "excessOf" | "prepare" | "commit">;
 
 export interface RouterParts {
   readonly proxy: TableProxy;
   readonly resolver: Resolver;
   readonly interfaces: InterfaceWatch;
+  readonly gate: TableGate;
   /** What is to be served now. */
   readonly currentView: () => ClusterView;
   /** The warnings of the running table are others than before. */
@@ -134,6 +137,7 @@ export class Router {
       this.#parts.interfaces.setActive(dependsOnInterfaces(view));
       const applied = await this.#commit(this.#build(view));
       this.#view = view;
+      this.#parts.gate.adopt(view, this.#routing.table);
       return applied;
     } finally {
       this.#keepOnlyNeeded();
@@ -154,9 +158,10 @@ export class Router {
   }
 
   #build(view: ClusterView): Routing {
-    const { resolver, interfaces } = this.#parts;
+    const { resolver, interfaces, gate } = this.#parts;
     const addressesOf = (host: string) => resolver.addressesOf(host);
-    return routingFromView({ view, network: interfaces.network, addressesOf });
+    const routing = routingFromView({ view, network: interfaces.network, addressesOf });
+    return { ...routing, table: gate.close(routing.table) };
   }
 
   async #commit(routing: Routing): Promise<Applied> {

@@ -24,6 +24,8 @@ import type { OpenDrivers } from "./overlay/open-driver.ts";
 import { Overlay, type Paths } from "./overlay/overlay.ts";
 import { OverlayLog } from "./overlay/overlay-log.ts";
 import type { PathWatchOptions } from "./overlay/path-watch.ts";
+import { PortGate } from "./port-gate.ts";
+import { ReachReport, reachOf } from "./reach-report.ts";
 import { type NameStatus, Resolver } from "./resolver.ts";
 import { Router } from "./router.ts";
 import type { BuildInfo } from "./status.ts";
@@ -53,7 +55,18 @@ export interface NodeParts {
 
 export type NodeProxy = Pick<
   SpliceProxy,
-  "compare" | "excessOf" | "prepare" | "commit" | "status" | "recordConnections" | "drain" | "hurry" | "stop"
+  | "compare"
+  | "excessOf"
+  | "prepare"
+  | "commit"
+  | "isTaskUp"
+  | "isPeerReachable"
+  | "openConnectionsOf"
+  | "status"
+  | "recordConnections"
+  | "drain"
+  | "hurry"
+  | "stop"
 >;
 
 export interface NodeOptions {
@@ -90,6 +103,7 @@ async function startParts(options: NodeOptions, parts: NodeParts, stops: (() => 
   const log = new NodeLog(options.log);
   const startedAt = parts.clock.nowMs();
   let router: Router | null = null;
+  let gate: PortGate | null = null;
   const refresh = () => router?.refresh(); // before there is a router nothing needs it: the first table is yet to come
   const { clock, lookup, readNetwork } = parts;
   const onChange = (name: NameStatus) => {
@@ -112,13 +126,24 @@ async function startParts(options: NodeOptions, parts: NodeParts, stops: (() => 
       onShortage: (shortage) => log.shortage(shortage),
       hasGossip: config.cluster !== null,
       onBindErrors: (errors) => mesh.setBindErrors(bindErrorsOf(errors)), // there are none before the first table
+      onReachChange: () => gate?.lookSoon(),
     }),
     startMesh(options, parts, refresh, stops),
     stops,
   );
   proxy.recordConnections(wantsConnections(config.log.level));
+  const report = new ReachReport({ mesh, log });
+  gate = new PortGate({
+    reach: proxy,
+    clock,
+    isReportedDown: (...task) => mesh.isReportedDown(...task),
+    onDue: refresh,
+    onReach: (view, table) => report.report(reachOf(view, table, proxy)),
+  });
+  stops.push(() => gate?.stop());
   router = new Router({
     proxy,
+    gate,
     resolver,
     interfaces,
     currentView: () => mesh.view(),
@@ -128,6 +153,7 @@ async function startParts(options: NodeOptions, parts: NodeParts, stops: (() => 
     onRefreshError: (error) => log.refreshFailed(error),
   });
   await router.change((turn) => turn.apply(mesh.view(), FIRST_NAMES_MS));
+  gate.start();
   mesh.announceStart();
   return new Node({ options, parts, log, startedAt, resolver, proxy, router, mesh, stops });
 }

@@ -135,6 +135,11 @@ export function createCounters(workers: number): SharedCounters {
   };
 }
 
+/** false: the worker with the heartbeat finds it silent. */
+export function isPeerReachable({ peers }: SharedCounters, slot: number): boolean {
+  return peers[0]![slot * PEER_FIELDS + P_UNREACHABLE] === 0;
+}
+
 /** Sum of one field over all workers. */
 export function sumRows(rows: readonly Float64Array[], index: number): number {
   let sum = 0;

@@ -2,7 +2,7 @@
 export { type Candidate, createBalancer, hashClient, hashText, orderOfPicks } from "./balance/index.ts";
 export { DescriptorBudget, gossipConnectionsWithin } from "./descriptor-budget.ts";
 export { collapseListeners, type ListenerRange, rangesOf } from "./listener-ranges.ts";
-export { loopOf, servesPort } from "./port-tasks.ts";
+export { addressesOf, loopOf, servesPort } from "./port-tasks.ts";
 export {
   type BindError,
   excessListeners,

@@ -15,11 +15,12 @@ export function servesPort(port: Pick<PublishedPort, "mode" | "loops">, task: Na
   return (port.mode === "ingress" || task.node === null) && loopOf(port, task) === undefined;
 }
 
-/** Where a port is listened on: one of mode host only while a task of this node serves it. */
+/** Where a port is listened on: one of mode host only while a task of this node serves it, a closed one nowhere. */
 export function addressesOf(
   { tasks, listenAddresses }: Pick<Service, "tasks" | "listenAddresses">,
-  port: Pick<PublishedPort, "mode" | "listenAddresses" | "loops">,
+  port: Pick<PublishedPort, "mode" | "listenAddresses" | "loops" | "isClosed">,
 ): readonly string[] {
+  if (port.isClosed === true) return [];
   const isServed = port.mode === "ingress" || tasks.some((task) => servesPort(port, task));
   return isServed ? (port.listenAddresses ?? listenAddresses) : [];
 }

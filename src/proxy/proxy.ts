@@ -16,10 +16,14 @@ import {
   clearServiceIfIdle,
   clearTaskIfIdle,
   createCounters,
+  isPeerReachable,
   MAX_PEERS,
   MAX_SERVICES,
   MAX_TASKS,
   type SharedCounters,
+  sumRows,
+  T_OPEN,
+  TASK_FIELDS,
 } from "./counters.ts";
 import { DescriptorBudget } from "./descriptor-budget.ts";
 import { describeExcess } from "./listener-limit.ts";
@@ -31,14 +35,16 @@ import {
   stopListening,
 } from "./listening-sockets.ts";
 import { addressesOf } from "./port-tasks.ts";
+import type { TaskEndpoint } from "./reach/probe.ts";
+import { TaskWatch } from "./reach/task-watch.ts";
 import { readStatus } from "./read-status.ts";
-import type { Protocol, Relay, RoutingTable, Service, Task } from "./routing-table.ts";
+import type { Protocol, PublishedPort, Relay, RoutingTable, Service, Task } from "./routing-table.ts";
 import { type Shortage, ShortageWatch } from "./shortage-watch.ts";
 import { type SourcePortStatus, sessionPorts, sourcePortStatus } from "./source-ports.ts";
 import type { ConnectionRecord, ProxyStatus } from "./status.ts";
 import { otherWildcard, type Wanted, withoutPaired } from "./wildcard-pair.ts";
 import type { WorkerListener, WorkerRelay, WorkerTable } from "./worker/messages.ts";
-import { WorkerThread } from "./worker-thread.ts";
+import { type WorkerEvents, WorkerThread } from "./worker-thread.ts";
 
 const FIRST_RETRY_MS = 1_000;
 /** How long a port that has become free may stay closed. */
@@ -60,6 +66,8 @@ export interface ProxyOptions {
   readonly onShortage?: (shortage: Shortage) => void;
   /** The process serves gossip connections too, which need descriptors. */
   readonly hasGossip?: boolean;
+  /** A task of this node is down, or reachable again: see `isTaskUp`. */
+  readonly onReachChange?: () => void;
 }
 
 export interface BindError extends ListenAddress {
@@ -122,6 +130,7 @@ export class SpliceProxy {
     readonly budget: DescriptorBudget,
     readonly sourcePorts: SourcePortStatus,
     readonly workers: readonly WorkerThread[],
+    readonly taskWatch: TaskWatch,
   ) {
     this.#shortages = new ShortageWatch({
       counters,
@@ -139,14 +148,22 @@ export class SpliceProxy {
     const { scarceAtFd, maxPipesPerWorker: maxPipes } = budget;
     const localPorts = readLocalPorts();
     const sourcePorts = sessionPorts(localPorts);
+    const taskWatch = new TaskWatch({
+      nowMs: () => performance.now(),
+      onChange: () => options.onReachChange?.(),
+    });
     let proxy: SpliceProxy | null = null;
-    const onShortage = () => proxy?.onShortage();
+    const events: WorkerEvents = {
+      onConnectionsClosed: (records) => options.onConnectionsClosed(records),
+      onTaskFailed: (task, errno) => taskWatch.onFailed(task, errno),
+      onShortage: () => proxy?.onShortage(),
+    };
     const workers = Array.from({ length: count }, (_, index) => {
       const setup = { index, counters, scarceAtFd, maxPipes, sourcePorts };
-      return new WorkerThread(setup, options.onConnectionsClosed, onShortage);
+      return new WorkerThread(setup, events);
     });
     await Promise.all(workers.map((worker) => worker.ready));
-    proxy = new SpliceProxy(options, counters, budget, sourcePortStatus(localPorts), workers);
+    proxy = new SpliceProxy(options, counters, budget, sourcePortStatus(localPorts), workers, taskWatch);
     return proxy;
   }
 
@@ -213,6 +230,23 @@ export class SpliceProxy {
     this.#releaseSlots();
   }
 
+  /** Of a task of this node. false: every attempt to reach it has failed for seconds. */
+  isTaskUp({ address, port }: Task, { protocol, target }: PublishedPort): boolean {
+    return this.taskWatch.isIdle || !this.taskWatch.isDown({ protocol, address, port: port ?? target });
+  }
+
+  /** false: it is silent. */
+  isPeerReachable(name: string): boolean {
+    const slot = this.#peers.get(name);
+    return slot === undefined || isPeerReachable(this.counters, slot);
+  }
+
+  /** Open connections and sessions of a task, those of other nodes' clients among them. */
+  openConnectionsOf(service: Service, task: Task): number {
+    const slot = this.#tasks.get(taskKey(service, task));
+    return slot === undefined ? 0 : sumRows(this.counters.tasks, slot * TASK_FIELDS + T_OPEN);
+  }
+
   status(): ProxyStatus {
     const counted = {
       table: this.#table,
@@ -262,6 +296,7 @@ export class SpliceProxy {
   async stop(): Promise<void> {
     this.#stopRetrying();
     this.#shortages.stop();
+    this.taskWatch.close();
     await Promise.all(this.workers.map((worker) => worker.stop()));
   }
 
@@ -323,6 +358,7 @@ export class SpliceProxy {
     }
     this.#stopRetrying();
     this.#table = table;
+    this.taskWatch.keepOnly(ownEndpoints(table));
     this.#adopt(listeners);
     this.#retryFailed();
     await Promise.all(this.workers.map((worker, index) => worker.apply(this.#workerTable(index))));
@@ -453,6 +489,15 @@ function drainingTable(table: RoutingTable): RoutingTable {
   };
 }
 
+function* ownEndpoints({ services }: RoutingTable): Generator<TaskEndpoint> {
+  for (const { ports, tasks } of services) {
+    for (const { protocol, target } of ports) {
+      for (const { node, address, port } of tasks)
+        if (node === null) yield { protocol, address, port: port ?? target };
+    }
+  }
+}
+
 function isOpen(listener: Listener): boolean {
   return listener.error === null;
 }
@@ -497,10 +542,19 @@ function relaysPort(at: ListenAddress): string {
   return cannotListen(at, "the relay of this node does: publish another port, or set overlay.port");
 }
 
-/** What listens here cannot all be opened by a process with this budget; null: it can. */
+/** What is published here cannot all be opened by a process with this budget; null: it can. */
 export function excessListeners(table: RoutingTable, budget: DescriptorBudget): string | null {
-  const places = withoutPaired(wantedListeners(table), listenerKey);
+  const places = withoutPaired(wantedListeners(withoutClosing(table)), listenerKey);
   return describeExcess({ places, peers: table.peers.length }, budget);
+}
+
+/** Every port may be opened at any time. */
+function withoutClosing(table: RoutingTable): RoutingTable {
+  const services = table.services.map((service) => ({
+    ...service,
+    ports: service.ports.map(({ isClosed: _, ...port }) => port),
+  }));
+  return { ...table, services };
 }
 
 export function taskKey(service: Service, task: Task): string {

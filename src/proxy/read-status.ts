@@ -2,9 +2,9 @@
 import { errnoText } from "../sys/errno.ts";
 import type { Slots } from "../sys/slots.ts";
 import {
+  isPeerReachable,
   P_FAILURES,
   P_RTT_MS,
-  P_UNREACHABLE,
   PEER_FIELDS,
   REFUSALS,
   RELAY_DROPS,
@@ -92,7 +92,8 @@ function readRow(
   return Object.fromEntries(counts.filter(([, count]) => count > 0));
 }
 
-function readPeer({ name, address, port }: Peer, { peers }: SharedCounters, slot = -1): PeerStatus {
+function readPeer({ name, address, port }: Peer, counters: SharedCounters, slot = -1): PeerStatus {
+  const { peers } = counters;
   const at = slot * PEER_FIELDS;
   if (slot < 0) return { name, address, port, isReachable: true, rttMs: null, failuresTotal: 0 };
   const rttMs = peers[0]![at + P_RTT_MS]!;
@@ -100,7 +101,7 @@ function readPeer({ name, address, port }: Peer, { peers }: SharedCounters, slot
     name,
     address,
     port,
-    isReachable: peers[0]![at + P_UNREACHABLE] === 0,
+    isReachable: isPeerReachable(counters, slot),
     rttMs: rttMs === 0 ? null : rttMs,
     failuresTotal: sumRows(peers, at + P_FAILURES),
   };

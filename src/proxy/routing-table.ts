@@ -97,6 +97,8 @@ export interface PublishedPort {
   readonly target: number;
   /** `host`: only tasks of this node serve it. */
   readonly mode: "ingress" | "host";
+  /** true: nothing listens, because no task is reachable. */
+  readonly isClosed?: boolean;
   /** Where it is listened on, if not at all of its service's addresses. */
   readonly listenAddresses?: readonly string[];
   /** What it is not listened on for that reason. */

@@ -67,6 +67,8 @@ export interface PortStatus {
   readonly protocol: Protocol;
   readonly published: number;
   readonly target: number;
+  /** No task is reachable: nothing listens, and clients are refused as if nobody ever did. */
+  readonly isClosed?: boolean;
   readonly listeners: readonly ListenerStatus[];
   /** Addresses that are not listened on, because a task of this node has this port there. */
   readonly leftToTasks?: readonly LeftAddress[];

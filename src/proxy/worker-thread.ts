@@ -2,8 +2,16 @@
 import { MessageChannel, type MessagePort, type Worker } from "node:worker_threads";
 import { openWakeup, ringWakeup } from "../sys/wakeup.ts";
 import { startWorker } from "../sys/worker.ts";
+import type { TaskEndpoint } from "./reach/probe.ts";
 import type { ConnectionRecord } from "./status.ts";
 import type { FromWorker, ToWorker, WorkerSetup, WorkerTable } from "./worker/messages.ts";
+
+export interface WorkerEvents {
+  onConnectionsClosed(records: readonly ConnectionRecord[]): void;
+  /** @param errnoValue positive errno */
+  onTaskFailed(task: TaskEndpoint, errnoValue: number): void;
+  onShortage(): void;
+}
 
 export class WorkerThread {
   readonly ready: Promise<void>;
@@ -19,8 +27,7 @@ export class WorkerThread {
 
   constructor(
     setup: Omit<WorkerSetup, "port" | "wakeupFd">,
-    readonly onRecords: (records: readonly ConnectionRecord[]) => void,
-    readonly onShortage: () => void,
+    readonly events: WorkerEvents,
   ) {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
@@ -70,10 +77,13 @@ export class WorkerThread {
         this.#waiting.delete(message.sequence);
         break;
       case "records":
-        this.onRecords(message.records);
+        this.events.onConnectionsClosed(message.records);
+        break;
+      case "task-failed":
+        this.events.onTaskFailed(message.task, message.errno);
         break;
       case "shortage":
-        this.onShortage();
+        this.events.onShortage();
         break;
       case "stopped":
         this.#onStopped();

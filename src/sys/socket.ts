@@ -184,6 +184,13 @@ export function setPacketInfo(fd: number, family: number): number {
     : setOption(fd, IPPROTO_IP, IP_PKTINFO, 1);
 }
 
+/** Every ICMP error and a host without answer are reported, not only a refused port. [ip(7): IP_RECVERR] */
+export function setReportErrors(fd: number, family: number): number {
+  return family === AF_INET6
+    ? setOption(fd, IPPROTO_IPV6, IPV6_RECVERR, 1)
+    : setOption(fd, IPPROTO_IP, IP_RECVERR, 1);
+}
+
 /**
  * Datagrams leave whole, with DF set, whatever MTU the route has or ICMP has told: what is larger than the device takes
  * fails with -EMSGSIZE. [ip(7): IP_PMTUDISC_PROBE]

@@ -263,6 +263,7 @@ describe.skipIf(lacksTun() || lacksVxlan())("published ports between two nodes",
         const isBack = async () => (await machine.run("ip", "-br", "link")).includes("portmesh4789");
         await waitFor(isBack, { what: "the device to be back", deadlineMs: 30_000 });
         await mesh.reaches("overlay");
+        await mesh.isServed(); // meanwhile n1 had no way to the tasks, and closed their ports
         const { client, task } = await mesh.open();
         await client.send("served");
         expect(await task.receiveText(6)).toBe("served");

@@ -53,6 +53,7 @@ export function nodeRecord(changes: Partial<NodeRecord> = {}): NodeRecord {
     isDraining: false,
     version: "0.1.0",
     bindErrors: [],
+    downTasks: [],
     ...changes,
   };
 }

@@ -42,6 +42,18 @@ export class FakeProxy implements NodeProxy {
     this.tables.push(prepared.table);
   }
 
+  isTaskUp(): boolean {
+    return true;
+  }
+
+  isPeerReachable(): boolean {
+    return true;
+  }
+
+  openConnectionsOf(): number {
+    return 0;
+  }
+
   status(): ProxyStatus {
     return {
       workers: 1,

@@ -99,6 +99,15 @@ export class OverlayMesh {
     );
   }
 
+  /** Waits until n1 has a way to all tasks. */
+  async isServed(): Promise<void> {
+    const isOpen = async () => {
+      const { services } = (await this.n1.status()).proxy;
+      return services.every(({ ports }) => ports.every(({ isClosed }) => isClosed !== true));
+    };
+    await this.cluster.waitFor(isOpen, { what: "n1 to open its ports" });
+  }
+
   /** Waits until each has heard everything the other has sent: what is cut off then waits, and repeats nothing. */
   async allSent(): Promise<void> {
     const sent = ["-Htn", "state", "established", `( sport = :${RELAY_PORT} or dport = :${RELAY_PORT} )`];

@@ -10,12 +10,15 @@ import {
   type CatalogState,
   type CatalogWriter,
   compareFile,
+  type DownTask,
   type FileAge,
   type FileChanges,
   type FileDeclarations,
   findConflicts,
   MAX_BIND_ERROR_LENGTH,
   MAX_BIND_ERRORS,
+  MAX_DOWN_PORTS,
+  MAX_DOWN_TASKS_BYTES,
   MAX_TASK_ADDRESSES,
   type NodeRecord,
   type Effect as SendEffect,
@@ -29,6 +32,7 @@ import type { LookupHost } from "../../sys/lookup-host.ts";
 import type { ClusterView, ViewRelay } from "../cluster-view.ts";
 import type { Overlay } from "../overlay/overlay.ts";
 import type { OverlayStatus } from "../overlay/overlay-status.ts";
+import type { Reach } from "../reach-report.ts";
 import { announcedNetwork } from "./announced-network.ts";
 import { buildView } from "./build-view.ts";
 import { Cluster } from "./cluster.ts";
@@ -38,6 +42,7 @@ import type { MeshError } from "./mesh-error.ts";
 import type { MeshLog } from "./mesh-log.ts";
 import { relayKeys } from "./relay-keys.ts";
 import { DEFAULT_DATA_DIR, StateStore } from "./state-store.ts";
+import { closedPortErrors } from "./views.ts";
 
 /** Half of the shortest interval at which catalogs are compared. */
 const TICK_MS = 500;
@@ -120,6 +125,8 @@ export class Mesh {
   #refusedServices: ReadonlyMap<string, string> = new Map();
   /** Why the others do not learn what this node says about itself; null: they do. */
   #nodeRefusal: string | null = null;
+  #closedPorts: BindErrors = [];
+  #downTasks: readonly DownTask[] = [];
   #cancelTick: () => void = () => undefined;
 
   /** Rejects with MeshError. */
@@ -249,11 +256,13 @@ export class Mesh {
     return refusal;
   }
 
-  /** Listeners that this node cannot open: everybody can see them. */
+  /** Listeners that this node cannot open: every node shows them. */
   setBindErrors(errors: BindErrors): void {
-    this.#bindErrors = errors
-      .slice(0, MAX_BIND_ERRORS)
-      .map(([service, listener, error]) => [service, listener, error.slice(0, MAX_BIND_ERROR_LENGTH)]);
+    this.#bindErrors = errors.map(([service, listener, error]) => [
+      service,
+      listener,
+      error.slice(0, MAX_BIND_ERROR_LENGTH),
+    ]);
     this.#writeNode();
     this.#settle();
   }
@@ -270,6 +279,26 @@ export class Mesh {
     this.#taskAddresses = addresses.slice(0, MAX_TASK_ADDRESSES);
     this.#writeNode();
     this.#settle();
+  }
+
+  /** Ports without a reachable task, which every node shows, and tasks of this node that are down. */
+  setReach({ closed, down }: Reach): void {
+    this.#closedPorts = closedPortErrors(closed);
+    this.#downTasks = withinBytes(
+      down.map((task) => ({ ...task, ports: task.ports.slice(0, MAX_DOWN_PORTS) })),
+      MAX_DOWN_TASKS_BYTES,
+    );
+    const before = this.catalog.revision;
+    this.#writeNode();
+    if (this.catalog.revision !== before) this.#spread();
+    this.#settle();
+  }
+
+  /** Whether this node, another one, has said that it cannot reach a task of its own through this port. */
+  isReportedDown(node: string, service: string, task: string, port: string): boolean {
+    const down = this.catalog.nodes().get(node)?.downTasks ?? [];
+    const found = down.find((each) => each.service === service && each.task === task);
+    return found !== undefined && (found.ports.length === 0 || found.ports.includes(port));
   }
 
   // --- nodes
@@ -516,7 +545,8 @@ export class Mesh {
       overlay: overlay?.announcement ?? null,
       isDraining: !this.#isServing || this.catalog.wishOf(this.#self) === "drain",
       version,
-      bindErrors: this.#bindErrors,
+      bindErrors: [...this.#bindErrors, ...this.#closedPorts].slice(0, MAX_BIND_ERRORS),
+      downTasks: this.#downTasks,
       ...(address !== null && {
         network: announcedNetwork(this.#network, this.#config.proxy.bind),
         taskAddresses: this.#taskAddresses,
@@ -598,4 +628,14 @@ export class Mesh {
       this.#options.clock.after(ms, resolve);
     });
   }
+}
+
+/** The first ones that fit as JSON. */
+function withinBytes<T>(values: readonly T[], maxBytes: number): T[] {
+  let bytes = 0;
+  const end = values.findIndex((value) => {
+    bytes += JSON.stringify(value).length;
+    return bytes > maxBytes;
+  });
+  return values.slice(0, end < 0 ? values.length : end);
 }

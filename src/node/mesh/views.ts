@@ -13,6 +13,7 @@ import { compareServiceRules, type Labels } from "../../config/index.ts";
 import type { Member, MemberState } from "../../membership/index.ts";
 import { type BindError, type ProxyStatus, rangesOf, type TaskStatus } from "../../proxy/index.ts";
 import { ZONE_LABEL } from "../cluster-view.ts";
+import type { ClosedPorts } from "../reach-report.ts";
 import { hostOf } from "./address.ts";
 import { addressKey } from "./seeds.ts";
 
@@ -206,7 +207,22 @@ function stateOf(
   if (peer?.isReachable === false) return "unreachable";
   // also one that this node's proxy takes for draining: it has not heard yet that this is over
   if (isDraining || status?.state === "draining") return "draining";
-  return status?.state === "failing" ? "failing" : "active";
+  return status?.state === "failing" || isReportedDown(task, seen) ? "failing" : "active";
+}
+
+/** Its node cannot reach it. */
+function isReportedDown({ service, name, owner }: VisibleTask, { catalog }: Seen): boolean {
+  const down = catalog.nodes().get(owner)?.downTasks ?? [];
+  return down.some((task) => task.service === service && task.task === name);
+}
+
+/** As the others are told: in the place of listeners, which there are none of. */
+export function closedPortErrors(
+  closed: readonly ClosedPorts[],
+): [service: string, listener: string, error: string][] {
+  return closed.flatMap(({ service, ports }) =>
+    ports.map((port): [string, string, string] => [service, port, `${port} closed: no reachable task`]),
+  );
 }
 
 /** As the others are told. */

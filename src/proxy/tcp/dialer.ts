@@ -80,8 +80,9 @@ export class Dialer implements DescriptorWaiter, Dialing {
     this.next();
   }
 
-  /** A reload may have brought a task to a client that waits for the last ones. */
+  /** There may be a task for a client that waits for the last ones, or none that is worth waiting for. */
   onTargetsChanged(): void {
+    if (this.connection.listener.route.isClosed) return this.#fail();
     if (this.#isLastCall && !this.#lacksDescriptor) this.next();
   }
 

@@ -2,6 +2,7 @@
 
 import type { MessagePort } from "node:worker_threads";
 import type { SharedCounters } from "../counters.ts";
+import type { TaskEndpoint } from "../reach/probe.ts";
 import type { Peer, PublishedPort, Relay, Service, Task } from "../routing-table.ts";
 import type { ConnectionRecord } from "../status.ts";
 
@@ -67,6 +68,8 @@ export type ToWorker =
 export type FromWorker =
   | { readonly type: "ready" }
   | { readonly type: "applied"; readonly sequence: number }
+  /** A task of this node cannot be reached; again at most once a second. */
+  | { readonly type: "task-failed"; readonly task: TaskEndpoint; readonly errno: number }
   | { readonly type: "records"; readonly records: readonly ConnectionRecord[] }
   /** Something has run out; the counters say what. */
   | { readonly type: "shortage" }

@@ -7,9 +7,10 @@ import { PrefixSet } from "../../wire/index.ts";
 import { type Balancer, createBalancer } from "../balance/index.ts";
 import { REFUSAL_INDEX, type Refusal, S_REFUSALS, SERVICE_FIELDS, type SharedCounters } from "../counters.ts";
 import { servesPort } from "../port-tasks.ts";
+import type { TaskEndpoint } from "../reach/probe.ts";
 import type { Protocol, SendProxy, UdpRules } from "../routing-table.ts";
 import type { WorkerPort, WorkerService, WorkerTable, WorkerTask } from "./messages.ts";
-import { peersOf, type RelayPeers } from "./relay-peer.ts";
+import { peersOf, type RelayPeer, type RelayPeers } from "./relay-peer.ts";
 import { Target } from "./target.ts";
 
 export class Rules {
@@ -68,6 +69,8 @@ export class Route {
     readonly published: number,
     readonly targets: readonly Target[],
     readonly balancer: Balancer<Target>,
+    /** None of the targets is reachable: nothing listens. */
+    readonly isClosed = false,
   ) {}
 }
 
@@ -82,6 +85,8 @@ interface CompiledService {
   readonly signature: string;
   readonly rules: Rules;
   readonly listeners: readonly CompiledListener[];
+  /** By "protocol published": ports without a listener, because none of their tasks is reachable. */
+  readonly closed: ReadonlyMap<string, Route>;
   /** by key */
   readonly targets: ReadonlyMap<string, Target>;
   /** Addresses that names of tasks no longer have, by key. Bounded by open connections: those without are dropped. */
@@ -99,6 +104,14 @@ export const EMPTY_TABLE: CompiledTable = { services: new Map(), peers: new Map(
 
 export function listenersOf(table: CompiledTable): CompiledListener[] {
   return [...table.services.values()].flatMap((service) => service.listeners);
+}
+
+/** What has become of a route whose port is closed now; null: the port is open, or published no more. */
+export function findClosedRoute(
+  table: CompiledTable,
+  { rules, protocol, published }: Pick<Route, "rules" | "protocol" | "published">,
+): Route | null {
+  return table.services.get(rules.name)?.closed.get(`${protocol} ${published}`) ?? null;
 }
 
 export function targetsOf(table: CompiledTable): Target[] {
@@ -146,6 +159,7 @@ export class TableCompiler {
     readonly counters: SharedCounters,
     readonly worker: number,
     readonly nowMs: number,
+    readonly onTaskFailed: (task: TaskEndpoint, errnoValue: number) => void = () => undefined,
   ) {}
 
   compile(table: Omit<WorkerTable, "descriptors">): CompiledTable {
@@ -171,6 +185,7 @@ export class TableCompiler {
     if (known?.signature === signature) return known;
     const rules = new Rules(service, this.counters, this.worker);
     const targets = new Map<string, Target>();
+    const closed = new Map<string, Route>();
     const listeners = service.ports.flatMap((port) => {
       const ofPort = service.tasks.flatMap((task) => {
         const isReachable = task.node === null || this.#peers.has(task.node);
@@ -179,12 +194,14 @@ export class TableCompiler {
           : [];
       });
       const balancer = createBalancer(service.balance, ofPort, Math.random, service.prefer);
-      const route = new Route(rules, port.protocol, port.published, ofPort, balancer);
+      const isClosed = port.isClosed === true;
+      const route = new Route(rules, port.protocol, port.published, ofPort, balancer, isClosed);
+      if (isClosed) closed.set(`${port.protocol} ${port.published}`, route);
       return port.listeners.map((listener) => ({ ...listener, route }));
     });
     const missing = known === undefined ? new Map() : this.#missing(known, targets);
     const ownRoutes = ownRoutesOf(rules, service.ports, targets);
-    return { signature, rules, listeners, targets, missing, ownRoutes };
+    return { signature, rules, listeners, closed, targets, missing, ownRoutes };
   }
 
   /** The known targets of this node's tasks that serve on by other addresses. */
@@ -215,7 +232,7 @@ export class TableCompiler {
     const target =
       known?.targets.get(key) ??
       backAgain(known?.missing.get(key), task) ??
-      new Target(task, targetPort, this.counters, this.worker, peer);
+      this.#newTarget(task, port.protocol, targetPort, peer);
     target.peer = peer; // what is open to it by another way goes on
     targets.set(key, target);
     target.weight = task.weight;
@@ -223,6 +240,14 @@ export class TableCompiler {
     if (task.isDraining) target.startDraining(this.nowMs);
     else target.stopDraining();
     return target;
+  }
+
+  /** Of another node's tasks that node knows more. */
+  #newTarget(task: WorkerTask, protocol: Protocol, port: number, peer: RelayPeer | null): Target {
+    const { counters, worker, onTaskFailed } = this;
+    const endpoint = { protocol, address: task.address, port };
+    const onFailing = peer === null ? (errno: number) => onTaskFailed(endpoint, errno) : undefined;
+    return new Target(task, port, counters, worker, peer, onFailing);
   }
 }
 

@@ -71,6 +71,8 @@ export class Target implements Candidate {
      * address.
      */
     public peer: RelayPeer | null = null,
+    /** Called with a positive errno when it begins to fail, or still does after a pause. */
+    readonly onFailing: (errnoValue: number) => void = () => undefined,
   ) {
     const { name, address, identity, distance, slot } = task;
     this.slot = slot;
@@ -178,6 +180,7 @@ export class Target implements Candidate {
       this.isOnTrial = false;
       this.#failingUntilMs = nowMs + Math.min(FIRST_PAUSE_MS * 2 ** this.#failuresInRow, MAX_PAUSE_MS);
       if (this.#failuresInRow++ === 0) this.#countFailing(1);
+      this.onFailing(errnoValue);
     }
     if (this.isRetired) return;
     this.#row[this.#at + T_FAILURES]!++;

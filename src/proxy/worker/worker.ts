@@ -12,6 +12,7 @@ import { EventLoop, type Pollable } from "../../sys/event-loop.ts";
 import { returnHeap, Scavenger } from "../../sys/scavenger.ts";
 import { clearWakeup } from "../../sys/wakeup.ts";
 import { RELAY_DROPS, type RelayDrop } from "../counters.ts";
+import type { TaskEndpoint } from "../reach/probe.ts";
 import { OwnKeys } from "../sealing/own-key.ts";
 import { identityOf, NO_IDENTITY } from "../sealing/relay-identity.ts";
 import { TcpConnection } from "../tcp/connection.ts";
@@ -37,6 +38,7 @@ import {
   type CompiledListener,
   type CompiledTable,
   EMPTY_TABLE,
+  findClosedRoute,
   findOwnRoute,
   findOwnTarget,
   listenersOf,
@@ -148,6 +150,10 @@ export class Worker extends Waiting implements Pollable, LinkHost {
     counters.relayDrops[index]![RELAY_DROPS.indexOf(reason)]! += datagrams;
   }
 
+  readonly #onTaskFailed = (task: TaskEndpoint, errno: number): void => {
+    this.#send({ type: "task-failed", task, errno });
+  };
+
   #onMessage(message: ToWorker): void {
     switch (message.type) {
       case "table":
@@ -190,7 +196,8 @@ export class Worker extends Waiting implements Pollable, LinkHost {
   #apply(table: WorkerTable): void {
     const { counters, index } = this.#context;
     const before = this.#table;
-    this.#table = new TableCompiler(before, counters, index, this.#loop.nowMs).compile(table);
+    const compiler = new TableCompiler(before, counters, index, this.#loop.nowMs, this.#onTaskFailed);
+    this.#table = compiler.compile(table);
     this.#context.shares.divide(table.descriptors, table.services, table.relay !== null);
     const listeners = new Map<number, Listener>();
     for (const compiled of listenersOf(this.#table)) {
@@ -198,7 +205,11 @@ export class Worker extends Waiting implements Pollable, LinkHost {
       if (known !== undefined) known.route = compiled.route;
       listeners.set(compiled.fd, known ?? this.#open(compiled));
     }
-    for (const [fd, listener] of this.#listeners) if (!listeners.has(fd)) listener.close();
+    for (const [fd, listener] of this.#listeners) {
+      if (listeners.has(fd)) continue;
+      listener.route = findClosedRoute(this.#table, listener.route) ?? listener.route;
+      listener.close();
+    }
     this.#listeners = listeners;
     this.#applyRelay(table.relay);
     this.#startDraining(before);

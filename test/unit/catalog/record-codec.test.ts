@@ -88,6 +88,14 @@ test("task and node records come back as they were, in any alphabet", () => {
     isDraining: fc.boolean(),
     version: text,
     bindErrors: fc.array(fc.tuple(text, text, text), { maxLength: 5 }),
+    downTasks: fc.array(
+      fc.record({
+        service: fc.constantFrom("web", "dns-1"),
+        task: fc.constantFrom("10.1.0.7", "[fd00::1]:80", "web.internal:8081"),
+        ports: fc.constantFrom([], ["tcp 80"], ["udp 53", "tcp 65535"]),
+      }),
+      { maxLength: 5 },
+    ),
   });
   const address = fc.constantFrom("10.0.0.1", "fd00::1");
   const announced = fc.record({
@@ -174,6 +182,13 @@ test.each([
     "",
     { ...nodeRecord(), bindErrors: Array(65).fill(["", "", ""]) },
     "bindErrors: has 65 entries: at most 64 are allowed",
+  ],
+  ["node", "", { ...nodeRecord(), downTasks: [["web", "10.1.0.7", ["tcp 0"]]] }, "downTasks[0]: is no port"],
+  [
+    "node",
+    "",
+    { ...nodeRecord(), downTasks: Array(1025).fill(["web", "x", []]) },
+    "downTasks: has 1025 entries: at most 1024 are allowed",
   ],
   ["wish", "a", { wish: "restart" }, "wish: is none of drain, forget"],
   ["wish", "a", null, "is no object"],

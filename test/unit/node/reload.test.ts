@@ -38,6 +38,7 @@ beforeEach(async () => {
     proxy,
     resolver,
     interfaces: new InterfaceWatch({ clock, read, onChange: () => router.refresh() }),
+    gate: { close: (table) => table, adopt: () => undefined },
     currentView: () => viewOf(reloader.running),
     onWarnings: () => undefined,
     onLoops: () => undefined,

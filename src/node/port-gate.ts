@@ -1,0 +1,197 @@
+/**
+ * Closes ports that lead to no reachable task, and opens them when there is one: a load balancer in front then sees a
+ * refused connection and tries another node, where an accepted and reset one is an error to its client.
+ *
+ * A port that has been open stays open for a moment, so that a task may move from node to node; one that was not is
+ * opened for a reachable task only, also that of a new service. A port that does not listen here anyway (nodes, bind, mode
+ * host) is not touched.
+ */
+import {
+  addressesOf,
+  type PublishedPort,
+  type RoutingTable,
+  type Service,
+  type SpliceProxy,
+  servesPort,
+} from "../proxy/index.ts";
+import type { Clock } from "../sys/clock.ts";
+import { type ClusterView, portKey } from "./cluster-view.ts";
+
+const TICK_MS = 100;
+/** Ticks in a row without a reachable task before an open port is closed. */
+const TICKS_TO_CLOSE = 5;
+/** A node that begins to serve has so many ticks for its first heartbeat. */
+const TICKS_TO_SPEAK = 4;
+
+/** What the proxy knows of the tasks. */
+export type TaskReach = Pick<SpliceProxy, "isTaskUp" | "isPeerReachable" | "openConnectionsOf">;
+
+export interface PortGateOptions {
+  readonly reach: TaskReach;
+  readonly clock: Clock;
+  /** Whether another node has said that it cannot reach this task of its own. */
+  readonly isReportedDown: (node: string, service: string, task: string, portKey: string) => boolean;
+  /** Ports of the running table are to be closed or opened: make a new one. */
+  readonly onDue: () => void;
+  /** The running table is another one, or tasks have gone down or come up. */
+  readonly onReach: (view: ClusterView, table: RoutingTable) => void;
+}
+
+const NO_TABLE: RoutingTable = { services: [], peers: [], relay: null };
+
+export class PortGate {
+  readonly #options: PortGateOptions;
+  #running = NO_TABLE;
+  #view: ClusterView | null = null;
+  /** Open ports without a reachable task → ticks since; bounded by the ports of the running table. */
+  #waiting = new Map<string, number>();
+  /** A port is open only for the sessions of tasks that drain. */
+  #isDrainAwaited = false;
+  /** Peers without a heartbeat → ticks since; those of nodes that have just begun to serve start anew. */
+  readonly #silentTicks = new Map<string, number>();
+  /** Nodes that serve in the running table. */
+  #serving: ReadonlySet<string> = new Set();
+  #isLookDue = false;
+  #cancelTick: () => void = () => undefined;
+
+  constructor(options: PortGateOptions) {
+    this.#options = options;
+  }
+
+  /** The same table with its ports closed where that is due. Changes nothing here. */
+  close(table: RoutingTable): RoutingTable {
+    const open = new Set([...openPorts(this.#running)].map(([service, port]) => gateKey(service, port)));
+    const services = table.services.map((service) => ({
+      ...service,
+      ports: service.ports.map((port) => (this.#isToClose(service, port, open) ? closed(port) : port)),
+    }));
+    return { ...table, services };
+  }
+
+  /** The proxy runs this table, which `close` has made of the view, from now on. */
+  adopt(view: ClusterView, table: RoutingTable): void {
+    const serving = servingNodes(table);
+    for (const name of this.#silentTicks.keys())
+      if (!serving.has(name) || !this.#serving.has(name)) this.#silentTicks.delete(name);
+    this.#serving = serving;
+    this.#running = table;
+    this.#view = view;
+    this.#isLookDue = this.#look(0);
+    this.#options.onReach(view, table);
+  }
+
+  /** Tasks of this node or of others have gone down or come up. */
+  lookSoon(): void {
+    this.#isLookDue = true;
+  }
+
+  start(): void {
+    this.#cancelTick = this.#options.clock.after(TICK_MS, () => {
+      this.#tick();
+      this.start();
+    });
+  }
+
+  stop(): void {
+    this.#cancelTick();
+  }
+
+  #tick(): void {
+    const hasNews = this.#isLookDue;
+    this.#isLookDue = false;
+    const isOtherPeer = this.#listenToPeers();
+    if (!hasNews && !isOtherPeer && this.#waiting.size === 0 && !this.#isDrainAwaited) return;
+    if (this.#look(1)) this.#options.onDue();
+    if (hasNews && this.#view !== null) this.#options.onReach(this.#view, this.#running);
+  }
+
+  /** Whether a peer is to be taken for silent from now on, or has been heard again. */
+  #listenToPeers(): boolean {
+    let hasChanged = false;
+    for (const { name } of this.#running.peers) {
+      const before = this.#silentTicks.get(name) ?? 0;
+      const ticks = this.#options.reach.isPeerReachable(name) ? 0 : before + 1;
+      if (ticks === 0) this.#silentTicks.delete(name);
+      else this.#silentTicks.set(name, ticks);
+      if (ticks === TICKS_TO_SPEAK || (ticks === 0 && before >= TICKS_TO_SPEAK)) hasChanged = true;
+    }
+    return hasChanged;
+  }
+
+  #isSilent(node: string): boolean {
+    return this.#serving.has(node) && (this.#silentTicks.get(node) ?? 0) >= TICKS_TO_SPEAK;
+  }
+
+  /** Whether a port is to be closed or opened. @param ticks since the last look */
+  #look(ticks: number): boolean {
+    const before = this.#waiting;
+    this.#waiting = new Map();
+    this.#isDrainAwaited = false;
+    let isDue = false;
+    for (const [service, port] of publishedPorts(this.#running)) {
+      if (this.#leadsSomewhere(service, port)) isDue ||= port.isClosed === true;
+      else if (port.isClosed !== true) {
+        const key = gateKey(service, port);
+        const waited = (before.get(key) ?? 0) + ticks;
+        this.#waiting.set(key, waited);
+        isDue ||= waited >= TICKS_TO_CLOSE;
+      }
+    }
+    return isDue;
+  }
+
+  #isToClose(service: Service, port: PublishedPort, open: ReadonlySet<string>): boolean {
+    if (addressesOf(service, port).length === 0 || this.#leadsSomewhere(service, port)) return false;
+    const key = gateKey(service, port);
+    return !open.has(key) || (this.#waiting.get(key) ?? 0) >= TICKS_TO_CLOSE;
+  }
+
+  #leadsSomewhere(service: Service, port: PublishedPort): boolean {
+    const { reach, isReportedDown } = this.#options;
+    for (const task of service.tasks) {
+      const { node, name } = task;
+      if (!servesPort(port, task)) continue;
+      if (task.isDraining && !this.#hasSessions(service, port, task)) continue;
+      if (node === null && reach.isTaskUp(task, port)) return true;
+      if (node === null || this.#isSilent(node)) continue;
+      if (!isReportedDown(node, service.name, name, portKey(port))) return true;
+    }
+    return false;
+  }
+
+  /** Sessions of UDP end with their listener, so it stays for those of a task that drains. */
+  #hasSessions(service: Service, port: PublishedPort, task: Service["tasks"][number]): boolean {
+    if (port.protocol !== "udp" || this.#options.reach.openConnectionsOf(service, task) === 0) return false;
+    this.#isDrainAwaited = true;
+    return true;
+  }
+}
+
+/** With their services, those that nobody is to listen on left out. */
+function* publishedPorts({ services }: RoutingTable): Generator<[Service, PublishedPort]> {
+  for (const service of services) {
+    for (const port of service.ports)
+      if (port.isClosed === true || addressesOf(service, port).length > 0) yield [service, port];
+  }
+}
+
+function* openPorts(table: RoutingTable): Generator<[Service, PublishedPort]> {
+  for (const entry of publishedPorts(table)) if (entry[1].isClosed !== true) yield entry;
+}
+
+/** Other nodes with a task that does not drain. */
+function servingNodes({ services }: RoutingTable): Set<string> {
+  const serving = new Set<string>();
+  for (const { tasks } of services) {
+    for (const { node, isDraining } of tasks) if (node !== null && !isDraining) serving.add(node);
+  }
+  return serving;
+}
+
+function closed(port: PublishedPort): PublishedPort {
+  return { ...port, isClosed: true };
+}
+
+function gateKey({ name }: Service, port: PublishedPort): string {
+  return `${name} ${portKey(port)}`;
+}

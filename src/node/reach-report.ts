@@ -1,0 +1,98 @@
+/**
+ * What this node tells of its tasks and ports: to the log, and to the other nodes. They close ports that lead to tasks of
+ * this node only when those are down.
+ */
+import type { DownTask } from "../catalog/index.ts";
+import type { PublishedPort, RoutingTable, Service } from "../proxy/index.ts";
+import { type ClusterView, portKey } from "./cluster-view.ts";
+import type { TaskReach } from "./port-gate.ts";
+
+/** Ports of a service that lead to no reachable task; neighbours as one: "8080/tcp", "30000-30009/udp". */
+export interface ClosedPorts {
+  readonly service: string;
+  readonly ports: readonly string[];
+}
+
+export interface Reach {
+  readonly closed: readonly ClosedPorts[];
+  readonly down: readonly DownTask[];
+}
+
+/** Who hears of it. */
+export interface ReachListeners {
+  /** The other nodes. */
+  readonly mesh: { setReach(reach: Reach): void };
+  readonly log: { portsClosed(ports: ClosedPorts): void; portsOpened(ports: ClosedPorts): void };
+}
+
+export class ReachReport {
+  readonly #listeners: ReachListeners;
+  #closed: readonly ClosedPorts[] = [];
+
+  constructor(listeners: ReachListeners) {
+    this.#listeners = listeners;
+  }
+
+  report(now: Reach): void {
+    const { mesh, log } = this.#listeners;
+    for (const ports of without(now.closed, this.#closed)) log.portsClosed(ports);
+    for (const ports of without(this.#closed, now.closed)) log.portsOpened(ports);
+    this.#closed = now.closed;
+    mesh.setReach(now);
+  }
+}
+
+function without(all: readonly ClosedPorts[], known: readonly ClosedPorts[]): ClosedPorts[] {
+  return all.flatMap(({ service, ports }) => {
+    const others = known.find((each) => each.service === service)?.ports ?? [];
+    const missing = ports.filter((port) => !others.includes(port));
+    return missing.length === 0 ? [] : [{ service, ports: missing }];
+  });
+}
+
+export function reachOf(view: ClusterView, table: RoutingTable, reach: Pick<TaskReach, "isTaskUp">): Reach {
+  return { closed: closedPortsOf(table), down: downTasksOf(view, table, reach) };
+}
+
+export function closedPortsOf({ services }: RoutingTable): ClosedPorts[] {
+  return services.flatMap(({ name, ports }) => {
+    const closed = ports.filter((port) => port.isClosed === true);
+    return closed.length === 0 ? [] : [{ service: name, ports: rangesOf(closed) }];
+  });
+}
+
+function rangesOf(ports: readonly PublishedPort[]): string[] {
+  const runs: { protocol: string; first: number; last: number }[] = [];
+  for (const { protocol, published } of ports) {
+    const run = runs.at(-1);
+    if (run?.protocol === protocol && run.last + 1 === published) run.last = published;
+    else runs.push({ protocol, first: published, last: published });
+  }
+  return runs.map(
+    ({ protocol, first, last }) => `${first === last ? first : `${first}-${last}`}/${protocol}`,
+  );
+}
+
+/** Tasks of this node, those whose name has no address among them. What drains is out of use anyway. */
+function downTasksOf(
+  { self, services }: ClusterView,
+  table: RoutingTable,
+  reach: Pick<TaskReach, "isTaskUp">,
+): DownTask[] {
+  const routed = new Map(table.services.map((service) => [service.name, service]));
+  return services.flatMap(({ name, tasks }) => {
+    const own = tasks.filter(({ node, isDraining }) => node === self.name && !isDraining);
+    const service = routed.get(name);
+    return service === undefined ? [] : own.flatMap((task) => downTask(service, task.name, reach));
+  });
+}
+
+function downTask(service: Service, task: string, reach: Pick<TaskReach, "isTaskUp">): DownTask[] {
+  const addresses = service.tasks.filter(({ node, name }) => node === null && name === task);
+  const isDown = (port: PublishedPort) => addresses.every((address) => !reach.isTaskUp(address, port));
+  const ports = service.ports.filter(isDown);
+  if (ports.length === 0) return [];
+  return [
+    { service: service.name, task, ports: ports.length === service.ports.length ? [] : ports.map(portKey) },
+  ];
+}
