@@ -110,5 +110,6 @@ function ownSocketInodes(): ReadonlySet<number> {
       return ""; // closed meanwhile
     }
   });
-  return new Set(links.flatMap((link) => Number(/^socket:\[(\d+)\]$/.exec(link)?.[1] ?? [])));
+  // what has no inode of its own is no socket of this process: in the tables 0 stands for connections that nobody holds
+  return new Set(links.flatMap((link) => /^socket:\[(\d+)\]$/.exec(link)?.slice(1).map(Number) ?? []));
 }
