@@ -1,5 +1,5 @@
 /**
- * Garbage of the data path, collected in small portions: after a thousand events, but only a few times a second. The
+ * Garbage of the data path, collected in small portions: after a thousand events, but twice a second at most. The
  * engine would wait until there is as much as the heap holds, to which it counts all arenas, and never return what it
  * took for that. A collection takes 1 to 2 ms; one for every thousand objects would delay one exchange in a hundred, and
  * be its p99.
@@ -8,7 +8,7 @@ import { edenGC } from "bun:jsc";
 import type { EventLoop, TurnEnder } from "./event-loop.ts";
 
 const PORTION_EVENTS = 1024;
-const INTERVAL_MS = 250;
+const INTERVAL_MS = 500;
 
 export class Collector implements TurnEnder {
   #collectedEvents = 0;
