@@ -3,6 +3,14 @@
  * runtime, and a signal without a handler ends the process.
  */
 import { holdSignals } from "./sys/held-signals.ts";
+import { inspectorVariable } from "./sys/inspector.ts";
 
+const debuggerVariable = inspectorVariable(process.env);
+if (debuggerVariable !== null) {
+  process.stderr.write(
+    `${debuggerVariable} is set: it opens a debugger, which lets others take over the process; unset it\n`,
+  );
+  process.exit(1);
+}
 if (process.argv[2] === "run") holdSignals();
 await import(new URL("./program.ts", import.meta.url).href);

@@ -103,3 +103,13 @@ test("version, help and check work without a node", async () => {
   expect((await portmesh("run", "--no-such-option")).exitCode).toBe(2);
   expect((await portmesh("status", "--socket", "/nowhere/portmesh.sock")).exitCode).toBe(1);
 });
+
+test("with a variable that opens a debugger it does not start", () => {
+  const variables = { BUN_INSPECT: "ws://127.0.0.1:0/debug", BUN_OPTIONS: "--inspect=127.0.0.1:0" };
+  for (const [name, value] of Object.entries(variables)) {
+    const result = Bun.spawnSync([EXECUTABLE, "version"], { env: { [name]: value } });
+    expect(result.exitCode).toBe(1);
+    expect(result.stdout.toString()).toBe("");
+    expect(result.stderr.toString()).toContain(`${name} is set: it opens a debugger`);
+  }
+});

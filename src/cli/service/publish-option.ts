@@ -90,7 +90,7 @@ function parseLong(text: string): ParsedOption<LongForm> {
 }
 
 function readFields(fields: ReadonlyMap<string, string>): ParsedOption<LongForm> {
-  const protocol = fields.get("protocol") ?? "tcp";
+  const protocol = fields.get("protocol")?.toLowerCase() ?? "tcp";
   if (protocol !== "tcp" && protocol !== "udp") return { error: notAProtocol(protocol) };
   const mode = fields.get("mode") ?? null;
   if (mode !== null && mode !== "ingress" && mode !== "host") {
@@ -121,7 +121,7 @@ function hintOf(text: string): string {
 }
 
 function parseShort(text: string): PortRange | { readonly error: string } {
-  const protocol = /^[\d:-]+\/(.*)$/.exec(text)?.[1];
+  const protocol = /^[\d:-]+\/(.*)$/.exec(text)?.[1]?.toLowerCase();
   if (protocol !== undefined && protocol !== "tcp" && protocol !== "udp") {
     return { error: notAProtocol(protocol) };
   }
