@@ -27,6 +27,7 @@ export function diagnose(status: NodeStatus): Finding[] {
     return [...diagnoseFile(config), pass("cluster", "this node stands alone: nothing is between nodes")];
   return [
     ...diagnoseFile(config),
+    ...diagnoseKeys(cluster),
     ...diagnoseMembers(cluster),
     ...diagnoseRelay(status),
     diagnoseDriver(overlay),
@@ -46,8 +47,35 @@ function diagnoseFile({ lastReload, file }: NodeStatus["config"]): Finding[] {
   ];
 }
 
-function diagnoseMembers({ members }: NonNullable<NodeStatus["cluster"]>): Finding[] {
-  const failed = members.filter(({ state }) => state === "failed" || state === "suspect");
+type Cluster = NonNullable<NodeStatus["cluster"]>;
+
+/** A wrong key looks like a silent node to gossip. */
+function diagnoseKeys({ gossip, members }: Cluster): Finding[] {
+  return (gossip.keyTrouble ?? []).map(({ from, reason }) => {
+    const name = members.find(({ address }) => isAt(address, from))?.name ?? from;
+    return finding(`keys ${name}`, "fail", `${from} ${KEY_REASONS[reason]}`, KEYS_FIX);
+  });
+}
+
+const KEY_REASONS = {
+  "cannot-decrypt": "encrypts gossip with a key that this node does not have",
+  "not-encrypted": "does not encrypt gossip, and this node does",
+  encrypted: "encrypts gossip, and this node has no key",
+};
+const KEYS_FIX =
+  "compare cluster.keys of both: add the missing key to the file of each node and reload, before the old one is taken out";
+
+function isAt(address: string | null, host: string): boolean {
+  return address !== null && [host, `[${host}]`].includes(address.slice(0, address.lastIndexOf(":")));
+}
+
+function diagnoseMembers({ members, gossip }: Cluster): Finding[] {
+  const hasOtherKey = (address: string | null) =>
+    (gossip.keyTrouble ?? []).some(({ from }) => isAt(address, from)); // told already
+  const failed = members.filter(
+    ({ state, address }) => (state === "failed" || state === "suspect") && !hasOtherKey(address),
+  );
+  if (failed.length === 0 && members.some(({ address }) => hasOtherKey(address))) return [];
   if (failed.length === 0) return [pass("gossip", `${formatCount(members.length, "node")}, all alive`)];
   return failed.map(({ name, state, address }) =>
     finding(

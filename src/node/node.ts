@@ -269,7 +269,7 @@ export class Node implements MeshNode {
     return {
       name: cluster.name,
       members: this.nodes(),
-      gossip: { healthScore, queueLengths, droppedTotal },
+      gossip: { healthScore, queueLengths, droppedTotal, keyTrouble: mesh.keyTrouble },
       conflicts: conflictsView(mesh.catalog),
       catalog: {
         services: mesh.catalog.services().size,

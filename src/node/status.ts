@@ -3,6 +3,7 @@ import type { NodeView, PortConflict } from "../admin/index.ts";
 import type { SettingChange } from "../config/index.ts";
 import type { ProxyStatus } from "../proxy/index.ts";
 import type { LogLoss } from "./log-backlog.ts";
+import type { KeyTrouble } from "./mesh/key-trouble.ts";
 import type { Unpublished } from "./mesh/mesh.ts";
 import type { DifferingService } from "./mesh/views.ts";
 import type { OverlayStatus } from "./overlay/overlay-status.ts";
@@ -58,6 +59,8 @@ export interface ClusterStatus {
     readonly queueLengths: Readonly<Record<string, number>>;
     /** Packets and streams thrown away since the start, by reason; only reasons that have occurred. */
     readonly droppedTotal: Readonly<Record<string, number>>;
+    /** Hosts that in the last minute sent what this node has no key for. */
+    readonly keyTrouble?: readonly KeyTrouble[];
   };
   /** Ports that two services claim, of the whole cluster. */
   readonly conflicts: readonly PortConflict[];

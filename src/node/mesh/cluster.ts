@@ -2,6 +2,7 @@
  * This node among others: joins, finds back, notices who comes and goes, defends its name. What the members tell each
  * other beyond that is not its business: it hands user messages and digests on.
  */
+
 import type { Effect as CatalogEffect } from "../../catalog/index.ts";
 import type { ClusterConfig, GossipAddress } from "../../config/index.ts";
 import {
@@ -23,6 +24,7 @@ import type { LookupHost } from "../../sys/lookup-host.ts";
 import { Keyring, packetOverheadBytes } from "../../wire/gossip/index.ts";
 import { addressOf, hostOf } from "./address.ts";
 import { Gossip } from "./gossip.ts";
+import type { KeyTrouble } from "./key-trouble.ts";
 import type { KnownAddresses } from "./known-addresses.ts";
 import { MeshError } from "./mesh-error.ts";
 import type { MeshLog } from "./mesh-log.ts";
@@ -151,6 +153,10 @@ export class Cluster {
   forget(name: string): void {
     this.#options.known.delete(name);
     this.#gossip?.run((machine) => machine.forget(name).effects);
+  }
+
+  get keyTrouble(): readonly KeyTrouble[] {
+    return this.#gossip?.keyTrouble ?? [];
   }
 
   get stats(): MembershipStats {

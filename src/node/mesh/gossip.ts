@@ -29,6 +29,7 @@ import {
   StreamReader,
 } from "../../wire/gossip/index.ts";
 import { addressOf, hostOf } from "./address.ts";
+import { type KeyTrouble, KeyTroubles } from "./key-trouble.ts";
 
 /** Two of the largest frames at once. What is received grows in steps, so memory may be twice as much. */
 const MAX_HELD_BYTES = 16 * 2 ** 20;
@@ -62,6 +63,7 @@ export class Gossip {
   readonly #options: GossipOptions;
   readonly #dropped: Record<string, number> = {};
   readonly #toldAtMs = new Map<string, number>();
+  readonly #keyTroubles = new KeyTroubles();
   #keyring: Keyring | null;
   readonly #limiter: ExchangeLimiter;
   #dialed = 0;
@@ -115,6 +117,10 @@ export class Gossip {
   /** Packets and streams thrown away since the start, by reason. */
   get droppedTotal(): Readonly<Record<string, number>> {
     return this.#dropped;
+  }
+
+  get keyTrouble(): KeyTrouble[] {
+    return this.#keyTroubles.current(performance.now());
   }
 
   /** The next packet is sealed with its first key. */
@@ -309,6 +315,7 @@ export class Gossip {
   #drop(reason: string, from: string): void {
     this.#dropped[reason] = (this.#dropped[reason] ?? 0) + 1;
     const nowMs = performance.now();
+    this.#keyTroubles.note(reason, from, nowMs);
     if (nowMs - (this.#toldAtMs.get(reason) ?? Number.NEGATIVE_INFINITY) < TELL_AGAIN_MS) return;
     this.#toldAtMs.set(reason, nowMs); // bounded by the number of reasons
     this.#options.onDropped(reason, from);

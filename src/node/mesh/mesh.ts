@@ -37,6 +37,7 @@ import { announcedNetwork } from "./announced-network.ts";
 import { buildView } from "./build-view.ts";
 import { Cluster } from "./cluster.ts";
 import { byService, declarationsOf, servicesWith, tasksWith } from "./declarations.ts";
+import type { KeyTrouble } from "./key-trouble.ts";
 import { KnownAddresses } from "./known-addresses.ts";
 import type { MeshError } from "./mesh-error.ts";
 import type { MeshLog } from "./mesh-log.ts";
@@ -320,6 +321,11 @@ export class Mesh {
   forget(name: string): void {
     this.#cluster?.forget(name);
     this.#store.changed();
+  }
+
+  /** Hosts that use other keys than this node. */
+  get keyTrouble(): readonly KeyTrouble[] {
+    return this.#cluster?.keyTrouble ?? [];
   }
 
   get stats(): MembershipStats {

@@ -101,6 +101,22 @@ describe("diagnose", () => {
     expect(lines[1]).toStartWith("fail relay edge-2: no answer from 10.0.0.2 port 4789");
   });
 
+  test("a node with another key is told as that, not as one that does not answer", () => {
+    const given = status(overlayStatus());
+    const members = [nodeView("edge-1"), nodeView("edge-2", { state: "failed" })];
+    const keyTrouble = [
+      { from: "192.0.2.10", reason: "cannot-decrypt" as const },
+      { from: "192.0.2.99", reason: "not-encrypted" as const },
+    ];
+    const gossip = { ...given.cluster!.gossip, keyTrouble };
+    const lines = wrong({ ...given, cluster: { ...given.cluster!, members, gossip } });
+    expect(lines[0]).toStartWith("fail keys edge-");
+    expect(lines[0]).toContain("192.0.2.10 encrypts gossip with a key that this node does not have");
+    expect(lines[0]).toContain("cluster.keys");
+    expect(lines[1]).toStartWith("fail keys 192.0.2.99: 192.0.2.99 does not encrypt gossip");
+    expect(lines.join()).not.toContain("open the gossip port");
+  });
+
   test("a driver that auto would have liked better, with what is missing", () => {
     const passedOver = [{ name: "userspace" as const, reason: "/dev/net/tun is missing" }];
     const none = overlayStatus({ driver: "none", address: null, passedOver });
