@@ -13,4 +13,13 @@ if (debuggerVariable !== null) {
   process.exit(1);
 }
 if (process.argv[2] === "run") holdSignals();
-await import(new URL("./program.ts", import.meta.url).href);
+try {
+  await import(new URL("./program.ts", import.meta.url).href);
+} catch (error) {
+  // loading fails where memory is too little for the libraries; what a command meets is explained by the command
+  const reason = error instanceof Error ? error.message : String(error);
+  process.stderr.write(
+    `cannot start: ${reason}; is the address space limited (ulimit -v, LimitAS=)? use MemoryMax=\n`,
+  );
+  process.exit(1);
+}

@@ -113,3 +113,11 @@ test("with a variable that opens a debugger it does not start", () => {
     expect(result.stderr.toString()).toContain(`${name} is set: it opens a debugger`);
   }
 });
+
+test("too little address space for the libraries is one line and exit code 1", () => {
+  const script = 'ulimit -v 1500000 && exec "$0" version';
+  const { exitCode, stderr } = Bun.spawnSync(["sh", "-c", script, EXECUTABLE], { env: {} });
+  expect(stderr.toString().trim().split("\n")).toHaveLength(1);
+  expect(stderr.toString()).toMatch(/^cannot start: cannot open the C library.*ulimit -v/);
+  expect(exitCode).toBe(1);
+});
