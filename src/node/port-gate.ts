@@ -20,8 +20,8 @@ import { type ClusterView, portKey } from "./cluster-view.ts";
 const TICK_MS = 100;
 /** Ticks in a row without a reachable task before an open port is closed. */
 const TICKS_TO_CLOSE = 5;
-/** A node that begins to serve has so many ticks for its first heartbeat. */
-const TICKS_TO_SPEAK = 4;
+/** Ticks without a heartbeat before a node is silent: starved nodes come back. One that begins to serve has them for its first. */
+const TICKS_TO_SPEAK = 10;
 
 /** What the proxy knows of the tasks. */
 export type TaskReach = Pick<SpliceProxy, "isTaskUp" | "isPeerReachable" | "openConnectionsOf">;

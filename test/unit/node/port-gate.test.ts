@@ -11,7 +11,7 @@ import { viewOf } from "../../support/view-of.ts";
 const FAR: Partial<Task> = { node: "n2", distance: "far", name: "far", address: "10.0.0.2" };
 const VIEW: ClusterView = viewOf(configOf('[node]\nname = "n1"'));
 /** The debounce, with the tick that notices. */
-const LONG_MS = 1_100;
+const LONG_MS = 1_700;
 
 let clock: ManualClock;
 let gate: PortGate;
