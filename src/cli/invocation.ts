@@ -2,6 +2,7 @@
  * What a command has of the world: where its words go and what comes before its options. Tests hand in their own.
  */
 import { openOutput, writeWithin } from "../sys/output.ts";
+import { escapeControls } from "../sys/terminal-text.ts";
 import { writeAll } from "../sys/write-all.ts";
 
 export const EXIT_DONE = 0;
@@ -35,18 +36,22 @@ export class CommandFailure extends Error {
 
 const DAEMON_WAIT_MS = 1_000;
 
-/** Output whose reader has gone ends the command: nobody wants the rest. */
+/**
+ * A closed standard output ends the command. Names and errors of other nodes are part of what is printed, so control
+ * characters are escaped.
+ */
 export function processInvocation(): Invocation {
   const invocation: Invocation = {
     env: process.env,
     exitCode: EXIT_DONE,
     isDaemon: false,
     print(text) {
-      if (!writeAll(1, text)) process.exit(invocation.exitCode);
+      if (!writeAll(1, escapeControls(text))) process.exit(invocation.exitCode);
     },
     complain(text) {
-      if (invocation.isDaemon) writeWithin(openOutput(2), text, DAEMON_WAIT_MS);
-      else writeAll(2, text);
+      const safe = escapeControls(text);
+      if (invocation.isDaemon) writeWithin(openOutput(2), safe, DAEMON_WAIT_MS);
+      else writeAll(2, safe);
     },
   };
   return invocation;

@@ -1,4 +1,5 @@
 /** Aligned columns for a terminal of at most 110 characters; the last column wraps, nothing is cut off. */
+import { escapeToOneLine } from "../sys/terminal-text.ts";
 
 export const WIDTH = 110;
 const GAP = "  ";
@@ -15,7 +16,7 @@ export function renderTable(
   rows: readonly (readonly string[])[],
   indent: string,
 ): string[] {
-  const cells = [columns.map((column) => column.title), ...rows];
+  const cells = [columns.map((column) => column.title), ...rows.map((row) => row.map(escapeToOneLine))];
   const widths = columns
     .slice(0, -1)
     .map((_, index) => Math.max(...cells.map((row) => row[index]?.length ?? 0)));
@@ -34,7 +35,7 @@ export function renderTable(
 /** A label, and text beside it that wraps. */
 export function renderNote(label: string, text: string, indent: string): string[] {
   const start = indent + label;
-  const lines = wrap(text, WIDTH - start.length);
+  const lines = wrap(escapeToOneLine(text), WIDTH - start.length);
   return lines.map((line, index) => (index === 0 ? start : " ".repeat(start.length)) + line);
 }
 

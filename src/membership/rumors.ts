@@ -174,7 +174,7 @@ export class Rumors {
 
   #insert(said: AliveMessage, nowMs: number): MemberRecord | null {
     const { table, drop, self, tell } = this.#host;
-    if (said.node === "" || said.node === self || said.node.length > MAX_NAME_BYTES) {
+    if (!isUsableName(said.node) || said.node === self) {
       drop("bad-name");
       return null;
     }
@@ -283,4 +283,10 @@ export class Rumors {
   #broadcastAccusation(type: "suspect" | "dead", node: string, incarnation: number, from: string): void {
     this.#host.broadcast(node, encodeMessage({ type, incarnation, node, from }));
   }
+}
+
+/** Other members may use any bytes; control characters are refused, because names are logged and printed. */
+function isUsableName(name: string): boolean {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones
+  return name !== "" && name.length <= MAX_NAME_BYTES && !/[\x00-\x1f\x7f]/.test(name);
 }

@@ -5,6 +5,7 @@
 import pino from "pino";
 import { systemClock } from "../sys/clock.ts";
 import { openOutput } from "../sys/output.ts";
+import { escapeControls, escapeToOneLine } from "../sys/terminal-text.ts";
 import { LogBacklog, type LogLoss } from "./log-backlog.ts";
 
 export interface Log {
@@ -36,7 +37,7 @@ const EXIT_FLUSH_MS = 500;
 /** Writes to standard output until the process ends. Prettifying costs 15 ms of loading, so only those who look at it pay. */
 export async function createLog(options: LogOptions): Promise<Log> {
   const isPretty = options.format === "pretty" || (options.format === "auto" && options.isTerminal);
-  const format = isPretty ? await prettyFormat(options.isTerminal) : (line: string) => line;
+  const format = isPretty ? await prettyFormat(options.isTerminal) : escapeControls;
   const backlog = new LogBacklog({ output: openOutput(STDOUT), format, clock: systemClock });
   process.on("exit", () => backlog.flush(EXIT_FLUSH_MS));
   const log = pino(
@@ -64,5 +65,11 @@ async function prettyFormat(isColored: boolean): Promise<(line: string) => strin
     singleLine: true,
     errorLikeObjectKeys: ["err"],
   });
-  return (line) => pretty(JSON.parse(line)) ?? line;
+  return (line) => pretty(JSON.parse(line, escapeValue)) ?? line;
+}
+
+/** Names and errors of other nodes must not write to the terminal; only stacks have several lines. */
+function escapeValue(key: string, value: unknown): unknown {
+  if (typeof value !== "string") return value;
+  return key === "stack" ? escapeControls(value) : escapeToOneLine(value);
 }
