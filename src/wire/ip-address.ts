@@ -32,12 +32,22 @@ export function createEndpoint(): Endpoint {
 
 /** Strict: dotted quad without leading zeros, or IPv6 without zone or brackets. null for anything else. */
 export function parseIp(text: string): IpAddress | null {
-  if (ipaddr.IPv4.isValidFourPartDecimal(text)) {
-    return { family: 4, bytes: Uint8Array.from(ipaddr.IPv4.parse(text).toByteArray()) };
+  return text.includes(":") ? parseIpv6(text) : parseIpv4(text);
+}
+
+function parseIpv4(text: string): IpAddress | null {
+  if (!ipaddr.IPv4.isValidFourPartDecimal(text)) return null;
+  return { family: 4, bytes: Uint8Array.from(ipaddr.IPv4.parse(text).toByteArray()) };
+}
+
+function parseIpv6(text: string): IpAddress | null {
+  const hexadecimal = text.includes(".") ? withoutDottedQuad(text) : text;
+  if (/[.%]/.test(hexadecimal)) return null;
+  try {
+    return { family: 6, bytes: Uint8Array.from(ipaddr.IPv6.parse(hexadecimal).toByteArray()) };
+  } catch {
+    return null; // isValid would parse it once more
   }
-  const hexadecimal = withoutDottedQuad(text);
-  if (/[.%]/.test(hexadecimal) || !ipaddr.IPv6.isValid(hexadecimal)) return null;
-  return { family: 6, bytes: Uint8Array.from(ipaddr.IPv6.parse(hexadecimal).toByteArray()) };
 }
 
 /** Whether the 16 bytes at `offset` are ::ffff:a.b.c.d; the IPv4 address is then at `offset + 12`. */
