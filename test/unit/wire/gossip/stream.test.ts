@@ -195,10 +195,11 @@ describe("refused when it is known", () => {
     ["a push/pull", 6, 8 * 2 ** 20],
   ])("each kind has a limit: %s", (_name, type, maxBytes) => {
     // One field of raw bytes that nobody knows, so the message ends with it.
+    const filling = new Uint8Array(maxBytes + 1);
+    for (let i = 0; i < filling.length; i++) filling[i] = (Math.imul(i, 2_654_435_761) >>> 24) & 7;
     const withField = (totalBytes: number) => {
-      const head = Uint8Array.of(type, 0x81, 0xa1, 0x5a, 0xdb, ...uint32(totalBytes - 9));
-      const message = new Uint8Array(totalBytes).map((_, i) => ((i * 2_654_435_761) >>> 24) & 7);
-      message.set(head);
+      const message = filling.slice(0, totalBytes);
+      message.set([type, 0x81, 0xa1, 0x5a, 0xdb, ...uint32(totalBytes - 9)]);
       return message;
     };
     const announced = withField(maxBytes + 1).subarray(0, 9);
