@@ -654,8 +654,12 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
       const again = await node("exit", { address: "127.0.0.2", port: exit.relay.port });
       await mesh.serve(again, [here(echo)]);
       between.isLost = () => false;
+      const hellos = () => between.toExit.filter((data) => data[0] === RELAY_HELLO).length;
+      const before = hellos();
       peers[0]!.send("finds out", mesh.published);
       await waitFor(() => again.dropped("unknown-link") > 0, { what: "the unknown link" });
+      // until the reset has reached the entry node, it sends into the old link
+      await waitFor(() => hellos() > before, { what: "a new handshake" });
       for (const peer of peers) expect(await mesh.answer(peer, "again")).toBe("again");
       expect(mesh.entry.status.udp.openSessions).toBe(3);
       expect(mesh.entry.status.tasks[0]!.connectFailuresTotal).toBe(0);
