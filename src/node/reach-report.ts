@@ -42,11 +42,23 @@ export class ReachReport {
   }
 }
 
+/** By single port: the ranges of two looks need not begin and end alike. */
 function without(all: readonly ClosedPorts[], known: readonly ClosedPorts[]): ClosedPorts[] {
   return all.flatMap(({ service, ports }) => {
     const others = known.find((each) => each.service === service)?.ports ?? [];
-    const missing = ports.filter((port) => !others.includes(port));
-    return missing.length === 0 ? [] : [{ service, ports: missing }];
+    if (others.join() === ports.join()) return [];
+    const before = new Set(portsOf(others).map(portKey));
+    const missing = portsOf(ports).filter((port) => !before.has(portKey(port)));
+    return missing.length === 0 ? [] : [{ service, ports: rangesOf(missing) }];
+  });
+}
+
+/** What rangesOf has made ranges of. */
+function portsOf(ranges: readonly string[]): Pick<PublishedPort, "protocol" | "published">[] {
+  return ranges.flatMap((range) => {
+    const [ports, protocol] = range.split("/") as [string, PublishedPort["protocol"]];
+    const [first, last = first] = ports.split("-").map(Number) as [number, number?];
+    return Array.from({ length: last - first + 1 }, (_, index) => ({ protocol, published: first + index }));
   });
 }
 
@@ -61,7 +73,7 @@ export function closedPortsOf({ services }: RoutingTable): ClosedPorts[] {
   });
 }
 
-function rangesOf(ports: readonly PublishedPort[]): string[] {
+function rangesOf(ports: readonly Pick<PublishedPort, "protocol" | "published">[]): string[] {
   const runs: { protocol: string; first: number; last: number }[] = [];
   for (const { protocol, published } of ports) {
     const run = runs.at(-1);

@@ -102,7 +102,8 @@ export function readLocalPortRange(): { readonly first: number; readonly last: n
   return first === undefined || last === undefined || Number.isNaN(first) ? null : { first, last };
 }
 
-function ownSocketInodes(): ReadonlySet<number> {
+/** Of all sockets of this process. */
+export function ownSocketInodes(): ReadonlySet<number> {
   const links = list("/proc/self/fd").map((fd) => {
     try {
       return readlinkSync(`/proc/self/fd/${fd}`);

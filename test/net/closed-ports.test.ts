@@ -11,6 +11,7 @@ import { loopbackPlaces, MeshCluster, namespacePlaces } from "../support/mesh-cl
 import { serviceFile } from "../support/mesh-config.ts";
 import type { MeshNode } from "../support/mesh-node.ts";
 import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
+import { NodeProcess } from "../support/node-process.ts";
 import { isTcpOpen, isUdpOpen } from "../support/port-state.ts";
 import { UdpPeer } from "../support/udp-peer.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -166,6 +167,24 @@ test("tasks that drain, a node that drains, and a service without tasks: closed 
 
   await n2.reload(cluster.fileOf(n2, {}, services([])));
   await opens(nodes, false);
+});
+
+test("a UDP port that is left to its task at one address is closed at the others while the program is away", async () => {
+  const backend = await startBackend();
+  const { port } = backend;
+  const node = await NodeProcess.start(
+    serviceFile({ name: "own", publish: [`${port}/udp`], tasks: ["127.0.0.1"] }),
+  );
+  cleanUps.push(() => node.kill());
+  const isOpen = (wanted: boolean) =>
+    waitFor(async () => (await isUdpOpen(port, "::1")) === wanted, {
+      what: `the port to be ${wanted ? "open" : "closed"}`,
+    });
+  await isOpen(true);
+  await backend.stop();
+  await isOpen(false);
+  await backend.start();
+  await isOpen(true);
 });
 
 describe.skipIf(lacksNamespaces())("in two namespaces", () => {

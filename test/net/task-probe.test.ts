@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { Probe, type TaskEndpoint } from "../../src/proxy/reach/probe.ts";
 import { TaskWatch } from "../../src/proxy/reach/task-watch.ts";
 import { ECONNREFUSED, EHOSTUNREACH } from "../../src/sys/errno.ts";
+import { UdpSockets } from "../../src/sys/udp-sockets.ts";
 import { freeQuietPort } from "../support/free-port.ts";
 import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
 import { descriptorsOf } from "../support/process-stats.ts";
@@ -18,7 +19,7 @@ afterEach(async () => {
 const now = () => performance.now();
 
 async function probe(task: TaskEndpoint, lastErrno = ECONNREFUSED): Promise<Probe & { outcome: string }> {
-  const asked = new Probe(task, lastErrno, now());
+  const asked = new Probe(task, lastErrno, now(), new UdpSockets());
   const outcome = await waitFor(() => asked.poll(now()), { what: "the probe to end" });
   return Object.assign(asked, { outcome });
 }

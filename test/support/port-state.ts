@@ -1,7 +1,7 @@
 /** What a client finds at a port: whether anything listens there. */
 import { Arena } from "../../src/sys/arena.ts";
 import { ECONNREFUSED } from "../../src/sys/errno.ts";
-import { AF_INET, writeSockaddr } from "../../src/sys/sockaddr.ts";
+import { AF_INET, AF_INET6, writeSockaddr } from "../../src/sys/sockaddr.ts";
 import * as socket from "../../src/sys/socket.ts";
 import { parseIp } from "../../src/wire/index.ts";
 import { RawSocket } from "./raw-socket.ts";
@@ -21,10 +21,11 @@ export async function isTcpOpen(port: number, to: string): Promise<boolean> {
   }
 }
 
-/** false: ICMP says that the port is unreachable. IPv4 */
+/** false: ICMP says that the port is unreachable. */
 export async function isUdpOpen(port: number, to: string): Promise<boolean> {
-  const length = writeSockaddr(memory.bytes, 0, parseIp(to)!.bytes, port);
-  const fd = socket.udpSocket(AF_INET);
+  const { family, bytes } = parseIp(to)!;
+  const length = writeSockaddr(memory.bytes, 0, bytes, port);
+  const fd = socket.udpSocket(family === 4 ? AF_INET : AF_INET6);
   try {
     socket.connect(fd, memory.address(0), length);
     memory.bytes[0] = 0x3f;

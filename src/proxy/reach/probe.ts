@@ -32,7 +32,7 @@ import {
   tcpSocket,
   udpSocket,
 } from "../../sys/socket.ts";
-import { isUdpBound } from "../../sys/udp-bound.ts";
+import type { UdpSockets } from "../../sys/udp-sockets.ts";
 import { parseIp } from "../../wire/index.ts";
 import type { Protocol } from "../routing-table.ts";
 import { readEndpoint } from "../socket-address.ts";
@@ -74,6 +74,7 @@ export class Probe {
     readonly task: TaskEndpoint,
     public lastErrno: number,
     nowMs: number,
+    udpSockets: Pick<UdpSockets, "isBound">,
   ) {
     this.#sentMs = nowMs;
     this.#udpPatienceMs = lastErrno === EHOSTUNREACH ? HOST_OFF_PATIENCE_MS : UDP_PATIENCE_MS;
@@ -88,7 +89,7 @@ export class Probe {
     if (!isTcp) setReportErrors(this.#fd, family);
     const connected = this.#connect();
     if (isTcp) this.#onConnect(connected);
-    else this.#onReady(connected, bytes);
+    else this.#onReady(connected, bytes, udpSockets);
   }
 
   /** Its host limits the rate of its ICMP errors. */
@@ -125,9 +126,10 @@ export class Probe {
     else if (outcome !== -EINPROGRESS && outcome !== -EALREADY) this.#onError(-outcome);
   }
 
-  #onReady(connected: number, peer: Uint8Array): void {
+  #onReady(connected: number, peer: Uint8Array, udpSockets: Pick<UdpSockets, "isBound">): void {
     if (connected < 0) return this.#onError(-connected);
-    if (this.#isOnThisHost(peer)) return this.#end(isUdpBound(peer, this.task.port) ? "answered" : "refused");
+    if (this.#isOnThisHost(peer))
+      return this.#end(udpSockets.isBound(peer, this.task.port) ? "answered" : "refused");
     this.#needsSecond = true;
     this.#send();
   }

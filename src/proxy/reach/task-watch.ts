@@ -2,6 +2,7 @@
  * Which tasks of this node are down. A task that fails a client is put on trial: it is probed until it is reachable
  * again, and counts as down once that has taken too long. A task that nobody has failed to reach costs nothing.
  */
+import { UdpSockets } from "../../sys/udp-sockets.ts";
 import { Probe, type TaskEndpoint } from "./probe.ts";
 import { Trial } from "./trial.ts";
 
@@ -34,6 +35,8 @@ export class TaskWatch {
   readonly #entries = new Map<string, Entry>();
   /** Address → when it may be asked again; bounded by the number of entries. */
   readonly #hostPauses = new Map<string, number>();
+  /** Read once a tick at most: a range may have thousands of ports. */
+  readonly #udpSockets = new UdpSockets();
   #probes = 0;
   #timer: ReturnType<typeof setInterval> | null = null;
 
@@ -82,6 +85,7 @@ export class TaskWatch {
     for (const [key, entry] of this.#entries) {
       if (entry.probe !== null && this.#poll(key, entry, entry.probe, nowMs)) hasChanged = true;
     }
+    this.#udpSockets.expire();
     this.#startProbes(nowMs);
     this.#rest();
     if (hasChanged) this.#options.onChange();
@@ -107,7 +111,7 @@ export class TaskWatch {
       if (this.#probes >= MAX_PROBES) return;
       const { task, trial, lastErrno, probe } = entry;
       if (probe !== null || trial.nextProbeMs > nowMs || this.#isPaused(task, nowMs)) continue;
-      entry.probe = new Probe(task, lastErrno, nowMs);
+      entry.probe = new Probe(task, lastErrno, nowMs, this.#udpSockets);
       this.#probes++;
       if (entry.probe.isRateLimited) this.#hostPauses.set(task.address, nowMs + HOST_PAUSE_MS);
     }
@@ -129,6 +133,7 @@ export class TaskWatch {
     clearInterval(this.#timer);
     this.#timer = null;
     this.#hostPauses.clear();
+    this.#udpSockets.forget();
   }
 }
 

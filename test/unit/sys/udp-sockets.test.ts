@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { isUdpBound } from "../../../src/sys/udp-bound.ts";
+import { UdpSockets } from "../../../src/sys/udp-sockets.ts";
 import { parseIp } from "../../../src/wire/index.ts";
 import { UdpPeer } from "../../support/udp-peer.ts";
 
@@ -12,9 +12,10 @@ test.each([
   ["::", ["::1", "fd00::1"], []],
 ])("a socket on %s takes datagrams to %p, not to %p", async (address, yes, no) => {
   const socket = await UdpPeer.open(address);
-  for (const other of yes) expect(isUdpBound(bytes(other), socket.port), other).toBe(true);
-  for (const other of no) expect(isUdpBound(bytes(other), socket.port), other).toBe(false);
+  for (const other of yes) expect(new UdpSockets().isBound(bytes(other), socket.port), other).toBe(true);
+  for (const other of no) expect(new UdpSockets().isBound(bytes(other), socket.port), other).toBe(false);
   const { port } = socket;
   socket.close();
-  for (const other of [...yes, ...no]) expect(isUdpBound(bytes(other), port), other).toBe(false);
+  for (const other of [...yes, ...no])
+    expect(new UdpSockets().isBound(bytes(other), port), other).toBe(false);
 });
