@@ -11,11 +11,11 @@
  * `nextPollMs`, which every call may change. A peer in use costs a probe a second and 8 a minute; one that is not costs
  * 1/30 + 8/600 a second, so 200 of them 10 small and large packets a second together.
  */
+import { RttEstimator, type TimeoutBounds } from "../../sys/rtt-estimator.ts";
 import { Flight } from "./flight.ts";
 import { LossEstimator } from "./loss-estimator.ts";
 import { MtuSearch } from "./mtu-search.ts";
 import { PathSchedule } from "./path-schedule.ts";
-import { RttEstimator } from "./rtt-estimator.ts";
 import { SentProbes } from "./sent-probes.ts";
 
 /** BASE_PLPMTU [RFC 8899 §5.1.2] */
@@ -29,6 +29,8 @@ const BLACK_HOLE_PROBES = 4;
 const SILENT_MS = 5000;
 const SILENT_FLIGHTS = 5;
 const SILENT_RETRY_MS = 1000;
+/** A thread of this program may be busy for a while; RFC 6298's second would make a search needlessly slow. */
+export const PROBE_TIMEOUT: TimeoutBounds = { firstMs: 300, floorMs: 100, ceilingMs: 2000, marginMs: 0 };
 
 export type PathState = "base" | "searching" | "search-complete" | "error";
 
@@ -50,7 +52,7 @@ export interface Probe {
 
 export class PathProbe {
   readonly #overheadBytes: number;
-  readonly #rtt = new RttEstimator();
+  readonly #rtt = new RttEstimator(PROBE_TIMEOUT);
   readonly #losses = new LossEstimator();
   readonly #sent: SentProbes;
   readonly #schedule: PathSchedule;

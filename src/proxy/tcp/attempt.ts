@@ -25,23 +25,41 @@ export interface Dialing {
 
 /** A connect that is under way. */
 export class Attempt implements Pollable {
-  #isCounted = false;
+  readonly startedMs: number;
+  #isLate = false;
 
   constructor(
-    readonly dialer: Dialing,
+    public dialer: Dialing,
     readonly target: Target,
     readonly fd: number,
-  ) {}
+  ) {
+    this.startedMs = dialer.context.loop.nowMs;
+  }
+
+  /** The client has been served by another task; whether this one is dead is still to be seen. */
+  get isUndecided(): boolean {
+    return this.#isLate;
+  }
+
+  /** Milliseconds since the connect. */
+  get tookMs(): number {
+    return this.dialer.context.loop.nowMs - this.startedMs;
+  }
 
   onEvents(): void {
     this.dialer.onAttemptEvents(this);
   }
 
-  /** Counted once as a failure, though it may still win. */
-  onSlow(): void {
-    if (this.#isCounted) return;
-    this.#isCounted = true;
+  /** No failure: it may still win, or have been about to. */
+  onLate(): void {
+    if (this.#isLate) return;
+    this.#isLate = true;
     this.dialer.lastErrno = ETIMEDOUT;
+    this.target.onLate(this.dialer.context.loop.nowMs);
+  }
+
+  /** It has had all the time there is. */
+  onTimedOut(): void {
     this.target.onFailed(ETIMEDOUT, this.dialer.context.loop.nowMs);
   }
 
@@ -55,10 +73,12 @@ export class RelayAttempt implements LineOwner {
   readonly line: RelayLine;
   /** false: the connection had been waiting for a client. */
   readonly isFresh: boolean;
-  #isCounted = false;
+  /** When its node was asked for it. */
+  askedMs = 0;
+  #isLate = false;
 
   constructor(
-    readonly dialer: Dialing,
+    public dialer: Dialing,
     readonly target: Target,
     readonly peer: RelayPeer,
     ready: RelayLine | null,
@@ -83,14 +103,31 @@ export class RelayAttempt implements LineOwner {
   /** The client's own deadlines hold. */
   onLineDeadline(): void {}
 
-  /** Before the relay is ready it is its node that is slow, then it may be the task. */
-  onSlow(): void {
-    if (this.#isCounted) return;
-    this.#isCounted = true;
+  /** Its node has the question, and another task has served the client. */
+  get isUndecided(): boolean {
+    return this.#isLate && !this.line.isOpening;
+  }
+
+  /** Milliseconds since the question. */
+  get tookMs(): number {
+    return this.dialer.context.loop.nowMs - this.askedMs;
+  }
+
+  /** Before the relay is ready it is its node that is late, then it may be the task. No failure: see Attempt. */
+  onLate(): void {
+    if (this.#isLate) return;
+    this.#isLate = true;
     const { nowMs } = this.dialer.context.loop;
     this.dialer.lastErrno = ETIMEDOUT;
-    this.target.onFailed(ETIMEDOUT, nowMs);
+    if (this.line.isOpening) this.peer.onLate(nowMs);
+    else this.target.onLate(nowMs);
+  }
+
+  /** It has had all the time there is. */
+  onTimedOut(): void {
+    const { nowMs } = this.dialer.context.loop;
     if (this.line.isOpening) this.peer.onFailed(nowMs);
+    this.target.onFailed(ETIMEDOUT, nowMs);
   }
 
   close(): void {

@@ -1,7 +1,7 @@
 /**
  * Finds a task for a client: connects to the one the balancer picks, and to the next when that one fails at once or
- * has not answered within the hedge delay. The first to accept wins; the others are closed. A client sees a failure
- * only when every task has failed.
+ * has not answered within the hedge delay, which follows the time the task takes to accept. The first to accept wins;
+ * to have lost is no failure. A client sees a failure only when every task has failed.
  */
 import { EPOLLOUT } from "../../sys/epoll.ts";
 import {
@@ -13,6 +13,7 @@ import {
   EMFILE,
   EMSGSIZE,
   ENFILE,
+  ETIMEDOUT,
 } from "../../sys/errno.ts";
 import { connect, send, setNoDelay, setOutOfBandInline, tcpSocket } from "../../sys/socket.ts";
 import { encodeRelayTask, RELAY_CONNECTED } from "../../wire/index.ts";
@@ -23,6 +24,7 @@ import type { RelayPeer } from "../worker/relay-peer.ts";
 import type { Target } from "../worker/target.ts";
 import { Attempt, type Dialing, errnoOfAnswer, RelayAttempt } from "./attempt.ts";
 import { READ_EVENTS, type TcpConnection } from "./connection.ts";
+import { watchOvertaken } from "./overtaken.ts";
 import { publishedAddress, writeProxyHeader } from "./send-proxy.ts";
 import type { TcpContext } from "./tcp-context.ts";
 
@@ -67,7 +69,10 @@ export class Dialer implements DescriptorWaiter, Dialing {
       }
       setOutOfBandInline(fd);
       const outcome = this.#connect(target, fd);
-      if (outcome === 0) return this.#win(target, fd, false);
+      if (outcome === 0) {
+        target.onAccepted(0, loop.nowMs);
+        return this.#win(target, fd, false);
+      }
       if (outcome === -EALREADY || outcome === -EINPROGRESS) return this.#await(target, fd);
       loop.close(fd);
       this.#onFailed(target, -outcome);
@@ -88,16 +93,28 @@ export class Dialer implements DescriptorWaiter, Dialing {
 
   /** The hedge delay is over, or the last tasks have had their time. */
   onDeadline(): void {
-    for (const attempt of this.#attempts ?? []) attempt.onSlow();
-    if (this.#isLastCall) this.#fail();
-    else this.next();
+    if (this.#isLastCall) return this.#timeOut();
+    for (const attempt of this.#attempts ?? []) attempt.onLate();
+    this.next();
+  }
+
+  #timeOut(): void {
+    for (const attempt of this.#attempts ?? []) attempt.onTimedOut();
+    if (this.#attempts !== null && this.#attempts.length > 0) this.lastErrno = ETIMEDOUT;
+    this.#fail();
+  }
+
+  /** Another task has won. Of those that were late it is still to be seen whether they are slow or dead. */
+  #letRivalsGo(): void {
+    for (const attempt of this.#attempts ?? []) watchOvertaken(this.context, attempt);
+    this.abandon();
   }
 
   /** Lets go of everything that is under way: the client has gone, or has a task. */
   abandon(): void {
     this.#isOver = true;
     if (this.#attempts === null) return;
-    for (const attempt of this.#attempts) attempt.close();
+    for (const attempt of this.#attempts) if (attempt.dialer === this) attempt.close();
     this.#countRivals(-Math.max(0, this.#attempts.length - 1));
     this.#attempts = null;
   }
@@ -106,7 +123,10 @@ export class Dialer implements DescriptorWaiter, Dialing {
 
   /** The relay of its node can be asked. */
   onRelayReady(attempt: RelayAttempt): void {
-    if (this.#askRelay(attempt)) return;
+    if (this.#askRelay(attempt)) {
+      this.#hedge(attempt.target.acceptTimeoutMs);
+      return;
+    }
     this.#drop(attempt);
     this.next();
   }
@@ -116,8 +136,9 @@ export class Dialer implements DescriptorWaiter, Dialing {
     peer.onAnswered();
     if (answer === RELAY_CONNECTED && target.cutAtMs > this.context.loop.nowMs) {
       this.#takeOut(attempt);
+      target.onAccepted(attempt.tookMs, this.context.loop.nowMs);
       line.release();
-      this.abandon();
+      this.#letRivalsGo();
       return this.connection.onDialed(target, line.fd, true, line.keys);
     }
     this.#drop(attempt);
@@ -146,7 +167,7 @@ export class Dialer implements DescriptorWaiter, Dialing {
     this.#addAttempt(attempt);
     if (ready === null) {
       const opened = attempt.line.open();
-      if (opened === 0) return this.#hedge();
+      if (opened === 0) return this.#hedge(target.acceptTimeoutMs);
       this.#takeOut(attempt);
       if (isOutOfDescriptors(opened)) {
         this.#tried = this.#tried!.filter((tried) => tried !== target);
@@ -156,13 +177,15 @@ export class Dialer implements DescriptorWaiter, Dialing {
       this.#onRelayFailed(target, peer, -opened);
       return false;
     }
-    if (this.#askRelay(attempt)) return this.#hedge();
+    if (this.#askRelay(attempt)) return this.#hedge(target.acceptTimeoutMs);
     this.#drop(attempt);
     return this.#relay(target, peer, true);
   }
 
-  #askRelay({ target, line }: RelayAttempt): boolean {
+  #askRelay(attempt: RelayAttempt): boolean {
     const { connection } = this;
+    const { target, line } = attempt;
+    attempt.askedMs = this.context.loop.nowMs;
     const destination = publishedAddress(this.context, connection);
     return line.ask({ source: connection.client, destination }, target.relayTask);
   }
@@ -180,9 +203,9 @@ export class Dialer implements DescriptorWaiter, Dialing {
     this.#addTried(attempt.target);
   }
 
-  #hedge(): true {
+  #hedge(delayMs: number): true {
     this.#isLastCall = false;
-    this.context.hedgeDeadline.arm(this.connection, this.context.loop.nowMs);
+    this.context.hedgeDeadline(delayMs).arm(this.connection, this.context.loop.nowMs);
     return true;
   }
 
@@ -193,6 +216,7 @@ export class Dialer implements DescriptorWaiter, Dialing {
     // one that was cut off meanwhile has nobody to cut this connection any more
     if (outcome === 0 && attempt.target.cutAtMs > nowMs) {
       this.#takeOut(attempt);
+      attempt.target.onAccepted(attempt.tookMs, nowMs);
       return this.#win(attempt.target, attempt.fd, true);
     }
     this.#drop(attempt);
@@ -223,7 +247,7 @@ export class Dialer implements DescriptorWaiter, Dialing {
       this.#drop(attempt);
       return this.#fail();
     }
-    this.#hedge();
+    this.#hedge(target.acceptTimeoutMs);
   }
 
   #win(target: Target, fd: number, isWatched: boolean): void {
@@ -232,7 +256,7 @@ export class Dialer implements DescriptorWaiter, Dialing {
       this.#onFailed(target, EAGAIN);
       return this.next();
     }
-    this.abandon();
+    this.#letRivalsGo();
     this.connection.onDialed(target, fd, isWatched, null);
   }
 

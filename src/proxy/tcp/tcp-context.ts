@@ -17,8 +17,10 @@ import { ServiceConnections } from "./service-connections.ts";
 
 /** A PROXY header must have arrived whole by then. */
 const HEADER_TIMEOUT_MS = 2500;
-/** A task that has not answered by then gets a rival; the first to accept wins. */
-const HEDGE_DELAY_MS = 250;
+/** A task that has not answered by then gets a rival; the first to accept wins. In steps: each is a list to look at. */
+const HEDGE_DELAYS_MS = [250, 350, 500, 700, 1000, 1400, 2000, 2800, 4000, 5600, 8000];
+/** An attempt that was overtaken has so long to show that its task is not dead. */
+const OVERTAKEN_MS = 3000;
 /** The last tasks tried get this long. */
 const CONNECT_TIMEOUT_MS = 5000;
 /** A connection older than this gets the options that a short one does not need. */
@@ -34,7 +36,7 @@ export class TcpContext {
   readonly loop: EventLoop;
   readonly resources: FlowResources;
   readonly headerDeadline: DeadlineList;
-  readonly hedgeDeadline: DeadlineList;
+  readonly overtakenDeadline: DeadlineList;
   readonly connectDeadline: DeadlineList;
   readonly settleDeadline: DeadlineList;
   readonly relayCheck: DeadlineList;
@@ -66,7 +68,7 @@ export class TcpContext {
     this.ownKeys = worker.ownKeys;
     this.resources = createFlowResources(new PipePool(maxPipes, worker.shares.pipes));
     this.headerDeadline = loop.deadlines.list(HEADER_TIMEOUT_MS);
-    this.hedgeDeadline = loop.deadlines.list(HEDGE_DELAY_MS);
+    this.overtakenDeadline = loop.deadlines.list(OVERTAKEN_MS);
     this.connectDeadline = loop.deadlines.list(CONNECT_TIMEOUT_MS);
     this.settleDeadline = loop.deadlines.list(SETTLE_MS);
     this.relayCheck = loop.deadlines.list(RELAY_CHECK_MS);
@@ -83,6 +85,13 @@ export class TcpContext {
       this.#connections.set(slot, connections);
     }
     return connections;
+  }
+
+  /** The list with the next longer delay. */
+  hedgeDeadline(delayMs: number): DeadlineList {
+    let step = 0;
+    while (step < HEDGE_DELAYS_MS.length - 1 && HEDGE_DELAYS_MS[step]! < delayMs) step++;
+    return this.loop.deadlines.list(HEDGE_DELAYS_MS[step]!);
   }
 
   refuseRelay(reason: RelayRefusal): void {

@@ -18,6 +18,7 @@ export class RelayPeer {
   readonly isSealed: boolean;
   /** This worker's own experience. */
   failingUntilMs = 0;
+  #lateUntilMs = 0;
   #failuresInRow = 0;
   /** The row of the worker with the heartbeat, which all read, and this worker's own. */
   readonly #shared: Float64Array;
@@ -52,7 +53,7 @@ export class RelayPeer {
 
   /** Its tasks are passed over until then; Infinity would mean never, even with no other left. */
   get avoidUntilMs(): number {
-    return this.isReachable ? this.failingUntilMs : Number.MAX_VALUE;
+    return this.isReachable ? Math.max(this.failingUntilMs, this.#lateUntilMs) : Number.MAX_VALUE;
   }
 
   onHeartbeat(rttMs: number): void {
@@ -64,6 +65,12 @@ export class RelayPeer {
   onAnswered(): void {
     this.#failuresInRow = 0;
     this.failingUntilMs = 0;
+    this.#lateUntilMs = 0;
+  }
+
+  /** The relay has not said anything in time on a new connection, and still may: no failure. */
+  onLate(nowMs: number): void {
+    this.#lateUntilMs = nowMs + FIRST_PAUSE_MS;
   }
 
   /** The relay itself did not take a connection, or said nothing on it. Those that fail beside each other count once. */

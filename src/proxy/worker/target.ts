@@ -3,6 +3,8 @@
  *
  * It outlives reloads as long as its task stays, so its failures and open connections do too.
  */
+import { ETIMEDOUT } from "../../sys/errno.ts";
+import { RttEstimator, type TimeoutBounds } from "../../sys/rtt-estimator.ts";
 import { SOCKADDR_MAX, writeSockaddr } from "../../sys/sockaddr.ts";
 import { parseIp } from "../../wire/index.ts";
 import type { Candidate } from "../balance/index.ts";
@@ -28,6 +30,12 @@ const FIRST_PAUSE_MS = 1000;
 const MAX_PAUSE_MS = 10_000;
 /** A UDP session is the only new one on trial for so long: ARP gives up after three seconds. */
 const TRIAL_MS = 4_000;
+/** A task that is late is passed over for so long, unless it answers. */
+const LATE_PAUSE_MS = 1000;
+/** How long a task may take to accept before another is tried beside it. */
+export const ACCEPT_TIMEOUT: TimeoutBounds = { firstMs: 500, floorMs: 250, ceilingMs: 2800, marginMs: 100 };
+/** TCP sends its SYN again then, so a connect that took longer says little about the path. [RFC 6298 §2.1, §3] */
+const SYN_TIMEOUT_MS = 1000;
 
 export class Target implements Candidate {
   readonly hash: number;
@@ -52,6 +60,12 @@ export class Target implements Candidate {
   readonly slot: number;
   #failingUntilMs = 0;
   #failuresInRow = 0;
+  /** It was late: other tasks are preferred until then. */
+  #lateUntilMs = 0;
+  /** From connect, or the question to its node, to its answer. */
+  readonly #acceptTime = new RttEstimator(ACCEPT_TIMEOUT);
+  /** A connect that a client no longer waits for goes on, to tell whether the task is slow or dead. */
+  hasOvertaken = false;
   /** It had failed, and one UDP session finds out whether it works: others pass it over meanwhile. */
   isOnTrial = false;
   /** What a relay calls it; made when it is first asked for. */
@@ -71,7 +85,7 @@ export class Target implements Candidate {
      * address.
      */
     public peer: RelayPeer | null = null,
-    /** Called with a positive errno when it begins to fail, or still does after a pause. */
+    /** Called with a positive errno when it is late or begins to fail, or still does after a pause. */
     readonly onFailing: (errnoValue: number) => void = () => undefined,
   ) {
     const { name, address, identity, distance, slot } = task;
@@ -91,7 +105,13 @@ export class Target implements Candidate {
   /** Its own failures, and those of the way to it. */
   get failingUntilMs(): number {
     const { peer } = this;
-    return peer === null ? this.#failingUntilMs : Math.max(this.#failingUntilMs, peer.avoidUntilMs);
+    const untilMs = Math.max(this.#failingUntilMs, this.#lateUntilMs);
+    return peer === null ? untilMs : Math.max(untilMs, peer.avoidUntilMs);
+  }
+
+  /** So long after the connect another task is tried. */
+  get acceptTimeoutMs(): number {
+    return this.#acceptTime.timeoutMs;
   }
 
   /** Of all workers. */
@@ -134,6 +154,7 @@ export class Target implements Candidate {
   comeBack(): void {
     this.#failuresInRow = 0;
     this.#failingUntilMs = 0;
+    this.#lateUntilMs = 0;
     this.isRetired = false;
     this.isMissing = false;
     this.isDraining = false;
@@ -160,6 +181,19 @@ export class Target implements Candidate {
   /** It works, whatever happened before. */
   onAnswered(): void {
     this.#forgetFailures();
+  }
+
+  /** It has taken so long to accept a connection. */
+  onAccepted(tookMs: number, nowMs: number): void {
+    if (tookMs < SYN_TIMEOUT_MS) this.#acceptTime.add(tookMs, nowMs);
+  }
+
+  /** It has not accepted within `acceptTimeoutMs`, and still may. Those that are late beside each other count once. */
+  onLate(nowMs: number): void {
+    if (nowMs < this.failingUntilMs) return;
+    this.#acceptTime.backOff();
+    this.#lateUntilMs = nowMs + LATE_PAUSE_MS;
+    this.onFailing(ETIMEDOUT);
   }
 
   /** A UDP session has begun, whose datagrams may come to nothing without a word for seconds. */
@@ -194,6 +228,7 @@ export class Target implements Candidate {
   }
 
   #forgetFailures(): void {
+    this.#lateUntilMs = 0;
     if (this.#failuresInRow === 0) return;
     this.#failuresInRow = 0;
     this.#failingUntilMs = 0;

@@ -15,10 +15,12 @@ import { RELAY_DROPS, type RelayDrop } from "../counters.ts";
 import type { TaskEndpoint } from "../reach/probe.ts";
 import { OwnKeys } from "../sealing/own-key.ts";
 import { identityOf, NO_IDENTITY } from "../sealing/relay-identity.ts";
+import { Attempt } from "../tcp/attempt.ts";
 import { TcpConnection } from "../tcp/connection.ts";
 import { TcpListener } from "../tcp/listener.ts";
 import { Heartbeats } from "../tcp/relay/heartbeat.ts";
 import { RelayAcceptor } from "../tcp/relay/relay-acceptor.ts";
+import { RelayLine } from "../tcp/relay/relay-line.ts";
 import { TcpContext } from "../tcp/tcp-context.ts";
 import type { LinkHost } from "../udp/link/link-context.ts";
 import { RelayListener } from "../udp/link/relay-listener.ts";
@@ -277,9 +279,16 @@ export class Worker extends Waiting implements Pollable, LinkHost {
     this.#tcp.lines.close();
     this.#heartbeats.close();
     for (const connection of this.#connections()) connection.cut();
+    this.#closeOvertaken();
     this.#udp.close();
     this.#sendRecords();
     this.#loop.stop();
+  }
+
+  /** Attempts that are left have no client any more. */
+  #closeOvertaken(): void {
+    for (const handler of this.#loop.handlers())
+      if (handler instanceof Attempt || handler instanceof RelayLine) handler.close();
   }
 
   #sendRecords(): void {

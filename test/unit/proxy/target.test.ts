@@ -10,7 +10,7 @@ import {
   TASK_FIELDS,
 } from "../../../src/proxy/counters.ts";
 import { Target } from "../../../src/proxy/worker/target.ts";
-import { ECONNREFUSED } from "../../../src/sys/errno.ts";
+import { ECONNREFUSED, ETIMEDOUT } from "../../../src/sys/errno.ts";
 
 const SLOT = 3;
 
@@ -132,4 +132,34 @@ test("a UDP session with a task that works is no trial", () => {
   const { targets } = setUp(53);
   targets[0].onTried(1_000);
   expect([targets[0].isOnTrial, targets[0].failingUntilMs]).toEqual([false, 0]);
+});
+
+test("a task that is late is passed over for a moment, which is no failure", () => {
+  const { targets, read } = setUp(80);
+  const [target] = targets;
+  expect(target.acceptTimeoutMs).toBe(500);
+  target.onLate(1000);
+  target.onLate(1001); // beside it
+  expect([target.failingUntilMs, target.acceptTimeoutMs]).toEqual([2000, 1000]);
+  expect([read(T_FAILURES), read(T_LAST_ERRNO), read(T_FAILING)]).toEqual([0, 0, 0]);
+  target.onAccepted(700, 1700);
+  target.onAnswered();
+  expect([target.failingUntilMs, target.acceptTimeoutMs]).toEqual([0, 700 + 4 * 350]);
+});
+
+test("one that is late and then times out has failed once", () => {
+  const { targets, read } = setUp(80);
+  const [target] = targets;
+  target.onLate(1000);
+  target.onFailed(ETIMEDOUT, 1500);
+  expect([target.failingUntilMs, read(T_FAILURES), read(T_FAILING)]).toEqual([2500, 1, 1]);
+});
+
+test("a connect in which a SYN may have been sent again says nothing of the path", () => {
+  const { targets } = setUp(80);
+  const [target] = targets;
+  target.onAccepted(20, 0);
+  const timeoutMs = target.acceptTimeoutMs;
+  target.onAccepted(1020, 5000);
+  expect(target.acceptTimeoutMs).toBe(timeoutMs);
 });

@@ -1,0 +1,83 @@
+/**
+ * An attempt that lost against another task: it goes on for a while without its client, to tell a slow task from a dead
+ * one. A slow one has its time measured, so it is not hedged again; a dead one is a failure. It serves no client: the
+ * connection is closed once it is known.
+ *
+ * Bounded by one for each target.
+ */
+import { Waiting } from "../../sys/deadline-list.ts";
+import { EALREADY, EISCONN, ETIMEDOUT } from "../../sys/errno.ts";
+import { connect } from "../../sys/socket.ts";
+import { RELAY_CONNECTED } from "../../wire/index.ts";
+import { type Attempt, type Dialing, errnoOfAnswer, type RelayAttempt } from "./attempt.ts";
+import type { TcpContext } from "./tcp-context.ts";
+
+/** Takes the attempt over from its dialer when there is something to learn from it. */
+export function watchOvertaken(context: TcpContext, attempt: Attempt | RelayAttempt): void {
+  const { target } = attempt;
+  if (!attempt.isUndecided || target.hasOvertaken || target.isRetired) return;
+  if (context.worker.descriptors.isWaitedFor) return;
+  new Overtaken(context, attempt).start();
+}
+
+export class Overtaken extends Waiting implements Dialing {
+  lastErrno = 0;
+
+  constructor(
+    readonly context: TcpContext,
+    readonly attempt: Attempt | RelayAttempt,
+  ) {
+    super();
+  }
+
+  start(): void {
+    this.attempt.dialer = this;
+    this.attempt.target.hasOvertaken = true;
+    this.context.overtakenDeadline.arm(this, this.context.loop.nowMs);
+  }
+
+  onAttemptEvents({ target, fd }: Attempt): void {
+    const { memory, sockaddrAt } = this.context;
+    memory.bytes.set(target.sockaddr, sockaddrAt);
+    const outcome = connect(fd, memory.address(sockaddrAt), target.sockaddrLength);
+    if (outcome === -EALREADY) return;
+    if (outcome === 0 || outcome === -EISCONN) this.#onAccepted();
+    else this.#onFailed(-outcome);
+  }
+
+  onRelayReady(): void {}
+
+  onRelayAnswer({ peer }: RelayAttempt, answer: number): void {
+    peer.onAnswered();
+    if (answer === RELAY_CONNECTED) this.#onAccepted();
+    else this.#onFailed(errnoOfAnswer(answer));
+  }
+
+  /** Its node is to blame for that. */
+  onRelayLost({ peer }: RelayAttempt): void {
+    peer.onFailed(this.context.loop.nowMs);
+    this.close();
+  }
+
+  onDeadline(): void {
+    this.#onFailed(ETIMEDOUT);
+  }
+
+  close(): void {
+    this.waitingIn?.cancel(this);
+    this.attempt.target.hasOvertaken = false;
+    this.attempt.close();
+  }
+
+  #onAccepted(): void {
+    const { target, tookMs } = this.attempt;
+    target.onAccepted(tookMs, this.context.loop.nowMs);
+    target.onAnswered();
+    this.close();
+  }
+
+  #onFailed(errnoValue: number): void {
+    this.attempt.target.onFailed(errnoValue, this.context.loop.nowMs);
+    this.close();
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * Tasks far away: a task that answers after 100 to 300 ms is as healthy as one beside the proxy.
+ *
+ *   clients ──▶ proxy ──▶ far0 ──▶ tasks, so many milliseconds away (all in namespace n1)
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { farAddress, startFarMachines } from "../support/far-machines-process.ts";
+import { runFarTasks } from "../support/far-tasks-process.ts";
+import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
+
+describe.skipIf(lacksNamespaces())("tasks that are far away", () => {
+  let network: Namespaces;
+  let wrapper: readonly string[];
+  let far: Awaited<ReturnType<typeof startFarMachines>>;
+
+  beforeAll(async () => {
+    network = Namespaces.create(1);
+    wrapper = network.nodes[0]!.wrapper;
+    far = await startFarMachines(wrapper);
+  });
+  afterAll(async () => {
+    await far?.stop();
+    network?.close();
+  });
+
+  function sum(counts: Readonly<Record<string, number>>): number {
+    return Object.values(counts).reduce((total, count) => total + count, 0);
+  }
+
+  test("each client is one connection, and no task fails", async () => {
+    const addresses = [100, 200, 300].map((rttMs) => farAddress(rttMs));
+    const { errors, connections, status } = await runFarTasks(wrapper, { addresses, clients: 14, rounds: 5 });
+    expect(errors).toEqual(Array(70).fill(null));
+    expect(sum(connections)).toBe(70);
+    expect(Object.keys(connections).sort()).toEqual([...addresses].sort());
+    for (const task of status.tasks)
+      expect(task).toMatchObject({ state: "active", connectFailuresTotal: 0, lastError: null });
+  }, 60_000);
+
+  test("a task that is later than anybody expects is overtaken at first, and never fails", async () => {
+    const addresses = [farAddress(800), farAddress(20)];
+    const { errors, connections, status } = await runFarTasks(wrapper, { addresses, clients: 1, rounds: 12 });
+    expect(errors).toEqual(Array(12).fill(null));
+    for (const task of status.tasks)
+      expect(task).toMatchObject({ state: "active", connectFailuresTotal: 0, lastError: null });
+    // its time is known from the connection that lost
+    expect(status.tasks[0]!.connectionsTotal).toBeGreaterThan(0);
+    expect(sum(connections)).toBeLessThan(16);
+  }, 60_000);
+});

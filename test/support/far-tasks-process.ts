@@ -1,0 +1,72 @@
+/**
+ * A proxy with tasks on far machines (far-machines-process.ts), in the same namespace, and the clients of its port.
+ * Argument: FarTasks as JSON. Prints FarTasksResult and ends.
+ */
+import { createServer, type Server } from "node:net";
+import { resolve } from "node:path";
+import type { ServiceStatus } from "../../src/proxy/index.ts";
+import { freePort } from "./free-port.ts";
+import { request } from "./http-load.ts";
+import { ProxyHarness } from "./proxy-harness.ts";
+
+const SELF = resolve("test/support/far-tasks-process.ts");
+const ANSWER = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+const TIMEOUT_MS = 30_000;
+
+export interface FarTasks {
+  readonly addresses: readonly string[];
+  /** Beside each other; each asks `rounds` times. */
+  readonly clients: number;
+  readonly rounds: number;
+}
+
+export interface FarTasksResult {
+  readonly errors: readonly (string | null)[];
+  /** By address of the task, also of those that were given up. */
+  readonly connections: Readonly<Record<string, number>>;
+  readonly status: ServiceStatus;
+}
+
+/** Runs it to its end, with the namespace's wrapper in front. */
+export async function runFarTasks(wrapper: readonly string[], tasks: FarTasks): Promise<FarTasksResult> {
+  const child = Bun.spawn([...wrapper, process.execPath, SELF, JSON.stringify(tasks)], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const printed = await child.stdout.text();
+  if ((await child.exited) !== 0) throw new Error(`the clients of far tasks ended with ${child.exitCode}`);
+  return JSON.parse(printed);
+}
+
+async function run({ addresses, clients, rounds }: FarTasks): Promise<FarTasksResult> {
+  const connections: Record<string, number> = {};
+  const port = await listen(
+    createServer((socket) => {
+      const address = socket.remoteAddress!;
+      connections[address] = (connections[address] ?? 0) + 1;
+      socket.on("error", () => {});
+      socket.on("data", () => socket.end(ANSWER));
+    }),
+  );
+  const harness = await ProxyHarness.start(1);
+  const published = await freePort();
+  await harness.apply({ protocol: "tcp", published, tasks: addresses.map((address) => ({ address, port })) });
+  const errors: (string | null)[] = [];
+  const client = async () => {
+    for (let i = 0; i < rounds; i++)
+      errors.push((await request("127.0.0.1", published, { timeoutMs: TIMEOUT_MS })).error);
+  };
+  await Promise.all(Array.from({ length: clients }, client));
+  await harness.allClosed(clients * rounds);
+  return { errors, connections, status: harness.proxy.status().services[0]! };
+}
+
+function listen(server: Server): Promise<number> {
+  return new Promise((resolve) => {
+    server.listen(0, "0.0.0.0", () => resolve((server.address() as { port: number }).port));
+  });
+}
+
+if (import.meta.main) {
+  console.log(JSON.stringify(await run(JSON.parse(process.argv[2]!))));
+  process.exit(0);
+}
