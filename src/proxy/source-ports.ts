@@ -30,7 +30,7 @@ export function sourcePortStatus({ low, high, ports }: LocalPorts): SourcePortSt
 
 /** Those of all workers. */
 export function sessionPorts(local: LocalPorts): Uint16Array {
-  return Uint16Array.from(local.ports.slice(0, sourcePortStatus(local).forSessions));
+  return local.ports.slice(0, sourcePortStatus(local).forSessions);
 }
 
 export interface PortBlocksOptions {
@@ -50,35 +50,46 @@ export class PortBlocks {
   readonly maxPorts: number;
   readonly #options: PortBlocksOptions;
   /** Not claimed yet; in random order, as other workers look for theirs too. */
-  #left: (readonly [block: number, ports: readonly number[]])[];
+  readonly #left: number[];
   #mayHave: number;
   #retryAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: PortBlocksOptions) {
     const { ports, workers, random } = options;
     this.#options = options;
-    const blocks = Map.groupBy(ports, (port) => port - (port % BLOCK_PORTS));
-    this.#left = [...blocks]
+    const blocks = blocksOf(ports);
+    this.#left = blocks
       .map((block) => ({ block, order: random() }))
       .sort((a, b) => a.order - b.order)
       .map(({ block }) => block);
-    this.#mayHave = Math.ceil(blocks.size / workers);
+    this.#mayHave = Math.ceil(blocks.length / workers);
     this.maxPorts = Math.min(ports.length, this.#mayHave * BLOCK_PORTS);
   }
 
   /** One more block: false when there is none to be had. */
   grow(nowMs: number): boolean {
     if (this.#mayHave === 0 || nowMs < this.#retryAtMs) return false;
-    const at = this.#left.findIndex(([block]) => this.#options.claim(block));
+    const at = this.#left.findIndex((block) => this.#options.claim(block));
     if (at < 0) {
       this.#retryAtMs = nowMs + RETRY_MS;
       return false;
     }
     const [claimed] = this.#left.splice(at, 1);
-    this.ports.push(...claimed![1]);
+    for (const port of this.#options.ports) if (blockOf(port) === claimed) this.ports.push(port);
     this.#mayHave--;
     return true;
   }
+}
+
+/** Ascending. @param ports ascending */
+function blocksOf(ports: Uint16Array): number[] {
+  const blocks: number[] = [];
+  for (const port of ports) if (blockOf(port) !== blocks.at(-1)) blocks.push(blockOf(port));
+  return blocks;
+}
+
+function blockOf(port: number): number {
+  return port - (port % BLOCK_PORTS);
 }
 
 /** The block is this socket's as long as it is open: a descriptor, or negative when another has it. */

@@ -11,7 +11,7 @@ export interface LocalPorts {
   readonly low: number;
   readonly high: number;
   /** Ascending. */
-  readonly ports: readonly number[];
+  readonly ports: Uint16Array;
 }
 
 export function readLocalPorts(): LocalPorts {
@@ -23,8 +23,10 @@ export function parseLocalPorts(range: string, reserved: string): LocalPorts {
   const [low, high] = range.trim().split(/\s+/).map(Number);
   const bounds = isPort(low) && isPort(high) && low <= high ? { low, high } : DEFAULT_RANGE;
   const isReserved = new Set(reserved.trim().split(",").flatMap(portsOf));
-  const all = Array.from({ length: bounds.high - bounds.low + 1 }, (_, index) => bounds.low + index);
-  return { ...bounds, ports: all.filter((port) => !isReserved.has(port)) };
+  const ports = new Uint16Array(bounds.high - bounds.low + 1);
+  let count = 0;
+  for (let port = bounds.low; port <= bounds.high; port++) if (!isReserved.has(port)) ports[count++] = port;
+  return { ...bounds, ports: ports.slice(0, count) };
 }
 
 function portsOf(text: string): number[] {

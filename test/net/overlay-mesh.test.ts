@@ -184,6 +184,7 @@ describe.skipIf(lacksTun() || lacksVxlan())("published ports between two nodes",
         await waitFor(silent, { what: "n1 to notice" });
         await machine.heal();
         expect(await task.receiveText(6)).toBe("during");
+        await mesh.isServed(); // the port may have been closed while the only task was out of reach
         const { client: later, task: served } = await mesh.open();
         await later.send("after");
         expect(await served.receiveText(5)).toBe("after");
@@ -199,6 +200,7 @@ describe.skipIf(lacksTun() || lacksVxlan())("published ports between two nodes",
         await mesh.n2.start();
         await mesh.cluster.allAlive();
         await mesh.reaches(path);
+        await mesh.isServed();
         const { client, task } = await mesh.open();
         await client.send("again");
         expect(await task.receiveText(5)).toBe("again");
@@ -234,6 +236,7 @@ describe.skipIf(lacksTun() || lacksVxlan())("published ports between two nodes",
         expect(doctor.exitCode).toBe(1);
         expect(doctor.stdout).toContain("FAIL  overlay n2");
         expect(doctor.stdout.replaceAll(/\s+/g, " ")).toContain("open 4789/udp between the nodes");
+        await mesh.isServed(); // the ports were closed until there was a way again
         const direct = await mesh.open();
         await direct.client.send("direct");
         expect(await direct.task.receiveText(6)).toBe("direct");

@@ -38,7 +38,7 @@ export class OverlayMesh {
     readonly web: WebTask,
   ) {}
 
-  /** Resolves when n1 reaches n2 as they should: over the overlay, or directly. */
+  /** Resolves when n1 reaches n2 as they should, over the overlay or directly, and its ports are open. */
   static async start(
     { label, ends, nodes = 2, machines = nodes, latecomer }: OverlayMeshOptions,
     path: OverlayPeerStatus["path"],
@@ -70,6 +70,7 @@ export class OverlayMesh {
       closers.push(() => cluster.close());
       const mesh = new OverlayMesh(network, cluster, listener, echo, web);
       await mesh.reaches(path);
+      await mesh.isServed();
       return mesh;
     } catch (error) {
       for (const close of closers.reverse()) await close();

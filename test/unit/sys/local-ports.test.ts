@@ -6,7 +6,7 @@ test("parseLocalPorts leaves out what is reserved", () => {
   expect(parseLocalPorts("40000\t40009\n", "8080,40002-40004,40009\n")).toEqual({
     low: 40_000,
     high: 40_009,
-    ports: [40_000, 40_001, 40_005, 40_006, 40_007, 40_008],
+    ports: Uint16Array.of(40_000, 40_001, 40_005, 40_006, 40_007, 40_008),
   });
 });
 
