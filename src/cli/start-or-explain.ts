@@ -10,6 +10,7 @@ import {
   type RunHooks,
   runNode,
 } from "../node/index.ts";
+import { ThreadLimitError } from "../sys/worker.ts";
 import { CommandFailure } from "./invocation.ts";
 
 /** Resolves to the exit code when the node has ended. */
@@ -21,7 +22,8 @@ export async function startOrExplain(
   try {
     return await runNode({ ...options, file: resolve(options.file), log }, hooks);
   } catch (error) {
-    const isExplained = [AdminSocketError, MeshError, OverlayError].some((kind) => error instanceof kind);
+    const explained = [AdminSocketError, MeshError, OverlayError, ThreadLimitError];
+    const isExplained = explained.some((kind) => error instanceof kind);
     if (isExplained) throw new CommandFailure((error as Error).message, undefined, { cause: error });
     throw error;
   }

@@ -2,7 +2,8 @@
  * Reads a configuration file without holding up the thread that asks: a large one is parsed by a thread of its own,
  * whose memory goes with it.
  */
-import { startWorker } from "../sys/worker.ts";
+import type { Worker } from "node:worker_threads";
+import { startWorker, ThreadLimitError } from "../sys/worker.ts";
 import { type ConfigCheck, deepFreeze, refuseFile } from "./parse-config.ts";
 import type { Path } from "./problem.ts";
 import { type FileResult, isLargeFile, readConfig } from "./read-config.ts";
@@ -26,10 +27,21 @@ export async function readConfigAside(path: string, check: ConfigCheck): Promise
   return findings.length === 0 ? result : await readInThread({ path, findings });
 }
 
+function startThread(task: ReadTask, refuse: (reason: string) => void): Worker | null {
+  try {
+    return startWorker("config/worker/main.ts", task, []);
+  } catch (error) {
+    if (!(error instanceof ThreadLimitError)) throw error;
+    refuse(error.message);
+    return null;
+  }
+}
+
 function readInThread(task: ReadTask): Promise<FileResult> {
   return new Promise((resolve) => {
     const refuse = (reason: string) => resolve(refuseFile(task.path, `cannot read the file: ${reason}`));
-    const thread = startWorker("config/worker/main.ts", task, []);
+    const thread = startThread(task, refuse);
+    if (thread === null) return;
     const timer = setTimeout(() => {
       refuse(`not done after ${TIMEOUT_MS / 1000} s`);
       void thread.terminate();

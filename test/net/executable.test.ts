@@ -1,6 +1,6 @@
 /** dist/portmesh as somebody has it who has downloaded it: no checkout, no environment, nothing but the C library. */
 import { afterEach, expect, test } from "bun:test";
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { freePort } from "../support/free-port.ts";
@@ -119,5 +119,24 @@ test("too little address space for the libraries is one line and exit code 1", (
   const { exitCode, stderr } = Bun.spawnSync(["sh", "-c", script, EXECUTABLE], { env: {} });
   expect(stderr.toString().trim().split("\n")).toHaveLength(1);
   expect(stderr.toString()).toMatch(/^cannot start: cannot open the C library.*ulimit -v/);
+  expect(exitCode).toBe(1);
+});
+
+test.skipIf(process.getuid!() !== 0)("a system that refuses threads is one line and exit code 1", () => {
+  const directory = emptyDirectory();
+  const [program, file] = [join(directory, "portmesh"), join(directory, "portmesh.toml")];
+  copyFileSync(EXECUTABLE, program);
+  writeFileSync(
+    file,
+    `[node]\ndata_dir = "${directory}/data"\n[admin]\nsocket = "${directory}/s.sock"\n[proxy]\nworkers = 64\n`,
+  );
+  for (const path of [directory, program]) chmodSync(path, 0o777);
+  const script = 'ulimit -u 48 && exec setpriv --reuid 65433 --clear-groups "$0" run -c "$1"';
+  const { exitCode, stdout, stderr } = Bun.spawnSync([findProgram("bash")!, "-c", script, program, file], {
+    env: { PATH: process.env.PATH! },
+    timeout: 10_000,
+  });
+  expect(stdout.toString()).not.toContain("serving");
+  expect(stderr.toString()).toMatch(/^cannot start a thread: .*TasksMax.*\n$/);
   expect(exitCode).toBe(1);
 });
