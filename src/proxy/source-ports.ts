@@ -4,7 +4,7 @@
  * alone, so ports are picked here: those of ip_local_port_range but for a reserve that is the host's. Nothing in the
  * kernel keeps two sockets from having the same four-tuple, so a block of ports is one worker's: see `PortBlocks`.
  */
-import type { LocalPorts } from "../sys/local-ports.ts";
+import { countPorts, type LocalPorts, type PortRun } from "../sys/local-ports.ts";
 import { claimName } from "../sys/socket.ts";
 
 /** Left to the host's other programs: an eighth. */
@@ -23,19 +23,25 @@ export interface SourcePortStatus {
   readonly leftToHost: number;
 }
 
-export function sourcePortStatus({ low, high, ports }: LocalPorts): SourcePortStatus {
-  const leftToHost = Math.ceil(ports.length / HOST_SHARE);
-  return { low, high, forSessions: ports.length - leftToHost, leftToHost };
+export function sourcePortStatus({ low, high, runs }: LocalPorts): SourcePortStatus {
+  const count = countPorts(runs);
+  const leftToHost = Math.ceil(count / HOST_SHARE);
+  return { low, high, forSessions: count - leftToHost, leftToHost };
 }
 
 /** Those of all workers. */
-export function sessionPorts(local: LocalPorts): Uint16Array {
-  return local.ports.slice(0, sourcePortStatus(local).forSessions);
+export function sessionPorts(local: LocalPorts): PortRun[] {
+  let left = sourcePortStatus(local).forSessions;
+  return local.runs.flatMap(({ first, last }) => {
+    const count = Math.min(left, last - first + 1);
+    left -= count;
+    return count > 0 ? [{ first, last: first + count - 1 }] : [];
+  });
 }
 
 export interface PortBlocksOptions {
   /** Ascending. */
-  readonly ports: Uint16Array;
+  readonly runs: readonly PortRun[];
   readonly workers: number;
   /** [0, 1) */
   readonly random: () => number;
@@ -55,15 +61,15 @@ export class PortBlocks {
   #retryAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: PortBlocksOptions) {
-    const { ports, workers, random } = options;
+    const { runs, workers, random } = options;
     this.#options = options;
-    const blocks = blocksOf(ports);
+    const blocks = blocksOf(runs);
     this.#left = blocks
       .map((block) => ({ block, order: random() }))
       .sort((a, b) => a.order - b.order)
       .map(({ block }) => block);
     this.#mayHave = Math.ceil(blocks.length / workers);
-    this.maxPorts = Math.min(ports.length, this.#mayHave * BLOCK_PORTS);
+    this.maxPorts = Math.min(countPorts(runs), this.#mayHave * BLOCK_PORTS);
   }
 
   /** One more block: false when there is none to be had. */
@@ -75,17 +81,23 @@ export class PortBlocks {
       return false;
     }
     const [claimed] = this.#left.splice(at, 1);
-    for (const port of this.#options.ports) if (blockOf(port) === claimed) this.ports.push(port);
+    this.ports.push(...portsIn(claimed!, this.#options.runs));
     this.#mayHave--;
     return true;
   }
 }
 
-/** Ascending. @param ports ascending */
-function blocksOf(ports: Uint16Array): number[] {
-  const blocks: number[] = [];
-  for (const port of ports) if (blockOf(port) !== blocks.at(-1)) blocks.push(blockOf(port));
-  return blocks;
+/** Those with a port of these. */
+function blocksOf(runs: readonly PortRun[]): number[] {
+  const blocks = new Set<number>();
+  for (const { first, last } of runs)
+    for (let block = blockOf(first); block <= last; block += BLOCK_PORTS) blocks.add(block);
+  return [...blocks];
+}
+
+function portsIn(block: number, runs: readonly PortRun[]): number[] {
+  const all = Array.from({ length: BLOCK_PORTS }, (_, index) => block + index);
+  return all.filter((port) => runs.some(({ first, last }) => port >= first && port <= last));
 }
 
 function blockOf(port: number): number {

@@ -7,11 +7,17 @@ const RESERVED = "/proc/sys/net/ipv4/ip_local_reserved_ports";
 /** Where it cannot be read: the kernel's own default. */
 const DEFAULT_RANGE = { low: 32_768, high: 60_999 };
 
+/** Neighbouring ports: a range has tens of thousands, which nothing here ever lists. */
+export interface PortRun {
+  readonly first: number;
+  readonly last: number;
+}
+
 export interface LocalPorts {
   readonly low: number;
   readonly high: number;
-  /** Ascending. */
-  readonly ports: Uint16Array;
+  /** Ascending, without the reserved ones. */
+  readonly runs: readonly PortRun[];
 }
 
 export function readLocalPorts(): LocalPorts {
@@ -22,17 +28,28 @@ export function readLocalPorts(): LocalPorts {
 export function parseLocalPorts(range: string, reserved: string): LocalPorts {
   const [low, high] = range.trim().split(/\s+/).map(Number);
   const bounds = isPort(low) && isPort(high) && low <= high ? { low, high } : DEFAULT_RANGE;
-  const isReserved = new Set(reserved.trim().split(",").flatMap(portsOf));
-  const ports = new Uint16Array(bounds.high - bounds.low + 1);
-  let count = 0;
-  for (let port = bounds.low; port <= bounds.high; port++) if (!isReserved.has(port)) ports[count++] = port;
-  return { ...bounds, ports: ports.slice(0, count) };
+  let runs: PortRun[] = [{ first: bounds.low, last: bounds.high }];
+  for (const taken of reserved.trim().split(",").flatMap(runOf))
+    runs = runs.flatMap((run) => without(run, taken));
+  return { ...bounds, runs };
 }
 
-function portsOf(text: string): number[] {
+export function countPorts(runs: readonly PortRun[]): number {
+  return runs.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+}
+
+function without({ first, last }: PortRun, taken: PortRun): PortRun[] {
+  const parts = [
+    { first, last: Math.min(last, taken.first - 1) },
+    { first: Math.max(first, taken.last + 1), last },
+  ];
+  if (taken.last < first || taken.first > last) return [{ first, last }];
+  return parts.filter((part) => part.first <= part.last);
+}
+
+function runOf(text: string): PortRun[] {
   const [first, last = first] = text.split("-").map(Number);
-  if (text === "" || !isPort(first) || !isPort(last)) return [];
-  return Array.from({ length: Math.max(0, last - first + 1) }, (_, index) => first + index);
+  return text !== "" && isPort(first) && isPort(last) && first <= last ? [{ first, last }] : [];
 }
 
 function isPort(value: number | undefined): value is number {

@@ -1,6 +1,7 @@
 /** What the UDP listeners of a worker share: memory for batches, and what is known about the datagram at hand. */
 import { Arena } from "../../sys/arena.ts";
 import type { EventLoop } from "../../sys/event-loop.ts";
+import type { PortRun } from "../../sys/local-ports.ts";
 import { DATAGRAM_MAX, ReceiveBatch, receiveBatchBytes, sendBatchBytes } from "../../sys/messages.ts";
 import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
 import { createEndpoint, type Endpoint, PROXY_V2_MAX_ENCODED_BYTES, ProxyHeader } from "../../wire/index.ts";
@@ -51,12 +52,12 @@ export class UdpContext {
     readonly worker: WorkerContext,
     host: LinkHost,
     /** Local ports for the sessions of all workers. */
-    ports: Uint16Array,
+    runs: readonly PortRun[],
   ) {
     this.loop = worker.loop;
     const workers = worker.counters.services.length;
     const claim = (block: number) => this.#claim(block);
-    this.sourcePorts = new SourcePorts(new PortBlocks({ ports, workers, random: Math.random, claim }));
+    this.sourcePorts = new SourcePorts(new PortBlocks({ runs, workers, random: Math.random, claim }));
     this.links = new LinkContext(this, host, BATCH_SIZE);
   }
 

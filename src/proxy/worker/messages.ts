@@ -1,6 +1,7 @@
 /** What the main thread and a worker tell each other. The worker learns of a message by its wake-up descriptor. */
 
 import type { MessagePort } from "node:worker_threads";
+import type { PortRun } from "../../sys/local-ports.ts";
 import type { SharedCounters } from "../counters.ts";
 import type { TaskEndpoint } from "../reach/probe.ts";
 import type { Peer, PublishedPort, Relay, Service, Task } from "../routing-table.ts";
@@ -15,7 +16,7 @@ export interface WorkerSetup {
   readonly scarceAtFd: number;
   readonly maxPipes: number;
   /** Local ports for the UDP sessions of all workers. */
-  readonly sourcePorts: Uint16Array;
+  readonly sourcePorts: readonly PortRun[];
 }
 
 /** A routing table with this worker's sockets and the counter slots filled in. */

@@ -9,8 +9,8 @@ const NOW_MS = 100_000;
 const FIRST = 40_000;
 
 function portsOf(count: number): SourcePorts<{ rank: number; usedMs: number }> {
-  const ports = Uint16Array.from({ length: count }, (_, index) => FIRST + index);
-  const blocks = new PortBlocks({ ports, workers: 1, random: () => 0, claim: () => true });
+  const runs = [{ first: FIRST, last: FIRST + count - 1 }];
+  const blocks = new PortBlocks({ runs, workers: 1, random: () => 0, claim: () => true });
   while (blocks.grow(NOW_MS));
   return new SourcePorts(blocks);
 }
@@ -95,8 +95,8 @@ describe("TaskPorts", () => {
 });
 
 test("a task whose ports are all taken goes on with those of another block", () => {
-  const ports = Uint16Array.from({ length: 128 }, (_, index) => FIRST + index);
-  const blocks = new PortBlocks({ ports, workers: 1, random: Math.random, claim: () => true });
+  const runs = [{ first: FIRST, last: FIRST + 127 }];
+  const blocks = new PortBlocks({ runs, workers: 1, random: Math.random, claim: () => true });
   const task = new SourcePorts<{ rank: number; usedMs: number }>(blocks).of("task");
   expect([task.isFull, task.freeFrom(0)]).toEqual([true, -1]);
   blocks.grow(NOW_MS);
