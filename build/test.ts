@@ -20,7 +20,7 @@ const GROUPS: readonly Group[] = [
   { folder: "test/unit", needsBinary: false, testTimeoutMs: 30_000, processTimeoutMs: 5 * MINUTE_MS },
   { folder: "test/sim", needsBinary: false, testTimeoutMs: 2 * MINUTE_MS, processTimeoutMs: 10 * MINUTE_MS },
   { folder: "test/fuzz", needsBinary: false, testTimeoutMs: 2 * MINUTE_MS, processTimeoutMs: 10 * MINUTE_MS },
-  { folder: "test/net", needsBinary: true, testTimeoutMs: 2 * MINUTE_MS, processTimeoutMs: 20 * MINUTE_MS },
+  { folder: "test/net", needsBinary: true, testTimeoutMs: 2 * MINUTE_MS, processTimeoutMs: 50 * MINUTE_MS },
   {
     folder: "test/interop",
     needsBinary: true,
