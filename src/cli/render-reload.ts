@@ -28,6 +28,7 @@ function details({
   bindErrors,
   differing,
   unpublished,
+  kept,
 }: ReloadReport): string[] {
   const { services, settings, listenersOpened, listenersClosed } = changes;
   return [
@@ -43,6 +44,10 @@ function details({
     ...warnings.map((warning) => `  ! ${warning}`),
     ...unpublished.map(({ service, reason }) => `  ! ${describeUnpublished(service)}: ${reason}`),
     ...rangesOf(bindErrors).map(({ error }) => `  ! ${error}`),
+    ...kept.map(
+      ({ service, definitions }) =>
+        `  ! service ${service} stays in use, defined by ${definitions.map(placeOf).join(", ")}`,
+    ),
     ...differing.flatMap(({ service, inForce, others }) => [
       `  ! service ${service} is defined differently elsewhere; in force: ${placeOf(inForce)}`,
       ...others.map((other) => `      ${placeOf(other)}: ${other.differences.join("; ")}`),

@@ -23,6 +23,8 @@ import {
   conflictsView,
   type DifferingService,
   differingView,
+  type KeptService,
+  keptView,
   nodesView,
   type Seen,
   servicesView,
@@ -82,6 +84,7 @@ export class Node implements MeshNode {
         read: parts.readConfig,
         router,
         viewWith: (config) => mesh.viewWith(config),
+        keptWith: (config, removed) => this.#keptWith(config, removed),
         differingWith: (config) => this.#differingWith(config),
         unpublishedWith: (config) => mesh.unpublishedWith(config),
         clock: parts.clock,
@@ -249,6 +252,13 @@ export class Node implements MeshNode {
     const { mesh, options } = this.#started;
     const seen = { self: options.config.node.name, members: mesh.members() };
     return differingView(mesh.servicesWith(config).values(), seen);
+  }
+
+  #keptWith(config: Config, removed: readonly string[]): KeptService[] {
+    if (removed.length === 0) return [];
+    const { mesh, options } = this.#started;
+    const seen = { self: options.config.node.name, members: mesh.members() };
+    return keptView(removed, mesh.servicesWith(config), seen);
   }
 
   #seen(): Seen {

@@ -1,7 +1,7 @@
 /** What came of a reload: the answer to `portmesh reload`, kept for `portmesh status`. Plain values. */
 import type { ConfigChanges, Problem } from "../config/index.ts";
 import type { Unpublished } from "./mesh/mesh.ts";
-import type { DifferingService } from "./mesh/views.ts";
+import type { DifferingService, KeptService } from "./mesh/views.ts";
 import type { Applied } from "./router.ts";
 
 /** `refused`: nothing changed, `problems` says why. `unchanged`: the file says what already runs. */
@@ -21,6 +21,8 @@ export interface ReloadReport {
   readonly warnings: readonly string[];
   /** Ports that could not be bound; they are retried and did not stop the reload. */
   readonly bindErrors: Applied["bindErrors"];
+  /** Services that the file no longer declares, but other files or a command do: they stay. */
+  readonly kept: readonly KeptService[];
   /** Services that other files, or a command, define differently. */
   readonly differing: readonly DifferingService[];
   /** What the cluster refuses of the file, and only this node serves. */

@@ -17,7 +17,7 @@ import type { Clock } from "../sys/clock.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { reportObjections, reportUnlistened } from "./config-check.ts";
 import type { Unpublished } from "./mesh/mesh.ts";
-import type { DifferingService } from "./mesh/views.ts";
+import type { DifferingService, KeptService } from "./mesh/views.ts";
 import { NO_CHANGES, type ReloadReport, type ReloadTrigger } from "./reload-report.ts";
 import type { Applied, Router, Turn } from "./router.ts";
 import { SerialQueue } from "./serial-queue.ts";
@@ -30,6 +30,8 @@ export interface ReloaderParts {
   readonly router: Router;
   /** What would be served with this file. */
   readonly viewWith: (config: Config) => ClusterView;
+  /** Those of the removed services that are declared elsewhere. */
+  readonly keptWith: (config: Config, removed: readonly string[]) => readonly KeptService[];
   /** Services that would be defined differently elsewhere. */
   readonly differingWith: (config: Config) => readonly DifferingService[];
   /** What other nodes would not learn of the file. */
@@ -69,6 +71,7 @@ export class Reloader {
       problems: [],
       warnings: [],
       bindErrors: [],
+      kept: [],
       differing: [],
       unpublished: [],
       ...rest,
@@ -105,6 +108,7 @@ export class Reloader {
       changes: changesOf(compared, applied),
       warnings,
       bindErrors: applied.bindErrors,
+      kept: this.#parts.keptWith(next, compared.services.removed),
       differing: this.#parts.differingWith(next),
       unpublished: this.#parts.unpublishedWith(next),
     });

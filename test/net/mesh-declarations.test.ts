@@ -90,14 +90,14 @@ async function areDefined(wanted: readonly string[], nodes = cluster.running): P
 }
 
 test("what one file drops stays as long as the other declares it, and is back with a file that does", async () => {
-  await load(n1, "");
+  expect((await load(n1, "")).kept).toMatchObject([{ service: "web", definitions: [{ node: "n2" }] }]);
   await areDefined(["n2: "]);
   await serves(PORT);
   await n2.stop();
   await n2.start();
   await cluster.allAlive();
   await serves(PORT); // declared by n2 all the time
-  await load(n2, "");
+  expect((await load(n2, "")).kept).toEqual([]);
   await isClosed(PORT);
   expect((await n1.services()).length + (await n2.services()).length).toBe(0);
   await load(n1, web(PORT));

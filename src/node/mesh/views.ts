@@ -25,6 +25,13 @@ export interface DifferingService {
   readonly others: readonly DefinitionView[];
 }
 
+/** A service that a file no longer declares, and where it still is. */
+export interface KeptService {
+  readonly service: string;
+  /** The one in force first. */
+  readonly definitions: readonly DefinitionView[];
+}
+
 export interface Seen {
   readonly self: string;
   readonly catalog: Catalog;
@@ -87,6 +94,18 @@ export function differingView(
     const [inForce, ...others] = definitionsView(service, seen);
     const differing = others.filter(({ differences }) => differences.length > 0);
     return differing.length === 0 ? [] : [{ service: service.name, inForce: inForce!, others: differing }];
+  });
+}
+
+/** Those of `removed` that are still there. */
+export function keptView(
+  removed: readonly string[],
+  services: ReadonlyMap<string, VisibleService>,
+  seen: Pick<Seen, "self" | "members">,
+): KeptService[] {
+  return removed.flatMap((name) => {
+    const service = services.get(name);
+    return service === undefined ? [] : [{ service: name, definitions: definitionsView(service, seen) }];
   });
 }
 

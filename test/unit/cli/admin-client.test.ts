@@ -33,6 +33,7 @@ const report = {
   outcome: "applied",
   differing: [],
   unpublished: [],
+  kept: [],
   isDryRun: false,
   trigger: "command",
   at: 0,

@@ -74,6 +74,7 @@ describe("diagnose", () => {
       bindErrors: [],
       differing: [],
       unpublished: [],
+      kept: [],
     } as const;
     const config = { file: "pm.toml", appliedAt: 0, lastReload, needsRestart: [] };
     const expected =

@@ -15,6 +15,7 @@ function report(rest: Partial<ReloadReport>): ReloadReport {
     bindErrors: [],
     differing: [],
     unpublished: [],
+    kept: [],
     ...rest,
   };
 }
@@ -71,4 +72,20 @@ test.each([
   ],
 ])("renderReload begins with the verdict (%#)", (given, verdict) => {
   expect(renderReload(given).split("\n")[0]).toStartWith(verdict);
+});
+
+test("renderReload says where a removed service is still declared", () => {
+  const definition = { changedAtMs: 0, differences: [] };
+  const kept = [
+    {
+      service: "old",
+      definitions: [
+        { ...definition, node: "n2", file: "/etc/pm.toml", isAlive: true },
+        { ...definition, node: "n3", file: null, isAlive: false },
+      ],
+    },
+  ];
+  expect(renderReload(report({ changes, kept })).split("\n")).toContain(
+    "  ! service old stays in use, defined by n2:/etc/pm.toml, command on n3 (node not alive)",
+  );
 });

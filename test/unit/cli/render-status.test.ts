@@ -165,6 +165,7 @@ test("a refused reload is told with its problems and their age", () => {
     bindErrors: [],
     differing: [],
     unpublished: [],
+    kept: [],
   } as const;
   const given = status([], { config: { ...status([]).config, lastReload } });
   const lines = renderStatus(given).split("\n");

@@ -54,6 +54,7 @@ beforeEach(async () => {
       read: (name, check) => readFile(name, check),
       router,
       viewWith: viewOf,
+      keptWith: () => [],
       differingWith: () => [],
       unpublishedWith: () => [],
       onUnchanged: () => undefined,
