@@ -166,7 +166,7 @@ export class MeshLog {
   }
 
   store(error: string | null): void {
-    if (error === null) this.#log.info("what must survive a restart is written again");
+    if (error === null) this.#log.info("the state file can be written again");
     else this.#log.error(`${error}: services and tasks made by command will not survive a restart`);
   }
 

@@ -104,7 +104,7 @@ test("what is kept says what is at stake", () => {
   log.damaged("/d/state.damaged", "cannot restore the catalog: its checksum is wrong");
   expect(lines).toEqual([
     "error cannot write /d/state: EROFS: services and tasks made by command will not survive a restart",
-    "info what must survive a restart is written again",
+    "info the state file can be written again",
     "error cannot restore the catalog: its checksum is wrong; what the last run has kept is now /d/state.damaged",
   ]);
 });

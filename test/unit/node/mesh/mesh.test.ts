@@ -277,7 +277,7 @@ describe("after a restart", () => {
     expect(mesh.writeKept((writer) => writer.writeService("api", spec(81), 1))).toBeNull();
     expect([mesh.storeError, lines.at(-1)]).toEqual([
       null,
-      "info what must survive a restart is written again",
+      "info the state file can be written again",
     ]);
   });
 });
