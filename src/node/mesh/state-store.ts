@@ -120,6 +120,6 @@ function inUse(directory: string, pid: number | null): MeshError {
   const holder = pid === null ? "another node" : `the node with process id ${pid}`;
   return new MeshError(
     "data-dir-in-use",
-    `cannot use ${directory}: ${holder} keeps its state there: set node.data_dir of one of them`,
+    `cannot use ${directory}: ${holder} keeps its state there; set node.data_dir to another directory`,
   );
 }
