@@ -33,6 +33,8 @@ export interface ViewNode {
   readonly addresses: readonly LocalAddress[];
   /** Of tasks given by name that stand for an address of some node: all their addresses. */
   readonly taskAddresses: readonly (readonly [service: string, task: string, address: string])[];
+  /** Where it has reported that it does not listen: "udp 0.0.0.0:53", "53-59/udp" of closed ports. */
+  readonly notListening: readonly string[];
 }
 
 export interface ViewService extends ServiceRules {

@@ -97,6 +97,7 @@ function viewAlone({ node, proxy, services }: Config): ClusterView {
         bind: proxy.bind,
         addresses: node.advertise === null ? [] : [{ interface: "", address: node.advertise }],
         taskAddresses: [],
+        notListening: [],
       },
     ],
   };

@@ -1,6 +1,6 @@
 /**
  * The machine's addresses, read again every two seconds, but only while something depends on them: a service binds
- * by interface or prefix, a task has a published port, or other nodes have to know them. Polling costs one netlink dump and
+ * by interface or prefix, a task has a published port, a UDP port is published, or other nodes have to know them. Polling costs one netlink dump and
  * misses nothing.
  */
 import type { Clock } from "../sys/clock.ts";

@@ -8,6 +8,7 @@
  */
 import {
   addressesOf,
+  EMPTY_TABLE,
   type PublishedPort,
   type RoutingTable,
   type Service,
@@ -37,11 +38,9 @@ export interface PortGateOptions {
   readonly onReach: (view: ClusterView, table: RoutingTable) => void;
 }
 
-const NO_TABLE: RoutingTable = { services: [], peers: [], relay: null };
-
 export class PortGate {
   readonly #options: PortGateOptions;
-  #running = NO_TABLE;
+  #running = EMPTY_TABLE;
   #view: ClusterView | null = null;
   /** Open ports without a reachable task → ticks since; bounded by the ports of the running table. */
   #waiting = new Map<string, number>();

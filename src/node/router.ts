@@ -4,7 +4,13 @@
  *
  * A change is all or nothing: when it throws, the table, the names and the interfaces are as they were.
  */
-import type { PreparedTable, RoutingTable, SpliceProxy, TableChanges } from "../proxy/index.ts";
+import {
+  EMPTY_TABLE,
+  type PreparedTable,
+  type RoutingTable,
+  type SpliceProxy,
+  type TableChanges,
+} from "../proxy/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { describeLoop, type ForwardingLoop } from "./forwarding/forwarding-loops.ts";
 import type { InterfaceWatch } from "./interface-watch.ts";
@@ -60,7 +66,7 @@ export interface Applied {
 }
 
 const NO_ROUTING: Routing = {
-  table: { services: [], peers: [], relay: null },
+  table: EMPTY_TABLE,
   warnings: [],
   loops: [],
   taskAddresses: [],

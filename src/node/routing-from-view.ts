@@ -16,7 +16,13 @@ import {
   type ViewTask,
   ZONE_LABEL,
 } from "./cluster-view.ts";
-import { addressesOnNodes, type ForwardingLoop, findForwardingLoops } from "./forwarding/forwarding-loops.ts";
+import {
+  addressesOnNodes,
+  type ForwardingLoop,
+  findForwardingLoops,
+  nodesOf,
+} from "./forwarding/forwarding-loops.ts";
+import { otherUdpListeners, publishedUdpPorts } from "./forwarding/other-udp-listeners.ts";
 import { listenAddresses, withoutTaskAddresses } from "./listen-addresses.ts";
 import { dialedAddress, hasTaskOnPublishedPort, OwnTaskPorts, type TaskAddresses } from "./own-task-ports.ts";
 
@@ -66,7 +72,13 @@ export function routingFromView(input: RoutingInput): Routing {
       listenAddresses: addresses,
     };
   });
-  const table = { services, peers: peersOf(view), relay: relayOf(view) };
+  const table = {
+    services,
+    peers: peersOf(view),
+    relay: relayOf(view),
+    localAddresses: publishedUdpPorts(view).size === 0 ? [] : localAddresses(input),
+    otherUdpListeners: otherUdpListeners(view),
+  };
   return { table, warnings, loops, taskAddresses: addressesOnNodes(input) };
 }
 
@@ -91,7 +103,8 @@ export function dependsOnInterfaces(view: ClusterView): boolean {
   return (
     view.relay !== null ||
     view.services.some((service) => (service.bind ?? view.bind).some((rule) => isIP(rule) === 0)) ||
-    hasTaskOnPublishedPort(view)
+    hasTaskOnPublishedPort(view) ||
+    publishedUdpPorts(view).size > 0
   );
 }
 
@@ -131,6 +144,12 @@ function peersOf({ self, services, peers, relay }: ClusterView): Peer[] {
 
 function relayOf({ self, relay }: ClusterView): Relay | null {
   return relay === null ? null : { node: self.name, ...relay };
+}
+
+/** Of this machine, and where other nodes reach it. */
+function localAddresses({ view, network }: RoutingInput): string[] {
+  const [own] = nodesOf(view, network);
+  return [...new Set(own.addresses.map(({ address }) => address))];
 }
 
 /** A port that a task of this node has too leaves the task's address alone. */

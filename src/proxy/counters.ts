@@ -24,6 +24,7 @@ export const REFUSALS = [
   "drained", // closed by drain_timeout
   "unreachable", // UDP: the network said that the task was not reached
   "out-of-ports", // no source port left towards its task
+  "published-source", // UDP: its source is a published port of a node, so it is forged
 ] as const;
 export type Refusal = (typeof REFUSALS)[number];
 

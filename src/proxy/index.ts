@@ -5,6 +5,7 @@ export { collapseListeners, type ListenerRange, rangesOf } from "./listener-rang
 export { addressesOf, loopOf, servesPort } from "./port-tasks.ts";
 export {
   type BindError,
+  EMPTY_TABLE,
   excessListeners,
   type ListenerReport,
   type PreparedTable,

@@ -34,6 +34,7 @@ import {
   startListening,
   stopListening,
 } from "./listening-sockets.ts";
+import { ownUdpListeners } from "./own-udp-listeners.ts";
 import { addressesOf } from "./port-tasks.ts";
 import type { TaskEndpoint } from "./reach/probe.ts";
 import { TaskWatch } from "./reach/task-watch.ts";
@@ -111,7 +112,13 @@ export interface Listener {
 const RELAY_NAME = "(relay)";
 const RELAY_HINT =
   ": no node can reach tasks of this one; Docker Swarm uses 4789 too: overlay.port may be another";
-const EMPTY_TABLE: RoutingTable = { services: [], peers: [], relay: null };
+export const EMPTY_TABLE: RoutingTable = {
+  services: [],
+  peers: [],
+  relay: null,
+  localAddresses: [],
+  otherUdpListeners: [],
+};
 
 export class SpliceProxy {
   readonly #services = new Slots(MAX_SERVICES, "services");
@@ -379,13 +386,20 @@ export class SpliceProxy {
   }
 
   #workerTable(worker: number): WorkerTable {
-    const { services, peers, relay } = this.#table;
+    const { services, peers, relay, localAddresses, otherUdpListeners } = this.#table;
     return {
       services: services.map((service) => this.#workerService(service, worker)),
       peers: peers.map((peer) => ({ ...peer, slot: this.#peers.take(peer.name) })),
       relay: relay === null ? null : this.#workerRelay(relay, worker),
+      udpListeners: [...ownUdpListeners(this.#openPorts(), localAddresses), ...otherUdpListeners],
       descriptors: this.budget.perWorker({ listeners: this.#listeningSockets(), peers: peers.length }),
     };
+  }
+
+  /** Without the relay's. */
+  #openPorts(): ListenAddress[] {
+    const ofServices = [...this.#listeners.values()].filter(({ service }) => service !== RELAY_NAME);
+    return ofServices.filter(isOpen).map(({ at }) => at);
   }
 
   #listeningSockets(): number {

@@ -24,6 +24,17 @@ export interface RoutingTable {
   readonly peers: readonly Peer[];
   /** null: this node relays nothing, neither way. */
   readonly relay: Relay | null;
+  /** Addresses of this machine without zone, where a listener at a wildcard address is reached. [] while no UDP port is published. */
+  readonly localAddresses: readonly string[];
+  /** Where other nodes listen on published UDP ports. */
+  readonly otherUdpListeners: readonly UdpListeners[];
+}
+
+/** Every one of the ports is listened on at every one of the addresses. */
+export interface UdpListeners {
+  /** Literal addresses or CIDR prefixes. */
+  readonly addresses: readonly string[];
+  readonly ports: readonly number[];
 }
 
 /** Another node, as the relay reaches it. */

@@ -1,7 +1,13 @@
 /** A proxy without sockets: remembers the tables it was given and can be made to fail. */
 
 import type { NodeProxy } from "../../src/node/index.ts";
-import type { PreparedTable, ProxyStatus, RoutingTable, TableChanges } from "../../src/proxy/index.ts";
+import {
+  EMPTY_TABLE,
+  type PreparedTable,
+  type ProxyStatus,
+  type RoutingTable,
+  type TableChanges,
+} from "../../src/proxy/index.ts";
 
 export class FakeProxy implements NodeProxy {
   readonly tables: RoutingTable[] = [];
@@ -14,7 +20,7 @@ export class FakeProxy implements NodeProxy {
   excess: (table: RoutingTable) => string | null = () => null;
 
   get table(): RoutingTable {
-    return this.tables.at(-1) ?? { services: [], peers: [], relay: null };
+    return this.tables.at(-1) ?? EMPTY_TABLE;
   }
 
   compare(table: RoutingTable): TableChanges {

@@ -1,5 +1,11 @@
 /** Routing tables for tests: a service with defaults, everything can be overridden. */
-import type { Protocol, RoutingTable, Service, Task } from "../../src/proxy/index.ts";
+import {
+  EMPTY_TABLE,
+  type Protocol,
+  type RoutingTable,
+  type Service,
+  type Task,
+} from "../../src/proxy/index.ts";
 
 const ANYONE = ["0.0.0.0/0", "::/0"];
 
@@ -13,7 +19,7 @@ export interface TestService extends Partial<Omit<Service, "tasks">> {
 export type TestTask = number | Partial<Task>;
 
 export function tableOf(...services: readonly TestService[]): RoutingTable {
-  return { services: services.map(serviceOf), peers: [], relay: null };
+  return { ...EMPTY_TABLE, services: services.map(serviceOf) };
 }
 
 function serviceOf({ protocol, published, tasks, ...overrides }: TestService): Service {

@@ -241,7 +241,7 @@ class Hops {
 }
 
 /** By "node service task": the addresses that other nodes tell of their names. */
-function resolvedElsewhere({ nodes }: ClusterView): ReadonlyMap<string, readonly string[]> {
+export function resolvedElsewhere({ nodes }: ClusterView): ReadonlyMap<string, readonly string[]> {
   const resolved = new Map<string, string[]>();
   for (const { name, taskAddresses } of nodes) {
     for (const [service, task, address] of taskAddresses) {
@@ -251,8 +251,8 @@ function resolvedElsewhere({ nodes }: ClusterView): ReadonlyMap<string, readonly
   return resolved;
 }
 
-/** This node's interfaces are known better than what it has told the others. */
-function nodesOf(view: ClusterView, network: LocalNetwork): ListeningNode[] {
+/** This node comes first: its interfaces are known better than what it has told the others. */
+export function nodesOf(view: ClusterView, network: LocalNetwork): [ListeningNode, ...ListeningNode[]] {
   const { self, bind } = view;
   const announced = view.nodes.find(({ name }) => name === self.name)?.addresses ?? [];
   const reached = announced.filter((local) => local.interface === "");
@@ -260,7 +260,7 @@ function nodesOf(view: ClusterView, network: LocalNetwork): ListeningNode[] {
   return [own, ...view.nodes.filter(({ name }) => name !== self.name)];
 }
 
-function servedPorts({ publish, lostPorts }: ViewService): readonly ViewPort[] {
+export function servedPorts({ publish, lostPorts }: ViewService): readonly ViewPort[] {
   return lostPorts.size === 0 ? publish : publish.filter((port) => !lostPorts.has(portKey(port)));
 }
 

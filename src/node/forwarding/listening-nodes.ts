@@ -77,7 +77,7 @@ function isMeant(rule: string, node: ListeningNode, address: string): boolean {
 }
 
 /** Each once, without the loopback addresses that every machine has. */
-function addressesOf({ addresses }: ListeningNode): Set<string> {
+export function addressesOf({ addresses }: Pick<ListeningNode, "addresses">): Set<string> {
   const own = addresses.filter((local) => local.interface !== "lo" || !isLoopback(local.address));
   return new Set(own.map(({ address }) => address));
 }

@@ -85,11 +85,18 @@ function peerOf(name: string, node: NodeRecord, { reach }: ViewInput): ViewPeer[
 /** One of an older version tells only where it takes relays. */
 function viewNodeOf(
   name: string,
-  { labels, network, relay, overlay, taskAddresses = [] }: NodeRecord,
+  { labels, network, relay, overlay, taskAddresses = [], bindErrors }: NodeRecord,
 ): ViewNode {
   const interfaces = (network?.addresses ?? []).map(([name, address]) => ({ interface: name, address }));
   const reached = [relay?.address, overlay?.address].flatMap((address) =>
     address == null ? [] : [{ interface: "", address }],
   );
-  return { name, labels, bind: network?.bind ?? [], addresses: [...interfaces, ...reached], taskAddresses };
+  return {
+    name,
+    labels,
+    bind: network?.bind ?? [],
+    addresses: [...interfaces, ...reached],
+    taskAddresses,
+    notListening: bindErrors.map(([, listener]) => listener),
+  };
 }

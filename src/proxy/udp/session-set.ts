@@ -101,11 +101,12 @@ export class SessionSet implements SessionHome {
     this.context.replies.sendToClients(this, first, end);
   }
 
-  /** Ends those whose task has gone or has had its time. */
+  /** Ends those whose task has gone or has had its time, and those whose source is a published port by now. */
   onTargetsChanged(nowMs: number): void {
     for (const session of this.#table) {
       const isElsewhere = session.link !== null && session.link.peer !== session.target.peer;
       if (isElsewhere || session.target.isGone(nowMs)) this.close(session, "session-moved");
+      else if (this.#isPublished(session.key)) this.close(session, "published-source");
     }
   }
 
@@ -128,6 +129,7 @@ export class SessionSet implements SessionHome {
     if (session !== null && !this.#mustMove(session)) return session;
     if (session !== null) this.close(session, "session-moved");
     const { key, tried } = this.context;
+    if (this.#isPublished(key.words)) return this.#refuse("published-source");
     tried.length = 0;
     const clientHash = this.#hashClient();
     const target = this.#pick(clientHash, null);
@@ -142,8 +144,21 @@ export class SessionSet implements SessionHome {
     key.append(this.context.idOf(target));
     const session = this.#find();
     if (session !== null) return session;
+    if (this.#isPublished(key.words)) return this.#refuse("published-source");
     tried.length = 0;
     return this.#open(key.toArray(), clientHash, target, tried);
+  }
+
+  /** Whether the datagrams of this key come from where a node listens, whoever an inbound header names. */
+  #isPublished(key: Int32Array): boolean {
+    const { publishedSources, source } = this.context;
+    this.layout.readPeer(key, source);
+    return publishedSources.includes(source);
+  }
+
+  #refuse(reason: Refusal): null {
+    this.refusal = reason;
+    return null;
   }
 
   #find(): UdpSession | null {

@@ -5,12 +5,14 @@ import type { PortRun } from "../../sys/local-ports.ts";
 import { DATAGRAM_MAX, ReceiveBatch, receiveBatchBytes, sendBatchBytes } from "../../sys/messages.ts";
 import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
 import { createEndpoint, type Endpoint, PROXY_V2_MAX_ENCODED_BYTES, ProxyHeader } from "../../wire/index.ts";
+import type { UdpListeners } from "../routing-table.ts";
 import { claimBlock, PortBlocks } from "../source-ports.ts";
 import type { WorkerContext } from "../worker/context.ts";
 import type { Target } from "../worker/target.ts";
 import { ClientKey } from "./client-key.ts";
 import { LinkContext, type LinkHost, linkContextBytes } from "./link/link-context.ts";
 import { Outbox } from "./outbox.ts";
+import { PublishedSources } from "./published-sources.ts";
 import { Replies } from "./replies.ts";
 import type { UdpSession } from "./session.ts";
 import { SessionRanks } from "./session-ranks.ts";
@@ -39,6 +41,9 @@ export class UdpContext {
   readonly key = new ClientKey();
   readonly header = new ProxyHeader();
   client: Endpoint = createEndpoint();
+  /** For one call at a time. */
+  readonly source: Endpoint = createEndpoint();
+  publishedSources = new PublishedSources([]);
   /** Tasks that could not be reached for the datagram at hand. */
   readonly tried: Target[] = [];
   /** by slot; bounded by the number of services */
@@ -69,6 +74,11 @@ export class UdpContext {
       this.#ranks.set(slot, ranks);
     }
     return ranks;
+  }
+
+  setListeners(listeners: readonly UdpListeners[]): void {
+    if (Bun.deepEquals(listeners, this.publishedSources.listeners)) return;
+    this.publishedSources = new PublishedSources(listeners);
   }
 
   #claim(block: number): boolean {

@@ -4,7 +4,7 @@ import type { MessagePort } from "node:worker_threads";
 import type { PortRun } from "../../sys/local-ports.ts";
 import type { SharedCounters } from "../counters.ts";
 import type { TaskEndpoint } from "../reach/probe.ts";
-import type { Peer, PublishedPort, Relay, Service, Task } from "../routing-table.ts";
+import type { Peer, PublishedPort, Relay, Service, Task, UdpListeners } from "../routing-table.ts";
 import type { ConnectionRecord } from "../status.ts";
 
 export interface WorkerSetup {
@@ -24,6 +24,8 @@ export interface WorkerTable {
   readonly services: readonly WorkerService[];
   readonly peers: readonly WorkerPeer[];
   readonly relay: WorkerRelay | null;
+  /** Where this node and others listen on published UDP ports. */
+  readonly udpListeners: readonly UdpListeners[];
   /** What this worker's clients, pipes and relay connections may have open. */
   readonly descriptors: number;
 }

@@ -162,7 +162,7 @@ export class TableCompiler {
     readonly onTaskFailed: (task: TaskEndpoint, errnoValue: number) => void = () => undefined,
   ) {}
 
-  compile(table: Omit<WorkerTable, "descriptors">): CompiledTable {
+  compile(table: Pick<WorkerTable, "services" | "peers" | "relay">): CompiledTable {
     const peers = table.relay === null ? [] : table.peers;
     this.#peers = peersOf(peers, this.before.peers, this.counters, this.worker);
     const services = new Map(table.services.map((service) => [service.name, this.#compileService(service)]));

@@ -214,6 +214,7 @@ export class Worker extends Waiting implements Pollable, LinkHost {
     }
     this.#listeners = listeners;
     this.#applyRelay(table.relay);
+    this.#udp.setListeners(table.udpListeners);
     this.#startDraining(before);
     for (const listener of listeners.values()) listener.onTargetsChanged(this.#loop.nowMs);
     for (const listener of this.#relayListeners.values()) listener.onTargetsChanged(this.#loop.nowMs);

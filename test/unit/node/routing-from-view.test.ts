@@ -181,6 +181,13 @@ test.each([
   expect(dependsOnInterfaces(viewOf(configOf(webService(bind))))).toBe(expected);
 });
 
+test("a published UDP port makes the machine's addresses matter, and the proxy knows them", () => {
+  const udp = '[[services]]\nname = "dns"\npublish = ["53/udp"]\n';
+  expect(dependsOnInterfaces(viewOf(configOf(udp)))).toBe(true);
+  expect(routing(udp).table.localAddresses).toEqual(network.addresses.map(({ address }) => address));
+  expect(routing(webService()).table.localAddresses).toEqual([]);
+});
+
 describe("a cluster", () => {
   const alone = viewOf(
     configOf(`[node]\nname = "n1"\nlabels = { zone = "a" }\n${webService('tasks = ["10.0.0.9"]')}`),

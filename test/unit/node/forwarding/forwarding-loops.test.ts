@@ -58,6 +58,7 @@ function input(
       bind: [],
       addresses: [{ interface: "eth0", address }],
       taskAddresses: [],
+      notListening: [],
       ...changes[name as NodeName],
     }),
   );
