@@ -275,10 +275,7 @@ describe("after a restart", () => {
     expect(mesh.storeError).toContain("cannot write");
     rmSync(dir.file("data"));
     expect(mesh.writeKept((writer) => writer.writeService("api", spec(81), 1))).toBeNull();
-    expect([mesh.storeError, lines.at(-1)]).toEqual([
-      null,
-      "info the state file can be written again",
-    ]);
+    expect([mesh.storeError, lines.at(-1)]).toEqual([null, "info the state file can be written again"]);
   });
 });
 
