@@ -79,6 +79,8 @@ export interface ViewRelay {
   readonly acceptsClear: "always" | readonly string[];
   /** Hex of 32 bytes each; the first signs. */
   readonly keys: readonly string[];
+  /** The cluster's nodes are far apart. */
+  readonly isWan?: boolean;
 }
 
 export const ZONE_LABEL = "zone";

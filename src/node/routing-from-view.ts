@@ -139,7 +139,10 @@ function peersOf({ self, services, peers, relay }: ClusterView): Peer[] {
   used.delete(self.name);
   return peers
     .filter(({ name }) => used.has(name))
-    .map(({ name, address, port, udpPort, isSealed }) => ({ name, address, port, udpPort, isSealed }));
+    .map(({ name, address, port, udpPort, isSealed }) => ({
+      ...{ name, address, port, udpPort, isSealed },
+      ...(relay.isWan === true && { isWan: true }),
+    }));
 }
 
 function relayOf({ self, relay }: ClusterView): Relay | null {

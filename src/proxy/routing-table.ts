@@ -50,6 +50,8 @@ export interface Peer {
    * makes secret.
    */
   readonly isSealed: boolean;
+  /** Its answers may take long: silence is forgiven for longer. */
+  readonly isWan?: boolean;
 }
 
 /** This node's part of the relay. */

@@ -564,10 +564,18 @@ export class Mesh {
     const { overlay } = this.#options;
     if (cluster === null || overlay === null) return null;
     const keys = relayKeys(cluster.keys, cluster.name);
+    const isWan = cluster.profile === "wan";
     const { host } = cluster.bind;
     // overlay addresses are IPv4: a socket for all of IPv6 does not take what comes to them
     const listenAddresses = host === ALL_IPV4 ? [host] : [host, ...overlay.addresses];
-    return { listenAddresses, port, udpPort: overlay.udpPort, acceptsClear: overlay.acceptsClear, keys };
+    return {
+      listenAddresses,
+      port,
+      udpPort: overlay.udpPort,
+      acceptsClear: overlay.acceptsClear,
+      keys,
+      isWan,
+    };
   }
 
   #changesBy(config: Config, age: FileAge): FileChanges {

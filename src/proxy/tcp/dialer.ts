@@ -124,7 +124,7 @@ export class Dialer implements DescriptorWaiter, Dialing {
   /** The relay of its node can be asked. */
   onRelayReady(attempt: RelayAttempt): void {
     if (this.#askRelay(attempt)) {
-      this.#hedge(attempt.target.acceptTimeoutMs);
+      this.#hedge(relayDelayMs(attempt));
       return;
     }
     this.#drop(attempt);
@@ -167,7 +167,7 @@ export class Dialer implements DescriptorWaiter, Dialing {
     this.#addAttempt(attempt);
     if (ready === null) {
       const opened = attempt.line.open();
-      if (opened === 0) return this.#hedge(target.acceptTimeoutMs);
+      if (opened === 0) return this.#hedge(relayDelayMs(attempt));
       this.#takeOut(attempt);
       if (isOutOfDescriptors(opened)) {
         this.#tried = this.#tried!.filter((tried) => tried !== target);
@@ -177,7 +177,7 @@ export class Dialer implements DescriptorWaiter, Dialing {
       this.#onRelayFailed(target, peer, -opened);
       return false;
     }
-    if (this.#askRelay(attempt)) return this.#hedge(target.acceptTimeoutMs);
+    if (this.#askRelay(attempt)) return this.#hedge(relayDelayMs(attempt));
     this.#drop(attempt);
     return this.#relay(target, peer, true);
   }
@@ -329,6 +329,11 @@ export class Dialer implements DescriptorWaiter, Dialing {
     if (count > 0) share.add(count);
     else if (count < 0) share.remove(-count);
   }
+}
+
+/** Two round trips more until a new connection is ready; and one, as its task may not have been measured yet. */
+function relayDelayMs({ target, peer, line }: RelayAttempt): number {
+  return target.acceptTimeoutMs + (line.isOpening ? 3 : 1) * Math.floor(peer.rttMs);
 }
 
 function isOutOfDescriptors(result: number): boolean {

@@ -56,6 +56,11 @@ export class RelayPeer {
     return this.isReachable ? Math.max(this.failingUntilMs, this.#lateUntilMs) : Number.MAX_VALUE;
   }
 
+  /** Of the last heartbeat; 0: there has been none. */
+  get rttMs(): number {
+    return this.#shared[this.#at + P_RTT_MS]!;
+  }
+
   onHeartbeat(rttMs: number): void {
     this.#shared[this.#at + P_RTT_MS] = rttMs;
     this.isReachable = true;
@@ -99,11 +104,12 @@ export function peersOf(
   );
 }
 
-function isReachedAs(before: WorkerPeer, { address, port, udpPort, isSealed }: WorkerPeer): boolean {
+function isReachedAs(before: WorkerPeer, { address, port, udpPort, isSealed, isWan }: WorkerPeer): boolean {
   return (
     before.address === address &&
     before.port === port &&
     before.udpPort === udpPort &&
-    before.isSealed === isSealed
+    before.isSealed === isSealed &&
+    before.isWan === isWan
   );
 }

@@ -1,6 +1,7 @@
 /**
- * One connection to each peer on which a byte goes to and fro: a peer that is silent is out of routing within a second,
- * long before gossip says that it is dead, and back with its first answer. One worker does it for all.
+ * One connection to each peer on which a byte goes to and fro: a peer that is silent for longer than its round trips take
+ * is out of routing, long before gossip says that it is dead, and back with its first answer. Within a second on a LAN.
+ * One worker does it for all.
  */
 
 import type { DeadlineList } from "../../../sys/deadline-list.ts";
@@ -9,12 +10,16 @@ import { RELAY_CONNECTED } from "../../../wire/index.ts";
 import type { RelayPeer, RelayPeers } from "../../worker/relay-peer.ts";
 import type { TcpContext } from "../tcp-context.ts";
 import { type LineOwner, RelayLine } from "./relay-line.ts";
+import { SilenceLimit } from "./silence-limit.ts";
 
 const INTERVAL_MS = 250;
-/** A beat that has not come back by then; with the interval before it, well within a second. */
-const SILENCE_MS = 500;
-/** A silent connection is given up after so long: TCP repeats itself ever more rarely, a new one is heard at once. */
-const PATIENCE_MS = 2_000;
+/**
+ * A silent connection is given up after so many silence limits, within bounds: TCP repeats itself ever more rarely, a new
+ * one is heard at once. It takes three round trips until the first beat can be sent, and one more for the answer.
+ */
+const PATIENCE_LIMITS = 4;
+const MIN_PATIENCE_MS = 2_000;
+const MAX_PATIENCE_MS = 6_000;
 const BEAT = 0x2e;
 
 export class Heartbeats {
@@ -49,6 +54,7 @@ class Heartbeat implements LineOwner {
   #sentMs: number | null = null;
   #heardMs: number;
   #openedMs = 0;
+  readonly #limit: SilenceLimit;
 
   constructor(
     readonly context: TcpContext,
@@ -56,6 +62,7 @@ class Heartbeat implements LineOwner {
   ) {
     this.#interval = context.loop.deadlines.list(INTERVAL_MS);
     this.#heardMs = context.loop.nowMs;
+    this.#limit = new SilenceLimit(peer.peer.isWan === true);
     this.#line = this.#open();
   }
 
@@ -68,7 +75,9 @@ class Heartbeat implements LineOwner {
     if (!this.#isBeating && answer !== RELAY_CONNECTED) return;
     this.#isBeating = true;
     this.#heardMs = nowMs;
-    this.peer.onHeartbeat(this.#sentMs === null ? 0 : Math.max(0.001, performance.now() - this.#sentMs));
+    const rttMs = this.#sentMs === null ? 0 : Math.max(0.001, performance.now() - this.#sentMs);
+    if (this.#sentMs !== null) this.#limit.onBeat(rttMs, nowMs);
+    this.peer.onHeartbeat(rttMs);
     this.#sentMs = null;
   }
 
@@ -81,15 +90,20 @@ class Heartbeat implements LineOwner {
 
   onLineDeadline(line: RelayLine): void {
     const { nowMs } = this.context.loop;
-    const isSilent = nowMs - this.#waitingSinceMs(nowMs) >= SILENCE_MS;
+    const isSilent = nowMs - this.#waitingSinceMs(nowMs) >= this.#limit.ms;
     if (isSilent) this.peer.isReachable = false;
-    if (line.isOpen && !(isSilent && nowMs - this.#openedMs >= PATIENCE_MS)) {
+    if (line.isOpen && !(isSilent && nowMs - this.#openedMs >= this.#patienceMs)) {
       this.#beat(line);
       this.#interval.arm(line, nowMs);
       return;
     }
+    if (line.isOpen) this.#limit.onSilence();
     line.close();
     this.#line = this.#open();
+  }
+
+  get #patienceMs(): number {
+    return Math.min(Math.max(PATIENCE_LIMITS * this.#limit.ms, MIN_PATIENCE_MS), MAX_PATIENCE_MS);
   }
 
   /** For its last beat, or while none can be sent, since it was last heard: this worker may have been held up itself. */

@@ -2,6 +2,7 @@
  * The entry node's half of a link's handshake: says HELLO until challenged, CONFIRMs until READY, gives up after a
  * while. No sockets and no clock: whoever owns it sends what `write` writes, at first and whenever `onTimer` says so.
  */
+
 import {
   COOKIE_BYTES,
   deriveLinkKeys,
@@ -27,8 +28,10 @@ import {
 import type { OwnKey } from "../../sealing/own-key.ts";
 import { LinkChannel } from "./link-channel.ts";
 
-/** Between two attempts: more than a round trip in most networks. */
-export const HANDSHAKE_RETRY_MS = 200;
+/** Between two attempts. HELLOs use the first, as there is no round-trip time yet; CONFIRMs one above that. */
+const RETRIES_MS = [200, 400, 800, 1600, 2400];
+/** The time to a CHALLENGE is since the first HELLO, so it is rather too long already. */
+const SAMPLE_MARGIN = 1.2;
 /** Then the peer counts as unreachable. */
 const MAX_ATTEMPTS = 10;
 /** A CONFIRM that is never answered has a cookie of before a restart: HELLO again. */
@@ -56,11 +59,15 @@ export class EntryHandshake {
   #cookie: Uint8Array | null = null;
   #attempts = 1;
   #confirms = 0;
+  readonly #startedMs: number;
+  /** 0: there has been no CHALLENGE. */
+  #challengedAfterMs = 0;
   /** The established link, once READY has come. */
   channel: LinkChannel | null = null;
 
-  constructor(options: EntryHandshakeOptions) {
+  constructor(options: EntryHandshakeOptions, nowMs: number) {
     this.#options = options;
+    this.#startedMs = nowMs;
     this.#tagger = new HandshakeTagger(options.relayKey, options.exitNode);
     const { ownKey, entryNode } = options;
     this.#version = ownKey === null ? RELAY_CLEAR : RELAY_ENCRYPTED;
@@ -84,15 +91,25 @@ export class EntryHandshake {
     return length;
   }
 
+  /** Between two attempts; one of RETRIES_MS. */
+  get retryMs(): number {
+    const timeoutMs = this.#challengedAfterMs * SAMPLE_MARGIN;
+    return RETRIES_MS.find((stepMs) => stepMs >= timeoutMs) ?? RETRIES_MS.at(-1)!;
+  }
+
   /** `send`: there is something new to write; `ready`: `channel` is there. */
-  onDatagram(bytes: Uint8Array, datagram: RelayDatagram): "ignored" | "unauthentic" | "send" | "ready" {
+  onDatagram(
+    bytes: Uint8Array,
+    datagram: RelayDatagram,
+    nowMs: number,
+  ): "ignored" | "unauthentic" | "send" | "ready" {
     if (!this.#isMine(bytes, datagram)) return "ignored";
-    if (datagram.type === RELAY_CHALLENGE) return this.#onChallenge(bytes, datagram.at);
+    if (datagram.type === RELAY_CHALLENGE) return this.#onChallenge(bytes, datagram.at, nowMs);
     if (datagram.type === RELAY_READY) return this.#onReady(bytes, datagram);
     return "ignored";
   }
 
-  /** HANDSHAKE_RETRY_MS have passed since the last write. */
+  /** `retryMs` have passed since the last write. */
   onTimer(): "send" | "failed" {
     if (this.#attempts++ >= MAX_ATTEMPTS) return "failed";
     if (this.#cookie !== null && ++this.#confirms >= MAX_CONFIRMS) this.#cookie = null;
@@ -107,8 +124,11 @@ export class EntryHandshake {
     );
   }
 
-  #onChallenge(bytes: Uint8Array, at: number): "ignored" | "send" {
+  #onChallenge(bytes: Uint8Array, at: number, nowMs: number): "ignored" | "send" {
     if (this.#cookie !== null) return "ignored";
+    if (this.#challengedAfterMs === 0) this.#challengedAfterMs = nowMs - this.#startedMs;
+    // the peer is there: all the CONFIRMs that a cookie is good for
+    this.#attempts = Math.min(this.#attempts, MAX_ATTEMPTS - MAX_CONFIRMS);
     this.#cookie = bytes.slice(at + PROOF_AT, at + PROOF_AT + COOKIE_BYTES);
     this.#confirms = 0;
     return "send";

@@ -21,7 +21,7 @@ import {
   RELAY_RESET,
   RelayDatagram,
 } from "../../../wire/index.ts";
-import { EntryHandshake, HANDSHAKE_RETRY_MS } from "./entry-handshake.ts";
+import { EntryHandshake } from "./entry-handshake.ts";
 import { EntryLeg, type EntryLinkPort, type LinkError } from "./entry-link-port.ts";
 import { KeptDatagrams } from "./kept-datagrams.ts";
 import type { LinkChannel } from "./link-channel.ts";
@@ -62,7 +62,7 @@ export class EntryLink<O> {
   /** When `onTimer` is to be called, counted from now; 0: it need not be. */
   get timerMs(): number {
     if (this.#channel !== null) return LINK_TICK_MS;
-    return this.#handshake !== null ? HANDSHAKE_RETRY_MS : 0;
+    return this.#handshake?.retryMs ?? 0;
   }
 
   get sessions(): number {
@@ -93,7 +93,7 @@ export class EntryLink<O> {
     }
     const isKept = this.#kept.add(leg, bytes, at, length);
     if (this.#channel === null) {
-      if (this.#handshake === null) this.#begin();
+      if (this.#handshake === null) this.#begin(nowMs);
       return isKept;
     }
     this.#open(this.#channel, leg, bytes, at, length);
@@ -105,7 +105,7 @@ export class EntryLink<O> {
     const { datagram } = this;
     if (!decodeRelayDatagram(bytes, at, length, datagram)) this.#port.onDropped("malformed");
     else if (datagram.isSealed) return this.#onSealed(bytes, length, nowMs);
-    else if (datagram.type === RELAY_RESET) this.#onReset(bytes);
+    else if (datagram.type === RELAY_RESET) this.#onReset(bytes, nowMs);
     else this.#onHandshake(bytes, nowMs);
     return null;
   }
@@ -128,9 +128,9 @@ export class EntryLink<O> {
     this.#close();
   }
 
-  #begin(): void {
+  #begin(nowMs: number): void {
     this.#close();
-    this.#handshake = new EntryHandshake(this.#port.handshakeOptions());
+    this.#handshake = new EntryHandshake(this.#port.handshakeOptions(), nowMs);
     this.#port.sendHandshake(this.#handshake);
   }
 
@@ -142,7 +142,7 @@ export class EntryLink<O> {
 
   #onHandshake(bytes: Uint8Array, nowMs: number): void {
     const handshake = this.#handshake;
-    const step = handshake?.onDatagram(bytes, this.datagram) ?? "ignored";
+    const step = handshake?.onDatagram(bytes, this.datagram, nowMs) ?? "ignored";
     if (step === "unauthentic") this.#port.onDropped(step);
     else if (step === "send") this.#port.sendHandshake(handshake!);
     else if (step === "ready") this.#onReady(handshake!.channel!, nowMs);
@@ -161,9 +161,9 @@ export class EntryLink<O> {
     this.#port.sendSealed(channel, RELAY_OPEN, leg.id, leg.header, bytes, at, length);
   }
 
-  #onReset(bytes: Uint8Array): void {
+  #onReset(bytes: Uint8Array, nowMs: number): void {
     if (this.#channel === null || !linkIdMatches(bytes, this.datagram, this.#channel.linkId)) return;
-    if (this.#legs.size > 0) this.#begin();
+    if (this.#legs.size > 0) this.#begin(nowMs);
     else this.#close();
   }
 

@@ -226,6 +226,24 @@ export class LinkPair implements EntryLinkPort<Client> {
     }
   }
 
+  /** Everything takes half of `rttMs`, for so long; returns how many datagrams the handshake took. */
+  settleLater(rttMs: number, withinMs: number): number {
+    const endMs = this.nowMs + withinMs;
+    const toExit: [number, Uint8Array][] = [];
+    const toEntry: [number, Uint8Array][] = [];
+    let sent = 0;
+    for (; this.nowMs <= endMs && this.link.state !== "closed"; this.advance(1)) {
+      for (const bytes of this.toExit.splice(0)) {
+        if (this.link.state === "handshaking") sent++;
+        toExit.push([this.nowMs + rttMs / 2, bytes]);
+      }
+      while (toExit.length > 0 && toExit[0]![0] <= this.nowMs) this.deliverToExit(toExit.shift()![1]);
+      for (const bytes of this.toEntry.splice(0)) toEntry.push([this.nowMs + rttMs / 2, bytes]);
+      while (toEntry.length > 0 && toEntry[0]![0] <= this.nowMs) this.deliverToEntry(toEntry.shift()![1]);
+    }
+    return sent;
+  }
+
   /** Time passes; timers run, and `eachTime` after each. */
   advance(ms: number, eachTime: () => void = () => {}): void {
     const endMs = this.nowMs + ms;

@@ -74,6 +74,17 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
       expect(pair.exit.links.size).toBe(1);
     });
 
+    test.each([1, 150, 600, 1200, 1800])("is made over %d ms there and back", (rttMs) => {
+      const pair = pairOf();
+      const client = pair.client();
+      pair.send(client, "x");
+      const sent = pair.settleLater(rttMs, 15_000);
+      expect(client.answers).toEqual(["x"]);
+      expect(pair.errors).toEqual([]);
+      // HELLOs until the CHALLENGE comes, and not many CONFIRMs
+      expect(sent).toBeLessThanOrEqual(10 + 4);
+    });
+
     test("starts over when the exit node is restarted between CHALLENGE and CONFIRM", () => {
       const pair = pairOf();
       const client = pair.client();

@@ -1,0 +1,49 @@
+/**
+ * Nodes far apart: a node 600 ms away is reachable, and one 1,200 ms away serves UDP as well.
+ *
+ *   clients ──▶ entry node ──▶ far0 ──▶ exit node, so many milliseconds away ──▶ task (all in namespace n1)
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { farAddress, startFarMachines } from "../support/far-machines-process.ts";
+import { runFarNodes } from "../support/far-nodes-process.ts";
+import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
+
+describe.skipIf(lacksNamespaces())("nodes that are far apart", () => {
+  let network: Namespaces;
+  let wrapper: readonly string[];
+  let far: Awaited<ReturnType<typeof startFarMachines>>;
+
+  beforeAll(async () => {
+    network = Namespaces.create(1);
+    wrapper = network.nodes[0]!.wrapper;
+    far = await startFarMachines(wrapper);
+  });
+  afterAll(async () => {
+    await far?.stop();
+    network?.close();
+  });
+
+  const cases = [
+    ["tcp", 600, true, false],
+    ["tcp", 600, true, true],
+    ["tcp", 1200, true, false],
+    ["udp", 600, true, false],
+    ["udp", 1200, true, false],
+    ["udp", 1200, true, true],
+    ["udp", 1200, false, false],
+    ["tcp", 300, false, false],
+  ] as const;
+  test.concurrent.each(cases)(
+    "%s, %d ms, profile wan %p, sealed %p",
+    async (protocol, rttMs, isWan, isSealed) => {
+      const address = farAddress(rttMs);
+      const result = await runFarNodes(wrapper, { protocol, address, isWan, isSealed, rounds: 4 });
+      expect(result.errors).toEqual(Array(4).fill(null));
+      expect(result.connectFailuresTotal).toBe(0);
+      expect(result.rttMs).toBeGreaterThan(rttMs * 0.9);
+      // a LAN's node learns it by an answer that it has missed
+      if (isWan || rttMs < 500) expect(result.silences).toBe(0);
+    },
+    60_000,
+  );
+});
