@@ -121,8 +121,10 @@ export class LinkSocket
 
   onDeadline(nowMs: number): void {
     this.link.onTimer(nowMs);
-    this.#arm();
     this.links.toExits.flush();
+    // one that has failed may have an address of this machine that is gone: the next link begins with another socket
+    if (this.link.state === "closed") this.#close();
+    else this.#arm();
   }
 
   onReceiveError(error: number): void {
