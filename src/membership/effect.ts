@@ -37,7 +37,16 @@ export type Tell =
 
 export type MemberEvent =
   | {
-      readonly type: "joined" | "updated" | "suspected" | "cleared" | "failed" | "left" | "forgotten";
+      /** `moved`: alive at another address. */
+      readonly type:
+        | "joined"
+        | "updated"
+        | "moved"
+        | "suspected"
+        | "cleared"
+        | "failed"
+        | "left"
+        | "forgotten";
       readonly name: string;
     }
   /** Two members of one name: the one known stays. */

@@ -1,6 +1,6 @@
 /** What is known of a member. */
 import { decodeTags } from "../wire/gossip/index.ts";
-import type { Address } from "./address.ts";
+import { type Address, isSameAddress } from "./address.ts";
 import type { Suspicion } from "./suspicion.ts";
 
 export type MemberState = "alive" | "suspect" | "dead" | "left";
@@ -28,6 +28,8 @@ const RTT_WEIGHT = 0.2;
 /** The record itself, which only the table changes. */
 export class MemberRecord implements Member {
   address: Address;
+  /** Where it was before it moved; null: it has not. */
+  formerAddress: Address | null = null;
   meta: Uint8Array;
   tags: Readonly<Record<string, string>>;
   versions: Uint8Array;
@@ -66,6 +68,12 @@ export class MemberRecord implements Member {
     if (meta !== this.meta) this.tags = decodeTags(meta);
     this.meta = meta;
     this.versions = versions;
+  }
+
+  moveTo(address: Address): void {
+    if (isSameAddress(this.address, address)) return;
+    this.formerAddress = this.address;
+    this.address = address;
   }
 
   /** Entering a state always ends a suspicion. */

@@ -5,6 +5,8 @@
  * Whoever drives it calls `tick` at `nextDeadlineMs`. Times are of any clock that never goes back.
  */
 import {
+  type AliveMessage,
+  type DeadMessage,
   decodeMessage,
   decodeStreamUser,
   encodeMessage,
@@ -13,7 +15,7 @@ import {
   type GossipMessage,
   PushPullReader,
 } from "../wire/gossip/index.ts";
-import type { Address } from "./address.ts";
+import { type Address, isSameAddress } from "./address.ts";
 import { Awareness } from "./awareness.ts";
 import type { Effect, MemberEvent } from "./effect.ts";
 import { Exchanges } from "./exchanges.ts";
@@ -22,6 +24,7 @@ import { Leaving } from "./leaving.ts";
 import { type Member, MemberRecord } from "./member.ts";
 import { MemberTable } from "./member-table.ts";
 import { MergeQueue } from "./merge-queue.ts";
+import { Moving } from "./moving.ts";
 import { type BroadcastSource, Packets } from "./packets.ts";
 import { Prober } from "./prober.ts";
 import type { Profile } from "./profile.ts";
@@ -73,6 +76,7 @@ export class Membership {
   readonly #prober: Prober;
   readonly #exchanges = new Exchanges();
   readonly #leaving: Leaving;
+  readonly #moving: Moving;
   readonly #dropped: Record<string, number> = {};
   #effects: Effect[] = [];
   /** Of the latest step, for what is done in slices. */
@@ -130,11 +134,12 @@ export class Membership {
       announceDeath: (atMs, onSent) => this.#announceDeath(atMs, onSent),
       onDone: () => this.#tell({ type: "may-close" }),
     });
+    this.#moving = new Moving((messages) => this.#sendToAll(messages));
     this.#prober = new Prober(
       {
         profile,
         self: name,
-        address: options.address,
+        address: () => this.#self().address,
         table: this.#table,
         awareness: this.#awareness,
         packets: this.#packets,
@@ -180,11 +185,20 @@ export class Membership {
   /** The messages of one packet, as the shell has opened it. */
   onPacket(messages: readonly Uint8Array[], from: Address, nowMs: number): Effect[] {
     const { decode = decodeMessage } = this.#options;
+    let left: DeadMessage | null = null; // a goodbye that may turn out to be a move
     for (const bytes of messages) {
       const message = decode(bytes);
+      const before: DeadMessage | null = left;
+      left = message !== null && isGoodbye(message) ? message : null;
+      if (before !== null && message !== null && isMove(before, message)) {
+        this.#rumors.onMove(before, message, nowMs, from);
+        continue;
+      }
+      if (before !== null) this.#onMessage(before, from, nowMs);
       if (message === null) this.#drop("malformed");
-      else this.#onMessage(message, from, nowMs);
+      else if (left === null) this.#onMessage(message, from, nowMs);
     }
+    if (left !== null) this.#onMessage(left, from, nowMs);
     return this.#take();
   }
 
@@ -241,6 +255,14 @@ export class Membership {
     return this.#take();
   }
 
+  /** This node has another address from now on: every live member hears of it, more than once. */
+  moveTo(address: Address, nowMs: number): Effect[] {
+    if (this.#leaving.hasBegun || isSameAddress(this.#self().address, address)) return this.#take();
+    this.#moving.begin(this.#rumors.moveSelf(address), nowMs);
+    this.#moving.tick(nowMs);
+    return this.#take();
+  }
+
   /** To one member, by UDP. */
   sendUser(name: string, payload: Uint8Array): Effect[] {
     const member = this.#table.get(name);
@@ -277,6 +299,7 @@ export class Membership {
       this.#merges.nextDeadlineMs,
       this.#prober.nextDeadlineMs,
       this.#leaving.nextDeadlineMs,
+      this.#moving.nextDeadlineMs,
       Math.max(this.#table.suspicions.nextDeadlineMs, this.#noVerdictsBeforeMs),
     );
   }
@@ -290,6 +313,7 @@ export class Membership {
     if (nowMs >= this.#nextPushPullMs) this.#pushPull(nowMs);
     this.#merges.tick(nowMs);
     this.#leaving.tick(nowMs);
+    this.#moving.tick(nowMs);
     return this.#take();
   }
 
@@ -459,6 +483,13 @@ export class Membership {
     );
   }
 
+  #sendToAll(messages: readonly Uint8Array[]): void {
+    const self = this.#self();
+    for (const member of this.#table.values())
+      if (member.isLive && member !== self)
+        this.#packets.send(member.address, messages, readsCrc(member.versions));
+  }
+
   #hasOthers(): boolean {
     return this.#table.pick(1, (member) => member.isLive && member !== this.#self()).length > 0;
   }
@@ -491,4 +522,12 @@ export class Membership {
     this.#effects = [];
     return effects;
   }
+}
+
+function isGoodbye(message: GossipMessage): message is DeadMessage {
+  return message.type === "dead" && message.from === message.node;
+}
+
+function isMove({ node }: DeadMessage, next: GossipMessage): next is AliveMessage {
+  return next.type === "alive" && next.node === node;
 }

@@ -18,7 +18,8 @@ import { answersStreamPing, readsCrc, sendsNacks } from "./versions.ts";
 export interface ProberHost {
   readonly profile: Profile;
   readonly self: string;
-  readonly address: Address;
+  /** Of this node, now. */
+  readonly address: () => Address;
   readonly table: MemberTable;
   readonly awareness: Awareness;
   readonly packets: Packets;
@@ -177,7 +178,8 @@ export class Prober {
 
   #source(): NonNullable<PingMessage["source"]> {
     const { self, address } = this.#host;
-    return { address: address.ip, port: address.port, node: self };
+    const { ip, port } = address();
+    return { address: ip, port, node: self };
   }
 
   #nextSeq(): number {

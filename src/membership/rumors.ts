@@ -7,7 +7,13 @@
  * address at once; incarnations that are far from what is known (incarnation.ts) are believed only about this node, which
  * refutes them, and of a member that says them itself.
  */
-import { type AliveMessage, decodeTags, encodeMessage, type RemoteMember } from "../wire/gossip/index.ts";
+import {
+  type AliveMessage,
+  type DeadMessage,
+  decodeTags,
+  encodeMessage,
+  type RemoteMember,
+} from "../wire/gossip/index.ts";
 import { type Address, isSameAddress, isSameBytes } from "./address.ts";
 import type { Awareness } from "./awareness.ts";
 import type { MemberEvent } from "./effect.ts";
@@ -61,6 +67,7 @@ export class Rumors {
     if (isSelf) return this.#onAliveSelf(record, said);
     const address = { ip: said.address, port: said.port };
     const hasMoved = known !== undefined && !isSameAddress(record.address, address);
+    if (hasMoved && isEchoOfFormerAddress(record, said)) return;
     if (hasMoved && record.isLive) {
       return this.#host.tell({ type: "conflict", name: said.node, known: record.address, other: address });
     }
@@ -124,6 +131,30 @@ export class Rumors {
     tell({ type: from === name ? "left" : "failed", name });
   }
 
+  /**
+   * A goodbye and a newer sign of life in one packet: the member has another address. Members of memberlist see it leave
+   * and come back; for ours it stays alive all the time.
+   */
+  onMove(left: DeadMessage, said: AliveMessage, nowMs: number, source: Address | null): void {
+    const record = this.#host.table.get(said.node);
+    const address = { ip: said.address, port: said.port };
+    const isMove =
+      record !== undefined &&
+      said.node !== this.#host.self &&
+      record.isLive &&
+      !isSameAddress(record.address, address) &&
+      compareIncarnations(left.incarnation, record.incarnation) !== "older" &&
+      this.#isPlausible(record, said.incarnation) &&
+      isSameBytes(said.meta, record.meta);
+    const isSound = (said.address.length === 4 || said.address.length === 16) && isUsable(said.versions);
+    if (!isMove || !isSound) {
+      this.onDead(left.node, left.incarnation, left.from, nowMs, source);
+      return this.onAlive(said, nowMs, source);
+    }
+    this.#comesAlive(record, said, address, nowMs);
+    this.#host.tell({ type: "moved", name: said.node });
+  }
+
   /** The time of a suspect is over: acts as if somebody had said that it is dead. */
   expire(record: MemberRecord, nowMs: number): void {
     this.onDead(record.name, record.incarnation, this.#host.self, nowMs);
@@ -150,6 +181,20 @@ export class Rumors {
     const record = this.#host.table.get(this.#host.self)!;
     record.incarnation = nextIncarnation(record.incarnation);
     this.announceSelf();
+  }
+
+  /**
+   * This node has another address. Of a live member nobody believes that, so it says goodbye first, as memberlist
+   * demands. Gives both messages, in order, for one packet to each member.
+   */
+  moveSelf(address: Address): readonly [left: Uint8Array, alive: Uint8Array] {
+    const record = this.#host.table.get(this.#host.self)!;
+    const { name } = record;
+    record.incarnation = nextIncarnation(record.incarnation);
+    const left = encodeMessage({ type: "dead", incarnation: record.incarnation, node: name, from: name });
+    record.moveTo(address);
+    this.renewSelf();
+    return [left, this.#aliveSelf()];
   }
 
   /** This node as it is now, for everybody. */
@@ -214,6 +259,7 @@ export class Rumors {
   #onAliveSelf(record: MemberRecord, said: AliveMessage): void {
     const address = { ip: said.address, port: said.port };
     if (!isSameAddress(record.address, address)) {
+      if (isEchoOfFormerAddress(record, said)) return;
       return this.#host.tell({ type: "conflict", name: said.node, known: record.address, other: address });
     }
     const order = compareIncarnations(said.incarnation, record.incarnation);
@@ -258,7 +304,7 @@ export class Rumors {
     const before = record.state;
     const hasOtherMeta = !isSameBytes(record.meta, said.meta);
     record.incarnation = said.incarnation;
-    record.address = address;
+    record.moveTo(address);
     record.describe(hasOtherMeta ? said.meta : record.meta, said.versions);
     if (before === "alive") record.suspicion = null;
     else record.enter("alive", nowMs);
@@ -289,4 +335,11 @@ export class Rumors {
 function isUsableName(name: string): boolean {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones
   return name !== "" && name.length <= MAX_NAME_BYTES && !/[\x00-\x1f\x7f]/.test(name);
+}
+
+/** Somebody has not heard yet that the member has moved. */
+function isEchoOfFormerAddress({ formerAddress, incarnation }: MemberRecord, said: AliveMessage): boolean {
+  if (formerAddress === null) return false;
+  const isThere = isSameAddress(formerAddress, { ip: said.address, port: said.port });
+  return isThere && compareIncarnations(said.incarnation, incarnation) === "older";
 }
