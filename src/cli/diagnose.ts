@@ -27,6 +27,7 @@ export function diagnose(status: NodeStatus): Finding[] {
     return [...diagnoseFile(config), pass("cluster", "this node stands alone: nothing is between nodes")];
   return [
     ...diagnoseFile(config),
+    ...diagnoseAddress(status),
     ...diagnoseKeys(cluster),
     ...diagnoseMembers(cluster),
     ...diagnoseRelay(status),
@@ -35,6 +36,12 @@ export function diagnose(status: NodeStatus): Finding[] {
     ...overlay.peers.flatMap((peer) => diagnosePeer(peer, overlay)),
     ...diagnoseStrangers(overlay),
   ];
+}
+
+function diagnoseAddress({ addressProblem }: NodeStatus): Finding[] {
+  if (addressProblem === null) return [];
+  const [problem, fix] = addressProblem.split("; ", 2);
+  return [finding("address", "fail", problem!, fix ?? "look at the interface: `ip address`, `ip route`")];
 }
 
 /** A node that goes on with an older configuration than the others explains much of what is wrong between them. */

@@ -46,7 +46,8 @@ function renderLastReload(report: ReloadReport, now: number): string[] {
   ];
 }
 
-function renderWarnings({ proxy, config, unpublished, storeError, logLoss }: NodeStatus): string[] {
+function renderWarnings(status: NodeStatus): string[] {
+  const { proxy, config, unpublished, addressProblem, storeError, logLoss } = status;
   const waiting = config.needsRestart.flatMap(({ key, before, after }) =>
     renderNote(
       "RESTART ",
@@ -55,6 +56,7 @@ function renderWarnings({ proxy, config, unpublished, storeError, logLoss }: Nod
     ),
   );
   return [
+    ...(addressProblem === null ? [] : renderNote("WARNING ", addressProblem, "")),
     ...renderUnpublished(unpublished),
     ...renderStoreError(storeError),
     ...renderLogLoss(logLoss),

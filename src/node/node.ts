@@ -128,6 +128,7 @@ export class Node implements MeshNode {
       warnings: router.warnings,
       differing: this.#differingWith(this.#reloader.running),
       unpublished: mesh.unpublished,
+      addressProblem: mesh.addressProblem,
       storeError: mesh.storeError,
       logLoss: options.log.loss,
       proxy: proxy.status(),

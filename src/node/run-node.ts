@@ -8,7 +8,7 @@ import { SpliceProxy } from "../proxy/index.ts";
 import { systemClock } from "../sys/clock.ts";
 import { readDefaultRouteInterface } from "../sys/default-address.ts";
 import { Libcrypto } from "../sys/libcrypto.ts";
-import { readLocalNetwork } from "../sys/local-addresses.ts";
+import { readLocalNetwork, withoutTentative } from "../sys/local-addresses.ts";
 import { lookupHost } from "../sys/lookup-host.ts";
 import type { Log } from "./log.ts";
 import type { Node } from "./node.ts";
@@ -21,6 +21,7 @@ const realParts: NodeParts = {
   startProxy: (options) => SpliceProxy.start(options),
   lookup: lookupHost,
   readNetwork: readLocalNetwork,
+  readUsableAddresses: () => withoutTentative(readLocalNetwork().addresses),
   clock: systemClock,
   readConfig: readConfigAside,
   watchConfig,

@@ -8,11 +8,12 @@ import { listenOnSocket, meshApp } from "../admin/index.ts";
 import type { ClusterConfig, Config, ConfigCheck, FileResult, WatchOptions } from "../config/index.ts";
 import type { ProxyOptions, SpliceProxy } from "../proxy/index.ts";
 import type { Clock } from "../sys/clock.ts";
-import type { LocalNetwork } from "../sys/local-addresses.ts";
+import type { LocalAddress, LocalNetwork } from "../sys/local-addresses.ts";
 import type { LookupHost } from "../sys/lookup-host.ts";
 import { InterfaceWatch } from "./interface-watch.ts";
 import { type Log, wantsConnections } from "./log.ts";
 import { LookupLimit } from "./lookup-limit.ts";
+import { AddressWatch } from "./mesh/address-watch.ts";
 import { Mesh } from "./mesh/mesh.ts";
 import type { MeshError } from "./mesh/mesh-error.ts";
 import { MeshLog } from "./mesh/mesh-log.ts";
@@ -38,6 +39,8 @@ export interface NodeParts {
   readonly startProxy: (options: ProxyOptions) => Promise<NodeProxy>;
   readonly lookup: LookupHost;
   readonly readNetwork: () => LocalNetwork;
+  /** The machine's addresses that work: none that IPv6 still looks for a second owner of. */
+  readonly readUsableAddresses: () => readonly LocalAddress[];
   readonly clock: Clock;
   readonly readConfig: (file: string, check: ConfigCheck) => FileResult | Promise<FileResult>;
   readonly watchConfig: (options: Pick<WatchOptions, "path" | "onChange" | "isRefused">) => { stop(): void };
@@ -155,6 +158,7 @@ async function startParts(options: NodeOptions, parts: NodeParts, stops: (() => 
   await router.change((turn) => turn.apply(mesh.view(), FIRST_NAMES_MS));
   gate.start();
   mesh.announceStart();
+  watchAddress(options, parts, mesh, stops);
   return new Node({ options, parts, log, startedAt, resolver, proxy, router, mesh, stops });
 }
 
@@ -201,6 +205,28 @@ async function startMesh(
     onFatal,
   });
   return mesh;
+}
+
+/** From now on: a change before is seen at the first look. */
+function watchAddress(
+  { config: { node, cluster } }: NodeOptions,
+  { clock, readUsableAddresses, readDefaultRouteInterface }: NodeParts,
+  mesh: Mesh,
+  stops: (() => unknown)[],
+): void {
+  const { address } = mesh;
+  if (cluster === null || address === null) return;
+  const watch = new AddressWatch({
+    node,
+    cluster,
+    address,
+    readAddresses: readUsableAddresses,
+    readDefaultRouteInterface,
+    clock,
+    onChange: (change) => mesh.changeAddress(change),
+  });
+  watch.start();
+  stops.push(() => watch.stop());
 }
 
 function newOverlay(

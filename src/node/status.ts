@@ -36,6 +36,8 @@ export interface NodeStatus {
   readonly differing: readonly DifferingService[];
   /** What the cluster refuses of the file, and only this node serves. */
   readonly unpublished: readonly Unpublished[];
+  /** Why other nodes cannot reach this one: the address they know is no longer one of this machine; null: it is. */
+  readonly addressProblem: string | null;
   /** Why what must survive a restart cannot be kept; null: it can. */
   readonly storeError: string | null;
   /** Lines of the log that were dropped because standard output takes none now; null: none. */

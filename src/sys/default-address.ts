@@ -1,7 +1,9 @@
 /** The address of this machine that others most likely reach: that of the interface the default route leaves by. */
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import { isIP } from "node:net";
 import type { LocalAddress } from "./local-addresses.ts";
+
+const HEAD_BYTES = 4_096;
 
 export type Family = 4 | 6;
 
@@ -9,7 +11,7 @@ export type Family = 4 | 6;
 export function readDefaultRouteInterface(family: Family): string | null {
   try {
     return family === 4
-      ? defaultInterface(readFileSync("/proc/net/route", "utf8"))
+      ? defaultInterface(readHead("/proc/net/route"))
       : defaultInterface6(readFileSync("/proc/net/ipv6_route", "utf8"));
   } catch {
     return null; // no /proc, or the kernel does not have this family
@@ -34,6 +36,17 @@ export function defaultAddress(
 /** Loopback or link-local. */
 function isConfined(address: string): boolean {
   return /^(127\.|169\.254\.|::1$|fe[89ab])/i.test(address);
+}
+
+/** The table is in the order of destinations: default routes come first, of perhaps a million. */
+function readHead(path: string): string {
+  const fd = openSync(path, "r");
+  try {
+    const bytes = Buffer.alloc(HEAD_BYTES);
+    return bytes.toString("latin1", 0, readSync(fd, bytes));
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** proc_net_route: columns Iface Destination Gateway Flags RefCnt Use Metric Mask, in hexadecimal. */

@@ -88,6 +88,7 @@ export class MeshCluster {
       profile: "lan",
       isInsecure: false,
       isWildcard: false,
+      isAdvertising: true,
       overlay: 'driver = "none"',
       ...options.settings,
     };

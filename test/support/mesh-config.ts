@@ -9,6 +9,8 @@ export interface MeshSettings {
   readonly isInsecure: boolean;
   /** Gossip and relays listen on every address of the family, instead of the node's own. */
   readonly isWildcard: boolean;
+  /** False: `node.advertise` is left out. */
+  readonly isAdvertising: boolean;
   /** Lines of [overlay]. */
   readonly overlay: string;
 }
@@ -33,8 +35,7 @@ export function meshFile(settings: MeshNodeSettings): string {
     settings;
   return `[node]
 name = ${quote(name)}
-advertise = ${quote(address)}
-labels = { ${Object.entries(labels)
+${settings.isAdvertising ? `advertise = ${quote(address)}\n` : ""}labels = { ${Object.entries(labels)
     .map(([key, value]) => `${key} = ${quote(value)}`)
     .join(", ")} }
 data_dir = ${quote(dataDirectory)}

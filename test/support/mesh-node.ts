@@ -31,6 +31,8 @@ export interface ClusterView {
 
 export interface MemberView {
   readonly name: string;
+  /** Of its gossip: "192.0.2.1:7946". */
+  readonly address: string;
   readonly state: "alive" | "suspect" | "failed" | "left";
   readonly isDraining: boolean;
 }

@@ -6,7 +6,7 @@
  */
 import type { OverlayPeerStatus } from "../../src/node/index.ts";
 import { MeshCluster, namespacePlaces } from "./mesh-cluster.ts";
-import { RELAY_PORT, serviceFile } from "./mesh-config.ts";
+import { type MeshSettings, RELAY_PORT, serviceFile } from "./mesh-config.ts";
 import type { MeshNode } from "./mesh-node.ts";
 import { Namespaces } from "./namespaces.ts";
 import { RawListener, RawSocket } from "./raw-socket.ts";
@@ -21,6 +21,7 @@ export interface OverlayMeshOptions {
   readonly label: string;
   /** Lines of [overlay]: of n1, of n2. */
   readonly ends: readonly [string, string];
+  readonly settings?: Partial<MeshSettings>;
   /** How many nodes there are; those beyond the second have the end of n2. */
   readonly nodes?: number;
   /** How many machines the network has: those beyond the nodes have none. */
@@ -40,7 +41,7 @@ export class OverlayMesh {
 
   /** Resolves when n1 reaches n2 as they should, over the overlay or directly, and its ports are open. */
   static async start(
-    { label, ends, nodes = 2, machines = nodes, latecomer }: OverlayMeshOptions,
+    { label, ends, settings = {}, nodes = 2, machines = nodes, latecomer }: OverlayMeshOptions,
     path: OverlayPeerStatus["path"],
   ): Promise<OverlayMesh> {
     const network = Namespaces.create(machines);
@@ -63,6 +64,7 @@ export class OverlayMesh {
       const cluster = await MeshCluster.start({
         label: `overlay-mesh/${label}`,
         places: namespacePlaces(network).slice(0, nodes),
+        settings,
         overlay: (_, index) => ends[index] ?? ends[1],
         services: ({ name }) => servicesFile(name === "n2" ? tasks : null),
         onStarted: async () => apart?.heal(),

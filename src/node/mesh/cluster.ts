@@ -49,7 +49,7 @@ const ANY_KEYRING = Keyring.of([new Uint8Array(32)]);
 export interface ClusterOptions {
   readonly config: ClusterConfig;
   readonly name: string;
-  /** Literal address that others reach this node by. */
+  /** Literal address that others reach this node by, at the start. */
   readonly address: string;
   readonly clock: Clock;
   readonly lookup: LookupHost;
@@ -72,6 +72,7 @@ export class Cluster {
   readonly #options: ClusterOptions;
   readonly #machine: Membership;
   readonly #seeds: Seeds;
+  #address: string;
   #gossip: Gossip | null = null;
   /** While the start waits for a first answer; an error ends it. */
   #onAnswer: ((error: MeshError | null) => void) | null = null;
@@ -98,6 +99,7 @@ export class Cluster {
   private constructor(options: ClusterOptions) {
     const { config, name, address, clock, lookup, random, log, known } = options;
     this.#options = options;
+    this.#address = address;
     this.#hasKeys = config.keys.length > 0;
     this.#machine = new Membership(
       {
@@ -117,7 +119,7 @@ export class Cluster {
       clock,
       lookup,
       random,
-      ownAddress: { host: address, port: config.bind.port },
+      ownAddress: () => ({ host: this.#address, port: config.bind.port }),
       liveAddresses: () => new Set(this.liveMembers().map(memberAddress)),
       lostAddresses: () => known.without(new Set(this.liveMembers().map(memberAddress))),
       join: ({ host, port }) => this.#join(host, port),
@@ -181,6 +183,15 @@ export class Cluster {
     this.#gossip?.setKeyring(keyringOf(keys));
     this.#hasKeys = keys.length > 0;
     this.#seeds.change(join);
+  }
+
+  /** Others reach this node by this address from now on; those that have given it up already are asked. */
+  moveTo(address: string): void {
+    if (address === this.#address) return;
+    this.#address = address;
+    const to = addressOf(address, this.#options.config.bind.port)!;
+    this.#gossip?.run((machine, nowMs) => machine.moveTo(to, nowMs));
+    void this.#seeds.ask();
   }
 
   /** Resolves when everybody has heard it, or should have, or when it is hurried. */
@@ -261,6 +272,10 @@ export class Cluster {
         if (member !== null)
           known.add(member.name, { host: hostOf(member.address), port: member.address.port });
         return this.#membersChanged();
+      case "moved":
+        if (member !== null)
+          known.add(member.name, { host: hostOf(member.address), port: member.address.port });
+        return this.#membersChanged();
       case "left":
         known.delete(event.name);
         return this.#membersChanged();
@@ -322,8 +337,8 @@ export class Cluster {
   }
 
   #yieldsTo(other: Address): boolean {
-    const { config, address } = this.#options;
-    return addressKey({ host: address, port: config.bind.port }) > textOf(other);
+    const { config } = this.#options;
+    return addressKey({ host: this.#address, port: config.bind.port }) > textOf(other);
   }
 
   #pause(ms: number): Promise<void> {

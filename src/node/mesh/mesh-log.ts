@@ -4,12 +4,15 @@ import type { Address, MemberEvent } from "../../membership/index.ts";
 import type { Clock } from "../../sys/clock.ts";
 import type { Log } from "../log.ts";
 import { hostOf } from "./address.ts";
+import type { AddressChange } from "./address-watch.ts";
 import { LineBudget } from "./line-budget.ts";
 import { addressKey } from "./seeds.ts";
 
 /** What others do wrong again and again is told once in this time: nobody must be able to fill the log. */
 const TELL_AGAIN_MS = 60_000;
 const MAX_TOLD = 1_000;
+/** After this node's address has changed: answers to the old one are lost, which says nothing about the network. */
+const ADDRESS_CHANGE_MS = 10_000;
 
 const REASONS: Readonly<Record<string, string>> = {
   "cannot-decrypt": "it uses a key that this node does not have: compare cluster.keys of both",
@@ -35,6 +38,7 @@ const SUMMARIES: Readonly<Partial<Record<EventType, string>>> = {
   suspected: "more nodes do not answer",
   failed: "more nodes have failed",
   left: "more nodes have left",
+  moved: "more nodes have another address",
   refuted: "more times other nodes took this node for dead",
   conflict: "more names belong to two nodes",
   "other-cluster": "more nodes of other clusters were refused",
@@ -50,6 +54,9 @@ export class MeshLog {
   readonly #toldAtMs = new Map<EventType, Map<string, number>>();
   readonly #budgets = new Map<EventType, LineBudget>(); // bounded by the types
 
+  /** What goes wrong with UDP until then is because of this node's address. */
+  #ownFaultUntilMs = Number.NEGATIVE_INFINITY;
+
   constructor(log: Log, clock: Clock) {
     this.#log = log;
     this.#clock = clock;
@@ -57,6 +64,7 @@ export class MeshLog {
 
   /** @param address of the member, "" when it is not known any more */
   member(event: MemberEvent, address: string): void {
+    if (event.type === "udp-broken" && this.#clock.nowMs() < this.#ownFaultUntilMs) return;
     const key = rareKeyOf(event);
     if (key !== null && this.#isToldAlready(event.type, key)) return;
     if (SUMMARIES[event.type] !== undefined && !this.#budgetOf(event.type).take()) return;
@@ -73,6 +81,8 @@ export class MeshLog {
         return this.#log.warn({ node: event.name, address }, `node ${event.name} does not answer`);
       case "failed":
         return this.#log.warn({ node: event.name, address }, `node ${event.name} has failed`);
+      case "moved":
+        return this.#log.info({ node: event.name, address }, `node ${event.name} is at ${address} now`);
       case "left":
         return this.#log.info({ node: event.name, address }, `node ${event.name} has left`);
       case "refuted":
@@ -124,6 +134,26 @@ export class MeshLog {
     if (limit !== undefined) return this.#log.warn({ reason, from }, `${limit} (${from})`);
     const why = REASONS[reason] ?? "it is damaged, or another protocol";
     this.#log.warn({ reason, from }, `cannot understand what ${from} sends: ${why}`);
+  }
+
+  /** This node's own address. */
+  address(change: AddressChange): void {
+    this.#ownFaultUntilMs =
+      change.kind === "lost" ? Number.POSITIVE_INFINITY : this.#clock.nowMs() + ADDRESS_CHANGE_MS;
+    switch (change.kind) {
+      case "moved":
+        return this.#log.warn(
+          { before: change.before, address: change.address },
+          `this node's address is ${change.address} now, it was ${change.before}: other nodes are told`,
+        );
+      case "lost":
+        return this.#log.error({ address: change.address }, change.problem);
+      case "back":
+        return this.#log.info(
+          { address: change.address },
+          `${change.address} is an address of this machine again`,
+        );
+    }
   }
 
   unresolved(host: string, error: string): void {

@@ -33,6 +33,7 @@ import type { ClusterView, ViewRelay } from "../cluster-view.ts";
 import type { Overlay } from "../overlay/overlay.ts";
 import type { OverlayStatus } from "../overlay/overlay-status.ts";
 import type { Reach } from "../reach-report.ts";
+import type { AddressChange } from "./address-watch.ts";
 import { announcedNetwork } from "./announced-network.ts";
 import { buildView } from "./build-view.ts";
 import { Cluster } from "./cluster.ts";
@@ -62,7 +63,7 @@ export interface MeshOptions {
   readonly config: Config;
   /** Path of its file. */
   readonly file: string;
-  /** Where other nodes reach this one; null: no cluster. */
+  /** Where other nodes reach this one at the start; null: no cluster. */
   readonly address: string | null;
   /** null: no cluster. */
   readonly overlay: Overlay | null;
@@ -103,6 +104,9 @@ export class Mesh {
   readonly #store: StateStore;
   readonly #known = new KnownAddresses();
   readonly #self: string;
+  /** Where other nodes reach this one; null: no cluster. */
+  #address: string | null;
+  #addressProblem: string | null = null;
   #config: Config;
   /** This node's declarations are those of its file as it was loaded last, now or in an earlier life. */
   #isFileKnown: boolean;
@@ -147,6 +151,7 @@ export class Mesh {
     this.#options = options;
     this.#config = config;
     this.#self = config.node.name;
+    this.#address = options.address;
     this.#network = options.network;
     this.catalog = new Catalog(this.#self);
     this.#store = new StateStore({
@@ -273,6 +278,30 @@ export class Mesh {
     this.#network = network;
     this.#writeNode();
     this.#settle();
+  }
+
+  /** The address that this node announces, or that it should have, has changed. */
+  changeAddress(change: AddressChange): void {
+    this.#options.log.address(change);
+    this.#addressProblem = change.kind === "lost" ? change.problem : null;
+    if (change.kind !== "moved") return;
+    this.#address = change.address;
+    this.#cluster?.moveTo(change.address); // before its records: they go to whoever knows the way
+    this.#options.overlay?.moveTo(change.address);
+    this.#writeNode();
+    this.#spread();
+    this.#settle();
+    this.#options.onChange();
+  }
+
+  /** Where other nodes reach this one; null: no cluster. */
+  get address(): string | null {
+    return this.#address;
+  }
+
+  /** Why other nodes cannot reach this one: its address is gone; null: it is there. */
+  get addressProblem(): string | null {
+    return this.#addressProblem;
   }
 
   /** Where tasks given by name lead, as far as others have to know it. */
@@ -440,11 +469,11 @@ export class Mesh {
   }
 
   #join(config: ClusterConfig): Promise<Cluster> {
-    const { address, clock, lookup, random, log } = this.#options;
+    const { clock, lookup, random, log } = this.#options;
     return Cluster.enter({
       config,
       name: this.#self,
-      address: address!,
+      address: this.#address!,
       clock,
       lookup,
       random,
@@ -544,7 +573,8 @@ export class Mesh {
 
   #nodeRecord(): NodeRecord {
     const { node, overlay: config } = this.#config;
-    const { address, overlay, version } = this.#options;
+    const { overlay, version } = this.#options;
+    const address = this.#address;
     return {
       labels: node.labels,
       relay: address === null ? null : { address, port: config.port },

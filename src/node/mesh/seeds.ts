@@ -23,7 +23,7 @@ export interface SeedParts {
   /** 0 … 1 */
   readonly random: () => number;
   /** Of this node, which need not ask itself. */
-  readonly ownAddress: GossipAddress;
+  readonly ownAddress: () => GossipAddress;
   /** Of live members, as addressKey gives them. */
   readonly liveAddresses: () => ReadonlySet<string>;
   /** Of members that failed and may come back; in no order. */
@@ -85,7 +85,7 @@ export class Seeds {
       return false;
     }
     this.#unresolved.delete(host);
-    const own = addressKey(ownAddress);
+    const own = addressKey(ownAddress());
     const others = answer.addresses
       .map((address) => ({ host: address, port }))
       .filter((address) => addressKey(address) !== own);

@@ -21,7 +21,7 @@ export interface OverlayOptions {
   readonly self: string;
   readonly config: OverlayConfig;
   readonly cluster: ClusterConfig;
-  /** Literal address that others reach this node by. */
+  /** Literal address that others reach this node by, at the start. */
   readonly address: string;
   /** Whether this machine has an address now. */
   readonly hasAddress: (address: string) => boolean;
@@ -51,6 +51,8 @@ const NO_ANSWER = "nothing has come back over the overlay yet";
 export class Overlay {
   readonly #options: OverlayOptions;
   readonly #neighbours: Neighbours;
+  /** Literal address that others reach this node by. */
+  #nodeAddress: string;
   #address: string | null = null;
   #opened = NOTHING_OPEN;
   #paths: Paths | null = null;
@@ -69,6 +71,7 @@ export class Overlay {
 
   constructor(options: OverlayOptions) {
     this.#options = options;
+    this.#nodeAddress = options.address;
     const { self, config, cluster, address } = options;
     const { name: clusterName, keys: clusterKeys } = cluster;
     this.#neighbours = new Neighbours({ self, subnet: config.subnet, clusterName, clusterKeys, address });
@@ -117,6 +120,13 @@ export class Overlay {
     this.#followAddress(nodes);
     this.#neighbours.follow(nodes, this.announcement);
     this.#apply();
+  }
+
+  /** Others reach this node by this address from now on: a driver whose packets left from the other one begins anew. */
+  moveTo(address: string): void {
+    this.#nodeAddress = address;
+    if (this.#opened.driver === null || this.#isMoving) return;
+    if (this.#underlayAddress() !== this.#openedAt) void this.#openAgain(this.#address);
   }
 
   /** From time to time: what has changed without a word is seen, what was refused is tried again. */
@@ -265,7 +275,8 @@ export class Overlay {
    * does not come from the announced one. Behind NAT that one is not of this machine.
    */
   #underlayAddress(): string {
-    const { cluster, address, hasAddress } = this.#options;
+    const { cluster, hasAddress } = this.#options;
+    const address = this.#nodeAddress;
     const { host } = cluster.bind;
     const isWildcard = host === "0.0.0.0" || host === "::";
     return isWildcard && hasAddress(address) ? address : host;

@@ -27,6 +27,7 @@ function status(overlay: OverlayStatus | null, rest: Partial<NodeStatus> = {}): 
     warnings: [],
     differing: [],
     unpublished: [],
+    addressProblem: null,
     storeError: null,
     logLoss: null,
     proxy: { ...proxyStatus(), peers: [peerStatus("edge-2")] },

@@ -70,6 +70,7 @@ function status(services: ServiceStatus[], rest: Partial<NodeStatus> = {}): Node
     warnings: [],
     differing: [],
     unpublished: [],
+    addressProblem: null,
     storeError: null,
     logLoss: null,
     proxy: {

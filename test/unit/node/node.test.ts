@@ -47,6 +47,7 @@ async function start(parts: Partial<NodeParts> = {}): Promise<Node> {
     startProxy: async () => proxy,
     lookup: async () => ({ error: "name not found", isAnswered: true }),
     readNetwork: () => ({ hasIpv6: false, addresses: [] }),
+    readUsableAddresses: () => [],
     clock,
     readConfig,
     fileChangedAtMs: () => null,

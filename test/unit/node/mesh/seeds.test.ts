@@ -32,7 +32,7 @@ function seeds(...hosts: string[]): Seeds {
         return names.get(host) ?? { addresses: [host] };
       },
       random: () => random,
-      ownAddress: { host: "10.0.0.1", port: 7946 },
+      ownAddress: () => ({ host: "10.0.0.1", port: 7946 }),
       liveAddresses: () => live,
       lostAddresses: () => lost,
       join: (address) => joined.push(addressKey(address)),

@@ -1,0 +1,279 @@
+/**
+ * The address of a node changes while it runs, as DHCP does it: the others follow and requests are served again.
+ *
+ *   clients ── bridge ──┬─ n1  entry node            .1, fd99::1
+ *      and tasks        ├─ n2  exit node of "web"    .2, fd99::2
+ *                       └─ n3  looks on              .3, fd99::3
+ */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { HttpLoad, request } from "../support/http-load.ts";
+import { MeshCluster } from "../support/mesh-cluster.ts";
+import { type MeshSettings, RELAY_PORT, serviceFile } from "../support/mesh-config.ts";
+import type { MeshNode } from "../support/mesh-node.ts";
+import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
+import { lacksTun, lacksVxlan } from "../support/overlay-devices.ts";
+import { UdpPeer } from "../support/udp-peer.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { startWebTask } from "../support/web-task.ts";
+
+const TIMEOUT_MS = 120_000;
+const IPV6_PREFIX = "fd99";
+const PORTS = { web: 8080, echo: 5300 } as const;
+const TASK_PORT = 9100;
+const NODES = 3;
+/** Of the change itself, with time to notice it; far more than it takes. */
+const SERVED_MS = 15_000;
+
+type Family = 4 | 6;
+
+interface Row {
+  readonly family: Family;
+  readonly driver: "kernel" | "userspace" | "none";
+  readonly encrypt: boolean;
+}
+
+const ROWS: readonly Row[] = [
+  { family: 4, driver: "none", encrypt: true },
+  { family: 4, driver: "kernel", encrypt: false },
+  { family: 4, driver: "userspace", encrypt: true },
+  { family: 6, driver: "none", encrypt: true },
+  { family: 6, driver: "kernel", encrypt: false },
+  { family: 6, driver: "userspace", encrypt: false },
+];
+
+describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan())("a node's own address", () => {
+  let network: Namespaces;
+  let cluster: MeshCluster;
+  let echo: UdpPeer;
+  const closers: (() => unknown)[] = [];
+
+  beforeAll(async () => {
+    network = Namespaces.create(NODES);
+    closers.push(() => network.close());
+    const web = await startWebTask("web", TASK_PORT, { address: network.outside });
+    closers.push(() => web.kill());
+    echo = await UdpPeer.task((data) => data, network.outside);
+    closers.push(() => echo.close());
+  }, TIMEOUT_MS);
+  afterAll(async () => {
+    for (const close of closers.reverse()) await close();
+  }, TIMEOUT_MS);
+  afterEach(async () => {
+    await cluster?.close();
+    for (const machine of network.nodes) {
+      // the kernel's device stays when its node is killed
+      await machine.run("sh", "-c", `ip link delete portmesh${RELAY_PORT} 2>/dev/null || true`);
+      await machine.run("ip", "address", "flush", "dev", "eth0", "scope", "global");
+      await machine.run("ip", "address", "add", `${machine.address}/24`, "dev", "eth0");
+    }
+  }, TIMEOUT_MS);
+
+  const addressOf = (host: number, family: Family) =>
+    family === 4 ? `${network.subnet}.${host}` : `${IPV6_PREFIX}::${host.toString(16)}`;
+  const machineOf = (node: MeshNode) => network.nodes.find(({ name }) => name === node.name)!;
+
+  async function give(node: MeshNode, host: number, family: Family, device = "eth0"): Promise<string> {
+    const address = addressOf(host, family);
+    const prefix = family === 4 ? "24" : "64";
+    await machineOf(node).run("ip", "address", "add", `${address}/${prefix}`, "dev", device);
+    return address;
+  }
+
+  async function take(node: MeshNode, address: string): Promise<void> {
+    const prefix = address.includes(":") ? "64" : "24";
+    await machineOf(node).run("ip", "address", "delete", `${address}/${prefix}`, "dev", "eth0");
+  }
+
+  async function start(title: string, family: Family, settings: Partial<MeshSettings>): Promise<void> {
+    if (family === 6)
+      for (const [index, machine] of network.nodes.entries())
+        await machine.run("ip", "address", "add", `${addressOf(index + 1, 6)}/64`, "dev", "eth0", "nodad");
+    const tasks = (name: string, task: string) => (name === "n2" ? [task] : []);
+    cluster = await MeshCluster.start({
+      label: `address-change/${title.replaceAll(/[^a-z0-9]+/gi, "-")}`,
+      places: network.nodes.map(({ name, wrapper }, index) => {
+        return { name, wrapper, address: addressOf(index + 1, family) };
+      }),
+      settings: { isWildcard: true, isAdvertising: false, ...settings },
+      services: ({ name }) =>
+        serviceFile({
+          name: "web",
+          publish: [`${PORTS.web}:80`],
+          tasks: tasks(name, `${network.outside}:${TASK_PORT}`),
+        }) +
+        serviceFile({
+          name: "echo",
+          publish: [`${PORTS.echo}:53/udp`],
+          tasks: tasks(name, `${network.outside}:${echo.port}`),
+        }),
+    });
+    await isServed();
+  }
+
+  /** At n1's IPv4 address, which stays unless it is said otherwise. */
+  async function isServed(at = addressOf(1, 4)): Promise<void> {
+    const isOk = async () => (await request(at, PORTS.web, { timeoutMs: 1_000 })).error === null;
+    await cluster.waitFor(isOk, { what: `${at} to serve`, deadlineMs: SERVED_MS });
+  }
+
+  async function answersUdp(at = addressOf(1, 4)): Promise<void> {
+    const client = await UdpPeer.open(network.outside);
+    let askedMs = Number.NEGATIVE_INFINITY;
+    const isAnswered = () => {
+      if (performance.now() - askedMs > 500) client.send("x", PORTS.echo, at);
+      if (performance.now() - askedMs > 500) askedMs = performance.now();
+      return client.received.length > 0;
+    };
+    try {
+      await cluster.waitFor(isAnswered, { what: `${at} to answer a datagram`, deadlineMs: SERVED_MS });
+    } finally {
+      client.close();
+    }
+  }
+
+  /** Waits until all nodes have this node, alive, at this address. */
+  async function allKnow(name: string, address: string): Promise<void> {
+    await cluster.waitFor(
+      async () => {
+        const statuses = await Promise.all(cluster.nodes.map((node) => node.status()));
+        return statuses.every((status) => {
+          const { members } = status.cluster;
+          const member = members.find((each) => each.name === name);
+          return member?.state === "alive" && member.address.includes(address);
+        });
+      },
+      { what: `everybody to know ${name} at ${address}` },
+    );
+  }
+
+  async function allReach(path: string): Promise<void> {
+    await cluster.waitFor(
+      async () => {
+        const statuses = await Promise.all(cluster.nodes.map((node) => node.status()));
+        return statuses.every(({ overlay }) => overlay!.peers.every((peer) => peer.path === path));
+      },
+      { what: `all nodes to reach each other: ${path}` },
+    );
+  }
+
+  describe.each(ROWS.map((row) => [`IPv${row.family}, ${row.driver}`, row] as const))("%s", (title, row) => {
+    test(
+      "is replaced: the exit node's, then the entry node's",
+      async () => {
+        const { family, driver, encrypt } = row;
+        const path = driver === "none" ? "direct" : "overlay";
+        await start(title, family, { overlay: `driver = "${driver}"\nencrypt = ${encrypt}` });
+        await allReach(path);
+        const [n1, n2, n3] = cluster.nodes as [MeshNode, MeshNode, MeshNode];
+
+        await take(n2, addressOf(2, family));
+        const second = await give(n2, 0x42, family);
+        await allKnow("n2", second);
+        await isServed();
+        await answersUdp();
+        await allReach(path);
+        expect(n2.log).toContain(`this node's address is ${second} now`);
+        for (const { log } of [n1, n3]) expect(log).not.toMatch(/n2 has (failed|left)|named n2/);
+
+        await take(n1, addressOf(1, family));
+        const first = await give(n1, 0x41, family);
+        await allKnow("n1", first);
+        await allReach(path);
+        const entry = family === 4 ? first : addressOf(1, 4);
+        await isServed(entry);
+        await answersUdp(entry);
+        expect(n3.log).not.toMatch(/n1 has (failed|left)|named n1/);
+        for (const node of cluster.nodes) {
+          expect((await node.status()).addressProblem).toBeNull();
+        }
+        for (const moved of [n1, n2]) expect(moved.log).not.toContain("is UDP blocked");
+      },
+      TIMEOUT_MS,
+    );
+  });
+
+  test(
+    "goes away, and another one comes when the others have given the node up",
+    async () => {
+      await start("gone-for-long", 4, {});
+      const n2 = cluster.node("n2");
+      await take(n2, addressOf(2, 4));
+      const isTold = async () => (await n2.status()).addressProblem !== null;
+      await cluster.waitFor(isTold, { what: "n2 to notice" });
+      await cluster.seenAs("n2", ["failed"]);
+      const next = await give(n2, 0x42, 4);
+      await allKnow("n2", next);
+      await isServed();
+      expect((await n2.status()).addressProblem).toBeNull();
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "follows the default route to another interface, and no open request of the others fails",
+    async () => {
+      await start("default-route", 4, {});
+      const n2 = cluster.node("n2");
+      const machine = machineOf(n2);
+      await machine.run("ip", "route", "add", "default", "via", network.outside, "dev", "eth0");
+      await machine.run(
+        "ip",
+        "link",
+        "add",
+        "eth1",
+        "type",
+        "veth",
+        "peer",
+        "name",
+        "n2b",
+        "netns",
+        machine.hub,
+      );
+      try {
+        const ip = Bun.spawn(["ip", "-n", machine.hub, "link", "set", "n2b", "master", "bridge", "up"]);
+        expect(await ip.exited).toBe(0);
+        await machine.run("ip", "link", "set", "eth1", "up");
+        const other = await give(n2, 0x52, 4, "eth1");
+        const load = new HttpLoad(addressOf(1, 4), PORTS.web, 1, { pauseMs: 10 });
+        await machine.run("ip", "route", "replace", "default", "via", network.outside, "dev", "eth1");
+        await allKnow("n2", other);
+        await isServed();
+        await load.stop();
+        expect(load.failures).toEqual([]);
+      } finally {
+        await machine.run("ip", "link", "delete", "eth1");
+      }
+    },
+    TIMEOUT_MS,
+  );
+
+  test.each([
+    ["node.advertise", { isAdvertising: true }],
+    ["cluster.bind", { isWildcard: false }],
+  ] as const)(
+    "that %s fixes and the machine has no longer is told in log, status and doctor until it is back",
+    async (setting, settings) => {
+      await start(`fixed-${setting}`, 4, settings);
+      const n2 = cluster.node("n2");
+      const address = addressOf(2, 4);
+      const problem = `${address} is no longer an address of this machine`;
+      await take(n2, address);
+      await give(n2, 0x42, 4);
+      await cluster.waitFor(async () => (await n2.status()).addressProblem?.includes(problem), {
+        what: "status to tell",
+      });
+      expect(n2.log).toContain(problem);
+      expect((await n2.command("status")).stdout.replaceAll(/\s+/g, " ")).toContain(problem);
+      const doctor = await n2.command("doctor");
+      expect(doctor.exitCode).toBe(1);
+      expect(doctor.stdout.replaceAll(/\s+/g, " ")).toContain(problem);
+      expect(doctor.stdout).toContain(setting);
+      await give(n2, 2, 4);
+      await waitFor(async () => (await n2.status()).addressProblem === null, { what: "n2 to see it again" });
+      expect(n2.log).toContain(`${address} is an address of this machine again`);
+      await cluster.allAlive();
+      await isServed();
+    },
+    TIMEOUT_MS,
+  );
+});
