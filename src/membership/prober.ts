@@ -37,6 +37,8 @@ export class Prober {
   readonly #host: ProberHost;
   readonly #relayed = new RelayedPings();
   #probe: Probe | null = null;
+  /** Where the member of the probe was when it began. */
+  #probedAt: Address | null = null;
   #seq = 0;
   #nextMs: number;
 
@@ -110,6 +112,7 @@ export class Prober {
     if (target === null) return;
     const seq = this.#nextSeq();
     this.#probe = new Probe(profile, target.name, seq, nowMs, awareness.score);
+    this.#probedAt = target.address;
     const ping = this.#ping(target.name, seq);
     if (target.state === "alive" || !profile.hasBuddy)
       return packets.sendWithNews(target.address, ping, target);
@@ -125,6 +128,8 @@ export class Prober {
     if (probe === null) return;
     const target = table.get(probe.target);
     if (target === undefined || !target.isLive) return this.#end(probe, nowMs);
+    // silence of an address that it has left says nothing about the member
+    if (target.address !== this.#probedAt) return this.#end(probe, nowMs);
     if (probe.needsHelp(nowMs)) this.#askForHelp(probe, target);
     const verdict = probe.verdict(nowMs);
     if (verdict === null) return;

@@ -36,6 +36,16 @@ describe("another member that moves", () => {
     expect(one.view("b")).toEqual(["alive", 5]);
   });
 
+  test("is not suspected because its old address does not answer", () => {
+    const one = new OneMachine();
+    one.hear(alive("b", 1));
+    for (let steps = 0; steps < 50; steps++)
+      if (sentMessages(one.run(100)).some(({ type }) => type === "ping")) break;
+    one.hear(goodbye(2), there(3));
+    expect(events(one.run(1_000))).toEqual([]);
+    expect(one.view("b")).toEqual(["alive", 3]);
+  });
+
   test.each<[string, GossipMessage[], string[]]>([
     ["without a goodbye it is another member of that name", [there(3)], ["conflict b"]],
     ["with the goodbye of another", [goodbye(2, "c"), there(3)], ["conflict b"]],
