@@ -21,11 +21,16 @@ import { type ClusterView, portKey } from "./cluster-view.ts";
 const TICK_MS = 100;
 /** Ticks in a row without a reachable task before an open port is closed. */
 const TICKS_TO_CLOSE = 5;
-/** Ticks without a heartbeat before a node is silent: starved nodes come back. One that begins to serve has them for its first. */
-const TICKS_TO_SPEAK = 10;
+/** A tick that comes so much later was held up with this process: it says nothing about others. */
+const LATE_MS = TICK_MS;
+/**
+ * Looks without a heartbeat, four a second, before a node is silent: starved nodes come back. One that begins to serve has
+ * them for its first. Not a time: a look is made only by a thread that would have heard the heartbeat.
+ */
+const LOOKS_TO_SPEAK = 4;
 
 /** What the proxy knows of the tasks. */
-export type TaskReach = Pick<SpliceProxy, "isTaskUp" | "isPeerReachable" | "openConnectionsOf">;
+export type TaskReach = Pick<SpliceProxy, "isTaskUp" | "silentLooksOf" | "openConnectionsOf">;
 
 export interface PortGateOptions {
   readonly reach: TaskReach;
@@ -38,6 +43,13 @@ export interface PortGateOptions {
   readonly onReach: (view: ClusterView, table: RoutingTable) => void;
 }
 
+interface Silence {
+  /** As the proxy counts them. */
+  readonly looks: number;
+  /** Those that a tick in time has seen; at most one each. */
+  readonly counted: number;
+}
+
 export class PortGate {
   readonly #options: PortGateOptions;
   #running = EMPTY_TABLE;
@@ -46,8 +58,8 @@ export class PortGate {
   #waiting = new Map<string, number>();
   /** A port is open only for the sessions of tasks that drain. */
   #isDrainAwaited = false;
-  /** Peers without a heartbeat → ticks since; those of nodes that have just begun to serve start anew. */
-  readonly #silentTicks = new Map<string, number>();
+  /** Peers without a heartbeat; those of nodes that have just begun to serve start anew. */
+  readonly #silences = new Map<string, Silence>();
   /** Nodes that serve in the running table. */
   #serving: ReadonlySet<string> = new Set();
   #isLookDue = false;
@@ -70,8 +82,8 @@ export class PortGate {
   /** The proxy runs this table, which `close` has made of the view, from now on. */
   adopt(view: ClusterView, table: RoutingTable): void {
     const serving = servingNodes(table);
-    for (const name of this.#silentTicks.keys())
-      if (!serving.has(name) || !this.#serving.has(name)) this.#silentTicks.delete(name);
+    for (const name of this.#silences.keys())
+      if (!serving.has(name) || !this.#serving.has(name)) this.#silences.delete(name);
     this.#serving = serving;
     this.#running = table;
     this.#view = view;
@@ -85,8 +97,10 @@ export class PortGate {
   }
 
   start(): void {
-    this.#cancelTick = this.#options.clock.after(TICK_MS, () => {
-      this.#tick();
+    const { clock } = this.#options;
+    const dueMs = clock.nowMs() + TICK_MS;
+    this.#cancelTick = clock.after(TICK_MS, () => {
+      this.#tick(clock.nowMs() - dueMs < LATE_MS);
       this.start();
     });
   }
@@ -95,30 +109,39 @@ export class PortGate {
     this.#cancelTick();
   }
 
-  #tick(): void {
+  /** @param isInTime silence and waiting since the last tick count */
+  #tick(isInTime: boolean): void {
     const hasNews = this.#isLookDue;
     this.#isLookDue = false;
-    const isOtherPeer = this.#listenToPeers();
+    const isOtherPeer = this.#listenToPeers(isInTime);
     if (!hasNews && !isOtherPeer && this.#waiting.size === 0 && !this.#isDrainAwaited) return;
-    if (this.#look(1)) this.#options.onDue();
+    if (this.#look(isInTime ? 1 : 0)) this.#options.onDue();
     if (hasNews && this.#view !== null) this.#options.onReach(this.#view, this.#running);
   }
 
   /** Whether a peer is to be taken for silent from now on, or has been heard again. */
-  #listenToPeers(): boolean {
+  #listenToPeers(isInTime: boolean): boolean {
     let hasChanged = false;
     for (const { name } of this.#running.peers) {
-      const before = this.#silentTicks.get(name) ?? 0;
-      const ticks = this.#options.reach.isPeerReachable(name) ? 0 : before + 1;
-      if (ticks === 0) this.#silentTicks.delete(name);
-      else this.#silentTicks.set(name, ticks);
-      if (ticks === TICKS_TO_SPEAK || (ticks === 0 && before >= TICKS_TO_SPEAK)) hasChanged = true;
+      const wasSilent = this.#isSilentPeer(name);
+      const looks = this.#options.reach.silentLooksOf(name);
+      if (looks === 0) this.#silences.delete(name);
+      else {
+        const before = this.#silences.get(name) ?? { looks: 0, counted: 0 };
+        const isCounted = isInTime && looks !== before.looks;
+        this.#silences.set(name, { looks, counted: before.counted + (isCounted ? 1 : 0) });
+      }
+      hasChanged ||= this.#isSilentPeer(name) !== wasSilent;
     }
     return hasChanged;
   }
 
   #isSilent(node: string): boolean {
-    return this.#serving.has(node) && (this.#silentTicks.get(node) ?? 0) >= TICKS_TO_SPEAK;
+    return this.#serving.has(node) && this.#isSilentPeer(node);
+  }
+
+  #isSilentPeer(name: string): boolean {
+    return (this.#silences.get(name)?.counted ?? 0) >= LOOKS_TO_SPEAK;
   }
 
   /** Whether a port is to be closed or opened. @param ticks since the last look */

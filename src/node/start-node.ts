@@ -63,7 +63,7 @@ export type NodeProxy = Pick<
   | "prepare"
   | "commit"
   | "isTaskUp"
-  | "isPeerReachable"
+  | "silentLooksOf"
   | "openConnectionsOf"
   | "status"
   | "recordConnections"

@@ -57,7 +57,8 @@ export const RELAY_REFUSALS = [
 export type RelayRefusal = (typeof RELAY_REFUSALS)[number];
 
 /** Fields of a peer, which the worker with the heartbeat writes. */
-export const P_UNREACHABLE = 0;
+/** Looks in a row, a heartbeat's interval apart at least, that found it silent; 0 = it can be reached. */
+export const P_SILENT_LOOKS = 0;
 /** Of the last heartbeat; 0 = none yet. */
 export const P_RTT_MS = 1;
 export const P_FAILURES = 2;
@@ -136,9 +137,9 @@ export function createCounters(workers: number): SharedCounters {
   };
 }
 
-/** false: the worker with the heartbeat finds it silent. */
-export function isPeerReachable({ peers }: SharedCounters, slot: number): boolean {
-  return peers[0]![slot * PEER_FIELDS + P_UNREACHABLE] === 0;
+/** How often in a row the worker with the heartbeat has found it silent. */
+export function silentLooksAt({ peers }: SharedCounters, slot: number): number {
+  return peers[0]![slot * PEER_FIELDS + P_SILENT_LOOKS]!;
 }
 
 /** Sum of one field over all workers. */

@@ -16,11 +16,11 @@ import {
   clearServiceIfIdle,
   clearTaskIfIdle,
   createCounters,
-  isPeerReachable,
   MAX_PEERS,
   MAX_SERVICES,
   MAX_TASKS,
   type SharedCounters,
+  silentLooksAt,
   sumRows,
   T_OPEN,
   TASK_FIELDS,
@@ -242,10 +242,10 @@ export class SpliceProxy {
     return this.taskWatch.isIdle || !this.taskWatch.isDown({ protocol, address, port: port ?? target });
   }
 
-  /** false: it is silent. */
-  isPeerReachable(name: string): boolean {
+  /** Looks in a row that found it silent, by the worker that listens to it; 0: it can be reached. */
+  silentLooksOf(name: string): number {
     const slot = this.#peers.get(name);
-    return slot === undefined || isPeerReachable(this.counters, slot);
+    return slot === undefined ? 0 : silentLooksAt(this.counters, slot);
   }
 
   /** Open connections and sessions of a task, those of other nodes' clients among them. */

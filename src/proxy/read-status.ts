@@ -2,7 +2,6 @@
 import { errnoText } from "../sys/errno.ts";
 import type { Slots } from "../sys/slots.ts";
 import {
-  isPeerReachable,
   P_FAILURES,
   P_RTT_MS,
   PEER_FIELDS,
@@ -28,6 +27,7 @@ import {
   S_UDP_SESSIONS,
   SERVICE_FIELDS,
   type SharedCounters,
+  silentLooksAt,
   sumRows,
   T_FAILING,
   T_FAILURES,
@@ -101,7 +101,7 @@ function readPeer({ name, address, port }: Peer, counters: SharedCounters, slot 
     name,
     address,
     port,
-    isReachable: isPeerReachable(counters, slot),
+    isReachable: silentLooksAt(counters, slot) === 0,
     rttMs: rttMs === 0 ? null : rttMs,
     failuresTotal: sumRows(peers, at + P_FAILURES),
   };

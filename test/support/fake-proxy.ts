@@ -52,8 +52,8 @@ export class FakeProxy implements NodeProxy {
     return true;
   }
 
-  isPeerReachable(): boolean {
-    return true;
+  silentLooksOf(): number {
+    return 0;
   }
 
   openConnectionsOf(): number {

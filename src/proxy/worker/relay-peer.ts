@@ -1,7 +1,7 @@
 /** Another node, as this worker reaches its relay. The same object as long as it is reached in the same way. */
 import { SOCKADDR_MAX, writeSockaddr } from "../../sys/sockaddr.ts";
 import { parseIp } from "../../wire/index.ts";
-import { P_FAILURES, P_RTT_MS, P_UNREACHABLE, PEER_FIELDS, type SharedCounters } from "../counters.ts";
+import { P_FAILURES, P_RTT_MS, P_SILENT_LOOKS, PEER_FIELDS, type SharedCounters } from "../counters.ts";
 import type { WorkerPeer } from "./messages.ts";
 
 /** A peer whose relay failed is tried again after so long; doubled for every failure in a row. */
@@ -43,12 +43,17 @@ export class RelayPeer {
 
   /** false: its heartbeat has stopped; its tasks are passed over while there are others. */
   get isReachable(): boolean {
-    return this.#shared[this.#at + P_UNREACHABLE] === 0;
+    return this.#shared[this.#at + P_SILENT_LOOKS] === 0;
   }
 
-  /** Only the worker with the heartbeat may say so. */
-  set isReachable(isReachable: boolean) {
-    this.#shared[this.#at + P_UNREACHABLE] = isReachable ? 0 : 1;
+  /** Refused or broken: it need not be waited for. Only the worker with the heartbeat may say so. */
+  onLost(): void {
+    if (this.isReachable) this.onSilent();
+  }
+
+  /** Another look has found it silent. Only the worker with the heartbeat may say so. */
+  onSilent(): void {
+    this.#shared[this.#at + P_SILENT_LOOKS]!++;
   }
 
   /** Its tasks are passed over until then; Infinity would mean never, even with no other left. */
@@ -63,7 +68,7 @@ export class RelayPeer {
 
   onHeartbeat(rttMs: number): void {
     this.#shared[this.#at + P_RTT_MS] = rttMs;
-    this.isReachable = true;
+    this.#shared[this.#at + P_SILENT_LOOKS] = 0;
   }
 
   /** Its relay has answered, whatever it said of the task. */

@@ -18,6 +18,8 @@ let gate: PortGate;
 /** "tcp 127.0.0.1:80" */
 let down: Set<string>;
 let silent: Set<string>;
+/** null: the proxy looks after silent peers every 250 ms. */
+let looks: number | null;
 let reported: Set<string>;
 let openSessions: number;
 /** What is wanted, and what runs. */
@@ -28,6 +30,7 @@ beforeEach(() => {
   clock = new ManualClock();
   down = new Set();
   silent = new Set();
+  looks = null;
   reported = new Set();
   openSessions = 0;
   gate = new PortGate({
@@ -35,7 +38,7 @@ beforeEach(() => {
     reach: {
       isTaskUp: ({ address, port }, { protocol, target }) =>
         !down.has(`${protocol} ${address}:${port ?? target}`),
-      isPeerReachable: (name) => !silent.has(name),
+      silentLooksOf: (name) => (silent.has(name) ? (looks ?? 1 + Math.floor(clock.nowMs() / 250)) : 0),
       openConnectionsOf: () => openSessions,
     },
     isReportedDown: (...words) => reported.has(words.join(" ")),
@@ -113,6 +116,36 @@ describe("a port", () => {
     silent.clear();
     await clock.advance(100);
     expect(closed()).toEqual([]);
+  });
+
+  test("stays open while the proxy itself is held up and does not listen to the silent node", async () => {
+    run(table({ tasks: [FAR] }));
+    silent.add("n2");
+    looks = 1;
+    await clock.advance(60_000);
+    expect(closed()).toEqual([]);
+    looks = null;
+    await clock.advance(LONG_MS);
+    expect(closed()).toEqual([80]);
+  });
+
+  test("stays open while this process itself is held up, whatever seems to be silent or down then", async () => {
+    run(table({ tasks: [FAR] }));
+    silent.add("n2");
+    for (let i = 0; i < 60; i++) {
+      clock.skip(1000);
+      await clock.advance(0);
+    }
+    expect(closed()).toEqual([]);
+    run(table({ tasks: [8080] }));
+    setDown("tcp 127.0.0.1:8080");
+    for (let i = 0; i < 60; i++) {
+      clock.skip(1000);
+      await clock.advance(0);
+    }
+    expect(closed()).toEqual([]);
+    await clock.advance(LONG_MS);
+    expect(closed()).toEqual([80]);
   });
 
   test("opens for a node that begins to serve, before its first heartbeat, and closes if there is none", async () => {

@@ -20,6 +20,8 @@ const INTERVAL_MS = 250;
 const PATIENCE_LIMITS = 4;
 const MIN_PATIENCE_MS = 2_000;
 const MAX_PATIENCE_MS = 6_000;
+/** This worker itself was held up, as others of its machine may have been: such a look says nothing about the peer. */
+const LATE_MS = INTERVAL_MS;
 const BEAT = 0x2e;
 
 export class Heartbeats {
@@ -84,14 +86,14 @@ class Heartbeat implements LineOwner {
   /** Refused or broken: nobody is there. It is tried again at the next beat. */
   onLost(line: RelayLine): void {
     this.#isBeating = false;
-    this.peer.isReachable = false;
+    this.peer.onLost();
     this.#interval.arm(line, this.context.loop.nowMs);
   }
 
   onLineDeadline(line: RelayLine): void {
     const { nowMs } = this.context.loop;
-    const isSilent = nowMs - this.#waitingSinceMs(nowMs) >= this.#limit.ms;
-    if (isSilent) this.peer.isReachable = false;
+    const isSilent = !line.isOpen || nowMs - this.#waitingSinceMs(nowMs) >= this.#limit.ms;
+    if (isSilent && nowMs - line.dueMs < LATE_MS) this.peer.onSilent();
     if (line.isOpen && !(isSilent && nowMs - this.#openedMs >= this.#patienceMs)) {
       this.#beat(line);
       this.#interval.arm(line, nowMs);
@@ -121,7 +123,7 @@ class Heartbeat implements LineOwner {
     this.#isBeating = false;
     this.#sentMs = null;
     this.#openedMs = this.context.loop.nowMs;
-    if (line.open() < 0) this.peer.isReachable = false;
+    if (line.open() < 0) this.peer.onLost();
     this.#interval.arm(line, this.context.loop.nowMs);
     return line;
   }

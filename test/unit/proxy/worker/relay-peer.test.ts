@@ -54,7 +54,7 @@ test("pauses do not overflow, however often it fails", () => {
 
 test("an unreachable peer is avoided for as long as it is, by all workers; not never: it may be the last", () => {
   const { peers } = setUp(3);
-  peers[0]!.isReachable = false;
+  peers[0]!.onSilent();
   for (const peer of peers) {
     expect(peer.isReachable).toBe(false);
     expect(peer.avoidUntilMs).toBeGreaterThan(1e15);
@@ -83,7 +83,7 @@ test("a heartbeat does not end the pause of a worker whose connections fail", ()
 
 test("clearPeer forgets all of it", () => {
   const { counters, peer } = setUp();
-  peer.isReachable = false;
+  peer.onSilent();
   peer.onFailed(NOW_MS);
   clearPeer(counters, PEER.slot);
   expect(peer.isReachable).toBe(true);
@@ -104,9 +104,9 @@ test("a target of a peer fails with it, and by itself", () => {
   expect(target.failingUntilMs).toBe(NOW_MS + 250);
   target.onFailed(111, NOW_MS);
   expect(target.failingUntilMs).toBe(NOW_MS + 1000);
-  peer.isReachable = false;
+  peer.onSilent();
   expect(target.failingUntilMs).toBe(Number.MAX_VALUE);
-  peer.isReachable = true;
+  peer.onHeartbeat(1);
   target.onAnswered();
   expect(target.failingUntilMs).toBe(NOW_MS + 250);
 });
