@@ -224,8 +224,8 @@ test("a service that the cluster refuses is named by reload and status, and hide
   const other = serviceFile({ name: "other", publish: ["7001:80"] });
   const report = await load(n1, web(PORT) + more + other);
   const reason = "10001 tasks on this node: at most 10000 are allowed";
+  expect(report.outcome).toBeOneOf(["applied", "unchanged"]); // the watch may have been quicker
   expect(report).toMatchObject({
-    outcome: "applied",
     unpublished: [{ service: "more", reason: expect.stringContaining(reason) }],
   });
   const again = await n1.command("reload");
