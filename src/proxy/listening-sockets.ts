@@ -127,10 +127,10 @@ function explain(at: ListenAddress, error: number, ownPorts: OwnPorts): string {
   return cannotListen(at, reasonOf(at, error, ownPorts));
 }
 
-function reasonOf({ protocol, port }: ListenAddress, error: number, ownPorts: OwnPorts): string {
+function reasonOf({ protocol, address, port }: ListenAddress, error: number, ownPorts: OwnPorts): string {
   switch (error) {
     case EADDRINUSE:
-      return portInUse(port, ownPorts.useOf(protocol, port));
+      return portInUse(port, ownPorts.useOf(protocol, address, port));
     case EACCES:
     case EPERM:
       return "ports below 1024 need root or CAP_NET_BIND_SERVICE (setcap cap_net_bind_service=+ep portmesh)";

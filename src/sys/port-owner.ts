@@ -77,12 +77,22 @@ export class OwnPorts {
   #inodes: ReadonlySet<number> | null = null;
   readonly #rows = new Map<string, readonly (readonly string[])[]>();
 
-  /** null: this process has no socket at the port. */
-  useOf(protocol: "tcp" | "udp", port: number): "connected" | "waiting" | null {
+  /**
+   * null: this process has no socket at the port. One of the address's own family counts first: the listener of the other
+   * may be that of the same published port, which is open already.
+   */
+  useOf(protocol: "tcp" | "udp", address: string, port: number): "connected" | "waiting" | null {
+    const tables = [protocol, `${protocol}6`];
+    if (address.includes(":")) tables.reverse();
+    return this.#useIn(tables[0]!, port) ?? this.#useIn(tables[1]!, port);
+  }
+
+  #useIn(table: string, port: number): "connected" | "waiting" | null {
     this.#inodes ??= ownSocketInodes();
     const suffix = portSuffix(port);
-    const rows = [protocol, `${protocol}6`].flatMap((name) => this.#table(name));
-    const own = rows.filter((fields) => fields[1]?.endsWith(suffix) && this.#inodes!.has(Number(fields[9])));
+    const own = this.#table(table).filter(
+      (fields) => fields[1]?.endsWith(suffix) && this.#inodes!.has(Number(fields[9])),
+    );
     if (own.length === 0) return null;
     return own.some((fields) => fields[2]?.endsWith(":0000")) ? "waiting" : "connected";
   }
