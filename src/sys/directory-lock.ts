@@ -2,7 +2,16 @@
  * One process per directory: an advisory lock on a file in it, held until `release` or the end of the process, however
  * that ends. The file stays; it names the process that locked it last.
  */
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { EAGAIN, errno, errnoText } from "./errno.ts";
 import { libc } from "./libc.ts";
@@ -23,8 +32,18 @@ export interface Holder {
 export class DirectoryLock {
   #fd: number;
 
-  private constructor(fd: number) {
+  private constructor(
+    readonly directory: string,
+    fd: number,
+  ) {
     this.#fd = fd;
+  }
+
+  /** false: the directory, or the file in it, has been removed or replaced since. */
+  get isInPlace(): boolean {
+    const held = fstatSync(this.#fd);
+    const there = statSync(join(this.directory, FILE_NAME), { throwIfNoEntry: false });
+    return there?.dev === held.dev && there.ino === held.ino;
   }
 
   /** Throws what the system says when the directory cannot be locked at all. */
@@ -44,7 +63,7 @@ export class DirectoryLock {
       }
       isTaken = true;
       writePid(fd);
-      return new DirectoryLock(fd);
+      return new DirectoryLock(directory, fd);
     } finally {
       if (!isTaken) closeSync(fd);
     }

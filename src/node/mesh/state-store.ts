@@ -92,6 +92,7 @@ export class StateStore {
   /** Returns why it cannot be written, or null; the file is as it was then. */
   writeText(text: string): string | null {
     try {
+      this.#keepLock();
       writeStateFile(this.#path, text);
       if (this.#error !== null) this.#options.onError(null);
       this.#error = null;
@@ -106,6 +107,17 @@ export class StateStore {
     if (this.#cancel !== null) this.write();
     this.#lock?.release();
     this.#lock = null;
+  }
+
+  /** A directory that was removed is made again by the next write: it must be this node's then. */
+  #keepLock(): void {
+    if (this.#lock === null || this.#lock.isInPlace) return;
+    const { directory } = this.#options;
+    makeStateDirectory(directory);
+    const lock = DirectoryLock.take(directory);
+    if (!(lock instanceof DirectoryLock)) throw inUse(directory, lock.pid);
+    this.#lock.release();
+    this.#lock = lock;
   }
 
   #fail(verb: string, error: unknown): void {

@@ -93,3 +93,31 @@ test("a file that cannot be read is told and out of the way of the next write", 
   expect([store.read(), told[1]]).toEqual(["snapshot 1", null]);
   expect(existsSync(`${dirname(store.path)}/state.damaged`)).toBe(true);
 });
+
+function anotherStore(): StateStore {
+  return new StateStore({ directory: dir.file("data"), clock, snapshot: () => "another", onError: () => {} });
+}
+
+test("a directory that is removed and made again belongs to the node that made it", () => {
+  store.lock();
+  expect(store.writeText("mine")).toBeNull();
+  rmSync(dir.file("data"), { recursive: true });
+  expect(store.writeText("mine again")).toBeNull();
+  expect(() => anotherStore().lock()).toThrow(
+    `the node with process id ${process.pid} keeps its state there`,
+  );
+  expect(store.read()).toBe("mine again");
+});
+
+test("a directory that another node has made in the meantime is left to it", () => {
+  store.lock();
+  rmSync(dir.file("data"), { recursive: true });
+  const other = anotherStore();
+  other.lock();
+  expect(other.writeText("another's")).toBeNull();
+  for (let attempt = 0; attempt < 2; attempt++)
+    expect(store.writeText("mine")).toContain("keeps its state there");
+  expect(other.read()).toBe("another's");
+  other.close();
+  expect(store.writeText("mine")).toBeNull();
+});
