@@ -53,6 +53,10 @@ function explainPublish(text: string): string {
   const address = bracketed ?? plain ?? "";
   if (isIP(address) !== 0 && grammar.test(ports))
     return `${notPublish}: for one address publish ${showValue(ports)} and set bind = [${showValue(address)}]`;
+  if (/^[a-z]/i.test(address) && grammar.test(ports))
+    return `${notPublish}: publish ${showValue(ports)} and name the address or interface in bind`;
+  const [, portsFirst, protocolLast] = /^([\d:-]+):(tcp|udp)$/i.exec(text) ?? [];
+  if (portsFirst !== undefined) return `${notPublish}: write ${showValue(`${portsFirst}/${protocolLast}`)}`;
   const protocol = /^[\d:-]+\/(\w+)$/.exec(text)?.[1];
   return protocol === undefined ? notPublish : `${notPublish}: "${protocol}" is not supported`;
 }

@@ -298,7 +298,15 @@ describe("parseConfig: problems", () => {
       '"[2001:db8::1]:53/udp"',
       '"[2001:db8::1]:53/udp" is not PUBLISHED:TARGET[/tcp|/udp]: for one address publish "53/udp" and set bind = ["2001:db8::1"]',
     ],
-    ['"localhost:8080:80"', '"localhost:8080:80" is not PUBLISHED:TARGET[/tcp|/udp]'],
+    [
+      '"localhost:8080:80"',
+      '"localhost:8080:80" is not PUBLISHED:TARGET[/tcp|/udp]: publish "8080:80" and name the address or interface in bind',
+    ],
+    [
+      '"eth0:53/udp"',
+      '"eth0:53/udp" is not PUBLISHED:TARGET[/tcp|/udp]: publish "53/udp" and name the address or interface in bind',
+    ],
+    ['"8080:80:tcp"', '"8080:80:tcp" is not PUBLISHED:TARGET[/tcp|/udp]: write "8080:80/tcp"'],
     ['" 80"', '" 80" is not PUBLISHED:TARGET[/tcp|/udp]'],
     [
       "8080",
