@@ -26,6 +26,9 @@ const MAX_LOOPS_TOLD = 10;
 const MAX_RANGES_TOLD = 20;
 const MAX_PROBLEM_LINES = 10;
 
+/** A range of thousands of ports may close in pieces. */
+const MAX_RANGES_NAMED = 8;
+
 export class NodeLog {
   readonly #log: Log;
 
@@ -72,12 +75,17 @@ export class NodeLog {
   }
 
   portsClosed({ service, ports }: ClosedPorts): void {
-    this.#log.warn({ service, ports }, `service "${service}": ${ports.join(", ")} closed: no reachable task`);
+    const shown = firstOf(ports);
+    this.#log.warn(
+      { service, ports: shown },
+      `service "${service}": ${shown.join(", ")} closed: no reachable task`,
+    );
   }
 
-  /** Or nobody publishes them any more. */
+  /** Or they are no longer published. */
   portsOpened({ service, ports }: ClosedPorts): void {
-    this.#log.info({ service, ports }, `service "${service}": ${ports.join(", ")} no longer closed`);
+    const shown = firstOf(ports);
+    this.#log.info({ service, ports: shown }, `service "${service}": ${shown.join(", ")} no longer closed`);
   }
 
   connections(records: readonly ConnectionRecord[]): void {
@@ -158,4 +166,9 @@ function withRanges(changes: ReloadReport["changes"]): ReloadReport["changes"] {
     listenersOpened: collapseListeners(listenersOpened),
     listenersClosed: collapseListeners(listenersClosed),
   };
+}
+
+function firstOf(ranges: readonly string[]): readonly string[] {
+  const more = ranges.length - MAX_RANGES_NAMED;
+  return more <= 0 ? ranges : [...ranges.slice(0, MAX_RANGES_NAMED), `and ${more} more`];
 }
