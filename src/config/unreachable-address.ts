@@ -4,7 +4,7 @@ import ipaddr from "ipaddr.js";
 /** The first that matches counts. */
 const RANGES = [
   ["0.0.0.0/32", "stands for every address"],
-  ["0.0.0.0/8", "is no address of a machine"],
+  ["0.0.0.0/8", "is not the address of a machine"],
   ["224.0.0.0/4", "is a multicast address"],
   ["255.255.255.255/32", "is the broadcast address"],
   ["240.0.0.0/4", "is reserved"],

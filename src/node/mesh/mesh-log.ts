@@ -22,11 +22,12 @@ const REASONS: Readonly<Record<string, string>> = {
 
 /** What a limit has done, and where. */
 const LIMITS: Readonly<Record<string, string>> = {
-  "too-many-connections": "closed the longest silent connection to the gossip port: 128 are open",
+  "too-many-connections":
+    "closed the longest silent connection to the gossip port: as many as allowed are open",
   "too-many-bytes":
     "closed a connection to the gossip port: unfinished messages of all connections hold 16 MiB",
   "too-slow": "closed a connection to the gossip port: it sends less than 16 KiB/s",
-  "too-many-dials": "did not connect to a gossip port: 128 connections are open",
+  "too-many-dials": "did not connect to a gossip port: as many connections as allowed are open",
 };
 
 type EventType = MemberEvent["type"] | "overwritten";

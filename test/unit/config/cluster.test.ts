@@ -169,7 +169,7 @@ describe("node.advertise", () => {
 
   test.each([
     ["0.0.0.0", "stands for every address"],
-    ["0.1.2.3", "is no address of a machine"],
+    ["0.1.2.3", "is not the address of a machine"],
     ["224.0.0.1", "is a multicast address"],
     ["239.255.255.250", "is a multicast address"],
     ["240.0.0.1", "is reserved"],
