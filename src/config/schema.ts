@@ -4,8 +4,10 @@
  *
  * Only what one key can tell about itself is checked here; what concerns several keys is in cross-checks.ts.
  */
+
 import { isIP } from "node:net";
 import type { z } from "zod";
+import { isWildcard } from "../wire/index.ts";
 import { canonicalAddress, canonicalBind, canonicalPrefix } from "./address.ts";
 import {
   anyOf,
@@ -29,7 +31,6 @@ import { whyUnreachable } from "./unreachable-address.ts";
 /** sockaddr_un.sun_path holds 108 bytes with the final NUL: unix(7). */
 const maxSocketPathBytes = 107;
 export const GOSSIP_PORT = 7946;
-const WILDCARDS = ["0.0.0.0", "::"];
 /** Two more follow it: of UDP relays and of path probes. */
 const MAX_OVERLAY_PORT = 65_533;
 
@@ -214,7 +215,7 @@ export const gossipBind = parsedText(
     if ("error" in address) return { error: `${showValue(text)} is not IP:PORT or [IPv6]:PORT` };
     if (isIP(address.host) === 0)
       return { error: `${showValue(address.host)} is a name: an IP address is required` };
-    const reason = WILDCARDS.includes(address.host) ? null : whyUnreachable(address.host);
+    const reason = isWildcard(address.host) ? null : whyUnreachable(address.host);
     if (reason !== null) return { error: `${showValue(text)}: ${address.host} ${reason}` };
     return { value: { host: address.host, port: address.port ?? GOSSIP_PORT } };
   },

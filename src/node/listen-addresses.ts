@@ -2,7 +2,7 @@
 import { isIP } from "node:net";
 import type { LeftAddress } from "../proxy/index.ts";
 import type { LocalNetwork } from "../sys/local-addresses.ts";
-import { PrefixSet, parseIp } from "../wire/index.ts";
+import { isWildcard, PrefixSet, parseIp } from "../wire/index.ts";
 import type { TaskAddresses } from "./own-task-ports.ts";
 
 const LINK_LOCAL = PrefixSet.from(["fe80::/10"]);
@@ -45,10 +45,6 @@ export function withoutTaskAddresses(
     listenAddresses: [...new Set(kept)],
     leftToTasks: [...left].map((address) => ({ address, ...tasks.get(address)! })),
   };
-}
-
-export function isWildcard(address: string): boolean {
-  return address === "0.0.0.0" || address === "::";
 }
 
 function isSameFamily(one: string, other: string): boolean {

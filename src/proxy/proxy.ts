@@ -4,6 +4,7 @@
  * A change is prepared (every socket it needs is open) before it is committed (workers swap tables), so a change that
  * fails has touched nothing. Ports that cannot be bound are no failure: they are reported and retried.
  */
+
 import { cpus } from "node:os";
 import { steadyClock } from "../sys/clock.ts";
 import { raiseFileLimit } from "../sys/file-limit.ts";
@@ -11,6 +12,7 @@ import { readLocalPorts } from "../sys/local-ports.ts";
 import { OwnPorts } from "../sys/port-owner.ts";
 import { Slots } from "../sys/slots.ts";
 import { close } from "../sys/socket.ts";
+import { isWildcard } from "../wire/index.ts";
 import {
   clearPeer,
   clearServiceIfIdle,
@@ -540,16 +542,12 @@ function isRelays({ protocol, address, port }: ListenAddress, relay: Relay | nul
   const family = address.includes(":");
   return relay.listenAddresses.some(
     (other) =>
-      other.includes(":") === family && (other === address || isAnyAddress(other) || isAnyAddress(address)),
+      other.includes(":") === family && (other === address || isWildcard(other) || isWildcard(address)),
   );
 }
 
 function relayPort(relay: Relay, protocol: Protocol): number {
   return protocol === "tcp" ? relay.port : relay.udpPort;
-}
-
-function isAnyAddress(address: string): boolean {
-  return address === "0.0.0.0" || address === "::";
 }
 
 function relaysPort(at: ListenAddress): string {

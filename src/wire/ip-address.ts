@@ -88,3 +88,8 @@ function withoutDottedQuad(text: string): string {
   const [a, b, c, d] = ipaddr.IPv4.parse(quad).octets as [number, number, number, number];
   return `${text.slice(0, quadAt)}${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
 }
+
+/** A bind address that stands for every address of its family. */
+export function isWildcard(address: string): boolean {
+  return address === "0.0.0.0" || address === "::";
+}

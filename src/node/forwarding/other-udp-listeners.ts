@@ -4,10 +4,11 @@
  * Not where a node leaves an address to a task of its own, and not where it has reported that it does not listen: the
  * program there may be a client of another published port, from its own port.
  */
+
 import { isIP } from "node:net";
 import type { UdpListeners } from "../../proxy/index.ts";
+import { isWildcard } from "../../wire/index.ts";
 import type { ClusterView, ViewNode, ViewService } from "../cluster-view.ts";
-import { isWildcard } from "../listen-addresses.ts";
 import { dialedAddress } from "../own-task-ports.ts";
 import { resolvedElsewhere, servedPorts } from "./forwarding-loops.ts";
 import { addressesOf, listensAt } from "./listening-nodes.ts";

@@ -6,17 +6,18 @@
  * address of a container bridge or of the overlay must never be announced. Nothing is done at the first sight of it:
  * addresses and routes come and go while an interface is set up.
  */
+
 import type { ClusterConfig, NodeConfig } from "../../config/index.ts";
 import type { Clock } from "../../sys/clock.ts";
 import { defaultAddress, type Family } from "../../sys/default-address.ts";
 import type { LocalAddress } from "../../sys/local-addresses.ts";
+import { isWildcard } from "../../wire/index.ts";
 
 const POLL_MS = 500;
 /** So many looks in a row must find it gone. */
 const GONE_LOOKS = 2;
 /** The default route is looked for so rarely while the address is there: it may stand in a large table. */
 const ROUTE_LOOKS = 4;
-const WILDCARDS = ["0.0.0.0", "::"];
 
 export type AddressChange =
   | { readonly kind: "moved"; readonly before: string; readonly address: string }
@@ -90,7 +91,7 @@ export class AddressWatch {
 
   get #isFollowing(): boolean {
     const { node, cluster } = this.#options;
-    return node.advertise === null && WILDCARDS.includes(cluster.bind.host);
+    return node.advertise === null && isWildcard(cluster.bind.host);
   }
 
   #nextAddress(addresses: readonly LocalAddress[], before: string): string | null {

@@ -5,6 +5,7 @@
  * much (exchange-limiter.ts) is counted and told, but not more often than once a minute and reason: a stranger must not
  * be able to fill the log.
  */
+
 import type { Address, Effect, Membership, Send, Tell } from "../../membership/index.ts";
 import { type Datagram, DatagramSocket } from "../../sys/datagram-socket.ts";
 import {
@@ -28,6 +29,7 @@ import {
   openPacket,
   StreamReader,
 } from "../../wire/gossip/index.ts";
+import { isWildcard } from "../../wire/index.ts";
 import { addressOf, hostOf } from "./address.ts";
 import { type KeyTrouble, KeyTroubles } from "./key-trouble.ts";
 
@@ -278,7 +280,7 @@ export class Gossip {
   ): Promise<{ readonly error: string | null }> {
     if (this.#dialed >= this.#options.maxExchanges) return { error: this.#refuseToDial(to) };
     const { host } = this.#options;
-    const localHost = host === "0.0.0.0" || host === "::" ? null : host;
+    const localHost = isWildcard(host) ? null : host;
     const target = { host: hostOf(to), port: to.port, localHost };
     this.#dialed++;
     const result = await dialExchange({ ...target, request, timeoutMs, reader, limiter: this.#limiter });

@@ -1,10 +1,10 @@
 /** Which address this node tells the others: the configured one, that of cluster.bind, that of the default route. */
+
 import type { ClusterConfig, NodeConfig } from "../../config/index.ts";
 import { defaultAddress, type Family } from "../../sys/default-address.ts";
 import type { LocalAddress } from "../../sys/local-addresses.ts";
+import { isWildcard } from "../../wire/index.ts";
 import { MeshError } from "./mesh-error.ts";
-
-const WILDCARDS = ["0.0.0.0", "::"];
 
 /** Throws MeshError when it cannot be told. */
 export function ownAddress(
@@ -15,7 +15,7 @@ export function ownAddress(
 ): string {
   if (node.advertise !== null) return node.advertise;
   const { host } = cluster.bind;
-  if (!WILDCARDS.includes(host)) return host;
+  if (!isWildcard(host)) return host;
   const family = host === "::" ? 6 : 4;
   const address = defaultAddress(family, readDefaultRouteInterface(family), addresses);
   if (address !== null) return address;
