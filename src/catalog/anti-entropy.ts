@@ -10,6 +10,9 @@
  *       | <-- entries you lack; wanted: ... --- |   again until every differing partition is done
  *       | -- the wanted entries --------------> |
  *
+ * With a service goes what was lost to it (overwritten.ts), and for a while after that was found out it is told to one
+ * other node with each root: gossip alone may miss some.
+ *
  * Only the leader remembers anything, at most MAX_ROUNDS_LED rounds, each with a deadline; the other side just answers.
  */
 import { compareTexts, type Entry, type EntryHash, fingerprintOf, ownerOf, ownerPartition } from "./entry.ts";
@@ -59,8 +62,8 @@ const MAX_ANSWERED_PER_SECOND = 16;
 /** Leaves room for the fields in front. */
 const PAGE_BYTES = MAX_MESSAGE_BYTES - 1024;
 const SUMMARY_BYTES = PAGE_BYTES / 2;
-/** Pages sent at once to a node that wants what it lacks; the rest has time until the next round. */
-const MAX_PAGES_WANTED = 8;
+/** At once, to a node that lacks them; the rest has time until the next round. */
+const MAX_PAGES_SENT = 8;
 const FINGERPRINT_BYTES = 6;
 const PART_OVERHEAD_BYTES = 24;
 /** So few entries found by anti-entropy are news to more nodes than this one. */
@@ -109,7 +112,8 @@ export class AntiEntropy {
     this.#jitter = 1 + JITTER * (2 * random() - 1);
     this.#replica.hasLargeNews = false;
     const to = peers[Math.floor(random() * peers.length)]!;
-    return [{ kind: "send", to, payload: this.#encodeRoot(!this.#hasSynced), reliable: false }];
+    const root: Effect = { kind: "send", to, payload: this.#encodeRoot(!this.#hasSynced), reliable: false };
+    return [root, ...this.#sendEntries(to, this.#replica.recentlyLost())];
   }
 
   /** From another node than this one. */
@@ -293,6 +297,10 @@ export class AntiEntropy {
       roomBytes -= wantedBytes;
       doneCount++;
     }
+    for (const lost of entries.flatMap((entry) => this.#replica.lostTo(entry))) {
+      roomBytes -= entryBytes(lost);
+      if (roomBytes >= 0) entries.push(lost);
+    }
     const isOwnComplete = partitions.slice(0, doneCount).some(({ id }) => id === ownerPartition(self));
     const answer = { sender: self, clock: counter, request, doneCount, isOwnComplete, wanted, entries };
     return { kind: "send", to: sender, payload: encodeEntries(answer, this.#nowMs), reliable: true };
@@ -321,7 +329,8 @@ export class AntiEntropy {
     if (done.length === 0 && !hasLearned) round.open.delete(round.asked[0]!); // it brings us no further
     const wanted = this.#collectWanted(message, done);
     round.asked = [];
-    return [...this.#sendWanted(round.peer, wanted), ...this.#sendSummary(round)];
+    const lost = wanted.flatMap((entry) => this.#replica.lostTo(entry));
+    return [...this.#sendEntries(round.peer, [...wanted, ...lost]), ...this.#sendSummary(round)];
   }
 
   /**
@@ -343,16 +352,16 @@ export class AntiEntropy {
     return wanted;
   }
 
-  #sendWanted(to: string, wanted: readonly Entry[]): Effect[] {
-    if (wanted.length === 0) return [];
+  #sendEntries(to: string, entries: readonly Entry[]): Effect[] {
+    if (entries.length === 0) return [];
     const { self, counter } = this.#replica;
     const head = { sender: self, clock: counter, request: 0, doneCount: 0, isOwnComplete: false, wanted: [] };
-    return paged(wanted, entryBytes)
-      .slice(0, MAX_PAGES_WANTED)
-      .map((entries) => ({
+    return paged(entries, entryBytes)
+      .slice(0, MAX_PAGES_SENT)
+      .map((page) => ({
         kind: "send",
         to,
-        payload: encodeEntries({ ...head, entries }, this.#nowMs),
+        payload: encodeEntries({ ...head, entries: page }, this.#nowMs),
         reliable: true,
       }));
   }

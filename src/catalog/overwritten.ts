@@ -4,9 +4,11 @@
  * nor is replaced by it was made beside it, and only the newer of the two stays.
  */
 import { type Entry, type EntryHead, isSameStamp } from "./entry.ts";
+import { makeEntry } from "./entry-codec.ts";
 import { MAX_REPLACED } from "./limits.ts";
 import type { ServiceRecord, ServiceSpec, Stamp } from "./records.ts";
 import { areSpecsEqual } from "./service-codec.ts";
+import type { SteadyTime } from "./steady-time.ts";
 
 /** One side of a lost change. */
 export interface Change {
@@ -27,6 +29,8 @@ export interface Overwritten {
 const MAX_PER_SERVICE = 8;
 const MAX_SERVICES = 256;
 export const MAX_OVERWRITTEN = MAX_PER_SERVICE * MAX_SERVICES;
+/** A change that was lost is told to other nodes for so long after this one has heard of it. */
+const TOLD_FOR_MS = 60_000;
 /** Versions that need not be looked at again. */
 const MAX_SEEN = 4096;
 
@@ -44,6 +48,8 @@ export class OverwrittenChanges {
   /** Of lost versions and those they replaced. */
   readonly #seen = new Set<string>();
   #news: Overwritten[] = [];
+  /** Oldest first; at most MAX_SERVICES. */
+  #toTell: { readonly change: Overwritten; readonly untilMs: number }[] = [];
 
   of(service: string): readonly Overwritten[] {
     return this.#byService.get(service) ?? [];
@@ -60,15 +66,23 @@ export class OverwrittenChanges {
     return news;
   }
 
-  /** @param atMs when a removal was made, which its entry does not say. False: nothing was lost, or it is known. */
-  note(winner: Entry, loser: Entry, atMs: (entry: Entry) => number): boolean {
+  /** Those other nodes may not know yet. */
+  recent(nowMs: number): readonly Overwritten[] {
+    this.#toTell = this.#toTell.filter(({ untilMs }) => nowMs < untilMs);
+    return this.#toTell.map(({ change }) => change);
+  }
+
+  /** @param time a removal's entry says in steady time when it was made. False: nothing was lost, or it is known. */
+  note(winner: Entry, loser: Entry, time: SteadyTime): boolean {
     if (this.#isSeen(loser)) return false;
-    const [by, lost] = [changeOf(winner, atMs), changeOf(loser, atMs)];
+    const [by, lost] = [changeOf(winner, time), changeOf(loser, time)];
     const isEqual =
       by.spec === null ? lost.spec === null : lost.spec !== null && areSpecsEqual(by.spec, lost.spec);
     if (isEqual) return false;
-    this.add({ service: winner.key, lost, by });
-    if (this.#news.length < MAX_SERVICES) this.#news.push({ service: winner.key, lost, by });
+    const change = { service: winner.key, lost, by };
+    this.add(change);
+    if (this.#news.length < MAX_SERVICES) this.#news.push(change);
+    this.#toTell = [...this.#toTell, { change, untilMs: time.nowMs + TOLD_FOR_MS }].slice(-MAX_SERVICES);
     return true;
   }
 
@@ -95,9 +109,18 @@ export class OverwrittenChanges {
   }
 }
 
-function changeOf(entry: Entry, atMs: (entry: Entry) => number): Change {
-  const record = entry.record as ServiceRecord | null;
-  return { spec: record?.spec ?? null, stamp: entry.stamp, atMs: record?.updatedAtMs ?? atMs(entry) };
+/** The version that was lost, as other nodes are told of it. */
+export function lostEntry({ service, lost }: Overwritten, { nowMs, wallMs }: SteadyTime): Entry {
+  const { spec, stamp, atMs } = lost;
+  const record = spec && { name: service, spec, created: stamp, createdAtMs: atMs, updatedAtMs: atMs };
+  const entry = makeEntry("service", service, stamp, record, nowMs - (wallMs - atMs));
+  if ("problem" in entry) throw new Error(`cannot write service ${service}: ${entry.problem}`); // it was an entry before
+  return entry;
+}
+
+function changeOf({ record, stamp, bornAtMs }: Entry, { nowMs, wallMs }: SteadyTime): Change {
+  const service = record as ServiceRecord | null;
+  return { spec: service?.spec ?? null, stamp, atMs: service?.updatedAtMs ?? wallMs - (nowMs - bornAtMs) };
 }
 
 function seenKey(service: string, { counter, node }: Stamp): string {

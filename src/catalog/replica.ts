@@ -29,7 +29,7 @@ import {
   SERVICE_TOMBSTONE_LIFE_MS,
 } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
-import { isOverwritten, OverwrittenChanges } from "./overwritten.ts";
+import { isOverwritten, lostEntry, OverwrittenChanges } from "./overwritten.ts";
 import { Owners } from "./owners.ts";
 import { encodeRecord, type RecordOf } from "./record-codec.ts";
 import type { DeclarationRecord, NodeWish, Stamp, TaskRecord } from "./records.ts";
@@ -122,6 +122,20 @@ export class Replica {
     if (current === undefined || compareVersions(current, entry) < 0) this.#put(entry);
   }
 
+  /** Services with versions that were lost and that other nodes may not have heard of, each before what was lost to it. */
+  recentlyLost(): Entry[] {
+    const services = new Set(this.overwritten.recent(this.time.nowMs).map(({ service }) => service));
+    return [...services].flatMap((service) => {
+      const entry = this.table.get("service", service, this.self);
+      return entry === undefined ? [] : [entry, ...this.lostTo(entry)];
+    });
+  }
+
+  /** For a node that gets this entry first: what was lost to it. */
+  lostTo({ kind, key }: EntryHead): Entry[] {
+    return kind === "service" ? this.overwritten.of(key).map((change) => lostEntry(change, this.time)) : [];
+  }
+
   setLive(names: Iterable<string>): void {
     const withRows = [...this.table.partitions.values()].flatMap(({ owner }) => owner ?? []);
     const changed = this.owners.setLive(names, withRows, this.time.nowMs);
@@ -181,12 +195,10 @@ export class Replica {
     return "known";
   }
 
-  /** Other nodes with the winner have not seen what was lost: they learn it by gossip. */
+  /** Other nodes with the winner have not seen what was lost: they learn it by gossip, or later by anti-entropy. */
   #noteOverwritten(winner: Entry, loser: Entry): void {
-    const { nowMs, wallMs } = this.time;
-    const isNew = this.overwritten.note(winner, loser, ({ bornAtMs }) => wallMs - (nowMs - bornAtMs));
-    if (!isNew) return;
-    this.outbox.addLost(loser, nowMs);
+    if (!this.overwritten.note(winner, loser, this.time)) return;
+    this.outbox.addLost(loser, this.time.nowMs);
     this.#revision++;
   }
 

@@ -308,7 +308,9 @@ test("both halves of a split change a service: every node learns which change wa
   converge(network);
   network.split((name) => Number(name.slice(5)) < 3);
   network.catalogs.get("node-1")!.writeService("web", spec(81), network.nowMs);
-  network.run(5_000);
+  const portAt = (name: string) =>
+    network.catalogs.get(name)!.services().get("web")!.spec.publish[0]!.published;
+  network.runUntil(() => portAt("node-2") === 81, LIMIT_MS);
   network.catalogs.get("node-2")!.writeService("web", spec(82), network.nowMs);
   network.catalogs.get("node-6")!.writeService("web", spec(91), network.nowMs);
   network.run(10_000);
@@ -321,6 +323,37 @@ test("both halves of a split change a service: every node learns which change wa
     const changes = catalog.overwrittenOf("web").map(({ lost, by }) => [lost.stamp.node, by.stamp.node]);
     expect(changes).toEqual([["node-6", "node-2"]]);
     expect(catalog.takeOverwritten()).toHaveLength(1);
+  }
+});
+
+test("a node that was away hears, with the service, which change was lost to it", () => {
+  for (let run = 0; run < 10; run++) {
+    const network = new CatalogNetwork(seeded.fork(50 + run));
+    const [one, other, away] = startNodes(network, 3) as [string, string, string];
+    network.catalogs.get(one)!.writeService("web", spec(80), network.nowMs);
+    network.catalogs.get(one)!.writeService("old", spec(90), network.nowMs);
+    converge(network);
+    const late = network.catalogs.get(away)!;
+    network.stop(away);
+    network.split((name) => name);
+    network.catalogs.get(one)!.writeService("web", spec(81), network.nowMs);
+    network.catalogs.get(one)!.removeService("old");
+    for (const port of [82, 83]) {
+      network.catalogs.get(other)!.writeService("web", spec(port), network.nowMs);
+      network.catalogs.get(other)!.writeService("old", spec(port + 10), network.nowMs);
+    }
+    network.heal();
+    converge(network);
+    network.runUntil(() => !network.hasNews(), LIMIT_MS);
+    network.start(away, late);
+    converge(network);
+    network.run(1000);
+    for (const service of ["web", "old"]) {
+      expect(late.overwrittenOf(service)).toMatchObject([
+        { lost: { stamp: { node: one } }, by: { stamp: { node: other } } },
+      ]);
+    }
+    expect(late.takeOverwritten()).toHaveLength(2);
   }
 });
 
