@@ -31,7 +31,8 @@ function writeTrue(bytes: Uint8Array): void {
     {
       type: bytes.length === ECHO_BYTES && below(2) === 0 ? ECHO_ANSWER : ECHO_PROBE,
       size: bytes.length + 28,
-      id: below(2 ** 32),
+      id: below(2 ** 31),
+      isInUse: below(2) === 0,
       run: new Uint8Array(8).fill(below(3)),
       sender: Uint8Array.from([10, 200, 0, 2]),
     },

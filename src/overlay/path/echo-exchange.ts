@@ -97,12 +97,12 @@ export class EchoExchange {
     this.#run();
   }
 
-  /** Peers, by name, to whom packets go or have gone lately; all others are probed rarely. */
+  /** Peers, by name, that this node relays to. They, and those that relay to this node, are probed often. */
   setActive(names: ReadonlySet<string>): void {
     for (const [name, peer] of this.#peers) {
-      const isActive = names.has(name);
-      if (isActive === peer.isActive) continue;
-      peer.isActive = isActive;
+      const isUsedHere = names.has(name);
+      if (isUsedHere === peer.isUsedHere) continue;
+      peer.isUsedHere = isUsedHere;
       this.#serve(peer);
     }
   }
@@ -146,7 +146,8 @@ export class EchoExchange {
       const answer: Echo = { ...echo, type: ECHO_ANSWER, sender: this.#sender };
       if (this.#send(peer, answer, ECHO_BYTES) === "sent") this.counts.answersSent++;
       peer.path.onHeard(nowMs);
-      this.#wakeAt(peer.nextMs, nowMs);
+      if (echo.isInUse) peer.onUsedThere(nowMs);
+      this.#serve(peer);
     }
   }
 
@@ -187,7 +188,8 @@ export class EchoExchange {
   #probe(peer: EchoPeer, { id, size }: Probe, nowMs: number): void {
     const innerSize = size - peer.end.overheadBytes;
     const { run } = this.#options;
-    const echo: Echo = { type: ECHO_PROBE, size: innerSize, id, run, sender: this.#sender };
+    const isInUse = peer.isUsedHere;
+    const echo: Echo = { type: ECHO_PROBE, size: innerSize, id, isInUse, run, sender: this.#sender };
     const result = this.#send(peer, echo, innerSize - ECHO_HEADERS_BYTES);
     if (result === "sent") this.counts.probesSent++;
     else if (result === "too-big") peer.path.onTooBig(size, nowMs);

@@ -8,6 +8,8 @@ import { TokenBucket } from "./token-bucket.ts";
 const ANSWERS_PER_SECOND = 100;
 /** What a search finds grows with every answer; only what it is after a moment is worth telling. */
 const SETTLE_MS = 50;
+/** Some probes of a path in use: a few of them may be lost. */
+const USED_THERE_MS = 10_000;
 
 /** Another node, as the exchange needs it. */
 export interface EchoPeerEnd {
@@ -50,7 +52,10 @@ export class EchoPeer {
   #toldMtu: number | null = null;
   #toldUp = false;
   #settlesMs = Number.POSITIVE_INFINITY;
-  isActive = false;
+  /** This node relays to the peer. */
+  isUsedHere = false;
+  /** The peer has said that it relays to this node: what it gets back takes this node's way to it. */
+  #usedThereMs = Number.NEGATIVE_INFINITY;
 
   constructor(end: EchoPeerEnd, deviceMtu: number, random: () => number) {
     this.#end = end;
@@ -87,8 +92,13 @@ export class EchoPeer {
     return true;
   }
 
+  onUsedThere(nowMs: number): void {
+    this.#usedThereMs = nowMs;
+  }
+
   poll(nowMs: number): Probe | null {
-    return this.path.poll(nowMs, this.isActive);
+    const isActive = this.isUsedHere || nowMs - this.#usedThereMs < USED_THERE_MS;
+    return this.path.poll(nowMs, isActive);
   }
 
   /**

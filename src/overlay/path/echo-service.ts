@@ -59,7 +59,7 @@ export class EchoService {
     this.#exchange.setPeers(peers);
   }
 
-  /** Peers, by name, to whom packets go or have gone lately; all others are probed rarely. */
+  /** Peers, by name, that this node relays to. They, and those that relay to this node, are probed often. */
   setActive(names: ReadonlySet<string>): void {
     this.#exchange.setActive(names);
   }

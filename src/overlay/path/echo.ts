@@ -3,13 +3,14 @@
  * They travel as UDP over IPv4 from overlay address to overlay address, so they are carried as all else is. Big-endian.
  *
  *      0       1       2        4          8                16                    20        36
- *     +-------+-------+--------+----------+----------------+---------------------+---------+------- - - -
- *     | type  | 1     | size   | id       | run            | sender's overlay    | tag     | zeros, in a
- *     |       |       |        |          |                | address             |         | probe
- *     +-------+-------+--------+----------+----------------+---------------------+---------+------- - - -
+ *     +-------+-------+--------+-+--------+----------------+---------------------+---------+------- - - -
+ *     | type  | 1     | size   |u| id     | run            | sender's overlay    | tag     | zeros, in a
+ *     |       |       |        | |        |                | address             |         | probe
+ *     +-------+-------+--------+-+--------+----------------+---------------------+---------+------- - - -
  *
- *     type   1 probe, 2 answer: it repeats size, id and run, and is never longer than what it answers
+ *     type   1 probe, 2 answer: it repeats size, u, id and run, and is never longer than what it answers
  *     size   bytes of the probe's IP packet, with its headers of 28 bytes
+ *     u      1 bit: the prober has tasks' traffic for the other node, so the path is in use in both directions
  *     run    random, the same as long as the prober runs: an answer to another run is none
  *     tag    HMAC-SHA-256, the first 16 bytes, of the first 20 bytes under a key made of the pair's secret; zeros
  *            where the pair has none. What follows it means nothing and is not read.
@@ -31,6 +32,7 @@ const TAG_AT = 20;
 const TAG_BYTES = 16;
 /** From the overlay's own port to that of these probes, inside it. */
 const PORT_OFFSET = 2;
+const IN_USE = 0x80000000;
 const LAST_PORT = 65_535;
 
 /** UDP port of probes and answers on every overlay address of a cluster whose overlay has that port. */
@@ -41,7 +43,10 @@ export function echoPort(overlayPort: number): number {
 export interface Echo {
   readonly type: typeof ECHO_PROBE | typeof ECHO_ANSWER;
   readonly size: number;
+  /** 31 bits. */
   readonly id: number;
+  /** The prober relays to the other node. */
+  readonly isInUse: boolean;
   /** RUN_BYTES */
   readonly run: Uint8Array;
   /** 4 bytes */
@@ -60,20 +65,21 @@ export function decodeEcho(bytes: Uint8Array): Echo | null {
   return {
     type,
     size,
-    id: view.getUint32(ID_AT),
+    id: view.getUint32(ID_AT) & ~IN_USE,
+    isInUse: (bytes[ID_AT]! & 0x80) !== 0,
     run: bytes.slice(RUN_AT, RUN_AT + RUN_BYTES),
     sender: bytes.slice(SENDER_AT, TAG_AT),
   };
 }
 
 /** Writes the first ECHO_BYTES of `out`, with a tag of zeros. */
-export function encodeEcho({ type, size, id, run, sender }: Echo, out: Uint8Array): void {
+export function encodeEcho({ type, size, id, isInUse, run, sender }: Echo, out: Uint8Array): void {
   out.fill(0, 0, ECHO_BYTES);
   out[0] = type;
   out[1] = ECHO_VERSION;
   const view = new DataView(out.buffer, out.byteOffset);
   view.setUint16(SIZE_AT, size);
-  view.setUint32(ID_AT, id);
+  view.setUint32(ID_AT, isInUse ? id | IN_USE : id);
   out.set(run, RUN_AT);
   out.set(sender, SENDER_AT);
 }

@@ -44,7 +44,7 @@ export interface PathProbeOptions {
 }
 
 export interface Probe {
-  /** uint32; the answer has to bring it back. */
+  /** 31 bits; the answer has to bring it back. */
   readonly id: number;
   /** Of the underlay packet, with the IP header; must leave unfragmented. */
   readonly size: number;
@@ -73,7 +73,7 @@ export class PathProbe {
     this.#schedule = new PathSchedule(random);
     this.#localMtu = Math.min(localMtu, MAX_IP_PACKET);
     this.#mtu = this.#base;
-    this.#sent = new SentProbes(Math.floor(random() * 2 ** 32));
+    this.#sent = new SentProbes(Math.floor(random() * 2 ** 31));
   }
 
   get state(): PathState {

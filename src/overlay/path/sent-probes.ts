@@ -3,6 +3,7 @@ import type { Flight } from "./flight.ts";
 
 /** A flight has up to 16 probes; of what is older no answer is waited for. */
 const MAX_SENT = 64;
+const MAX_ID = 0x7fffffff;
 
 export interface SentProbe {
   readonly size: number;
@@ -15,14 +16,14 @@ export class SentProbes {
   readonly #byId = new Map<number, SentProbe>();
   #lastId: number;
 
-  /** @param firstId uint32; ids of another run, or of a stranger, should not be met */
+  /** @param firstId 31 bits; ids of another run, or of a stranger, should not be met */
   constructor(firstId: number) {
-    this.#lastId = firstId >>> 0;
+    this.#lastId = firstId & MAX_ID;
   }
 
   /** The id it is to be sent with. */
   add(probe: SentProbe): number {
-    this.#lastId = (this.#lastId + 1) >>> 0;
+    this.#lastId = (this.#lastId + 1) & MAX_ID;
     this.#byId.set(this.#lastId, probe);
     if (this.#byId.size > MAX_SENT) this.#byId.delete(this.#byId.keys().next().value!);
     return this.#lastId;

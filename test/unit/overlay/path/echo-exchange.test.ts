@@ -108,6 +108,25 @@ describe("two nodes", () => {
     ]);
   });
 
+  test("notice within 3 s that packets of that size no longer pass, also where only one of both relays", async () => {
+    const { network, n1, n2 } = await pairOf();
+    n2.setActive(new Set());
+    await network.clock.advance(60_000);
+    network.mtu = 1230;
+    await network.clock.advance(3000);
+    expect([n1.report("n2")!.mtu, n2.report("n1")!.mtu]).toEqual([1230, 1230]);
+  });
+
+  test("probe rarely again once neither relays to the other", async () => {
+    const { network, n1, n2 } = await pairOf();
+    n2.setActive(new Set());
+    n1.setActive(new Set());
+    await network.clock.advance(20_000);
+    const before = n1.counts.probesSent + n2.counts.probesSent;
+    await network.clock.advance(60_000);
+    expect(n1.counts.probesSent + n2.counts.probesSent - before).toBeLessThanOrEqual(6);
+  });
+
   test("that nobody uses know each other within seconds when one has been away", async () => {
     const network = new EchoNetwork();
     const n1 = network.add("n1");

@@ -19,7 +19,8 @@ const OLDER_SECRET = "22".repeat(32);
 const anyEcho: fc.Arbitrary<Echo> = fc.record({
   type: fc.constantFrom(ECHO_PROBE, ECHO_ANSWER),
   size: fc.integer({ min: ECHO_BYTES + ECHO_HEADERS_BYTES, max: 9000 }),
-  id: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+  id: fc.integer({ min: 0, max: 2 ** 31 - 1 }),
+  isInUse: fc.boolean(),
   run: fc.uint8Array({ minLength: 8, maxLength: 8 }),
   sender: fc.uint8Array({ minLength: 4, maxLength: 4 }),
 });
@@ -35,10 +36,11 @@ test("every field is where the picture has it", () => {
     type: ECHO_ANSWER,
     size: 0x0102,
     id: 0x03040506,
+    isInUse: true,
     run: Uint8Array.from([7, 8, 9, 10, 11, 12, 13, 14]),
     sender: Uint8Array.from([10, 200, 0, 1]),
   };
-  expect(datagramOf(echo).toHex()).toBe(`02010102030405060708090a0b0c0d0e0ac80001${"00".repeat(16)}`);
+  expect(datagramOf(echo).toHex()).toBe(`02010102830405060708090a0b0c0d0e0ac80001${"00".repeat(16)}`);
 });
 
 test("what is written is what is read", () => {
