@@ -16,6 +16,7 @@ import { openDrivers } from "./overlay/drivers.ts";
 import { PathWatch } from "./overlay/path-watch.ts";
 import { NodeSignals } from "./signals.ts";
 import { type NodeOptions, type NodeParts, startNode } from "./start-node.ts";
+import { enableTcpMtuProbing } from "./tcp-mtu-probing.ts";
 
 const realParts: NodeParts = {
   startProxy: (options) => SpliceProxy.start(options),
@@ -47,13 +48,18 @@ export async function runNode(options: Omit<NodeOptions, "onFatal">, hooks: RunH
     options.log.fatal(error.message);
     fatal.resolve();
   };
-  const node = await startNode({ ...options, onFatal }, realParts);
-  signals.onServing(() => reloadOnSignal(node, options.log));
-  hooks.onServing?.();
-  const isFatal = await Promise.race([signals.stop.then(() => false), fatal.promise.then(() => true)]);
-  const drained = node.drainAndStop();
-  void signals.hurry.then(() => node.hurry());
-  return (await drained) && !isFatal ? 0 : 1;
+  const restore = options.config.cluster === null ? () => {} : enableTcpMtuProbing(options.log);
+  try {
+    const node = await startNode({ ...options, onFatal }, realParts);
+    signals.onServing(() => reloadOnSignal(node, options.log));
+    hooks.onServing?.();
+    const isFatal = await Promise.race([signals.stop.then(() => false), fatal.promise.then(() => true)]);
+    const drained = node.drainAndStop();
+    void signals.hurry.then(() => node.hurry());
+    return (await drained) && !isFatal ? 0 : 1;
+  } finally {
+    restore();
+  }
 }
 
 async function reloadOnSignal(node: Node, log: Log): Promise<void> {

@@ -23,12 +23,21 @@ export interface Loss {
   readonly peers: readonly string[];
 }
 
+/** A path MTU black hole: longer packets that the node sends vanish without an ICMP message. */
+export interface Narrowing {
+  /** Of the longest IP packet that passes. */
+  readonly maxBytes: number;
+  /** Addresses or prefixes that it sends to, of one family. */
+  readonly peers: readonly string[];
+}
+
 export interface NetworkFaults {
   readonly cuts: readonly Cut[];
   readonly losses: readonly Loss[];
+  readonly narrowings: readonly Narrowing[];
 }
 
-export const NO_FAULTS: NetworkFaults = { cuts: [], losses: [] };
+export const NO_FAULTS: NetworkFaults = { cuts: [], losses: [], narrowings: [] };
 
 /** For the node's namespace; replaces whatever rules there were, in one transaction: `nft -f -`. */
 export function incomingRuleset({ cuts, losses }: NetworkFaults): string {
@@ -37,8 +46,8 @@ export function incomingRuleset({ cuts, losses }: NetworkFaults): string {
 }
 
 /** For the namespace with the bridge, whose interface `port` the node's cable is in. */
-export function outgoingRuleset({ cuts }: NetworkFaults, port: string): string {
-  const rules = cuts.filter(isOutgoing).map(dropTo);
+export function outgoingRuleset({ cuts, narrowings }: NetworkFaults, port: string): string {
+  const rules = [...cuts.filter(isOutgoing).map(dropTo), ...narrowings.map(dropLonger)];
   return table(`netdev faults-${port}`, chain("out", `ingress device ${port}`, rules));
 }
 
@@ -74,10 +83,16 @@ function lose({ percent, peers }: Loss): string {
   return `${match("saddr", peers)}numgen random mod 100 < ${percent} drop`;
 }
 
+function dropLonger({ maxBytes, peers }: Narrowing): string {
+  return `${match("daddr", peers)}meta length > ${maxBytes} drop`;
+}
+
 function matchProtocol(protocol: Cut["protocol"]): string {
   return protocol === undefined ? "" : `meta l4proto ${protocol} `;
 }
 
 function match(side: "saddr" | "daddr", peers: readonly string[]): string {
-  return peers.length === 0 ? "" : `ip ${side} { ${peers.join(", ")} } `;
+  if (peers.length === 0) return "";
+  const family = peers[0]!.includes(":") ? "ip6" : "ip";
+  return `${family} ${side} { ${peers.join(", ")} } `;
 }

@@ -44,7 +44,16 @@ export class NetworkNode {
     await this.#apply({ ...this.#faults, losses: [{ percent, peers }] });
   }
 
-  /** Takes back every cut and loss. */
+  /**
+   * Longer packets to these peers vanish in the network, without a word. The node's interface joins no packets from
+   * then on, so that what is measured is what would be on the wire.
+   */
+  async narrow(maxBytes: number, peers: readonly string[]): Promise<void> {
+    await this.run("ip", "link", "set", "eth0", "gso_max_segs", "1");
+    await this.#apply({ ...this.#faults, narrowings: [{ maxBytes, peers }] });
+  }
+
+  /** Takes back every cut, loss and narrowing. */
   async heal(): Promise<void> {
     await this.#apply(NO_FAULTS);
   }

@@ -47,3 +47,10 @@ test("loss is of what is received", () => {
   expect(rules(faults, "in")).toEqual(["ip saddr { 10.99.1.0/25 } numgen random mod 100 < 5 drop"]);
   expect(rules(faults, "out")).toEqual([]);
 });
+
+test("longer packets to some peers vanish where the node's cable ends", () => {
+  const narrow = (peers: string[]) => ({ ...NO_FAULTS, narrowings: [{ maxBytes: 1280, peers }] });
+  expect(rules(narrow(["10.99.1.2"]), "out")).toEqual(["ip daddr { 10.99.1.2 } meta length > 1280 drop"]);
+  expect(rules(narrow(["fd98::2"]), "out")).toEqual(["ip6 daddr { fd98::2 } meta length > 1280 drop"]);
+  expect(rules(narrow(["10.99.1.2"]), "in")).toEqual([]);
+});
