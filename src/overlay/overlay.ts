@@ -7,6 +7,13 @@
 /** `kernel`: a VXLAN device; `userspace`: TUN and our own VXLAN or seals; `none`: relays over the nodes' own addresses. */
 export type Driver = "kernel" | "userspace" | "none";
 
+/** Where a node takes relays inside the overlay, and what comes back from. */
+export interface RelayPorts {
+  readonly tcp: number;
+  /** Of relays and of probes. */
+  readonly udp: readonly number[];
+}
+
 /** This node's end. */
 export interface OverlayEnd {
   /** Its overlay address, IPv4. */
@@ -21,6 +28,8 @@ export interface OverlayEnd {
   readonly underlayAddress: string;
   /** Name of the network interface. */
   readonly device: string;
+  /** Of this node, where it takes nothing in clear but relays, which are sealed; absent: all that members send. */
+  readonly relaysOnly?: RelayPorts;
 }
 
 /** Another node, as a driver needs it. Unique by name and by overlayAddress. */
@@ -32,6 +41,8 @@ export interface OverlayPeer {
   readonly underlayAddress: string;
   /** Of its overlay, UDP. */
   readonly port: number;
+  /** Absent: it has no relay. */
+  readonly relayPorts?: RelayPorts;
   /**
    * Hex of 32 bytes each: secrets that only this pair has, one for each key of the cluster; the first is for sending,
    * all are for receiving. null: frames to and from it are plain VXLAN.

@@ -2,6 +2,7 @@
 export { GCM_NONCE_BYTES, Gcm } from "./aes-gcm.ts";
 export * from "./ip-address.ts";
 export { formatIp, MAX_IP_TEXT_BYTES, writeIp } from "./ip-format.ts";
+export * from "./link-ports.ts";
 export { type Prefix, PrefixSet, parsePrefix } from "./prefix.ts";
 export { ProxyHeader, type ProxyTransport } from "./proxy-header.ts";
 export { decodeProxyHeader } from "./proxy-protocol.ts";

@@ -11,16 +11,20 @@ import {
   decodeNetlinkMessages,
   decodeNetlinkOutcome,
   decodeRouteMessage,
+  decodeTrafficMessage,
   encodeAddressMessage,
   encodeLinkMessage,
   encodeNeighbourMessage,
   encodeNetlinkMessage,
   encodeRouteMessage,
+  encodeTrafficMessage,
 } from "../../src/wire/netlink/index.ts";
 import { ByteMutator } from "../support/byte-mutator.ts";
 import {
   NEW_ADDRESS,
+  NEW_FILTER,
   NEW_FORWARDING,
+  NEW_INGRESS,
   NEW_NEIGHBOUR,
   NEW_ROUTE,
   NEW_VXLAN,
@@ -72,6 +76,11 @@ const CODECS: Readonly<Record<string, Codec>> = {
     samples: [NEW_NEIGHBOUR, NEW_FORWARDING],
   },
   route: { decode: decodeRouteMessage, encode: encodeRouteMessage, samples: [NEW_ROUTE] },
+  traffic: {
+    decode: decodeTrafficMessage,
+    encode: encodeTrafficMessage,
+    samples: [NEW_INGRESS, NEW_FILTER],
+  },
 };
 
 /** The same bytes between others that belong to nobody. */

@@ -24,7 +24,18 @@ const MTU_BYTES = 1450;
 /** For what takes milliseconds on a machine that has nothing else to do. */
 const BULK_BYTES = 32 * 1024 * 1024;
 
-const PROGRAMS = ["ping", "bridge", "setpriv", "socat", "ss"];
+const PROGRAMS = ["ping", "bridge", "setpriv", "socat", "ss", "tc"];
+/** Accepts everything in the place of the driver's own. */
+const FILTER_OF_NOTHING = [
+  ...["dev", DEVICE, "ingress", "protocol", "all", "prio", "1", "handle", "1"],
+  ...["bpf", "da", "bytecode", "1,6 0 0 0,"],
+];
+/** What of the device gets to the kernel's IP. */
+const COUNT_OVERLAY = [
+  "add table ip seen",
+  "add chain ip seen in { type filter hook prerouting priority 0; }",
+  `add rule ip seen in iifname "${DEVICE}" counter`,
+].join("; ");
 
 describe.skipIf(lacksVxlan(...PROGRAMS))("the kernel driver", () => {
   let network: Namespaces;
@@ -210,6 +221,45 @@ describe.skipIf(lacksVxlan(...PROGRAMS))("the kernel driver", () => {
     await ip(n1, `link delete ${DEVICE}`);
     await applied(d1, peerOf(n2));
     await ping(n1, "10.200.0.2", MTU_BYTES);
+  });
+
+  test("a filter and settings that somebody changed are what they have to be again", async () => {
+    const d1 = await openOn(n1);
+    const d2 = await openOn(n2);
+    await applied(d1, peerOf(n2));
+    await applied(d2, peerOf(n1));
+    const filter = () => n1.run("tc", "filter", "show", "dev", DEVICE, "ingress");
+    const forwarding = () => n1.run("sysctl", "-n", `net.ipv4.conf.${DEVICE}.forwarding`);
+    const wanted = await filter();
+    expect(wanted).toContain("direct-action");
+    const changes = [
+      ["tc", "qdisc", "del", "dev", DEVICE, "ingress"],
+      ["tc", "filter", "del", "dev", DEVICE, "ingress"],
+      ["tc", "filter", "replace", ...FILTER_OF_NOTHING],
+      ["sysctl", "-qw", "net.ipv4.ip_forward=0", "net.ipv4.ip_forward=1"],
+    ];
+    for (const change of changes) {
+      await n1.run(...change);
+      expect((await filter()) === wanted && (await forwarding()) === "0\n").toBe(false);
+      await applied(d1, peerOf(n2));
+      expect(await filter()).toBe(wanted);
+      expect(await forwarding()).toBe("0\n");
+    }
+    await ping(n2, "10.200.0.1");
+  });
+
+  test("what a peer that has left sends is not taken any more", async () => {
+    const d1 = await openOn(n1);
+    const d2 = await openOn(n2);
+    await applied(d2, peerOf(n1));
+    await applied(d1, peerOf(n2));
+    await ping(n2, "10.200.0.1");
+    await applied(d1, peerOf(n3));
+    await n1.run("nft", COUNT_OVERLAY);
+    await expect(n2.run("ping", "-c", "1", "-W", "0.5", "10.200.0.1")).rejects.toThrow();
+    const dropped = await n1.run("tc", "-s", "qdisc", "show", "dev", DEVICE, "ingress");
+    expect(dropped).toMatch(/dropped [1-9]/);
+    expect(await n1.run("nft", "list", "table", "ip", "seen")).toContain("packets 0 ");
   });
 
   test("after kill -9 the same node takes the place of what was left, another node does not", async () => {

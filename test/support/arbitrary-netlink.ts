@@ -6,6 +6,7 @@ import type {
   LinkMessage,
   NeighbourMessage,
   RouteMessage,
+  TrafficMessage,
   VxlanLink,
 } from "../../src/wire/netlink/index.ts";
 import { ipv4Bytes, ipv6Bytes } from "./arbitrary-ip.ts";
@@ -62,6 +63,7 @@ export const linkMessage: fc.Arbitrary<LinkMessage> = fc
     gsoIpv4MaxBytes: optional(uint32),
     groIpv4MaxBytes: optional(uint32),
     ipv6AddressMode: optional(uint8),
+    ipv4Settings: optional(fc.array(int32, { maxLength: 40 })),
     kind: optional(fc.oneof(fc.constant("vxlan"), text)),
     vxlan: optional(vxlan),
     counters: optional(counters),
@@ -108,3 +110,16 @@ export const routeMessage: fc.Arbitrary<RouteMessage> = fc
     advertisedMssBytes: optional(uint32),
   })
   .map((route) => ({ ...route, isMtuLocked: route.mtuBytes === undefined ? undefined : route.isMtuLocked }));
+
+export const trafficMessage: fc.Arbitrary<TrafficMessage> = fc
+  .record({
+    interfaceIndex: int32,
+    handle: uint32,
+    parent: uint32,
+    protocol: uint16,
+    priority: uint16,
+    kind: optional(fc.oneof(fc.constant("bpf"), text)),
+    program: optional(fc.uint8Array({ maxLength: 80 }).map((bytes) => bytes.subarray(0, bytes.length & ~7))),
+    drops: optional(uint32),
+  })
+  .map((message) => ({ ...message, program: message.kind === "bpf" ? message.program : undefined }));

@@ -33,6 +33,19 @@ export const NEW_FORWARDING = Uint8Array.fromHex(
   "0700000002000000c00002000a00020002420ad200020000080001000a0102040600060012b60000",
 );
 
+/** tc qdisc add dev vx0 ingress */
+export const NEW_INGRESS = Uint8Array.fromHex(
+  "00000000020000000000fffff1ffffff00000000" + "0c000100696e677265737300",
+);
+
+/** tc filter add dev vx0 ingress protocol all prio 1 handle 1 bpf da bytecode "2,40 0 0 12,6 0 0 0," */
+export const NEW_FILTER = Uint8Array.fromHex(
+  "000000000200000001000000f2ffffff00030100" +
+    "0800010062706600" +
+    "2800028006000400020000001400050028000000" +
+    "0c00000006000000000000000800080001000000",
+);
+
 /** The whole answer to ip link add vx1 type vxlan id 4242 dstport 4789 local 10.1.2.3 nolearning, beside vx0. */
 export const VNI_EXISTS = Uint8Array.fromHex(
   "ac00000002000002f812046ba04e0000" + // NLMSG_ERROR, ACK_TLVS

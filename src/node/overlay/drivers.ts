@@ -35,9 +35,11 @@ class KernelDriver implements OverlayDriver {
   /** The kernel says how many, not why. */
   get rejectedTotal(): Readonly<Record<string, number>> {
     const { receiveErrors = 0, receiveDropped = 0 } = this.#overlay.counters() ?? {};
+    const { filteredTotal } = this.#overlay;
     return {
       ...(receiveErrors > 0 && { malformed: receiveErrors }),
       ...(receiveDropped > 0 && { dropped: receiveDropped }),
+      ...(filteredTotal > 0 && { filtered: filteredTotal }),
     };
   }
 

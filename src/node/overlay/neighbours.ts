@@ -7,6 +7,7 @@ import type { NodeRecord, OverlayRecord } from "../../catalog/index.ts";
 import { type PairPath, pairPath } from "../../overlay/index.ts";
 import { NodeKeys } from "./node-keys.ts";
 import type { WatchedPeer } from "./path-watch.ts";
+import { relayPortsAt } from "./relay-ports.ts";
 
 export type Nodes = ReadonlyMap<string, NodeRecord>;
 
@@ -100,7 +101,11 @@ export class Neighbours {
       return { ...known, path: { ...path, frames: null, problem }, peer: null };
     }
     const { address: overlayAddress, port } = announced;
-    const peer = { name, overlayAddress: overlayAddress!, underlayAddress, port, secrets, echoSecrets };
+    const relayPorts = relayPortsAt(node.relay!.port, port);
+    const peer = {
+      ...{ name, overlayAddress: overlayAddress!, underlayAddress, port, relayPorts },
+      ...{ secrets, echoSecrets },
+    };
     return { ...known, path, peer };
   }
 

@@ -2,8 +2,8 @@
  * Which driver this node runs: the one that is asked for, or with `auto` what the bench shows to be best for relays.
  *
  * Encrypting, relays that are sealed themselves and go from node address to node address are about twice as fast as
- * sealed frames, with half the latency, and need nothing from the machine. A kernel device would do as well, but takes
- * clear frames from anybody: only who asks for it gets that. Not encrypting, the kernel's device costs nothing.
+ * sealed frames, with half the latency, and need nothing from the machine. A kernel device would do as well, but opens a
+ * port for clear frames, whose filter cannot see who sends them. Not encrypting, the kernel's device costs nothing.
  * What is asked for and cannot be had is an error; what `auto` passes over is told, with what is missing.
  */
 import type { OverlayConfig } from "../../config/index.ts";

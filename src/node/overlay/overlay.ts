@@ -15,6 +15,7 @@ import { type OpenDrivers, type OpenedDriver, type OverlayDriver, openDriver } f
 import type { OverlayLog } from "./overlay-log.ts";
 import { NO_FIGURES, type OverlayPeerStatus, type OverlayStatus } from "./overlay-status.ts";
 import type { PathWatch, PathWatchOptions, WatchedPeer } from "./path-watch.ts";
+import { relayPortsAt, udpPortOf } from "./relay-ports.ts";
 
 export interface OverlayOptions {
   /** Name of this node. */
@@ -267,6 +268,7 @@ export class Overlay {
       port: config.port,
       underlayAddress: this.#underlayAddress(),
       device: deviceOf(config),
+      ...(config.encrypt && { relaysOnly: relayPortsAt(config.port, config.port) }),
     };
   }
 
@@ -347,9 +349,4 @@ function deviceOf({ port }: OverlayConfig): string {
 
 function byNode(one: OverlayPeerStatus, other: OverlayPeerStatus): number {
   return one.node < other.node ? -1 : 1;
-}
-
-/** Where a driver holds the overlay's port, UDP relays take the next one. */
-function udpPortOf({ driver, port }: Pick<OverlayRecord, "driver" | "port">): number {
-  return driver === "none" ? port : port + 1;
 }

@@ -5,6 +5,7 @@
 import { EAFNOSUPPORT } from "../../sys/errno.ts";
 import { VXLAN_DF_SET, type VxlanLink } from "../../wire/netlink/index.ts";
 import { macOf } from "../address-plan.ts";
+import { CLOSED_TO_OTHERS } from "../closed-device.ts";
 import type { OverlayEnd } from "../overlay.ts";
 import { ipBytes, macText } from "../route/address-text.ts";
 import {
@@ -17,6 +18,8 @@ import {
   type NetlinkSession,
   setLink,
 } from "../route/index.ts";
+import { setFilter } from "./device-filter.ts";
+import { frameFilter } from "./frame-filter.ts";
 import { DEVICE_GROUP, isOwnDevice } from "./mark.ts";
 import { deviceTaken, subnetTaken } from "./refusals.ts";
 import { findSubnetClash } from "./subnet-clash.ts";
@@ -55,13 +58,15 @@ export function findOwnDevice(session: NetlinkSession, end: OverlayEnd, alias: s
   return link;
 }
 
-/** Alias first, so that it is known again from then on. */
+/** Alias first, so that it is known again from then on. It is up when it is closed to everybody: there are no members yet. */
 function furnish(session: NetlinkSession, end: OverlayEnd, alias: string): number {
   const { device, address, prefixLength } = end;
   try {
     setLink(session, device, { alias });
     disableIpv6(session, device);
     const { index } = findLink(session, device)!;
+    setLink(session, index, { ipv4Settings: CLOSED_TO_OTHERS });
+    setFilter(session, end, index, frameFilter({ address, members: [], relays: null }));
     addAddress(session, { interfaceIndex: index, address, prefixLength });
     setLink(session, index, { isUp: true });
     return index;

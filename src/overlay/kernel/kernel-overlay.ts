@@ -8,12 +8,14 @@
 import { type IpFamily, parseIp } from "../../wire/index.ts";
 import type { LinkCounters } from "../../wire/netlink/index.ts";
 import { macOf } from "../address-plan.ts";
+import { CLOSED_TO_OTHERS, isClosedToOthers } from "../closed-device.ts";
 import type { OverlayEnd, OverlayPeer } from "../overlay.ts";
 import { OverlayError } from "../overlay-error.ts";
 import { innerMtu, vxlanOverheadBytes } from "../path/overhead.ts";
 import { macText } from "../route/address-text.ts";
 import {
   addAddress,
+  countFiltered,
   deleteLink,
   findLink,
   type Link,
@@ -25,9 +27,12 @@ import {
 } from "../route/index.ts";
 import { localUnderlayMtu, underlayMtu } from "../underlay-mtu.ts";
 import { createDevice, findOwnDevice, removeDevice } from "./device.ts";
+import { restoreFilter } from "./device-filter.ts";
+import { frameFilter } from "./frame-filter.ts";
 import { aliasOf, isOwnDevice } from "./mark.ts";
 import { applyEntries } from "./peer-entries.ts";
 import { planEntries, type RefusedPeer } from "./plan-entries.ts";
+import { planFilter } from "./plan-filter.ts";
 import { explain } from "./refusals.ts";
 
 /** What every IPv4 host must take (RFC 791): less than that is no MTU but a mistake. */
@@ -102,9 +107,11 @@ export class KernelOverlay {
       const interfaceIndex = this.#restoreDevice();
       const mtuOf = ({ name, underlayAddress }: OverlayPeer) =>
         Math.min(innerMtuBytes.get(name) ?? this.#routeMtu(underlayAddress), this.#mtuBytes);
-      const { entries, refused } = planEntries(this.#end, peers, mtuOf);
+      const planned = planEntries(this.#end, peers, mtuOf);
+      const { plan, entries, refused } = planFilter(this.#end, planned.entries);
+      restoreFilter(this.#session, this.#end, interfaceIndex, frameFilter(plan));
       const device = { interfaceIndex, address: this.#end.address, port: this.#end.port };
-      return [...refused, ...applyEntries(this.#session, device, entries)];
+      return [...planned.refused, ...refused, ...applyEntries(this.#session, device, entries)];
     } catch (error) {
       throw explain(error, this.#session, this.#end);
     }
@@ -128,6 +135,12 @@ export class KernelOverlay {
   /** What the device has counted since it was made; null: it is not there now. */
   counters(): LinkCounters | null {
     return this.#findDevice()?.counters ?? null;
+  }
+
+  /** Frames that the device's filter has dropped. */
+  get filteredTotal(): number {
+    const link = this.#findDevice();
+    return link === null ? 0 : countFiltered(this.#session, link.index);
   }
 
   /** The device and all that was on it are gone; one of its name that is somebody else's by now stays. */
@@ -174,6 +187,7 @@ export class KernelOverlay {
       ...(link.mtuBytes !== this.#mtuBytes && { mtuBytes: this.#mtuBytes }),
       ...(link.macAddress !== macAddress && { macAddress }),
       ...(!link.isUp && { isUp: true }),
+      ...(!isClosedToOthers(link.ipv4Settings) && { ipv4Settings: CLOSED_TO_OTHERS }),
     };
   }
 

@@ -1,7 +1,7 @@
 /** Which entries the peers need, and which peers cannot have any. Pure. */
 import { formatIp, parseIp, parsePrefix } from "../../wire/index.ts";
 import { isInSubnet, macOf } from "../address-plan.ts";
-import type { OverlayEnd, OverlayPeer } from "../overlay.ts";
+import type { OverlayEnd, OverlayPeer, RelayPorts } from "../overlay.ts";
 import { macText } from "../route/address-text.ts";
 
 /** What the kernel is told of a peer. */
@@ -12,6 +12,8 @@ export interface PeerEntry {
   readonly underlayAddress: string;
   readonly port: number;
   readonly mtuBytes: number;
+  /** null: it has no relay. */
+  readonly relayPorts: RelayPorts | null;
 }
 
 /** A peer that has no entries, and why: "cannot …". */
@@ -40,7 +42,9 @@ export function planEntries(
     if (reason !== null) refused.push({ name, reason });
     else {
       const macAddress = macText(macOf(overlayAddress));
-      entries.push({ name, overlayAddress, macAddress, underlayAddress, port, mtuBytes: mtuOf(peer) });
+      const { relayPorts = null } = peer;
+      const mtuBytes = mtuOf(peer);
+      entries.push({ name, overlayAddress, macAddress, underlayAddress, port, mtuBytes, relayPorts });
     }
   }
   return { entries, refused };

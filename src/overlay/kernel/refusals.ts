@@ -30,6 +30,14 @@ export function deviceTaken({ device }: OverlayEnd, link: Link): OverlayError {
   return new OverlayError("device-taken", message);
 }
 
+export function filterUnsupported({ device }: OverlayEnd, cause: NetlinkError): OverlayError {
+  const message =
+    `cannot keep strangers' frames off ${device}: this kernel has no packet filters of traffic control (${cause.message}); ` +
+    "load their modules (modprobe sch_ingress cls_bpf) or set overlay.driver " +
+    'to "userspace" or "none"';
+  return new OverlayError("unsupported", message, { cause });
+}
+
 export function subnetTaken({ device, address, prefixLength }: OverlayEnd, clash: string): OverlayError {
   const message =
     `cannot give ${device} the address ${address}/${prefixLength}: ${clash} is in the same subnet; ` +

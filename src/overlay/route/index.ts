@@ -2,6 +2,13 @@
 export { addAddress, type InterfaceAddress, listAddresses, removeAddress } from "./addresses.ts";
 export { type ForwardingEntry, listForwarding, removeForwarding, replaceForwarding } from "./forwarding.ts";
 export {
+  ACCEPT_FRAME,
+  countFiltered,
+  DROP_FRAME,
+  readIngressFilter,
+  setIngressFilter,
+} from "./ingress-filter.ts";
+export {
   createLink,
   deleteLink,
   findLink,

@@ -34,6 +34,8 @@ export interface Link {
   /** Largest super-packets for IPv4 to send and of received segments; 0 when the kernel does not tell. */
   readonly gsoMaxBytes: number;
   readonly groMaxBytes: number;
+  /** net.ipv4.conf.<name>.…, by IPV4_DEVCONF_…; empty when the kernel does not tell. */
+  readonly ipv4Settings: ReadonlyMap<number, number>;
   /** Since it was made; null when the kernel does not tell. */
   readonly counters: LinkCounters | null;
 }
@@ -50,10 +52,12 @@ export interface LinkChange {
   readonly groMaxBytes?: number;
   /** false: no link-local address and no router solicitations of its own, from when it is set up next. */
   readonly hasIpv6LinkLocal?: boolean;
+  /** By IPV4_DEVCONF_…; the kernel takes them without /proc/sys, which containers cannot write to. */
+  readonly ipv4Settings?: ReadonlyMap<number, number>;
 }
 
-/** Alias and IPv6 settings can only be changed on a link that is there, before it is up. */
-export interface NewLink extends Omit<LinkChange, "alias" | "hasIpv6LinkLocal"> {
+/** Alias and settings of IPv4 and IPv6 can only be changed on a link that is there, before it is up. */
+export interface NewLink extends Omit<LinkChange, "alias" | "hasIpv6LinkLocal" | "ipv4Settings"> {
   readonly name: string;
   readonly kind: string;
   readonly vxlan?: VxlanLink;
@@ -100,7 +104,8 @@ export function deleteLink(session: NetlinkSession, which: string | number): voi
 }
 
 function settings(change: LinkChange): LinkMessage {
-  const { mtuBytes, isUp, macAddress, alias, group, gsoMaxBytes, groMaxBytes, hasIpv6LinkLocal } = change;
+  const { mtuBytes, isUp, macAddress, alias, group, gsoMaxBytes, groMaxBytes } = change;
+  const { hasIpv6LinkLocal, ipv4Settings } = change;
   return {
     index: 0,
     flags: isUp === true ? IFF_UP : 0,
@@ -114,6 +119,7 @@ function settings(change: LinkChange): LinkMessage {
     gsoIpv4MaxBytes: gsoMaxBytes,
     groIpv4MaxBytes: groMaxBytes,
     ipv6AddressMode: hasIpv6LinkLocal === undefined ? undefined : hasIpv6LinkLocal ? 0 : 1,
+    newIpv4Settings: ipv4Settings,
   };
 }
 
@@ -140,6 +146,7 @@ function readLink(payload: Uint8Array): Link | null {
     vxlan: message.vxlan ?? null,
     gsoMaxBytes: message.gsoIpv4MaxBytes ?? message.gsoMaxBytes ?? 0,
     groMaxBytes: message.groIpv4MaxBytes ?? message.groMaxBytes ?? 0,
+    ipv4Settings: new Map((message.ipv4Settings ?? []).map((value, index) => [index + 1, value])),
     counters: message.counters ?? null,
   };
 }

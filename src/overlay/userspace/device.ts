@@ -5,6 +5,7 @@
 import { EAFNOSUPPORT } from "../../sys/errno.ts";
 import { close } from "../../sys/socket.ts";
 import { openTun, type Tun, TunError } from "../../sys/tun.ts";
+import { CLOSED_TO_OTHERS } from "../closed-device.ts";
 import { aliasOf } from "../kernel/mark.ts";
 import { deviceTaken, subnetTaken } from "../kernel/refusals.ts";
 import { findSubnetClash } from "../kernel/subnet-clash.ts";
@@ -39,7 +40,7 @@ export function openDevice(
     setLink(session, device, { alias: aliasOf(owner) });
     disableIpv6(session, device);
     const { index } = findLink(session, device)!;
-    setLink(session, index, { mtuBytes, gsoMaxBytes: GSO_BYTES_MAX });
+    setLink(session, index, { mtuBytes, gsoMaxBytes: GSO_BYTES_MAX, ipv4Settings: CLOSED_TO_OTHERS });
     addAddress(session, { interfaceIndex: index, address, prefixLength });
     setLink(session, index, { isUp: true });
     return { ...tun, interfaceIndex: index };

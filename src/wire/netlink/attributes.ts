@@ -43,6 +43,10 @@ export class Attributes {
     return this.#sized(type, 1)?.getUint8(0);
   }
 
+  uint16(type: number): number | undefined {
+    return this.#sized(type, 2)?.getUint16(0, true);
+  }
+
   uint16BigEndian(type: number): number | undefined {
     return this.#sized(type, 2)?.getUint16(0);
   }
@@ -90,6 +94,10 @@ export class AttributeWriter {
 
   uint8(type: number, value: number | undefined): this {
     return value === undefined ? this : this.bytes(type, Uint8Array.of(value));
+  }
+
+  uint16(type: number, value: number | undefined): this {
+    return value === undefined ? this : this.bytes(type, Uint8Array.of(value, value >> 8));
   }
 
   uint16BigEndian(type: number, value: number | undefined): this {

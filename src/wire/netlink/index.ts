@@ -1,4 +1,4 @@
-/** rtnetlink messages: interfaces, addresses, neighbours, forwarding entries, routes. */
+/** rtnetlink messages: interfaces, addresses, neighbours, forwarding entries, routes, traffic control. */
 export * from "./address-message.ts";
 export { decodeNetlinkOutcome, type NetlinkOutcome } from "./error-message.ts";
 export type { LinkCounters } from "./link-counters.ts";
@@ -6,4 +6,5 @@ export * from "./link-message.ts";
 export * from "./message.ts";
 export * from "./neighbour-message.ts";
 export * from "./route-message.ts";
+export * from "./traffic-message.ts";
 export { VXLAN_DF_INHERIT, VXLAN_DF_SET, VXLAN_DF_UNSET, type VxlanLink } from "./vxlan-link.ts";

@@ -10,8 +10,15 @@ import { EPOLLIN } from "../../../sys/epoll.ts";
 import { ECONNREFUSED, EHOSTUNREACH, ENOBUFS, ETIMEDOUT } from "../../../sys/errno.ts";
 import type { Continuable, Pollable } from "../../../sys/event-loop.ts";
 import type { SendBatch } from "../../../sys/messages.ts";
-import { connect, send, setBufferSizes, udpSocket } from "../../../sys/socket.ts";
-import { ERROR_LIMIT, ERROR_REFUSED, SEALED_BYTES } from "../../../wire/index.ts";
+import { writeAnyAddress } from "../../../sys/sockaddr.ts";
+import { bind, connect, send, setBufferSizes, udpSocket } from "../../../sys/socket.ts";
+import {
+  ERROR_LIMIT,
+  ERROR_REFUSED,
+  LINK_PORT_MAX,
+  LINK_PORT_MIN,
+  SEALED_BYTES,
+} from "../../../wire/index.ts";
 import { isCongestion } from "../outbox.ts";
 import type { UdpSession } from "../session.ts";
 import type { EntryHandshake, EntryHandshakeOptions } from "./entry-handshake.ts";
@@ -23,6 +30,8 @@ import { LONGEST_DATAGRAM, type SealedWay } from "./sealed-outbox.ts";
 
 /** It carries many sessions. */
 const BUFFER_BYTES = 4 * 1024 * 1024;
+/** Of thousands of ports it would have to be most that are taken. */
+const BIND_TRIES = 16;
 /** How often one datagram goes to yet another task before it is given up. */
 const MAX_MOVES = 3;
 
@@ -64,6 +73,7 @@ export class LinkSocket
     const fd = udpSocket(family);
     if (fd < 0) return -fd;
     setBufferSizes(fd, BUFFER_BYTES);
+    this.#bind(fd);
     memory.bytes.set(udpSockaddr, sockaddrAt);
     const connected = connect(fd, memory.address(sockaddrAt), sockaddrLength);
     const watched = connected === 0 ? loop.watch(fd, EPOLLIN, this) : connected;
@@ -196,6 +206,17 @@ export class LinkSocket
 
   onDropped(reason: DropReason): void {
     this.links.host.onDropped(reason, 1);
+  }
+
+  /** To a port that filters know; to any where those are taken, which connect then does. */
+  #bind(fd: number): void {
+    const { memory, sockaddrAt } = this.links.context;
+    const { family } = this.peer;
+    for (let tries = 0; tries < BIND_TRIES; tries++) {
+      const port = LINK_PORT_MIN + Math.floor(Math.random() * (LINK_PORT_MAX - LINK_PORT_MIN + 1));
+      const length = writeAnyAddress(memory.bytes, sockaddrAt, family, port);
+      if (bind(fd, memory.address(sockaddrAt), length) === 0) return;
+    }
   }
 
   #receive(): void {

@@ -6,7 +6,7 @@ const ALIAS = aliasOf("prod/n1");
 
 function link(changes: Partial<Link>): Link {
   const nothing = { index: 7, name: "portmesh0", isUp: false, mtuBytes: 1450, macAddress: "", vxlan: null };
-  const sizes = { gsoMaxBytes: 0, groMaxBytes: 0, counters: null };
+  const sizes = { gsoMaxBytes: 0, groMaxBytes: 0, ipv4Settings: new Map(), counters: null };
   return { ...nothing, ...sizes, alias: "", group: 0, kind: "vxlan", ...changes };
 }
 

@@ -27,6 +27,7 @@ test("a peer's MAC address is made of its overlay address", () => {
       underlayAddress: "192.0.2.7",
       port: 4790,
       mtuBytes: 1400,
+      relayPorts: null,
     },
   ]);
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { ProgramWriter } from "../../../../src/wire/classic-bpf.ts";
 import {
   AF_BRIDGE,
   decodeAddressMessage,
@@ -8,11 +9,14 @@ import {
   decodeNetlinkMessages,
   decodeNetlinkOutcome,
   decodeRouteMessage,
+  decodeTrafficMessage,
+  ETH_P_ALL,
   encodeAddressMessage,
   encodeLinkMessage,
   encodeNeighbourMessage,
   encodeNetlinkMessage,
   encodeRouteMessage,
+  encodeTrafficMessage,
   IFF_UP,
   NLMSG_DONE,
   NLMSG_ERROR,
@@ -23,6 +27,9 @@ import {
   RT_TABLE_MAIN,
   RTM_NEWADDR,
   RTN_UNICAST,
+  TC_H_INGRESS,
+  TC_H_INGRESS_FILTERS,
+  TC_H_INGRESS_QUEUE,
   VXLAN_DF_SET,
 } from "../../../../src/wire/netlink/index.ts";
 import {
@@ -30,10 +37,13 @@ import {
   linkMessage,
   neighbourMessage,
   routeMessage,
+  trafficMessage,
 } from "../../../support/arbitrary-netlink.ts";
 import {
   NEW_ADDRESS,
+  NEW_FILTER,
   NEW_FORWARDING,
+  NEW_INGRESS,
   NEW_NEIGHBOUR,
   NEW_ROUTE,
   NEW_VXLAN,
@@ -200,6 +210,24 @@ describe("what is written reads the same", () => {
         expect(decodeRouteMessage(encodeRouteMessage(route))).toEqual(route),
       ),
     ));
+  test("queues and filters", () =>
+    fc.assert(
+      fc.property(trafficMessage, (message) =>
+        expect(decodeTrafficMessage(encodeTrafficMessage(message))).toEqual(message),
+      ),
+    ));
+});
+
+test("a queue and a filter for received packets are written as tc writes them", () => {
+  const interfaceIndex = 2;
+  const queue = { interfaceIndex, handle: TC_H_INGRESS_QUEUE, parent: TC_H_INGRESS, kind: "ingress" };
+  expect(encodeTrafficMessage(queue)).toEqual(NEW_INGRESS);
+  const program = new ProgramWriter().loadHalf(12).return(0).finish();
+  const filter = { interfaceIndex, handle: 1, parent: TC_H_INGRESS_FILTERS, kind: "bpf", program };
+  const written = encodeTrafficMessage({ ...filter, protocol: ETH_P_ALL, priority: 1 });
+  const NESTED = 0x80;
+  expect(written.toHex()).toBe(NEW_FILTER.with(31, NESTED).toHex());
+  expect(decodeTrafficMessage(NEW_FILTER)).toMatchObject({ priority: 1, protocol: ETH_P_ALL, program });
 });
 
 test.each([
@@ -207,6 +235,7 @@ test.each([
   ["address", decodeAddressMessage, NEW_ADDRESS],
   ["neighbour", decodeNeighbourMessage, NEW_NEIGHBOUR],
   ["route", decodeRouteMessage, NEW_ROUTE],
+  ["filter", decodeTrafficMessage, NEW_FILTER],
 ] as const)("%s: a message whose last attribute is cut is malformed", (_, decode, bytes) => {
   expect(decode(bytes)).not.toBeNull();
   expect(decode(bytes.slice(0, -3))).toBeNull();

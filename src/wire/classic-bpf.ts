@@ -1,0 +1,129 @@
+/**
+ * Programs of classic BPF, which the kernel runs over packets: enough of it to write a filter of received frames.
+ * Offsets count from the Ethernet header, numbers of the packet are big-endian. [bpf(4), linux/filter.h]
+ *
+ *      0       2    3    4         8
+ *     +-------+----+----+---------+
+ *     | code  | jt | jf | k       |     host order; jt, jf: operations to skip when a comparison is true, false
+ *     +-------+----+----+---------+
+ *
+ * A load beyond the packet's end ends the program with 0, so the length has to be compared before.
+ */
+
+const OPERATION_BYTES = 8;
+const SKIP_MAX = 0xff;
+
+const LOAD_WORD = 0x20;
+const LOAD_HALF = 0x28;
+const LOAD_BYTE = 0x30;
+const LOAD_LENGTH = 0x80;
+const AND = 0x54;
+const JUMP = 0x05;
+const JUMP_EQUAL = 0x15;
+const JUMP_GREATER = 0x25;
+const JUMP_AT_LEAST = 0x35;
+const RETURN = 0x06;
+
+interface Operation {
+  readonly code: number;
+  readonly ifTrue: number;
+  readonly ifFalse: number;
+  /** A label is resolved to how many operations are between. */
+  readonly k: number | string;
+}
+
+/** Appends operations; what is loaded is compared with what follows. */
+export class ProgramWriter {
+  readonly #operations: Operation[] = [];
+  readonly #labels = new Map<string, number>();
+
+  get length(): number {
+    return this.#operations.length;
+  }
+
+  loadLength(): this {
+    return this.#add(LOAD_LENGTH, 0);
+  }
+
+  loadWord(at: number): this {
+    return this.#add(LOAD_WORD, at);
+  }
+
+  loadHalf(at: number): this {
+    return this.#add(LOAD_HALF, at);
+  }
+
+  loadByte(at: number): this {
+    return this.#add(LOAD_BYTE, at);
+  }
+
+  and(mask: number): this {
+    return this.#add(AND, mask);
+  }
+
+  return(value: number): this {
+    return this.#add(RETURN, value);
+  }
+
+  goTo(label: string): this {
+    return this.#add(JUMP, label);
+  }
+
+  /** Goes on at the label, else with the next operation. */
+  ifEqual(value: number, label: string): this {
+    return this.#add(JUMP_EQUAL, value, 0, 1).goTo(label);
+  }
+
+  ifGreater(value: number, label: string): this {
+    return this.#add(JUMP_GREATER, value, 0, 1).goTo(label);
+  }
+
+  ifAtLeast(value: number, label: string): this {
+    return this.#add(JUMP_AT_LEAST, value, 0, 1).goTo(label);
+  }
+
+  unlessEqual(value: number, label: string): this {
+    return this.#add(JUMP_EQUAL, value, 1, 0).goTo(label);
+  }
+
+  unlessAtLeast(value: number, label: string): this {
+    return this.#add(JUMP_AT_LEAST, value, 1, 0).goTo(label);
+  }
+
+  /** One operation a value: goes on at one label or the other. @param values at most 254 */
+  ifAnyEqual(values: readonly number[], label: string, otherwise: string): this {
+    if (values.length >= SKIP_MAX) throw new RangeError(`cannot compare with ${values.length} values`);
+    for (const [index, value] of values.entries()) this.#add(JUMP_EQUAL, value, values.length - index, 0);
+    return this.goTo(otherwise).goTo(label);
+  }
+
+  label(name: string): this {
+    this.#labels.set(name, this.#operations.length);
+    return this;
+  }
+
+  finish(): Uint8Array {
+    const bytes = new Uint8Array(OPERATION_BYTES * this.#operations.length);
+    const view = new DataView(bytes.buffer);
+    for (const [index, { code, ifTrue, ifFalse, k }] of this.#operations.entries()) {
+      const at = OPERATION_BYTES * index;
+      view.setUint16(at, code, true);
+      view.setUint8(at + 2, ifTrue);
+      view.setUint8(at + 3, ifFalse);
+      view.setUint32(at + 4, typeof k === "number" ? k : this.#between(index, k), true);
+    }
+    return bytes;
+  }
+
+  /** Programs only go forwards. */
+  #between(from: number, label: string): number {
+    const to = this.#labels.get(label);
+    if (to === undefined || to <= from) throw new RangeError(`cannot go to ${label}`);
+    return to - from - 1;
+  }
+
+  #add(code: number, k: number | string, ifTrue = 0, ifFalse = 0): this {
+    this.#operations.push({ code, ifTrue, ifFalse, k });
+    return this;
+  }
+}

@@ -1,0 +1,262 @@
+/**
+ * Frames in clear that strangers send to the overlay's port of a node: nothing of them gets to what runs on the node or
+ * behind it, whatever firewall and routing would do with them, and relays go on.
+ *
+ *   clients ── bridge ──┬─ n1  entry node ── c0 ── n4  a container: n1 forwards, its firewall drops on eth0
+ *      and tasks        ├─ n2  exit node
+ *                       └─ n3  no member: sends what it likes
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { macOf } from "../../src/overlay/index.ts";
+import { sendHostile } from "../support/hostile-sender.ts";
+import { HttpLoad } from "../support/http-load.ts";
+import { RELAY_PORT } from "../support/mesh-config.ts";
+import type { NetworkNode } from "../support/network-node.ts";
+import { lacksTun, lacksVxlan } from "../support/overlay-devices.ts";
+import { OverlayMesh, PORTS } from "../support/overlay-mesh.ts";
+import { slowSum } from "../support/plain-frames.ts";
+import { findProgram } from "../support/require-program.ts";
+import { UdpPeer } from "../support/udp-peer.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const TIMEOUT_MS = 120_000;
+const DEVICE = `portmesh${RELAY_PORT}`;
+const VNI = 4096;
+const SERVICE_PORT = 9001;
+const GATEWAY = "172.19.0.1";
+const CONTAINER = "172.19.0.2";
+const TCP = 6;
+const UDP = 17;
+const ICMP = 1;
+const SYN = 0x02;
+
+interface Inner {
+  readonly to?: Uint8Array;
+  readonly source?: string;
+  readonly destination?: string;
+  readonly protocol?: number;
+  readonly sourcePort?: number;
+  readonly port?: number;
+}
+
+describe.skipIf(lacksTun() || lacksVxlan("socat", "tc"))("strangers' frames", () => {
+  describe.each([
+    ["kernel, encrypted", 'driver = "kernel"\nencrypt = true', true],
+    ["kernel, plain", 'driver = "kernel"\nencrypt = false', false],
+    ["userspace, encrypted", 'driver = "userspace"\nencrypt = true', true],
+    ["userspace, plain", 'driver = "userspace"\nencrypt = false', false],
+  ] as const)("%s", (title, end, isEncrypted) => {
+    const isKernel = title.startsWith("kernel");
+    const directory = mkdtempSync(join(tmpdir(), "portmesh-strangers-"));
+    let mesh: OverlayMesh;
+    let machine: NetworkNode;
+    let container: NetworkNode;
+    let stranger: NetworkNode;
+    let own: string;
+    let member: string;
+
+    beforeAll(async () => {
+      const label = `strangers-${title.replaceAll(/[^a-z]+/g, "-")}`;
+      mesh = await OverlayMesh.start({ label, ends: [end, end], machines: 4 }, "overlay");
+      [machine, , stranger, container] = mesh.network.nodes as [
+        NetworkNode,
+        NetworkNode,
+        NetworkNode,
+        NetworkNode,
+      ];
+      own = (await mesh.n1.status()).overlay!.address!;
+      member = (await mesh.n2.status()).overlay!.address!;
+      await openContainer();
+      // what a container engine does: on every device, also the overlay's
+      await machine.run("sysctl", "-qw", "net.ipv4.ip_forward=1");
+      await machine.run("nft", FIREWALL);
+    }, TIMEOUT_MS);
+    afterAll(async () => {
+      await mesh?.close();
+      rmSync(directory, { recursive: true, force: true });
+    }, TIMEOUT_MS);
+
+    async function openContainer(): Promise<void> {
+      const peer = ["peer", "name", "c0", "netns", container.namespace];
+      await machine.run("ip", "link", "add", "c0", "type", "veth", ...peer);
+      await machine.run("ip", "address", "add", `${GATEWAY}/24`, "dev", "c0");
+      await machine.run("ip", "link", "set", "c0", "up");
+      await container.run("ip", "address", "flush", "dev", "eth0");
+      await container.run("ip", "address", "add", `${CONTAINER}/24`, "dev", "c0");
+      await container.run("ip", "link", "set", "c0", "up");
+      await container.run("ip", "route", "add", "default", "via", GATEWAY);
+    }
+
+    /** A service that writes down what it gets; resolves with a look at that when it listens. */
+    async function listen(on: NetworkNode): Promise<() => string> {
+      const file = join(directory, on.name);
+      const command = ["-u", `UDP4-RECV:${SERVICE_PORT}`, `CREATE:${file}`];
+      Bun.spawn([...on.wrapper, findProgram("socat")!, ...command]);
+      await waitFor(async () => (await on.run("ss", "-Hlun")).includes(`:${SERVICE_PORT} `), {
+        what: `the service on ${on.name} to listen`,
+      });
+      return () => readFileSync(file, "utf8");
+    }
+
+    /** An IPv4 packet of 64 bytes in a frame, as n2 would send it. */
+    function frame(inner: Inner): Buffer {
+      const { to = macOf(own), source = member, destination = own, protocol = UDP } = inner;
+      const { sourcePort = 40_000, port = SERVICE_PORT } = inner;
+      const packet = Buffer.alloc(64);
+      packet[0] = 0x45;
+      packet.writeUInt16BE(packet.length, 2);
+      packet[8] = 64;
+      packet[9] = protocol;
+      packet.set(source.split(".").map(Number), 12);
+      packet.set(destination.split(".").map(Number), 16);
+      packet.writeUInt16BE(~slowSum(packet.subarray(0, 20)) & 0xffff, 10);
+      if (protocol === ICMP) packet[20] = 8;
+      else packet.writeUInt16BE(sourcePort, 20);
+      if (protocol !== ICMP) packet.writeUInt16BE(port, 22);
+      if (protocol === UDP) packet.writeUInt16BE(packet.length - 20, 24);
+      if (protocol === TCP) packet.set([0x50, SYN], 32);
+      packet.write("stranger", 48);
+      return encapsulated(to, 0x0800, packet);
+    }
+
+    function encapsulated(to: Uint8Array, ethertype: number, packet: Buffer): Buffer {
+      const vxlan = Buffer.from([0x08, 0, 0, 0, VNI >> 16, VNI >> 8, VNI & 0xff, 0]);
+      const type = Buffer.from([ethertype >> 8, ethertype & 0xff]);
+      return Buffer.concat([vxlan, to, macOf(member), type, packet]);
+    }
+
+    /** Of any family, to everybody: who has the node's overlay address? [RFC 826] */
+    function arpRequest(): Buffer {
+      const packet = Buffer.alloc(28);
+      packet.set([0, 1, 0x08, 0, 6, 4, 0, 1]);
+      packet.set(macOf(member), 8);
+      packet.set(member.split(".").map(Number), 14);
+      packet.set(own.split(".").map(Number), 24);
+      return encapsulated(BROADCAST_MAC, 0x0806, packet);
+    }
+
+    function ipv6Packet(): Buffer {
+      const packet = Buffer.alloc(64);
+      packet.set([0x60, 0, 0, 0, 0, 24, UDP, 64, 0xfe, 0x80]);
+      packet.set([0xff, 0x02], 24);
+      packet[39] = 1;
+      packet.writeUInt16BE(SERVICE_PORT, 42);
+      packet.writeUInt16BE(24, 44);
+      return encapsulated(Buffer.from("333300000001", "hex"), 0x86dd, packet);
+    }
+
+    function hostileFrames(): Buffer[] {
+      const always = [
+        frame({ destination: CONTAINER }),
+        frame({ destination: machine.address }),
+        frame({ destination: GATEWAY }),
+        frame({ destination: "127.0.0.1" }),
+        frame({ source: "10.200.99.99" }),
+        frame({ source: stranger.address }),
+        frame({ source: own }),
+        frame({ source: "127.0.0.1" }),
+        frame({ to: macOf("10.200.99.99") }),
+        frame({ to: BROADCAST_MAC }),
+        frame({ destination: "10.200.255.255", to: BROADCAST_MAC }),
+        frame({ destination: "224.0.0.251", to: Buffer.from("01005e0000fb", "hex") }),
+        frame({ destination: CONTAINER, protocol: TCP }),
+        frame({ destination: "10.200.99.99" }),
+        arpRequest(),
+        ipv6Packet(),
+      ];
+      const inMembersName = [
+        frame({}),
+        frame({ sourcePort: RELAY_PORT }),
+        frame({ protocol: TCP }),
+        frame({ protocol: TCP, sourcePort: RELAY_PORT }),
+        frame({ protocol: ICMP }),
+      ];
+      // in clear, what comes in a member's name over a kernel's device is the member's
+      return isEncrypted || !isKernel ? [...always, ...inMembersName] : always;
+    }
+
+    async function rejected(): Promise<number> {
+      const { rejectedTotal, peers } = (await mesh.n1.status()).overlay!;
+      const counts = [rejectedTotal, ...peers.map((peer) => peer.rejectedTotal)].flatMap(Object.values);
+      return counts.reduce((sum: number, count) => sum + count, 0);
+    }
+
+    test(
+      "none gets to a container, to the node's own addresses, to a service on the node; relays go on",
+      async () => {
+        const inContainer = await listen(container);
+        const onNode = await listen(machine);
+        const load = new HttpLoad(mesh.n1.address, PORTS.web, 2, { pauseMs: 5 });
+        const { client, task } = await mesh.open();
+        const frames = hostileFrames();
+        const before = await rejected();
+        await sendHostile(stranger.wrapper, stranger.address, mesh.n1.address, RELAY_PORT, frames);
+        await waitFor(async () => (await rejected()) >= before + frames.length, {
+          what: `${frames.length} frames to be rejected, not ${(await rejected()) - before}`,
+        });
+
+        // the services do write down what they get
+        const send = (to: string) =>
+          machine.run("sh", "-c", `printf control | socat -u - UDP4-SENDTO:${to}:${SERVICE_PORT}`);
+        await send(CONTAINER);
+        await send(machine.address);
+        for (const heard of [inContainer, onNode]) {
+          await waitFor(() => heard().includes("control"), { what: "a datagram to be written down" });
+          expect(heard()).toBe("control");
+        }
+
+        await client.send("still");
+        expect(await task.receiveText(5)).toBe("still");
+        const udp = await UdpPeer.open(mesh.network.outside);
+        const answer = await udp.ask(Buffer.alloc(4_000, 7), PORTS.echo, mesh.n1.address);
+        expect(answer.data.length).toBe(4_000);
+        udp.close();
+        await load.stop();
+        expect(load.failures).toEqual([]);
+        expect(await mesh.peerOf(mesh.n1)).toMatchObject({ path: "overlay" });
+        client.close();
+        task.close();
+      },
+      TIMEOUT_MS,
+    );
+
+    if (!isKernel) return;
+    test(
+      "what is left after kill -9 lets nothing in, and a new start takes its place",
+      async () => {
+        await mesh.n1.kill();
+        const filter = await machine.run("tc", "filter", "show", "dev", DEVICE, "ingress");
+        expect(filter).toContain("direct-action");
+        await mesh.n1.start();
+        await mesh.cluster.allAlive();
+        await mesh.reaches("overlay");
+        await mesh.isServed();
+        const filters = await machine.run("tc", "filter", "show", "dev", DEVICE, "ingress");
+        expect(filters.match(/direct-action/g)).toHaveLength(1);
+        const settings = ["forwarding", "accept_local", "accept_redirects", "rp_filter"];
+        const names = settings.map((setting) => `net.ipv4.conf.${DEVICE}.${setting}`);
+        expect((await machine.run("sysctl", "-n", ...names)).trim().split("\n")).toEqual([
+          "0",
+          "0",
+          "0",
+          "1",
+        ]);
+      },
+      TIMEOUT_MS,
+    );
+  });
+});
+
+const BROADCAST_MAC = new Uint8Array(6).fill(0xff);
+
+/** Nothing of eth0 gets to the service or is forwarded. */
+const FIREWALL = [
+  "add table inet guard",
+  "add chain inet guard in { type filter hook input priority 0; }",
+  `add rule inet guard in iifname "eth0" udp dport ${SERVICE_PORT} drop`,
+  "add chain inet guard through { type filter hook forward priority 0; }",
+  'add rule inet guard through iifname "eth0" drop',
+].join("; ");
