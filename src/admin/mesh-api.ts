@@ -269,4 +269,6 @@ export interface MeshNode extends AdminNode {
   /** `not-found`; `alive`: only a failed or left node can be forgotten. */
   wishForNode(name: string, wish: NodeWish): Promise<Refusal | null>;
   trace(query: TraceQuery): Promise<Trace>;
+  /** Of each other member: what gets through between it and this node. Takes some seconds. */
+  testPorts(): Promise<readonly object[]>;
 }

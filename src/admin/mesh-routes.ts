@@ -12,6 +12,7 @@
  *     POST   /v1/services/NAME/tasks/TASK/drain|resume
  *     GET    /v1/nodes
  *     POST   /v1/nodes/NAME/drain|resume|forget
+ *     POST   /v1/test-ports                             every port between this node and the others, in both directions
  *     GET    /v1/trace?port=8080&protocol=tcp&client=IP which task would be picked from here, and why
  */
 import type { Context, Hono } from "hono";
@@ -43,6 +44,7 @@ export function meshApp(findNode: () => MeshNode | null, version: object): Hono 
   addServices(app, node);
   addTasks(app, node);
   addNodes(app, node);
+  app.post("/v1/test-ports", async (c) => c.json(await node().testPorts()));
   app.get("/v1/trace", async (c) => c.json(await node().trace(understand(traceQuery, c.req.query()))));
   return app;
 }

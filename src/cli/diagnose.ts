@@ -4,24 +4,18 @@
  * Here is what concerns the file and the way between the nodes: their membership, the relay, the overlay.
  */
 import { formatProblem } from "../config/index.ts";
-import type { NodeStatus, OverlayPeerStatus, OverlayStatus } from "../node/index.ts";
+import type { NodeStatus, OverlayPeerStatus, OverlayStatus, PeerPorts } from "../node/index.ts";
+import { diagnosePorts } from "./diagnose-ports.ts";
+import type { Finding } from "./finding.ts";
 import { formatCount, formatCounts } from "./format.ts";
-
-export interface Finding {
-  /** "overlay", "relay edge-2" */
-  readonly about: string;
-  readonly level: "pass" | "warn" | "fail";
-  readonly message: string;
-  /** What to do; null: nothing. */
-  readonly fix: string | null;
-}
 
 /** Below it IPv6 cannot be carried [RFC 8200 §5], and much else suffers. */
 const LEAST_MTU = 1280;
 /** More than that halves a TCP connection's rate within one network. */
 const MUCH_LOSS = 0.005;
 
-export function diagnose(status: NodeStatus): Finding[] {
+/** @param ports between this node and each other; null: they have not been tested */
+export function diagnose(status: NodeStatus, ports: readonly PeerPorts[] | null): Finding[] {
   const { cluster, overlay, config } = status;
   if (cluster === null || overlay === null)
     return [...diagnoseFile(config), pass("cluster", "this node stands alone: nothing is between nodes")];
@@ -30,12 +24,47 @@ export function diagnose(status: NodeStatus): Finding[] {
     ...diagnoseAddress(status),
     ...diagnoseKeys(cluster),
     ...diagnoseMembers(cluster),
+    ...(ports === null
+      ? [NOT_TESTED]
+      : diagnosePorts(relevant(ports, overlay), portsOf(status.node, cluster))),
     ...diagnoseRelay(status),
     diagnoseDriver(overlay),
+    ...overlay.problems.map(({ message, fix }) => finding("overlay", "fail", message, fix)),
     diagnoseEncryption(overlay),
-    ...overlay.peers.flatMap((peer) => diagnosePeer(peer, overlay)),
+    ...overlay.peers.flatMap((peer) => diagnosePeer(peer, overlay, portsTo(peer.node, ports))),
     ...diagnoseStrangers(overlay),
   ];
+}
+
+const NOT_TESTED: Finding = {
+  about: "ports",
+  level: "warn",
+  message: "not tested: this node runs an older version than this command",
+  fix: "restart the node with this version",
+};
+
+function portsTo(node: string, ports: readonly PeerPorts[] | null): PeerPorts | null {
+  return ports?.find((peer) => peer.node === node) ?? null;
+}
+
+function portsOf(self: string, { members }: Cluster): { self: string; addressOf: (node: string) => string } {
+  const hosts = new Map(members.map(({ name, address }) => [name, hostText(address ?? name)]));
+  return { self, addressOf: (node) => hosts.get(node) ?? node };
+}
+
+/** "192.0.2.10" of "192.0.2.10:7946" */
+function hostText(address: string): string {
+  const host = address.slice(0, address.lastIndexOf(":"));
+  return host.startsWith("[") ? host.slice(1, -1) : host;
+}
+
+/** Where an end of the overlay is broken its packets go nowhere, which says nothing about firewalls. */
+function relevant(ports: readonly PeerPorts[], { problems }: OverlayStatus): PeerPorts[] {
+  return ports.map((peer) => {
+    if (problems.length === 0 && peer.problems.length === 0) return peer;
+    const isOutside = ({ kind, isInside }: PeerPorts["tests"][number]) => !isInside && kind !== "overlay";
+    return { ...peer, tests: peer.tests.filter(isOutside) };
+  });
 }
 
 function diagnoseAddress({ addressProblem }: NodeStatus): Finding[] {
@@ -89,7 +118,7 @@ function diagnoseMembers({ members, gossip }: Cluster): Finding[] {
       `gossip ${name}`,
       "fail",
       `${state}: it does not answer at ${address}`,
-      "is it running? open the gossip port, TCP and UDP, in both directions; `portmesh node forget` when it is gone for good",
+      "is it running? open the gossip port, TCP and UDP, in both directions (`ports` says which is closed); `portmesh node forget` when it is gone for good",
     ),
   );
 }
@@ -103,7 +132,7 @@ function diagnoseRelay({ proxy, overlay }: NodeStatus): Finding[] {
       `relay ${name}`,
       "fail",
       `no answer from ${address} port ${port}: its tasks are passed over`,
-      `is it running? open ${overlay?.port ?? port}/tcp and /udp between the nodes, in both directions`,
+      `is it running? open ${overlay?.port ?? port}/tcp and /udp between the nodes, in both directions (\`ports\` says which is closed)`,
     ),
   );
 }
@@ -127,18 +156,18 @@ function diagnoseEncryption({ encrypt, libcrypto, peers }: OverlayStatus): Findi
 const NO_LIBCRYPTO = "no libcrypto (OpenSSL 3 or 1.1) found: with it short messages would cost less";
 const SET_KEYS = "set cluster.keys to what `portmesh keygen` prints, and leave out overlay.encrypt = false";
 
-function diagnosePeer(peer: OverlayPeerStatus, { port, driver }: OverlayStatus): Finding[] {
-  const { node, path, problem, mtuBytes, loss, rejectedTotal } = peer;
+function diagnosePeer(peer: OverlayPeerStatus, overlay: OverlayStatus, ports: PeerPorts | null): Finding[] {
+  const { node, path, problem, mtuBytes, loss, rejectedTotal, notes } = peer;
   const about = `overlay ${node}`;
   const findings: Finding[] = [];
   if (problem !== null) {
-    const isSilent =
-      peer.driver !== "none" && driver !== "none" && problem.startsWith("nothing has come back");
-    const fix = isSilent
-      ? `open ${port}/udp between the nodes, in both directions; until then relays go over ${port}/tcp`
-      : "make the settings of [overlay] the same on both";
-    findings.push(finding(about, isSilent ? "fail" : "warn", problem, fix));
+    const { level, cause, fix } = causeOf(peer, overlay, ports);
+    findings.push(finding(about, level, cause === null ? problem : `${problem}: ${cause}`, fix));
   }
+  if (path === "direct")
+    findings.push(
+      ...notes.map((note) => finding(about, "warn", note, "see `ip route`, and the other node's [overlay]")),
+    );
   if (mtuBytes !== null && mtuBytes < LEAST_MTU)
     findings.push(
       finding(
@@ -163,6 +192,59 @@ function diagnosePeer(peer: OverlayPeerStatus, { port, driver }: OverlayStatus):
     ? findings
     : [pass(about, `reached ${path === "overlay" ? "over the overlay" : "directly"}`)];
 }
+
+interface Cause {
+  readonly level: "warn" | "fail";
+  /** null: the problem says it. */
+  readonly cause: string | null;
+  readonly fix: string;
+}
+
+/** Why the overlay is not used with a node although both have one. */
+function causeOf(
+  { node, problemKind }: OverlayPeerStatus,
+  { port, problems }: OverlayStatus,
+  ports: PeerPorts | null,
+): Cause {
+  const meanwhile = `until then relays go over ${port}/tcp`;
+  if (problemKind === "family") return { level: "warn", cause: null, fix: FAMILY_FIX };
+  if (problemKind !== "silent")
+    return { level: "warn", cause: null, fix: "make the settings of [overlay] the same on both" };
+  if (problems.length > 0)
+    return {
+      level: "fail",
+      cause: problems[0]!.message,
+      fix: `repair this node's own end first: ${problems[0]!.fix}`,
+    };
+  const [there] = ports?.problems ?? [];
+  if (there !== undefined)
+    return {
+      level: "fail",
+      cause: `on ${node}: ${there}`,
+      fix: `run \`portmesh doctor\` on ${node}, which says what to do`,
+    };
+  const closed = (ports?.tests ?? []).filter(
+    ({ kind, outcome }) =>
+      (kind === "overlay" || kind === "echo") && outcome !== "open" && outcome !== "not-tested",
+  );
+  if (closed.length === 0)
+    return {
+      level: "fail",
+      cause: null,
+      fix: `open ${port}/udp between the nodes, in both directions; ${meanwhile}`,
+    };
+  const which = closed
+    .map((test) => `${test.port}/${test.protocol} from ${test.from} to ${test.to}`)
+    .join(", ");
+  return {
+    level: "fail",
+    cause: `closed: ${which}`,
+    fix: `open ${which}: see \`ports ${node}\`; ${meanwhile}`,
+  };
+}
+
+const FAMILY_FIX =
+  "all nodes need an address of one family: set cluster.bind and node.advertise to IPv4 on all of them, or to IPv6";
 
 const REASONS_FIX =
   "a few after a restart or a change of keys are harmless; if they grow, compare cluster.keys and clocks, or somebody forges";

@@ -1,12 +1,16 @@
 /** `portmesh doctor`: what is wrong between the nodes, and what to do about it. */
 import type { Command } from "commander";
-import type { NodeStatus } from "../node/index.ts";
+import type { NodeStatus, PeerPorts } from "../node/index.ts";
 import { askNode } from "./admin-client.ts";
 import { findSocket, type NodeOptions, withNodeOptions } from "./find-node.ts";
 import { EXIT_FAILED, type Invocation } from "./invocation.ts";
 
+/** Longer than the node takes for its tests, however many nodes there are. */
+const TIMEOUT_MS = 30_000;
+
 const HELP = `
-Looks at the way between this node and the others: gossip, relay, overlay. Exit code 1 when something fails.
+Tests every port that the configuration needs between this node and each other one, in both directions,
+and looks at gossip, relays and the overlay. Takes some seconds. Exit code 1 when something fails.
 
 Examples:
   portmesh doctor
@@ -20,9 +24,14 @@ export function addDoctor(program: Command, invocation: Invocation): void {
     .addHelpText("after", HELP)
     .action(async (options: NodeOptions & { json?: boolean }) => {
       const socket = await findSocket(options, invocation.env);
+      const tested = await askNode(socket, "POST", "/v1/test-ports", {
+        expected: [404],
+        timeoutMs: TIMEOUT_MS,
+      });
+      const ports = tested.status === 404 ? null : (tested.body as PeerPorts[]);
       const { body } = await askNode(socket, "GET", "/v1/status");
       const { diagnose } = await import("./diagnose.ts");
-      const findings = diagnose(body as NodeStatus);
+      const findings = diagnose(body as NodeStatus, ports);
       if (findings.some(({ level }) => level === "fail")) invocation.exitCode = EXIT_FAILED;
       if (options.json) return invocation.print(`${JSON.stringify(findings, null, 2)}\n`);
       const { renderFindings } = await import("./render-findings.ts");

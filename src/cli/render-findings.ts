@@ -1,5 +1,5 @@
 /** What `doctor` has found, one line each, what to do below it; the sum of it last. */
-import type { Finding } from "./diagnose.ts";
+import type { Finding } from "./finding.ts";
 import { renderNote } from "./table.ts";
 
 const LABELS = { pass: "pass", warn: "WARN", fail: "FAIL" } as const;

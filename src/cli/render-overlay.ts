@@ -18,10 +18,11 @@ const COLUMNS: readonly Column[] = [
 const ENCRYPTED = { frames: "frames", relay: "relays", none: "NO" } as const;
 
 export function renderOverlay(overlay: OverlayStatus): string[] {
-  const { peers, passedOver, rejectedTotal } = overlay;
+  const { peers, passedOver, problems, rejectedTotal } = overlay;
   const rejected = formatCounts(rejectedTotal);
   return [
     renderEnd(overlay),
+    ...problems.flatMap(({ message, fix }) => renderNote("PROBLEM: ", `${message}; ${fix}`, "  ")),
     ...passedOver.flatMap(({ name, reason }) => renderNote(`no ${name} driver: `, reason, "  ")),
     ...(peers.length === 0 ? [] : renderTable(COLUMNS, peers.map(peerRow), "  ")),
     ...peers.flatMap(renderProblem),

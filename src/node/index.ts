@@ -6,6 +6,8 @@ export { MeshError } from "./mesh/mesh-error.ts";
 export type { DifferingService } from "./mesh/views.ts";
 export type { Node } from "./node.ts";
 export type * from "./overlay/overlay-status.ts";
+export type { PeerPorts, PortTest } from "./port-test/judge.ts";
+export type { Outcome } from "./port-test/message.ts";
 export type * from "./reload-report.ts";
 export { type RunHooks, runNode } from "./run-node.ts";
 export { type NodeOptions, type NodeParts, type NodeProxy, startNode } from "./start-node.ts";

@@ -31,6 +31,7 @@ import {
   serviceView,
 } from "./mesh/views.ts";
 import type { NodeLog } from "./node-log.ts";
+import type { PeerPorts } from "./port-test/judge.ts";
 import { Reloader } from "./reload.ts";
 import type { ReloadReport, ReloadTrigger } from "./reload-report.ts";
 import type { Resolver } from "./resolver.ts";
@@ -178,6 +179,10 @@ export class Node implements MeshNode {
 
   wishForNode(name: string, wish: NodeWish): Promise<Refusal | null> {
     return this.#commands.wishForNode(name, wish);
+  }
+
+  async testPorts(): Promise<readonly PeerPorts[]> {
+    return this.#started.mesh.testPorts();
   }
 
   async trace(query: TraceQuery): Promise<Trace> {

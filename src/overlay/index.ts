@@ -1,12 +1,13 @@
 /** The network between the nodes: who has which address, how two nodes reach each other, the drivers that do it. */
 export { isInSubnet, macOf, prefixLengthOf, settleAddress } from "./address-plan.ts";
+export { type EndProblem, type InspectedPeer, inspectEnd } from "./inspect-end.ts";
 export { KernelOverlay, type KernelOverlayOptions, type RefusedPeer } from "./kernel/index.ts";
 export type * from "./overlay.ts";
 export { OverlayError, type OverlayErrorCode } from "./overlay-error.ts";
 export { type Announcement, type PairPath, pairPath } from "./pair-path.ts";
 export { echoPort } from "./path/echo.ts";
 export type { EchoCounts } from "./path/echo-exchange.ts";
-export type { EchoPeerEnd, PathReport } from "./path/echo-peer.ts";
+export type { EchoHeard, EchoPeerEnd, PathReport } from "./path/echo-peer.ts";
 export { EchoService, type EchoServiceOptions } from "./path/echo-service.ts";
 export {
   innerMtu,

@@ -7,6 +7,8 @@ import type { ExchangeLimiter, LimitReason } from "./exchange-limiter.ts";
 
 /** Behind a frame, before the peer hears that it was the last: it does not stop for that. */
 const MAX_SURPLUS_BYTES = 64 * 1024;
+/** The other side has closed: it has no answer, or has not finished it. */
+export const CLOSED_EARLY = "closed before the answer was complete";
 /** Timers have this resolution. */
 const MIN_PAUSE_MS = 1;
 
@@ -56,8 +58,8 @@ export function dialExchange(options: DialOptions): Promise<{ readonly error: st
       if (reader?.push(chunk)) end(null);
       else pauseWhile(socket, limiter.pauseMs(slot, performance.now()));
     });
-    socket.on("end", () => end("closed before the answer was complete"));
-    socket.on("close", () => end("closed before the answer was complete"));
+    socket.on("end", () => end(CLOSED_EARLY));
+    socket.on("close", () => end(CLOSED_EARLY));
     socket.on("error", (error: NodeJS.ErrnoException) => end(error.code ?? error.message));
   });
 }

@@ -170,6 +170,12 @@ export class FakeMesh implements MeshNode {
     return null;
   }
 
+  portTests: readonly object[] = [];
+
+  async testPorts(): Promise<readonly object[]> {
+    return this.portTests;
+  }
+
   async trace(query: TraceQuery): Promise<Trace> {
     this.traced.push(query);
     return { ...query, node: SELF, services: [], ...this.traceAnswer };

@@ -3,7 +3,7 @@
 import type { OpenDrivers } from "../../src/node/overlay/open-driver.ts";
 import type { Paths } from "../../src/node/overlay/overlay.ts";
 import type { PathWatchOptions } from "../../src/node/overlay/path-watch.ts";
-import type { OverlayEnd, OverlayPeer } from "../../src/overlay/index.ts";
+import type { EndProblem, OverlayEnd, OverlayPeer } from "../../src/overlay/index.ts";
 
 export class FakeDrivers {
   /** Why a driver cannot be had. */
@@ -18,6 +18,8 @@ export class FakeDrivers {
   removals = 0;
   /** Thrown by apply. */
   error: Error | null = null;
+  /** What the machine shows. */
+  problems: readonly EndProblem[] = [];
   readonly up = new Set<string>();
   #onPathChange = () => {};
 
@@ -25,6 +27,7 @@ export class FakeDrivers {
     kernel: (end) => this.#open("kernel", end),
     userspace: (end) => this.#open("userspace", end),
     removeLeftover: () => this.removals++,
+    inspect: () => this.problems,
   };
 
   readonly watchPaths = ({ onChange }: Pick<PathWatchOptions, "onChange">): Paths => {
@@ -35,6 +38,9 @@ export class FakeDrivers {
       isUp: (name) => this.up.has(name),
       mtuOf: (name) => (this.up.has(name) ? 1400 : null),
       figuresOf: (name) => ({ rttMs: name.length }),
+      heard: () => null,
+      probe: () => {},
+      error: null,
       close: () => {},
     };
   };

@@ -23,7 +23,7 @@ import { raiseFileLimit } from "../../sys/file-limit.ts";
 import type { LookupHost } from "../../sys/lookup-host.ts";
 import { Keyring, packetOverheadBytes } from "../../wire/gossip/index.ts";
 import { addressOf, hostOf } from "./address.ts";
-import { Gossip } from "./gossip.ts";
+import { Gossip, type GossipOptions } from "./gossip.ts";
 import type { KeyTrouble } from "./key-trouble.ts";
 import type { KnownAddresses } from "./known-addresses.ts";
 import { MeshError } from "./mesh-error.ts";
@@ -62,6 +62,7 @@ export interface ClusterOptions {
   readonly localState: () => Uint8Array;
   readonly onUserMessage: (payload: Uint8Array) => void;
   readonly onRemoteState: (digest: Uint8Array) => void;
+  readonly onPortTest: GossipOptions["onPortTest"];
   /** Somebody has come or gone. */
   readonly onMembers: () => void;
   /** This node's name is another's; only with keys, which prove that it is. */
@@ -140,6 +141,16 @@ export class Cluster {
     return this.#machine
       .members()
       .filter(({ name, state }) => name !== self && (state === "alive" || state === "suspect"));
+  }
+
+  /** null: there is none of that name. */
+  member(name: string): Member | null {
+    return this.#machine.member(name);
+  }
+
+  /** null: it is closed. */
+  get gossip(): Gossip | null {
+    return this.#gossip;
   }
 
   /** Names of those who understand our user messages. */
@@ -230,6 +241,7 @@ export class Cluster {
         maxExchanges: gossipConnectionsWithin(raiseFileLimit()),
         exchangeTimeoutMs: PROFILES[config.profile].exchangeTimeoutMs,
         onTell: (tell) => this.#onTell(tell),
+        onPortTest: this.#options.onPortTest,
         onDropped: (reason, from) => log.dropped(reason, from),
       });
     } catch (error) {

@@ -10,6 +10,7 @@ import type { Address, Effect, Membership, Send, Tell } from "../../membership/i
 import { type Datagram, DatagramSocket } from "../../sys/datagram-socket.ts";
 import {
   type Answer,
+  CLOSED_EARLY,
   dialExchange,
   ExchangeServer,
   type Reader,
@@ -19,17 +20,21 @@ import { ExchangeLimiter } from "../../sys/exchange-limiter.ts";
 import { randomBytes } from "../../sys/random.ts";
 import {
   decodeMessage,
+  decodeStreamUser,
   encodeMessage,
   encodeStreamUser,
   framePacket,
   frameStream,
+  type GossipMessage,
   type Keyring,
   MAX_SHORT_BYTES,
   NONCE_BYTES,
   openPacket,
   StreamReader,
+  USER_MESSAGE,
 } from "../../wire/gossip/index.ts";
 import { isWildcard } from "../../wire/index.ts";
+import { PORT_TEST } from "../port-test/message.ts";
 import { addressOf, hostOf } from "./address.ts";
 import { type KeyTrouble, KeyTroubles } from "./key-trouble.ts";
 
@@ -42,6 +47,8 @@ const SWEEP_MS = 500;
 /** More would keep the main thread from its own work; 10,000 members are 1 to 6 MiB. */
 const MAX_BYTES_PER_SEC = 32 * 2 ** 20;
 const FREE_BYTES = 16 * 1024;
+/** Of an answer to `ask`. */
+const MAX_ANSWER_BYTES = 64 * 1024;
 const TELL_AGAIN_MS = 60_000;
 /** Alone on its connection: any number does. */
 const NAME_CHECK_SEQ = 1;
@@ -57,8 +64,21 @@ export interface GossipOptions {
   readonly exchangeTimeoutMs: number;
   /** What the machine has to tell besides packets; in order. */
   readonly onTell: (effect: Tell) => void;
+  /** A question of another node about ports, or a datagram of such a test (port-test/); what to answer on a stream. */
+  readonly onPortTest: (payload: Uint8Array, from: PortTestSender) => Uint8Array | null;
   /** Something came that could not be opened; once a minute for each reason. */
   readonly onDropped: (reason: string, from: string) => void;
+}
+
+/** `no-answer`: the other node knows no answer; `unreadable`: it uses another key or protocol. */
+export interface StreamAnswer {
+  readonly payload: Uint8Array | null;
+  readonly failure: "no-answer" | "unreadable" | "unreached" | null;
+}
+
+export interface PortTestSender {
+  readonly host: string;
+  readonly isStream: boolean;
 }
 
 export class Gossip {
@@ -153,6 +173,40 @@ export class Gossip {
     return ack?.type === "ack" && ack.seq === NAME_CHECK_SEQ;
   }
 
+  /** A user message over TCP that is answered by another. */
+  async ask(to: Address, payload: Uint8Array, timeoutMs: number): Promise<StreamAnswer> {
+    const { reader, message } = this.#reader(to, MAX_ANSWER_BYTES);
+    const { error } = await this.#dial(to, this.#frame(encodeStreamUser(payload)), timeoutMs, reader);
+    if (error !== null) return { payload: null, failure: error === CLOSED_EARLY ? "no-answer" : "unreached" };
+    const answer = message();
+    const said = answer === null ? null : decodeStreamUser(answer);
+    return { payload: said, failure: said === null ? "unreadable" : null };
+  }
+
+  /** A user message in a datagram from the gossip port. */
+  sendDatagram(to: Address, payload: Uint8Array): void {
+    this.#datagrams?.send(this.datagramOf([{ type: "user", payload }]), hostOf(to), to.port);
+  }
+
+  /** As it goes on the wire, for whoever has a socket of his own. */
+  datagramOf(messages: readonly GossipMessage[]): Uint8Array {
+    const nonce = () => randomBytes(NONCE_BYTES);
+    return framePacket(messages.map(encodeMessage), {
+      keyring: this.#keyring,
+      nonce,
+      withCrc: false,
+      compress: false,
+    });
+  }
+
+  /** Whether a datagram is the ack to such a ping. */
+  isAck(datagram: Uint8Array, seq: number): boolean {
+    return openPacket(datagram, { keyring: this.#keyring }).messages.some((bytes) => {
+      const message = decodeMessage(bytes);
+      return message?.type === "ack" && message.seq === seq;
+    });
+  }
+
   close(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#sweeper !== null) clearInterval(this.#sweeper);
@@ -169,7 +223,15 @@ export class Gossip {
     if (problem !== null) this.#drop(problem, host);
     const from = addressOf(host, port);
     if (messages.length === 0 || from === null) return;
-    this.run((machine, nowMs) => machine.onPacket(messages, from, nowMs));
+    const others = messages.filter((message) => !this.#isPortTest(message, host));
+    if (others.length > 0) this.run((machine, nowMs) => machine.onPacket(others, from, nowMs));
+  }
+
+  /** [GOSSIP: a user message in a packet] type byte, then the payload. */
+  #isPortTest(message: Uint8Array, host: string): boolean {
+    if (message[0] !== USER_MESSAGE || message[1] !== PORT_TEST) return false;
+    this.#options.onPortTest(message.subarray(1), { host, isStream: false });
+    return true;
   }
 
   #respond(host: string): Responder {
@@ -180,12 +242,17 @@ export class Gossip {
         if (read.status === "incomplete") return null;
         if (read.status === "failed")
           return { bytes: this.#refuse(read.reason, host), isAuthenticated: false };
-        return { bytes: this.#answer(read.message), isAuthenticated: this.#keyring !== null };
+        return { bytes: this.#answer(read.message, host), isAuthenticated: this.#keyring !== null };
       },
     };
   }
 
-  #answer(message: Uint8Array): Uint8Array {
+  #answer(message: Uint8Array, host: string): Uint8Array {
+    const asked = decodeStreamUser(message);
+    if (asked?.[0] === PORT_TEST) {
+      const answer = this.#options.onPortTest(asked, { host, isStream: true });
+      return answer === null ? new Uint8Array() : this.#frame(encodeStreamUser(answer));
+    }
     let answer: Uint8Array | null = null;
     this.run((machine, nowMs) => {
       const answered = machine.answerStream(message, nowMs);

@@ -32,6 +32,8 @@ import type { LookupHost } from "../../sys/lookup-host.ts";
 import type { ClusterView, ViewRelay } from "../cluster-view.ts";
 import type { Overlay } from "../overlay/overlay.ts";
 import type { OverlayStatus } from "../overlay/overlay-status.ts";
+import type { PeerPorts } from "../port-test/judge.ts";
+import type { PortTester } from "../port-test/port-tester.ts";
 import type { Reach } from "../reach-report.ts";
 import type { AddressChange } from "./address-watch.ts";
 import { announcedNetwork } from "./announced-network.ts";
@@ -42,6 +44,7 @@ import type { KeyTrouble } from "./key-trouble.ts";
 import { KnownAddresses } from "./known-addresses.ts";
 import type { MeshError } from "./mesh-error.ts";
 import type { MeshLog } from "./mesh-log.ts";
+import { newPortTester } from "./port-tests.ts";
 import { relayKeys } from "./relay-keys.ts";
 import { DEFAULT_DATA_DIR, StateStore } from "./state-store.ts";
 import { closedPortErrors } from "./views.ts";
@@ -117,6 +120,7 @@ export class Mesh {
   /** Services of the file of which another definition is in force. */
   #overruled: ReadonlySet<string> = new Set();
   #cluster: Cluster | null = null;
+  readonly #portTester: PortTester;
   /** Of the catalog, when everything that follows from it was last done. */
   #revision = -1;
   /** Its listeners are open, and it is not about to stop: others send their clients to its tasks. */
@@ -154,6 +158,13 @@ export class Mesh {
     this.#address = options.address;
     this.#network = options.network;
     this.catalog = new Catalog(this.#self);
+    this.#portTester = newPortTester({
+      self: this.#self,
+      config: () => this.#config,
+      cluster: () => this.#cluster,
+      nodes: () => this.catalog.nodes(),
+      overlay: options.overlay,
+    });
     this.#store = new StateStore({
       directory: config.node.dataDir ?? DEFAULT_DATA_DIR,
       clock,
@@ -352,6 +363,11 @@ export class Mesh {
     this.#store.changed();
   }
 
+  /** Every port between this node and each other, in both directions. Takes some seconds. */
+  testPorts(): Promise<readonly PeerPorts[]> {
+    return this.#portTester.test();
+  }
+
   /** Hosts that use other keys than this node. */
   get keyTrouble(): readonly KeyTrouble[] {
     return this.#cluster?.keyTrouble ?? [];
@@ -483,6 +499,7 @@ export class Mesh {
       localState: () => this.catalog.digest(),
       onUserMessage: (payload) => this.#run((nowMs) => this.catalog.onMessage(null, payload, nowMs)),
       onRemoteState: (digest) => this.#run((nowMs) => this.catalog.onDigest(null, digest, nowMs)),
+      onPortTest: (payload, from) => this.#portTester.onMessage(payload, from),
       onMembers: () => this.#followMembers(),
       onFatal: (error) => this.#giveUp(error),
     });

@@ -1,6 +1,7 @@
 /** The drivers of src/overlay as a node runs them. */
 import { isIP } from "node:net";
 import {
+  inspectEnd,
   KernelOverlay,
   type OverlayEnd,
   type OverlayPeer,
@@ -17,6 +18,7 @@ export function openDrivers(owner: string): OpenDrivers {
     kernel: (end) => new KernelDriver(end, owner),
     userspace: (end, isEncrypting) => new UserspaceDriver(end, owner, isEncrypting),
     removeLeftover: (end) => KernelOverlay.removeLeftover(end, { owner }),
+    inspect: (end, peers) => inspectEnd(end, owner, peers),
   };
 }
 

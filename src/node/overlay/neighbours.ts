@@ -16,6 +16,8 @@ export interface Neighbour {
   readonly overlay: OverlayRecord;
   /** It has said nothing: a version without an overlay. */
   readonly isSilent: boolean;
+  /** Its node address is of another family than ours. */
+  readonly isOtherFamily: boolean;
   readonly path: PairPath;
   /** null: the driver has nothing to do with it. */
   readonly peer: WatchedPeer | null;
@@ -92,7 +94,8 @@ export class Neighbours {
     const announced = announcementOf(node);
     const underlayAddress = node.relay!.address;
     const path = this.#pathTo(own, announced, underlayAddress);
-    const known = { overlay: announced, isSilent: node.overlay === null };
+    const isOtherFamily = isIP(underlayAddress) !== isIP(this.#options.address);
+    const known = { overlay: announced, isSilent: node.overlay === null, isOtherFamily };
     if (path.frames === null) return { ...known, path, peer: null };
     const echoSecrets = announced.publicKey === null ? null : this.#secretsWith(announced.publicKey);
     const secrets = path.frames === "sealed" ? echoSecrets : null;

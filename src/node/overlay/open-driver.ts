@@ -7,7 +7,7 @@
  * What is asked for and cannot be had is an error; what `auto` passes over is told, with what is missing.
  */
 import type { OverlayConfig } from "../../config/index.ts";
-import type { Driver, OverlayEnd, OverlayPeer } from "../../overlay/index.ts";
+import type { Driver, EndProblem, InspectedPeer, OverlayEnd, OverlayPeer } from "../../overlay/index.ts";
 import type { PeerFigures } from "./overlay-status.ts";
 
 /** A driver that runs. */
@@ -30,6 +30,8 @@ export interface OpenDrivers {
   readonly userspace: OpenDriver;
   /** What this node has left behind when it was killed: the kernel's device, which still holds the port. */
   removeLeftover(end: OverlayEnd): void;
+  /** What is wrong with the device and the routes to these peers, as the machine has them now. */
+  inspect(end: OverlayEnd, peers: readonly InspectedPeer[]): readonly EndProblem[];
 }
 
 export interface OpenedDriver {

@@ -1,6 +1,6 @@
 /** The overlay as `portmesh status` shows it. Plain values. */
 import type { OverlayConfig } from "../../config/index.ts";
-import type { Driver } from "../../overlay/index.ts";
+import type { Driver, EndProblem } from "../../overlay/index.ts";
 
 export interface OverlayStatus {
   readonly driver: Driver;
@@ -19,6 +19,8 @@ export interface OverlayStatus {
   readonly encrypt: boolean;
   /** Version of the system's libcrypto, which seals short messages; null: it has none, or nothing is encrypted. */
   readonly libcrypto: string | null;
+  /** What is wrong with this node's own end now; [] when all is well, or there is none. */
+  readonly problems: readonly EndProblem[];
   /** By name, without this node. */
   readonly peers: readonly OverlayPeerStatus[];
   /** Frames thrown away that nobody known can be blamed for, since the driver runs, by reason. */
@@ -37,6 +39,8 @@ export interface OverlayPeerStatus {
   readonly encryption: "frames" | "relay" | "none";
   /** Why the overlay is not used although both have one; null: it is, or one of both has none. */
   readonly problem: string | null;
+  /** `settings`: what both say does not fit; `family`: node addresses are IPv4 and IPv6; `silent`: no echo. null: none. */
+  readonly problemKind: "settings" | "family" | "silent" | null;
   /** Of the key that its frames are sealed with; null: they are not. */
   readonly keyAgeMs: number | null;
   /** The longest IP packet that gets there over the overlay; null: not known. */

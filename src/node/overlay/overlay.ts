@@ -8,8 +8,18 @@
  */
 import type { NodeRecord, OverlayRecord } from "../../catalog/index.ts";
 import type { ClusterConfig, OverlayConfig } from "../../config/index.ts";
-import { type OverlayEnd, prefixLengthOf, settleAddress } from "../../overlay/index.ts";
+import {
+  type EchoHeard,
+  type EndProblem,
+  echoPort,
+  isInSubnet,
+  type OverlayEnd,
+  type PairPath,
+  prefixLengthOf,
+  settleAddress,
+} from "../../overlay/index.ts";
 import type { Reach } from "../mesh/build-view.ts";
+import { endProblems } from "./end-problems.ts";
 import { announcementOf, type Neighbour, Neighbours, type Nodes } from "./neighbours.ts";
 import { type OpenDrivers, type OpenedDriver, type OverlayDriver, openDriver } from "./open-driver.ts";
 import type { OverlayLog } from "./overlay-log.ts";
@@ -35,7 +45,21 @@ export interface OverlayOptions {
   readonly onChange: () => void;
 }
 
-export type Paths = Pick<PathWatch, "setPeers" | "setDeviceMtu" | "isUp" | "mtuOf" | "figuresOf" | "close">;
+export type Paths = Pick<
+  PathWatch,
+  "setPeers" | "setDeviceMtu" | "isUp" | "mtuOf" | "figuresOf" | "heard" | "probe" | "error" | "close"
+>;
+
+/** Another node's end. */
+export interface PeerEnd {
+  /** Overlay address. */
+  readonly address: string;
+  readonly underlayAddress: string;
+  /** UDP, of what carries the overlay. */
+  readonly port: number;
+  /** UDP, inside it. */
+  readonly echoPort: number;
+}
 
 interface Applied {
   readonly peers: readonly WatchedPeer[];
@@ -57,15 +81,16 @@ export class Overlay {
   #address: string | null = null;
   #opened = NOTHING_OPEN;
   #paths: Paths | null = null;
-  /** Underlay address of the driver that runs. */
-  #openedAt = "";
+  /** Of the driver that runs, or ran last. */
+  #openedEnd: OverlayEnd | null = null;
+  /** Why the driver does not do what it was told, or cannot be opened again; null: it does. */
+  #error: Error | null = null;
   #isStarted = false;
   #isMoving = false;
   /** Names of those that packets go to. */
   #active: ReadonlySet<string> = new Set();
   /** What the driver and the watch of the paths have. */
   #applied = NOTHING_APPLIED;
-  #isRefused = false;
   /** Names of those that the overlay reaches, as last told. */
   #up: readonly string[] = [];
   #ticks = 0;
@@ -127,7 +152,7 @@ export class Overlay {
   moveTo(address: string): void {
     this.#nodeAddress = address;
     if (this.#opened.driver === null || this.#isMoving) return;
-    if (this.#underlayAddress() !== this.#openedAt) void this.#openAgain(this.#address);
+    if (this.#underlayAddress() !== this.#openedEnd?.underlayAddress) void this.#openAgain(this.#address);
   }
 
   /** From time to time: what has changed without a word is seen, what was refused is tried again. */
@@ -136,9 +161,10 @@ export class Overlay {
     if (driver === null) return;
     this.#tellChanges();
     if (++this.#ticks % LOOK_TICKS !== 0) return;
-    if (this.#underlayAddress() !== this.#openedAt) return void this.#openAgain(this.#address);
+    if (this.#underlayAddress() !== this.#openedEnd?.underlayAddress)
+      return void this.#openAgain(this.#address);
     // somebody has removed its device, which cannot be made again under it
-    if (this.#isRefused && this.#opened.name === "userspace") return void this.#openAgain(this.#address);
+    if (this.#error !== null && this.#opened.name === "userspace") return void this.#openAgain(this.#address);
     const before = driver.mtuBytes;
     this.#applyToDriver();
     if (driver.mtuBytes !== before) this.#paths?.setDeviceMtu(driver.mtuBytes);
@@ -163,6 +189,39 @@ export class Overlay {
     return { address: neighbour.peer.overlayAddress, port: relay.port, udpPort, isSealed };
   }
 
+  /** Where the other node's end is; null: the two have no overlay in common. */
+  endOf(name: string): PeerEnd | null {
+    const peer = this.#neighbours.all.get(name)?.peer ?? null;
+    if (peer === null || this.#paths === null) return null;
+    const { overlayAddress: address, underlayAddress, port } = peer;
+    return { address, underlayAddress, port, echoPort: echoPort(port) };
+  }
+
+  /** Of some node, or of this one: only the overlay leads there. */
+  isInside(address: string): boolean {
+    const { subnet } = this.#options.config;
+    return this.#opened.driver !== null && isInSubnet(address, subnet);
+  }
+
+  /** When echoes of a node last came, in the time of the steady clock; null: nothing is known of it. */
+  heard(name: string): EchoHeard | null {
+    return this.#paths?.heard(name) ?? null;
+  }
+
+  /** One more echo to a node now. */
+  probe(name: string): void {
+    this.#paths?.probe(name);
+  }
+
+  /** What is wrong with this node's own end now. */
+  get problems(): readonly EndProblem[] {
+    const errors = { driver: this.#error, echoes: this.#paths?.error ?? null };
+    return endProblems(errors, () => {
+      const end = this.#opened.driver === null ? null : this.#openedEnd;
+      return end === null ? [] : this.#options.open.inspect(end, this.#applied.peers);
+    });
+  }
+
   get status(): OverlayStatus {
     const { config, libcrypto } = this.#options;
     const { name, driver, passedOver } = this.#opened;
@@ -177,6 +236,7 @@ export class Overlay {
       subnet: config.subnet,
       encrypt: config.encrypt,
       libcrypto,
+      problems: this.problems,
       peers: [...this.#neighbours.all]
         .map(([peer, neighbour]) => this.#peerStatus(peer, neighbour))
         .sort(byNode),
@@ -204,7 +264,7 @@ export class Overlay {
     this.#opened = NOTHING_OPEN;
     if (this.#address === null) return;
     const end = this.#end(this.#address);
-    this.#openedAt = end.underlayAddress;
+    this.#openedEnd = end;
     this.#opened = openDriver(config, end, open);
     if (this.#opened.driver === null) this.#address = null;
     else this.#paths = this.#watch(end, this.#opened.driver);
@@ -252,8 +312,10 @@ export class Overlay {
     this.#neighbours.renewKeys();
     try {
       this.#open();
+      this.#error = null;
     } catch (error) {
       this.#address = null;
+      this.#error = error as Error;
       log.failed(name, error as Error);
     }
     onChange();
@@ -286,7 +348,7 @@ export class Overlay {
 
   // --- the others
 
-  #peerStatus(node: string, { overlay, path, peer, isSilent }: Neighbour): OverlayPeerStatus {
+  #peerStatus(node: string, { overlay, path, peer, isSilent, isOtherFamily }: Neighbour): OverlayPeerStatus {
     const isInside = peer !== null && this.#paths?.isUp(node) === true;
     const encryption = isInside && path.frames === "sealed" ? "frames" : "relay";
     return {
@@ -295,7 +357,7 @@ export class Overlay {
       address: overlay.address,
       path: isInside ? "overlay" : "direct",
       encryption: path.isEncrypted ? encryption : "none",
-      problem: path.problem ?? (peer === null || isInside ? null : NO_ANSWER),
+      ...problemOf(path, isOtherFamily, peer !== null && !isInside),
       ...NO_FIGURES,
       ...(peer !== null && this.#paths?.figuresOf(node)),
       ...(peer !== null && this.#opened.driver?.figuresOf(node)),
@@ -321,10 +383,10 @@ export class Overlay {
     }
     try {
       driver?.apply(this.#applied.peers, innerMtuBytes);
-      this.#isRefused = false;
+      this.#error = null;
     } catch (error) {
-      if (!this.#isRefused) this.#options.log.refused(name, error as Error);
-      this.#isRefused = true;
+      if (this.#error === null) this.#options.log.refused(name, error as Error);
+      this.#error = error as Error;
     }
   }
 
@@ -340,6 +402,15 @@ export class Overlay {
     this.#up = up;
     this.#options.onChange();
   }
+}
+
+function problemOf(
+  { problem }: PairPath,
+  isOtherFamily: boolean,
+  isUnheard: boolean,
+): Pick<OverlayPeerStatus, "problem" | "problemKind"> {
+  if (problem !== null) return { problem, problemKind: isOtherFamily ? "family" : "settings" };
+  return isUnheard ? { problem: NO_ANSWER, problemKind: "silent" } : { problem: null, problemKind: null };
 }
 
 /** Two nodes of one machine have different ports. */

@@ -4,6 +4,7 @@
  */
 import { isIP } from "node:net";
 import {
+  type EchoHeard,
   type EchoPeerEnd,
   EchoService,
   echoPort,
@@ -37,7 +38,7 @@ export class PathWatch {
   readonly #options: PathWatchOptions;
   #deviceMtuBytes: number;
   #echoes: EchoService | null = null;
-  #hasFailed = false;
+  #error: Error | null = null;
   #cancelRetry = () => {};
   #peers: readonly WatchedPeer[] = [];
   #active: ReadonlySet<string> = new Set();
@@ -78,6 +79,21 @@ export class PathWatch {
     return { mtuBytes: this.mtuOf(name), rttMs: report.rttMs, loss: report.loss };
   }
 
+  /** Why no echoes can be had; null: they can. */
+  get error(): Error | null {
+    return this.#error;
+  }
+
+  /** In the time of the steady clock; null: nothing is known of it. */
+  heard(name: string): EchoHeard | null {
+    return this.#echoes?.heard(name) ?? null;
+  }
+
+  /** One more echo to it now; `heard` tells of the answer. */
+  probe(name: string): void {
+    this.#echoes?.probe(name);
+  }
+
   close(): void {
     this.#isClosed = true;
     this.#cancelRetry();
@@ -98,14 +114,15 @@ export class PathWatch {
   /** Told once, tried again until it can be had. */
   #onError(error: Error): void {
     if (this.#isClosed) return;
-    if (!this.#hasFailed) this.#options.onError(error);
-    this.#hasFailed = true;
+    if (this.#error === null) this.#options.onError(error);
+    this.#error = error;
     this.#cancelRetry = steadyClock.after(RETRY_MS, () => this.#open());
   }
 
   #begin(echoes: EchoService): void {
     if (this.#isClosed) return echoes.close();
     this.#echoes = echoes;
+    this.#error = null;
     this.setPeers(this.#peers, this.#active);
   }
 }

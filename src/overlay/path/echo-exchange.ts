@@ -17,10 +17,11 @@ import {
   type Echo,
   encodeEcho,
 } from "./echo.ts";
-import { EchoPeer, type EchoPeerEnd, type PathReport } from "./echo-peer.ts";
+import { type EchoHeard, EchoPeer, type EchoPeerEnd, type PathReport } from "./echo-peer.ts";
 import type { Probe } from "./path-probe.ts";
 
 const MAX_PAYLOAD_BYTES = 65_507;
+const MAX_ID = 2 ** 31;
 /** Timers are not finer, and probes that are due soon may go with those that are due. */
 const MIN_WAIT_MS = 5;
 
@@ -120,6 +121,23 @@ export class EchoExchange {
     return this.#peers.get(peerName)?.report ?? null;
   }
 
+  /** null: no such peer. */
+  heard(peerName: string): EchoHeard | null {
+    return this.#peers.get(peerName)?.heard ?? null;
+  }
+
+  /** One more probe, as small as can be, besides those of the path's own schedule: `heard` tells of the answer. */
+  probe(peerName: string): void {
+    const peer = this.#peers.get(peerName);
+    if (peer === undefined) return;
+    const { run, random } = this.#options;
+    const id = Math.floor(random() * MAX_ID);
+    const size = ECHO_BYTES + ECHO_HEADERS_BYTES;
+    const isInUse = peer.isUsedHere;
+    const echo: Echo = { type: ECHO_PROBE, size, id, isInUse, run, sender: this.#sender };
+    if (this.#send(peer, echo, ECHO_BYTES) === "sent") this.counts.probesSent++;
+  }
+
   /** A datagram has come to this node's overlay address. */
   onDatagram({ bytes, host, port }: Datagram): void {
     const peer = this.#peersByAddress.get(host);
@@ -145,6 +163,7 @@ export class EchoExchange {
     else {
       const answer: Echo = { ...echo, type: ECHO_ANSWER, sender: this.#sender };
       if (this.#send(peer, answer, ECHO_BYTES) === "sent") this.counts.answersSent++;
+      peer.onProbe(nowMs);
       peer.path.onHeard(nowMs);
       if (echo.isInUse) peer.onUsedThere(nowMs);
       this.#serve(peer);
@@ -160,6 +179,7 @@ export class EchoExchange {
       this.counts.droppedUnauthentic++;
       return;
     }
+    peer.onAnswer(this.#options.clock.nowMs());
     const underlaySize = echo.size + peer.end.overheadBytes;
     if (!peer.path.onAck(echo.id, underlaySize, this.#options.clock.nowMs())) {
       this.counts.droppedStale++;

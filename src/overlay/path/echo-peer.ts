@@ -42,6 +42,12 @@ export interface PathReport {
   readonly loss: number | null;
 }
 
+/** When a peer's echoes last came in; null: never. */
+export interface EchoHeard {
+  readonly probeMs: number | null;
+  readonly answerMs: number | null;
+}
+
 export class EchoPeer {
   readonly path: PathProbe;
   /** Its overlay address, 4 bytes. */
@@ -56,6 +62,8 @@ export class EchoPeer {
   isUsedHere = false;
   /** The peer has said that it relays to this node: what it gets back takes this node's way to it. */
   #usedThereMs = Number.NEGATIVE_INFINITY;
+  /** When it last probed this node, and answered it. */
+  #heard: EchoHeard = { probeMs: null, answerMs: null };
 
   constructor(end: EchoPeerEnd, deviceMtu: number, random: () => number) {
     this.#end = end;
@@ -76,6 +84,18 @@ export class EchoPeer {
   get report(): PathReport {
     const { state, isUp, innerMtu, mtu, rttMs, minRttMs, loss } = this.path;
     return { state, isUp, mtu: innerMtu, underlayMtu: mtu, rttMs, minRttMs, loss };
+  }
+
+  get heard(): EchoHeard {
+    return this.#heard;
+  }
+
+  onProbe(nowMs: number): void {
+    this.#heard = { ...this.#heard, probeMs: nowMs };
+  }
+
+  onAnswer(nowMs: number): void {
+    this.#heard = { ...this.#heard, answerMs: nowMs };
   }
 
   get nextMs(): number {

@@ -13,7 +13,7 @@ import { DatagramSocket } from "../../sys/datagram-socket.ts";
 import { randomBytes } from "../../sys/random.ts";
 import { RUN_BYTES } from "./echo.ts";
 import { type EchoCounts, EchoExchange, type EchoExchangeOptions } from "./echo-exchange.ts";
-import type { EchoPeerEnd, PathReport } from "./echo-peer.ts";
+import type { EchoHeard, EchoPeerEnd, PathReport } from "./echo-peer.ts";
 
 export interface EchoServiceOptions
   extends Pick<EchoExchangeOptions, "address" | "deviceMtu" | "random" | "onChange"> {
@@ -72,6 +72,16 @@ export class EchoService {
   /** null: no such peer. */
   report(peerName: string): PathReport | null {
     return this.#exchange.report(peerName);
+  }
+
+  /** In the time of its clock; null: no such peer. */
+  heard(peerName: string): EchoHeard | null {
+    return this.#exchange.heard(peerName);
+  }
+
+  /** One more probe; `heard` tells of the answer. */
+  probe(peerName: string): void {
+    this.#exchange.probe(peerName);
   }
 
   close(): void {

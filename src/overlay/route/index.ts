@@ -31,3 +31,4 @@ export {
   removeRoute,
   replaceRoute,
 } from "./routes.ts";
+export { listRules, type Rule } from "./rules.ts";

@@ -57,6 +57,8 @@ export interface RouteTo {
   /** What packets to the address come from. */
   readonly source: string | null;
   readonly gateway: string | null;
+  /** That the route is of. */
+  readonly table: number;
   /** Of the route, or what path MTU discovery found, or else of the link. */
   readonly mtuBytes: number;
 }
@@ -124,6 +126,7 @@ export function findRouteTo(session: NetlinkSession, address: string): RouteTo {
     interfaceIndex: link.index,
     source: ipText(answer?.preferredSource) ?? null,
     gateway: ipText(answer?.gateway) ?? null,
+    table: answer?.table ?? 0,
     mtuBytes: Math.min(answer?.mtuBytes || linkMtuBytes, linkMtuBytes),
   };
 }

@@ -7,6 +7,7 @@ export { NONCE_BYTES } from "./encryption.ts";
 export { Keyring } from "./keyring.ts";
 export * from "./message.ts";
 export { decodeMessage, encodeMessage } from "./message-codec.ts";
+export { USER as USER_MESSAGE } from "./message-type.ts";
 export {
   framePacket,
   type OpenedPacket,

@@ -6,5 +6,6 @@ export * from "./link-message.ts";
 export * from "./message.ts";
 export * from "./neighbour-message.ts";
 export * from "./route-message.ts";
+export * from "./rule-message.ts";
 export * from "./traffic-message.ts";
 export { VXLAN_DF_INHERIT, VXLAN_DF_SET, VXLAN_DF_UNSET, type VxlanLink } from "./vxlan-link.ts";

@@ -39,7 +39,7 @@ function status(overlay: OverlayStatus | null, rest: Partial<NodeStatus> = {}): 
 
 /** What is not well, as "LEVEL ABOUT: MESSAGE | FIX". */
 function wrong(given: NodeStatus): string[] {
-  return diagnose(given)
+  return diagnose(given, [])
     .filter(({ level }) => level !== "pass")
     .map(({ level, about, message, fix }) => `${level} ${about}: ${message} | ${fix}`);
 }
@@ -50,7 +50,7 @@ function wrongWith(peer: Partial<OverlayPeerStatus>): string[] {
 
 describe("diagnose", () => {
   test("passes a healthy node, and one that stands alone", () => {
-    const findings = diagnose(status(overlayStatus({ peers: [overlayPeer("edge-2")] })));
+    const findings = diagnose(status(overlayStatus({ peers: [overlayPeer("edge-2")] })), []);
     expect(findings.map(({ level, about }) => `${level} ${about}`)).toEqual([
       "pass gossip",
       "pass relay",
@@ -87,7 +87,7 @@ describe("diagnose", () => {
 
   test("says what seals, and what would do so for less", () => {
     const said = (libcrypto: string | null) => {
-      const findings = diagnose(status(overlayStatus({ libcrypto })));
+      const findings = diagnose(status(overlayStatus({ libcrypto })), []);
       return findings.find(({ about }) => about === "encryption")!.message;
     };
     expect(said("OpenSSL 3.0.17")).toBe("nothing goes to other nodes in clear; OpenSSL 3.0.17");
@@ -139,7 +139,7 @@ describe("diagnose", () => {
 
   test("an overlay that does not answer names the port to open; other settings are named", () => {
     const problem = "nothing has come back over the overlay yet";
-    expect(wrongWith({ path: "direct", problem })).toEqual([
+    expect(wrongWith({ path: "direct", problem, problemKind: "silent" })).toEqual([
       `fail overlay edge-2: ${problem} | open 4789/udp between the nodes, in both directions; ` +
         "until then relays go over 4789/tcp",
     ]);

@@ -55,6 +55,7 @@ async function enter(name: string, port: number, rest: Partial<ClusterConfig> = 
     localState: () => new Uint8Array(),
     onUserMessage: (payload) => user.push(Buffer.from(payload).toString("latin1")),
     onRemoteState: () => undefined,
+    onPortTest: () => null,
     onMembers: () => undefined,
     onFatal: (error) => fatal.push(error),
   });

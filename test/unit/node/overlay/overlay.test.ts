@@ -357,6 +357,7 @@ describe("the status", () => {
       path: "overlay",
       encryption: "frames",
       problem: null,
+      problemKind: null,
       keyAgeMs: null,
       mtuBytes: null,
       rttMs: 1,

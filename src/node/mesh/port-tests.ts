@@ -1,0 +1,121 @@
+/** The tests of ports (port-test/) with what a node has of others: its gossip, their records, its overlay. */
+import type { NodeRecord } from "../../catalog/index.ts";
+import type { Config } from "../../config/index.ts";
+import type { Member } from "../../membership/index.ts";
+import { steadyClock } from "../../sys/clock.ts";
+import { tryConnection } from "../../sys/connection-trial.ts";
+import { tryDatagrams } from "../../sys/datagram-trial.ts";
+import { randomBytes } from "../../sys/random.ts";
+import { isWildcard } from "../../wire/index.ts";
+import type { Overlay } from "../overlay/overlay.ts";
+import { encodePortTest } from "../port-test/message.ts";
+import { PortTester } from "../port-test/port-tester.ts";
+import { relayHello } from "../port-test/relay-hello.ts";
+import type { TestedPeer, TrialNetwork } from "../port-test/trials.ts";
+import { addressOf, hostOf } from "./address.ts";
+import type { Cluster } from "./cluster.ts";
+import type { Gossip, StreamAnswer } from "./gossip.ts";
+import { relayKeys } from "./relay-keys.ts";
+
+/** Of pings of a test: those of membership count up from 0. */
+const PING_SEQ_MIN = 2 ** 31;
+
+export interface PortTestParts {
+  readonly self: string;
+  readonly config: () => Config;
+  /** null while the node has not entered its cluster. */
+  readonly cluster: () => Cluster | null;
+  readonly nodes: () => ReadonlyMap<string, NodeRecord>;
+  readonly overlay: Overlay | null;
+}
+
+export function newPortTester(parts: PortTestParts): PortTester {
+  const { self, config, cluster, overlay } = parts;
+  const gossip = () => cluster()?.gossip ?? null;
+  const hasKeys = () => (config().cluster?.keys.length ?? 0) > 0;
+  const to = (peer: TestedPeer) => addressOf(peer.address, peer.gossipPort)!;
+  return new PortTester({
+    self,
+    hasKeys,
+    peer: (name) => {
+      const member = cluster()?.member(name) ?? null;
+      return member === null || name === self ? null : testedPeer(member, parts);
+    },
+    peers: () => testedPeers(parts),
+    problems: () => overlay?.problems.map(({ message }) => message) ?? [],
+    ask: (peer, payload, timeoutMs) =>
+      gossip()?.ask(to(peer), payload, timeoutMs) ?? Promise.resolve(UNREACHED),
+    sendReliably: async (peer, payload) => (await gossip()?.sendReliably(to(peer), payload)) ?? null,
+    sendDatagram: (peer, payload) => gossip()?.sendDatagram(to(peer), payload),
+    echoHeardMs: (node) => overlay?.heard(node)?.probeMs ?? null,
+    network: networkOf(parts, gossip),
+    random: randomBytes,
+    clock: steadyClock,
+  });
+}
+
+const UNREACHED: StreamAnswer = { payload: null, failure: "unreached" };
+
+function testedPeers(parts: PortTestParts): TestedPeer[] {
+  const members = parts.cluster()?.members() ?? [];
+  return members
+    .filter(({ name, state }) => name !== parts.self && state !== "left")
+    .map((member) => testedPeer(member, parts));
+}
+
+function testedPeer(member: Member, { nodes, overlay }: PortTestParts): TestedPeer {
+  const { name, address, rttMs, isPortmesh } = member;
+  const node = nodes().get(name);
+  const reach = node === undefined ? null : (overlay?.reach(name, node) ?? null);
+  return {
+    name,
+    address: hostOf(address),
+    gossipPort: address.port,
+    rttMs,
+    isPortmesh,
+    relay: node?.relay ?? null,
+    udpRelay:
+      reach === null ? null : { address: reach.address, port: reach.udpPort, isSealed: reach.isSealed },
+    overlay: overlay?.endOf(name) ?? null,
+  };
+}
+
+function networkOf({ self, config, overlay }: PortTestParts, gossip: () => Gossip | null): TrialNetwork {
+  /** As gossip and relays do, from the address that is bound to, if it is one. */
+  const localHost = (host: string) => {
+    const bound = config().cluster?.bind.host ?? "";
+    return isWildcard(bound) || overlay?.isInside(host) ? null : bound;
+  };
+  return {
+    tryConnection: (options) => tryConnection({ ...options, localHost: localHost(options.host) }),
+    tryDatagrams: (options) => tryDatagrams({ ...options, localHost: localHost(options.host) }),
+    freshMark: (peer, run) => {
+      const seq = PING_SEQ_MIN + Math.floor(Math.random() * PING_SEQ_MIN);
+      const mark = encodePortTest({ type: "mark", from: self, run, isFresh: true });
+      const ping = { type: "ping", seq, node: peer.name, source: null } as const;
+      const said = peer.isPortmesh ? [ping, { type: "user", payload: mark } as const] : [ping];
+      return {
+        request: gossip()?.datagramOf(said) ?? new Uint8Array(),
+        isAnswer: (bytes) => gossip()?.isAck(bytes, seq) === true,
+      };
+    },
+    sendMark: (peer, run) => {
+      const mark = encodePortTest({ type: "mark", from: self, run, isFresh: false });
+      gossip()?.sendDatagram(addressOf(peer.address, peer.gossipPort)!, mark);
+    },
+    relayHello: (peer) => {
+      const { keys, name } = config().cluster!;
+      return relayHello({
+        entryNode: self,
+        exitNode: peer.name,
+        relayKey: Uint8Array.fromHex(relayKeys(keys, name)[0]!),
+        isSealed: peer.udpRelay?.isSealed === true,
+        random: randomBytes,
+      });
+    },
+    probeEcho: (peer) => overlay?.probe(peer),
+    echoAnsweredMs: (peer) => overlay?.heard(peer)?.answerMs ?? null,
+    nowMs: () => steadyClock.nowMs(),
+    wait: (ms) => new Promise((resolve) => steadyClock.after(ms, resolve)),
+  };
+}
