@@ -4,12 +4,16 @@
  *
  * Groups run one after the other; those that need the compiled binary come last. A group that ends without a summary
  * has crashed or hung: its files are then run one by one, and each that crashes again counts as a failed test.
+ *
+ * Tests of the binary mostly wait. As root, two of their files run beside each other, each in a network namespace of
+ * its own, so that no port or address of one is in the way of the other.
  */
 import { parseSummary, type Summary, sumUp } from "./test-summary.ts";
 
 interface Group {
   readonly folder: string;
   readonly needsBinary: boolean;
+  readonly filesAtOnce: number;
   readonly testTimeoutMs: number;
   /** A blocked system call stops the runner's own timeouts, so the whole process has one. */
   readonly processTimeoutMs: number;
@@ -17,21 +21,55 @@ interface Group {
 
 const MINUTE_MS = 60_000;
 const GROUPS: readonly Group[] = [
-  { folder: "test/unit", needsBinary: false, testTimeoutMs: 30_000, processTimeoutMs: 5 * MINUTE_MS },
-  { folder: "test/sim", needsBinary: false, testTimeoutMs: 2 * MINUTE_MS, processTimeoutMs: 10 * MINUTE_MS },
-  { folder: "test/fuzz", needsBinary: false, testTimeoutMs: 2 * MINUTE_MS, processTimeoutMs: 10 * MINUTE_MS },
-  { folder: "test/net", needsBinary: true, testTimeoutMs: 2 * MINUTE_MS, processTimeoutMs: 50 * MINUTE_MS },
+  {
+    folder: "test/unit",
+    needsBinary: false,
+    filesAtOnce: 1,
+    testTimeoutMs: 30_000,
+    processTimeoutMs: 5 * MINUTE_MS,
+  },
+  {
+    folder: "test/sim",
+    needsBinary: false,
+    filesAtOnce: 1,
+    testTimeoutMs: 2 * MINUTE_MS,
+    processTimeoutMs: 10 * MINUTE_MS,
+  },
+  {
+    folder: "test/fuzz",
+    needsBinary: false,
+    filesAtOnce: 1,
+    testTimeoutMs: 2 * MINUTE_MS,
+    processTimeoutMs: 10 * MINUTE_MS,
+  },
+  {
+    folder: "test/net",
+    needsBinary: true,
+    filesAtOnce: 2,
+    testTimeoutMs: 2 * MINUTE_MS,
+    processTimeoutMs: 50 * MINUTE_MS,
+  },
   {
     folder: "test/interop",
     needsBinary: true,
+    filesAtOnce: 2,
     testTimeoutMs: 2 * MINUTE_MS,
     processTimeoutMs: 20 * MINUTE_MS,
   },
 ];
 
+interface Output {
+  write(chunk: Uint8Array): unknown;
+}
+
+/** Runs the command that follows in a network of its own, where only loopback is; its output is that for errors. */
+const OWN_NETWORK = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@" >&2', "sh"];
 const NONE: Summary = { passed: 0, failed: 0, skipped: 0 };
 
+/** What went wrong, once more at the end. */
+const failures: string[] = [];
 const total = await runAll(process.argv.slice(2));
+for (const failure of failures) console.error(failure);
 const skipped = total.skipped === 0 ? "" : `, ${total.skipped} skipped`;
 console.log(`${total.passed} passed, ${total.failed} failed${skipped}`);
 process.exit(total.failed === 0 ? 0 : 1);
@@ -56,34 +94,75 @@ function findFiles(folder: string, paths: readonly string[]): string[] {
   return paths.length === 0 ? files : files.filter((file) => paths.some((path) => file.startsWith(path)));
 }
 
-async function runGroup(group: Group, files: readonly string[]): Promise<Summary> {
-  const together = await runFiles(group, files);
+function runGroup(group: Group, files: readonly string[]): Promise<Summary> {
+  const isApart = group.filesAtOnce > 1 && files.length > 1 && canMakeNetworks();
+  return isApart ? runApart(group, files) : runTogether(group, files);
+}
+
+async function runTogether(group: Group, files: readonly string[]): Promise<Summary> {
+  const together = await runFiles(group, files, process.stderr);
   if (together !== null) return together;
   console.error(`\n${group.folder}: crashed or hung: running its files one by one`);
   let sum = NONE;
-  for (const file of files) {
-    const alone = await runFiles(group, [file]);
-    if (alone === null) console.error(`\n(fail) ${file} crashed or hung`);
-    sum = sumUp(sum, alone ?? { ...NONE, failed: 1 });
-  }
+  for (const file of files) sum = sumUp(sum, await runAlone(group, file, process.stderr));
   return sum;
 }
 
-/** null when the run ended without a summary. */
-async function runFiles(group: Group, files: readonly string[]): Promise<Summary | null> {
-  const run = Bun.spawn(
-    [process.execPath, "test", `--timeout=${group.testTimeoutMs}`, ...files.map((file) => `./${file}`)],
-    { stdio: ["ignore", "inherit", "pipe"], timeout: group.processTimeoutMs, killSignal: "SIGKILL" },
-  );
-  const output = await passThrough(run.stderr);
-  return parseSummary(output, await run.exited);
+/** A network namespace for each file; what a file has printed comes when it is done. */
+async function runApart(group: Group, files: readonly string[]): Promise<Summary> {
+  const left = files.toSorted((a, b) => Bun.file(b).size - Bun.file(a).size); // the long ones first
+  let sum = NONE;
+  const runNext = async (): Promise<void> => {
+    for (let file = left.shift(); file !== undefined; file = left.shift()) {
+      const output: Uint8Array[] = [];
+      const own = await runAlone(group, file, { write: (chunk) => output.push(chunk) }, OWN_NETWORK);
+      process.stderr.write(Buffer.concat(output));
+      sum = sumUp(sum, own);
+    }
+  };
+  await Promise.all(Array.from({ length: group.filesAtOnce }, runNext));
+  return sum;
 }
 
-async function passThrough(stream: ReadableStream<Uint8Array>): Promise<string> {
+function canMakeNetworks(): boolean {
+  return process.getuid?.() === 0 && Bun.spawnSync([...OWN_NETWORK, "true"], { stderr: "ignore" }).success;
+}
+
+async function runAlone(
+  group: Group,
+  file: string,
+  output: Output,
+  prefix: readonly string[] = [],
+): Promise<Summary> {
+  const summary = await runFiles(group, [file], output, prefix);
+  if (summary === null) failures.push(`(fail) ${file} crashed or hung`);
+  return summary ?? { ...NONE, failed: 1 };
+}
+
+/** null when the run ended without a summary. */
+async function runFiles(
+  group: Group,
+  files: readonly string[],
+  output: Output,
+  prefix: readonly string[] = [],
+): Promise<Summary | null> {
+  const paths = files.map((file) => `./${file}`);
+  const run = Bun.spawn([...prefix, process.execPath, "test", `--timeout=${group.testTimeoutMs}`, ...paths], {
+    stdio: ["ignore", "inherit", "pipe"],
+    timeout: group.processTimeoutMs,
+    killSignal: "SIGKILL",
+  });
+  const text = await passThrough(run.stderr, output);
+  const summary = parseSummary(text, await run.exited);
+  if (summary !== null) failures.push(...new Set(text.match(/^\(fail\) .*/gm)));
+  return summary;
+}
+
+async function passThrough(stream: ReadableStream<Uint8Array>, output: Output): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
   for await (const chunk of stream) {
-    process.stderr.write(chunk);
+    output.write(chunk);
     text += decoder.decode(chunk, { stream: true });
   }
   return text;
