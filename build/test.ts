@@ -58,6 +58,9 @@ const GROUPS: readonly Group[] = [
   },
 ];
 
+/** Files named at the end. */
+const SLOWEST = 10;
+
 interface Output {
   write(chunk: Uint8Array): unknown;
 }
@@ -68,7 +71,11 @@ const NONE: Summary = { passed: 0, failed: 0, skipped: 0 };
 
 /** What went wrong, once more at the end. */
 const failures: string[] = [];
+/** Of files that ran alone. */
+const durations: { readonly file: string; readonly seconds: number }[] = [];
 const total = await runAll(process.argv.slice(2));
+const slowest = durations.sort((a, b) => b.seconds - a.seconds).slice(0, SLOWEST);
+for (const { file, seconds } of slowest) console.error(`${String(seconds).padStart(5)} s  ${file}`);
 for (const failure of failures) console.error(failure);
 const skipped = total.skipped === 0 ? "" : `, ${total.skipped} skipped`;
 console.log(`${total.passed} passed, ${total.failed} failed${skipped}`);
@@ -112,11 +119,16 @@ async function runTogether(group: Group, files: readonly string[]): Promise<Summ
 async function runApart(group: Group, files: readonly string[]): Promise<Summary> {
   const left = files.toSorted((a, b) => Bun.file(b).size - Bun.file(a).size); // the long ones first
   let sum = NONE;
+  let doneCount = 0;
   const runNext = async (): Promise<void> => {
     for (let file = left.shift(); file !== undefined; file = left.shift()) {
       const output: Uint8Array[] = [];
+      const startMs = performance.now();
       const own = await runAlone(group, file, { write: (chunk) => output.push(chunk) }, OWN_NETWORK);
+      const seconds = Math.round((performance.now() - startMs) / 1000);
+      durations.push({ file, seconds });
       process.stderr.write(Buffer.concat(output));
+      console.error(`${group.folder}: ${++doneCount} of ${files.length} files done, ${file} in ${seconds} s`);
       sum = sumUp(sum, own);
     }
   };

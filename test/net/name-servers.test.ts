@@ -115,8 +115,10 @@ test.skipIf(isNotRoot)(
     server.answers.set("web.test", ["127.0.0.1"]);
     const started = await start(service("web", port, "web.test"), server.wrapper("", "timeout:1 attempts:1"));
     await waitFor(() => isServed(port), { what: "the name to be resolved" });
-    server.answers.set("web.test", []);
     server.answersByType.set("web.test AAAA", "servfail");
+    const { length } = server.asked;
+    await waitFor(() => server.asked.length >= length + 2, { what: "a lookup that began after that" });
+    server.answers.set("web.test", []);
     await waitFor(async () => (await started.status()).names[0]!.error !== null, { what: "the failure" });
     expect((await started.status()).names[0]!.addresses).toEqual(["127.0.0.1"]);
     expect(await isServed(port)).toBe(true);

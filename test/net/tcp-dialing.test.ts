@@ -11,6 +11,8 @@ import { RawListener, RawSocket } from "../support/raw-socket.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const ACCEPT_LENGTH_AT = 64;
+/** Sooner than a silent task is given up, also on a busy machine. */
+const SOON_MS = 4_000;
 
 let harness: ProxyHarness;
 const cleanUps: (() => unknown)[] = [];
@@ -110,7 +112,7 @@ test("a silent task is overtaken by the next one", async () => {
   await harness.apply({ protocol: "tcp", published, tasks: [hole.port, startWeb("alive")] });
   const startMs = performance.now();
   expect(await bodies(published, 1)).toEqual(["alive"]);
-  expect(performance.now() - startMs).toBeLessThan(2000);
+  expect(performance.now() - startMs).toBeLessThan(SOON_MS);
   expect(await bodies(published, 20)).toEqual(Array(20).fill("alive"));
   await waitFor(() => status().tasks[0]!.state === "failing", { what: "the silent task to be noticed" });
   expect(status().tasks[0]!.lastError?.message).toBe("timed out");
@@ -151,7 +153,7 @@ test("when every task fails the client is reset at once and status says why", as
   await harness.apply({ protocol: "tcp", published, tasks: [dead, gone] });
   const startMs = performance.now();
   expect(await endOfConnection(published)).toBe("ECONNRESET");
-  expect(performance.now() - startMs).toBeLessThan(1000);
+  expect(performance.now() - startMs).toBeLessThan(SOON_MS);
   await harness.allClosed();
   expect(status().refusedTotal).toEqual({ "no-task": 1 });
   expect(status().tasks.map((task) => task.lastError?.message)).toEqual([

@@ -32,6 +32,24 @@ function nextPattern(): Pattern {
   return new Pattern(stream++);
 }
 
+/** How long rounds of a conversation take. */
+class Rounds {
+  readonly #tookMs: number[] = [];
+  #startMs = performance.now();
+
+  end(): void {
+    const nowMs = performance.now();
+    this.#tookMs.push(nowMs - this.#startMs);
+    this.#startMs = nowMs;
+  }
+
+  /** A delayed acknowledgement costs 40 ms, in every round; a machine that is busy makes only some of them long. */
+  expectNoStall(): void {
+    const ascending = this.#tookMs.toSorted((a, b) => a - b);
+    expect(ascending[Math.floor(ascending.length / 10)]).toBeLessThan(40);
+  }
+}
+
 /** One direction from its first byte to FIN. */
 async function transfer(from: RawSocket, to: RawSocket, bytes: number): Promise<void> {
   const pattern = nextPattern();
@@ -224,19 +242,20 @@ describe("a conversation", () => {
 
   test("of single bytes, 1000 times there and back, does not stall", async () => {
     const { client, task } = await path.open();
-    const startedMs = performance.now();
+    const rounds = new Rounds();
     for (let i = 0; i < 1000; i++) {
       await client.send(Uint8Array.of(i & 0xff));
       expect((await task.receive())[0]).toBe(i & 0xff);
       await task.send(Uint8Array.of((i * 3) & 0xff));
       expect((await client.receive())[0]).toBe((i * 3) & 0xff);
+      rounds.end();
     }
-    expect(performance.now() - startedMs).toBeLessThan(5000);
+    rounds.expectNoStall();
   });
 
   test("of two short messages before every answer does not stall", async () => {
     const { client, task } = await path.open();
-    const startedMs = performance.now();
+    const rounds = new Rounds();
     for (let i = 0; i < 50; i++) {
       for (const [from, to] of [
         [client, task],
@@ -247,9 +266,9 @@ describe("a conversation", () => {
         await from.send("body");
         expect(await to.receiveText(4)).toBe("body");
       }
+      rounds.end();
     }
-    // a delayed acknowledgement costs 40 ms: 50 rounds would take 2 s
-    expect(performance.now() - startedMs).toBeLessThan(1500);
+    rounds.expectNoStall();
   });
 });
 
