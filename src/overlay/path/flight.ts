@@ -4,18 +4,23 @@
  */
 
 export class Flight {
-  readonly #unsent: number[];
+  #unsent: number[];
   readonly #flying = new Set<number>();
   readonly #answered = new Set<number>();
   #isTallied = false;
   #deadlineMs = Number.NEGATIVE_INFINITY;
 
-  /** @param sizes in the order of sending; of equal ones the first  @param goodSize all up to it are known to fit */
+  /**
+   * @param sizes in the order of sending; of equal ones the first  @param goodSize all up to it are known to fit
+   * @param copies probes of each size: one answer is enough
+   */
   constructor(
     sizes: readonly number[],
     readonly goodSize: number,
+    copies = 1,
   ) {
-    this.#unsent = [...new Set(sizes)];
+    const different = [...new Set(sizes)];
+    this.#unsent = Array.from({ length: copies }, () => different).flat();
   }
 
   /** Something to send, or the time at which the last answer is due. */
@@ -56,7 +61,7 @@ export class Flight {
   send(nowMs: number, timeoutMs: number): number | null {
     const size = this.#unsent.shift();
     if (size === undefined) return null;
-    this.#flying.add(size);
+    if (!this.#answered.has(size)) this.#flying.add(size);
     this.#deadlineMs = nowMs + timeoutMs;
     return size;
   }
@@ -68,7 +73,6 @@ export class Flight {
   /** Is waited for no more, and counts neither way. */
   withdraw(size: number): void {
     this.#flying.delete(size);
-    const at = this.#unsent.indexOf(size);
-    if (at >= 0) this.#unsent.splice(at, 1);
+    this.#unsent = this.#unsent.filter((unsent) => unsent !== size);
   }
 }

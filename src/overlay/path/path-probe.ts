@@ -23,8 +23,12 @@ export const BASE_MTU = 1200;
 const MAX_IP_PACKET = 65_535;
 
 const BASE_PROBES = 3;
-/** Losses of the size in use, each beside an answer to a small one: 5 % loss does that once in 160,000 times. */
-const BLACK_HOLE_PROBES = 4;
+/**
+ * Losses of the size in use: one, then all of these beside answers to small ones. 5 % loss in each direction does that
+ * once in 100,000 times.
+ */
+const DOUBTING_FLIGHTS = 2;
+const DOUBTING_COPIES = 2;
 /** So long and so often nothing has been heard: the node is not there, which is no matter of sizes. */
 const SILENT_MS = 5000;
 const SILENT_FLIGHTS = 5;
@@ -64,7 +68,7 @@ export class PathProbe {
   /** Flights in a row of which nothing was heard, and when the first of them ended. */
   #silentFlights = 0;
   #silentSinceMs = 0;
-  /** The size in use was not answered; and how often since then beside an answer to the base size. */
+  /** The size in use was not answered; and of how many flights since then only the base size was. */
   #isInDoubt = false;
   #doubts = 0;
 
@@ -136,8 +140,9 @@ export class PathProbe {
     if (probe === null) return false;
     this.#rtt.add(nowMs - probe.sentMs, nowMs);
     this.#silentFlights = 0;
+    const isFirst = !probe.flight.hasAnswered(size);
     probe.flight.onAcked(size);
-    if (probe.flight.isTallied && size <= probe.flight.goodSize) this.#losses.count(0, -1, nowMs);
+    if (probe.flight.isTallied && isFirst && size <= probe.flight.goodSize) this.#losses.count(0, -1, nowMs);
     if (probe.flight !== this.#flight && this.#isAtBase)
       this.#startSearch(this.#base, this.#localMtu + 1, nowMs);
     else if (size <= this.#localMtu && !this.#isAtBase) this.#onWorks(size);
@@ -208,7 +213,8 @@ export class PathProbe {
   }
 
   #startFlight(nowMs: number): void {
-    this.#flight = new Flight(this.#sizesToTry(nowMs), this.#mtu);
+    const copies = this.#isInDoubt ? DOUBTING_COPIES : 1;
+    this.#flight = new Flight(this.#sizesToTry(nowMs), this.#mtu, copies);
   }
 
   /** A size known to fit goes first, as the measure of the others. */
@@ -263,7 +269,7 @@ export class PathProbe {
     }
     this.#isInDoubt = true;
     this.#schedule.flyAt(nowMs);
-    if (++this.#doubts < BLACK_HOLE_PROBES) return;
+    if (++this.#doubts < DOUBTING_FLIGHTS) return;
     const dropped = this.#doubts + 1;
     this.#losses.count(-dropped, -dropped, nowMs);
     this.#startSearch(this.#base, this.#mtu, nowMs);

@@ -30,6 +30,7 @@ export class SealedPath implements PeerPath, SealedWay {
   remote: RemotePeer | null = null;
   name: Uint8Array = new Uint8Array(0);
   canSegment = true;
+  #wasActive = false;
 
   constructor(
     readonly peer: SealedPeer,
@@ -69,8 +70,10 @@ export class SealedPath implements PeerPath, SealedWay {
 
   poll(nowMs: number): void {
     const { path, usedMs } = this.peer;
-    if (path.nextPollMs > nowMs) return;
     const isActive = nowMs - usedMs < ACTIVE_MS;
+    // a path that comes into use is due before its idle time is over
+    if (path.nextPollMs > nowMs && isActive === this.#wasActive) return;
+    this.#wasActive = isActive;
     for (let probe = path.poll(nowMs, isActive); probe !== null; probe = path.poll(nowMs, isActive)) {
       const length = probe.size - this.udpOverheadBytes - PROBE_OVERHEAD_BYTES;
       this.sender.sendControl(this, encodeControl({ type: PROBE, id: probe.id }, length), nowMs);
