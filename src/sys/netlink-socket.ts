@@ -1,5 +1,5 @@
 /**
- * A socket to the kernel's routing tables, blocking with a deadline: the kernel answers at once, in microseconds, so
+ * A socket to the kernel's routing tables or packet filter, blocking with a deadline: the kernel answers at once, in microseconds, so
  * there is nothing to wait for elsewhere. What the bytes mean is not known here. [netlink(7), rtnetlink(7)]
  */
 import { Arena } from "./arena.ts";
@@ -8,7 +8,8 @@ import { libc } from "./libc.ts";
 import { close } from "./socket.ts";
 
 const AF_NETLINK = 16;
-const NETLINK_ROUTE = 0;
+export const NETLINK_ROUTE = 0;
+export const NETLINK_NETFILTER = 12;
 const SOCK_RAW_CLOEXEC = 3 | 0o2000000;
 const SOL_SOCKET = 1;
 const SO_RCVBUF = 8;
@@ -39,8 +40,8 @@ export class NetlinkSocket {
   }
 
   /** Talks to the network namespace that the calling thread is in now. Throws SysError. */
-  static open(): NetlinkSocket {
-    const fd = libc.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_ROUTE);
+  static open(family: typeof NETLINK_ROUTE | typeof NETLINK_NETFILTER = NETLINK_ROUTE): NetlinkSocket {
+    const fd = libc.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, family);
     if (fd < 0) throw new SysError("socket(AF_NETLINK)", errno());
     try {
       configure(fd);

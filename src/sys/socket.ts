@@ -51,6 +51,7 @@ const IP_MTU_DISCOVER = 10;
 const IP_RECVERR = 11;
 const IPV6_RECVERR = 25;
 const IPV6_MTU_DISCOVER = 23;
+const PMTUDISC_DONT = 0;
 const PMTUDISC_PROBE = 3;
 const IPV6_V6ONLY = 26;
 const IPV6_RECVPKTINFO = 49;
@@ -199,6 +200,16 @@ export function setPathMtuProbing(fd: number, family: number): number {
   return family === AF_INET6
     ? setOption(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_PROBE)
     : setOption(fd, IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_PROBE);
+}
+
+/**
+ * Datagrams may be cut on the way, and ICMP about their size is no error of the socket: anybody can send that.
+ * [ip(7): IP_PMTUDISC_DONT]
+ */
+export function setMayFragment(fd: number, family: number): number {
+  return family === AF_INET6
+    ? setOption(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_DONT)
+    : setOption(fd, IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_DONT);
 }
 
 /**

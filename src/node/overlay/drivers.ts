@@ -9,6 +9,7 @@ import {
   sealedOverheadBytes,
   UserspaceOverlay,
 } from "../../overlay/index.ts";
+import { IcmpGuard } from "./icmp-guard.ts";
 import type { OpenDrivers, OverlayDriver } from "./open-driver.ts";
 import type { PeerFigures } from "./overlay-status.ts";
 
@@ -24,10 +25,12 @@ export function openDrivers(owner: string): OpenDrivers {
 
 class KernelDriver implements OverlayDriver {
   readonly #overlay: KernelOverlay;
+  readonly #guard: IcmpGuard;
   #refused: ReadonlyMap<string, string> = new Map();
 
   constructor(end: OverlayEnd, owner: string) {
     this.#overlay = KernelOverlay.open(end, { owner });
+    this.#guard = new IcmpGuard(end.device);
   }
 
   get mtuBytes(): number {
@@ -46,28 +49,31 @@ class KernelDriver implements OverlayDriver {
   }
 
   apply(peers: readonly OverlayPeer[], innerMtuBytes: ReadonlyMap<string, number>): void {
+    this.#guard.protect(peers);
     const refused = this.#overlay.apply(peers, innerMtuBytes);
     this.#refused = new Map(refused.map(({ name, reason }) => [name, reason]));
   }
 
   figuresOf(peer: string): Partial<PeerFigures> {
-    const reason = this.#refused.get(peer);
-    return reason === undefined ? {} : { notes: [reason] };
+    return { notes: [this.#refused.get(peer) ?? [], this.#guard.problem ?? []].flat() };
   }
 
   close(): void {
+    this.#guard.close();
     this.#overlay.close();
   }
 }
 
 class UserspaceDriver implements OverlayDriver {
   readonly #overlay: UserspaceOverlay;
+  readonly #guard: IcmpGuard;
   readonly #family: 4 | 6;
   #refused: ReadonlyMap<string, string> = new Map();
 
   constructor(end: OverlayEnd, owner: string, isEncrypting: boolean) {
     this.#family = isIP(end.underlayAddress) === 6 ? 6 : 4;
     this.#overlay = UserspaceOverlay.open(end, { owner, isEncrypting });
+    this.#guard = new IcmpGuard(end.device);
   }
 
   get mtuBytes(): number {
@@ -79,6 +85,7 @@ class UserspaceDriver implements OverlayDriver {
   }
 
   apply(peers: readonly OverlayPeer[], innerMtuBytes: ReadonlyMap<string, number>): void {
+    this.#guard.protect(peers);
     const { refused } = this.#overlay.apply(peers, innerMtuBytes);
     this.#refused = new Map(refused.map(({ name, reason }) => [name, reason]));
   }
@@ -88,6 +95,7 @@ class UserspaceDriver implements OverlayDriver {
     const reason = this.#refused.get(peer);
     const notes = [
       ...(reason === undefined ? [] : [reason]),
+      ...(this.#guard.problem === null ? [] : [this.#guard.problem]),
       ...(counts?.isSegmentationRefused ? [CUT_HERE] : []),
     ];
     if (counts === null) return { notes };
@@ -95,6 +103,7 @@ class UserspaceDriver implements OverlayDriver {
   }
 
   close(): Promise<void> {
+    this.#guard.close();
     return this.#overlay.close();
   }
 }

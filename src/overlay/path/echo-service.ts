@@ -4,9 +4,9 @@
  *
  * The socket ignores the MTU of routes (IP_PMTUDISC_PROBE), so routes to peers can carry their MTU while larger probes
  * still leave; the device's MTU is the ceiling. What carries the inner packets must not fragment them: a kernel VXLAN
- * device needs `df set` or `df inherit`. Its outer packets obey what ICMP has told the kernel of the underlay, so a path
- * that became narrow with ICMP and wide again is found wide when the kernel has forgotten that: net.ipv4.route.mtu_expires,
- * ten minutes. Without ICMP the raise timer finds it.
+ * device needs `df set` or `df inherit`. Its outer packets obey what ICMP has told the kernel of the underlay, where that is
+ * not filtered (kernel/icmp-filter.ts): then a path that became narrow and wide again is found wide when the kernel has
+ * forgotten that: net.ipv4.route.mtu_expires, ten minutes. Without ICMP the raise timer finds it.
  */
 import { type Clock, steadyClock } from "../../sys/clock.ts";
 import { DatagramSocket } from "../../sys/datagram-socket.ts";

@@ -29,6 +29,8 @@ const BASE_PROBES = 3;
  */
 const DOUBTING_FLIGHTS = 2;
 const DOUBTING_COPIES = 2;
+/** So often nothing has been heard, for a second at least: another way is better, if there is one. */
+const QUIET_FLIGHTS = 4;
 /** So long and so often nothing has been heard: the node is not there, which is no matter of sizes. */
 const SILENT_MS = 5000;
 const SILENT_FLIGHTS = 5;
@@ -68,6 +70,7 @@ export class PathProbe {
   /** Flights in a row of which nothing was heard, and when the first of them ended. */
   #silentFlights = 0;
   #silentSinceMs = 0;
+  #isSilent = false;
   /** The size in use was not answered; and of how many flights since then only the base size was. */
   #isInDoubt = false;
   #doubts = 0;
@@ -103,9 +106,9 @@ export class PathProbe {
     return this.#rtt.minimumMs;
   }
 
-  /** Something has come back, and lately nothing has spoken against it. */
+  /** Something has come back, and lately nothing has spoken against it. A moment of silence does, though it may pass. */
   get isUp(): boolean {
-    return this.#state === "searching" || this.#state === "search-complete";
+    return !this.#isAtBase && !this.#isSilent;
   }
 
   /** 0…1, of probes and what was told by `countData`, mostly of the last half minute; null: too little is known. */
@@ -140,6 +143,7 @@ export class PathProbe {
     if (probe === null) return false;
     this.#rtt.add(nowMs - probe.sentMs, nowMs);
     this.#silentFlights = 0;
+    this.#isSilent = false;
     const isFirst = !probe.flight.hasAnswered(size);
     probe.flight.onAcked(size);
     if (probe.flight.isTallied && isFirst && size <= probe.flight.goodSize) this.#losses.count(0, -1, nowMs);
@@ -247,6 +251,7 @@ export class PathProbe {
       return;
     }
     this.#isInDoubt = true;
+    this.#isSilent = silent >= QUIET_FLIGHTS;
     this.#schedule.flyAt(silent === 1 ? nowMs : nowMs + Math.min(retryMs, SILENT_RETRY_MS));
     if (silent < SILENT_FLIGHTS || nowMs - this.#silentSinceMs < SILENT_MS) return;
     this.#begin("error", this.#base, null, nowMs);

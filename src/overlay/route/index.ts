@@ -20,7 +20,7 @@ export {
 } from "./links.ts";
 export { listNeighbours, type Neighbour, removeNeighbour, replaceNeighbour } from "./neighbours.ts";
 export { NetlinkError } from "./netlink-error.ts";
-export { NetlinkSession, type NetlinkTransport } from "./netlink-session.ts";
+export { type NetlinkRequest, NetlinkSession, type NetlinkTransport } from "./netlink-session.ts";
 export {
   addRoute,
   findRouteTo,

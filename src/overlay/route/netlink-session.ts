@@ -31,6 +31,12 @@ export interface NetlinkTransport {
   close(): void;
 }
 
+export interface NetlinkRequest {
+  readonly type: number;
+  readonly flags: number;
+  readonly payload: Uint8Array;
+}
+
 interface Answer {
   readonly payloads: readonly Uint8Array[];
   readonly isInterrupted: boolean;
@@ -45,13 +51,18 @@ export class NetlinkSession {
   }
 
   /** Of the network namespace that the calling thread is in. */
-  static open(): NetlinkSession {
-    return new NetlinkSession(attempt("open a netlink socket", () => NetlinkSocket.open()));
+  static open(family?: Parameters<typeof NetlinkSocket.open>[0]): NetlinkSession {
+    return new NetlinkSession(attempt("open a netlink socket", () => NetlinkSocket.open(family)));
   }
 
   /** Returns when it is done. @param what for the error: "create link portmesh0" */
   change(what: string, type: number, flags: number, payload: Uint8Array): void {
     this.#exchange(what, type, flags | NLM_F_ACK, payload);
+  }
+
+  /** All of them or none; returns when they are done. */
+  transaction(what: string, requests: readonly NetlinkRequest[]): void {
+    this.#exchangeAll(what, requests);
   }
 
   /** The one answer's payload. */
@@ -74,9 +85,17 @@ export class NetlinkSession {
   }
 
   #exchange(what: string, type: number, flags: number, payload: Uint8Array): Answer {
+    return this.#exchangeAll(what, [{ type, flags, payload }]);
+  }
+
+  /** In one datagram; one of them is to be answered. */
+  #exchangeAll(what: string, requests: readonly NetlinkRequest[]): Answer {
     this.#sequence = (this.#sequence + 1) >>> 0;
-    const head = { type, flags: flags | NLM_F_REQUEST, sequence: this.#sequence, portId: 0 };
-    attempt(what, () => this.#transport.send(encodeNetlinkMessage({ ...head, payload })));
+    const head = { sequence: this.#sequence, portId: 0 };
+    const messages = requests.map(({ type, flags, payload }) =>
+      encodeNetlinkMessage({ ...head, type, flags: flags | NLM_F_REQUEST, payload }),
+    );
+    attempt(what, () => this.#transport.send(Buffer.concat(messages)));
     const payloads: Uint8Array[] = [];
     let isInterrupted = false;
     for (let datagrams = 0; datagrams < DATAGRAMS_MAX; datagrams++) {

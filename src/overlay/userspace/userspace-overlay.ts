@@ -123,7 +123,7 @@ export class UserspaceOverlay {
     try {
       this.#followMtu();
       const mtuOf = (peer: OverlayPeer) =>
-        Math.min(innerMtuBytes.get(peer.name) ?? this.#mtuBytes, this.#pathMtu(peer), this.#mtuBytes);
+        Math.min(this.#pathMtu(peer, innerMtuBytes.get(peer.name) ?? null), this.#mtuBytes);
       const { entries, refused } = planEntries(this.#end, peers, mtuOf);
       const accepted = new Set(entries.map(({ name }) => name));
       const applied = this.#tellWorker(peers.filter(({ name }) => accepted.has(name)));
@@ -237,12 +237,16 @@ export class UserspaceOverlay {
     return this.#innerMtu(this.#localMtuBytes, this.#isEncrypting);
   }
 
-  /** What fits a datagram to the peer as far as is known; larger packets are sealed in two, which costs more. */
-  #pathMtu({ name, underlayAddress, secrets }: OverlayPeer): number {
-    const probed = secrets === null ? null : (this.countsOf(name)?.sealed?.mtuBytes ?? null);
-    const underlayBytes = probed ?? this.underlayMtu(underlayAddress);
+  /**
+   * What fits a datagram to the peer as far as is known; larger packets are sealed in two, which costs more. What the
+   * route says, which may be what a stranger's ICMP said, counts only until something has proved what arrives.
+   */
+  #pathMtu({ name, underlayAddress, secrets }: OverlayPeer, provedBytes: number | null): number {
+    const sealedBytes = secrets === null ? null : (this.countsOf(name)?.sealed?.mtuBytes ?? null);
+    if (sealedBytes === null && provedBytes !== null) return provedBytes;
+    const underlayBytes = sealedBytes ?? this.underlayMtu(underlayAddress);
     if (underlayBytes === null) return this.#mtuBytes;
-    return this.#innerMtu(underlayBytes, secrets !== null);
+    return Math.min(provedBytes ?? this.#mtuBytes, this.#innerMtu(underlayBytes, secrets !== null));
   }
 
   #innerMtu(underlayBytes: number, isSealed: boolean): number {

@@ -104,6 +104,12 @@ export class AttributeWriter {
     return value === undefined ? this : this.bytes(type, Uint8Array.of(value >> 8, value));
   }
 
+  uint32BigEndian(type: number, value: number): this {
+    const bytes = new Uint8Array(4);
+    new DataView(bytes.buffer).setUint32(0, value);
+    return this.bytes(type, bytes);
+  }
+
   uint32(type: number, value: number | undefined): this {
     return value === undefined ? this : this.bytes(type, uint32Bytes(value));
   }

@@ -5,6 +5,7 @@ export type { LinkCounters } from "./link-counters.ts";
 export * from "./link-message.ts";
 export * from "./message.ts";
 export * from "./neighbour-message.ts";
+export * from "./nft-message.ts";
 export * from "./route-message.ts";
 export * from "./rule-message.ts";
 export * from "./traffic-message.ts";

@@ -11,7 +11,7 @@ import { ECONNREFUSED, EHOSTUNREACH, ENOBUFS, ETIMEDOUT } from "../../../sys/err
 import type { Continuable, Pollable } from "../../../sys/event-loop.ts";
 import type { SendBatch } from "../../../sys/messages.ts";
 import { writeAnyAddress } from "../../../sys/sockaddr.ts";
-import { bind, connect, send, setBufferSizes, udpSocket } from "../../../sys/socket.ts";
+import { bind, connect, send, setBufferSizes, setMayFragment, udpSocket } from "../../../sys/socket.ts";
 import {
   ERROR_LIMIT,
   ERROR_REFUSED,
@@ -74,6 +74,7 @@ export class LinkSocket
     if (fd < 0) return -fd;
     setBufferSizes(fd, BUFFER_BYTES);
     this.#bind(fd);
+    setMayFragment(fd, family);
     memory.bytes.set(udpSockaddr, sockaddrAt);
     const connected = connect(fd, memory.address(sockaddrAt), sockaddrLength);
     const watched = connected === 0 ? loop.watch(fd, EPOLLIN, this) : connected;

@@ -101,6 +101,15 @@ describe("a path that changes", () => {
     expect(path.sent.filter(({ size }) => size > 1450)).toEqual([]);
   });
 
+  test("silence says within 3 s that another way is better, and is forgotten with the first answer", () => {
+    const path = searched(pathOf());
+    path.isCut = true;
+    expect(path.run(3000, () => !path.probe.isUp)).toBe(true);
+    path.isCut = false;
+    expect(path.run(1500, () => path.probe.isUp)).toBe(true);
+    expect([path.probe.state, path.probe.mtu]).toEqual(["search-complete", 1500]);
+  });
+
   test("a node that stops for a moment keeps its size, one that stays away loses it", () => {
     const path = searched(pathOf());
     path.isCut = true;

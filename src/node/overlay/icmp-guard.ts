@@ -1,0 +1,43 @@
+/**
+ * The filter of forged ICMP (overlay/kernel/icmp-filter.ts) as a driver has it: where the kernel has no nf_tables the
+ * overlay runs without one, and says so.
+ */
+import { IcmpFilter, NetlinkError, type OverlayPeer } from "../../overlay/index.ts";
+
+export class IcmpGuard {
+  readonly #table: string;
+  #filter: IcmpFilter | null = null;
+  #problem: string | null = null;
+
+  /** @param table unique on the machine */
+  constructor(table: string) {
+    this.#table = table;
+  }
+
+  /** Why there is no filter; null: there is one, or it is not needed yet. */
+  get problem(): string | null {
+    return this.#problem;
+  }
+
+  /** The paths to these nodes, under both of their addresses. What has failed is tried again. */
+  protect(peers: readonly OverlayPeer[]): void {
+    const addresses = peers.flatMap(({ underlayAddress, overlayAddress }) => [
+      underlayAddress,
+      overlayAddress,
+    ]);
+    try {
+      this.#filter ??= IcmpFilter.open(this.#table);
+      this.#filter.setNodes(new Set(addresses));
+      this.#problem = null;
+    } catch (error) {
+      if (!(error instanceof NetlinkError)) throw error;
+      this.close();
+      this.#problem = `forged ICMP can make packets to it smaller: ${error.message}`;
+    }
+  }
+
+  close(): void {
+    this.#filter?.close();
+    this.#filter = null;
+  }
+}
