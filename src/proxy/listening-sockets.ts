@@ -17,6 +17,7 @@ import {
   setNoDelay,
   setOutOfBandInline,
   setPacketInfo,
+  setPicker,
   setReuseAddress,
   setReusePort,
   setV6Only,
@@ -26,6 +27,7 @@ import {
 import { parseIp } from "../wire/index.ts";
 import { keepAlive } from "./keep-alive.ts";
 import type { Protocol } from "./routing-table.ts";
+import { sharedPortPicker } from "./udp/link/shared-port.ts";
 
 /** The kernel lowers it to net.core.somaxconn. */
 const BACKLOG = 65_535;
@@ -40,6 +42,8 @@ export interface ListenAddress {
   readonly port: number;
   /** At "::": IPv4 too. */
   readonly isDual?: true;
+  /** The node itself has a socket there, the first of them all; at "::" it takes IPv4 too. Of the relay only. */
+  readonly isBesideNode?: true;
 }
 
 export type OpenedSockets = { readonly fds: readonly number[] } | { readonly error: string };
@@ -56,7 +60,7 @@ export function openListeningSockets(
   isShared: boolean,
   ownPorts: OwnPorts,
 ): OpenedSockets {
-  if (!isShared) {
+  if (!isShared && at.isBesideNode !== true) {
     const probe = openBound(at, false);
     if (probe < 0) return { error: explain(at, -probe, ownPorts) };
     close(probe);
@@ -70,7 +74,10 @@ export function openListeningSockets(
     }
     fds.push(fd);
   }
-  return { fds };
+  const picked = at.isBesideNode === true ? setPicker(fds[0]!, sharedPortPicker(count)) : 0;
+  if (picked === 0) return { fds };
+  fds.forEach(close);
+  return { error: explain(at, -picked, ownPorts) };
 }
 
 /** From now on clients get through the handshake and wait for the worker to accept. 0 or -errno. */
@@ -94,7 +101,7 @@ function openBound(at: ListenAddress, isReusePort: boolean): number {
   const family = memory.bytes[0]!;
   const fd = at.protocol === "tcp" ? tcpSocket(family) : udpSocket(family);
   if (fd < 0) return fd;
-  if (family === AF_INET6) setV6Only(fd, at.isDual !== true);
+  if (family === AF_INET6) setV6Only(fd, !isDual(at));
   if (isReusePort) setReusePort(fd);
   if (at.protocol === "tcp") setTcpOptions(fd);
   else setUdpOptions(fd, family);
@@ -102,6 +109,11 @@ function openBound(at: ListenAddress, isReusePort: boolean): number {
   if (result === 0) return fd;
   close(fd);
   return result;
+}
+
+/** Sockets share an address only with those that take the same families. */
+function isDual({ address, isDual, isBesideNode }: ListenAddress): boolean {
+  return isDual === true || (isBesideNode === true && address === "::");
 }
 
 /** Accepted connections inherit all of them. */

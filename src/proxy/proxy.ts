@@ -409,9 +409,15 @@ export class SpliceProxy {
   }
 
   #workerRelay(relay: Relay, worker: number): WorkerRelay {
-    const { node, keys, acceptsClear, listenAddresses } = relay;
+    const { node, keys, acceptsClear } = relay;
     const [tcpListeners, udpListeners] = (["tcp", "udp"] as const).map((protocol) =>
-      this.#listenersAt(protocol, listenAddresses, relayPort(relay, protocol), worker, relayKey),
+      this.#listenersAt(
+        protocol,
+        relayAddresses(relay, protocol),
+        relayPort(relay, protocol),
+        worker,
+        relayKey,
+      ),
     );
     return { node, keys, acceptsClear, tcpListeners: tcpListeners!, udpListeners: udpListeners! };
   }
@@ -540,10 +546,19 @@ function relayKey(at: ListenAddress): string {
 function isRelays({ protocol, address, port }: ListenAddress, relay: Relay | null): boolean {
   if (relay === null || port !== relayPort(relay, protocol)) return false;
   const family = address.includes(":");
+  const hasNodeSocket = protocol === "udp" && relay.sharedUdpAddresses !== undefined;
   return relay.listenAddresses.some(
     (other) =>
-      other.includes(":") === family && (other === address || isWildcard(other) || isWildcard(address)),
+      (hasNodeSocket && other === "::") || // it takes IPv4 too
+      (other.includes(":") === family && (other === address || isWildcard(other) || isWildcard(address))),
   );
+}
+
+function relayAddresses(
+  { listenAddresses, sharedUdpAddresses }: Relay,
+  protocol: Protocol,
+): readonly string[] {
+  return protocol === "udp" ? (sharedUdpAddresses ?? listenAddresses) : listenAddresses;
 }
 
 function relayPort(relay: Relay, protocol: Protocol): number {
@@ -573,14 +588,20 @@ export function taskKey(service: Service, task: Task): string {
   return `${service.name} ${task.name} ${task.address} ${task.port} ${task.node ?? ""}`;
 }
 
+function relayListeners(relay: Relay): ListenAddress[] {
+  const isBesideNode = relay.sharedUdpAddresses !== undefined;
+  return (["tcp", "udp"] as const).flatMap((protocol) =>
+    relayAddresses(relay, protocol).map((address): ListenAddress => {
+      const at = { protocol, address, port: relayPort(relay, protocol) };
+      return protocol === "udp" && isBesideNode ? { ...at, isBesideNode } : at;
+    }),
+  );
+}
+
 function wantedListeners(table: RoutingTable): Map<string, Wanted> {
   const wanted = new Map<string, Wanted>();
-  for (const address of table.relay?.listenAddresses ?? []) {
-    for (const protocol of ["tcp", "udp"] as const) {
-      const at = { protocol, address, port: relayPort(table.relay!, protocol) };
-      wanted.set(relayKey(at), { service: RELAY_NAME, at });
-    }
-  }
+  for (const at of table.relay === null ? [] : relayListeners(table.relay))
+    wanted.set(relayKey(at), { service: RELAY_NAME, at });
   for (const service of table.services) {
     for (const port of service.ports) {
       for (const address of addressesOf(service, port)) {

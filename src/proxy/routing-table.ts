@@ -58,11 +58,16 @@ export interface Peer {
 export interface Relay {
   /** Name of this node. */
   readonly node: string;
-  /** Literal addresses to listen on, TCP and UDP. */
+  /** Literal addresses to listen on: TCP, and UDP where it shares no port. */
   readonly listenAddresses: readonly string[];
   /** TCP */
   readonly port: number;
   readonly udpPort: number;
+  /**
+   * Where the node itself has a socket at udpPort, which takes all that is not for the relay (udp/link/shared-port.ts):
+   * UDP is listened to at these literal addresses, beside it. Absent: at listenAddresses, alone.
+   */
+  readonly sharedUdpAddresses?: readonly string[];
   /** Hex of 32 bytes each: the first signs, all verify. Never empty; a cluster without keys has one made from its name. */
   readonly keys: readonly string[];
   /**

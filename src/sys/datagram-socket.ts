@@ -2,7 +2,7 @@
 import type { udp } from "bun";
 import { check } from "./errno.ts";
 import { addressFamily } from "./sockaddr.ts";
-import { setPathMtuProbing } from "./socket.ts";
+import { setPathMtuProbing, setPicker } from "./socket.ts";
 
 export interface Datagram {
   readonly bytes: Uint8Array;
@@ -10,11 +10,24 @@ export interface Datagram {
   readonly port: number;
 }
 
+/**
+ * Other sockets of this process at the same address, later. This one stays the first and gets all datagrams until `setPicker`
+ * says otherwise. `none`: there are none. `first`: there may be from now on, and nobody has the address now. `beside`:
+ * somebody may have it already, at a wildcard address.
+ */
+export type Sharing = "none" | "first" | "beside";
+
+/** LIBUS_LISTEN_REUSE_PORT, as node:dgram hands it to the runtime: SO_REUSEPORT is set before the socket is bound. */
+const REUSE_PORT_FLAG = 4;
+/** Classic BPF, one operation: return 0, the first socket. */
+const PICK_FIRST = Uint8Array.of(0x06, 0, 0, 0, 0, 0, 0, 0);
+
 export interface DatagramSocketOptions {
   readonly host: string;
   readonly port: number;
   /** Datagrams leave whole or not at all: `host` is a literal address then. */
   readonly isProbing?: boolean;
+  readonly sharing?: Sharing;
   /** `bytes` are the receiver's from now on. */
   readonly onDatagram: (datagram: Datagram) => void;
 }
@@ -34,11 +47,15 @@ export class DatagramSocket {
     host,
     port,
     isProbing = false,
+    sharing = "none",
     onDatagram,
   }: DatagramSocketOptions): Promise<DatagramSocket> {
+    if (sharing === "first") await expectFree(host, port);
+    const flags = sharing === "none" ? {} : { flags: REUSE_PORT_FLAG };
     const socket = await Bun.udpSocket({
       hostname: host,
       port,
+      ...flags,
       binaryType: "uint8array",
       socket: {
         data: (_, bytes, fromPort, fromHost) => onDatagram({ bytes, host: fromHost, port: fromPort }),
@@ -48,6 +65,7 @@ export class DatagramSocket {
     // the types do not have it, the sockets do
     const { fd } = socket as unknown as { readonly fd: number };
     if (isProbing) check("setsockopt", setPathMtuProbing(fd, addressFamily(host)));
+    if (sharing !== "none") check("setsockopt", setPicker(fd, PICK_FIRST));
     return new DatagramSocket(socket);
   }
 
@@ -72,4 +90,10 @@ export class DatagramSocket {
   close(): void {
     this.#socket.close();
   }
+}
+
+/** Rejects where another socket has the address, also one that would share it. */
+async function expectFree(hostname: string, port: number): Promise<void> {
+  const probe = await Bun.udpSocket({ hostname, port });
+  probe.close();
 }

@@ -35,6 +35,7 @@ const SO_LINGER = 13;
 const SO_REUSEPORT = 15;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
+const SO_ATTACH_REUSEPORT_CBPF = 51;
 const SO_BINDTOIFINDEX = 62;
 const IPPROTO_IP = 0;
 const IPPROTO_TCP = 6;
@@ -57,6 +58,8 @@ const IPV6_V6ONLY = 26;
 const IPV6_RECVPKTINFO = 49;
 const SOL_UDP = 17;
 const UDP_GRO = 104;
+const SOCK_FPROG_BYTES = 16;
+const BPF_OPERATION_BYTES = 8;
 const SIOCOUTQ = 0x5411;
 const SHUT_WR = 1;
 const F_DUPFD_CLOEXEC = 1030;
@@ -171,6 +174,22 @@ export function setReuseAddress(fd: number): number {
 /** Lets every worker bind a socket of its own to one address; the kernel spreads clients over them. */
 export function setReusePort(fd: number): number {
   return setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+}
+
+/**
+ * Which of the sockets that share this one's address gets a datagram: `program`, of classic BPF over the payload, returns
+ * its number in the order in which they were bound. One that none has: any of them. 0 or -errno.
+ * [socket(7): SO_ATTACH_REUSEPORT_CBPF, linux/filter.h: struct sock_fprog]
+ */
+export function setPicker(fd: number, program: Uint8Array): number {
+  const { bytes, view } = scratch;
+  bytes.set(program, SOCK_FPROG_BYTES);
+  view.setUint16(0, program.length / BPF_OPERATION_BYTES, true);
+  view.setBigUint64(8, BigInt(scratch.address(SOCK_FPROG_BYTES)), true);
+  const address = scratch.address(0);
+  return libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, address, SOCK_FPROG_BYTES) >= 0
+    ? 0
+    : -errno();
 }
 
 /** false: IPv4 too, whose addresses it then shows as IPv4-mapped ones. */

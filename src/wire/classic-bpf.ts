@@ -1,6 +1,7 @@
 /**
- * Programs of classic BPF, which the kernel runs over packets: enough of it to write a filter of received frames.
- * Offsets count from the Ethernet header, numbers of the packet are big-endian. [bpf(4), linux/filter.h]
+ * Programs of classic BPF, which the kernel runs over packets: enough of it to write a filter of received frames, or to
+ * pick a socket for a datagram. Offsets count from the Ethernet header there, from the payload here; numbers of the packet
+ * are big-endian. [bpf(4), linux/filter.h]
  *
  *      0       2    3    4         8
  *     +-------+----+----+---------+
@@ -18,11 +19,16 @@ const LOAD_HALF = 0x28;
 const LOAD_BYTE = 0x30;
 const LOAD_LENGTH = 0x80;
 const AND = 0x54;
+const ADD = 0x04;
+const REMAINDER = 0x94;
+const COPY_TO_X = 0x07;
 const JUMP = 0x05;
 const JUMP_EQUAL = 0x15;
+const JUMP_EQUAL_X = 0x1d;
 const JUMP_GREATER = 0x25;
 const JUMP_AT_LEAST = 0x35;
 const RETURN = 0x06;
+const RETURN_LOADED = 0x16;
 
 interface Operation {
   readonly code: number;
@@ -61,6 +67,24 @@ export class ProgramWriter {
     return this.#add(AND, mask);
   }
 
+  add(value: number): this {
+    return this.#add(ADD, value);
+  }
+
+  remainder(divisor: number): this {
+    return this.#add(REMAINDER, divisor);
+  }
+
+  /** For `ifKept`. */
+  keep(): this {
+    return this.#add(COPY_TO_X, 0);
+  }
+
+  /** What was loaded or computed last. */
+  returnLoaded(): this {
+    return this.#add(RETURN_LOADED, 0);
+  }
+
   return(value: number): this {
     return this.#add(RETURN, value);
   }
@@ -72,6 +96,11 @@ export class ProgramWriter {
   /** Goes on at the label, else with the next operation. */
   ifEqual(value: number, label: string): this {
     return this.#add(JUMP_EQUAL, value, 0, 1).goTo(label);
+  }
+
+  /** The same as was kept. */
+  ifKept(label: string): this {
+    return this.#add(JUMP_EQUAL_X, 0, 0, 1).goTo(label);
   }
 
   ifGreater(value: number, label: string): this {

@@ -64,13 +64,14 @@ export const COOKIE_BYTES = 16;
 export const NONCE_BYTES = 16;
 export const MAX_NODE_NAME_BYTES = 255;
 
-const COUNT_AT = 2;
+export const COUNT_AT = 2;
 export const LINK_ID_AT = 4;
 export const RESET_BYTES = 12;
 /** Where the tag, cookie or nonce of a handshake datagram is, and the tag behind a cookie or nonce. */
 export const PROOF_AT = 12;
 export const SECOND_TAG_AT = 28;
-const HELLO_BYTES = 28;
+/** With none of the n bytes. */
+export const RELAY_HELLO_BYTES = 28;
 export const CHALLENGE_BYTES = 28;
 const CONFIRM_BYTES = 44;
 export const READY_BYTES = 44;
@@ -142,7 +143,7 @@ function isHandshake(length: number, datagram: RelayDatagram): boolean {
 function handshakeBytes(type: number): number {
   switch (type) {
     case RELAY_HELLO:
-      return HELLO_BYTES;
+      return RELAY_HELLO_BYTES;
     case RELAY_CHALLENGE:
       return CHALLENGE_BYTES;
     case RELAY_CONFIRM:
