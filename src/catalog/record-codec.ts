@@ -25,6 +25,7 @@ import type {
   NodeRecord,
   NodeWish,
   OverlayRecord,
+  RelayRecord,
   ServiceRecord,
   TaskRecord,
 } from "./records.ts";
@@ -126,17 +127,22 @@ function toJson(kind: EntryKind, record: AnyRecord): unknown {
     }
     case "node": {
       const { labels, relay, overlay, downTasks, ...rest } = record as NodeRecord;
-      const address = relay === null ? null : { address: relay.address, port: relay.port };
       const down = downTasks.map(({ service, task, ports }) => [service, task, ports]);
       return {
         labels: sortedLabels(labels),
-        relay: address,
+        relay: relayToJson(relay),
         overlay: overlayToJson(overlay),
         ...rest,
         ...(down.length > 0 && { downTasks: down }),
       };
     }
   }
+}
+
+function relayToJson(relay: RelayRecord | null): RelayRecord | null {
+  if (relay === null) return null;
+  const { address, port, udpPort } = relay;
+  return { address, port, ...(udpPort !== undefined && { udpPort }) };
 }
 
 function overlayToJson(overlay: OverlayRecord | null): OverlayRecord | null {
@@ -238,6 +244,9 @@ function readRelay(reader: FieldReader, json: unknown): NodeRecord["relay"] {
   return {
     address: reader.named(relay.address, "relay.address", "IP address", isIpAddress),
     port: reader.integer(relay.port, "relay.port", 1, 65_535),
+    ...(relay.udpPort !== undefined && {
+      udpPort: reader.integer(relay.udpPort, "relay.udpPort", 1, 65_535),
+    }),
   };
 }
 

@@ -84,8 +84,8 @@ export interface TaskRecord {
 /** Owned by the node it is about. */
 export interface NodeRecord {
   readonly labels: Readonly<Record<string, string>>;
-  /** Where it takes relays. */
-  readonly relay: { readonly address: string; readonly port: number } | null;
+  /** Where it takes relays; null: nowhere. */
+  readonly relay: RelayRecord | null;
   /** Its end of the overlay; null: it has said nothing of one. */
   readonly overlay: OverlayRecord | null;
   /** No new connections to its tasks. */
@@ -102,6 +102,14 @@ export interface NodeRecord {
   readonly taskAddresses?: readonly (readonly [service: string, task: string, address: string])[];
   /** Tasks of its own that it cannot reach; [] too of a node that does not tell. Bounded by MAX_DOWN_TASKS_BYTES. */
   readonly downTasks: readonly DownTask[];
+}
+
+export interface RelayRecord {
+  readonly address: string;
+  /** TCP */
+  readonly port: number;
+  /** UDP; inside the overlay of echoes too. A node of an older version does not tell. */
+  readonly udpPort?: number;
 }
 
 export interface NodeNetwork {

@@ -75,6 +75,8 @@ export interface ViewRelay {
   /** TCP */
   readonly port: number;
   readonly udpPort: number;
+  /** Where the node itself has a socket at udpPort, which relays share; absent: nowhere. */
+  readonly sharedUdpAddresses?: readonly string[];
   /** Where relays in clear are taken: everywhere, or at these addresses only. */
   readonly acceptsClear: "always" | readonly string[];
   /** Hex of 32 bytes each; the first signs. */

@@ -5,10 +5,10 @@ export { IcmpFilter, KernelOverlay, type KernelOverlayOptions, type RefusedPeer 
 export type * from "./overlay.ts";
 export { OverlayError, type OverlayErrorCode } from "./overlay-error.ts";
 export { type Announcement, type PairPath, pairPath } from "./pair-path.ts";
-export { echoPort } from "./path/echo.ts";
 export type { EchoCounts } from "./path/echo-exchange.ts";
 export type { EchoHeard, EchoPeerEnd, PathReport } from "./path/echo-peer.ts";
 export { EchoService, type EchoServiceOptions } from "./path/echo-service.ts";
+export { EchoSocket } from "./path/echo-socket.ts";
 export {
   innerMtu,
   outerMtu,

@@ -8,7 +8,6 @@
  *     vx6 10.200.6.1/24, MTU 1430  · · · · · · · · · · · · vx6 10.200.6.2/24
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { echoPort } from "../../src/overlay/path/echo.ts";
 import type { EchoPeerEnd, PathReport } from "../../src/overlay/path/echo-peer.ts";
 import { vxlanOverheadBytes } from "../../src/overlay/path/overhead.ts";
 import type { EchoNodeConfig } from "../support/echo-node.ts";
@@ -18,7 +17,7 @@ import type { NetworkNode } from "../support/network-node.ts";
 import { lacksVxlan } from "../support/overlay-devices.ts";
 import { waitFor } from "../support/wait-for.ts";
 
-const PORT = echoPort(4789);
+const PORT = 7946;
 const DEADLINE_MS = 60_000;
 /** Past a raise timer and its jitter. */
 const RAISE_DEADLINE_MS = 150_000;

@@ -6,6 +6,7 @@
 import type { EchoCounts } from "../../src/overlay/path/echo-exchange.ts";
 import type { EchoPeerEnd, PathReport } from "../../src/overlay/path/echo-peer.ts";
 import { EchoService } from "../../src/overlay/path/echo-service.ts";
+import { EchoSocket } from "../../src/overlay/path/echo-socket.ts";
 
 export interface EchoNodeConfig {
   readonly address: string;
@@ -27,8 +28,9 @@ const REPORT_INTERVAL_MS = 50;
 if (import.meta.main) {
   const config: EchoNodeConfig = JSON.parse(process.argv[2]!);
   const mtus: Record<string, number> = {};
-  const service = await EchoService.open({
+  const service = new EchoService({
     ...config,
+    socket: await EchoSocket.open(config.address, config.port),
     random: Math.random,
     onChange: (peer, mtu) => {
       mtus[peer] = mtu;

@@ -90,6 +90,7 @@ export class MeshCluster {
       isWildcard: false,
       isAdvertising: true,
       overlay: 'driver = "none"',
+      workers: 1,
       ...options.settings,
     };
     const nodes = options.places.map((place) => new MeshNode(place, ""));

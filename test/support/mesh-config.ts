@@ -13,6 +13,7 @@ export interface MeshSettings {
   readonly isAdvertising: boolean;
   /** Lines of [overlay]. */
   readonly overlay: string;
+  readonly workers: number;
 }
 
 export interface MeshNodeSettings extends MeshSettings {
@@ -49,7 +50,7 @@ ${isInsecure ? "insecure = true\n" : ""}[overlay]
 ${overlay}
 port = ${RELAY_PORT}
 [proxy]
-workers = 1
+workers = ${settings.workers}
 bind = ${list(settings.bind)}
 ${settings.services}`;
 }

@@ -33,7 +33,7 @@ import {
   StreamReader,
   USER_MESSAGE,
 } from "../../wire/gossip/index.ts";
-import { isWildcard } from "../../wire/index.ts";
+import { decodeRelayDatagram, isWildcard, RelayDatagram } from "../../wire/index.ts";
 import { PORT_TEST } from "../port-test/message.ts";
 import { addressOf, hostOf } from "./address.ts";
 import { type KeyTrouble, KeyTroubles } from "./key-trouble.ts";
@@ -86,6 +86,8 @@ export class Gossip {
   readonly #dropped: Record<string, number> = {};
   readonly #toldAtMs = new Map<string, number>();
   readonly #keyTroubles = new KeyTroubles();
+  /** Reused. Relays share the port: what is for them gets here while they do not listen, at a start and an end. */
+  readonly #relayed = new RelayDatagram();
   #keyring: Keyring | null;
   readonly #limiter: ExchangeLimiter;
   #dialed = 0;
@@ -125,6 +127,7 @@ export class Gossip {
       gossip.#datagrams = await DatagramSocket.open({
         host,
         port,
+        sharing: "first", // relays come after it
         onDatagram: (datagram) => gossip.#onDatagram(datagram),
       });
     } catch (error) {
@@ -219,6 +222,7 @@ export class Gossip {
   // --- in
 
   #onDatagram({ bytes, host, port }: Datagram): void {
+    if (decodeRelayDatagram(bytes, 0, bytes.length, this.#relayed)) return this.#count("no-relay");
     const { messages, problem } = openPacket(bytes, { keyring: this.#keyring });
     if (problem !== null) this.#drop(problem, host);
     const from = addressOf(host, port);
@@ -382,11 +386,15 @@ export class Gossip {
   }
 
   #drop(reason: string, from: string): void {
-    this.#dropped[reason] = (this.#dropped[reason] ?? 0) + 1;
+    this.#count(reason);
     const nowMs = performance.now();
     this.#keyTroubles.note(reason, from, nowMs);
     if (nowMs - (this.#toldAtMs.get(reason) ?? Number.NEGATIVE_INFINITY) < TELL_AGAIN_MS) return;
     this.#toldAtMs.set(reason, nowMs); // bounded by the number of reasons
     this.#options.onDropped(reason, from);
+  }
+
+  #count(reason: string): void {
+    this.#dropped[reason] = (this.#dropped[reason] ?? 0) + 1;
   }
 }

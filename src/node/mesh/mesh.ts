@@ -594,7 +594,7 @@ export class Mesh {
     const address = this.#address;
     return {
       labels: node.labels,
-      relay: address === null ? null : { address, port: config.port },
+      relay: address === null ? null : { address, port: config.port, udpPort: overlay!.udpPort },
       overlay: overlay?.announcement ?? null,
       isDraining: !this.#isServing || this.catalog.wishOf(this.#self) === "drain",
       version,
@@ -613,12 +613,14 @@ export class Mesh {
     const keys = relayKeys(cluster.keys, cluster.name);
     const isWan = cluster.profile === "wan";
     const { host } = cluster.bind;
+    const { sharedUdpAddresses } = overlay;
     // overlay addresses are IPv4: a socket for all of IPv6 does not take what comes to them
     const listenAddresses = host === ALL_IPV4 ? [host] : [host, ...overlay.addresses];
     return {
       listenAddresses,
       port,
       udpPort: overlay.udpPort,
+      ...(sharedUdpAddresses !== null && { sharedUdpAddresses }),
       acceptsClear: overlay.acceptsClear,
       keys,
       isWan,

@@ -7,7 +7,7 @@ import type { NodeRecord, OverlayRecord } from "../../catalog/index.ts";
 import { type PairPath, pairPath } from "../../overlay/index.ts";
 import { NodeKeys } from "./node-keys.ts";
 import type { WatchedPeer } from "./path-watch.ts";
-import { relayPortsAt } from "./relay-ports.ts";
+import { announcementOf, relayPortsAt, udpPortOf } from "./relay-ports.ts";
 
 export type Nodes = ReadonlyMap<string, NodeRecord>;
 
@@ -33,9 +33,6 @@ export interface NeighboursOptions {
   /** Literal address that others reach this node by. */
   readonly address: string;
 }
-
-/** Of nodes that have not said how they take part. */
-const SILENT = { driver: "none", address: null, encrypt: false, publicKey: null } as const;
 
 export class Neighbours {
   readonly #options: NeighboursOptions;
@@ -104,10 +101,11 @@ export class Neighbours {
       return { ...known, path: { ...path, frames: null, problem }, peer: null };
     }
     const { address: overlayAddress, port } = announced;
-    const relayPorts = relayPortsAt(node.relay!.port, port);
+    const udpPort = udpPortOf(node);
+    const relayPorts = relayPortsAt(node.relay!.port, udpPort);
     const peer = {
       ...{ name, overlayAddress: overlayAddress!, underlayAddress, port, relayPorts },
-      ...{ secrets, echoSecrets },
+      ...{ secrets, echoPort: udpPort, echoSecrets },
     };
     return { ...known, path, peer };
   }
@@ -133,9 +131,4 @@ export class Neighbours {
     const used = new Set([...this.#all.values()].map(({ overlay }) => overlay.publicKey));
     for (const publicKey of this.#secrets.keys()) if (!used.has(publicKey)) this.#secrets.delete(publicKey);
   }
-}
-
-/** What a node with a relay has said of its end, or what is true of one that has said nothing. */
-export function announcementOf({ overlay, relay }: NodeRecord): OverlayRecord {
-  return overlay ?? { ...SILENT, vni: 0, port: relay!.port };
 }

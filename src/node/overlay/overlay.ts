@@ -11,7 +11,6 @@ import type { ClusterConfig, OverlayConfig } from "../../config/index.ts";
 import {
   type EchoHeard,
   type EndProblem,
-  echoPort,
   isInSubnet,
   type OverlayEnd,
   type PairPath,
@@ -19,13 +18,14 @@ import {
   settleAddress,
 } from "../../overlay/index.ts";
 import type { Reach } from "../mesh/build-view.ts";
+import { EchoSockets } from "./echo-sockets.ts";
 import { endProblems } from "./end-problems.ts";
-import { announcementOf, type Neighbour, Neighbours, type Nodes } from "./neighbours.ts";
+import { type Neighbour, Neighbours, type Nodes } from "./neighbours.ts";
 import { type OpenDrivers, type OpenedDriver, type OverlayDriver, openDriver } from "./open-driver.ts";
 import type { OverlayLog } from "./overlay-log.ts";
 import { NO_FIGURES, type OverlayPeerStatus, type OverlayStatus } from "./overlay-status.ts";
 import type { PathWatch, PathWatchOptions, WatchedPeer } from "./path-watch.ts";
-import { relayPortsAt, udpPortOf } from "./relay-ports.ts";
+import { announcementOf, relayPortsAt, udpPortOf } from "./relay-ports.ts";
 
 export interface OverlayOptions {
   /** Name of this node. */
@@ -76,6 +76,7 @@ const NO_ANSWER = "nothing has come back over the overlay yet";
 export class Overlay {
   readonly #options: OverlayOptions;
   readonly #neighbours: Neighbours;
+  readonly #echoSockets: EchoSockets;
   /** Literal address that others reach this node by. */
   #nodeAddress: string;
   #address: string | null = null;
@@ -101,6 +102,7 @@ export class Overlay {
     const { self, config, cluster, address } = options;
     const { name: clusterName, keys: clusterKeys } = cluster;
     this.#neighbours = new Neighbours({ self, subnet: config.subnet, clusterName, clusterKeys, address });
+    this.#echoSockets = new EchoSockets(cluster.bind.port);
   }
 
   /** What this node tells all others. */
@@ -110,9 +112,17 @@ export class Overlay {
     return { driver: this.#opened.name, address: this.#address, vni, port, encrypt, publicKey };
   }
 
-  /** Port of this node's relay for UDP. */
+  /** Where relays over UDP are taken: where a driver holds the overlay's port, beside gossip and echoes. */
   get udpPort(): number {
-    return udpPortOf(this.announcement);
+    const { config, cluster } = this.#options;
+    return this.#opened.name === "none" ? config.port : cluster.bind.port;
+  }
+
+  /** Where the node itself has a socket at `udpPort`, for gossip or for echoes; null: nowhere. */
+  get sharedUdpAddresses(): readonly string[] | null {
+    if (this.#opened.name === "none") return null;
+    const { host } = this.#options.cluster.bind;
+    return [host, ...this.addresses.filter((address) => this.#echoSockets.isOpenAt(address))];
   }
 
   /** Addresses of this node that only the overlay leads to. */
@@ -181,7 +191,7 @@ export class Overlay {
     if (relay === null) return null;
     const neighbour = this.#neighbours.all.get(name);
     const announced = announcementOf(node);
-    const udpPort = udpPortOf(announced);
+    const udpPort = udpPortOf(node);
     const isEncrypted = this.#options.config.encrypt || announced.encrypt;
     if (neighbour?.peer == null || this.#paths?.isUp(name) !== true)
       return { address: relay.address, port: relay.port, udpPort, isSealed: isEncrypted };
@@ -193,8 +203,8 @@ export class Overlay {
   endOf(name: string): PeerEnd | null {
     const peer = this.#neighbours.all.get(name)?.peer ?? null;
     if (peer === null || this.#paths === null) return null;
-    const { overlayAddress: address, underlayAddress, port } = peer;
-    return { address, underlayAddress, port, echoPort: echoPort(port) };
+    const { overlayAddress: address, underlayAddress, port, echoPort } = peer;
+    return { address, underlayAddress, port, echoPort };
   }
 
   /** Of some node, or of this one: only the overlay leads there. */
@@ -247,6 +257,7 @@ export class Overlay {
   async close(): Promise<void> {
     this.#isStarted = false;
     await this.#close();
+    this.#echoSockets.close();
   }
 
   // --- its own end
@@ -271,11 +282,13 @@ export class Overlay {
   }
 
   #watch(end: OverlayEnd, { mtuBytes }: OverlayDriver): Paths {
-    const { watchPaths, log } = this.#options;
+    const { watchPaths, log, onChange } = this.#options;
     return watchPaths({
       end,
+      sockets: this.#echoSockets,
       deviceMtuBytes: mtuBytes,
       onChange: () => this.#onPaths(),
+      onOpen: onChange,
       onError: (error) => log.noEchoes(error),
     });
   }
@@ -322,7 +335,7 @@ export class Overlay {
   }
 
   #end(address: string): OverlayEnd {
-    const { config } = this.#options;
+    const { config, cluster } = this.#options;
     return {
       address,
       prefixLength: prefixLengthOf(config.subnet),
@@ -330,7 +343,7 @@ export class Overlay {
       port: config.port,
       underlayAddress: this.#underlayAddress(),
       device: deviceOf(config),
-      ...(config.encrypt && { relaysOnly: relayPortsAt(config.port, config.port) }),
+      ...(config.encrypt && { relaysOnly: relayPortsAt(config.port, cluster.bind.port) }),
     };
   }
 

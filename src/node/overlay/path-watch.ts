@@ -7,29 +7,35 @@ import {
   type EchoHeard,
   type EchoPeerEnd,
   EchoService,
-  echoPort,
+  type EchoSocket,
   type OverlayEnd,
   type OverlayPeer,
   sealedOverheadBytes,
   vxlanOverheadBytes,
 } from "../../overlay/index.ts";
 import { steadyClock } from "../../sys/clock.ts";
+import type { EchoSockets } from "./echo-sockets.ts";
 import type { PeerFigures } from "./overlay-status.ts";
 
 const RETRY_MS = 5_000;
 
 export interface WatchedPeer extends OverlayPeer {
+  /** UDP, at its overlay address. */
+  readonly echoPort: number;
   /** What echoes are proved with; null: the cluster has no keys. */
   readonly echoSecrets: readonly string[] | null;
 }
 
 export interface PathWatchOptions {
   readonly end: OverlayEnd;
+  readonly sockets: EchoSockets;
   /** The longest packet that the device takes. */
   readonly deviceMtuBytes: number;
   readonly random: () => number;
   /** The path to a node is another than before. */
   readonly onChange: () => void;
+  /** The socket of echoes is open. */
+  readonly onOpen: () => void;
   /** Echoes cannot be had: no path will be known. */
   readonly onError: (error: Error) => void;
 }
@@ -102,11 +108,9 @@ export class PathWatch {
   }
 
   #open(): void {
-    const { end, random, onChange } = this.#options;
-    const { address, port } = end;
-    const options = { address, port: echoPort(port), deviceMtu: this.#deviceMtuBytes, random, onChange };
-    EchoService.open(options).then(
-      (echoes) => this.#begin(echoes),
+    const { end, sockets } = this.#options;
+    sockets.at(end.address).then(
+      (socket) => this.#begin(socket),
       (error: Error) => this.#onError(error),
     );
   }
@@ -119,22 +123,25 @@ export class PathWatch {
     this.#cancelRetry = steadyClock.after(RETRY_MS, () => this.#open());
   }
 
-  #begin(echoes: EchoService): void {
-    if (this.#isClosed) return echoes.close();
-    this.#echoes = echoes;
+  #begin(socket: EchoSocket): void {
+    if (this.#isClosed) return;
+    const { end, random, onChange, onOpen } = this.#options;
+    const { address } = end;
+    this.#echoes = new EchoService({ address, socket, deviceMtu: this.#deviceMtuBytes, random, onChange });
     this.#error = null;
     this.setPeers(this.#peers, this.#active);
+    onOpen();
   }
 }
 
 function echoEnd({ echoSecrets, secrets, ...peer }: WatchedPeer): EchoPeerEnd {
-  const { name, overlayAddress, underlayAddress, port } = peer;
+  const { name, overlayAddress, underlayAddress, echoPort } = peer;
   const family = isIP(underlayAddress) === 6 ? 6 : 4;
   const overheadBytes = secrets === null ? vxlanOverheadBytes(family) : sealedOverheadBytes(family);
   return {
     name,
     overlayAddress,
-    echoPort: echoPort(port),
+    echoPort,
     underlayAddress,
     overheadBytes,
     secrets: echoSecrets,

@@ -1,16 +1,22 @@
-/** Where nodes take relays. */
-import type { OverlayRecord } from "../../catalog/index.ts";
-import { echoPort, type RelayPorts } from "../../overlay/index.ts";
+/** Where nodes take relays, and what they have said of their end of the overlay. */
+import type { NodeRecord, OverlayRecord } from "../../catalog/index.ts";
+import type { RelayPorts } from "../../overlay/index.ts";
 
-/** Inside the overlay, of a node with a driver. */
-export function relayPortsAt(tcpPort: number, overlayPort: number): RelayPorts {
-  return {
-    tcp: tcpPort,
-    udp: [udpPortOf({ driver: "kernel", port: overlayPort }), echoPort(overlayPort)],
-  };
+/** Of nodes that have not said how they take part. */
+const SILENT = { driver: "none", address: null, encrypt: false, publicKey: null } as const;
+
+/** Inside the overlay: the port of UDP is the one of echoes too. */
+export function relayPortsAt(tcp: number, udp: number): RelayPorts {
+  return { tcp, udp: [udp] };
 }
 
-/** Where a driver holds the overlay's port, UDP relays take the next one. */
-export function udpPortOf({ driver, port }: Pick<OverlayRecord, "driver" | "port">): number {
-  return driver === "none" ? port : port + 1;
+/** UDP port of a node with a relay. One of an older version does not tell it. */
+export function udpPortOf(node: NodeRecord): number {
+  const { driver, port } = announcementOf(node);
+  return node.relay!.udpPort ?? (driver === "none" ? port : port + 1);
+}
+
+/** What a node with a relay has said of its end, or what is true of one that has said nothing. */
+export function announcementOf({ overlay, relay }: NodeRecord): OverlayRecord {
+  return overlay ?? { ...SILENT, vni: 0, port: relay!.port };
 }

@@ -30,15 +30,7 @@ const RUN_AT = 8;
 const SENDER_AT = 16;
 const TAG_AT = 20;
 const TAG_BYTES = 16;
-/** From the overlay's own port to that of these probes, inside it. */
-const PORT_OFFSET = 2;
 const IN_USE = 0x80000000;
-const LAST_PORT = 65_535;
-
-/** UDP port of probes and answers on every overlay address of a cluster whose overlay has that port. */
-export function echoPort(overlayPort: number): number {
-  return overlayPort + PORT_OFFSET <= LAST_PORT ? overlayPort + PORT_OFFSET : overlayPort - PORT_OFFSET;
-}
 
 export interface Echo {
   readonly type: typeof ECHO_PROBE | typeof ECHO_ANSWER;

@@ -86,16 +86,16 @@ describe("diagnosePorts", () => {
   test("what does not come here is opened here, inside the overlay on its interface", () => {
     const inside = {
       kind: "relay",
-      port: 4790,
+      port: 7946,
       isInside: true,
       outcome: "silent",
       from: "b",
       to: "a",
     } as const;
     const [line] = wrong(ports([portTest({ ...inside, address: "10.200.0.1" })]));
-    expect(line).toContain("4790/udp inside the overlay (relays) from b to a is closed");
+    expect(line).toContain("7946/udp inside the overlay (relays) from b to a is closed");
     expect(line).toContain(
-      "on this machine (a, 192.0.2.1) open 4790/udp in the input rules on the overlay's interface for the overlay address of b",
+      "on this machine (a, 192.0.2.1) open 7946/udp in the input rules on the overlay's interface for the overlay address of b",
     );
   });
 

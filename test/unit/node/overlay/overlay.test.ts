@@ -71,7 +71,8 @@ function other(end: Partial<OverlayRecord> = {}, address = "192.0.2.2"): NodeRec
     encrypt: true,
     publicKey: PEER_KEYS.publicKey,
   };
-  return nodeRecord({ relay: { address, port: 4789 }, overlay: { ...defaults, ...end } });
+  const udpPort = end.driver === "none" ? 4789 : 7946;
+  return nodeRecord({ relay: { address, port: 4789, udpPort }, overlay: { ...defaults, ...end } });
 }
 
 function started(nodes: ReadonlyMap<string, NodeRecord>, ...rest: Parameters<typeof overlay>): Overlay {
@@ -134,9 +135,13 @@ describe("the driver", () => {
     });
   });
 
-  test("holds the port, so UDP relays take the next one", () => {
-    expect(started(NOBODY).udpPort).toBe(4790);
-    expect(started(NOBODY, { driver: "none" }).udpPort).toBe(4789);
+  test("holds the port, so UDP relays share the one of gossip", () => {
+    const made = started(NOBODY);
+    expect(made.udpPort).toBe(7946);
+    expect(made.sharedUdpAddresses).toEqual(["0.0.0.0"]);
+    const none = started(NOBODY, { driver: "none" });
+    expect(none.udpPort).toBe(4789);
+    expect(none.sharedUdpAddresses).toBeNull();
   });
 
   test("that encrypts takes relays in clear only over frames that are sealed", () => {
@@ -179,7 +184,7 @@ describe("the address", () => {
     const nodes = new Map([["a", other({ address: before })]]);
     made.follow(nodes);
     expect(made.announcement).toMatchObject({ driver: "userspace", address: null });
-    expect(made.udpPort).toBe(4790); // relays for UDP stay where they are
+    expect(made.udpPort).toBe(7946); // relays for UDP stay where they are
     await waitFor(() => changes > 0, { what: "the new driver" });
     made.follow(nodes);
     const after = made.announcement.address!;
@@ -217,8 +222,8 @@ describe("the address", () => {
 
 describe("another node", () => {
   const reached = (made: Overlay, record: NodeRecord) => made.reach("b", record);
-  const direct = { address: "192.0.2.2", port: 4789, udpPort: 4790 };
-  const inside = { address: "10.200.9.9", port: 4789, udpPort: 4790 };
+  const direct = { address: "192.0.2.2", port: 4789, udpPort: 7946 };
+  const inside = { address: "10.200.9.9", port: 4789, udpPort: 7946 };
 
   test("is reached over the overlay once something has come back, and its own address before and after", () => {
     const record = other();
@@ -246,6 +251,13 @@ describe("another node", () => {
     const old = nodeRecord({ relay: { address: "192.0.2.2", port: 4789 } });
     expect(reached(made, old)).toEqual({ ...direct, udpPort: 4789, isSealed: true });
     expect(reached(made, nodeRecord())).toBeNull();
+  });
+
+  test("of a version that does not tell its UDP port has it above the one that its driver holds", () => {
+    const relay = { address: "192.0.2.2", port: 4789 };
+    const made = started(NOBODY);
+    expect(reached(made, { ...other(), relay })!.udpPort).toBe(4790);
+    expect(reached(made, { ...other({ driver: "none", address: null }), relay })!.udpPort).toBe(4789);
   });
 
   test("that encrypts makes the relay sealed although this one does not", () => {

@@ -3,7 +3,7 @@ import { judge, type Seen } from "../../../../src/node/port-test/judge.ts";
 import type { Heard, Outcome, Trial } from "../../../../src/node/port-test/message.ts";
 import { NOTHING_HEARD, report, testedPeer, trial } from "../../../support/port-test.ts";
 
-const OVERLAY = { address: "10.200.0.2", underlayAddress: "192.0.2.2", port: 4789, echoPort: 4791 };
+const OVERLAY = { address: "10.200.0.2", underlayAddress: "192.0.2.2", port: 4789, echoPort: 7946 };
 const gossipUdp = (outcome: Outcome) => trial({ protocol: "udp", outcome });
 const vxlan = (outcome: Outcome) => trial({ kind: "overlay", protocol: "udp", port: 4789, outcome });
 const insideTcp = (outcome: Outcome) => trial({ kind: "relay", port: 4789, isInside: true, outcome });
@@ -79,7 +79,7 @@ describe("judge: the overlay", () => {
   test("where connections pass through the overlay and echoes do not, the port of echoes is closed inside it", () => {
     expect(both([vxlan("sent"), insideTcp("open")], {}, [vxlan("sent")], { echo: true })).toEqual([
       "overlay 4789/udp a>b open",
-      "echo 4791/udp a>b silent",
+      "echo 7946/udp a>b silent",
       "relay 4789/tcp a>b open",
       "overlay 4789/udp b>a open",
     ]);

@@ -9,7 +9,6 @@ import {
   ECHO_PROBE,
   type Echo,
   EchoTagger,
-  echoPort,
   encodeEcho,
 } from "../../../../src/overlay/path/echo.ts";
 
@@ -100,10 +99,4 @@ describe("EchoTagger", () => {
     new EchoTagger([SECRET]).write(bytes);
     expect(new EchoTagger(null).matches(bytes)).toBe(false);
   });
-});
-
-test("echoPort is two above the overlay's, and a port", () => {
-  expect([echoPort(4789), echoPort(65_533), echoPort(65_534), echoPort(65_535)]).toEqual([
-    4791, 65_535, 65_532, 65_533,
-  ]);
 });
