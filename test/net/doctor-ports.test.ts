@@ -130,7 +130,7 @@ describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan())("doctor", () =>
       test(
         "tells what its own firewall does not let out, and what the other one rejects",
         async () => {
-          await firewalls.get("n1")!.load({ output: ["udp dport 7946 drop"] });
+          await firewalls.get("n1")!.load({ output: ["oifname eth0 udp dport 7946 drop"] });
           await firewalls.get("n2")!.load({ input: ["iifname eth0 tcp dport 4789 reject with tcp reset"] });
           const expected = ["4789/tcp n1 to n2", "7946/udp n1 to n2"];
           for (const findings of await bothSay(expected)) {
