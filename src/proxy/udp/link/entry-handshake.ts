@@ -28,14 +28,18 @@ import {
 import type { OwnKey } from "../../sealing/own-key.ts";
 import { LinkChannel } from "./link-channel.ts";
 
-/** Between two attempts. HELLOs use the first, as there is no round-trip time yet; CONFIRMs one above that. */
+/** Between two attempts: those in use are few. */
 const RETRIES_MS = [200, 400, 800, 1600, 2400];
-/** The time to a CHALLENGE is since the first HELLO, so it is rather too long already. */
+/** The exit node keeps nothing of a HELLO, so some may be under way: datagrams get lost. */
+const HELLOS_PER_ROUND_TRIP = 3;
+/** Of a CONFIRM. A time to a CHALLENGE that is not known better is since the first HELLO: rather too long already. */
 const SAMPLE_MARGIN = 1.2;
 /** Then the peer counts as unreachable. */
 const MAX_ATTEMPTS = 10;
 /** A CONFIRM that is never answered has a cookie of before a restart: HELLO again. */
 const MAX_CONFIRMS = 3;
+/** Each shows that the peer is there: all attempts anew, for so many. */
+const MAX_CHALLENGES = 4;
 
 export interface EntryHandshakeOptions {
   /** Names of this node and of the other. */
@@ -45,6 +49,8 @@ export interface EntryHandshakeOptions {
   readonly relayKey: Uint8Array;
   /** This worker's, for a link that is sealed; null: it is in clear. */
   readonly ownKey: OwnKey | null;
+  /** To the exit node and back; 0: not known. */
+  readonly rttMs: number;
   /** So many random bytes. */
   readonly random: (bytes: number) => Uint8Array;
 }
@@ -59,6 +65,7 @@ export class EntryHandshake {
   #cookie: Uint8Array | null = null;
   #attempts = 1;
   #confirms = 0;
+  #challenges = 0;
   readonly #startedMs: number;
   /** 0: there has been no CHALLENGE. */
   #challengedAfterMs = 0;
@@ -93,7 +100,8 @@ export class EntryHandshake {
 
   /** Between two attempts; one of RETRIES_MS. */
   get retryMs(): number {
-    const timeoutMs = this.#challengedAfterMs * SAMPLE_MARGIN;
+    const rttMs = this.#options.rttMs || this.#challengedAfterMs;
+    const timeoutMs = this.#cookie === null ? rttMs / HELLOS_PER_ROUND_TRIP : rttMs * SAMPLE_MARGIN;
     return RETRIES_MS.find((stepMs) => stepMs >= timeoutMs) ?? RETRIES_MS.at(-1)!;
   }
 
@@ -127,8 +135,7 @@ export class EntryHandshake {
   #onChallenge(bytes: Uint8Array, at: number, nowMs: number): "ignored" | "send" {
     if (this.#cookie !== null) return "ignored";
     if (this.#challengedAfterMs === 0) this.#challengedAfterMs = nowMs - this.#startedMs;
-    // the peer is there: all the CONFIRMs that a cookie is good for
-    this.#attempts = Math.min(this.#attempts, MAX_ATTEMPTS - MAX_CONFIRMS);
+    if (++this.#challenges <= MAX_CHALLENGES) this.#attempts = 0;
     this.#cookie = bytes.slice(at + PROOF_AT, at + PROOF_AT + COOKIE_BYTES);
     this.#confirms = 0;
     return "send";

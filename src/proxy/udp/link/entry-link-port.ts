@@ -24,6 +24,8 @@ export type DropReason = "malformed" | Exclude<OpenVerdict, "new">;
 
 /** What a link asks of its owner. */
 export interface EntryLinkPort<O> {
+  /** The exit node's heartbeat, over TCP. */
+  readonly isPeerHeard: boolean;
   handshakeOptions(): EntryHandshakeOptions;
   /** To send what `handshake.write` writes. */
   sendHandshake(handshake: EntryHandshake): void;

@@ -15,6 +15,10 @@ import { PREFIX_BYTES, SealedOutbox } from "./sealed-outbox.ts";
 export interface LinkPeer {
   readonly name: string;
   readonly isSealed: boolean;
+  /** Its heartbeat has not stopped. */
+  readonly isReachable: boolean;
+  /** Of its heartbeat; 0: there has been none. */
+  readonly rttMs: number;
   readonly family: number;
   readonly udpSockaddr: Uint8Array;
   readonly sockaddrLength: number;

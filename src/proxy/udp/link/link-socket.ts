@@ -64,6 +64,10 @@ export class LinkSocket
     super();
   }
 
+  get isPeerHeard(): boolean {
+    return this.peer.isReachable && this.peer.rttMs > 0;
+  }
+
   /** Opens the socket if there is none: 0 or a positive errno. */
   open(): number {
     if (this.fd >= 0) return 0;
@@ -162,6 +166,7 @@ export class LinkSocket
       exitNode: this.peer.name,
       relayKey: keys[0]!,
       ownKey: this.peer.isSealed ? ownKeys.current(loop.nowMs) : null,
+      rttMs: this.peer.rttMs,
       random: (bytes) => this.links.random(bytes),
     };
   }

@@ -167,6 +167,9 @@ export class ExitNode {
 
 export class LinkPair implements EntryLinkPort<Client> {
   nowMs = 5_000_000;
+  isPeerHeard = false;
+  /** As the heartbeat says; 0: there has been none. */
+  rttMs = 0;
   readonly toExit: Uint8Array[] = [];
   readonly toEntry: Uint8Array[] = [];
   readonly dropped: DropReason[] = [];
@@ -226,8 +229,8 @@ export class LinkPair implements EntryLinkPort<Client> {
     }
   }
 
-  /** Everything takes half of `rttMs`, for so long; returns how many datagrams the handshake took. */
-  settleLater(rttMs: number, withinMs: number): number {
+  /** Everything that is not lost takes half of `rttMs`, for so long; returns how many datagrams the handshake took. */
+  settleLater(rttMs: number, withinMs: number, isLost: () => boolean = () => false): number {
     const endMs = this.nowMs + withinMs;
     const toExit: [number, Uint8Array][] = [];
     const toEntry: [number, Uint8Array][] = [];
@@ -235,10 +238,11 @@ export class LinkPair implements EntryLinkPort<Client> {
     for (; this.nowMs <= endMs && this.link.state !== "closed"; this.advance(1)) {
       for (const bytes of this.toExit.splice(0)) {
         if (this.link.state === "handshaking") sent++;
-        toExit.push([this.nowMs + rttMs / 2, bytes]);
+        if (!isLost()) toExit.push([this.nowMs + rttMs / 2, bytes]);
       }
       while (toExit.length > 0 && toExit[0]![0] <= this.nowMs) this.deliverToExit(toExit.shift()![1]);
-      for (const bytes of this.toEntry.splice(0)) toEntry.push([this.nowMs + rttMs / 2, bytes]);
+      for (const bytes of this.toEntry.splice(0))
+        if (!isLost()) toEntry.push([this.nowMs + rttMs / 2, bytes]);
       while (toEntry.length > 0 && toEntry[0]![0] <= this.nowMs) this.deliverToEntry(toEntry.shift()![1]);
     }
     return sent;
@@ -257,8 +261,8 @@ export class LinkPair implements EntryLinkPort<Client> {
   }
 
   handshakeOptions(): EntryHandshakeOptions {
-    const { ownKey, entryKey: relayKey, random } = this;
-    return { entryNode: "entry", exitNode: "exit", relayKey, random, ownKey };
+    const { ownKey, entryKey: relayKey, random, rttMs } = this;
+    return { entryNode: "entry", exitNode: "exit", relayKey, random, ownKey, rttMs };
   }
 
   sendHandshake(handshake: EntryHandshake): void {

@@ -85,6 +85,37 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
       expect(sent).toBeLessThanOrEqual(10 + 4);
     });
 
+    test.each([20, 600, 1200])("is made over %d ms there and back where 30 %% get lost", (rttMs) => {
+      let failures = 0;
+      for (let seed = 1; seed <= 100; seed++) {
+        const pair = pairOf();
+        const random = seededRandom(seed);
+        pair.rttMs = rttMs;
+        pair.isPeerHeard = true;
+        pair.send(pair.client(), "x");
+        pair.settleLater(rttMs, 15_000, () => random() < 0.3);
+        failures += pair.errors.length;
+      }
+      expect(failures).toBeLessThanOrEqual(3);
+    });
+
+    test("asks no more often than the round trip that is known allows", () => {
+      const pair = pairOf();
+      pair.rttMs = 1800;
+      pair.send(pair.client(), "x");
+      const sent = pair.settleLater(1800, 15_000);
+      expect(pair.link.state).toBe("ready");
+      expect(sent).toBeLessThanOrEqual(3 + 3);
+    });
+
+    test("stays where 30 % get lost while the heartbeat of its peer is heard", () => {
+      const { pair } = openPair();
+      const random = seededRandom(1);
+      pair.isPeerHeard = true;
+      pair.settleLater(100, 300_000, () => random() < 0.3);
+      expect(pair.errors).toEqual([]);
+    });
+
     test("starts over when the exit node is restarted between CHALLENGE and CONFIRM", () => {
       const pair = pairOf();
       const client = pair.client();
