@@ -1,6 +1,8 @@
 /** What is known of a member. */
+import { RttEstimator, type TimeoutBounds } from "../sys/rtt-estimator.ts";
 import { decodeTags } from "../wire/gossip/index.ts";
 import { type Address, isSameAddress } from "./address.ts";
+import type { ProbeTimeout } from "./probe.ts";
 import type { Suspicion } from "./suspicion.ts";
 
 export type MemberState = "alive" | "suspect" | "dead" | "left";
@@ -24,6 +26,16 @@ export const CLUSTER_TAG = "cluster";
 export const PROTOCOL_TAG = "pm";
 
 const RTT_WEIGHT = 0.2;
+/** Above the round trip: a member has other things to do as well. */
+const PROBE_MARGIN_MS = 200;
+/** What a member may need whose round trip is not known, or is a long one. memberlist's ProbeTimeout of a WAN. */
+const LONGEST_PROBE_TIMEOUT_MS = 3_000;
+export const PROBE_TIME: TimeoutBounds = {
+  firstMs: LONGEST_PROBE_TIMEOUT_MS,
+  floorMs: 0,
+  ceilingMs: Number.POSITIVE_INFINITY,
+  marginMs: PROBE_MARGIN_MS,
+};
 
 /** The record itself, which only the table changes. */
 export class MemberRecord implements Member {
@@ -39,6 +51,7 @@ export class MemberRecord implements Member {
   stateChangedMs: number;
   suspicion: Suspicion | null = null;
   rttMs: number | null = null;
+  #probeTime: RttEstimator | null = null;
 
   constructor(
     readonly name: string,
@@ -83,7 +96,17 @@ export class MemberRecord implements Member {
     this.stateChangedMs = nowMs;
   }
 
-  measured(rttMs: number): void {
+  measured(rttMs: number, nowMs: number): void {
     this.rttMs = this.rttMs === null ? rttMs : this.rttMs + RTT_WEIGHT * (rttMs - this.rttMs);
+    this.#probeTime ??= new RttEstimator(PROBE_TIME);
+    this.#probeTime.add(rttMs, nowMs);
+  }
+
+  /** How long it may take to answer a probe; one that has not been measured, as long as others. */
+  probeTimeout(usualMs: number, others: RttEstimator): ProbeTimeout {
+    const longestMs = Math.max(usualMs, LONGEST_PROBE_TIMEOUT_MS);
+    const { timeoutMs } = this.#probeTime ?? others;
+    const answerWithinMs = Math.min(Math.max(timeoutMs, usualMs), longestMs);
+    return { helpAfterMs: this.#probeTime === null ? usualMs : answerWithinMs, answerWithinMs };
   }
 }

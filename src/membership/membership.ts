@@ -328,7 +328,7 @@ export class Membership {
         this.#prober.onIndirectPing(message, from, nowMs);
         break;
       case "ack":
-        this.#prober.onAck(message.seq, nowMs);
+        this.#prober.onAck(message.seq, from, nowMs);
         break;
       case "nack":
         this.#prober.onNack(message.seq);

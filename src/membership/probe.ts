@@ -1,8 +1,17 @@
 /**
  * One probe: a ping, then helpers and TCP, then a verdict [SWIM §3.1, LIFEGUARD §IV-A]. It only keeps times and counts;
- * whoever drives it sends.
+ * its driver sends.
  */
 import type { Profile } from "./profile.ts";
+
+/**
+ * Deviates from memberlist, which has one timeout for all: a member that is far away needs more.
+ * A direct ping gets `helpAfterMs`, and its answer is waited for at least `answerWithinMs`.
+ */
+export interface ProbeTimeout {
+  readonly helpAfterMs: number;
+  readonly answerWithinMs: number;
+}
 
 export class Probe {
   readonly #endsMs: number;
@@ -20,9 +29,11 @@ export class Probe {
     readonly startedMs: number,
     /** This node's health score stretches the interval, not the timeout, as memberlist does. */
     score: number,
+    timeout: ProbeTimeout,
   ) {
-    this.#helpAtMs = startedMs + profile.probeTimeoutMs;
-    this.#endsMs = startedMs + profile.probeIntervalMs * (score + 1);
+    this.#helpAtMs = startedMs + timeout.helpAfterMs;
+    const forHelpMs = profile.probeIntervalMs * (score + 1) - profile.probeTimeoutMs;
+    this.#endsMs = startedMs + timeout.answerWithinMs + forHelpMs;
   }
 
   get endsMs(): number {

@@ -2,18 +2,21 @@
  * Finds out who does not answer: one member after the other is pinged, then helpers and TCP are asked, then it is suspected
  * [SWIM §3.1, LIFEGUARD §IV]. And pings for others who ask for help.
  */
+import { RttEstimator } from "../sys/rtt-estimator.ts";
 import { encodeMessage, type IndirectPingMessage, type PingMessage } from "../wire/gossip/index.ts";
-import type { Address } from "./address.ts";
+import { type Address, isSameAddress } from "./address.ts";
 import type { Awareness } from "./awareness.ts";
 import type { Effect, MemberEvent } from "./effect.ts";
 import type { Exchanges } from "./exchanges.ts";
-import type { MemberRecord } from "./member.ts";
+import { type MemberRecord, PROBE_TIME } from "./member.ts";
 import type { MemberTable } from "./member-table.ts";
 import type { Packets } from "./packets.ts";
 import { Probe } from "./probe.ts";
 import type { Profile } from "./profile.ts";
 import { RelayedPings } from "./relayed-pings.ts";
 import { answersStreamPing, readsCrc, sendsNacks } from "./versions.ts";
+
+const MAX_RECENT = 8;
 
 export interface ProberHost {
   readonly profile: Profile;
@@ -37,6 +40,10 @@ export class Prober {
   readonly #host: ProberHost;
   readonly #relayed = new RelayedPings();
   #probe: Probe | null = null;
+  /** By number, oldest first: acks may come late. Bounded by MAX_RECENT. */
+  readonly #recent = new Map<number, Probe>();
+  /** Round trips to all members. */
+  readonly #others = new RttEstimator(PROBE_TIME);
   /** Where the member of the probe was when it began. */
   #probedAt: Address | null = null;
   #seq = 0;
@@ -75,11 +82,11 @@ export class Prober {
     packets.sendWithNews({ ip: asked.target, port: asked.port }, this.#ping(asked.node, seq));
   }
 
-  onAck(seq: number, nowMs: number): void {
-    const { table, packets } = this.#host;
+  onAck(seq: number, from: Address, nowMs: number): void {
+    const { packets } = this.#host;
+    this.#measure(seq, from, nowMs);
     const probe = this.#probe;
     if (probe?.seq === seq) {
-      if (probe.isDirect) table.get(probe.target)?.measured(nowMs - probe.startedMs);
       probe.onAck();
       return this.#continue(nowMs);
     }
@@ -97,8 +104,20 @@ export class Prober {
     if (this.#probe?.seq === seq) this.#probe.onStreamAnswer();
   }
 
+  /** An ack that comes too late says how far away the member is all the same, unless a helper has passed it on. */
+  #measure(seq: number, from: Address, nowMs: number): void {
+    const probe = this.#recent.get(seq);
+    const target = probe === undefined ? undefined : this.#host.table.get(probe.target);
+    if (probe === undefined || target === undefined) return;
+    if (!probe.isDirect && !isSameAddress(from, target.address)) return;
+    this.#recent.delete(seq);
+    target.measured(nowMs - probe.startedMs, nowMs);
+    this.#others.add(nowMs - probe.startedMs, nowMs);
+  }
+
   /** This node was away: what the probe would conclude is worth nothing. */
   giveUp(nowMs: number): void {
+    this.#recent.clear(); // their acks may have lain here
     if (this.#probe === null) return;
     this.#host.awareness.add(1);
     this.#probe = null;
@@ -111,7 +130,9 @@ export class Prober {
     const target = table.nextToProbe(() => onRound(nowMs));
     if (target === null) return;
     const seq = this.#nextSeq();
-    this.#probe = new Probe(profile, target.name, seq, nowMs, awareness.score);
+    const timeout = target.probeTimeout(profile.probeTimeoutMs, this.#others);
+    this.#probe = new Probe(profile, target.name, seq, nowMs, awareness.score, timeout);
+    this.#remember(seq, this.#probe);
     this.#probedAt = target.address;
     const ping = this.#ping(target.name, seq);
     if (target.state === "alive" || !profile.hasBuddy)
@@ -120,6 +141,14 @@ export class Prober {
     const { incarnation, name } = target;
     const suspect = encodeMessage({ type: "suspect", incarnation, node: name, from: self });
     packets.send(target.address, [encodeMessage(ping), suspect], readsCrc(target.versions));
+  }
+
+  #remember(seq: number, probe: Probe): void {
+    this.#recent.set(seq, probe);
+    for (const oldest of this.#recent.keys()) {
+      if (this.#recent.size <= MAX_RECENT) return;
+      this.#recent.delete(oldest);
+    }
   }
 
   #continue(nowMs: number): void {

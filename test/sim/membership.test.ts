@@ -3,7 +3,7 @@
  * stopped or restarted, all end with the same view and the right one. SIM_SEED repeats a run.
  */
 import { expect, test } from "bun:test";
-import type { Membership } from "../../src/membership/index.ts";
+import { type Membership, PROFILES } from "../../src/membership/index.ts";
 import { isLive, liveNames, MembershipNetwork, type NetworkOptions } from "../support/membership-network.ts";
 import type { Seeded } from "../support/seed.ts";
 import { simSeeds } from "../support/sim-seeds.ts";
@@ -61,6 +61,24 @@ test("8 to 64 members find each other and stay together on a bad network", () =>
     }
   });
 });
+
+test.each(["lan", "wan"] as const)(
+  "members 1,200 ms apart do not suspect each other: profile %s",
+  (profile) => {
+    forSeeds(2, (random) => {
+      const apart = { profile: PROFILES[profile], minDelayMs: 590, maxDelayMs: 620 };
+      const network = joined(random, 8, apart);
+      network.run(60_000); // each has been probed
+      let suspicions = 0;
+      network.onEvent = (_observer, event) => {
+        if (event.type === "suspected" || event.type === "failed") suspicions++;
+      };
+      network.run(120_000);
+      expect(suspicions).toBe(0);
+      for (const { machine } of network.running) expect(machine.stats.healthScore).toBe(0);
+    });
+  },
+);
 
 test("partitions, pauses, crashes and restarts in any order end in one view, without false deaths afterwards", () => {
   forSeeds(4, (random) => {

@@ -2,12 +2,13 @@ import { describe, expect, test } from "bun:test";
 import { PROFILES } from "../../../src/membership/index.ts";
 import { Probe } from "../../../src/membership/probe.ts";
 import { RelayedPings } from "../../../src/membership/relayed-pings.ts";
+import { encodeMessage } from "../../../src/wire/gossip/index.ts";
 import { alive, OneMachine, OTHER_ADDRESS, sentMessages } from "../../support/one-machine.ts";
 
 const START_MS = 10_000;
 
 function probeOf(score = 0): Probe {
-  return new Probe(PROFILES.lan, "b", 7, START_MS, score);
+  return new Probe(PROFILES.lan, "b", 7, START_MS, score, { helpAfterMs: 500, answerWithinMs: 500 });
 }
 
 describe("verdict", () => {
@@ -107,9 +108,14 @@ test("only a direct ack says how far a member is", () => {
   one.hear({ type: "ack", seq: ping, payload: null });
   expect(one.machine.member("b")?.rttMs).toBeCloseTo(5);
   const second = nextPing(one);
-  one.run(600); // help has been asked for: the way of this one is another
-  one.hear({ type: "ack", seq: second, payload: null });
-  expect(one.machine.member("b")?.rttMs).toBeCloseTo(5);
+  one.run(600); // help has been asked for
+  const ack = { type: "ack", seq: second, payload: null } as const;
+  one.machine.onPacket([encodeMessage(ack)], { ip: Uint8Array.of(10, 0, 0, 9), port: 7 }, one.nowMs);
+  expect(one.machine.member("b")?.rttMs).toBeCloseTo(5); // passed on by a helper
+  const third = nextPing(one);
+  one.run(1_700); // the probe has ended
+  one.hear({ ...ack, seq: third });
+  expect(one.machine.member("b")?.rttMs).toBeGreaterThan(300);
 });
 
 /** Runs to the instant of the next ping. */
