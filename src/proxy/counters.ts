@@ -56,12 +56,14 @@ export const RELAY_REFUSALS = [
 ] as const;
 export type RelayRefusal = (typeof RELAY_REFUSALS)[number];
 
-/** Fields of a peer, which the worker with the heartbeat writes. */
+/** Fields of a peer. The worker with the heartbeat writes the first two. */
 /** Looks in a row, a heartbeat's interval apart at least, that found it silent; 0 = it can be reached. */
 export const P_SILENT_LOOKS = 0;
 /** Of the last heartbeat; 0 = none yet. */
 export const P_RTT_MS = 1;
 export const P_FAILURES = 2;
+/** Greetings and answers of its relay, of each worker its own. */
+export const P_ANSWERS = 3;
 export const PEER_FIELDS = 4;
 
 export const REFUSAL_INDEX: Readonly<Record<Refusal, number>> = Object.fromEntries(

@@ -45,8 +45,12 @@ const TCP_KEEPIDLE = 4;
 const TCP_KEEPINTVL = 5;
 const TCP_KEEPCNT = 6;
 const TCP_INFO = 11;
+const TCP_THIN_LINEAR_TIMEOUTS = 16;
+const TCP_ESTABLISHED = 1;
 /** Where it is in struct tcp_info. */
 const TCPI_UNACKED = 24;
+const TCPI_RTT = 68;
+const TCPI_TOTAL_RETRANS = 100;
 const IP_PKTINFO = 8;
 const IP_MTU_DISCOVER = 10;
 const IP_RECVERR = 11;
@@ -143,6 +147,13 @@ export function close(fd: number): void {
 export function duplicate(fd: number): number {
   const copy = libc.fcntl(fd, F_DUPFD_CLOEXEC, 0);
   return copy >= 0 ? copy : -errno();
+}
+
+/** The 32 bits at `offset` of struct tcp_info; 0 when there is none. */
+function tcpInfo(fd: number, offset: number): number {
+  scratch.int32[0] = offset + 4;
+  if (libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, scratch.address(4), scratch.address(0)) < 0) return 0;
+  return scratch.int32[(4 + offset) / 4]!;
 }
 
 function setOption(fd: number, level: number, option: number, value: number): number {
@@ -276,9 +287,30 @@ export function unansweredSends(fd: number): number {
 
 /** Connections that a listening socket has ready to be accepted. [struct tcp_info: tcpi_unacked] */
 export function waitingClients(fd: number): number {
-  scratch.int32[0] = TCPI_UNACKED + 4;
-  if (libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, scratch.address(4), scratch.address(0)) < 0) return 0;
-  return scratch.int32[(4 + TCPI_UNACKED) / 4]!;
+  return tcpInfo(fd, TCPI_UNACKED);
+}
+
+/** Its handshake is over, and neither side has closed. [struct tcp_info: tcpi_state] */
+export function isEstablished(fd: number): boolean {
+  return (tcpInfo(fd, 0) & 0xff) === TCP_ESTABLISHED;
+}
+
+/** As TCP has measured it, also of a handshake whose SYN was sent again; 0: it has not. [struct tcp_info: tcpi_rtt] */
+export function roundTripMs(fd: number): number {
+  return tcpInfo(fd, TCPI_RTT) / 1_000;
+}
+
+/** Segments sent again since the connection was begun. [struct tcp_info: tcpi_total_retrans] */
+export function resentSegments(fd: number): number {
+  return tcpInfo(fd, TCPI_TOTAL_RETRANS);
+}
+
+/**
+ * What gets lost is sent again each time after the same timeout instead of twice the last one, for six times: for
+ * connections with a message now and then. [tcp(7): tcp_thin_linear_timeouts]
+ */
+export function setThinStream(fd: number, isThin: boolean): number {
+  return setOption(fd, IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, isThin ? 1 : 0);
 }
 
 /** The error that the next call would report, as a positive errno, and takes it away; 0 = none. */

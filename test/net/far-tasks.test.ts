@@ -1,5 +1,6 @@
 /**
- * Tasks far away: a task that answers after 100 to 300 ms is as healthy as one beside the proxy.
+ * Tasks far away: a task that answers after 100 to 1,200 ms is as healthy as one beside the proxy, and one to which
+ * packets get lost serves as many clients as without the proxy.
  *
  *   clients ──▶ proxy ──▶ far0 ──▶ tasks, so many milliseconds away (all in namespace n1)
  */
@@ -7,6 +8,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { farAddress, startFarMachines } from "../support/far-machines-process.ts";
 import { runFarTasks } from "../support/far-tasks-process.ts";
 import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
+
+const CLIENTS = 40;
 
 describe.skipIf(lacksNamespaces())("tasks that are far away", () => {
   let network: Namespaces;
@@ -25,6 +28,10 @@ describe.skipIf(lacksNamespaces())("tasks that are far away", () => {
 
   function sum(counts: Readonly<Record<string, number>>): number {
     return Object.values(counts).reduce((total, count) => total + count, 0);
+  }
+
+  function served(errors: readonly (string | null)[]): number {
+    return errors.filter((error) => error === null).length;
   }
 
   test("each client is one connection, and no task fails", async () => {
@@ -47,4 +54,28 @@ describe.skipIf(lacksNamespaces())("tasks that are far away", () => {
     expect(status.tasks[0]!.connectionsTotal).toBeGreaterThan(0);
     expect(sum(connections)).toBeLessThan(16);
   }, 60_000);
+
+  test("a task so far away that each SYN is sent twice has its time measured all the same", async () => {
+    const addresses = [1200, 1210].map((rttMs) => farAddress(rttMs));
+    const { errors, connections, status } = await runFarTasks(wrapper, { addresses, clients: 4, rounds: 6 });
+    expect(errors).toEqual(Array(24).fill(null));
+    for (const task of status.tasks)
+      expect(task).toMatchObject({ state: "active", connectFailuresTotal: 0, lastError: null });
+    // the first ones of each client are hedged
+    expect(sum(connections)).toBeLessThan(24 + 12);
+  }, 60_000);
+
+  test.concurrent.each([100, 1200])(
+    "%d ms away, with 30 %% loss in each direction, no client is reset",
+    async (rttMs) => {
+      const addresses = [farAddress(rttMs, 30)];
+      const options = { addresses, clients: CLIENTS, rounds: 1, timeoutMs: 25_000 };
+      const { errors, bareErrors, status } = await runFarTasks(wrapper, options);
+      expect(errors.filter((error) => error !== null && error !== "timeout")).toEqual([]);
+      // both are at the mercy of chance
+      expect(served(errors)).toBeGreaterThanOrEqual(served(bareErrors) - CLIENTS / 4);
+      expect(status.tasks[0]).toMatchObject({ connectFailuresTotal: 0 });
+    },
+    60_000,
+  );
 });

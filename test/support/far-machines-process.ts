@@ -30,6 +30,11 @@ export function farAddress(rttMs: number, lossPercent = 0): string {
   return `10.98.${Math.max(1, Math.round(rttMs / RTT_STEP_MS))}.${lossPercent}`;
 }
 
+/** Whether packets to and from this machine get lost. */
+export function isLossy(address: string): boolean {
+  return !address.endsWith(".0");
+}
+
 /** Resolves when packets are carried; `stop` ends it. */
 export async function startFarMachines(
   wrapper: readonly string[],

@@ -4,7 +4,8 @@
  */
 import { createSocket } from "node:dgram";
 import { resolve } from "node:path";
-import { HERE } from "./far-machines-process.ts";
+import { HERE, isLossy } from "./far-machines-process.ts";
+import { listenToClients } from "./far-tasks-process.ts";
 import { freePort } from "./free-port.ts";
 import { request } from "./http-load.ts";
 import { RelayNode } from "./relay-node.ts";
@@ -19,7 +20,12 @@ export interface FarNodes {
   readonly address: string;
   readonly isWan: boolean;
   readonly isSealed: boolean;
+  /** Of each client, one after the other. */
   readonly rounds: number;
+  /** Beside each other; 1 by default. */
+  readonly clients?: number;
+  /** A request without an answer for so long has failed; 30 s by default. */
+  readonly timeoutMs?: number;
 }
 
 export interface FarNodesResult {
@@ -29,6 +35,8 @@ export interface FarNodesResult {
   readonly silences: number;
   readonly rttMs: number | null;
   readonly connectFailuresTotal: number;
+  /** Of as many TCP requests to the task over the same path without nodes, at the same time; [] where nothing is lost. */
+  readonly bareErrors: readonly (string | null)[];
 }
 
 /** Runs it to its end, with the namespace's wrapper in front. */
@@ -41,7 +49,8 @@ export async function runFarNodes(wrapper: readonly string[], nodes: FarNodes): 
   return JSON.parse(printed);
 }
 
-async function run({ protocol, address, isWan, isSealed, rounds }: FarNodes): Promise<FarNodesResult> {
+async function run(options: FarNodes): Promise<FarNodesResult> {
+  const { protocol, address, isWan, isSealed, rounds, clients = 1, timeoutMs = TIMEOUT_MS } = options;
   const task = await startTask(protocol);
   const published = await freePort();
   const [exit, entry] = [
@@ -55,7 +64,7 @@ async function run({ protocol, address, isWan, isSealed, rounds }: FarNodes): Pr
   await entry.apply([{ ...exit.peer, address, isWan }], { ...service, tasks: [far] });
   const peer = () => entry.proxy.status().peers[0]!;
   const isHeard = () => peer().rttMs !== null;
-  await waitFor(isHeard, { what: "the first heartbeat", deadlineMs: TIMEOUT_MS });
+  await waitFor(isHeard, { what: "the first heartbeat", deadlineMs: 2 * TIMEOUT_MS });
   let silences = 0;
   let wasReachable = true;
   const watch = setInterval(() => {
@@ -64,26 +73,33 @@ async function run({ protocol, address, isWan, isSealed, rounds }: FarNodes): Pr
     wasReachable = isReachable;
   }, 20);
   const errors: (string | null)[] = [];
-  for (let i = 0; i < rounds; i++)
-    errors.push(protocol === "tcp" ? await askTcp(published) : await askUdp(published));
+  const bareErrors: (string | null)[] = [];
+  const ask = async (into: (string | null)[], host: string, port: number) => {
+    for (let i = 0; i < rounds; i++)
+      into.push(protocol === "tcp" ? await askTcp(host, port, timeoutMs) : await askUdp(port, timeoutMs / 3));
+  };
+  const bareClients = protocol === "tcp" && isLossy(address) ? clients : 0;
+  await Promise.all([
+    ...Array.from({ length: clients }, () => ask(errors, "127.0.0.1", published)),
+    ...Array.from({ length: bareClients }, () => ask(bareErrors, address, task)),
+  ]);
   clearInterval(watch);
   const { connectFailuresTotal } = entry.status.tasks[0]!;
-  return { errors, silences, rttMs: peer().rttMs, connectFailuresTotal };
+  return { errors, silences, rttMs: peer().rttMs, connectFailuresTotal, bareErrors };
 }
 
 async function startTask(protocol: "tcp" | "udp"): Promise<number> {
-  if (protocol === "tcp")
-    return Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response("ok") }).port!;
+  if (protocol === "tcp") return listenToClients(() => undefined);
   const socket = createSocket("udp4", (data, { port, address }) => socket.send(data, port, address));
   return new Promise((resolve) => socket.bind(0, "127.0.0.1", () => resolve(socket.address().port)));
 }
 
-async function askTcp(port: number): Promise<string | null> {
-  return (await request("127.0.0.1", port, { timeoutMs: TIMEOUT_MS })).error;
+async function askTcp(host: string, port: number, timeoutMs: number): Promise<string | null> {
+  return (await request(host, port, { timeoutMs })).error;
 }
 
 /** One datagram from a client of its own. */
-function askUdp(port: number): Promise<string | null> {
+function askUdp(port: number, timeoutMs: number): Promise<string | null> {
   const socket = createSocket("udp4");
   return new Promise((resolve) => {
     const end = (error: string | null) => {
@@ -91,7 +107,7 @@ function askUdp(port: number): Promise<string | null> {
       socket.close();
       resolve(error);
     };
-    const timer = setTimeout(() => end("no answer"), TIMEOUT_MS / 3);
+    const timer = setTimeout(() => end("no answer"), timeoutMs);
     socket.on("message", () => end(null));
     socket.send("question", port, "127.0.0.1");
   });

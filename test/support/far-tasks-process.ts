@@ -2,9 +2,10 @@
  * A proxy with tasks on far machines (far-machines-process.ts), in the same namespace, and the clients of its port.
  * Argument: FarTasks as JSON. Prints FarTasksResult and ends.
  */
-import { createServer, type Server } from "node:net";
+import { createServer } from "node:net";
 import { resolve } from "node:path";
 import type { ServiceStatus } from "../../src/proxy/index.ts";
+import { isLossy } from "./far-machines-process.ts";
 import { freePort } from "./free-port.ts";
 import { request } from "./http-load.ts";
 import { ProxyHarness } from "./proxy-harness.ts";
@@ -18,10 +19,15 @@ export interface FarTasks {
   /** Beside each other; each asks `rounds` times. */
   readonly clients: number;
   readonly rounds: number;
+  /** A request without an answer for so long has failed; 30 s by default. */
+  readonly timeoutMs?: number;
 }
 
 export interface FarTasksResult {
+  /** null: answered */
   readonly errors: readonly (string | null)[];
+  /** Of as many requests to the first task without the proxy, at the same time. */
+  readonly bareErrors: readonly (string | null)[];
   /** By address of the task, also of those that were given up. */
   readonly connections: Readonly<Record<string, number>>;
   readonly status: ServiceStatus;
@@ -37,30 +43,42 @@ export async function runFarTasks(wrapper: readonly string[], tasks: FarTasks): 
   return JSON.parse(printed);
 }
 
-async function run({ addresses, clients, rounds }: FarTasks): Promise<FarTasksResult> {
+async function run({
+  addresses,
+  clients,
+  rounds,
+  timeoutMs = TIMEOUT_MS,
+}: FarTasks): Promise<FarTasksResult> {
   const connections: Record<string, number> = {};
-  const port = await listen(
-    createServer((socket) => {
-      const address = socket.remoteAddress!;
-      connections[address] = (connections[address] ?? 0) + 1;
-      socket.on("error", () => {});
-      socket.on("data", () => socket.end(ANSWER));
-    }),
-  );
+  const port = await listenToClients((address) => {
+    connections[address] = (connections[address] ?? 0) + 1;
+  });
   const harness = await ProxyHarness.start(1);
   const published = await freePort();
   await harness.apply({ protocol: "tcp", published, tasks: addresses.map((address) => ({ address, port })) });
   const errors: (string | null)[] = [];
-  const client = async () => {
-    for (let i = 0; i < rounds; i++)
-      errors.push((await request("127.0.0.1", published, { timeoutMs: TIMEOUT_MS })).error);
+  const bareErrors: (string | null)[] = [];
+  const client = async (host: string, to: number, into: (string | null)[]) => {
+    for (let i = 0; i < rounds; i++) into.push((await request(host, to, { timeoutMs })).error);
   };
-  await Promise.all(Array.from({ length: clients }, client));
-  await harness.allClosed(clients * rounds);
-  return { errors, connections, status: harness.proxy.status().services[0]! };
+  await Promise.all([
+    ...Array.from({ length: clients }, () => client("127.0.0.1", published, errors)),
+    ...Array.from({ length: addresses.some(isLossy) ? clients : 0 }, () =>
+      client(addresses[0]!, port, bareErrors),
+    ),
+  ]);
+  // a client that has given up waits no more, and its connection goes on as long as a task may answer
+  if (errors.every((error) => error === null)) await harness.allClosed(clients * rounds);
+  return { errors, bareErrors, connections, status: harness.proxy.status().services[0]! };
 }
 
-function listen(server: Server): Promise<number> {
+/** A task that answers whatever it is asked, however late that comes; gives its port. */
+export function listenToClients(onClient: (address: string) => void): Promise<number> {
+  const server = createServer((socket) => {
+    onClient(socket.remoteAddress!);
+    socket.on("error", () => {});
+    socket.on("data", () => socket.end(ANSWER));
+  });
   return new Promise((resolve) => {
     server.listen(0, "0.0.0.0", () => resolve((server.address() as { port: number }).port));
   });

@@ -1,6 +1,7 @@
 /** What a client's dialer has under way: a connect to a task of this node, or a question to another node's relay. */
 import { ECONNREFUSED, EMFILE, ENOENT, ESHUTDOWN, ETIMEDOUT } from "../../sys/errno.ts";
 import type { Pollable } from "../../sys/event-loop.ts";
+import { roundTripMs } from "../../sys/socket.ts";
 import {
   RELAY_DRAINING,
   RELAY_OUT_OF_DESCRIPTORS,
@@ -9,8 +10,12 @@ import {
 } from "../../wire/index.ts";
 import type { RelayPeer } from "../worker/relay-peer.ts";
 import type { Target } from "../worker/target.ts";
+import type { LineWaiter } from "./relay/line-pool.ts";
 import { type LineOwner, RelayLine } from "./relay/relay-line.ts";
 import type { TcpContext } from "./tcp-context.ts";
+
+/** TCP sends its SYN again then, so a connect that took longer says little about the path. [RFC 6298 §2.1, §3] */
+const SYN_TIMEOUT_MS = 1_000;
 
 /** Who is told how it goes. */
 export interface Dialing {
@@ -46,6 +51,18 @@ export class Attempt implements Pollable {
     return this.dialer.context.loop.nowMs - this.startedMs;
   }
 
+  /** How long its target may take. */
+  get timeoutMs(): number {
+    return this.target.connectTimeoutMs;
+  }
+
+  /** The task has accepted. */
+  onAccepted(): void {
+    const { tookMs } = this;
+    const withoutLossMs = tookMs < SYN_TIMEOUT_MS ? tookMs : roundTripMs(this.fd) || null;
+    this.target.onAccepted(tookMs, this.dialer.context.loop.nowMs, withoutLossMs);
+  }
+
   onEvents(): void {
     this.dialer.onAttemptEvents(this);
   }
@@ -69,8 +86,8 @@ export class Attempt implements Pollable {
 }
 
 /** A task of another node that is being asked for. */
-export class RelayAttempt implements LineOwner {
-  readonly line: RelayLine;
+export class RelayAttempt implements LineOwner, LineWaiter {
+  line: RelayLine;
   /** false: the connection had been waiting for a client. */
   readonly isFresh: boolean;
   /** When its node was asked for it. */
@@ -88,8 +105,36 @@ export class RelayAttempt implements LineOwner {
     this.line.owner = this;
   }
 
-  onReady(): void {
+  /** How long its node and its target may take. */
+  get timeoutMs(): number {
+    return this.target.connectTimeoutMs + (this.line.isOpening ? this.peer.openTimeoutMs : 0);
+  }
+
+  /** The task has accepted. */
+  onAccepted(): void {
+    const { tookMs, peer } = this;
+    const withoutLossMs = tookMs < SYN_TIMEOUT_MS + peer.rttMs ? tookMs : null;
+    this.target.onAccepted(tookMs, this.dialer.context.loop.nowMs, withoutLossMs);
+  }
+
+  /** One of the pool's is ready before its own. */
+  exchange(ready: RelayLine): RelayLine {
+    const own = this.line;
+    this.line = ready;
+    ready.owner = this;
+    return own;
+  }
+
+  onOpened(): void {
     this.dialer.onRelayReady(this);
+  }
+
+  onReady(): void {
+    const { context } = this.dialer;
+    const { nowMs } = context.loop;
+    context.lines.left(this);
+    this.peer.onOpened(nowMs - this.line.openedMs, nowMs);
+    this.onOpened();
   }
 
   onAnswer(_line: RelayLine, answer: number): void {
@@ -97,6 +142,7 @@ export class RelayAttempt implements LineOwner {
   }
 
   onLost(_line: RelayLine, errnoValue: number): void {
+    this.dialer.context.lines.left(this);
     this.dialer.onRelayLost(this, errnoValue);
   }
 
@@ -131,6 +177,7 @@ export class RelayAttempt implements LineOwner {
   }
 
   close(): void {
+    this.dialer.context.lines.left(this);
     this.line.close();
   }
 }

@@ -15,6 +15,7 @@ import type { Continuable, Pollable } from "../../sys/event-loop.ts";
 import {
   setNoDelay,
   setResetOnClose,
+  setThinStream,
   shutdownWrite,
   unansweredSends,
   unsentBytes,
@@ -64,9 +65,11 @@ const END_EVENTS = EPOLLERR | EPOLLHUP;
 const LINGER_STEPS = 250;
 /**
  * Sent again so often without an answer, for twelve seconds, the node at the other end of a relay or the way to it is
- * gone. TCP_USER_TIMEOUT would say so too, but also of a peer that only takes nothing for that long.
+ * gone. TCP_USER_TIMEOUT would say so too, but also of a peer that only takes nothing for that long. While its heartbeat
+ * is heard the way is only a bad one, and TCP decides; the node that only serves the other's clients hears none.
  */
 const MAX_UNANSWERED = 6;
+const MAX_UNANSWERED_WITHOUT_HEARTBEAT = 8;
 /** A first message below it went out in one segment, which Nagle does not hold back. */
 const ONE_SEGMENT_BYTES = 1024;
 
@@ -216,7 +219,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable, Evi
         else this.#onSilence();
         break;
       case STATE_BREAKING:
-        if (this.#hasTakenSome()) this.context.connectDeadline.arm(this, this.context.loop.nowMs);
+        if (this.#hasTakenSome()) this.context.stallDeadline.arm(this, this.context.loop.nowMs);
         else this.#close(this.#reason);
         break;
       case STATE_LINGERING:
@@ -228,6 +231,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable, Evi
   /** Ends the connection when its task's time is over. */
   cutIfOverdue(nowMs: number): void {
     if (this.#target !== null && this.#target.cutAtMs <= nowMs) this.cut();
+    else this.#dialer?.onTargetsChanged();
   }
 
   cut(): void {
@@ -291,6 +295,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable, Evi
   onDialed(target: Target, fd: number, isWatched: boolean, keys: RecordKeys | null): void {
     const { loop, settleDeadline } = this.context;
     if (this.#isRelayed) this.#answer(RELAY_CONNECTED);
+    if (this.#isRelayed) setThinStream(this.clientFd, false);
     this.#dialer = null;
     this.#target = target;
     target.onConnected();
@@ -414,11 +419,15 @@ export class TcpConnection extends Waiting implements Pollable, Continuable, Evi
     this.#isSettled = true;
     const toNode = this.#toOtherNode();
     if (toNode === null) return;
-    if (unansweredSends(toNode.destinationFd) >= MAX_UNANSWERED) {
-      return this.#break(toNode, this.#opposite(toNode));
-    }
+    if (this.#isNodeGone(toNode)) return this.#break(toNode, this.#opposite(toNode));
     if (this.#isIdle() && !this.#isTakenSlowly()) return this.#close("idle");
     this.context.relayCheck.arm(this, this.context.loop.nowMs);
+  }
+
+  #isNodeGone({ destinationFd }: Flow): boolean {
+    const unanswered = unansweredSends(destinationFd);
+    if (this.#isRelayed) return unanswered >= MAX_UNANSWERED_WITHOUT_HEARTBEAT;
+    return unanswered >= MAX_UNANSWERED && !this.#target!.peer!.isReachable;
   }
 
   /** Its node may be gone long before the idle timeout is over, and nothing waits in two lists. */
@@ -492,7 +501,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable, Evi
     dead.release();
     last.isReadable = true;
     last.onBroken(this.#isEndKnown);
-    this.context.connectDeadline.arm(this, this.context.loop.nowMs);
+    this.context.stallDeadline.arm(this, this.context.loop.nowMs);
     this.#pumpLast();
   }
 
@@ -531,7 +540,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable, Evi
     if ((events & EPOLLERR) !== 0) return this.#close(this.#reason);
     if (this.#state === STATE_BREAKING && (events & EPOLLOUT) !== 0) {
       last.isFull = false;
-      this.context.connectDeadline.arm(this, this.context.loop.nowMs);
+      this.context.stallDeadline.arm(this, this.context.loop.nowMs);
       this.#pumpLast();
     }
   }

@@ -88,7 +88,16 @@ export class Dialer implements DescriptorWaiter, Dialing {
   /** There may be a task for a client that waits for the last ones, or none that is worth waiting for. */
   onTargetsChanged(): void {
     if (this.connection.listener.route.isClosed) return this.#fail();
-    if (this.#isLastCall && !this.#lacksDescriptor) this.next();
+    const hasDropped = this.#dropCutOff();
+    if ((this.#isLastCall || hasDropped) && !this.#lacksDescriptor) this.next();
+  }
+
+  /** Tasks that are gone for good need not be waited for. Whether there were any. */
+  #dropCutOff(): boolean {
+    const { nowMs } = this.context.loop;
+    const cutOff = this.#attempts?.filter(({ target }) => target.cutAtMs <= nowMs) ?? [];
+    for (const attempt of cutOff) this.#drop(attempt);
+    return cutOff.length > 0;
   }
 
   /** The hedge delay is over, or the last tasks have had their time. */
@@ -106,7 +115,8 @@ export class Dialer implements DescriptorWaiter, Dialing {
 
   /** Another task has won. Of those that were late it is still to be seen whether they are slow or dead. */
   #letRivalsGo(): void {
-    for (const attempt of this.#attempts ?? []) watchOvertaken(this.context, attempt);
+    const { share } = this.connection.connections;
+    for (const attempt of this.#attempts ?? []) watchOvertaken(this.context, attempt, share);
     this.abandon();
   }
 
@@ -136,7 +146,7 @@ export class Dialer implements DescriptorWaiter, Dialing {
     peer.onAnswered();
     if (answer === RELAY_CONNECTED && target.cutAtMs > this.context.loop.nowMs) {
       this.#takeOut(attempt);
-      target.onAccepted(attempt.tookMs, this.context.loop.nowMs);
+      attempt.onAccepted();
       line.release();
       this.#letRivalsGo();
       return this.connection.onDialed(target, line.fd, true, line.keys);
@@ -167,7 +177,10 @@ export class Dialer implements DescriptorWaiter, Dialing {
     this.#addAttempt(attempt);
     if (ready === null) {
       const opened = attempt.line.open();
-      if (opened === 0) return this.#hedge(relayDelayMs(attempt));
+      if (opened === 0) {
+        this.context.lines.wait(attempt);
+        return this.#hedge(relayDelayMs(attempt));
+      }
       this.#takeOut(attempt);
       if (isOutOfDescriptors(opened)) {
         this.#tried = this.#tried!.filter((tried) => tried !== target);
@@ -216,7 +229,7 @@ export class Dialer implements DescriptorWaiter, Dialing {
     // one that was cut off meanwhile has nobody to cut this connection any more
     if (outcome === 0 && attempt.target.cutAtMs > nowMs) {
       this.#takeOut(attempt);
-      attempt.target.onAccepted(attempt.tookMs, nowMs);
+      attempt.onAccepted();
       return this.#win(attempt.target, attempt.fd, true);
     }
     this.#drop(attempt);
@@ -268,12 +281,11 @@ export class Dialer implements DescriptorWaiter, Dialing {
     return send(fd, memory.address(headerAt), length) === length;
   }
 
-  /** As long as for the last tasks. */
   #awaitDescriptor(): void {
     this.context.worker.descriptors.onExhausted();
     this.#lacksDescriptor = true;
     this.#isLastCall = true;
-    this.context.connectDeadline.arm(this.connection, this.context.loop.nowMs);
+    this.context.stallDeadline.arm(this.connection, this.context.loop.nowMs);
     this.context.worker.descriptors.wait(this);
   }
 
@@ -281,7 +293,8 @@ export class Dialer implements DescriptorWaiter, Dialing {
     if (this.#attempts === null || this.#attempts.length === 0) return this.#fail();
     if (this.#isLastCall) return;
     this.#isLastCall = true;
-    this.context.connectDeadline.arm(this.connection, this.context.loop.nowMs);
+    const timeoutMs = Math.max(...this.#attempts.map((attempt) => attempt.timeoutMs));
+    this.context.connectDeadline(timeoutMs).arm(this.connection, this.context.loop.nowMs);
   }
 
   #fail(): void {

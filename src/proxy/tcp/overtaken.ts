@@ -3,21 +3,29 @@
  * one. A slow one has its time measured, so it is not hedged again; a dead one is a failure. It serves no client: the
  * connection is closed once it is known.
  *
- * Bounded by one for each target.
+ * Bounded by one for each target, and by the service's share of the descriptors.
  */
 import { Waiting } from "../../sys/deadline-list.ts";
 import { EALREADY, EISCONN, ETIMEDOUT } from "../../sys/errno.ts";
 import { connect } from "../../sys/socket.ts";
 import { RELAY_CONNECTED } from "../../wire/index.ts";
+import type { DescriptorShare } from "../worker/descriptor-shares.ts";
 import { type Attempt, type Dialing, errnoOfAnswer, type RelayAttempt } from "./attempt.ts";
 import type { TcpContext } from "./tcp-context.ts";
 
-/** Takes the attempt over from its dialer when there is something to learn from it. */
-export function watchOvertaken(context: TcpContext, attempt: Attempt | RelayAttempt): void {
+/** Of `timeoutMs`, which most connects do not need. */
+const TIMEOUTS = 3;
+
+/** Takes the attempt over from its dialer when there is something to learn from it. @param share of its service */
+export function watchOvertaken(
+  context: TcpContext,
+  attempt: Attempt | RelayAttempt,
+  share: DescriptorShare,
+): void {
   const { target } = attempt;
   if (!attempt.isUndecided || target.hasOvertaken || target.isRetired) return;
-  if (context.worker.descriptors.isWaitedFor) return;
-  new Overtaken(context, attempt).start();
+  if (context.worker.descriptors.isWaitedFor || !share.hasRoom(1)) return;
+  new Overtaken(context, attempt, share).start();
 }
 
 export class Overtaken extends Waiting implements Dialing {
@@ -26,14 +34,17 @@ export class Overtaken extends Waiting implements Dialing {
   constructor(
     readonly context: TcpContext,
     readonly attempt: Attempt | RelayAttempt,
+    readonly share: DescriptorShare,
   ) {
     super();
   }
 
   start(): void {
-    this.attempt.dialer = this;
-    this.attempt.target.hasOvertaken = true;
-    this.context.overtakenDeadline.arm(this, this.context.loop.nowMs);
+    const { context, attempt } = this;
+    attempt.dialer = this;
+    attempt.target.hasOvertaken = true;
+    this.share.add(1);
+    context.overtakenDeadline(TIMEOUTS * attempt.timeoutMs).arm(this, context.loop.nowMs);
   }
 
   onAttemptEvents({ target, fd }: Attempt): void {
@@ -67,12 +78,12 @@ export class Overtaken extends Waiting implements Dialing {
     this.waitingIn?.cancel(this);
     this.attempt.target.hasOvertaken = false;
     this.attempt.close();
+    this.share.remove(1);
   }
 
   #onAccepted(): void {
-    const { target, tookMs } = this.attempt;
-    target.onAccepted(tookMs, this.context.loop.nowMs);
-    target.onAnswered();
+    this.attempt.onAccepted();
+    this.attempt.target.onAnswered();
     this.close();
   }
 

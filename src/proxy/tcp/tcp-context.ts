@@ -6,6 +6,7 @@ import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
 import { PROXY_V2_MAX_BYTES, type RelayTask } from "../../wire/index.ts";
 import { RELAY_REFUSALS, type RelayRefusal } from "../counters.ts";
 import type { OwnKeys } from "../sealing/own-key.ts";
+import { patienceMs, stepFrom } from "../worker/connect-time.ts";
 import type { WorkerContext } from "../worker/context.ts";
 import type { Route } from "../worker/route.ts";
 import type { TcpConnection } from "./connection.ts";
@@ -19,10 +20,10 @@ import { ServiceConnections } from "./service-connections.ts";
 const HEADER_TIMEOUT_MS = 2500;
 /** A task that has not answered by then gets a rival; the first to accept wins. In steps: each is a list to look at. */
 const HEDGE_DELAYS_MS = [250, 350, 500, 700, 1000, 1400, 2000, 2800, 4000, 5600, 8000];
-/** An attempt that was overtaken has so long to show that its task is not dead. */
-const OVERTAKEN_MS = 3000;
-/** The last tasks tried get this long. */
-const CONNECT_TIMEOUT_MS = 5000;
+/** An attempt that was overtaken has so long at least to show that its task is not dead. */
+const OVERTAKEN_MS = [3000, 6000, 12_000];
+/** A client waits so long for a descriptor, and a peer that takes nothing of a broken connection is waited for. */
+const STALL_MS = 5000;
 /** A connection older than this gets the options that a short one does not need. */
 const SETTLE_MS = 2000;
 /** How often it is looked whether the node at the other end of a relayed connection still answers. */
@@ -36,8 +37,7 @@ export class TcpContext {
   readonly loop: EventLoop;
   readonly resources: FlowResources;
   readonly headerDeadline: DeadlineList;
-  readonly overtakenDeadline: DeadlineList;
-  readonly connectDeadline: DeadlineList;
+  readonly stallDeadline: DeadlineList;
   readonly settleDeadline: DeadlineList;
   readonly relayCheck: DeadlineList;
   readonly lingerDeadline: DeadlineList;
@@ -68,8 +68,7 @@ export class TcpContext {
     this.ownKeys = worker.ownKeys;
     this.resources = createFlowResources(new PipePool(maxPipes, worker.shares.pipes));
     this.headerDeadline = loop.deadlines.list(HEADER_TIMEOUT_MS);
-    this.overtakenDeadline = loop.deadlines.list(OVERTAKEN_MS);
-    this.connectDeadline = loop.deadlines.list(CONNECT_TIMEOUT_MS);
+    this.stallDeadline = loop.deadlines.list(STALL_MS);
     this.settleDeadline = loop.deadlines.list(SETTLE_MS);
     this.relayCheck = loop.deadlines.list(RELAY_CHECK_MS);
     this.lingerDeadline = loop.deadlines.list(LINGER_STEP_MS);
@@ -87,11 +86,17 @@ export class TcpContext {
     return connections;
   }
 
-  /** The list with the next longer delay. */
   hedgeDeadline(delayMs: number): DeadlineList {
-    let step = 0;
-    while (step < HEDGE_DELAYS_MS.length - 1 && HEDGE_DELAYS_MS[step]! < delayMs) step++;
-    return this.loop.deadlines.list(HEDGE_DELAYS_MS[step]!);
+    return this.loop.deadlines.list(stepFrom(HEDGE_DELAYS_MS, delayMs));
+  }
+
+  overtakenDeadline(waitMs: number): DeadlineList {
+    return this.loop.deadlines.list(stepFrom(OVERTAKEN_MS, waitMs));
+  }
+
+  /** For the last tasks tried, of which the slowest has this timeout. */
+  connectDeadline(timeoutMs: number): DeadlineList {
+    return this.loop.deadlines.list(patienceMs(timeoutMs));
   }
 
   refuseRelay(reason: RelayRefusal): void {

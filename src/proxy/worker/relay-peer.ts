@@ -1,7 +1,16 @@
 /** Another node, as this worker reaches its relay. The same object as long as it is reached in the same way. */
 import { SOCKADDR_MAX, writeSockaddr } from "../../sys/sockaddr.ts";
 import { parseIp } from "../../wire/index.ts";
-import { P_FAILURES, P_RTT_MS, P_SILENT_LOOKS, PEER_FIELDS, type SharedCounters } from "../counters.ts";
+import {
+  P_ANSWERS,
+  P_FAILURES,
+  P_RTT_MS,
+  P_SILENT_LOOKS,
+  PEER_FIELDS,
+  type SharedCounters,
+  sumRows,
+} from "../counters.ts";
+import { ConnectTime } from "./connect-time.ts";
 import type { WorkerPeer } from "./messages.ts";
 
 /** A peer whose relay failed is tried again after so long; doubled for every failure in a row. */
@@ -20,6 +29,8 @@ export class RelayPeer {
   failingUntilMs = 0;
   #lateUntilMs = 0;
   #failuresInRow = 0;
+  /** From a connect to the greeting. */
+  readonly #openTime = new ConnectTime();
   /** The row of the worker with the heartbeat, which all read, and this worker's own. */
   readonly #shared: Float64Array;
   readonly #row: Float64Array;
@@ -27,7 +38,7 @@ export class RelayPeer {
 
   constructor(
     readonly peer: WorkerPeer,
-    counters: SharedCounters,
+    readonly counters: SharedCounters,
     worker: number,
   ) {
     this.name = peer.name;
@@ -68,11 +79,33 @@ export class RelayPeer {
 
   onHeartbeat(rttMs: number): void {
     this.#shared[this.#at + P_RTT_MS] = rttMs;
+    this.onHeard();
+  }
+
+  /** Only the worker with the heartbeat may say so. */
+  onHeard(): void {
     this.#shared[this.#at + P_SILENT_LOOKS] = 0;
+  }
+
+  /** What its relay has said to the clients of all workers, and to connections that wait for one. */
+  answers(): number {
+    return sumRows(this.counters.peers, this.#at + P_ANSWERS);
+  }
+
+  /** Within which most connections to its relay are ready, with what has to be sent again. */
+  get openTimeoutMs(): number {
+    return this.#openTime.timeoutMs;
+  }
+
+  /** A connection to its relay is ready after so long. */
+  onOpened(tookMs: number, nowMs: number): void {
+    this.#openTime.add(tookMs, nowMs);
+    this.#row[this.#at + P_ANSWERS]!++;
   }
 
   /** Its relay has answered, whatever it said of the task. */
   onAnswered(): void {
+    this.#row[this.#at + P_ANSWERS]!++;
     this.#failuresInRow = 0;
     this.failingUntilMs = 0;
     this.#lateUntilMs = 0;

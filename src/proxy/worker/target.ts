@@ -22,6 +22,7 @@ import {
 } from "../counters.ts";
 
 import type { Distance } from "../routing-table.ts";
+import { ConnectTime } from "./connect-time.ts";
 import type { WorkerTask } from "./messages.ts";
 import type { RelayPeer } from "./relay-peer.ts";
 
@@ -34,8 +35,6 @@ const TRIAL_MS = 4_000;
 const LATE_PAUSE_MS = 1000;
 /** How long a task may take to accept before another is tried beside it. */
 export const ACCEPT_TIMEOUT: TimeoutBounds = { firstMs: 500, floorMs: 250, ceilingMs: 2800, marginMs: 100 };
-/** TCP sends its SYN again then, so a connect that took longer says little about the path. [RFC 6298 §2.1, §3] */
-const SYN_TIMEOUT_MS = 1000;
 
 export class Target implements Candidate {
   readonly hash: number;
@@ -64,6 +63,8 @@ export class Target implements Candidate {
   #lateUntilMs = 0;
   /** From connect, or the question to its node, to its answer. */
   readonly #acceptTime = new RttEstimator(ACCEPT_TIMEOUT);
+  /** The same with what was lost on the way and sent again. */
+  readonly #connectTime: ConnectTime;
   /** A connect that a client no longer waits for goes on, to tell whether the task is slow or dead. */
   hasOvertaken = false;
   /** It had failed, and one UDP session finds out whether it works: others pass it over meanwhile. */
@@ -96,6 +97,7 @@ export class Target implements Candidate {
     this.hash = hashText(identity);
     this.endpoint = `${address} ${port}`;
     const ip = peer === null ? parseIp(address)! : null;
+    this.#connectTime = new ConnectTime(address === "::1" || (ip?.bytes.length === 4 && ip.bytes[0] === 127));
     this.sockaddrLength = ip === null ? 0 : writeSockaddr(this.sockaddr, 0, ip.bytes, port);
     this.family = this.sockaddr[0]!;
     this.#row = counters.tasks[worker]!;
@@ -112,6 +114,11 @@ export class Target implements Candidate {
   /** So long after the connect another task is tried. */
   get acceptTimeoutMs(): number {
     return this.#acceptTime.timeoutMs;
+  }
+
+  /** Within which most connects are over, with what has to be sent again. */
+  get connectTimeoutMs(): number {
+    return this.#connectTime.timeoutMs;
   }
 
   /** Of all workers. */
@@ -183,9 +190,13 @@ export class Target implements Candidate {
     this.#forgetFailures();
   }
 
-  /** It has taken so long to accept a connection. */
-  onAccepted(tookMs: number, nowMs: number): void {
-    if (tookMs < SYN_TIMEOUT_MS) this.#acceptTime.add(tookMs, nowMs);
+  /**
+   * It has taken so long to accept a connection.
+   * @param withoutLossMs and so long, if nothing was sent again on the way; null: not known
+   */
+  onAccepted(tookMs: number, nowMs: number, withoutLossMs: number | null = tookMs): void {
+    this.#connectTime.add(tookMs, nowMs);
+    if (withoutLossMs !== null) this.#acceptTime.add(withoutLossMs, nowMs);
   }
 
   /** It has not accepted within `acceptTimeoutMs`, and still may. Those that are late beside each other count once. */

@@ -160,6 +160,9 @@ test("a connect in which a SYN may have been sent again says nothing of the path
   const [target] = targets;
   target.onAccepted(20, 0);
   const timeoutMs = target.acceptTimeoutMs;
-  target.onAccepted(1020, 5000);
+  target.onAccepted(1020, 5000, null);
   expect(target.acceptTimeoutMs).toBe(timeoutMs);
+  target.onAccepted(1020, 6000, 20); // as TCP has measured it
+  expect(target.acceptTimeoutMs).toBeLessThanOrEqual(timeoutMs);
+  expect(target.connectTimeoutMs).toBeGreaterThan(1000);
 });

@@ -1,12 +1,14 @@
 /**
  * One connection to each peer on which a byte goes to and fro: a peer that is silent for longer than its round trips take
  * is out of routing, long before gossip says that it is dead, and back with its first answer. Within a second on a LAN.
- * One worker does it for all.
+ * What it says to clients of its tasks counts as well. One worker does it for all.
  */
 
 import type { DeadlineList } from "../../../sys/deadline-list.ts";
 import { EAGAIN } from "../../../sys/errno.ts";
+import { isEstablished, resentSegments, roundTripMs } from "../../../sys/socket.ts";
 import { RELAY_CONNECTED } from "../../../wire/index.ts";
+import { patienceMs } from "../../worker/connect-time.ts";
 import type { RelayPeer, RelayPeers } from "../../worker/relay-peer.ts";
 import type { TcpContext } from "../tcp-context.ts";
 import { type LineOwner, RelayLine } from "./relay-line.ts";
@@ -15,7 +17,8 @@ import { SilenceLimit } from "./silence-limit.ts";
 const INTERVAL_MS = 250;
 /**
  * A silent connection is given up after so many silence limits, within bounds: TCP repeats itself ever more rarely, a new
- * one is heard at once. It takes three round trips until the first beat can be sent, and one more for the answer.
+ * one is heard at once. It takes three round trips until the first beat can be sent, and one more for the answer. One that
+ * TCP has opened, and that waits for its greeting, has the time that others to this peer may take.
  */
 const PATIENCE_LIMITS = 4;
 const MIN_PATIENCE_MS = 2_000;
@@ -55,7 +58,11 @@ class Heartbeat implements LineOwner {
   /** null: the last beat has come back. */
   #sentMs: number | null = null;
   #heardMs: number;
-  #openedMs = 0;
+  /** When answers to other connections were last seen to have come, and how many had by then. */
+  #othersHeardMs = Number.NEGATIVE_INFINITY;
+  #answers = 0;
+  /** Segments that TCP had sent again when the last beat was sent. */
+  #resent = 0;
   readonly #limit: SilenceLimit;
 
   constructor(
@@ -69,16 +76,20 @@ class Heartbeat implements LineOwner {
   }
 
   onReady(line: RelayLine): void {
+    const { nowMs } = this.context.loop;
+    this.#heardMs = nowMs;
+    this.#limit.onConnected(roundTripMs(line.fd), nowMs);
+    this.peer.onOpened(nowMs - line.openedMs, nowMs);
     line.ask(null, null);
   }
 
-  onAnswer(_line: RelayLine, answer: number): void {
+  onAnswer(line: RelayLine, answer: number): void {
     const { nowMs } = this.context.loop;
     if (!this.#isBeating && answer !== RELAY_CONNECTED) return;
     this.#isBeating = true;
     this.#heardMs = nowMs;
     const rttMs = this.#sentMs === null ? 0 : Math.max(0.001, performance.now() - this.#sentMs);
-    if (this.#sentMs !== null) this.#limit.onBeat(rttMs, nowMs);
+    if (this.#sentMs !== null) this.#limit.onBeat(rttMs, resentSegments(line.fd) !== this.#resent, nowMs);
     this.peer.onHeartbeat(rttMs);
     this.#sentMs = null;
   }
@@ -92,9 +103,11 @@ class Heartbeat implements LineOwner {
 
   onLineDeadline(line: RelayLine): void {
     const { nowMs } = this.context.loop;
-    const isSilent = !line.isOpen || nowMs - this.#waitingSinceMs(nowMs) >= this.#limit.ms;
-    if (isSilent && nowMs - line.dueMs < LATE_MS) this.peer.onSilent();
-    if (line.isOpen && !(isSilent && nowMs - this.#openedMs >= this.#patienceMs)) {
+    this.#hearOthers(nowMs);
+    const isOverdue = !line.isOpen || nowMs - this.#waitingSinceMs(nowMs) >= this.#limit.ms;
+    if (isOverdue && nowMs - line.dueMs < LATE_MS) this.#tellSilence(nowMs);
+    const silentMs = nowMs - Math.max(line.openedMs, this.#heardMs);
+    if (line.isOpen && !(isOverdue && silentMs >= this.#patienceMs)) {
       this.#beat(line);
       this.#interval.arm(line, nowMs);
       return;
@@ -104,7 +117,21 @@ class Heartbeat implements LineOwner {
     this.#line = this.#open();
   }
 
+  #hearOthers(nowMs: number): void {
+    const answers = this.peer.answers();
+    if (answers !== this.#answers) this.#othersHeardMs = nowMs;
+    this.#answers = answers;
+  }
+
+  /** Unless clients have heard the peer meanwhile. */
+  #tellSilence(nowMs: number): void {
+    if (nowMs - this.#othersHeardMs >= this.#limit.ms) this.peer.onSilent();
+    else if (this.#line.isOpen) this.peer.onHeard();
+  }
+
   get #patienceMs(): number {
+    const { isOpening, fd } = this.#line;
+    if (isOpening && isEstablished(fd)) return patienceMs(this.peer.openTimeoutMs);
     return Math.min(Math.max(PATIENCE_LIMITS * this.#limit.ms, MIN_PATIENCE_MS), MAX_PATIENCE_MS);
   }
 
@@ -122,7 +149,6 @@ class Heartbeat implements LineOwner {
     const line = new RelayLine(this.context, this.peer, this);
     this.#isBeating = false;
     this.#sentMs = null;
-    this.#openedMs = this.context.loop.nowMs;
     if (line.open() < 0) this.peer.onLost();
     this.#interval.arm(line, this.context.loop.nowMs);
     return line;
@@ -132,6 +158,8 @@ class Heartbeat implements LineOwner {
   #beat(line: RelayLine): void {
     if (!this.#isBeating || this.#sentMs !== null) return;
     const sent = line.sendByte(BEAT);
-    if (sent === 0 || sent === -EAGAIN) this.#sentMs = performance.now();
+    if (sent !== 0 && sent !== -EAGAIN) return;
+    this.#sentMs = performance.now();
+    this.#resent = resentSegments(line.fd);
   }
 }

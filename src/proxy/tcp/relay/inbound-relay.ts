@@ -7,7 +7,7 @@ import { Waiting } from "../../../sys/deadline-list.ts";
 import { EPOLLERR, EPOLLHUP, EPOLLRDHUP } from "../../../sys/epoll.ts";
 import { EAGAIN, EPROTO } from "../../../sys/errno.ts";
 import type { Pollable } from "../../../sys/event-loop.ts";
-import { localAddress, recv, send, setResetOnClose } from "../../../sys/socket.ts";
+import { localAddress, recv, send, setResetOnClose, setThinStream } from "../../../sys/socket.ts";
 import {
   decodeProxyHeader,
   GREETING_BYTES,
@@ -86,6 +86,7 @@ export class InboundRelay extends Waiting implements Pollable, Recent<InboundRel
     const { memory, headerAt, loop, relayIdle, challenges } = this.context;
     writeGreeting(challenges.take(RELAY_CHALLENGE_BYTES), this.#ownKey.publicKey, this.#greeting, 0);
     memory.bytes.set(this.#greeting, headerAt);
+    setThinStream(this.fd, true);
     const sent = send(this.fd, memory.address(headerAt), GREETING_BYTES);
     if (sent !== GREETING_BYTES || loop.watch(this.fd, READ_EVENTS, this) < 0) return this.close();
     relayIdle.arm(this, loop.nowMs);

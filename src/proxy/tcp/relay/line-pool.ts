@@ -1,6 +1,8 @@
 /**
  * Ready connections to the relays of the peers, so that no client waits for a handshake between nodes. As many as are
- * needed: a client that finds none makes the pool of its peer larger, a lifetime in which none was taken smaller.
+ * needed: a client that finds none makes the pool of its peer larger, a lifetime in which none was taken smaller. While it
+ * opens a connection of its own, the first of the pool that is ready is exchanged for that: over a way that loses packets
+ * some take many times as long as others.
  *
  * Bounded by MAX_LINES for each peer, and by what is lent of the worker's descriptors; none is kept while they are scarce.
  */
@@ -16,8 +18,16 @@ const MAX_LINES = 64;
 const LEAST_LINES = 1;
 /** Replaced before the exit node closes what is not used. */
 export const LINE_LIFE_MS = 45_000;
-const OPEN_TIMEOUT_MS = 5_000;
 const RETRY_MS = 1_000;
+
+/** A client whose own connection to the peer is being opened. */
+export interface LineWaiter {
+  readonly peer: RelayPeer;
+  readonly line: RelayLine;
+  /** It has this one from now on, and asks; gives back its own. */
+  exchange(ready: RelayLine): RelayLine;
+  onOpened(): void;
+}
 
 export class LinePools {
   readonly #pools = new Map<RelayPeer, LinePool>();
@@ -45,6 +55,15 @@ export class LinePools {
     return this.#pools.get(peer)?.take() ?? null;
   }
 
+  /** From now on, until it has `left`. */
+  wait(waiter: LineWaiter): void {
+    this.#pools.get(waiter.peer)?.wait(waiter);
+  }
+
+  left(waiter: LineWaiter): void {
+    this.#pools.get(waiter.peer)?.left(waiter);
+  }
+
   close(): void {
     for (const pool of this.#pools.values()) pool.close();
     this.#pools.clear();
@@ -55,8 +74,9 @@ class LinePool implements LineOwner, Continuable {
   readonly #ready: RelayLine[] = [];
   /** No Set: a line passes through it for every client. */
   readonly #opening: RelayLine[] = [];
+  /** The one that has waited longest first; bounded by clients. */
+  readonly #waiters = new Set<LineWaiter>();
   readonly #life: DeadlineList;
-  readonly #openTimeout: DeadlineList;
   #wanted = LEAST_LINES;
   #takenInLife = 0;
   #retryAtMs = 0;
@@ -68,7 +88,6 @@ class LinePool implements LineOwner, Continuable {
     readonly peer: RelayPeer,
   ) {
     this.#life = context.loop.deadlines.list(LINE_LIFE_MS);
-    this.#openTimeout = context.loop.deadlines.list(OPEN_TIMEOUT_MS);
   }
 
   get #count(): number {
@@ -102,7 +121,7 @@ class LinePool implements LineOwner, Continuable {
       }
       this.#opening.push(line);
       this.#share.add(1);
-      this.#openTimeout.arm(line, loop.nowMs);
+      this.context.connectDeadline(this.peer.openTimeoutMs).arm(line, loop.nowMs);
     }
   }
 
@@ -112,9 +131,12 @@ class LinePool implements LineOwner, Continuable {
   }
 
   onReady(line: RelayLine): void {
+    const { nowMs } = this.context.loop;
+    this.peer.onOpened(nowMs - line.openedMs, nowMs);
     takeOut(this.#opening, line);
+    for (const waiter of this.#waiters) return this.#exchange(line, waiter);
     this.#ready.push(line);
-    this.#life.arm(line, this.context.loop.nowMs);
+    this.#life.arm(line, nowMs);
   }
 
   /** Nobody has asked. */
@@ -142,6 +164,24 @@ class LinePool implements LineOwner, Continuable {
     for (const line of [...this.#ready, ...this.#opening]) line.close();
     this.#ready.length = 0;
     this.#opening.length = 0;
+  }
+
+  wait(waiter: LineWaiter): void {
+    this.#waiters.add(waiter);
+  }
+
+  left(waiter: LineWaiter): void {
+    this.#waiters.delete(waiter);
+  }
+
+  #exchange(ready: RelayLine, waiter: LineWaiter): void {
+    this.#waiters.delete(waiter);
+    ready.waitingIn?.cancel(ready);
+    const opening = waiter.exchange(ready);
+    opening.owner = this;
+    this.#opening.push(opening);
+    this.context.connectDeadline(this.peer.openTimeoutMs).arm(opening, this.context.loop.nowMs);
+    waiter.onOpened();
   }
 
   #forget(line: RelayLine): void {

@@ -18,6 +18,7 @@ import {
   send,
   setOutOfBandInline,
   setResetOnClose,
+  setThinStream,
   tcpSocket,
 } from "../../../sys/socket.ts";
 import {
@@ -56,6 +57,7 @@ const CLOSED = 4;
 export class RelayLine extends Waiting implements Pollable {
   owner: LineOwner;
   fd = -1;
+  openedMs = 0;
   /** Once it has been asked; null: it is not sealed. */
   keys: RecordKeys | null = null;
   /** Of the exit node, once it is ready. */
@@ -90,7 +92,9 @@ export class RelayLine extends Waiting implements Pollable {
     const fd = tcpSocket(this.peer.family);
     if (fd < 0) return fd;
     this.fd = fd;
+    this.openedMs = loop.nowMs;
     setOutOfBandInline(fd);
+    setThinStream(fd, true);
     const outcome = this.#connect();
     if (outcome !== 0 && outcome !== -EINPROGRESS) return this.#abort(outcome);
     // the greeting says that it is connected, an error that it is not: there is no need to hear of room to write
@@ -129,15 +133,15 @@ export class RelayLine extends Waiting implements Pollable {
 
   /** The socket has another owner from now on. */
   release(): void {
-    this.waitingIn?.cancel(this);
-    this.#state = CLOSED;
+    setThinStream(this.fd, false);
+    this.#end();
   }
 
   /** What has been asked is taken back, with RST: to the exit node FIN would be a client that has said all. */
   close(): void {
     if (this.#state === CLOSED) return;
     if (this.#state === ASKED) setResetOnClose(this.fd);
-    this.release();
+    this.#end();
     this.context.loop.close(this.fd);
   }
 
@@ -191,6 +195,11 @@ export class RelayLine extends Waiting implements Pollable {
     const length = writeRelayQuestion(clients, task, bytes, plainAt);
     const { sealer } = this.keys;
     return HELLO_BYTES + sealer.seal(RECORD_STREAM, bytes, plainAt, length, bytes, headerAt + HELLO_BYTES);
+  }
+
+  #end(): void {
+    this.waitingIn?.cancel(this);
+    this.#state = CLOSED;
   }
 
   #abort(outcome: number): number {
