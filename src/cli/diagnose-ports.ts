@@ -3,7 +3,7 @@
  * open it. Pure.
  */
 import type { PeerPorts, PortTest } from "../node/index.ts";
-import type { Finding } from "./finding.ts";
+import { FAMILY_FIX, type Finding } from "./finding.ts";
 
 export interface PortsOf {
   /** Name of this node. */
@@ -112,6 +112,11 @@ function describe(test: PortTest, of: PortsOf): Pick<Finding, "message" | "fix">
         fix: output,
       };
     case "no-route":
+      if (isOtherFamily(test, of))
+        return {
+          message: `${port} ${way}: one of both has an IPv4 address, the other an IPv6 one`,
+          fix: FAMILY_FIX,
+        };
       return {
         message: `${port} ${way}: ${test.from} has no way to ${test.address}`,
         fix: `on ${machine(test.from, of)} look at the routes and the address family (ip route get ${test.address})`,
@@ -137,6 +142,10 @@ function describe(test: PortTest, of: PortsOf): Pick<Finding, "message" | "fix">
         fix: `${input}; if it is open there, ${output}, and on firewalls between them`,
       };
   }
+}
+
+function isOtherFamily({ from, address, isInside }: PortTest, of: PortsOf): boolean {
+  return !isInside && of.addressOf(from).includes(":") !== address.includes(":");
 }
 
 const PURPOSES: Readonly<Record<PortTest["kind"], string>> = {

@@ -6,7 +6,7 @@
 import { formatProblem } from "../config/index.ts";
 import type { NodeStatus, OverlayPeerStatus, OverlayStatus, PeerPorts } from "../node/index.ts";
 import { diagnosePorts } from "./diagnose-ports.ts";
-import type { Finding } from "./finding.ts";
+import { FAMILY_FIX, type Finding } from "./finding.ts";
 import { formatCount, formatCounts } from "./format.ts";
 
 /** Below it IPv6 cannot be carried [RFC 8200 §5], and much else suffers. */
@@ -157,13 +157,23 @@ const NO_LIBCRYPTO = "no libcrypto (OpenSSL 3 or 1.1) found: with it short messa
 const SET_KEYS = "set cluster.keys to what `portmesh keygen` prints, and leave out overlay.encrypt = false";
 
 function diagnosePeer(peer: OverlayPeerStatus, overlay: OverlayStatus, ports: PeerPorts | null): Finding[] {
-  const { node, path, problem, mtuBytes, loss, rejectedTotal, notes } = peer;
+  const { node, path, problem, problemKind, mtuBytes, loss, rejectedTotal, notes } = peer;
   const about = `overlay ${node}`;
   const findings: Finding[] = [];
   if (problem !== null) {
     const { level, cause, fix } = causeOf(peer, overlay, ports);
     findings.push(finding(about, level, cause === null ? problem : `${problem}: ${cause}`, fix));
   }
+  const [there] = ports?.problems ?? [];
+  if (there !== undefined && problemKind !== "silent")
+    findings.push(
+      finding(
+        about,
+        "fail",
+        `on ${node}: ${there}`,
+        `run \`portmesh doctor\` on ${node}, which says what to do`,
+      ),
+    );
   if (path === "direct")
     findings.push(
       ...notes.map((note) => finding(about, "warn", note, "see `ip route`, and the other node's [overlay]")),
@@ -242,9 +252,6 @@ function causeOf(
     fix: `open ${which}: see \`ports ${node}\`; ${meanwhile}`,
   };
 }
-
-const FAMILY_FIX =
-  "all nodes need an address of one family: set cluster.bind and node.advertise to IPv4 on all of them, or to IPv6";
 
 const REASONS_FIX =
   "a few after a restart or a change of keys are harmless; if they grow, compare cluster.keys and clocks, or somebody forges";

@@ -11,3 +11,6 @@ export interface Finding {
   /** Of the ports that it is about. */
   readonly tests?: readonly PortTest[];
 }
+
+export const FAMILY_FIX =
+  "all nodes need an address of one family: set cluster.bind and node.advertise to IPv4 on all of them, or to IPv6";

@@ -1,88 +1,91 @@
 /**
  * Sends a datagram a few times from a port of its own, and waits for an answer where one is expected. A firewall of this
- * machine that drops what it sends is noticed (EPERM), and so is a port that the other machine says is closed.
+ * machine that drops what it sends is noticed (EPERM), and so are a port that the other machine says is closed
+ * (ECONNREFUSED), and a network that says it leads nowhere (EHOSTUNREACH).
  */
-import { createSocket, type Socket } from "node:dgram";
+import { scratch } from "./arena.ts";
+import { EADDRINUSE, EAGAIN, errnoCode } from "./errno.ts";
+import { writeSockaddr } from "./sockaddr.ts";
+import { close, connect, recv, send, setReportErrors, udpSocket } from "./socket.ts";
+import { bindTo, familyOf, LOOK_MS, type TrialTarget } from "./trial-target.ts";
 
 /** Of ports of a range, until one is free. */
 const MAX_BINDS = 16;
+const MAX_ANSWER_BYTES = 2_048;
 
-export interface DatagramTrialOptions {
-  readonly host: string;
-  readonly port: number;
-  /** Leaves from this address; null: any. */
-  readonly localHost: string | null;
+export interface DatagramTrialOptions extends TrialTarget {
   /** Leaves from a port of this range that is free; null: any. */
   readonly localPorts: readonly [min: number, max: number] | null;
+  /** At most 2 KiB. */
   readonly request: Uint8Array;
-  /** When it is sent, ms from now. */
+  /** When it is sent, ms from now, ascending. */
   readonly sendAtMs: readonly number[];
-  /** null: no answer is expected, and the trial ends with the last datagram. */
-  readonly isAnswer: ((bytes: Uint8Array) => boolean) | null;
-  /** From now; only where an answer is expected. */
+  readonly isAnswer: (bytes: Uint8Array) => boolean;
+  /** From now. */
   readonly timeoutMs: number;
 }
 
 export interface DatagramTrial {
   readonly isAnswered: boolean;
-  /** Code of the last error of sending, or that the other machine reported: "EPERM", "ECONNREFUSED"; null: none. */
+  /** Code of the last error of sending, or that the network reported: "EPERM", "ECONNREFUSED"; null: none. */
   readonly error: string | null;
 }
 
-export function tryDatagrams(options: DatagramTrialOptions): Promise<DatagramTrial> {
-  return new Promise((resolve) => {
-    const { host, port, request, sendAtMs, isAnswer, timeoutMs } = options;
-    let socket: Socket | null = null;
-    let binds = 0;
-    const timers: ReturnType<typeof setTimeout>[] = [];
-    let error: string | null = null;
-    let isOver = false;
-    const end = (isAnswered: boolean) => {
-      if (isOver) return;
-      isOver = true;
-      for (const timer of timers) clearTimeout(timer);
-      socket?.close();
-      resolve({ isAnswered, error: isAnswered ? null : error });
-    };
-    const onError = (failure: NodeJS.ErrnoException | null | undefined) => {
-      if (failure != null) error = failure.code ?? failure.message;
-    };
-    const send = (isLast: boolean) => {
-      if (isOver) return;
-      socket?.send(request, (failure) => {
-        onError(failure);
-        if (isLast && isAnswer === null) end(false);
-      });
-    };
-    const begin = (opened: Socket) => {
-      if (isOver) return void opened.close();
-      socket = opened;
-      opened.on("message", (bytes) => {
-        if (isAnswer?.(bytes)) end(true);
-      });
-      opened.connect(port, host, (failure?: Error) => {
-        onError(failure as NodeJS.ErrnoException | undefined);
-        const lastMs = Math.max(...sendAtMs);
-        for (const atMs of sendAtMs) timers.push(setTimeout(() => send(atMs === lastMs), atMs));
-      });
-    };
-    const open = () => {
-      const opened = createSocket(host.includes(":") ? "udp6" : "udp4");
-      opened.on("error", (failure: NodeJS.ErrnoException) => {
-        const isPortTaken = socket === null && failure.code === "EADDRINUSE";
-        if (!isPortTaken || ++binds >= MAX_BINDS) return onError(failure);
-        opened.close();
-        open();
-      });
-      opened.bind(bindOptions(options), () => begin(opened));
-    };
-    timers.push(setTimeout(() => end(false), isAnswer === null ? Math.max(...sendAtMs) + 1_000 : timeoutMs));
-    open();
-  });
+export async function tryDatagrams(options: DatagramTrialOptions): Promise<DatagramTrial> {
+  const fd = udpSocket(familyOf(options));
+  if (fd < 0) return failed(-fd);
+  try {
+    setReportErrors(fd, familyOf(options));
+    const opened = bindToAny(fd, options) || connectTo(fd, options);
+    return opened < 0 ? failed(-opened) : await exchange(fd, options);
+  } finally {
+    close(fd);
+  }
 }
 
-function bindOptions({ localHost, localPorts }: DatagramTrialOptions): { port: number; address?: string } {
-  const [min, max] = localPorts ?? [0, 0];
-  const port = min + Math.floor(Math.random() * (max - min + 1));
-  return { port, ...(localHost !== null && { address: localHost }) };
+async function exchange(fd: number, options: DatagramTrialOptions): Promise<DatagramTrial> {
+  const { request, sendAtMs, isAnswer, timeoutMs } = options;
+  const startMs = performance.now();
+  let error = 0;
+  let sent = 0;
+  for (;;) {
+    const elapsedMs = performance.now() - startMs;
+    if (sent < sendAtMs.length && elapsedMs >= sendAtMs[sent]!) {
+      sent++;
+      scratch.bytes.set(request);
+      const result = send(fd, scratch.address(0), request.length);
+      if (result < 0) error = -result;
+    }
+    for (let length = receive(fd); length !== -EAGAIN; length = receive(fd)) {
+      if (length < 0) error = -length;
+      else if (isAnswer(scratch.bytes.slice(0, length))) return { isAnswered: true, error: null };
+    }
+    if (elapsedMs >= timeoutMs) return error === 0 ? { isAnswered: false, error: null } : failed(error);
+    await Bun.sleep(LOOK_MS);
+  }
+}
+
+function receive(fd: number): number {
+  return recv(fd, scratch.address(0), MAX_ANSWER_BYTES, 0);
+}
+
+function bindToAny(fd: number, options: DatagramTrialOptions): number {
+  const { localPorts } = options;
+  if (localPorts === null) return bindTo(fd, options, 0);
+  const [min, max] = localPorts;
+  let bound = 0;
+  for (let tries = 0; tries < MAX_BINDS; tries++) {
+    bound = bindTo(fd, options, min + Math.floor(Math.random() * (max - min + 1)));
+    if (bound !== -EADDRINUSE) break;
+  }
+  return bound;
+}
+
+function connectTo(fd: number, { address, port }: DatagramTrialOptions): number {
+  const length = writeSockaddr(scratch.bytes, 0, address, port);
+  return connect(fd, scratch.address(0), length);
+}
+
+function failed(error: number): DatagramTrial {
+  return { isAnswered: false, error: errnoCode(error) };
 }

@@ -5,28 +5,13 @@
  *     n1 ── bridge ── n2
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import type { PortTest } from "../../src/node/index.ts";
+import { doctor, type Finding } from "../support/doctor.ts";
 import { type Firewall, openFirewall } from "../support/firewall.ts";
 import { MeshCluster, namespacePlaces } from "../support/mesh-cluster.ts";
-import type { MeshNode } from "../support/mesh-node.ts";
 import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
 import { lacksTun, lacksVxlan } from "../support/overlay-devices.ts";
 
 const TIMEOUT_MS = 120_000;
-
-interface Finding {
-  readonly about: string;
-  readonly level: string;
-  readonly message: string;
-  readonly fix: string | null;
-  readonly tests?: readonly PortTest[];
-}
-
-async function doctor(node: MeshNode): Promise<{ readonly exitCode: number; readonly findings: Finding[] }> {
-  const { exitCode, stdout, stderr } = await node.command("doctor", "--json");
-  if (stdout === "") throw new Error(`doctor on ${node.name}: ${stderr}`);
-  return { exitCode, findings: JSON.parse(stdout) as Finding[] };
-}
 
 /** "7946/udp n1 to n2", of what failed. */
 function closedIn(findings: readonly Finding[]): string[] {
@@ -91,7 +76,7 @@ describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan())("doctor", () =>
       }
 
       /** What doctor says on n1 and on n2 is closed. */
-      async function bothSay(expected: readonly string[]): Promise<readonly Finding[][]> {
+      async function bothSay(expected: readonly string[]): Promise<(readonly Finding[])[]> {
         const told = await Promise.all(cluster.nodes.map(doctor));
         for (const { exitCode, findings } of told) {
           expect(closedIn(findings), JSON.stringify(findings, null, 1)).toEqual([...expected]);

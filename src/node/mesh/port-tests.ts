@@ -6,7 +6,7 @@ import { steadyClock } from "../../sys/clock.ts";
 import { tryConnection } from "../../sys/connection-trial.ts";
 import { tryDatagrams } from "../../sys/datagram-trial.ts";
 import { randomBytes } from "../../sys/random.ts";
-import { isWildcard } from "../../wire/index.ts";
+import { isWildcard, parseIp } from "../../wire/index.ts";
 import type { Overlay } from "../overlay/overlay.ts";
 import { encodePortTest } from "../port-test/message.ts";
 import { PortTester } from "../port-test/port-tester.ts";
@@ -82,13 +82,19 @@ function testedPeer(member: Member, { nodes, overlay }: PortTestParts): TestedPe
 
 function networkOf({ self, config, overlay }: PortTestParts, gossip: () => Gossip | null): TrialNetwork {
   /** As gossip and relays do, from the address that is bound to, if it is one. */
-  const localHost = (host: string) => {
+  const addresses = (host: string) => {
     const bound = config().cluster?.bind.host ?? "";
-    return isWildcard(bound) || overlay?.isInside(host) ? null : bound;
+    const isAny =
+      isWildcard(bound) || overlay?.isInside(host) === true || bound.includes(":") !== host.includes(":");
+    return { address: parseIp(host)!.bytes, localAddress: isAny ? null : (parseIp(bound)?.bytes ?? null) };
   };
   return {
-    tryConnection: (options) => tryConnection({ ...options, localHost: localHost(options.host) }),
-    tryDatagrams: (options) => tryDatagrams({ ...options, localHost: localHost(options.host) }),
+    tryConnection: ({ host, ...options }) => tryConnection({ ...options, ...addresses(host) }),
+    tryDatagrams: ({ host, ...options }) => tryDatagrams({ ...options, ...addresses(host) }),
+    canGossipTo: (address) => {
+      const bound = config().cluster?.bind.host ?? "";
+      return bound.includes(":") || !address.includes(":"); // of IPv6 it takes IPv4 too
+    },
     freshMark: (peer, run) => {
       const seq = PING_SEQ_MIN + Math.floor(Math.random() * PING_SEQ_MIN);
       const mark = encodePortTest({ type: "mark", from: self, run, isFresh: true });

@@ -41,11 +41,17 @@ export interface TestedPeer {
   } | null;
 }
 
+type At<Options> = Omit<Options, "address" | "localAddress"> & { readonly host: string };
+export type ConnectionTry = At<ConnectionTrialOptions>;
+export type DatagramTry = At<DatagramTrialOptions>;
+
 export interface TrialNetwork {
-  readonly tryConnection: (options: Omit<ConnectionTrialOptions, "localHost">) => Promise<string | null>;
-  readonly tryDatagrams: (options: Omit<DatagramTrialOptions, "localHost">) => Promise<DatagramTrial>;
+  readonly tryConnection: (options: ConnectionTry) => Promise<string | null>;
+  readonly tryDatagrams: (options: DatagramTry) => Promise<DatagramTrial>;
   /** A ping with a mark in one datagram, to be sent from a port of its own, and what its ack looks like. */
   readonly freshMark: (peer: TestedPeer, run: string) => Pick<DatagramTrialOptions, "request" | "isAnswer">;
+  /** false: the gossip port is of another family than the address. */
+  readonly canGossipTo: (address: string) => boolean;
   /** A mark from the gossip port. */
   readonly sendMark: (peer: TestedPeer, run: string) => void;
   readonly relayHello: (peer: TestedPeer) => RelayHello;
@@ -104,6 +110,8 @@ class PeerTrials {
   async #gossipDatagram(): Promise<Trial> {
     const { peer, run, network, timeoutMs } = this;
     const { address, gossipPort: port } = peer;
+    const trial = { kind: "gossip", protocol: "udp", port, address, isInside: false } as const;
+    if (!network.canGossipTo(address)) return { ...trial, outcome: "no-route" };
     const mark = network.freshMark(peer, run);
     if (peer.isPortmesh) void this.#repeat(() => network.sendMark(peer, run));
     const result = await network.tryDatagrams({
@@ -115,8 +123,7 @@ class PeerTrials {
       ...mark,
     });
     const unanswered = failureOf(result.error) ?? (peer.isPortmesh ? "sent" : "silent");
-    const outcome = result.isAnswered ? "open" : unanswered;
-    return { kind: "gossip", protocol: "udp", port, address, isInside: false, outcome };
+    return { ...trial, outcome: result.isAnswered ? "open" : unanswered };
   }
 
   async #relayDatagram({ address, port }: NonNullable<TestedPeer["udpRelay"]>): Promise<Trial> {

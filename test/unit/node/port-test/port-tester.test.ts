@@ -27,7 +27,8 @@ function tester(peers: readonly TestedPeer[], rest: Partial<PortTesterOptions>):
     network: {
       tryConnection: async () => null,
       tryDatagrams: async () => ({ isAnswered: true, error: null }),
-      freshMark: () => ({ request: new Uint8Array(), isAnswer: null }),
+      freshMark: () => ({ request: new Uint8Array(), isAnswer: () => true }),
+      canGossipTo: () => true,
       sendMark: () => {},
       relayHello: () => ({ request: new Uint8Array(), isAnswer: () => true }),
       probeEcho: () => {},

@@ -1,0 +1,145 @@
+/**
+ * `doctor` and `status` name what is wrong with an end of the overlay, on the node that has it and on the other one, and
+ * send nobody to a firewall for it.
+ *
+ *     n1 ── bridge ── n2      what is wrong is wrong on n1
+ */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { doctor, type Finding } from "../support/doctor.ts";
+import { MeshCluster, namespacePlaces, newKey } from "../support/mesh-cluster.ts";
+import type { MeshNode } from "../support/mesh-node.ts";
+import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
+import type { NetworkNode } from "../support/network-node.ts";
+import { lacksTun, lacksVxlan } from "../support/overlay-devices.ts";
+
+const TIMEOUT_MS = 120_000;
+const DEVICE = "portmesh4789";
+
+function failures(findings: readonly Finding[]): Finding[] {
+  return findings.filter(({ level }) => level === "fail");
+}
+
+describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan())("doctor on the overlay", () => {
+  describe.each(["kernel", "userspace"])("with driver %s", (driver) => {
+    let network: Namespaces;
+    let cluster: MeshCluster;
+    let machine: NetworkNode;
+    let [n1, n2]: MeshNode[] = [];
+
+    beforeAll(async () => {
+      network = Namespaces.create(2);
+      machine = network.nodes[0]!;
+      cluster = await MeshCluster.start({
+        label: `doctor-overlay/${driver}`,
+        places: namespacePlaces(network),
+        settings: { overlay: `driver = "${driver}"` },
+      });
+      [n1, n2] = cluster.nodes as [MeshNode, MeshNode];
+      await isWell();
+    }, TIMEOUT_MS);
+    afterEach(() => isWell(), TIMEOUT_MS);
+    afterAll(async () => {
+      await cluster?.close();
+      network?.close();
+    }, TIMEOUT_MS);
+
+    async function isWell(): Promise<void> {
+      await cluster.waitFor(
+        async () => (await Promise.all(cluster.nodes.map(doctor))).every(({ exitCode }) => exitCode === 0),
+        { what: "doctor to find nothing wrong on both nodes" },
+      );
+    }
+
+    /** Waits until both nodes' doctors and n1's status say so, and nothing of port 4789/udp. */
+    async function isTold(cause: string): Promise<void> {
+      await cluster.waitFor(
+        async () => {
+          const [own, other] = await Promise.all([doctor(n1!), doctor(n2!)]);
+          const isOwn = failures(own.findings).some(
+            ({ about, message }) => about === "overlay" && message.includes(cause),
+          );
+          const isOther = failures(other.findings).some(
+            ({ about, message }) =>
+              about === "overlay n1" && message.includes(`on n1: `) && message.includes(cause),
+          );
+          return own.exitCode === 1 && other.exitCode === 1 && isOwn && isOther;
+        },
+        { what: `doctor on both nodes to tell "${cause}"` },
+      );
+      const { findings } = await doctor(n1!);
+      expect(JSON.stringify(findings)).not.toContain("4789/udp in the input rules");
+      const status = await n1!.command("status");
+      expect(status.stdout.replaceAll(/\s+/g, " ")).toContain(`PROBLEM: ${cause}`);
+    }
+
+    test(
+      "a policy routing rule before main",
+      async () => {
+        await machine.run("ip", "route", "add", "unreachable", "default", "table", "77");
+        await machine.run("ip", "rule", "add", "priority", "100", "lookup", "77", "to", "10.200.0.0/16");
+        const said = `have no route, not over ${DEVICE}: the policy routing rule with priority 100 looks up table 77`;
+        const [peer] = (await n1!.status()).overlay!.peers;
+        await isTold(`packets to n2 (${peer!.address}) ${said}`);
+        await machine.run("ip", "rule", "delete", "priority", "100");
+      },
+      TIMEOUT_MS,
+    );
+
+    test(
+      "packets that leave from another address",
+      async () => {
+        const other = `${network.subnet}.77`;
+        await machine.run("ip", "address", "add", `${other}/24`, "dev", "eth0");
+        const chain = "chain out { type nat hook postrouting priority srcnat; udp dport 7946 snat to ";
+        await machine.run("nft", `table ip moved { ${chain} ${other}; }; }`);
+        await cluster.waitFor(
+          async () => {
+            const { findings } = await doctor(n1!);
+            return findings.some(
+              ({ about, level, message }) =>
+                about === "ports n2" && level === "warn" && message.includes(`come from ${other}`),
+            );
+          },
+          { what: "doctor to tell where n1's packets come from" },
+        );
+        await machine.run("nft", "delete table ip moved");
+        await machine.run("ip", "address", "delete", `${other}/24`, "dev", "eth0");
+      },
+      TIMEOUT_MS,
+    );
+  });
+
+  test(
+    "nodes of two address families",
+    async () => {
+      const network = Namespaces.create(2);
+      const places = namespacePlaces(network);
+      for (const [index, machine] of network.nodes.entries())
+        await machine.run("ip", "address", "add", `fd99::${index + 1}/64`, "dev", "eth0", "nodad");
+      const cluster = await MeshCluster.start({
+        label: "doctor-overlay/families",
+        places: [places[0]!, { ...places[1]!, address: "fd99::2" }],
+        settings: { keys: [newKey()], isWildcard: true, overlay: 'driver = "userspace"' },
+        join: [places[0]!.address],
+      });
+      try {
+        const [n1] = cluster.nodes as [MeshNode, MeshNode];
+        await cluster.waitFor(
+          async () => {
+            const { findings } = await doctor(n1);
+            const about = (name: string) => findings.find((finding) => finding.about === name);
+            return (
+              about("overlay n2")?.fix?.includes("one family") === true &&
+              about("ports n2")?.message.includes("one of both has an IPv4 address") === true
+            );
+          },
+          { what: "doctor to tell that the families differ" },
+        );
+      } finally {
+        await cluster.close();
+        network.close();
+      }
+    },
+    TIMEOUT_MS,
+  );
+});
