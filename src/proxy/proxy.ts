@@ -164,7 +164,7 @@ export class SpliceProxy {
     let proxy: SpliceProxy | null = null;
     const events: WorkerEvents = {
       onConnectionsClosed: (records) => options.onConnectionsClosed(records),
-      onTaskFailed: (task, errno) => taskWatch.onFailed(task, errno),
+      onTaskFailed: (task, errno, patienceMs) => taskWatch.onFailed(task, errno, patienceMs),
       onShortage: () => proxy?.onShortage(),
     };
     const workers = Array.from({ length: count }, (_, index) => {
@@ -240,7 +240,10 @@ export class SpliceProxy {
   }
 
   /** Of a task of this node. false: every attempt to reach it has failed for seconds. */
-  isTaskUp({ address, port }: Task, { protocol, target }: PublishedPort): boolean {
+  isTaskUp(
+    { address, port }: Pick<Task, "address" | "port">,
+    { protocol, target }: Pick<PublishedPort, "protocol" | "target">,
+  ): boolean {
     return this.taskWatch.isIdle || !this.taskWatch.isDown({ protocol, address, port: port ?? target });
   }
 

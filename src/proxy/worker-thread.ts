@@ -9,7 +9,7 @@ import type { FromWorker, ToWorker, WorkerSetup, WorkerTable } from "./worker/me
 export interface WorkerEvents {
   onConnectionsClosed(records: readonly ConnectionRecord[]): void;
   /** @param errnoValue positive errno */
-  onTaskFailed(task: TaskEndpoint, errnoValue: number): void;
+  onTaskFailed(task: TaskEndpoint, errnoValue: number, patienceMs: number | null): void;
   onShortage(): void;
 }
 
@@ -80,7 +80,7 @@ export class WorkerThread {
         this.events.onConnectionsClosed(message.records);
         break;
       case "task-failed":
-        this.events.onTaskFailed(message.task, message.errno);
+        this.events.onTaskFailed(message.task, message.errno, message.patienceMs);
         break;
       case "shortage":
         this.events.onShortage();

@@ -57,8 +57,10 @@ describe.skipIf(lacksNamespaces())("tasks that are far away", () => {
 
   test("a task so far away that each SYN is sent twice has its time measured all the same", async () => {
     const addresses = [1200, 1210].map((rttMs) => farAddress(rttMs));
-    const { errors, connections, status } = await runFarTasks(wrapper, { addresses, clients: 4, rounds: 6 });
+    const options = { addresses, clients: 4, rounds: 6 };
+    const { errors, connections, status, timesDown } = await runFarTasks(wrapper, options);
     expect(errors).toEqual(Array(24).fill(null));
+    expect(timesDown).toBe(0);
     for (const task of status.tasks)
       expect(task).toMatchObject({ state: "active", connectFailuresTotal: 0, lastError: null });
     // the first ones of each client are hedged

@@ -31,6 +31,8 @@ export interface FarTasksResult {
   /** By address of the task, also of those that were given up. */
   readonly connections: Readonly<Record<string, number>>;
   readonly status: ServiceStatus;
+  /** How often a task was seen to count as down. */
+  readonly timesDown: number;
 }
 
 /** Runs it to its end, with the namespace's wrapper in front. */
@@ -56,6 +58,12 @@ async function run({
   const harness = await ProxyHarness.start(1);
   const published = await freePort();
   await harness.apply({ protocol: "tcp", published, tasks: addresses.map((address) => ({ address, port })) });
+  let timesDown = 0;
+  const watch = setInterval(() => {
+    const isUp = (address: string) =>
+      harness.proxy.isTaskUp({ address, port }, { protocol: "tcp", target: port });
+    timesDown += addresses.filter((address) => !isUp(address)).length;
+  }, 50);
   const errors: (string | null)[] = [];
   const bareErrors: (string | null)[] = [];
   const client = async (host: string, to: number, into: (string | null)[]) => {
@@ -67,9 +75,10 @@ async function run({
       client(addresses[0]!, port, bareErrors),
     ),
   ]);
+  clearInterval(watch);
   // a client that has given up waits no more, and its connection goes on as long as a task may answer
   if (errors.every((error) => error === null)) await harness.allClosed(clients * rounds);
-  return { errors, bareErrors, connections, status: harness.proxy.status().services[0]! };
+  return { errors, bareErrors, connections, status: harness.proxy.status().services[0]!, timesDown };
 }
 
 /** A task that answers whatever it is asked, however late that comes; gives its port. */

@@ -51,7 +51,8 @@ export type ProbeResult =
   | "silent"
   | "not-sent"; // this host lacks a descriptor, a port or memory: says nothing about the task
 
-const TCP_PATIENCE_MS = 1_000;
+/** Within it TCP sends a second SYN. */
+const TCP_PATIENCE_MS = 2_400;
 /** An ICMP error from within a continent has come back by then. */
 const UDP_PATIENCE_MS = 100;
 const SECOND_DATAGRAM_MS = 500;

@@ -4,7 +4,7 @@
  */
 import { UdpSockets } from "../../sys/udp-sockets.ts";
 import { Probe, type TaskEndpoint } from "./probe.ts";
-import { Trial } from "./trial.ts";
+import { SILENT_MS, Trial } from "./trial.ts";
 
 const TICK_MS = 50;
 /** Endpoints beyond it stay untried, so their ports stay open: a whole port range may fail at once. */
@@ -44,13 +44,17 @@ export class TaskWatch {
     this.#options = options;
   }
 
-  /** It has failed a client. @param errnoValue positive errno */
-  onFailed(task: TaskEndpoint, errnoValue: number): void {
+  /**
+   * It has failed a client.
+   * @param errnoValue positive errno
+   * @param patienceMs how long clients wait for a connection to it; null: not known, as long as for any
+   */
+  onFailed(task: TaskEndpoint, errnoValue: number, patienceMs: number | null = null): void {
     const key = keyOf(task);
     if (this.#entries.has(key) || this.#entries.size >= MAX_TRIALS) return;
     this.#entries.set(key, {
       task,
-      trial: new Trial(this.#options.nowMs()),
+      trial: new Trial(this.#options.nowMs(), patienceMs ?? SILENT_MS),
       lastErrno: errnoValue,
       probe: null,
     });

@@ -8,7 +8,7 @@ import type { ProbeResult } from "./probe.ts";
 
 /** Refused for so long, a task is down: longer than a backend takes to restart. */
 export const REFUSED_MS = 2_000;
-/** Silent for so long, a task is down: no client waits longer (CONNECT_TIMEOUT_MS). */
+/** Silent for so long, a task is down: one that is near, or has never been reached. */
 export const SILENT_MS = 5_000;
 const FIRST_PROBE_MS = 100;
 /** With the time of one probe: how long a task that is back may stay unnoticed. */
@@ -22,7 +22,11 @@ export class Trial {
   readonly #failingSinceMs: number;
   #refusedSinceMs: number;
 
-  constructor(nowMs: number) {
+  constructor(
+    nowMs: number,
+    /** One that is far away, or to which packets get lost, may be silent for longer. */
+    readonly silentMs = SILENT_MS,
+  ) {
     this.#failingSinceMs = nowMs;
     this.#refusedSinceMs = nowMs;
     this.nextProbeMs = nowMs + FIRST_PROBE_MS;
@@ -34,7 +38,8 @@ export class Trial {
     this.nextProbeMs = nowMs + (isRateLimited ? LIMITED_INTERVAL_MS : INTERVAL_MS);
     if (result === "not-sent") return "unchanged";
     if (result === "silent") this.#refusedSinceMs = nowMs;
-    const hasFailed = nowMs - this.#refusedSinceMs >= REFUSED_MS || nowMs - this.#failingSinceMs >= SILENT_MS;
+    const hasFailed =
+      nowMs - this.#refusedSinceMs >= REFUSED_MS || nowMs - this.#failingSinceMs >= this.silentMs;
     if (this.isDown || !hasFailed) return "unchanged";
     this.isDown = true;
     return "down";

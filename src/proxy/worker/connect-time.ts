@@ -25,6 +25,11 @@ export class ConnectTime {
     return this.#time.timeoutMs;
   }
 
+  /** How long a connect may take; null: none has succeeded yet. */
+  get measuredPatienceMs(): number | null {
+    return this.#time.smoothedMs === null ? null : patienceMs(this.timeoutMs);
+  }
+
   add(tookMs: number, nowMs: number): void {
     this.#time.add(tookMs, nowMs);
   }

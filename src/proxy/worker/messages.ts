@@ -71,8 +71,13 @@ export type ToWorker =
 export type FromWorker =
   | { readonly type: "ready" }
   | { readonly type: "applied"; readonly sequence: number }
-  /** A task of this node cannot be reached; again at most once a second. */
-  | { readonly type: "task-failed"; readonly task: TaskEndpoint; readonly errno: number }
+  /** A task of this node cannot be reached; again at most once a second. `patienceMs`: see TaskFailed. */
+  | {
+      readonly type: "task-failed";
+      readonly task: TaskEndpoint;
+      readonly errno: number;
+      readonly patienceMs: number | null;
+    }
   | { readonly type: "records"; readonly records: readonly ConnectionRecord[] }
   /** Something has run out; the counters say what. */
   | { readonly type: "shortage" }

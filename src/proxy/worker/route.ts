@@ -146,6 +146,9 @@ export function findOwnRoute(
   return table.services.get(service)?.ownRoutes.get(`${protocol} ${task} ${targetPort}`) ?? null;
 }
 
+/** @param patienceMs how long a connect to it may take; null: none has succeeded yet */
+export type TaskFailed = (task: TaskEndpoint, errnoValue: number, patienceMs: number | null) => void;
+
 /**
  * Builds the new table. A service that has not changed is taken over as it is (a reload must not stop the loop for
  * long); in one that has, the targets that stay are the same objects. Those that are gone are retired, unless only the
@@ -159,7 +162,7 @@ export class TableCompiler {
     readonly counters: SharedCounters,
     readonly worker: number,
     readonly nowMs: number,
-    readonly onTaskFailed: (task: TaskEndpoint, errnoValue: number) => void = () => undefined,
+    readonly onTaskFailed: TaskFailed = () => undefined,
   ) {}
 
   compile(table: Pick<WorkerTable, "services" | "peers" | "relay">): CompiledTable {
@@ -246,8 +249,8 @@ export class TableCompiler {
   #newTarget(task: WorkerTask, protocol: Protocol, port: number, peer: RelayPeer | null): Target {
     const { counters, worker, onTaskFailed } = this;
     const endpoint = { protocol, address: task.address, port };
-    const onFailing = peer === null ? (errno: number) => onTaskFailed(endpoint, errno) : undefined;
-    return new Target(task, port, counters, worker, peer, onFailing);
+    const onFailing = (errno: number, patienceMs: number | null) => onTaskFailed(endpoint, errno, patienceMs);
+    return new Target(task, port, counters, worker, peer, peer === null ? onFailing : undefined);
   }
 }
 

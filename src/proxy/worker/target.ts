@@ -86,8 +86,11 @@ export class Target implements Candidate {
      * address.
      */
     public peer: RelayPeer | null = null,
-    /** Called with a positive errno when it is late or begins to fail, or still does after a pause. */
-    readonly onFailing: (errnoValue: number) => void = () => undefined,
+    /**
+     * Called with a positive errno when it is late or begins to fail, or still does after a pause; and with how long a
+     * connect to it may take, where that has been measured.
+     */
+    readonly onFailing: (errnoValue: number, patienceMs: number | null) => void = () => undefined,
   ) {
     const { name, address, identity, distance, slot } = task;
     this.slot = slot;
@@ -204,7 +207,7 @@ export class Target implements Candidate {
     if (nowMs < this.failingUntilMs) return;
     this.#acceptTime.backOff();
     this.#lateUntilMs = nowMs + LATE_PAUSE_MS;
-    this.onFailing(ETIMEDOUT);
+    this.onFailing(ETIMEDOUT, this.#connectTime.measuredPatienceMs);
   }
 
   /** A UDP session has begun, whose datagrams may come to nothing without a word for seconds. */
@@ -225,7 +228,7 @@ export class Target implements Candidate {
       this.isOnTrial = false;
       this.#failingUntilMs = nowMs + Math.min(FIRST_PAUSE_MS * 2 ** this.#failuresInRow, MAX_PAUSE_MS);
       if (this.#failuresInRow++ === 0) this.#countFailing(1);
-      this.onFailing(errnoValue);
+      this.onFailing(errnoValue, this.#connectTime.measuredPatienceMs);
     }
     if (this.isRetired) return;
     this.#row[this.#at + T_FAILURES]!++;

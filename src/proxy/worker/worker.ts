@@ -12,7 +12,6 @@ import { EventLoop, type Pollable } from "../../sys/event-loop.ts";
 import { returnHeap, Scavenger } from "../../sys/scavenger.ts";
 import { clearWakeup } from "../../sys/wakeup.ts";
 import { RELAY_DROPS, type RelayDrop } from "../counters.ts";
-import type { TaskEndpoint } from "../reach/probe.ts";
 import { OwnKeys } from "../sealing/own-key.ts";
 import { identityOf, NO_IDENTITY } from "../sealing/relay-identity.ts";
 import { Attempt } from "../tcp/attempt.ts";
@@ -48,6 +47,7 @@ import {
   type Route,
   type Rules,
   TableCompiler,
+  type TaskFailed,
   targetsOf,
 } from "./route.ts";
 import type { Target } from "./target.ts";
@@ -152,8 +152,8 @@ export class Worker extends Waiting implements Pollable, LinkHost {
     counters.relayDrops[index]![RELAY_DROPS.indexOf(reason)]! += datagrams;
   }
 
-  readonly #onTaskFailed = (task: TaskEndpoint, errno: number): void => {
-    this.#send({ type: "task-failed", task, errno });
+  readonly #onTaskFailed: TaskFailed = (task, errno, patienceMs) => {
+    this.#send({ type: "task-failed", task, errno, patienceMs });
   };
 
   #onMessage(message: ToWorker): void {

@@ -23,6 +23,12 @@ test("a silent one is down when a client would have given up", () => {
   expect(downAfter(SILENT_MS - 1, "silent", "refused")).toBeNull();
 });
 
+test("one that clients wait for longer is down later", () => {
+  const trial = new Trial(0, 30_000);
+  expect(trial.onResult("silent", false, 29_000)).toBe("unchanged");
+  expect(trial.onResult("silent", false, 30_000)).toBe("down");
+});
+
 test("what this host lacks says nothing about the task", () => {
   expect(downAfter(60_000, "not-sent")).toBeNull();
 });
