@@ -9,7 +9,7 @@ export function testedPeer(name: string, changes: Partial<TestedPeer> = {}): Tes
     name,
     address: "192.0.2.2",
     gossipPort: 7946,
-    rttMs: null,
+    rttMs: 1,
     isPortmesh: true,
     relay: { address: "192.0.2.2", port: 4789 },
     udpRelay: { address: "192.0.2.2", port: 4789, isSealed: true },

@@ -62,8 +62,10 @@ export interface TrialNetwork {
   readonly wait: (ms: number) => Promise<void>;
 }
 
+/** One that has not been measured may be far away. */
 export function timeoutMsOf({ rttMs }: Pick<TestedPeer, "rttMs">): number {
-  const wantedMs = ROUND_TRIP_MARGIN_MS + ROUND_TRIPS * (rttMs ?? 0);
+  if (rttMs === null) return MAX_TIMEOUT_MS;
+  const wantedMs = ROUND_TRIP_MARGIN_MS + ROUND_TRIPS * rttMs;
   return Math.min(Math.max(wantedMs, MIN_TIMEOUT_MS), MAX_TIMEOUT_MS);
 }
 
