@@ -34,7 +34,7 @@ export interface Distance {
 
 /** Of the machine with this index, from 0. */
 export function farLinkAddress(index: number, family: 4 | 6 = 4): string {
-  return family === 4 ? `10.97.${index + 1}.1` : `fd97:${index + 1}::1`;
+  return family === 4 ? `10.97.${index + 1}.1` : `fd97:${(index + 1).toString(16)}::1`;
 }
 
 /** Connects the machines; resolves when packets are carried. `stop` ends that. */
@@ -61,7 +61,7 @@ export async function startFarLinks(
 async function connect(router: NetworkNode, machine: NetworkNode, index: number): Promise<void> {
   const port = `${LINK}${index + 1}x`;
   const [own4, own6] = [farLinkAddress(index), farLinkAddress(index, 6)];
-  const [hop4, hop6] = [`10.97.${index + 1}.254`, `fd97:${index + 1}::fe`];
+  const [hop4, hop6] = [`10.97.${index + 1}.254`, `fd97:${(index + 1).toString(16)}::fe`];
   await machine.run(
     "ip",
     "link",

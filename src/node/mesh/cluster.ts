@@ -34,9 +34,14 @@ import { addressKey, Seeds } from "./seeds.ts";
 const PACKET_BYTES = 1_400;
 /** Told to others with every member: the version of what portmesh nodes say to each other. */
 const PORTMESH_PROTOCOL = "1";
-/** How long the start waits for a first answer of a seed: what others know should be known before the first word. */
+/**
+ * How long the start waits for a first answer of a seed: what others know should be known before the first word. Both
+ * take two round trips, for which a profile of nodes that are far apart has more time.
+ */
 const FIRST_ANSWER_MS = 1_500;
 const NAME_CHECK_MS = 1_000;
+/** Of an exchange. Members write a frame in one go: a second of lost packets is forgiven. */
+const EXCHANGE_SILENCE_MS = 3_000;
 /** A node that has just started ends by itself when its name is taken: whoever was there before gives it so long. */
 const NAME_GRACE_MS = 5_000;
 /** Goodbye takes at most 5 s twice and a second of grace: the machine sees to that, this is for when it does not. */
@@ -239,6 +244,7 @@ export class Cluster {
         keyring: keyringOf(config.keys),
         machine: this.#machine,
         maxExchanges: gossipConnectionsWithin(raiseFileLimit()),
+        silenceMs: EXCHANGE_SILENCE_MS + this.#farMs,
         exchangeTimeoutMs: PROFILES[config.profile].exchangeTimeoutMs,
         onTell: (tell) => this.#onTell(tell),
         onPortTest: this.#options.onPortTest,
@@ -255,7 +261,7 @@ export class Cluster {
     });
     const asked = this.#seeds.ask().then((isAsked) => (isAsked ? answered : undefined));
     try {
-      await Promise.race([asked, answered, this.#pause(FIRST_ANSWER_MS)]);
+      await Promise.race([asked, answered, this.#pause(FIRST_ANSWER_MS + this.#farMs)]);
     } finally {
       this.#onAnswer = null;
     }
@@ -344,8 +350,18 @@ export class Cluster {
   }
 
   async #isTaken(other: Address): Promise<boolean> {
-    const isAnswering = await this.#gossip?.isAnswering(other, this.#options.name, NAME_CHECK_MS);
+    const isAnswering = await this.#gossip?.isAnswering(
+      other,
+      this.#options.name,
+      NAME_CHECK_MS + this.#farMs,
+    );
     return isAnswering === true && this.#gossip !== null;
+  }
+
+  /** What two round trips may take longer than with profile lan. */
+  get #farMs(): number {
+    const { profile } = this.#options.config;
+    return Math.max(0, PROFILES[profile].probeTimeoutMs - PROFILES.lan.probeTimeoutMs);
   }
 
   #yieldsTo(other: Address): boolean {

@@ -40,8 +40,6 @@ import { type KeyTrouble, KeyTroubles } from "./key-trouble.ts";
 
 /** Two of the largest frames at once. What is received grows in steps, so memory may be twice as much. */
 const MAX_HELD_BYTES = 16 * 2 ** 20;
-/** Members write a frame in one go: a second of lost packets is forgiven. */
-const SILENCE_MS = 3_000;
 const MIN_BYTES_PER_SEC = 16 * 1024;
 const SWEEP_MS = 500;
 /** More would keep the main thread from its own work; 10,000 members are 1 to 6 MiB. */
@@ -60,7 +58,9 @@ export interface GossipOptions {
   readonly machine: Membership;
   /** Connections from others at once, and as many to others, of which user messages get half. A bound on descriptors too. */
   readonly maxExchanges: number;
-  /** How long an exchange over TCP may take. */
+  /** Of an exchange over TCP, that is forgiven. */
+  readonly silenceMs: number;
+  /** How long it may take. */
   readonly exchangeTimeoutMs: number;
   /** What the machine has to tell besides packets; in order. */
   readonly onTell: (effect: Tell) => void;
@@ -104,7 +104,7 @@ export class Gossip {
     this.#limiter = new ExchangeLimiter({
       maxAccepted: options.maxExchanges,
       maxBytes: MAX_HELD_BYTES,
-      graceMs: SILENCE_MS,
+      graceMs: options.silenceMs,
       minBytesPerSec: MIN_BYTES_PER_SEC,
       maxBytesPerSec: MAX_BYTES_PER_SEC,
       freeBytes: FREE_BYTES,
