@@ -246,7 +246,7 @@ function newOverlay(
     libcrypto: overlay.encrypt ? parts.libcryptoVersion() : null,
     open: parts.openDrivers(`${cluster.name}/${node.name}`),
     watchPaths: (watched) => parts.watchPaths({ ...watched, random: parts.random }),
-    log: new OverlayLog(log),
+    log: new OverlayLog(log, parts.clock),
     onChange,
   });
 }

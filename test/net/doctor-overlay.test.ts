@@ -90,7 +90,8 @@ describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan())("doctor on the 
       async () => {
         const other = `${network.subnet}.77`;
         await machine.run("ip", "address", "add", `${other}/24`, "dev", "eth0");
-        const chain = "chain out { type nat hook postrouting priority srcnat; udp dport 7946 snat to ";
+        const chain =
+          "chain out { type nat hook postrouting priority srcnat; oifname eth0 udp dport 7946 snat to ";
         await machine.run("nft", `table ip moved { ${chain} ${other}; }; }`);
         await cluster.waitFor(
           async () => {

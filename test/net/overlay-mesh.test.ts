@@ -243,6 +243,13 @@ describe.skipIf(lacksTun() || lacksVxlan())("published ports between two nodes",
         expect(await direct.task.receiveText(6)).toBe("direct");
         await machine.heal();
         await mesh.reaches("overlay");
+        await waitFor(() => mesh.n1.log.split("node n2 is reached over the overlay").length === 3, {
+          what: "n1 to log that the overlay reaches n2, twice",
+        });
+        const left =
+          "overlay: node n2 is no longer reached over the overlay: no echo comes back over it " +
+          "(`portmesh doctor` finds out why); relays go over the node addresses";
+        expect(mesh.n1.log.split(left)).toHaveLength(2);
         for (const open of [{ client, task }, direct]) {
           await open.client.send("still");
           expect(await open.task.receiveText(5)).toBe("still");

@@ -4,21 +4,31 @@
  */
 import type { Clock } from "../../sys/clock.ts";
 
-const BURST_LINES = 100;
-const REFILL_MS = 1_000;
-const SUMMARY_MS = 10_000;
+export interface LineBudgetOptions {
+  /** Lines at once. */
+  readonly burstLines: number;
+  /** For one more. */
+  readonly refillMs: number;
+  /** From the first line that is left out to the sum. */
+  readonly summaryMs: number;
+}
+
+const USUAL: LineBudgetOptions = { burstLines: 100, refillMs: 1_000, summaryMs: 10_000 };
 
 export class LineBudget {
   readonly #clock: Clock;
   readonly #onSummary: (count: number) => void;
-  #left = BURST_LINES;
+  readonly #options: LineBudgetOptions;
+  #left: number;
   #filledAtMs: number;
   #omitted = 0;
 
   /** @param onSummary with the number of lines left out */
-  constructor(clock: Clock, onSummary: (count: number) => void) {
+  constructor(clock: Clock, onSummary: (count: number) => void, options: LineBudgetOptions = USUAL) {
     this.#clock = clock;
     this.#onSummary = onSummary;
+    this.#options = options;
+    this.#left = options.burstLines;
     this.#filledAtMs = clock.nowMs();
   }
 
@@ -29,7 +39,7 @@ export class LineBudget {
       this.#left--;
       return true;
     }
-    if (this.#omitted === 0) this.#clock.after(SUMMARY_MS, () => this.#sumUp());
+    if (this.#omitted === 0) this.#clock.after(this.#options.summaryMs, () => this.#sumUp());
     this.#omitted++;
     return false;
   }
@@ -37,8 +47,9 @@ export class LineBudget {
   /** A clock that is set back refills nothing. */
   #refill(): void {
     const nowMs = this.#clock.nowMs();
-    const earned = Math.max(0, nowMs - this.#filledAtMs) / REFILL_MS;
-    this.#left = Math.min(BURST_LINES, this.#left + earned);
+    const { burstLines, refillMs } = this.#options;
+    const earned = Math.max(0, nowMs - this.#filledAtMs) / refillMs;
+    this.#left = Math.min(burstLines, this.#left + earned);
     this.#filledAtMs = nowMs;
   }
 

@@ -1,14 +1,19 @@
 /** What the overlay tells the operator: which driver runs and why no better one, and what becomes of its address. */
 import type { OverlayConfig } from "../../config/index.ts";
 import type { Driver } from "../../overlay/index.ts";
+import type { Clock } from "../../sys/clock.ts";
 import type { Log } from "../log.ts";
 import type { OpenedDriver } from "./open-driver.ts";
+import { PathLog } from "./path-log.ts";
 
 export class OverlayLog {
   readonly #log: Log;
+  /** Which nodes the overlay reaches. */
+  readonly paths: Pick<PathLog, "changed" | "forget">;
 
-  constructor(log: Log) {
+  constructor(log: Log, clock: Clock) {
     this.#log = log;
+    this.paths = new PathLog(log, clock);
   }
 
   opened(

@@ -40,7 +40,7 @@ export interface OverlayOptions {
   readonly libcrypto: string | null;
   readonly open: OpenDrivers;
   readonly watchPaths: (options: Omit<PathWatchOptions, "random">) => Paths;
-  readonly log: Pick<OverlayLog, "opened" | "moved" | "failed" | "noEchoes" | "refused">;
+  readonly log: Pick<OverlayLog, "opened" | "moved" | "failed" | "noEchoes" | "refused" | "paths">;
   /** Others are reached in another way than before, or this node has something else to announce. */
   readonly onChange: () => void;
 }
@@ -331,6 +331,8 @@ export class Overlay {
       this.#error = error as Error;
       log.failed(name, error as Error);
     }
+    this.#logPaths(this.#up, []);
+    this.#up = [];
     onChange();
   }
 
@@ -409,9 +411,29 @@ export class Overlay {
     this.#tellChanges();
   }
 
+  /** A node that is gone needs no line: gossip has told of it. */
+  #logPaths(before: readonly string[], after: readonly string[]): void {
+    const { paths } = this.#options.log;
+    const { all } = this.#neighbours;
+    const left = before.filter((name) => !after.includes(name));
+    for (const name of left) if (!all.has(name)) paths.forget(name);
+    let problems: readonly EndProblem[] | null = null;
+    const readProblems = () => (problems ??= this.problems);
+    paths.changed([
+      ...left.flatMap((node) => {
+        const neighbour = all.get(node);
+        return neighbour === undefined
+          ? []
+          : [{ node, isUp: false, cause: causeOf(neighbour, readProblems) }];
+      }),
+      ...after.filter((name) => !before.includes(name)).map((node) => ({ node, isUp: true, cause: "" })),
+    ]);
+  }
+
   #tellChanges(): void {
     const up = this.#applied.peers.filter(({ name }) => this.#paths?.isUp(name)).map(({ name }) => name);
     if (Bun.deepEquals(up, this.#up)) return;
+    this.#logPaths(this.#up, up);
     this.#up = up;
     this.#options.onChange();
   }
@@ -424,6 +446,14 @@ function problemOf(
 ): Pick<OverlayPeerStatus, "problem" | "problemKind"> {
   if (problem !== null) return { problem, problemKind: isOtherFamily ? "family" : "settings" };
   return isUnheard ? { problem: NO_ANSWER, problemKind: "silent" } : { problem: null, problemKind: null };
+}
+
+/** What the two nodes say does not fit is known; else it is one end, or the way between them. */
+function causeOf(neighbour: Neighbour, problems: () => readonly EndProblem[]): string {
+  if (neighbour.path.problem !== null) return neighbour.path.problem;
+  if (neighbour.overlay.driver === "none") return "it has no overlay now";
+  const [own] = problems();
+  return own?.message ?? "no echo comes back over it (`portmesh doctor` finds out why)";
 }
 
 /** Two nodes of one machine have different ports. */

@@ -95,7 +95,9 @@ function settle(
     const isOpen = isHeard || overlay.isInsideOpen;
     const carrier: Trial = { ...trial, outcome: isOpen ? "open" : "silent" };
     if (end === null || isHeard || !overlay.isInsideOpen) return [carrier];
-    return [carrier, { ...trial, kind: "echo", port: end.echoPort, isInside: true, outcome: "silent" }];
+    const address = trials.find(({ isInside }) => isInside)?.address ?? trial.address;
+    const echo = { kind: "echo", port: end.echoPort, address, isInside: true, outcome: "silent" } as const;
+    return [carrier, { ...trial, ...echo }];
   });
 }
 

@@ -56,6 +56,11 @@ function overlay(config: Partial<OverlayConfig> = {}, keys: readonly string[] = 
       failed: (driver, error) => lines.push(`failed ${driver} ${error.message}`),
       refused: (driver, error) => lines.push(`refused ${driver} ${error.message}`),
       noEchoes: (error) => lines.push(`no echoes ${error.message}`),
+      paths: {
+        changed: (told) =>
+          lines.push(...told.map(({ node, isUp, cause }) => `${node} ${isUp ? "up" : `down: ${cause}`}`)),
+        forget: (node) => lines.push(`forgets ${node}`),
+      },
     },
     onChange: () => changes++,
   });
@@ -377,6 +382,32 @@ describe("the status", () => {
       rejectedTotal: { replay: 1 },
       notes: [],
     });
+  });
+
+  test("tells the log which nodes it reaches, and why one no longer", () => {
+    const made = started(new Map([["b", other()]]));
+    const told = () => lines.splice(0).filter((line) => line !== "userspace");
+    told();
+    drivers.setUp("b", true);
+    expect(told()).toEqual(["b up"]);
+    drivers.setUp("b", false);
+    expect(told()[0]).toStartWith("b down: no echo comes back over it");
+    drivers.setUp("b", true);
+    told();
+    drivers.problems = [{ message: "portmesh4789 is down", fix: "ip link set portmesh4789 up" }];
+    drivers.setUp("b", false);
+    expect(told()).toEqual(["b down: portmesh4789 is down"]);
+    drivers.setUp("b", true);
+    told();
+    made.follow(new Map([["b", other({ vni: 7 })]]));
+    made.tick();
+    expect(told()).toEqual(["b down: overlay.vni is 4096 here, 7 there"]);
+    made.follow(new Map([["b", other()]]));
+    made.tick();
+    told();
+    made.follow(NOBODY);
+    made.tick();
+    expect(told()).toEqual(["forgets b"]);
   });
 
   test("says why the overlay is not used", () => {

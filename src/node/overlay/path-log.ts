@@ -1,0 +1,99 @@
+/**
+ * Tells which nodes the overlay reaches and which it does not any more: once for each change, with the cause and with
+ * what is used instead. Changes of a moment are told together, in one line for each cause; a node that comes and goes all
+ * the time is told less and less often.
+ */
+import type { Clock } from "../../sys/clock.ts";
+import type { Log } from "../log.ts";
+import { LineBudget } from "../mesh/line-budget.ts";
+
+/** What happens within it has one cause, and is told as it is at its end. */
+const TOGETHER_MS = 1_000;
+const MAX_NAMES = 3;
+/** Of one node: changes that are told at once, then one in each so long. */
+const CHANGES = { burstLines: 6, refillMs: 60_000, summaryMs: 60_000 };
+
+export interface PathChange {
+  readonly node: string;
+  /** The overlay reaches it. */
+  readonly isUp: boolean;
+  /** Why it does not; "" when it does. */
+  readonly cause: string;
+}
+
+export class PathLog {
+  readonly #log: Log;
+  readonly #clock: Clock;
+  /** Nodes that the overlay reaches, as the log has it. */
+  readonly #up = new Set<string>();
+  /** By node; bounded by the nodes of the cluster. */
+  readonly #pending = new Map<string, PathChange>();
+  readonly #budgets = new Map<string, LineBudget>();
+
+  constructor(log: Log, clock: Clock) {
+    this.#log = log;
+    this.#clock = clock;
+  }
+
+  changed(changes: readonly PathChange[]): void {
+    if (changes.length === 0) return;
+    if (this.#pending.size === 0) this.#clock.after(TOGETHER_MS, () => this.#tell());
+    for (const change of changes) this.#pending.set(change.node, change);
+  }
+
+  /** It has left, or failed: that is told elsewhere. */
+  forget(node: string): void {
+    this.#up.delete(node);
+    this.#pending.delete(node);
+    this.#budgets.delete(node);
+  }
+
+  #tell(): void {
+    const changes = [...this.#pending.values()].filter(({ node, isUp }) => isUp !== this.#up.has(node));
+    this.#pending.clear();
+    for (const { node, isUp } of changes) {
+      if (isUp) this.#up.add(node);
+      else this.#up.delete(node);
+    }
+    const told = changes.filter(({ node }) => this.#budgetOf(node).take());
+    for (const group of Map.groupBy(told, ({ isUp, cause }) => `${isUp} ${cause}`).values())
+      this.#tellGroup(group);
+  }
+
+  #tellGroup(group: readonly PathChange[]): void {
+    const { isUp, cause } = group[0]!;
+    const names = group.map(({ node }) => node).sort();
+    const who = namesText(names);
+    const fields = {
+      nodes: names.slice(0, MAX_NAMES),
+      count: names.length,
+      path: isUp ? "overlay" : "direct",
+    };
+    const verb = names.length === 1 ? "is" : "are";
+    if (isUp) return this.#log.info(fields, `overlay: ${who} ${verb} reached over the overlay`);
+    this.#log.warn(
+      { ...fields, cause },
+      `overlay: ${who} ${verb} no longer reached over the overlay: ${cause}; relays go over the node addresses`,
+    );
+  }
+
+  #budgetOf(node: string): LineBudget {
+    let budget = this.#budgets.get(node);
+    if (budget === undefined) {
+      const onSummary = (count: number) =>
+        this.#log.warn(
+          { node, count },
+          `overlay: the path to ${node} has changed ${count} more times: too often to log each change`,
+        );
+      budget = new LineBudget(this.#clock, onSummary, CHANGES);
+      this.#budgets.set(node, budget);
+    }
+    return budget;
+  }
+}
+
+function namesText(names: readonly string[]): string {
+  const [last, ...others] = names.toReversed();
+  if (names.length > MAX_NAMES) return `${names.length} nodes (${names.slice(0, MAX_NAMES).join(", ")}, …)`;
+  return others.length === 0 ? `node ${last}` : `nodes ${others.reverse().join(", ")} and ${last}`;
+}
