@@ -68,6 +68,8 @@ export interface ViewPeer {
   readonly udpPort: number;
   /** Relays to it are encrypted by the relay itself. */
   readonly isSealed: boolean;
+  /** Address of this node that relays to it leave from; absent: any. */
+  readonly source?: string;
 }
 
 export interface ViewRelay {

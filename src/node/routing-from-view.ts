@@ -139,8 +139,9 @@ function peersOf({ self, services, peers, relay }: ClusterView): Peer[] {
   used.delete(self.name);
   return peers
     .filter(({ name }) => used.has(name))
-    .map(({ name, address, port, udpPort, isSealed }) => ({
+    .map(({ name, address, port, udpPort, isSealed, source }) => ({
       ...{ name, address, port, udpPort, isSealed },
+      ...(source !== undefined && { source }),
       ...(relay.isWan === true && { isWan: true }),
     }));
 }

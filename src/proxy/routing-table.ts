@@ -50,6 +50,8 @@ export interface Peer {
    * makes secret.
    */
   readonly isSealed: boolean;
+  /** Literal address that connections and datagrams to it leave from, while this machine has it; absent: any. */
+  readonly source?: string;
   /** Its answers may take long: silence is forgiven for longer. */
   readonly isWan?: boolean;
 }

@@ -1,6 +1,7 @@
 /** A UDP socket for the main thread: few datagrams, no hurry. The data path has batches of its own (messages.ts). */
 import type { udp } from "bun";
 import { check } from "./errno.ts";
+import { DatagramSender } from "./send-from.ts";
 import { addressFamily } from "./sockaddr.ts";
 import { setPathMtuProbing, setPicker } from "./socket.ts";
 
@@ -37,9 +38,14 @@ export type DatagramFate = "sent" | "too-big" | "failed";
 
 export class DatagramSocket {
   readonly #socket: udp.Socket<"uint8array">;
+  readonly #fd: number;
+  #sender: DatagramSender | null = null;
+  /** Its descriptor may be another socket's by now. */
+  #isClosed = false;
 
-  private constructor(socket: udp.Socket<"uint8array">) {
+  private constructor(socket: udp.Socket<"uint8array">, fd: number) {
     this.#socket = socket;
+    this.#fd = fd;
   }
 
   /** Rejects with the error of the system when the address cannot be had. */
@@ -66,7 +72,7 @@ export class DatagramSocket {
     const { fd } = socket as unknown as { readonly fd: number };
     if (isProbing) check("setsockopt", setPathMtuProbing(fd, addressFamily(host)));
     if (sharing !== "none") check("setsockopt", setPicker(fd, PICK_FIRST));
-    return new DatagramSocket(socket);
+    return new DatagramSocket(socket, fd);
   }
 
   /** False when it was not taken: the buffer is full, or there is no way there. UDP promises nothing anyway. */
@@ -76,6 +82,16 @@ export class DatagramSocket {
     } catch {
       return false;
     }
+  }
+
+  /**
+   * As `send`, from a local address of the socket's family; false too when the machine does not have it.
+   * @param to, source 4 or 16 bytes both
+   */
+  sendFrom(source: Uint8Array, bytes: Uint8Array, to: Uint8Array, port: number): boolean {
+    if (this.#isClosed) return false;
+    this.#sender ??= new DatagramSender();
+    return this.#sender.send(this.#fd, bytes, to, port, source) > 0;
   }
 
   /** As `send`, but tells whether it was too large to leave whole. */
@@ -88,6 +104,7 @@ export class DatagramSocket {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#socket.close();
   }
 }

@@ -35,6 +35,11 @@ export function writeAnyAddress(bytes: Uint8Array, offset: number, family: numbe
   return length;
 }
 
+export function setSockaddrPort(bytes: Uint8Array, offset: number, port: number): void {
+  bytes[offset + 2] = port >> 8;
+  bytes[offset + 3] = port & 0xff;
+}
+
 export function sockaddrPort(bytes: Uint8Array, offset: number): number {
   return (bytes[offset + 2]! << 8) | bytes[offset + 3]!;
 }

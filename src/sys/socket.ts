@@ -54,6 +54,7 @@ const TCPI_TOTAL_RETRANS = 100;
 const IP_PKTINFO = 8;
 const IP_MTU_DISCOVER = 10;
 const IP_RECVERR = 11;
+const IP_BIND_ADDRESS_NO_PORT = 24;
 const IPV6_RECVERR = 25;
 const IPV6_MTU_DISCOVER = 23;
 const PMTUDISC_DONT = 0;
@@ -98,6 +99,15 @@ export function claimName(name: string): number {
 
 export function bind(fd: number, address: Pointer, length: number): number {
   return libc.bind(fd, address, length) >= 0 ? 0 : -errno();
+}
+
+/**
+ * To an address that connections are to leave from. Its port is found by connect, which may take one that has connections
+ * to others; before Linux 4.2 each has a port of its own. 0 or -errno. [ip(7): IP_BIND_ADDRESS_NO_PORT]
+ */
+export function bindSource(fd: number, address: Pointer, length: number): number {
+  setOption(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+  return bind(fd, address, length);
 }
 
 export function listen(fd: number, backlog: number): number {

@@ -8,9 +8,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { HttpLoad, request } from "../support/http-load.ts";
 import { MeshCluster } from "../support/mesh-cluster.ts";
-import { type MeshSettings, RELAY_PORT, serviceFile } from "../support/mesh-config.ts";
+import { GOSSIP_PORT, type MeshSettings, RELAY_PORT, serviceFile } from "../support/mesh-config.ts";
 import type { MeshNode } from "../support/mesh-node.ts";
 import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
+import type { NetworkNode } from "../support/network-node.ts";
 import { lacksTun, lacksVxlan } from "../support/overlay-devices.ts";
 import { UdpPeer } from "../support/udp-peer.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -156,6 +157,21 @@ describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan())("a node's own a
     );
   }
 
+  /** Waits until relays and gossip of a machine leave from this address. */
+  async function leaveFrom(machine: NetworkNode, address: string): Promise<void> {
+    const rules = [RELAY_PORT, GOSSIP_PORT].map(
+      (port) => `add rule ip sent out ip saddr ${address} meta l4proto { tcp, udp } th dport ${port} counter`,
+    );
+    const chain = "add chain ip sent out { type filter hook output priority 0; }";
+    const table = "add table ip sent; delete table ip sent; add table ip sent";
+    await machine.run("nft", [table, chain, ...rules].join("; "));
+    const isSent = async () => {
+      const counted = await machine.run("nft", "list", "table", "ip", "sent");
+      return [...counted.matchAll(/packets (\d+)/g)].every(([, count]) => Number(count) > 0);
+    };
+    await waitFor(isSent, { what: `relays and gossip to leave from ${address}`, deadlineMs: SERVED_MS });
+  }
+
   describe.each(ROWS.map((row) => [`IPv${row.family}, ${row.driver}`, row] as const))("%s", (title, row) => {
     test(
       "is replaced: the exit node's, then the entry node's",
@@ -243,6 +259,32 @@ describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan())("a node's own a
       } finally {
         await machine.run("ip", "link", "delete", "eth1");
       }
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "that node.advertise fixes and that floats is what relays and gossip leave from whenever it is there",
+    async () => {
+      await start("floating", 4, { isAdvertising: true });
+      const n1 = cluster.node("n1");
+      const machine = machineOf(n1);
+      const address = addressOf(1, 4);
+      await machine.run("sysctl", "-qw", "net.ipv4.conf.all.promote_secondaries=1");
+      const other = await give(n1, 0x41, 4);
+      await take(n1, address);
+      const isGone = async () => (await n1.status()).addressProblem !== null;
+      await waitFor(isGone, { what: "n1 to notice" });
+      await isServed(other);
+      await answersUdp(other);
+      await leaveFrom(machine, other);
+
+      // back beside the other one, from which the system would let packets leave
+      await give(n1, 1, 4);
+      await leaveFrom(machine, address);
+      await cluster.allAlive();
+      await isServed();
+      await answersUdp();
     },
     TIMEOUT_MS,
   );

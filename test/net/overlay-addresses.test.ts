@@ -2,14 +2,14 @@
  * Relays between two nodes whatever the family of their addresses, of clients and of tasks, and whichever of their
  * addresses they announce: a table over all drivers.
  *
- *   clients ── bridge ──┬─ n1  entry node     .1 and .101, fd99::1 and fd99::101 on one interface: packets leave from
- *      and tasks        └─ n2  exit node      the first of a family, unless they are told otherwise
+ *   clients ── bridge ──┬─ n1  entry node     .1 and .101, fd99::1 and fd99::101 on one interface, .121 on lo: packets
+ *      and tasks        └─ n2  exit node      leave from the first of a family, unless they are told otherwise
  */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { request } from "../support/http-load.ts";
 import { sendStreams, startSink } from "../support/memory-load.ts";
 import { MeshCluster } from "../support/mesh-cluster.ts";
-import { RELAY_PORT, serviceFile } from "../support/mesh-config.ts";
+import { GOSSIP_PORT, RELAY_PORT, serviceFile } from "../support/mesh-config.ts";
 import type { MeshPlace } from "../support/mesh-node.ts";
 import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
 import { lacksTun, lacksVxlan } from "../support/overlay-devices.ts";
@@ -22,10 +22,18 @@ const IPV6_PREFIX = "fd99";
 const OUTSIDE_IPV6 = `${IPV6_PREFIX}::fe`;
 /** Added to the last part of a node's address. */
 const SECOND = 100;
+/** On lo, of IPv4 only: a neighbour is not asked for IPv6 addresses of other interfaces. */
+const FLOATING = 120;
 const TASK_PORT = 9100;
 const FAMILIES = [4, 6] as const;
 const PORTS = { 4: { web: 8084, echo: 5304 }, 6: { web: 8086, echo: 5306 } } as const;
 const SINK_PORT = 8080;
+const TCP_OR_UDP = "meta l4proto { tcp, udp } th";
+/** nft expressions: what goes to these ports and what comes from them. */
+const BETWEEN = {
+  relays: [`${TCP_OR_UDP} dport ${RELAY_PORT}`, `${TCP_OR_UDP} sport ${RELAY_PORT}`],
+  gossip: [`${TCP_OR_UDP} dport ${GOSSIP_PORT}`, `${TCP_OR_UDP} sport ${GOSSIP_PORT}`],
+} as const;
 const MEBIBYTE = 1024 * 1024;
 const ASK_AGAIN_MS = 2_000;
 /** Of a datagram that is cut in two on the way, and what is sealed in several parts. */
@@ -38,8 +46,15 @@ interface Row {
   readonly underlay: Family;
   readonly driver: Driver;
   readonly encrypt: boolean;
-  /** "own": cluster.bind is the announced address. "all": it is the wildcard, and the second address is announced. */
-  readonly bind: "own" | "all";
+  /** own: cluster.bind is the announced address. Else it is the wildcard, and another address is announced. */
+  readonly announced: "own" | "second" | "floating";
+}
+
+/** Packets from the announced address, and all from others. */
+interface Sent {
+  readonly relays: number;
+  readonly gossip: number;
+  readonly fromOthers: number;
 }
 
 const DRIVERS = [
@@ -49,12 +64,25 @@ const DRIVERS = [
   { driver: "userspace", encrypt: false },
   { driver: "none", encrypt: true },
 ] as const;
-const ROWS: readonly Row[] = FAMILIES.flatMap((underlay) =>
-  (["own", "all"] as const).flatMap((bind) => DRIVERS.map((driver) => ({ underlay, bind, ...driver }))),
-);
+const PLAIN = { driver: "none", encrypt: false } as const;
+const ROWS: readonly Row[] = [
+  ...FAMILIES.flatMap((underlay) =>
+    (["own", "second"] as const).flatMap((announced) =>
+      DRIVERS.map((driver): Row => ({ underlay, announced, ...driver })),
+    ),
+  ),
+  ...FAMILIES.map((underlay): Row => ({ underlay, announced: "second", ...PLAIN })),
+  ...[...DRIVERS, PLAIN].map((driver): Row => ({ underlay: 4, announced: "floating", ...driver })),
+];
 
-const titleOf = ({ underlay, driver, encrypt, bind }: Row) =>
-  `IPv${underlay}, bind to ${bind === "own" ? "its address" : "all, announce the second"}, ${driver}, ${encrypt ? "encrypted" : "plain"}`;
+const HOSTS = { own: 0, second: SECOND, floating: FLOATING } as const;
+const WHERE = {
+  own: "bind to its address",
+  second: "bind to all, announce the second",
+  floating: "bind to all, announce one on lo",
+} as const;
+const titleOf = ({ underlay, driver, encrypt, announced }: Row) =>
+  `IPv${underlay}, ${WHERE[announced]}, ${driver}, ${encrypt ? "encrypted" : "plain"}`;
 
 describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan())("relays between nodes", () => {
   let network: Namespaces;
@@ -68,6 +96,9 @@ describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan())("relays between
       const add = (address: string, ...more: string[]) =>
         machine.run("ip", "address", "add", address, "dev", "eth0", ...nodad(address), ...more);
       await add(`${network.subnet}.${index + 1 + SECOND}/24`);
+      await machine.run(
+        ...["ip", "address", "add", `${network.subnet}.${index + 1 + FLOATING}/32`, "dev", "lo"],
+      );
       await add(`${IPV6_PREFIX}::${index + 1}/64`);
       await add(`${IPV6_PREFIX}::${index + 1 + SECOND}/128`, "preferred_lft", "0");
     }
@@ -120,13 +151,14 @@ describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan())("relays between
       const announced = network.nodes.map(({ name, wrapper }, index) => ({
         name,
         wrapper,
-        address: addressOf(index + 1 + (row.bind === "all" ? SECOND : 0), row.underlay),
+        address: addressOf(index + 1 + HOSTS[row.announced], row.underlay),
       }));
       cluster = await MeshCluster.start({
         label: `overlay-addresses/${title.replaceAll(/[^a-z0-9]+/gi, "-")}`,
         places: announced,
         settings: {
-          isWildcard: row.bind === "all",
+          isWildcard: row.announced !== "own",
+          isInsecure: !row.encrypt,
           overlay: `driver = "${row.driver}"\nencrypt = ${row.encrypt}`,
         },
         services,
@@ -134,29 +166,34 @@ describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan())("relays between
     }, TIMEOUT_MS);
     afterEach(() => cluster?.close(), TIMEOUT_MS);
 
-    /** What n1 sends over the overlay is counted in its kernel: from the address that it announces, and from others. */
+    /** What both nodes send to each other is counted in their kernels: from the announced address, and from others. */
     async function countSent(): Promise<void> {
-      const { underlay } = row;
-      const source = underlay === 4 ? "ip saddr" : "ip6 saddr";
-      const { address } = cluster.nodes[0]!;
-      const rules = ["==", "!="].map((is) => `${source} ${is} ${address} udp dport ${RELAY_PORT} counter`);
+      const source = row.underlay === 4 ? "ip saddr" : "ip6 saddr";
       const chain = "{ type filter hook output priority 0; }";
-      await network.nodes[0]!.run(
-        "nft",
-        [
-          "add table inet sent; delete table inet sent; add table inet sent",
-          `add chain inet sent out ${chain}`,
-          ...rules.map((rule) => `add rule inet sent out ${rule}`),
-        ].join("; "),
-      );
+      for (const [index, { address }] of cluster.nodes.entries()) {
+        const rules = [...BETWEEN.relays, ...BETWEEN.gossip].flatMap((ports) =>
+          ["==", "!="].map((is) => `oifname "eth0" ${ports} ${source} ${is} ${address} counter`),
+        );
+        await network.nodes[index]!.run(
+          "nft",
+          [
+            "add table inet sent; delete table inet sent; add table inet sent",
+            `add chain inet sent out ${chain}`,
+            ...rules.map((rule) => `add rule inet sent out ${rule}`),
+          ].join("; "),
+        );
+      }
     }
 
-    async function sentPackets(): Promise<{ readonly fromAnnounced: number; readonly fromOthers: number }> {
-      const table = await network.nodes[0]!.run("nft", "list", "table", "inet", "sent");
-      const [fromAnnounced, fromOthers] = [...table.matchAll(/counter packets (\d+)/g)].map((match) =>
-        Number(match[1]),
+    function sentPackets(): Promise<Sent[]> {
+      return Promise.all(
+        network.nodes.map(async (machine) => {
+          const table = await machine.run("nft", "list", "table", "inet", "sent");
+          const counts = [...table.matchAll(/counter packets (\d+)/g)].map((match) => Number(match[1]));
+          const sum = (...indices: number[]) => indices.reduce((total, index) => total + counts[index]!, 0);
+          return { relays: sum(0, 2), gossip: sum(4, 6), fromOthers: sum(1, 3, 5, 7) };
+        }),
       );
-      return { fromAnnounced: fromAnnounced!, fromOthers: fromOthers! };
     }
 
     test(
@@ -195,9 +232,13 @@ describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan())("relays between
             }
           }
         await sendStreams(entry4, SINK_PORT, { streams: 2, bytes: 16 * MEBIBYTE });
-        const { fromAnnounced, fromOthers } = await sentPackets();
-        if (path === "overlay") expect(fromAnnounced).toBeGreaterThan(100);
-        if (path === "overlay") expect(fromOthers).toBe(0);
+        await waitFor(async () => (await sentPackets()).every(({ gossip }) => gossip > 0), {
+          what: "gossip of both nodes",
+        });
+        for (const { relays, fromOthers } of await sentPackets()) {
+          expect(relays).toBeGreaterThan(100);
+          expect(fromOthers).toBe(0);
+        }
         for (const node of cluster.nodes) {
           const { peers, rejectedTotal } = (await node.status()).overlay!;
           const rejected = [rejectedTotal, peers[0]!.rejectedTotal].flatMap((counts) => Object.keys(counts));

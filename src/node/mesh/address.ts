@@ -9,6 +9,12 @@ export function addressOf(host: string, port: number): Address | null {
 }
 
 /** An IPv4 address in either form is IPv4. */
-export function hostOf({ ip }: Address): string {
-  return ip.length === 16 && !isMappedIpv4(ip, 0) ? formatIp(6, ip) : formatIp(4, ip, ip.length - 4);
+export function hostOf(address: Address): string {
+  const ip = ipOf(address);
+  return formatIp(ip.length === 16 ? 6 : 4, ip);
+}
+
+/** 4 or 16 bytes. */
+export function ipOf({ ip }: Address): Uint8Array {
+  return ip.length === 16 && isMappedIpv4(ip, 0) ? ip.subarray(12) : ip;
 }

@@ -56,6 +56,8 @@ export interface ClusterOptions {
   readonly name: string;
   /** Literal address that others reach this node by, at the start. */
   readonly address: string;
+  /** Literal address of this machine that everything leaves from; null: any. */
+  readonly source: () => string | null;
   readonly clock: Clock;
   readonly lookup: LookupHost;
   readonly random: () => number;
@@ -241,6 +243,7 @@ export class Cluster {
       this.#gossip = await Gossip.open({
         host,
         port,
+        source: this.#options.source,
         keyring: keyringOf(config.keys),
         machine: this.#machine,
         maxExchanges: gossipConnectionsWithin(raiseFileLimit()),

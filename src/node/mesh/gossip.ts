@@ -33,9 +33,9 @@ import {
   StreamReader,
   USER_MESSAGE,
 } from "../../wire/gossip/index.ts";
-import { decodeRelayDatagram, isWildcard, RelayDatagram } from "../../wire/index.ts";
+import { decodeRelayDatagram, isWildcard, parseIp, RelayDatagram } from "../../wire/index.ts";
 import { PORT_TEST } from "../port-test/message.ts";
-import { addressOf, hostOf } from "./address.ts";
+import { addressOf, hostOf, ipOf } from "./address.ts";
 import { type KeyTrouble, KeyTroubles } from "./key-trouble.ts";
 
 /** Two of the largest frames at once. What is received grows in steps, so memory may be twice as much. */
@@ -54,6 +54,8 @@ const NAME_CHECK_SEQ = 1;
 export interface GossipOptions {
   readonly host: string;
   readonly port: number;
+  /** Literal address of this machine that everything leaves from; null: any. */
+  readonly source: () => string | null;
   readonly keyring: Keyring | null;
   readonly machine: Membership;
   /** Connections from others at once, and as many to others, of which user messages get half. A bound on descriptors too. */
@@ -188,7 +190,7 @@ export class Gossip {
 
   /** A user message in a datagram from the gossip port. */
   sendDatagram(to: Address, payload: Uint8Array): void {
-    this.#datagrams?.send(this.datagramOf([{ type: "user", payload }]), hostOf(to), to.port);
+    this.#sendPacket(this.datagramOf([{ type: "user", payload }]), to);
   }
 
   /** As it goes on the wire, for whoever has a socket of his own. */
@@ -291,7 +293,7 @@ export class Gossip {
         const { to, messages, withCrc } = effect;
         const nonce = () => randomBytes(NONCE_BYTES);
         const packet = framePacket(messages, { keyring: this.#keyring, nonce, withCrc, compress: false });
-        this.#datagrams?.send(packet, hostOf(to), to.port);
+        this.#sendPacket(packet, to);
         break;
       }
       case "push-pull":
@@ -305,6 +307,19 @@ export class Gossip {
         );
         break;
     }
+  }
+
+  #sendPacket(packet: Uint8Array, to: Address): void {
+    const source = isWildcard(this.#options.host) ? this.#sourceTo(to) : null;
+    const sourceBytes = source === null ? null : parseIp(source)!.bytes;
+    if (sourceBytes !== null && this.#datagrams?.sendFrom(sourceBytes, packet, ipOf(to), to.port)) return;
+    this.#datagrams?.send(packet, hostOf(to), to.port);
+  }
+
+  /** null: any, and to the other family. */
+  #sourceTo(to: Address): string | null {
+    const source = this.#options.source();
+    return source !== null && parseIp(source)?.bytes.length === ipOf(to).length ? source : null;
   }
 
   async #exchange(
@@ -350,9 +365,7 @@ export class Gossip {
     reader: Reader | null,
   ): Promise<{ readonly error: string | null }> {
     if (this.#dialed >= this.#options.maxExchanges) return { error: this.#refuseToDial(to) };
-    const { host } = this.#options;
-    const localHost = isWildcard(host) ? null : host;
-    const target = { host: hostOf(to), port: to.port, localHost };
+    const target = { host: hostOf(to), port: to.port, localHost: this.#sourceTo(to) };
     this.#dialed++;
     const result = await dialExchange({ ...target, request, timeoutMs, reader, limiter: this.#limiter });
     this.#dialed--;

@@ -46,6 +46,7 @@ import type { MeshError } from "./mesh-error.ts";
 import type { MeshLog } from "./mesh-log.ts";
 import { newPortTester } from "./port-tests.ts";
 import { relayKeys } from "./relay-keys.ts";
+import { sourceAddress } from "./source-address.ts";
 import { DEFAULT_DATA_DIR, StateStore } from "./state-store.ts";
 import { closedPortErrors } from "./views.ts";
 
@@ -110,6 +111,8 @@ export class Mesh {
   /** Where other nodes reach this one; null: no cluster. */
   #address: string | null;
   #addressProblem: string | null = null;
+  /** This machine has it: not so behind NAT. */
+  #hasAddress: boolean;
   #config: Config;
   /** This node's declarations are those of its file as it was loaded last, now or in an earlier life. */
   #isFileKnown: boolean;
@@ -157,6 +160,7 @@ export class Mesh {
     this.#self = config.node.name;
     this.#address = options.address;
     this.#network = options.network;
+    this.#hasAddress = this.#isInNetwork();
     this.catalog = new Catalog(this.#self);
     this.#portTester = newPortTester({
       self: this.#self,
@@ -164,6 +168,7 @@ export class Mesh {
       cluster: () => this.#cluster,
       nodes: () => this.catalog.nodes(),
       overlay: options.overlay,
+      source: () => this.#source,
     });
     this.#store = new StateStore({
       directory: config.node.dataDir ?? DEFAULT_DATA_DIR,
@@ -187,12 +192,13 @@ export class Mesh {
     const { catalog } = this;
     const changes = this.#changesBy(config, this.#fileAge());
     const services = this.#servicesWith(changes);
+    const source = this.#source;
     return buildView({
       self: { name: this.#self, labels: config.node.labels },
       isSelfDraining: catalog.wishOf(this.#self) === "drain",
       bind: config.proxy.bind,
       relay: this.#relayWith(config),
-      reach: (name, node) => this.#options.overlay?.reach(name, node) ?? null,
+      reach: (name, node) => this.#options.overlay?.reach(name, node, source) ?? null,
       services,
       tasks: tasksWith(catalog.tasks(), changes, this.#self),
       nodes: catalog.nodes(),
@@ -287,15 +293,19 @@ export class Mesh {
   /** The machine's addresses: others have to know which of them lead to published ports. */
   setNetwork(network: LocalNetwork): void {
     this.#network = network;
+    const before = this.#source;
+    this.#hasAddress = this.#isInNetwork();
     this.#writeNode();
     this.#settle();
+    if (this.#source !== before) this.#options.onChange();
   }
 
   /** The address that this node announces, or that it should have, has changed. */
   changeAddress(change: AddressChange): void {
     this.#options.log.address(change);
     this.#addressProblem = change.kind === "lost" ? change.problem : null;
-    if (change.kind !== "moved") return;
+    this.#hasAddress = change.kind !== "lost";
+    if (change.kind !== "moved") return this.#options.onChange();
     this.#address = change.address;
     this.#cluster?.moveTo(change.address); // before its records: they go to whoever knows the way
     this.#options.overlay?.moveTo(change.address);
@@ -490,6 +500,7 @@ export class Mesh {
       config,
       name: this.#self,
       address: this.#address!,
+      source: () => this.#source,
       clock,
       lookup,
       random,
@@ -580,6 +591,17 @@ export class Mesh {
     catalog.transaction((writer) => {
       for (const { service, name } of orphans) writer.removeTask(service, name);
     });
+  }
+
+  #isInNetwork(): boolean {
+    return this.#network.addresses.some(({ address }) => address === this.#address);
+  }
+
+  /** Where gossip leaves from, and relays that do not go over the overlay. */
+  get #source(): string | null {
+    const { cluster } = this.#config;
+    if (cluster === null || this.#address === null) return null;
+    return sourceAddress(this.#address, cluster.bind.host, this.#hasAddress);
   }
 
   #writeNode(): void {

@@ -6,7 +6,7 @@ import { steadyClock } from "../../sys/clock.ts";
 import { tryConnection } from "../../sys/connection-trial.ts";
 import { tryDatagrams } from "../../sys/datagram-trial.ts";
 import { randomBytes } from "../../sys/random.ts";
-import { isWildcard, parseIp } from "../../wire/index.ts";
+import { parseIp } from "../../wire/index.ts";
 import type { Overlay } from "../overlay/overlay.ts";
 import { encodePortTest } from "../port-test/message.ts";
 import { PortTester } from "../port-test/port-tester.ts";
@@ -27,6 +27,8 @@ export interface PortTestParts {
   readonly cluster: () => Cluster | null;
   readonly nodes: () => ReadonlyMap<string, NodeRecord>;
   readonly overlay: Overlay | null;
+  /** Literal address of this machine that gossip and relays leave from; null: any. */
+  readonly source: () => string | null;
 }
 
 export function newPortTester(parts: PortTestParts): PortTester {
@@ -80,13 +82,16 @@ function testedPeer(member: Member, { nodes, overlay }: PortTestParts): TestedPe
   };
 }
 
-function networkOf({ self, config, overlay }: PortTestParts, gossip: () => Gossip | null): TrialNetwork {
-  /** As gossip and relays do, from the address that is bound to, if it is one. */
+function networkOf(
+  { self, config, overlay, source }: PortTestParts,
+  gossip: () => Gossip | null,
+): TrialNetwork {
+  /** From where gossip and relays do. */
   const addresses = (host: string) => {
-    const bound = config().cluster?.bind.host ?? "";
-    const isAny =
-      isWildcard(bound) || overlay?.isInside(host) === true || bound.includes(":") !== host.includes(":");
-    return { address: parseIp(host)!.bytes, localAddress: isAny ? null : (parseIp(bound)?.bytes ?? null) };
+    const address = parseIp(host)!.bytes;
+    const from = overlay?.isInside(host) === true ? null : source();
+    const localAddress = from === null ? null : (parseIp(from)?.bytes ?? null);
+    return { address, localAddress: localAddress?.length === address.length ? localAddress : null };
   };
   return {
     tryConnection: ({ host, ...options }) => tryConnection({ ...options, ...addresses(host) }),

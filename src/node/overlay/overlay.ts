@@ -18,6 +18,7 @@ import {
   settleAddress,
 } from "../../overlay/index.ts";
 import type { Reach } from "../mesh/build-view.ts";
+import { sourceAddress } from "../mesh/source-address.ts";
 import { EchoSockets } from "./echo-sockets.ts";
 import { endProblems } from "./end-problems.ts";
 import { type Neighbour, Neighbours, type Nodes } from "./neighbours.ts";
@@ -185,8 +186,11 @@ export class Overlay {
     if (this.#neighbours.changeClusterKeys(clusterKeys)) this.follow(nodes);
   }
 
-  /** How the relay of a node is reached now; null: it has none. */
-  reach(name: string, node: NodeRecord): Reach | null {
+  /**
+   * How the relay of a node is reached now; null: it has none.
+   * @param source where relays leave from that do not go over the overlay; null: anywhere
+   */
+  reach(name: string, node: NodeRecord, source: string | null = null): Reach | null {
     const { relay } = node;
     if (relay === null) return null;
     const neighbour = this.#neighbours.all.get(name);
@@ -194,7 +198,13 @@ export class Overlay {
     const udpPort = udpPortOf(node);
     const isEncrypted = this.#options.config.encrypt || announced.encrypt;
     if (neighbour?.peer == null || this.#paths?.isUp(name) !== true)
-      return { address: relay.address, port: relay.port, udpPort, isSealed: isEncrypted };
+      return {
+        address: relay.address,
+        port: relay.port,
+        udpPort,
+        isSealed: isEncrypted,
+        ...(source !== null && { source }),
+      };
     const isSealed = isEncrypted && neighbour.path.frames !== "sealed";
     return { address: neighbour.peer.overlayAddress, port: relay.port, udpPort, isSealed };
   }
@@ -349,16 +359,10 @@ export class Overlay {
     };
   }
 
-  /**
-   * Where packets leave from. Of several addresses the system takes the one that it likes best, and others refuse what
-   * does not come from the announced one. Behind NAT that one is not of this machine.
-   */
   #underlayAddress(): string {
     const { cluster, hasAddress } = this.#options;
-    const address = this.#nodeAddress;
     const { host } = cluster.bind;
-    const isWildcard = host === "0.0.0.0" || host === "::";
-    return isWildcard && hasAddress(address) ? address : host;
+    return sourceAddress(this.#nodeAddress, host, hasAddress(this.#nodeAddress)) ?? host;
   }
 
   // --- the others

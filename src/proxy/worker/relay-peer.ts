@@ -22,6 +22,8 @@ export class RelayPeer {
   readonly sockaddr = new Uint8Array(SOCKADDR_MAX);
   readonly udpSockaddr = new Uint8Array(SOCKADDR_MAX);
   readonly sockaddrLength: number;
+  /** That it is reached from, with port 0; null: any. */
+  readonly sourceSockaddr: Uint8Array | null;
   /** AF_INET or AF_INET6 */
   readonly family: number;
   readonly isSealed: boolean;
@@ -47,6 +49,7 @@ export class RelayPeer {
     this.sockaddrLength = writeSockaddr(this.sockaddr, 0, address, peer.port);
     writeSockaddr(this.udpSockaddr, 0, address, peer.udpPort);
     this.family = this.sockaddr[0]!;
+    this.sourceSockaddr = peer.source === undefined ? null : sourceOf(peer.source, this.family);
     this.#shared = counters.peers[0]!;
     this.#row = counters.peers[worker]!;
     this.#at = peer.slot * PEER_FIELDS;
@@ -124,6 +127,13 @@ export class RelayPeer {
   }
 }
 
+/** null: it is of another family. */
+function sourceOf(source: string, family: number): Uint8Array | null {
+  const sockaddr = new Uint8Array(SOCKADDR_MAX);
+  writeSockaddr(sockaddr, 0, parseIp(source)!.bytes, 0);
+  return sockaddr[0] === family ? sockaddr : null;
+}
+
 export type RelayPeers = ReadonlyMap<string, RelayPeer>;
 
 /** By name; those that have not changed are taken over. */
@@ -142,8 +152,10 @@ export function peersOf(
   );
 }
 
-function isReachedAs(before: WorkerPeer, { address, port, udpPort, isSealed, isWan }: WorkerPeer): boolean {
+function isReachedAs(before: WorkerPeer, peer: WorkerPeer): boolean {
+  const { address, port, udpPort, isSealed, source, isWan } = peer;
   return (
+    before.source === source &&
     before.address === address &&
     before.port === port &&
     before.udpPort === udpPort &&

@@ -1,6 +1,7 @@
 /** The main thread's UDP socket: what becomes of what it sends. */
 import { describe, expect, test } from "bun:test";
 import { type Datagram, DatagramSocket } from "../../../src/sys/datagram-socket.ts";
+import { parseIp } from "../../../src/wire/index.ts";
 import { freeUdpPort } from "../../support/udp-peer.ts";
 import { waitFor } from "../../support/wait-for.ts";
 
@@ -30,6 +31,41 @@ describe("DatagramSocket", () => {
         sender.close();
         receiver.close();
       }
+    });
+  }
+
+  for (const [any, source, other] of [
+    ["0.0.0.0", "127.0.0.9", "192.0.2.1"],
+    ["::", "::1", "2001:db8::1"],
+  ] as const) {
+    test(`bound to ${any} sends from the address that it is told, if the machine has it`, async () => {
+      const received: Datagram[] = [];
+      const port = await freeUdpPort(source);
+      const receiver = await DatagramSocket.open({
+        host: source,
+        port,
+        onDatagram: (datagram) => received.push(datagram),
+      });
+      const sender = await DatagramSocket.open({
+        host: any,
+        port: await freeUdpPort(any),
+        onDatagram: () => {},
+      });
+      const [to, from] = [parseIp(source)!.bytes, parseIp(source)!.bytes];
+      try {
+        expect(sender.sendFrom(parseIp(other)!.bytes, Uint8Array.of(1), to, port)).toBe(false);
+        expect(sender.sendFrom(from, Uint8Array.of(2), to, port)).toBe(true);
+        expect(sender.sendFrom(from, new Uint8Array(20_000).fill(3), to, port)).toBe(true);
+        await waitFor(() => received.length === 2, { what: "the datagrams" });
+        expect(received.map(({ host, bytes }) => [host, bytes.length])).toEqual([
+          [source, 1],
+          [source, 20_000],
+        ]);
+      } finally {
+        sender.close();
+        receiver.close();
+      }
+      expect(sender.sendFrom(from, Uint8Array.of(4), to, port)).toBe(false);
     });
   }
 });

@@ -12,6 +12,7 @@ import { EPOLLRDHUP } from "../../../sys/epoll.ts";
 import { EAGAIN, ECONNRESET, EINPROGRESS, EPROTO } from "../../../sys/errno.ts";
 import type { Pollable } from "../../../sys/event-loop.ts";
 import {
+  bindSource,
   connect,
   MSG_PEEK,
   recv,
@@ -95,6 +96,7 @@ export class RelayLine extends Waiting implements Pollable {
     this.openedMs = loop.nowMs;
     setOutOfBandInline(fd);
     setThinStream(fd, true);
+    this.#bindSource();
     const outcome = this.#connect();
     if (outcome !== 0 && outcome !== -EINPROGRESS) return this.#abort(outcome);
     // the greeting says that it is connected, an error that it is not: there is no need to hear of room to write
@@ -143,6 +145,15 @@ export class RelayLine extends Waiting implements Pollable {
     if (this.#state === ASKED) setResetOnClose(this.fd);
     this.#end();
     this.context.loop.close(this.fd);
+  }
+
+  /** One that has gone is of no use: the system picks another then. */
+  #bindSource(): void {
+    const { sourceSockaddr, sockaddrLength } = this.peer;
+    if (sourceSockaddr === null) return;
+    const { memory, sockaddrAt } = this.context;
+    memory.bytes.set(sourceSockaddr, sockaddrAt);
+    bindSource(this.fd, memory.address(sockaddrAt), sockaddrLength);
   }
 
   #connect(): number {

@@ -22,6 +22,8 @@ export interface LinkPeer {
   readonly family: number;
   readonly udpSockaddr: Uint8Array;
   readonly sockaddrLength: number;
+  /** That it is reached from, whatever its port; null: any. */
+  readonly sourceSockaddr: Uint8Array | null;
 }
 
 /** What links need of the worker and its table. */

@@ -7,10 +7,10 @@
 
 import { Waiting } from "../../../sys/deadline-list.ts";
 import { EPOLLIN } from "../../../sys/epoll.ts";
-import { ECONNREFUSED, EHOSTUNREACH, ENOBUFS, ETIMEDOUT } from "../../../sys/errno.ts";
+import { EADDRINUSE, ECONNREFUSED, EHOSTUNREACH, ENOBUFS, ETIMEDOUT } from "../../../sys/errno.ts";
 import type { Continuable, Pollable } from "../../../sys/event-loop.ts";
 import type { SendBatch } from "../../../sys/messages.ts";
-import { writeAnyAddress } from "../../../sys/sockaddr.ts";
+import { setSockaddrPort, writeAnyAddress } from "../../../sys/sockaddr.ts";
 import { bind, connect, send, setBufferSizes, setMayFragment, udpSocket } from "../../../sys/socket.ts";
 import {
   ERROR_LIMIT,
@@ -214,15 +214,24 @@ export class LinkSocket
     this.links.host.onDropped(reason, 1);
   }
 
-  /** To a port that filters know; to any where those are taken, which connect then does. */
+  /** To any address when the one that the peer is to be reached from has gone. */
   #bind(fd: number): void {
+    const { sourceSockaddr } = this.peer;
+    if (sourceSockaddr === null || !this.#bindTo(fd, sourceSockaddr)) this.#bindTo(fd, null);
+  }
+
+  /** To a port that filters know, or to another where those are taken; false: the machine does not have the address. */
+  #bindTo(fd: number, source: Uint8Array | null): boolean {
     const { memory, sockaddrAt } = this.links.context;
-    const { family } = this.peer;
-    for (let tries = 0; tries < BIND_TRIES; tries++) {
+    for (let tries = 0; tries <= BIND_TRIES; tries++) {
       const port = LINK_PORT_MIN + Math.floor(Math.random() * (LINK_PORT_MAX - LINK_PORT_MIN + 1));
-      const length = writeAnyAddress(memory.bytes, sockaddrAt, family, port);
-      if (bind(fd, memory.address(sockaddrAt), length) === 0) return;
+      const length = writeAnyAddress(memory.bytes, sockaddrAt, this.peer.family, 0);
+      if (source !== null) memory.bytes.set(source.subarray(0, length), sockaddrAt);
+      if (tries < BIND_TRIES) setSockaddrPort(memory.bytes, sockaddrAt, port);
+      const bound = bind(fd, memory.address(sockaddrAt), length);
+      if (bound !== -EADDRINUSE) return bound === 0;
     }
+    return true;
   }
 
   #receive(): void {

@@ -46,6 +46,7 @@ async function enter(name: string, port: number, rest: Partial<ClusterConfig> = 
     config,
     name,
     address: "127.0.0.1",
+    source: () => null,
     clock: systemClock,
     lookup: async (host) => ({ addresses: [host] }),
     random: Math.random,

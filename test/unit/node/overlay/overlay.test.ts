@@ -241,6 +241,15 @@ describe("another node", () => {
     expect(reached(made, record)).toEqual({ ...direct, isSealed: true });
   });
 
+  test("is reached at its own address from this node's, and over the overlay from the overlay's", () => {
+    const record = other();
+    const made = started(new Map([["b", record]]));
+    const source = "192.0.2.1";
+    expect(made.reach("b", record, source)).toEqual({ ...direct, isSealed: true, source });
+    drivers.setUp("b", true);
+    expect(made.reach("b", record, source)).toEqual({ ...inside, isSealed: false });
+  });
+
   test("in plain VXLAN of the kernel is reached by sealed relays when one of both encrypts", () => {
     const record = other({ driver: "kernel" });
     const made = started(new Map([["b", record]]), { driver: "kernel", encrypt: true });

@@ -122,4 +122,16 @@ test("peersOf keeps those that are reached as before", () => {
   expect(third.get("exit")).not.toBe(second.get("exit")!);
   const fourth = peersOf([{ ...PEER, address: "::1", isSealed: true }], third, counters, 0);
   expect(fourth.get("exit")).not.toBe(third.get("exit")!);
+  const moved = { ...PEER, address: "::1", isSealed: true, source: "::2" };
+  expect(peersOf([moved], fourth, counters, 0).get("exit")).not.toBe(fourth.get("exit")!);
+});
+
+test("a peer is reached from an address of its own family only", () => {
+  const { counters } = setUp();
+  const sourceOf = (source?: string) =>
+    new RelayPeer({ ...PEER, ...(source !== undefined && { source }) }, counters, 0).sourceSockaddr;
+  expect(sourceOf()).toBeNull();
+  expect(sourceOf("::1")).toBeNull();
+  // family, port 0, address
+  expect([...sourceOf("127.0.0.9")!.subarray(0, 8)]).toEqual([2, 0, 0, 0, 127, 0, 0, 9]);
 });
