@@ -1,5 +1,5 @@
 /**
- * A name server on a loopback address of its own, and a place where it is the only one: a mount namespace with its own
+ * A name server on an address of its own, and a place where it is the only one: a mount namespace with its own
  * /etc/resolv.conf, /etc/hosts and /etc/nsswitch.conf. Needs root.
  */
 import { createSocket, type Socket } from "node:dgram";
@@ -10,7 +10,11 @@ import { join } from "node:path";
 import { parseIp } from "../../src/wire/index.ts";
 import { findProgram } from "./require-program.ts";
 
+const PORT = 53;
 const HEADER_BYTES = 12;
+/** In front of each message over TCP. */
+const LENGTH_BYTES = 2;
+const TRUNCATED = 0x0200;
 const TYPE_A = 1;
 const TYPE_AAAA = 28;
 const NOERROR = 0x8180;
@@ -24,28 +28,46 @@ export class NameServer implements Disposable {
   readonly answers = new Map<string, NameAnswer>();
   /** What a query of one family gets instead, by "NAME A" or "NAME AAAA". */
   readonly answersByType = new Map<string, NameAnswer>();
+  /** Names whose answers are too long for UDP: they are asked for again over TCP. */
+  readonly long = new Set<string>();
   readonly asked: string[] = [];
+  readonly #overTcp: Bun.TCPSocketListener;
 
   private constructor(
     readonly address: string,
     readonly socket: Socket,
     readonly directory: string,
   ) {
+    socket.on("error", () => {}); // who asked has gone
     socket.on("message", (query, client) => {
       const response = this.#answer(query);
-      if (response !== null) socket.send(response, client.port, client.address);
+      if (response !== null) socket.send(cut(response, query, this.long), client.port, client.address);
+    });
+    this.#overTcp = Bun.listen({
+      hostname: address,
+      port: PORT,
+      socket: {
+        data: (client, bytes) => {
+          for (const query of queriesIn(bytes)) {
+            const response = this.#answer(query);
+            if (response !== null) client.write(Buffer.concat([lengthOf(response), response]));
+          }
+        },
+      },
     });
   }
 
-  static async start(): Promise<NameServer> {
+  /** On a loopback address that no other has by default. */
+  static async start(address?: string): Promise<NameServer> {
     for (;;) {
-      const address = `127.53.${byte()}.${byte()}`;
+      const own = address ?? `127.53.${byte()}.${byte()}`;
       const socket = createSocket("udp4");
       const isBound = await new Promise<boolean>((resolve) => {
         socket.once("error", () => resolve(false));
-        socket.bind(53, address, () => resolve(true));
+        socket.bind(PORT, own, () => resolve(true));
       });
-      if (isBound) return new NameServer(address, socket, mkdtempSync(join(tmpdir(), "portmesh-test-")));
+      if (isBound) return new NameServer(own, socket, mkdtempSync(join(tmpdir(), "portmesh-test-")));
+      if (address !== undefined) throw new Error(`${address}:${PORT}/udp is taken`);
     }
   }
 
@@ -64,6 +86,7 @@ export class NameServer implements Disposable {
 
   [Symbol.dispose](): void {
     this.socket.close();
+    this.#overTcp.stop(true);
     rmSync(this.directory, { recursive: true, force: true });
   }
 
@@ -80,6 +103,31 @@ export class NameServer implements Disposable {
     [1, addresses.length, 0, 0].forEach((count, i) => head.writeUInt16BE(count, 4 + 2 * i));
     return Buffer.concat([head, ...addresses.map((address) => record(type, address))]);
   }
+}
+
+/** What goes over UDP: of a long answer its head, marked as truncated. */
+function cut(response: Buffer, query: Buffer, long: ReadonlySet<string>): Buffer {
+  const { name, end } = readQuestion(query);
+  if (!long.has(name)) return response;
+  const head = Buffer.from(response.subarray(0, end));
+  head.writeUInt16BE(NOERROR | TRUNCATED, 2);
+  head.writeUInt16BE(0, 6);
+  return head;
+}
+
+/** Resolvers ask for both families at once. */
+function* queriesIn(bytes: Buffer): Generator<Buffer> {
+  for (let at = 0; at + LENGTH_BYTES <= bytes.length; ) {
+    const end = at + LENGTH_BYTES + bytes.readUInt16BE(at);
+    yield bytes.subarray(at + LENGTH_BYTES, end);
+    at = end;
+  }
+}
+
+function lengthOf(response: Buffer): Buffer {
+  const length = Buffer.alloc(LENGTH_BYTES);
+  length.writeUInt16BE(response.length);
+  return length;
 }
 
 function readQuestion(query: Buffer): { name: string; type: number; end: number } {
