@@ -53,10 +53,12 @@ const TCPI_RTT = 68;
 const TCPI_TOTAL_RETRANS = 100;
 const IP_PKTINFO = 8;
 const IP_MTU_DISCOVER = 10;
+const IP_MTU = 14;
 const IP_RECVERR = 11;
 const IP_BIND_ADDRESS_NO_PORT = 24;
 const IPV6_RECVERR = 25;
 const IPV6_MTU_DISCOVER = 23;
+const IPV6_MTU = 24;
 const PMTUDISC_DONT = 0;
 const PMTUDISC_PROBE = 3;
 const IPV6_V6ONLY = 26;
@@ -321,6 +323,14 @@ export function resentSegments(fd: number): number {
  */
 export function setThinStream(fd: number, isThin: boolean): number {
   return setOption(fd, IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, isThin ? 1 : 0);
+}
+
+/** MTU of the way that a connected socket sends on, as far as the routing tables know; 0 or less: not known. */
+export function connectedMtu(fd: number, family: number): number {
+  scratch.int32[0] = 4;
+  const [level, option] = family === AF_INET6 ? [IPPROTO_IPV6, IPV6_MTU] : [IPPROTO_IP, IP_MTU];
+  const result = libc.getsockopt(fd, level!, option!, scratch.address(4), scratch.address(0));
+  return result < 0 ? -errno() : scratch.int32[1]!;
 }
 
 /** The error that the next call would report, as a positive errno, and takes it away; 0 = none. */

@@ -16,6 +16,7 @@ export {
 export { DatagramCipher, deriveSealedLinkKeys, type LinkExchange } from "./relay-cipher.ts";
 export * from "./relay-datagram.ts";
 export * from "./relay-header.ts";
+export * from "./relay-part.ts";
 export { decodeRelaySession, encodeRelaySession, type RelaySession } from "./relay-session.ts";
 export * from "./relay-tag.ts";
 export { REPLAY_WINDOW, type ReplayVerdict, ReplayWindow } from "./replay-window.ts";

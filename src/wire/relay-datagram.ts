@@ -13,6 +13,7 @@
  *       OPEN       session, its PROXY header, data        ──▶  until answered: any of them may get lost
  *                  ◀── OPENED     session
  *       DATA ◀──▶ DATA · CLOSE ◀──▶ CLOSE · PING ──▶ · ◀── PONG · ◀── ERROR (a session) · ◀── RESET (unknown link)
+ *       PROBE ◀──▶ PROBED · PART ◀──▶ PART       how large datagrams may be, and an OPEN or DATA that is larger
  *
  * All of them start with:                                          and those under a link's key go on with:
  *
@@ -26,6 +27,8 @@
  *     CONFIRM    cookie 16, tag 16, n bytes of entry node's name       tag: HMAC-SHA-256, the first 16 bytes, of all
  *     READY      nonce 16, tag 16                                           else in the datagram
  *     RESET      –                                                     session: 1…2^32-1; CLOSE of 0 ends the link
+ *                                                                      PROBE, PROBED: bytes of the PROBE; PART: a number
+ *                                                                           that its other parts have, n: relay-part.ts
  *
  * That is version 1, in clear. In version 2 header and data of all datagrams under a link's key are sealed, and the n
  * bytes of HELLO, CONFIRM and READY are the 32 of a public key, so nobody between the nodes can read who talks of what.
@@ -49,6 +52,9 @@ export const RELAY_CLOSE = 9;
 export const RELAY_ERROR = 10;
 export const RELAY_PING = 11;
 export const RELAY_PONG = 12;
+export const RELAY_PROBE = 13;
+export const RELAY_PROBED = 14;
+export const RELAY_PART = 15;
 
 /** What an ERROR says of its session: its one byte of data. */
 export const ERROR_NO_SUCH_TASK = 1;
@@ -79,6 +85,8 @@ export const READY_BYTES = 44;
 /** Under a link's key: everything before the tag, and all before header and data. */
 export const SEALED_HEAD_BYTES = 24;
 export const SEALED_BYTES = 40;
+/** Of the n bytes of a PART; behind them, in the first part, there is the header of an OPEN. */
+export const PART_HEAD_BYTES = 12;
 export const COUNTER_AT = 12;
 const SESSION_AT = 20;
 /** Counters end where a number no longer holds them. */
@@ -172,6 +180,7 @@ function decodeSealed(bytes: Uint8Array, at: number, length: number, into: Relay
 /** What only some types have: a session, a header, data. */
 function isSealedKind({ type, session, headerLength, dataLength }: RelayDatagram): boolean {
   if (type === RELAY_OPEN) return session > 0 && headerLength > 0;
+  if (type === RELAY_PART) return headerLength >= PART_HEAD_BYTES;
   if (headerLength > 0) return false;
   switch (type) {
     case RELAY_DATA:
@@ -185,6 +194,10 @@ function isSealedKind({ type, session, headerLength, dataLength }: RelayDatagram
     case RELAY_PING:
     case RELAY_PONG:
       return session === 0 && dataLength === 0;
+    case RELAY_PROBE:
+      return session === SEALED_BYTES + dataLength;
+    case RELAY_PROBED:
+      return dataLength === 0;
     default:
       return false;
   }

@@ -1,4 +1,5 @@
 /** What an `EntryLink` has to do with: the sessions that go through it, and its owner, who has the sockets. */
+import type { RelayDatagram } from "../../../wire/index.ts";
 import type { EntryHandshake, EntryHandshakeOptions } from "./entry-handshake.ts";
 import type { EntryLink } from "./entry-link.ts";
 import type { LinkChannel, OpenVerdict } from "./link-channel.ts";
@@ -39,6 +40,10 @@ export interface EntryLinkPort<O> {
     dataAt: number,
     dataLength: number,
   ): void;
+  /** To send a PROBE of so many bytes. */
+  sendProbe(channel: LinkChannel, length: number): void;
+  /** Takes an opened PART; true: it completes an OPEN or DATA, which `datagram` is from now on. */
+  assemble(channel: LinkChannel, datagram: RelayDatagram): boolean;
   /** The exit node does not serve the session: ERROR_… . The datagrams are those it has not accepted. */
   onRejected(leg: EntryLeg<O>, code: number, kept: readonly Uint8Array[]): void;
   /** The exit node cannot be reached: the link is closed. */

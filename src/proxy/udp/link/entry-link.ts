@@ -17,7 +17,10 @@ import {
   RELAY_ERROR,
   RELAY_OPEN,
   RELAY_OPENED,
+  RELAY_PART,
   RELAY_PING,
+  RELAY_PROBE,
+  RELAY_PROBED,
   RELAY_RESET,
   RelayDatagram,
 } from "../../../wire/index.ts";
@@ -25,6 +28,7 @@ import { EntryHandshake } from "./entry-handshake.ts";
 import { EntryLeg, type EntryLinkPort, type LinkError } from "./entry-link-port.ts";
 import { KeptDatagrams } from "./kept-datagrams.ts";
 import type { LinkChannel } from "./link-channel.ts";
+import { LinkSize } from "./link-size.ts";
 
 /** How often a link that is ready looks whether it is still needed and still works. */
 export const LINK_TICK_MS = 500;
@@ -39,10 +43,14 @@ const MAX_PINGS_WITH_HEARTBEAT = 12;
 export const UNUSED_LINK_MS = 60_000;
 
 const NO_BYTES = new Uint8Array(0);
+/** IP and UDP headers; those of IPv4 are shorter. */
+const IPV6_OVERHEAD_BYTES = 48;
 
 export class EntryLink<O> {
   /** Of what `receive` was given last. */
   readonly datagram = new RelayDatagram();
+  /** Of datagrams to the exit node; the owner makes it anew with its socket. */
+  size = new LinkSize(IPV6_OVERHEAD_BYTES);
   readonly #port: EntryLinkPort<O>;
   /** bounded by the services' max_sessions */
   readonly #legs = new Map<number, EntryLeg<O>>();
@@ -181,11 +189,16 @@ export class EntryLink<O> {
     }
     this.#heardMs = nowMs;
     this.#pings = 0;
-    return this.#onAuthentic(bytes);
+    return this.#onAuthentic(channel, bytes);
   }
 
-  #onAuthentic(bytes: Uint8Array): EntryLeg<O> | null {
+  #onAuthentic(channel: LinkChannel, bytes: Uint8Array): EntryLeg<O> | null {
+    if (this.datagram.type === RELAY_PART && !this.#port.assemble(channel, this.datagram)) return null;
     const { type, session } = this.datagram;
+    if (type === RELAY_PROBE || type === RELAY_PROBED) {
+      this.#onProbe(type, session);
+      return null;
+    }
     if (type === RELAY_CLOSE && session === 0) {
       // the exit node stops
       this.fail("refused");
@@ -203,6 +216,12 @@ export class EntryLink<O> {
     return type === RELAY_DATA ? leg : null;
   }
 
+  #onProbe(type: number, size: number): void {
+    if (type === RELAY_PROBED) return this.size.onAnswered(size);
+    this.size.onAsked(size);
+    this.#sendEmpty(RELAY_PROBED, size);
+  }
+
   /** The exit node has accepted the session or, with a code, rejected it. */
   #settle(leg: EntryLeg<O>, code: number): void {
     const kept = this.#kept.take(leg);
@@ -218,6 +237,7 @@ export class EntryLink<O> {
 
   #checkPeer(nowMs: number): void {
     this.#usedMs = nowMs;
+    for (const size of this.size.poll(nowMs)) this.#port.sendProbe(this.#channel!, size);
     if (nowMs - this.#heardMs < PING_AFTER_MS) return;
     const maxPings = this.#port.isPeerHeard ? MAX_PINGS_WITH_HEARTBEAT : MAX_PINGS;
     if (this.#pings++ >= maxPings) this.fail("timeout");

@@ -6,6 +6,7 @@
 import { Waiting } from "../../../sys/deadline-list.ts";
 import { EPOLLIN } from "../../../sys/epoll.ts";
 import type { SendBatch } from "../../../sys/messages.ts";
+import { AF_INET6 } from "../../../sys/sockaddr.ts";
 import {
   decodeRelaySession,
   ERROR_DRAINING,
@@ -17,6 +18,7 @@ import {
   PROXY_V2_MAX_ENCODED_BYTES,
   RELAY_CLOSE,
   RELAY_DATA,
+  type RelayDatagram,
   type RelaySession,
   SEALED_BYTES,
 } from "../../../wire/index.ts";
@@ -39,10 +41,15 @@ import type { TableEntry } from "../session-table.ts";
 import type { UdpContext } from "../udp-context.ts";
 import type { ConfirmedLink } from "./exit-handshake.ts";
 import { ExitLink, type ExitLinkPort } from "./exit-link.ts";
+import type { LinkChannel } from "./link-channel.ts";
+import type { LinkSize } from "./link-size.ts";
 import type { RelayListener } from "./relay-listener.ts";
 import { LONGEST_DATAGRAM, type SealedWay } from "./sealed-outbox.ts";
 
 const NO_BYTES = new Uint8Array(0);
+/** IP and UDP headers. */
+const IPV4_OVERHEAD_BYTES = 28;
+const IPV6_OVERHEAD_BYTES = 48;
 
 export class ExitHome
   extends Waiting
@@ -68,7 +75,12 @@ export class ExitHome
   ) {
     super();
     this.context = listener.context;
-    this.link = new ExitLink<UdpSession>(confirmed, this.context.loop.nowMs, this);
+    const overheadBytes = listener.layout.family === AF_INET6 ? IPV6_OVERHEAD_BYTES : IPV4_OVERHEAD_BYTES;
+    this.link = new ExitLink<UdpSession>(confirmed, this.context.loop.nowMs, this, overheadBytes);
+  }
+
+  get size(): LinkSize {
+    return this.link.size;
   }
 
   get fd(): number {
@@ -129,6 +141,16 @@ export class ExitHome
     const { links } = this.context;
     links.toEntries.addCode(this, this.link.channel, type, id, code);
     links.flushSoon();
+  }
+
+  sendProbe(length: number): void {
+    if (this.#isEnded) return;
+    const { toEntries, probeAt } = this.context.links;
+    toEntries.addProbe(this, this.link.channel, length, probeAt);
+  }
+
+  assemble(channel: LinkChannel, datagram: RelayDatagram): boolean {
+    return this.context.links.parts.add(channel, datagram);
   }
 
   onEnded(): void {

@@ -10,12 +10,18 @@ import {
   RELAY_ERROR,
   RELAY_OPEN,
   RELAY_OPENED,
+  RELAY_PART,
   RELAY_PING,
   RELAY_PONG,
+  RELAY_PROBE,
+  RELAY_PROBED,
   type RelayDatagram,
 } from "../../../wire/index.ts";
 import type { ConfirmedLink } from "./exit-handshake.ts";
 import { LinkChannel, type OpenVerdict } from "./link-channel.ts";
+import { LinkSize } from "./link-size.ts";
+
+const IPV6_OVERHEAD_BYTES = 48;
 
 /** What a link asks of its owner. `S` is the session. */
 export interface ExitLinkPort<S> {
@@ -27,6 +33,10 @@ export interface ExitLinkPort<S> {
   onClosed(session: S): void;
   /** To seal and send a datagram without data, or an ERROR with its code. */
   send(type: number, id: number, code: number): void;
+  /** To send a PROBE of so many bytes. */
+  sendProbe(length: number): void;
+  /** Takes an opened PART; true: it completes an OPEN or DATA, which `datagram` is from now on. */
+  assemble(channel: LinkChannel, datagram: RelayDatagram): boolean;
   /** The entry node has ended the link. */
   onEnded(): void;
 }
@@ -36,6 +46,8 @@ export class ExitLink<S> {
   /** Until a datagram under its key has come, the CONFIRM may have been somebody's recording. */
   isProven = false;
   heardMs: number;
+  /** Of datagrams to the entry node. */
+  readonly size: LinkSize;
   readonly #port: ExitLinkPort<S>;
   /** bounded by the services' max_sessions */
   readonly #sessions = new Map<number, S>();
@@ -46,7 +58,10 @@ export class ExitLink<S> {
     readonly confirmed: ConfirmedLink,
     nowMs: number,
     port: ExitLinkPort<S>,
+    /** Of IP and UDP headers on the way. */
+    overheadBytes = IPV6_OVERHEAD_BYTES,
   ) {
+    this.size = new LinkSize(overheadBytes);
     const { linkId, keys, publicKey } = confirmed;
     const version = publicKey === null ? RELAY_CLEAR : RELAY_ENCRYPTED;
     this.channel = new LinkChannel(linkId, version, keys.toEntry, keys.toExit);
@@ -64,6 +79,7 @@ export class ExitLink<S> {
     if (verdict !== "new") return verdict;
     this.isProven = true;
     this.heardMs = nowMs;
+    for (const size of this.size.poll(nowMs)) this.#port.sendProbe(size);
     this.#onAuthentic(bytes, datagram);
     return verdict;
   }
@@ -81,9 +97,15 @@ export class ExitLink<S> {
   }
 
   #onAuthentic(bytes: Uint8Array, datagram: RelayDatagram): void {
+    if (datagram.type === RELAY_PART && !this.#port.assemble(this.channel, datagram)) return;
     const { type, session: id, dataAt, dataLength } = datagram;
     if (type === RELAY_PING) return this.#port.send(RELAY_PONG, 0, 0);
     if (type === RELAY_CLOSE) return this.#onClose(id);
+    if (type === RELAY_PROBED) return this.size.onAnswered(id);
+    if (type === RELAY_PROBE) {
+      this.size.onAsked(id);
+      return this.#port.send(RELAY_PROBED, id, 0);
+    }
     if (type !== RELAY_OPEN && type !== RELAY_DATA) return;
     const known = this.#sessions.get(id);
     const session = known ?? (type === RELAY_OPEN ? this.#open(id, bytes, datagram) : undefined);

@@ -10,6 +10,7 @@ export type OpenVerdict = "new" | "replayed" | "stale" | "unauthentic";
 export class LinkChannel {
   readonly #window = new ReplayWindow();
   #counter = 0;
+  #number = 0;
 
   constructor(
     readonly linkId: Uint8Array,
@@ -18,6 +19,12 @@ export class LinkChannel {
     readonly outgoing: DatagramSeal,
     readonly incoming: DatagramSeal,
   ) {}
+
+  /** For the parts of the next datagram that is cut. */
+  nextNumber(): number {
+    this.#number = (this.#number + 1) >>> 0;
+    return this.#number;
+  }
 
   /**
    * Writes the SEALED_BYTES at `headAt`, right behind which there are `headerLength` bytes already; the data is

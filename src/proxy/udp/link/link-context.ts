@@ -9,6 +9,7 @@ import type { Target } from "../../worker/target.ts";
 import { SessionQuota } from "../session-quota.ts";
 import type { UdpContext } from "../udp-context.ts";
 import { LinkSocket } from "./link-socket.ts";
+import { PartAssembly, partAssemblyBytes } from "./part-assembly.ts";
 import { PREFIX_BYTES, SealedOutbox } from "./sealed-outbox.ts";
 
 /** Another node and the address of its relay. */
@@ -36,7 +37,7 @@ export interface LinkHost {
 
 /** Bytes of a worker's memory that a LinkContext takes. */
 export function linkContextBytes(size: number): number {
-  return 2 * (sendBatchBytes(size) + size * PREFIX_BYTES) + DATAGRAM_MAX + 4096;
+  return 2 * (sendBatchBytes(size) + size * PREFIX_BYTES) + 2 * DATAGRAM_MAX + partAssemblyBytes(size) + 4096;
 }
 
 export class LinkContext implements Continuable {
@@ -47,6 +48,9 @@ export class LinkContext implements Continuable {
   readonly spareAt: number;
   /** And for one HELLO or CONFIRM. */
   readonly handshakeAt: number;
+  /** And for one PROBE. */
+  readonly probeAt: number;
+  readonly parts: PartAssembly;
   #isQueued = false;
   /** bounded by the number of peers */
   readonly #sockets = new Map<LinkPeer, LinkSocket>();
@@ -61,6 +65,8 @@ export class LinkContext implements Continuable {
     this.toEntries = new SealedOutbox(context, size, true);
     this.spareAt = context.memory.take(DATAGRAM_MAX);
     this.handshakeAt = context.memory.take(PREFIX_BYTES);
+    this.probeAt = context.memory.take(DATAGRAM_MAX);
+    this.parts = new PartAssembly(context.memory, size);
   }
 
   random(bytes: number): Uint8Array {

@@ -10,13 +10,22 @@ import { EPOLLIN } from "../../../sys/epoll.ts";
 import { EADDRINUSE, ECONNREFUSED, EHOSTUNREACH, ENOBUFS, ETIMEDOUT } from "../../../sys/errno.ts";
 import type { Continuable, Pollable } from "../../../sys/event-loop.ts";
 import type { SendBatch } from "../../../sys/messages.ts";
-import { setSockaddrPort, writeAnyAddress } from "../../../sys/sockaddr.ts";
-import { bind, connect, send, setBufferSizes, setMayFragment, udpSocket } from "../../../sys/socket.ts";
+import { AF_INET6, setSockaddrPort, writeAnyAddress } from "../../../sys/sockaddr.ts";
+import {
+  bind,
+  connect,
+  connectedMtu,
+  send,
+  setBufferSizes,
+  setMayFragment,
+  udpSocket,
+} from "../../../sys/socket.ts";
 import {
   ERROR_LIMIT,
   ERROR_REFUSED,
   LINK_PORT_MAX,
   LINK_PORT_MIN,
+  type RelayDatagram,
   SEALED_BYTES,
 } from "../../../wire/index.ts";
 import { isCongestion } from "../outbox.ts";
@@ -26,6 +35,7 @@ import { EntryLink } from "./entry-link.ts";
 import type { DropReason, EntryLeg, EntryLinkPort, LinkError } from "./entry-link-port.ts";
 import type { LinkChannel } from "./link-channel.ts";
 import type { LinkContext, LinkPeer } from "./link-context.ts";
+import { LinkSize } from "./link-size.ts";
 import { LONGEST_DATAGRAM, type SealedWay } from "./sealed-outbox.ts";
 
 /** It carries many sessions. */
@@ -68,6 +78,10 @@ export class LinkSocket
     return this.peer.isReachable && this.peer.rttMs > 0;
   }
 
+  get size(): LinkSize {
+    return this.link.size;
+  }
+
   /** Opens the socket if there is none: 0 or a positive errno. */
   open(): number {
     if (this.fd >= 0) return 0;
@@ -87,6 +101,7 @@ export class LinkSocket
       return -watched;
     }
     this.fd = fd;
+    this.link.size = sizeOf(fd, family);
     return 0;
   }
 
@@ -195,6 +210,15 @@ export class LinkSocket
     if (!isHere) toExits.flush();
   }
 
+  sendProbe(channel: LinkChannel, length: number): void {
+    const { toExits, probeAt } = this.links;
+    toExits.addProbe(this, channel, length, probeAt);
+  }
+
+  assemble(channel: LinkChannel, datagram: RelayDatagram): boolean {
+    return this.links.parts.add(channel, datagram);
+  }
+
   onRejected(leg: EntryLeg<UdpSession>, code: number, kept: readonly Uint8Array[]): void {
     this.#lost.push({ session: leg.owner, error: errnoOf(code), kept });
     this.#queue();
@@ -285,6 +309,11 @@ export class LinkSocket
     this.#isQueued = true;
     this.links.context.loop.goOn(this);
   }
+}
+
+/** IP and UDP headers are 28 or 48 bytes. */
+function sizeOf(fd: number, family: number): LinkSize {
+  return new LinkSize(family === AF_INET6 ? 48 : 28, connectedMtu(fd, family));
 }
 
 function errnoOf(code: number): number {

@@ -7,10 +7,17 @@
  */
 import { EAGAIN, EMSGSIZE } from "../../../sys/errno.ts";
 import { SendBatch } from "../../../sys/messages.ts";
-import { SEALED_BYTES } from "../../../wire/index.ts";
+import {
+  PART_HEAD_BYTES,
+  RELAY_PART,
+  RELAY_PROBE,
+  SEALED_BYTES,
+  writeRelayPart,
+} from "../../../wire/index.ts";
 import { isCongestion, isUnsegmentable } from "../outbox.ts";
 import type { UdpContext } from "../udp-context.ts";
 import type { LinkChannel } from "./link-channel.ts";
+import type { LinkSize } from "./link-size.ts";
 
 /** Room for one datagram's head and PROXY header: names of services and tasks are at most 255 bytes. */
 export const PREFIX_BYTES = 1024;
@@ -23,6 +30,8 @@ export interface SealedWay {
   readonly fd: number;
   /** Datagrams of one length may go down as one; tried until it fails. */
   canSegment: boolean;
+  /** null: datagrams are short and never cut. */
+  readonly size: LinkSize | null;
   /** Writes the receiver's address; on a connected socket there is none. */
   writeDestination(batch: SendBatch, message: number): void;
   /** Positive errno: the other node cannot be reached. */
@@ -63,11 +72,26 @@ export class SealedOutbox {
     dataAt: number,
     dataLength: number,
   ): void {
+    const { size } = way;
+    const length = SEALED_BYTES + header.length + dataLength;
+    if (size !== null && length > size.baseBytes && type !== RELAY_PROBE) {
+      size.isUsed = true;
+      if (length > size.maxBytes)
+        return this.#addParts(way, channel, type, session, header, dataAt, dataLength, size.maxBytes);
+    }
     const { bytes } = this.context.memory;
     const at = this.prepare(way);
     if (header.length > 0) bytes.set(header, at + SEALED_BYTES);
     channel.seal(type, session, bytes, at, header.length, dataAt, dataLength);
     this.#append(way, SEALED_BYTES + header.length, dataAt, dataLength);
+  }
+
+  /** A datagram of zeros, of so many bytes. */
+  addProbe(way: SealedWay, channel: LinkChannel, length: number, zerosAt: number): void {
+    const dataLength = length - SEALED_BYTES;
+    this.context.memory.bytes.fill(0, zerosAt, zerosAt + dataLength);
+    this.add(way, channel, RELAY_PROBE, length, NO_BYTES, zerosAt, dataLength);
+    this.flush();
   }
 
   /** Seals a datagram whose data is one byte, or none with 0. */
@@ -115,6 +139,35 @@ export class SealedOutbox {
       }
     }
     this.#ways.length = 0;
+  }
+
+  /** None of them, sealed, is longer than `maxBytes`; the header goes with the first. */
+  #addParts(
+    way: SealedWay,
+    channel: LinkChannel,
+    type: number,
+    session: number,
+    header: Uint8Array,
+    dataAt: number,
+    dataLength: number,
+    maxBytes: number,
+  ): void {
+    const { bytes } = this.context.memory;
+    const roomBytes = maxBytes - SEALED_BYTES - PART_HEAD_BYTES;
+    const count = Math.ceil((header.length + dataLength) / roomBytes);
+    const number = channel.nextNumber();
+    let offset = 0;
+    for (let index = 0; index < count; index++) {
+      const headerLength = index === 0 ? header.length : 0;
+      const length = Math.min(roomBytes - headerLength, dataLength - offset);
+      const at = this.prepare(way);
+      writeRelayPart(type, index, count, session, offset, dataLength, bytes, at + SEALED_BYTES);
+      if (headerLength > 0) bytes.set(header, at + SEALED_BYTES + PART_HEAD_BYTES);
+      const prefixLength = PART_HEAD_BYTES + headerLength;
+      channel.seal(RELAY_PART, number, bytes, at, prefixLength, dataAt + offset, length);
+      this.#append(way, SEALED_BYTES + prefixLength, dataAt + offset, length);
+      offset += length;
+    }
   }
 
   #append(way: SealedWay, prefixLength: number, dataAt: number, dataLength: number): void {

@@ -6,6 +6,7 @@ import type { SealedWay } from "./sealed-outbox.ts";
 /** The address that the datagram at hand came from, until the answer is sent. */
 export class Sender implements SealedWay {
   readonly canSegment = false;
+  readonly size = null;
 
   constructor(
     readonly listener: RelayListener,

@@ -24,7 +24,10 @@ import {
   RELAY_HELLO,
   RELAY_HELLO_BYTES,
   RELAY_OPEN,
+  RELAY_PART,
   RELAY_PING,
+  RELAY_PROBE,
+  RELAY_PROBED,
 } from "../../../wire/index.ts";
 
 const TYPE_AT = 0;
@@ -41,9 +44,9 @@ export function sharedPortPicker(workers: number): Uint8Array {
     .label("version")
     .loadByte(TYPE_AT)
     .ifEqual(RELAY_HELLO, "hello")
-    .ifAnyEqual([RELAY_DATA, RELAY_CLOSE, RELAY_PING], "no header", "other")
+    .ifAnyEqual([RELAY_DATA, RELAY_CLOSE, RELAY_PING, RELAY_PROBE, RELAY_PROBED], "no header", "other")
     .label("other")
-    .ifAnyEqual([RELAY_OPEN, RELAY_CONFIRM], "relay", "node")
+    .ifAnyEqual([RELAY_OPEN, RELAY_CONFIRM, RELAY_PART], "relay", "node")
     .label("hello")
     .loadHalf(COUNT_AT)
     .add(RELAY_HELLO_BYTES)

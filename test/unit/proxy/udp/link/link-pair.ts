@@ -24,6 +24,7 @@ import {
   RELAY_DATA,
   RELAY_ERROR,
   RELAY_HELLO,
+  RELAY_PROBE,
   RELAY_RESET,
   RelayDatagram,
   SEALED_BYTES,
@@ -69,6 +70,10 @@ function seal(
   bytes.set(data, SEALED_BYTES + header.length);
   channel.seal(type, session, bytes, 0, header.length, SEALED_BYTES + header.length, data.length);
   return bytes;
+}
+
+function probe(channel: LinkChannel, length: number): Uint8Array {
+  return seal(channel, RELAY_PROBE, length, NONE, new Uint8Array(length - SEALED_BYTES));
 }
 
 /** What an exit node's worker does, with a Map for its links. */
@@ -144,6 +149,8 @@ export class ExitNode {
       },
       onClosed: () => {},
       send,
+      sendProbe: (length) => this.pair.toEntry.push(probe(link.channel, length)),
+      assemble: () => false,
       onEnded: () => this.links.delete(key),
     });
     this.links.set(key, link);
@@ -280,6 +287,14 @@ export class LinkPair implements EntryLinkPort<Client> {
     dataLength: number,
   ): void {
     this.toExit.push(seal(channel, type, session, header, bytes.subarray(dataAt, dataAt + dataLength)));
+  }
+
+  sendProbe(channel: LinkChannel, length: number): void {
+    this.toExit.push(probe(channel, length));
+  }
+
+  assemble(): boolean {
+    return false;
   }
 
   onRejected(leg: EntryLeg<Client>, code: number, kept: readonly Uint8Array[]): void {
