@@ -8,6 +8,7 @@ import {
   DatagramCipher,
   type DatagramSeal,
   decodeRelayDatagram,
+  decodeRelayPart,
   linkIdOf,
   RELAY_CLEAR,
   RELAY_CLOSE,
@@ -17,13 +18,18 @@ import {
   RELAY_ERROR,
   RELAY_HELLO,
   RELAY_OPEN,
+  RELAY_PART,
+  RELAY_PING,
   RELAY_PONG,
+  RELAY_PROBE,
   RELAY_READY,
   RELAY_RESET,
   RelayDatagram,
+  RelayPart,
   SEALED_BYTES,
   Tagger,
   writeHandshake,
+  writeRelayPart,
   writeSealedHead,
 } from "../../src/wire/index.ts";
 import { GCM } from "../support/gcm.ts";
@@ -56,19 +62,36 @@ function nameFor(type: number, version: number): Uint8Array {
 
 /** A well-formed datagram of random content; returns its length. Sealed ones have the right tag. */
 function writeDatagram(out: Uint8Array, at: number): number {
-  const type = 1 + below(12);
+  const type = 1 + below(RELAY_PART);
   const version = 1 + below(2);
   const linkId = Uint8Array.from({ length: 8 }, () => below(256));
   if (type <= RELAY_RESET) {
     return writeHandshake(type, linkId, nameFor(type, version), out, at, version);
   }
-  const headerLength = type === RELAY_OPEN ? 1 + below(30) : 0;
-  const dataLength = type <= RELAY_OPEN || type === RELAY_DATA ? below(40) : type === RELAY_ERROR ? 1 : 0;
-  const session = type > RELAY_ERROR || (type === RELAY_CLOSE && below(2) === 0) ? 0 : 1 + below(2 ** 32 - 1);
+  const headerLength = headerLengthOf(type);
+  const hasData = type === RELAY_OPEN || type === RELAY_DATA || type === RELAY_PROBE || type === RELAY_PART;
+  const dataLength = hasData ? below(40) : type === RELAY_ERROR ? 1 : 0;
+  const session = sessionOf(type, dataLength);
   writeSealedHead(type, linkId, headerLength, 1 + below(2 ** 53 - 1), session, out, at, version);
   if (type === RELAY_ERROR) out[at + SEALED_BYTES] = 1 + below(5);
+  if (type === RELAY_PART && below(2) === 0) {
+    const inner = headerLength > 12 ? RELAY_OPEN : RELAY_DATA;
+    const index = inner === RELAY_OPEN ? 0 : below(4);
+    writeRelayPart(inner, index, 1 + below(5), below(3), below(200), below(300), out, at + SEALED_BYTES);
+  }
   seals[version]!.seal(out, at, headerLength, at + SEALED_BYTES + headerLength, dataLength);
   return SEALED_BYTES + headerLength + dataLength;
+}
+
+function headerLengthOf(type: number): number {
+  if (type === RELAY_PART) return 12 + (below(2) === 0 ? 0 : below(20));
+  return type === RELAY_OPEN ? 1 + below(30) : 0;
+}
+
+function sessionOf(type: number, dataLength: number): number {
+  if (type === RELAY_PROBE) return SEALED_BYTES + dataLength;
+  const isOfLink = type === RELAY_PING || type === RELAY_PONG || (type === RELAY_CLOSE && below(2) === 0);
+  return isOfLink ? 0 : 1 + below(2 ** 32 - 1);
 }
 
 function mutate(bytes: Uint8Array, at: number, length: number): boolean {
@@ -98,7 +121,9 @@ test("decodeRelayDatagram on arbitrary and mutated bytes", () => {
   const bytes = new Uint8Array(WINDOW_BYTES + 2 * MARGIN_BYTES);
   const datagram = new RelayDatagram();
   const seen = new Map<number, number>();
+  const part = new RelayPart();
   let authentic = 0;
+  let parts = 0;
   for (let run = 0; run < RUNS; run++) {
     for (let i = 0; i < bytes.length; i++) bytes[i] = below(256);
     const isWritten = random() < 0.9;
@@ -121,12 +146,18 @@ test("decodeRelayDatagram on arbitrary and mutated bytes", () => {
       if (isAuthentic !== isIntact)
         throw new Error(`run ${run}: authentic: ${isAuthentic}, intact: ${isIntact}`);
       if (isAuthentic) authentic++;
+      if (datagram.type === RELAY_PART && decodeRelayPart(bytes, datagram, part)) {
+        if (part.offset + datagram.dataLength > part.total || part.index >= part.count)
+          throw new Error(`run ${run}: a part outside of its datagram`);
+        parts++;
+      }
     }
     for (let i = 0; i < MARGIN_BYTES; i++) bytes[i] = below(256);
     for (let i = MARGIN_BYTES + length; i < bytes.length; i++) bytes[i] = below(256);
     const other = describe(decodeRelayDatagram(bytes, MARGIN_BYTES, length, datagram), datagram);
     if (other !== result) throw new Error(`run ${run}: ${result}, then ${other}`);
   }
-  for (let type = 0; type <= RELAY_PONG; type++) expect(seen.get(type) ?? 0).toBeGreaterThan(RUNS / 500);
+  expect(parts).toBeGreaterThan(0);
+  for (let type = 0; type <= RELAY_PART; type++) expect(seen.get(type) ?? 0).toBeGreaterThan(RUNS / 500);
   expect(authentic).toBeGreaterThan(RUNS / 50);
 });
