@@ -1,7 +1,7 @@
 /**
- * Programs of classic BPF, which the kernel runs over packets: enough of it to write a filter of received frames, or to
- * pick a socket for a datagram. Offsets count from the Ethernet header there, from the payload here; numbers of the packet
- * are big-endian. [bpf(4), linux/filter.h]
+ * Programs of classic BPF, which the kernel runs over packets: enough of it to write a filter of received frames or of
+ * netlink messages, or to pick a socket for a datagram. Offsets count from the Ethernet header in the first case, else from
+ * the payload; numbers of the packet are big-endian. [bpf(4), linux/filter.h]
  *
  *      0       2    3    4         8
  *     +-------+----+----+---------+
@@ -18,6 +18,9 @@ const LOAD_WORD = 0x20;
 const LOAD_HALF = 0x28;
 const LOAD_BYTE = 0x30;
 const LOAD_LENGTH = 0x80;
+const LOAD_NUMBER = 0x00;
+const LOAD_NUMBER_TO_X = 0x01;
+const LOAD_WORD_BEHIND_X = 0x40;
 const AND = 0x54;
 const ADD = 0x04;
 const REMAINDER = 0x94;
@@ -29,6 +32,11 @@ const JUMP_GREATER = 0x25;
 const JUMP_AT_LEAST = 0x35;
 const RETURN = 0x06;
 const RETURN_LOADED = 0x16;
+
+/** SKF_AD_OFF + SKF_AD_NLATTR: offset of the netlink attribute of type X, searched from the accumulator on; 0: none. */
+const FIND_ATTRIBUTE = 0xffff_f000 + 12;
+/** In front of an attribute's value. */
+const ATTRIBUTE_HEAD_BYTES = 4;
 
 interface Operation {
   readonly code: number;
@@ -61,6 +69,16 @@ export class ProgramWriter {
 
   loadByte(at: number): this {
     return this.#add(LOAD_BYTE, at);
+  }
+
+  /** The first four bytes of a netlink attribute; goes on at the label where there is none. @param from of all attributes */
+  loadAttribute(type: number, from: number, otherwise: string): this {
+    return this.#add(LOAD_NUMBER, from)
+      .#add(LOAD_NUMBER_TO_X, type)
+      .#add(LOAD_WORD, FIND_ATTRIBUTE)
+      .ifEqual(0, otherwise)
+      .#add(COPY_TO_X, 0)
+      .#add(LOAD_WORD_BEHIND_X, ATTRIBUTE_HEAD_BYTES);
   }
 
   and(mask: number): this {

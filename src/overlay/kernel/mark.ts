@@ -9,9 +9,12 @@ export const DEVICE_GROUP = 0x706d_6573;
 /** IFALIASZ without the zero byte. */
 const ALIAS_BYTES_MAX = 255;
 
+/** Of all aliases. */
+const PREFIX = "portmesh ";
+
 /** @param owner "<cluster>/<node>" */
 export function aliasOf(owner: string): string {
-  const alias = `portmesh ${owner}`;
+  const alias = `${PREFIX}${owner}`;
   if (Buffer.byteLength(alias) > ALIAS_BYTES_MAX || /[\0\n]/.test(alias))
     throw new RangeError(
       `cannot mark a device as ${JSON.stringify(owner)}: longer than ${ALIAS_BYTES_MAX} bytes`,
@@ -19,7 +22,13 @@ export function aliasOf(owner: string): string {
   return alias;
 }
 
-export function isOwnDevice(link: Link, alias: string): boolean {
+/** Of whichever node, and of either driver. */
+export function isOverlayDevice({ alias, group }: Pick<Link, "alias" | "group">): boolean {
+  return group === DEVICE_GROUP || alias.startsWith(PREFIX);
+}
+
+/** @param name of the device when it is made: without an alias yet nothing else tells it from that of another node */
+export function isOwnDevice(link: Link, alias: string, name: string): boolean {
   if (link.kind !== "vxlan") return false;
-  return link.alias === alias || (link.alias === "" && link.group === DEVICE_GROUP);
+  return link.alias === alias || (link.alias === "" && link.group === DEVICE_GROUP && link.name === name);
 }

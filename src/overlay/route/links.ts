@@ -17,6 +17,9 @@ import { macBytes, macText } from "./address-text.ts";
 import { NetlinkError } from "./netlink-error.ts";
 import type { NetlinkSession } from "./netlink-session.ts";
 
+/** IN6_ADDR_GEN_MODE_NONE */
+const NO_ADDRESS = 1;
+
 export interface Link {
   readonly index: number;
   readonly name: string;
@@ -27,6 +30,8 @@ export interface Link {
   /** "" without. */
   readonly alias: string;
   readonly group: number;
+  /** Index of the bridge or VRF it is a port of; 0: of none. */
+  readonly master: number;
   /** "vxlan", "tun"; "" on links of hardware. */
   readonly kind: string;
   /** Of kind "vxlan", else null. */
@@ -36,6 +41,8 @@ export interface Link {
   readonly groMaxBytes: number;
   /** net.ipv4.conf.<name>.…, by IPV4_DEVCONF_…; empty when the kernel does not tell. */
   readonly ipv4Settings: ReadonlyMap<number, number>;
+  /** It makes IPv6 link-local addresses; null where IPv6 is off. */
+  readonly hasIpv6LinkLocal: boolean | null;
   /** Since it was made; null when the kernel does not tell. */
   readonly counters: LinkCounters | null;
 }
@@ -48,6 +55,9 @@ export interface LinkChange {
   /** "" takes it away. */
   readonly alias?: string;
   readonly group?: number;
+  readonly name?: string;
+  /** 0: it is no port any more. */
+  readonly master?: number;
   readonly gsoMaxBytes?: number;
   readonly groMaxBytes?: number;
   /** false: no link-local address and no router solicitations of its own, from when it is set up next. */
@@ -104,7 +114,7 @@ export function deleteLink(session: NetlinkSession, which: string | number): voi
 }
 
 function settings(change: LinkChange): LinkMessage {
-  const { mtuBytes, isUp, macAddress, alias, group, gsoMaxBytes, groMaxBytes } = change;
+  const { name, mtuBytes, isUp, macAddress, alias, group, master, gsoMaxBytes, groMaxBytes } = change;
   const { hasIpv6LinkLocal, ipv4Settings } = change;
   return {
     index: 0,
@@ -114,11 +124,13 @@ function settings(change: LinkChange): LinkMessage {
     macAddress: macAddress === undefined ? undefined : macBytes(macAddress),
     alias,
     group,
+    name,
+    master,
     gsoMaxBytes,
     groMaxBytes,
     gsoIpv4MaxBytes: gsoMaxBytes,
     groIpv4MaxBytes: groMaxBytes,
-    ipv6AddressMode: hasIpv6LinkLocal === undefined ? undefined : hasIpv6LinkLocal ? 0 : 1,
+    ipv6AddressMode: hasIpv6LinkLocal === undefined ? undefined : hasIpv6LinkLocal ? 0 : NO_ADDRESS,
     newIpv4Settings: ipv4Settings,
   };
 }
@@ -142,11 +154,13 @@ function readLink(payload: Uint8Array): Link | null {
     macAddress: macText(message.macAddress ?? new Uint8Array(0)),
     alias: message.alias ?? "",
     group: message.group ?? 0,
+    master: message.master ?? 0,
     kind: message.kind ?? "",
     vxlan: message.vxlan ?? null,
     gsoMaxBytes: message.gsoIpv4MaxBytes ?? message.gsoMaxBytes ?? 0,
     groMaxBytes: message.groIpv4MaxBytes ?? message.groMaxBytes ?? 0,
     ipv4Settings: new Map((message.ipv4Settings ?? []).map((value, index) => [index + 1, value])),
+    hasIpv6LinkLocal: message.ipv6AddressMode === undefined ? null : message.ipv6AddressMode !== NO_ADDRESS,
     counters: message.counters ?? null,
   };
 }

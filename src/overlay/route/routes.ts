@@ -13,6 +13,7 @@ import {
   RT_TABLE_MAIN,
   RTM_DELROUTE,
   RTM_F_CLONED,
+  RTM_F_LOOKUP_TABLE,
   RTM_GETROUTE,
   RTM_NEWROUTE,
   RTN_UNICAST,
@@ -105,16 +106,19 @@ export function removeRoute(session: NetlinkSession, route: Route): void {
   }
 }
 
-/** Which way packets to an address go now. ENETUNREACH and others: none. */
-export function findRouteTo(session: NetlinkSession, address: string): RouteTo {
+/** Which way packets to an address go now, those from `source` where it is given. ENETUNREACH and others: none. */
+export function findRouteTo(session: NetlinkSession, address: string, source?: string): RouteTo {
   const destination = ipBytes(address);
   const request = encodeRouteMessage({
     ...EMPTY,
     family: familyOf(destination),
     destination,
     destinationLength: destination.length * 8,
+    source: source === undefined ? undefined : ipBytes(source),
     table: 0,
     type: 0,
+    // of IPv6 the kernel takes no such question
+    flags: destination.length === 4 ? RTM_F_LOOKUP_TABLE : 0,
   });
   const what = `find the route to ${address}`;
   const answer = decodeRouteMessage(session.get(what, RTM_GETROUTE, request));

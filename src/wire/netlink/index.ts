@@ -1,6 +1,7 @@
 /** rtnetlink messages: interfaces, addresses, neighbours, forwarding entries, routes, traffic control. */
 export * from "./address-message.ts";
 export { decodeNetlinkOutcome, type NetlinkOutcome } from "./error-message.ts";
+export * from "./event-filter.ts";
 export type { LinkCounters } from "./link-counters.ts";
 export * from "./link-message.ts";
 export * from "./message.ts";

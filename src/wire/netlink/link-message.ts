@@ -17,6 +17,7 @@ export const IFF_UP = 0x1;
 const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
+const IFLA_MASTER = 10;
 const IFLA_LINKINFO = 18;
 const IFLA_IFALIAS = 20;
 const IFLA_STATS64 = 23;
@@ -52,6 +53,8 @@ export interface LinkMessage {
   /** 6 bytes on Ethernet-like links, none on TUN. */
   readonly macAddress?: Uint8Array | undefined;
   readonly alias?: string | undefined;
+  /** Index of the bridge or VRF it is a port of; 0 in a request: of none. */
+  readonly master?: number | undefined;
   readonly group?: number | undefined;
   readonly gsoMaxBytes?: number | undefined;
   readonly groMaxBytes?: number | undefined;
@@ -81,6 +84,7 @@ export function encodeLinkMessage(link: LinkMessage): Uint8Array {
     .bytes(IFLA_ADDRESS, link.macAddress)
     .text(IFLA_IFNAME, link.name)
     .uint32(IFLA_MTU, link.mtuBytes)
+    .uint32(IFLA_MASTER, link.master)
     .text(IFLA_IFALIAS, link.alias)
     .bytes(IFLA_STATS64, counters === undefined ? undefined : encodeLinkCounters(counters))
     .uint32(IFLA_GROUP, link.group)
@@ -111,6 +115,7 @@ export function decodeLinkMessage(payload: Uint8Array): LinkMessage | null {
     name: attributes.text(IFLA_IFNAME),
     mtuBytes: attributes.uint32(IFLA_MTU),
     macAddress: attributes.bytes(IFLA_ADDRESS),
+    master: attributes.uint32(IFLA_MASTER),
     alias: attributes.text(IFLA_IFALIAS),
     group: attributes.uint32(IFLA_GROUP),
     gsoMaxBytes: attributes.uint32(IFLA_GSO_MAX_SIZE),

@@ -11,6 +11,7 @@ import { Attributes, AttributeWriter } from "./attributes.ts";
 const HEAD_BYTES = 12;
 
 const RTA_DST = 1;
+const RTA_SRC = 2;
 const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
 const RTA_PRIORITY = 6;
@@ -30,6 +31,8 @@ export const RTN_UNICAST = 1;
 export const RTN_LOCAL = 2;
 /** A copy that was made for one destination, not a route of the table. */
 export const RTM_F_CLONED = 0x200;
+/** In a question: the answer names the table that the route is of. */
+export const RTM_F_LOOKUP_TABLE = 0x1000;
 
 export interface RouteMessage {
   /** AF_INET, AF_INET6. */
@@ -44,6 +47,8 @@ export interface RouteMessage {
   readonly flags: number;
   /** Absent: the default route. */
   readonly destination?: Uint8Array | undefined;
+  /** In a question: what the packet comes from. */
+  readonly source?: Uint8Array | undefined;
   readonly outputInterface?: number | undefined;
   readonly gateway?: Uint8Array | undefined;
   readonly priority?: number | undefined;
@@ -58,6 +63,7 @@ export function encodeRouteMessage(route: RouteMessage): Uint8Array {
   const head = new DataView(new ArrayBuffer(HEAD_BYTES));
   head.setUint8(0, route.family);
   head.setUint8(1, route.destinationLength);
+  head.setUint8(2, (route.source?.length ?? 0) * 8);
   head.setUint8(4, route.table > 255 ? 0 : route.table);
   head.setUint8(5, route.protocol);
   head.setUint8(6, route.scope);
@@ -66,6 +72,7 @@ export function encodeRouteMessage(route: RouteMessage): Uint8Array {
   const hasMetrics = route.mtuBytes !== undefined || route.advertisedMssBytes !== undefined;
   return new AttributeWriter(new Uint8Array(head.buffer))
     .bytes(RTA_DST, route.destination)
+    .bytes(RTA_SRC, route.source)
     .uint32(RTA_OIF, route.outputInterface)
     .bytes(RTA_GATEWAY, route.gateway)
     .uint32(RTA_PRIORITY, route.priority)
