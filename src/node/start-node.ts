@@ -7,7 +7,7 @@ import { resolve } from "node:path";
 import { listenOnSocket, meshApp } from "../admin/index.ts";
 import type { ClusterConfig, Config, ConfigCheck, FileResult, WatchOptions } from "../config/index.ts";
 import type { ProxyOptions, SpliceProxy } from "../proxy/index.ts";
-import type { Clock } from "../sys/clock.ts";
+import { type Clock, steadyClock } from "../sys/clock.ts";
 import type { LocalAddress, LocalNetwork } from "../sys/local-addresses.ts";
 import type { LookupHost } from "../sys/lookup-host.ts";
 import { InterfaceWatch } from "./interface-watch.ts";
@@ -47,6 +47,8 @@ export interface NodeParts {
   /** When the file was last written, ms since 1970; null: not known. */
   readonly fileChangedAtMs: (file: string) => number | null;
   readonly readDefaultRouteInterface: (family: 4 | 6) => string | null;
+  /** Names of the interfaces of overlays, also of those that killed nodes have left. */
+  readonly readOverlayInterfaces: () => ReadonlySet<string>;
   /** @param owner "<cluster>/<node>" */
   readonly openDrivers: (owner: string) => OpenDrivers;
   readonly watchPaths: (options: PathWatchOptions) => Paths;
@@ -183,8 +185,10 @@ async function startMesh(
   const { config, version, file, onFatal } = options;
   const { clock, lookup, random, readNetwork, readDefaultRouteInterface, fileChangedAtMs } = parts;
   const { node, cluster } = config;
+  const { addresses } = readNetwork();
+  const overlays = parts.readOverlayInterfaces();
   const address =
-    cluster === null ? null : ownAddress(node, cluster, readDefaultRouteInterface, readNetwork().addresses);
+    cluster === null ? null : ownAddress(node, cluster, readDefaultRouteInterface, addresses, overlays);
   let mesh: Mesh | null = null;
   const onOverlay = () => mesh?.onOverlayChanged(); // before there is a mesh nothing has been said of it
   const overlay = cluster === null ? null : newOverlay(options, parts, cluster, address!, onOverlay);
@@ -246,6 +250,7 @@ function newOverlay(
     libcrypto: overlay.encrypt ? parts.libcryptoVersion() : null,
     open: parts.openDrivers(`${cluster.name}/${node.name}`),
     watchPaths: (watched) => parts.watchPaths({ ...watched, random: parts.random }),
+    clock: steadyClock,
     log: new OverlayLog(log, parts.clock),
     onChange,
   });

@@ -4,6 +4,7 @@ export { type EndProblem, type InspectedPeer, inspectEnd } from "./inspect-end.t
 export { IcmpFilter, KernelOverlay, type KernelOverlayOptions, type RefusedPeer } from "./kernel/index.ts";
 export type * from "./overlay.ts";
 export { OverlayError, type OverlayErrorCode } from "./overlay-error.ts";
+export { readOverlayInterfaces } from "./overlay-interfaces.ts";
 export { type Announcement, type PairPath, pairPath } from "./pair-path.ts";
 export type { EchoCounts } from "./path/echo-exchange.ts";
 export type { EchoHeard, EchoPeerEnd, PathReport } from "./path/echo-peer.ts";
@@ -18,6 +19,7 @@ export {
   vxlanOverheadBytes,
 } from "./path/overhead.ts";
 export { BASE_MTU, PathProbe, type PathProbeOptions, type PathState, type Probe } from "./path/path-probe.ts";
+export { type Fault, type Look, type LookOptions, REMOVED } from "./reconcile/index.ts";
 export * from "./route/index.ts";
 export { localUnderlayMtu, underlayMtu } from "./underlay-mtu.ts";
 export * from "./userspace/index.ts";

@@ -13,8 +13,19 @@ export type OverlayErrorCode =
   | "device-taken"
   /** Somebody else's address or route is in the overlay's subnet. */
   | "subnet-taken"
+  /** Somebody has removed the driver's device, and it cannot be made again under the driver. */
+  | "device-gone"
   /** The kernel refused for another reason; the cause says which. */
   | "refused";
+
+/** What somebody else holds may be free a moment later; what is not granted or not built in needs a person. */
+const TRANSIENT: ReadonlySet<OverlayErrorCode> = new Set([
+  "port-taken",
+  "vni-taken",
+  "device-taken",
+  "subnet-taken",
+  "device-gone",
+]);
 
 export class OverlayError extends Error {
   override readonly name = "OverlayError";
@@ -25,5 +36,10 @@ export class OverlayError extends Error {
     options?: ErrorOptions,
   ) {
     super(message, options);
+  }
+
+  /** Trying again later may do. */
+  get isTransient(): boolean {
+    return TRANSIENT.has(this.code);
   }
 }

@@ -402,7 +402,10 @@ describe.skipIf(lacksVxlan(...PROGRAMS))("the kernel driver", () => {
       const theirs = "10.200.0.2 dev eth0 scope link";
       const { refused } = await driver.apply([peerOf(n2), peerOf(n3)]);
       expect(refused).toEqual([
-        { name: "n2", reason: "cannot add a route to 10.200.0.2: somebody else has one" },
+        {
+          name: "n2",
+          reason: "cannot add a route to 10.200.0.2: somebody else has route 10.200.0.2/32 over eth0 (boot)",
+        },
       ]);
       expect(await routesOf(n1)).toContain("10.200.0.3 mtu 1450");
       await applied(driver);

@@ -269,7 +269,10 @@ describe.skipIf(lacksTun(...PROGRAMS))("the userspace driver", () => {
     await ip(n1, "route add 10.200.0.2/32 dev eth0");
     const { refused } = await driver.apply([peerOf(n2), peerOf(n3)]);
     expect(refused).toEqual([
-      { name: "n2", reason: "cannot add a route to 10.200.0.2: somebody else has one" },
+      {
+        name: "n2",
+        reason: "cannot add a route to 10.200.0.2: somebody else has route 10.200.0.2/32 over eth0 (boot)",
+      },
     ]);
     expect(await ip(n1, `route show dev ${DEVICE}`)).toContain("10.200.0.3 ");
     expect(await ip(n1, "route show 10.200.0.2")).toContain("dev eth0");

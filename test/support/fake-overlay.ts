@@ -3,11 +3,17 @@
 import type { OpenDrivers } from "../../src/node/overlay/open-driver.ts";
 import type { Paths } from "../../src/node/overlay/overlay.ts";
 import type { PathWatchOptions } from "../../src/node/overlay/path-watch.ts";
-import type { EndProblem, OverlayEnd, OverlayPeer } from "../../src/overlay/index.ts";
+import type { EndProblem, Look, LookOptions, OverlayEnd, OverlayPeer } from "../../src/overlay/index.ts";
+
+const NOTHING_SEEN: Look = { repaired: [], held: [], failures: [], refused: [] };
 
 export class FakeDrivers {
   /** Why a driver cannot be had. */
-  readonly refusals: { kernel?: string; userspace?: string } = {};
+  readonly refusals: { kernel?: string | Error; userspace?: string | Error } = {};
+  /** What apply gives. */
+  look: (mayRepair: boolean) => Look = () => NOTHING_SEEN;
+  /** Something has happened to the device. */
+  report = () => {};
   /** "kernel 10.200.0.1" of those that run. */
   readonly running: string[] = [];
   readonly ends: OverlayEnd[] = [];
@@ -24,8 +30,8 @@ export class FakeDrivers {
   #onPathChange = () => {};
 
   readonly open: OpenDrivers = {
-    kernel: (end) => this.#open("kernel", end),
-    userspace: (end) => this.#open("userspace", end),
+    kernel: (end, { onReport }) => this.#open("kernel", end, onReport),
+    userspace: (end, { onReport }) => this.#open("userspace", end, onReport),
     removeLeftover: () => this.removals++,
     inspect: () => this.problems,
   };
@@ -51,9 +57,10 @@ export class FakeDrivers {
     this.#onPathChange();
   }
 
-  #open(driver: "kernel" | "userspace", end: OverlayEnd) {
+  #open(driver: "kernel" | "userspace", end: OverlayEnd, onReport: () => void) {
     const refusal = this.refusals[driver];
-    if (refusal !== undefined) throw new Error(refusal);
+    if (refusal !== undefined) throw refusal instanceof Error ? refusal : new Error(refusal);
+    this.report = onReport;
     const name = `${driver} ${end.address}`;
     this.running.push(name);
     this.ends.push(end);
@@ -61,11 +68,16 @@ export class FakeDrivers {
       figuresOf: () => ({ rejectedTotal: { replay: 1 } }),
       rejectedTotal: { "wrong-vni": 2 },
       mtuBytes: 1450,
-      apply: (peers: readonly OverlayPeer[], innerMtuBytes: ReadonlyMap<string, number>) => {
+      apply: (
+        peers: readonly OverlayPeer[],
+        innerMtuBytes: ReadonlyMap<string, number>,
+        how: LookOptions,
+      ) => {
         if (this.error !== null) throw this.error;
         this.peers = peers;
         this.innerMtuBytes = innerMtuBytes;
         this.applied++;
+        return this.look(how.mayRepair);
       },
       close: async () => {
         await Promise.resolve();

@@ -32,10 +32,10 @@ export class KernelOverlayProcess extends DriverProcess<KernelRequest> {
 async function run(): Promise<void> {
   let overlay: KernelOverlay | null = null;
   await answerRequests<KernelRequest | ApplyRequest | { do: "close" }>((request) => {
-    let refused: ReturnType<KernelOverlay["apply"]> = [];
+    let refused: ReturnType<KernelOverlay["apply"]>["refused"] = [];
     if (request.do === "open") overlay = KernelOverlay.open(request.end, request.options);
     else if (request.do === "removeLeftover") KernelOverlay.removeLeftover(request.end, request);
-    else if (request.do === "apply") refused = overlay!.apply(request.peers, new Map(request.mtus));
+    else if (request.do === "apply") refused = overlay!.apply(request.peers, new Map(request.mtus)).refused;
     else if (request.do === "setMtu") overlay!.setMtu(request.mtuBytes);
     else overlay!.close();
     return { refused, mtuBytes: overlay?.mtuBytes ?? 0 };

@@ -3,6 +3,8 @@ import { isIP } from "node:net";
 import {
   inspectEnd,
   KernelOverlay,
+  type Look,
+  type LookOptions,
   type OverlayEnd,
   type OverlayPeer,
   type SealedFigures,
@@ -16,8 +18,9 @@ import type { PeerFigures } from "./overlay-status.ts";
 /** @param owner "<cluster>/<node>": whose the devices are, also those that a killed node has left */
 export function openDrivers(owner: string): OpenDrivers {
   return {
-    kernel: (end) => new KernelDriver(end, owner),
-    userspace: (end, isEncrypting) => new UserspaceDriver(end, owner, isEncrypting),
+    kernel: (end, { onReport }) => new KernelDriver(KernelOverlay.open(end, { owner, onReport }), end.device),
+    userspace: (end, { isEncrypting, onReport }) =>
+      new UserspaceDriver(UserspaceOverlay.open(end, { owner, isEncrypting, onReport }), end),
     removeLeftover: (end) => KernelOverlay.removeLeftover(end, { owner }),
     inspect: (end, peers) => inspectEnd(end, owner, peers),
   };
@@ -26,11 +29,10 @@ export function openDrivers(owner: string): OpenDrivers {
 class KernelDriver implements OverlayDriver {
   readonly #overlay: KernelOverlay;
   readonly #guard: IcmpGuard;
-  #refused: ReadonlyMap<string, string> = new Map();
 
-  constructor(end: OverlayEnd, owner: string) {
-    this.#overlay = KernelOverlay.open(end, { owner });
-    this.#guard = new IcmpGuard(end.device);
+  constructor(overlay: KernelOverlay, device: string) {
+    this.#overlay = overlay;
+    this.#guard = new IcmpGuard(device);
   }
 
   get mtuBytes(): number {
@@ -48,14 +50,13 @@ class KernelDriver implements OverlayDriver {
     };
   }
 
-  apply(peers: readonly OverlayPeer[], innerMtuBytes: ReadonlyMap<string, number>): void {
+  apply(peers: readonly OverlayPeer[], innerMtuBytes: InnerMtus, options: LookOptions): Look {
     this.#guard.protect(peers);
-    const refused = this.#overlay.apply(peers, innerMtuBytes);
-    this.#refused = new Map(refused.map(({ name, reason }) => [name, reason]));
+    return this.#overlay.apply(peers, innerMtuBytes, options);
   }
 
-  figuresOf(peer: string): Partial<PeerFigures> {
-    return { notes: [this.#refused.get(peer) ?? [], this.#guard.problem ?? []].flat() };
+  figuresOf(): Partial<PeerFigures> {
+    return { notes: [this.#guard.problem ?? []].flat() };
   }
 
   close(): void {
@@ -68,12 +69,11 @@ class UserspaceDriver implements OverlayDriver {
   readonly #overlay: UserspaceOverlay;
   readonly #guard: IcmpGuard;
   readonly #family: 4 | 6;
-  #refused: ReadonlyMap<string, string> = new Map();
 
-  constructor(end: OverlayEnd, owner: string, isEncrypting: boolean) {
-    this.#family = isIP(end.underlayAddress) === 6 ? 6 : 4;
-    this.#overlay = UserspaceOverlay.open(end, { owner, isEncrypting });
-    this.#guard = new IcmpGuard(end.device);
+  constructor(overlay: UserspaceOverlay, { device, underlayAddress }: OverlayEnd) {
+    this.#overlay = overlay;
+    this.#family = isIP(underlayAddress) === 6 ? 6 : 4;
+    this.#guard = new IcmpGuard(device);
   }
 
   get mtuBytes(): number {
@@ -84,20 +84,14 @@ class UserspaceDriver implements OverlayDriver {
     return this.#overlay.counts.framesDropped;
   }
 
-  apply(peers: readonly OverlayPeer[], innerMtuBytes: ReadonlyMap<string, number>): void {
+  apply(peers: readonly OverlayPeer[], innerMtuBytes: InnerMtus, options: LookOptions): Look {
     this.#guard.protect(peers);
-    const { refused } = this.#overlay.apply(peers, innerMtuBytes);
-    this.#refused = new Map(refused.map(({ name, reason }) => [name, reason]));
+    return this.#overlay.apply(peers, innerMtuBytes, options);
   }
 
   figuresOf(peer: string): Partial<PeerFigures> {
     const counts = this.#overlay.countsOf(peer);
-    const reason = this.#refused.get(peer);
-    const notes = [
-      ...(reason === undefined ? [] : [reason]),
-      ...(this.#guard.problem === null ? [] : [this.#guard.problem]),
-      ...(counts?.isSegmentationRefused ? [CUT_HERE] : []),
-    ];
+    const notes = [this.#guard.problem ?? [], counts?.isSegmentationRefused ? CUT_HERE : []].flat();
     if (counts === null) return { notes };
     return { notes, rejectedTotal: counts.framesDropped, ...sealedFigures(counts.sealed, this.#family) };
   }
@@ -107,6 +101,8 @@ class UserspaceDriver implements OverlayDriver {
     return this.#overlay.close();
   }
 }
+
+type InnerMtus = ReadonlyMap<string, number>;
 
 const CUT_HERE =
   "the way there takes no segmented bursts (UDP_SEGMENT): datagrams are sent one by one, which is slower";

@@ -1,18 +1,18 @@
 /** What is wrong with this node's end of the overlay, in words: the driver's own error, or what the machine shows. */
 import type { EndProblem } from "../../overlay/index.ts";
 
-export interface EndErrors {
-  /** Of the driver, as it was last told what to do, or was to be opened again; null: it has done it. */
-  readonly driver: Error | null;
+export interface EndTroubles {
+  /** What the driver cannot do, or cannot be had for; null: all is well. */
+  readonly driver: string | null;
   /** Why no echoes can be had; null: they can. */
-  readonly echoes: Error | null;
+  readonly echoes: string | null;
 }
 
 const SEE_LOG = "it is tried again; the log of this node says more";
 
 /** The first kind that there is: what follows from it is no cause. */
 export function endProblems(
-  { driver, echoes }: EndErrors,
+  { driver, echoes }: EndTroubles,
   inspect: () => readonly EndProblem[],
 ): EndProblem[] {
   if (driver !== null) return [problemOf(driver)];
@@ -21,10 +21,10 @@ export function endProblems(
   return [problemOf(echoes)];
 }
 
-/** Errors of drivers are "what is wrong; what to do". */
-function problemOf({ message }: Error): EndProblem {
-  const end = message.indexOf("; ");
+/** Messages of drivers are "what is wrong; what to do". */
+function problemOf(text: string): EndProblem {
+  const end = text.indexOf("; ");
   return end < 0
-    ? { message, fix: SEE_LOG }
-    : { message: message.slice(0, end), fix: message.slice(end + 2) };
+    ? { message: text, fix: SEE_LOG }
+    : { message: text.slice(0, end), fix: text.slice(end + 2) };
 }

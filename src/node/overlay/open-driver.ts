@@ -4,18 +4,36 @@
  * Encrypting, relays that are sealed themselves and go from node address to node address are about twice as fast as
  * sealed frames, with half the latency, and need nothing from the machine. A kernel device would do as well, but opens a
  * port for clear frames, whose filter cannot see who sends them. Not encrypting, the kernel's device costs nothing.
- * What is asked for and cannot be had is an error; what `auto` passes over is told, with what is missing.
+ * What is asked for and cannot be had is an error; what `auto` passes over is told, with what is missing. What somebody
+ * else only holds at the moment, a name or a port, is neither: it is waited for.
  */
 import type { OverlayConfig } from "../../config/index.ts";
-import type { Driver, EndProblem, InspectedPeer, OverlayEnd, OverlayPeer } from "../../overlay/index.ts";
+import {
+  type Driver,
+  type EndProblem,
+  type InspectedPeer,
+  type Look,
+  type LookOptions,
+  type OverlayEnd,
+  OverlayError,
+  type OverlayPeer,
+} from "../../overlay/index.ts";
 import type { PeerFigures } from "./overlay-status.ts";
 
 /** A driver that runs. */
 export interface OverlayDriver {
   /** The longest packet that its device takes. */
   readonly mtuBytes: number;
-  /** These are the peers from now on. @param innerMtuBytes by name: the longest packets that get there, where known */
-  apply(peers: readonly OverlayPeer[], innerMtuBytes: ReadonlyMap<string, number>): void;
+  /**
+   * These are the peers from now on, and the device is what it has to be. Throws OverlayError "device-gone" when the
+   * driver has to be opened again, others when its device cannot be had now.
+   * @param innerMtuBytes by name: the longest packets that get there, where known
+   */
+  apply(
+    peers: readonly OverlayPeer[],
+    innerMtuBytes: ReadonlyMap<string, number>,
+    options: LookOptions,
+  ): Look;
   /** What it knows of a peer. */
   figuresOf(peer: string): Partial<PeerFigures>;
   /** Frames thrown away that no peer can be blamed for, by reason. */
@@ -23,7 +41,13 @@ export interface OverlayDriver {
   close(): void | Promise<void>;
 }
 
-export type OpenDriver = (end: OverlayEnd, isEncrypting: boolean) => OverlayDriver;
+export interface OpenDriverOptions {
+  readonly isEncrypting: boolean;
+  /** Something has happened to the device: it has to be applied again. */
+  readonly onReport: () => void;
+}
+
+export type OpenDriver = (end: OverlayEnd, options: OpenDriverOptions) => OverlayDriver;
 /** Each throws an error whose message says what to grant or to change. */
 export interface OpenDrivers {
   readonly kernel: OpenDriver;
@@ -36,42 +60,50 @@ export interface OpenDrivers {
 
 export interface OpenedDriver {
   readonly name: Driver;
-  /** null: `none` has nothing to run. */
+  /** null: `none` has nothing to run, or what the driver needs is taken. */
   readonly driver: OverlayDriver | null;
+  /** What somebody else holds that the driver needs; null: nothing. */
+  readonly obstacle: OverlayError | null;
   /** What `auto` would have liked better, and why it cannot be had. */
   readonly passedOver: readonly { readonly name: Driver; readonly reason: string }[];
 }
 
-/** Throws what the driver throws, when it was asked for by name. */
+/** Throws what the driver throws, when it was asked for by name and waiting would not do. */
 export function openDriver(
   { driver: wanted, encrypt }: Pick<OverlayConfig, "driver" | "encrypt">,
   end: OverlayEnd,
   open: OpenDrivers,
+  onReport: () => void,
 ): OpenedDriver {
-  if (wanted === "kernel" || wanted === "userspace")
-    return { name: wanted, driver: openClean(wanted, end, encrypt, open), passedOver: [] };
+  const options = { isEncrypting: encrypt, onReport };
+  if (wanted === "kernel" || wanted === "userspace") return openClean(wanted, end, options, open);
   const passedOver: { name: Driver; reason: string }[] = [];
   for (const name of wanted === "none" ? [] : preferred(encrypt)) {
     try {
-      return { name, driver: openClean(name, end, encrypt, open), passedOver };
+      return { ...openClean(name, end, options, open), passedOver };
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       passedOver.push({ name, reason: error.message });
     }
   }
   removeLeftover(end, open);
-  return { name: "none", driver: null, passedOver };
+  return { name: "none", driver: null, obstacle: null, passedOver };
 }
 
 /** The kernel driver finds its own leftover. */
 function openClean(
   name: "kernel" | "userspace",
   end: OverlayEnd,
-  encrypt: boolean,
+  options: OpenDriverOptions,
   open: OpenDrivers,
-): OverlayDriver {
+): OpenedDriver {
   if (name === "userspace") removeLeftover(end, open);
-  return open[name](end, encrypt);
+  try {
+    return { name, driver: open[name](end, options), obstacle: null, passedOver: [] };
+  } catch (error) {
+    if (!(error instanceof OverlayError && error.isTransient)) throw error;
+    return { name, driver: null, obstacle: error, passedOver: [] };
+  }
 }
 
 /** Who may not do that has left nothing behind. */

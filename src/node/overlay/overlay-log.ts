@@ -6,6 +6,13 @@ import type { Log } from "../log.ts";
 import type { OpenedDriver } from "./open-driver.ts";
 import { PathLog } from "./path-log.ts";
 
+interface Repaired {
+  readonly device: string;
+  readonly what: string;
+  readonly times: number;
+  readonly waitMs: number;
+}
+
 export class OverlayLog {
   readonly #log: Log;
   /** Which nodes the overlay reaches. */
@@ -50,17 +57,32 @@ export class OverlayLog {
       this.#log.warn({ address: to }, `overlay: another node has the address ${from}; this one is ${to} now`);
   }
 
-  /** The driver that ran cannot be had again. */
-  failed(driver: Driver, error: Error): void {
-    this.#log.error(
-      { driver, err: error },
-      `overlay: cannot open the ${driver} driver again: ${error.message}`,
-    );
+  /** The driver cannot be had now, or does not do what it was told. */
+  refused(driver: Driver, message: string): void {
+    this.#log.error({ driver }, `overlay: ${message}; it is tried again`);
   }
 
-  /** What the driver was told it does not do. */
-  refused(driver: Driver, error: Error): void {
-    this.#log.error({ driver, err: error }, `overlay: ${error.message}; it is tried again`);
+  /** What failed does no longer. */
+  recovered(device: string): void {
+    this.#log.info({ device }, `overlay: ${device} is in order again`);
+  }
+
+  /** Somebody had changed the device. @param times in a row @param waitMs until it would be done again */
+  repaired({ device, what, times, waitMs }: Repaired): void {
+    const again =
+      waitMs === 0
+        ? ""
+        : `; repair ${times} in a row, the next one in ${Math.round(waitMs / 1000)} s at the earliest`;
+    this.#log.warn({ device, times }, `overlay: ${device} repaired: ${what}${again}`);
+  }
+
+  /** Packets to a node do not go over the device. */
+  blocked(node: string, reason: string): void {
+    this.#log.warn({ node }, `overlay: ${node} cannot be reached over it: ${reason}`);
+  }
+
+  unblocked(node: string): void {
+    this.#log.info({ node }, `overlay: nothing keeps packets to ${node} from it any more`);
   }
 
   noEchoes(error: Error): void {

@@ -9,14 +9,18 @@
 import type { NodeRecord, OverlayRecord } from "../../catalog/index.ts";
 import type { ClusterConfig, OverlayConfig } from "../../config/index.ts";
 import {
+  type Driver,
   type EchoHeard,
   type EndProblem,
   isInSubnet,
   type OverlayEnd,
+  OverlayError,
   type PairPath,
   prefixLengthOf,
+  REMOVED,
   settleAddress,
 } from "../../overlay/index.ts";
+import type { Clock } from "../../sys/clock.ts";
 import type { Reach } from "../mesh/build-view.ts";
 import { sourceAddress } from "../mesh/source-address.ts";
 import { EchoSockets } from "./echo-sockets.ts";
@@ -27,6 +31,7 @@ import type { OverlayLog } from "./overlay-log.ts";
 import { NO_FIGURES, type OverlayPeerStatus, type OverlayStatus } from "./overlay-status.ts";
 import type { PathWatch, PathWatchOptions, WatchedPeer } from "./path-watch.ts";
 import { announcementOf, relayPortsAt, udpPortOf } from "./relay-ports.ts";
+import { Upkeep, type UpkeepOptions } from "./upkeep.ts";
 
 export interface OverlayOptions {
   /** Name of this node. */
@@ -41,7 +46,8 @@ export interface OverlayOptions {
   readonly libcrypto: string | null;
   readonly open: OpenDrivers;
   readonly watchPaths: (options: Omit<PathWatchOptions, "random">) => Paths;
-  readonly log: Pick<OverlayLog, "opened" | "moved" | "failed" | "noEchoes" | "refused" | "paths">;
+  readonly clock: Clock;
+  readonly log: Pick<OverlayLog, "opened" | "moved" | "noEchoes" | "paths"> & UpkeepOptions["log"];
   /** Others are reached in another way than before, or this node has something else to announce. */
   readonly onChange: () => void;
 }
@@ -69,7 +75,7 @@ interface Applied {
 }
 
 const NOTHING_APPLIED: Applied = { peers: [], active: [] };
-const NOTHING_OPEN: OpenedDriver = { name: "none", driver: null, passedOver: [] };
+const NOTHING_OPEN: OpenedDriver = { name: "none", driver: null, obstacle: null, passedOver: [] };
 /** Ticks between two looks at the device and the routes of the machine. */
 const LOOK_TICKS = 10;
 const NO_ANSWER = "nothing has come back over the overlay yet";
@@ -81,18 +87,21 @@ export class Overlay {
   /** Literal address that others reach this node by. */
   #nodeAddress: string;
   #address: string | null = null;
+  /** Taken again once the driver can be had; null: it has one, or there is none left. */
+  #awaited: string | null = null;
+  /** As last announced. */
+  #nodes: Nodes = new Map();
   #opened = NOTHING_OPEN;
   #paths: Paths | null = null;
   /** Of the driver that runs, or ran last. */
   #openedEnd: OverlayEnd | null = null;
-  /** Why the driver does not do what it was told, or cannot be opened again; null: it does. */
-  #error: Error | null = null;
   #isStarted = false;
   #isMoving = false;
   /** Names of those that packets go to. */
   #active: ReadonlySet<string> = new Set();
   /** What the driver and the watch of the paths have. */
   #applied = NOTHING_APPLIED;
+  readonly #upkeep: Upkeep;
   /** Names of those that the overlay reaches, as last told. */
   #up: readonly string[] = [];
   #ticks = 0;
@@ -104,6 +113,8 @@ export class Overlay {
     const { name: clusterName, keys: clusterKeys } = cluster;
     this.#neighbours = new Neighbours({ self, subnet: config.subnet, clusterName, clusterKeys, address });
     this.#echoSockets = new EchoSockets(cluster.bind.port);
+    const { clock, log } = options;
+    this.#upkeep = new Upkeep({ device: deviceOf(config), clock, log, look: () => this.#look() });
   }
 
   /** What this node tells all others. */
@@ -138,21 +149,20 @@ export class Overlay {
   }
 
   /**
-   * Opens the driver. Throws when the one that is asked for cannot be had.
+   * Opens the driver. Throws when the one that is asked for cannot be had; what somebody else only holds is waited for.
    * @param earlier the overlay address of this node when it last ran; null: not known
    */
   start(nodes: Nodes, earlier: string | null): void {
-    const { config, log } = this.#options;
     this.#isStarted = true;
-    this.#address = this.#settle(nodes, earlier);
-    this.#open();
-    log.opened(this.#opened, this.#address, config);
+    this.#open(this.#settle(nodes, earlier));
+    this.#tellOpened();
     this.follow(nodes);
   }
 
   /** The nodes announce this now. @param active names of those that packets go to */
   follow(nodes: Nodes, active: ReadonlySet<string> = this.#active): void {
     this.#active = active;
+    this.#nodes = nodes;
     if (!this.#isStarted) return;
     this.#followAddress(nodes);
     this.#neighbours.follow(nodes, this.announcement);
@@ -172,13 +182,8 @@ export class Overlay {
     if (driver === null) return;
     this.#tellChanges();
     if (++this.#ticks % LOOK_TICKS !== 0) return;
-    if (this.#underlayAddress() !== this.#openedEnd?.underlayAddress)
-      return void this.#openAgain(this.#address);
-    // somebody has removed its device, which cannot be made again under it
-    if (this.#error !== null && this.#opened.name === "userspace") return void this.#openAgain(this.#address);
-    const before = driver.mtuBytes;
-    this.#applyToDriver();
-    if (driver.mtuBytes !== before) this.#paths?.setDeviceMtu(driver.mtuBytes);
+    if (this.#underlayAddress() !== this.#openedEnd?.underlayAddress) void this.#openAgain(this.#address);
+    else this.#applyToDriver();
   }
 
   /** The file has other keys. */
@@ -235,8 +240,8 @@ export class Overlay {
 
   /** What is wrong with this node's own end now. */
   get problems(): readonly EndProblem[] {
-    const errors = { driver: this.#error, echoes: this.#paths?.error ?? null };
-    return endProblems(errors, () => {
+    const troubles = { driver: this.#upkeep.trouble, echoes: this.#paths?.error?.message ?? null };
+    return endProblems(troubles, () => {
       const end = this.#opened.driver === null ? null : this.#openedEnd;
       return end === null ? [] : this.#options.open.inspect(end, this.#applied.peers);
     });
@@ -266,6 +271,7 @@ export class Overlay {
 
   async close(): Promise<void> {
     this.#isStarted = false;
+    this.#upkeep.close();
     await this.#close();
     this.#echoSockets.close();
   }
@@ -280,15 +286,35 @@ export class Overlay {
     return settleAddress({ name: self, subnet: config.subnet, current, claims });
   }
 
-  #open(): void {
+  /** Throws when the driver cannot be had and waiting would not do. @param address null: there is none for this node */
+  #open(address: string | null): void {
     const { config, open } = this.#options;
     this.#opened = NOTHING_OPEN;
-    if (this.#address === null) return;
-    const end = this.#end(this.#address);
+    this.#address = null;
+    this.#awaited = null;
+    if (address === null) return;
+    const end = this.#end(address);
     this.#openedEnd = end;
-    this.#opened = openDriver(config, end, open);
-    if (this.#opened.driver === null) this.#address = null;
-    else this.#paths = this.#watch(end, this.#opened.driver);
+    this.#opened = openDriver(config, end, open, () => this.#upkeep.onReport());
+    const { name, driver, obstacle } = this.#opened;
+    if (obstacle !== null) return this.#await(address, name, obstacle);
+    this.#upkeep.onOpened();
+    if (driver === null) return;
+    this.#address = address;
+    this.#paths = this.#watch(end, driver);
+  }
+
+  #tellOpened(): void {
+    if (this.#awaited !== null) return;
+    const { config, log } = this.#options;
+    log.opened(this.#opened, this.#address, config);
+  }
+
+  /** The driver's name stays, and with it the ports that are left to it. */
+  #await(address: string, name: Driver, error: Error): void {
+    this.#opened = { ...NOTHING_OPEN, name };
+    this.#awaited = address;
+    this.#upkeep.onFailed(name, error);
   }
 
   #watch(end: OverlayEnd, { mtuBytes }: OverlayDriver): Paths {
@@ -324,26 +350,29 @@ export class Overlay {
 
   /** A driver has one address: with another one it is another driver, which can be had once the first one has ended. */
   async #openAgain(address: string | null): Promise<void> {
-    const { log, onChange } = this.#options;
     this.#isMoving = true;
-    const { name } = this.#opened;
+    const { name, driver } = this.#opened;
     this.#address = null;
     await this.#close();
     this.#isMoving = false;
     if (!this.#isStarted) return;
-    this.#address = address;
-    this.#neighbours.renewKeys();
+    if (driver !== null) this.#neighbours.renewKeys();
     try {
-      this.#open();
-      this.#error = null;
+      this.#open(address);
     } catch (error) {
-      this.#address = null;
-      this.#error = error as Error;
-      log.failed(name, error as Error);
+      this.#await(address!, name, error as Error);
     }
+    if (driver === null) this.#tellOpened();
     this.#logPaths(this.#up, []);
     this.#up = [];
-    onChange();
+    if (driver !== null || this.#awaited === null) this.#options.onChange();
+  }
+
+  /** Something has happened to the device, or it is time to try again. */
+  #look(): void {
+    if (!this.#isStarted || this.#isMoving) return;
+    if (this.#awaited !== null) void this.#openAgain(this.#settle(this.#nodes, this.#awaited));
+    else this.#applyToDriver();
   }
 
   #end(address: string): OverlayEnd {
@@ -370,6 +399,12 @@ export class Overlay {
   #peerStatus(node: string, { overlay, path, peer, isSilent, isOtherFamily }: Neighbour): OverlayPeerStatus {
     const isInside = peer !== null && this.#paths?.isUp(node) === true;
     const encryption = isInside && path.frames === "sealed" ? "frames" : "relay";
+    const refusal = this.#upkeep.refusalOf(node);
+    const figures = {
+      ...NO_FIGURES,
+      ...(peer !== null && this.#paths?.figuresOf(node)),
+      ...(peer !== null && this.#opened.driver?.figuresOf(node)),
+    };
     return {
       node,
       driver: isSilent ? null : overlay.driver,
@@ -377,9 +412,8 @@ export class Overlay {
       path: isInside ? "overlay" : "direct",
       encryption: path.isEncrypted ? encryption : "none",
       ...problemOf(path, isOtherFamily, peer !== null && !isInside),
-      ...NO_FIGURES,
-      ...(peer !== null && this.#paths?.figuresOf(node)),
-      ...(peer !== null && this.#opened.driver?.figuresOf(node)),
+      ...figures,
+      notes: refusal === null ? figures.notes : [refusal, ...figures.notes],
     };
   }
 
@@ -395,18 +429,29 @@ export class Overlay {
   /** Errors of the system are told and tried again: what is reached without the driver goes on. */
   #applyToDriver(): void {
     const { driver, name } = this.#opened;
+    if (driver === null) return;
     const innerMtuBytes = new Map<string, number>();
     for (const { name: peer } of this.#applied.peers) {
       const mtuBytes = this.#paths?.mtuOf(peer) ?? null;
       if (mtuBytes !== null) innerMtuBytes.set(peer, mtuBytes);
     }
+    const before = driver.mtuBytes;
     try {
-      driver?.apply(this.#applied.peers, innerMtuBytes);
-      this.#error = null;
+      const { mayRepair } = this.#upkeep;
+      this.#upkeep.onLooked(driver.apply(this.#applied.peers, innerMtuBytes, { mayRepair }), name);
     } catch (error) {
-      if (this.#error === null) this.#options.log.refused(name, error as Error);
-      this.#error = error as Error;
+      this.#onFailed(error as Error);
     }
+    if (driver.mtuBytes !== before) this.#paths?.setDeviceMtu(driver.mtuBytes);
+  }
+
+  /** A device that a driver cannot make again under it takes another driver. */
+  #onFailed(error: Error): void {
+    const isGone = error instanceof OverlayError && error.code === "device-gone";
+    if (!isGone) return this.#upkeep.onFailed(this.#opened.name, error);
+    if (!this.#upkeep.mayRepair) return this.#upkeep.onHeld(REMOVED);
+    this.#upkeep.onLooked({ repaired: [REMOVED], held: [], failures: [], refused: [] }, this.#opened.name);
+    if (!this.#isMoving) void this.#openAgain(this.#address);
   }
 
   /** Which nodes are up, and how large packets may be. */

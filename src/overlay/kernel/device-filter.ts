@@ -1,7 +1,7 @@
 /** The filter on the VXLAN device. A device without one must not be: what cannot be had is an OverlayError. */
 import { ENOENT, EOPNOTSUPP } from "../../sys/errno.ts";
 import type { OverlayEnd } from "../overlay.ts";
-import { NetlinkError, type NetlinkSession, readIngressFilter, setIngressFilter } from "../route/index.ts";
+import { NetlinkError, type NetlinkSession, setIngressFilter } from "../route/index.ts";
 import { filterUnsupported } from "./refusals.ts";
 
 /** Throws OverlayError or NetlinkError. */
@@ -17,16 +17,4 @@ export function setFilter(
     const isMissing = error instanceof NetlinkError && [ENOENT, EOPNOTSUPP].includes(error.errnoValue);
     throw isMissing ? filterUnsupported(end, error) : error;
   }
-}
-
-/** Nothing changes when it is there. */
-export function restoreFilter(
-  session: NetlinkSession,
-  end: OverlayEnd,
-  interfaceIndex: number,
-  program: Uint8Array,
-): void {
-  const present = readIngressFilter(session, interfaceIndex);
-  if (present === null || Buffer.compare(present, program) !== 0)
-    setFilter(session, end, interfaceIndex, program);
 }

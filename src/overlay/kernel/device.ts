@@ -13,7 +13,7 @@ import {
   createLink,
   deleteLink,
   findLink,
-  type Link,
+  listLinks,
   NetlinkError,
   type NetlinkSession,
   setLink,
@@ -45,17 +45,15 @@ export function createDevice(
   return furnish(session, end, alias);
 }
 
-/** One of that name that is somebody else's is an OverlayError; that there is none is fine. */
+/**
+ * Those of this node, whatever their name is by now: somebody may have renamed them. That there is none is fine; an
+ * interface of the device's name that is somebody else's is an OverlayError.
+ */
 export function removeDevice(session: NetlinkSession, end: OverlayEnd, alias: string): void {
-  const link = findOwnDevice(session, end, alias);
-  if (link !== null) deleteLink(session, link.index);
-}
-
-/** null: there is none of that name. One that is somebody else's is an OverlayError. */
-export function findOwnDevice(session: NetlinkSession, end: OverlayEnd, alias: string): Link | null {
-  const link = findLink(session, end.device);
-  if (link !== null && !isOwnDevice(link, alias)) throw deviceTaken(end, link);
-  return link;
+  for (const link of listLinks(session))
+    if (isOwnDevice(link, alias, end.device)) deleteLink(session, link.index);
+  const other = findLink(session, end.device);
+  if (other !== null) throw deviceTaken(end, other);
 }
 
 /** Alias first, so that it is known again from then on. It is up when it is closed to everybody: there are no members yet. */

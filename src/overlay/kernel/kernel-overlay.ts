@@ -2,36 +2,37 @@
  * The `kernel` driver: a VXLAN device of the kernel, kept in step with the members of the cluster. No packet passes
  * through this process.
  *
- * The device is this node's alone: its entries, its address, its state are made what they have to be on every apply,
- * and it is made again when somebody removed it. Nothing else on the machine is changed.
+ * The device is this node's alone: its entries, its address, its state are made what they have to be on every apply
+ * (reconcile/), and it is made again when somebody removed it. Nothing else on the machine is changed.
  */
 import { type IpFamily, parseIp } from "../../wire/index.ts";
 import type { LinkCounters } from "../../wire/netlink/index.ts";
 import { macOf } from "../address-plan.ts";
-import { CLOSED_TO_OTHERS, isClosedToOthers } from "../closed-device.ts";
 import type { OverlayEnd, OverlayPeer } from "../overlay.ts";
 import { OverlayError } from "../overlay-error.ts";
 import { innerMtu, vxlanOverheadBytes } from "../path/overhead.ts";
+import {
+  DeviceKeeper,
+  DeviceWatch,
+  type Look,
+  type LookOptions,
+  REMOVED,
+  type WantedDevice,
+} from "../reconcile/index.ts";
 import { macText } from "../route/address-text.ts";
 import {
-  addAddress,
   countFiltered,
   deleteLink,
   findLink,
-  type Link,
-  type LinkChange,
-  listAddresses,
   NetlinkError,
   NetlinkSession,
   setLink,
 } from "../route/index.ts";
 import { localUnderlayMtu, underlayMtu } from "../underlay-mtu.ts";
-import { createDevice, findOwnDevice, removeDevice } from "./device.ts";
-import { restoreFilter } from "./device-filter.ts";
+import { createDevice, removeDevice } from "./device.ts";
 import { frameFilter } from "./frame-filter.ts";
-import { aliasOf, isOwnDevice } from "./mark.ts";
-import { applyEntries } from "./peer-entries.ts";
-import { planEntries, type RefusedPeer } from "./plan-entries.ts";
+import { aliasOf } from "./mark.ts";
+import { type PeerEntry, planEntries } from "./plan-entries.ts";
 import { planFilter } from "./plan-filter.ts";
 import { explain } from "./refusals.ts";
 
@@ -43,6 +44,8 @@ export interface KernelOverlayOptions {
   readonly owner: string;
   /** Of inner packets; without it what the underlay's interface leaves, followed when that changes. */
   readonly mtuBytes?: number;
+  /** The kernel has reported something about the device or about routes into the subnet: time to apply again. */
+  readonly onReport?: () => void;
 }
 
 export class KernelOverlay {
@@ -50,27 +53,31 @@ export class KernelOverlay {
   readonly #end: OverlayEnd;
   readonly #family: IpFamily;
   readonly #alias: string;
+  readonly #keeper: DeviceKeeper;
+  readonly #watch: DeviceWatch | null;
   /** null: what the underlay leaves. */
   #fixedMtuBytes: number | null;
   #mtuBytes: number;
   #isClosed = false;
 
   private constructor(session: NetlinkSession, end: OverlayEnd, options: KernelOverlayOptions) {
+    const { owner, mtuBytes, onReport } = options;
     this.#session = session;
     this.#end = end;
     this.#family = parseIp(end.underlayAddress)?.family ?? 4;
-    this.#alias = aliasOf(options.owner);
-    this.#fixedMtuBytes = options.mtuBytes ?? null;
+    this.#alias = aliasOf(owner);
+    this.#fixedMtuBytes = mtuBytes ?? null;
     this.#mtuBytes = this.#currentMtu();
+    const interfaceIndex = createDevice(session, end, this.#alias, this.#mtuBytes);
+    this.#keeper = new DeviceKeeper(session, interfaceIndex, this.#mtuBytes);
+    this.#watch = onReport === undefined ? null : new DeviceWatch(end, interfaceIndex, onReport);
   }
 
   /** The device is up with its address, without peers. Throws OverlayError; then nothing has changed. */
   static open(end: OverlayEnd, options: KernelOverlayOptions): KernelOverlay {
     const session = openSession(end);
     try {
-      const overlay = new KernelOverlay(session, end, options);
-      createDevice(session, end, overlay.#alias, overlay.#mtuBytes);
-      return overlay;
+      return new KernelOverlay(session, end, options);
     } catch (error) {
       const explained = explain(error, session, end);
       session.close();
@@ -102,16 +109,16 @@ export class KernelOverlay {
   apply(
     peers: readonly OverlayPeer[],
     innerMtuBytes: ReadonlyMap<string, number> = new Map(),
-  ): readonly RefusedPeer[] {
+    options: LookOptions = { mayRepair: true },
+  ): Look {
     try {
-      const interfaceIndex = this.#restoreDevice();
+      this.#mtuBytes = this.#currentMtu();
       const mtuOf = ({ name, underlayAddress }: OverlayPeer) =>
         Math.min(innerMtuBytes.get(name) ?? this.#routeMtu(underlayAddress), this.#mtuBytes);
       const planned = planEntries(this.#end, peers, mtuOf);
       const { plan, entries, refused } = planFilter(this.#end, planned.entries);
-      restoreFilter(this.#session, this.#end, interfaceIndex, frameFilter(plan));
-      const device = { interfaceIndex, address: this.#end.address, port: this.#end.port };
-      return [...planned.refused, ...refused, ...applyEntries(this.#session, device, entries)];
+      const look = this.#keep(this.#wanted(entries, frameFilter(plan)), options);
+      return { ...look, refused: [...planned.refused, ...refused, ...look.refused] };
     } catch (error) {
       throw explain(error, this.#session, this.#end);
     }
@@ -120,8 +127,9 @@ export class KernelOverlay {
   /** Of the device, from now on; null: what the underlay leaves. Peers' routes follow with the next apply. */
   setMtu(mtuBytes: number | null): void {
     this.#fixedMtuBytes = mtuBytes;
+    this.#mtuBytes = this.#currentMtu();
     try {
-      this.#restoreDevice();
+      setLink(this.#session, this.#keeper.interfaceIndex, { mtuBytes: this.#mtuBytes });
     } catch (error) {
       throw explain(error, this.#session, this.#end);
     }
@@ -134,22 +142,21 @@ export class KernelOverlay {
 
   /** What the device has counted since it was made; null: it is not there now. */
   counters(): LinkCounters | null {
-    return this.#findDevice()?.counters ?? null;
+    return findLink(this.#session, this.#keeper.interfaceIndex)?.counters ?? null;
   }
 
   /** Frames that the device's filter has dropped. */
   get filteredTotal(): number {
-    const link = this.#findDevice();
-    return link === null ? 0 : countFiltered(this.#session, link.index);
+    return countFiltered(this.#session, this.#keeper.interfaceIndex);
   }
 
-  /** The device and all that was on it are gone; one of its name that is somebody else's by now stays. */
+  /** The device and all that was on it are gone, whatever its name is by now; others of that name stay. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#watch?.close();
     try {
-      const link = this.#findDevice();
-      if (link !== null) deleteLink(this.#session, link.index);
+      deleteLink(this.#session, this.#keeper.interfaceIndex);
     } catch (error) {
       throw explain(error, this.#session, this.#end);
     } finally {
@@ -157,37 +164,31 @@ export class KernelOverlay {
     }
   }
 
-  /** null: there is none of that name, or it is somebody else's. */
-  #findDevice(): Link | null {
-    const link = findLink(this.#session, this.#end.device);
-    return link !== null && isOwnDevice(link, this.#alias) ? link : null;
+  /** The device is made again when it is gone. */
+  #keep(wanted: WantedDevice, options: LookOptions): Look {
+    const look = this.#keeper.look(wanted, options);
+    if (look !== null) return look;
+    if (!options.mayRepair) return { repaired: [], held: [REMOVED], failures: [], refused: [] };
+    const interfaceIndex = createDevice(this.#session, this.#end, this.#alias, this.#mtuBytes);
+    this.#keeper.remade(interfaceIndex, this.#mtuBytes);
+    this.#watch?.follow(interfaceIndex);
+    const again = this.#keeper.look(wanted, options);
+    if (again === null)
+      throw new OverlayError("refused", `cannot keep ${this.#end.device}: it is removed at once`);
+    return { ...again, repaired: [REMOVED, ...again.repaired] };
   }
 
-  /** Index of the device: as it has to be, made again when it is gone. */
-  #restoreDevice(): number {
-    this.#mtuBytes = this.#currentMtu();
-    const link = findOwnDevice(this.#session, this.#end, this.#alias);
-    if (link === null) return createDevice(this.#session, this.#end, this.#alias, this.#mtuBytes);
-    this.#restoreAddress(link.index);
-    const change = this.#differences(link);
-    if (Object.keys(change).length > 0) setLink(this.#session, link.index, change);
-    return link.index;
-  }
-
-  #restoreAddress(interfaceIndex: number): void {
-    const { address, prefixLength } = this.#end;
-    const present = listAddresses(this.#session, interfaceIndex);
-    const isThere = present.some((entry) => entry.address === address && entry.prefixLength === prefixLength);
-    if (!isThere) addAddress(this.#session, { interfaceIndex, address, prefixLength });
-  }
-
-  #differences(link: Link): LinkChange {
-    const macAddress = macText(macOf(this.#end.address));
+  #wanted(peers: readonly PeerEntry[], filter: Uint8Array): WantedDevice {
+    const { device, address, prefixLength, port } = this.#end;
     return {
-      ...(link.mtuBytes !== this.#mtuBytes && { mtuBytes: this.#mtuBytes }),
-      ...(link.macAddress !== macAddress && { macAddress }),
-      ...(!link.isUp && { isUp: true }),
-      ...(!isClosedToOthers(link.ipv4Settings) && { ipv4Settings: CLOSED_TO_OTHERS }),
+      name: device,
+      alias: this.#alias,
+      mtuBytes: this.#mtuBytes,
+      address,
+      prefixLength,
+      frames: { macAddress: macText(macOf(address)), port, filter },
+      gsoMaxBytes: null,
+      peers,
     };
   }
 

@@ -6,7 +6,7 @@ import { EAFNOSUPPORT } from "../../sys/errno.ts";
 import { close } from "../../sys/socket.ts";
 import { openTun, type Tun, TunError } from "../../sys/tun.ts";
 import { CLOSED_TO_OTHERS } from "../closed-device.ts";
-import { aliasOf } from "../kernel/mark.ts";
+import { DEVICE_GROUP } from "../kernel/mark.ts";
 import { deviceTaken, subnetTaken } from "../kernel/refusals.ts";
 import { findSubnetClash } from "../kernel/subnet-clash.ts";
 import type { OverlayEnd } from "../overlay.ts";
@@ -17,7 +17,7 @@ import { addAddress, findLink, NetlinkError, type NetlinkSession, setLink } from
  * Of super-packets: what their segments are sent as, with a head of some 100 bytes for each, must fit into one datagram
  * of IPv4.
  */
-const GSO_BYTES_MAX = 60_000;
+export const GSO_BYTES_MAX = 60_000;
 
 export interface TunDevice extends Tun {
   readonly interfaceIndex: number;
@@ -27,7 +27,7 @@ export interface TunDevice extends Tun {
 export function openDevice(
   session: NetlinkSession,
   end: OverlayEnd,
-  owner: string,
+  alias: string,
   mtuBytes: number,
 ): TunDevice {
   const other = findLink(session, end.device);
@@ -37,7 +37,7 @@ export function openDevice(
   const tun = openOrExplain(end);
   try {
     const { device, address, prefixLength } = end;
-    setLink(session, device, { alias: aliasOf(owner) });
+    setLink(session, device, { alias, group: DEVICE_GROUP });
     disableIpv6(session, device);
     const { index } = findLink(session, device)!;
     setLink(session, index, { mtuBytes, gsoMaxBytes: GSO_BYTES_MAX, ipv4Settings: CLOSED_TO_OTHERS });

@@ -2,30 +2,29 @@
  * The `userspace` driver: a TUN device, and a thread that carries its packets over UDP, as VXLAN frames that a kernel's
  * VXLAN device understands.
  *
- * The device, its address and its routes are this node's alone and go with its descriptor, however the process ends.
+ * The device, its address and its routes are this node's alone, are made what they have to be on every apply
+ * (reconcile/), and go with its descriptor, however the process ends.
  */
-
-import { EEXIST } from "../../sys/errno.ts";
 import { Slots } from "../../sys/slots.ts";
 import { close } from "../../sys/socket.ts";
 import type { TunOffload } from "../../sys/tun.ts";
 import { type IpFamily, parseIp } from "../../wire/index.ts";
-import { type PeerEntry, planEntries, type RefusedPeer } from "../kernel/plan-entries.ts";
+import { aliasOf } from "../kernel/mark.ts";
+import { type PeerEntry, planEntries } from "../kernel/plan-entries.ts";
 import type { OverlayEnd, OverlayPeer } from "../overlay.ts";
 import { OverlayError } from "../overlay-error.ts";
 import { innerMtu, sealedOverheadBytes, vxlanOverheadBytes } from "../path/overhead.ts";
 import {
-  addRoute,
-  findLink,
-  NetlinkError,
-  NetlinkSession,
-  removeRoute,
-  replaceRoute,
-  setLink,
-} from "../route/index.ts";
+  DeviceKeeper,
+  DeviceWatch,
+  type Look,
+  type LookOptions,
+  type WantedDevice,
+} from "../reconcile/index.ts";
+import { NetlinkError, NetlinkSession, setLink } from "../route/index.ts";
 import { localUnderlayMtu, underlayMtu } from "../underlay-mtu.ts";
 import { clearRow, createCounters, MAX_PEERS, NOBODY, type PeerCounts, readCounts } from "./counters.ts";
-import { openDevice, type TunDevice } from "./device.ts";
+import { GSO_BYTES_MAX, openDevice, type TunDevice } from "./device.ts";
 import { explainNetlink } from "./explain-netlink.ts";
 import { openUnderlaySocket, type UnderlaySocket } from "./underlay-socket.ts";
 import { WorkerThread } from "./worker-thread.ts";
@@ -40,13 +39,18 @@ export interface UserspaceOverlayOptions {
   readonly isEncrypting?: boolean;
   /** Of inner packets; without it what the underlay's interface leaves, followed with every apply. */
   readonly mtuBytes?: number;
+  /** The kernel has reported something about the device or about routes into the subnet: time to apply again. */
+  readonly onReport?: () => void;
 }
 
 export class UserspaceOverlay {
   readonly #session: NetlinkSession;
   readonly #end: OverlayEnd;
   readonly #family: IpFamily;
+  readonly #alias: string;
   readonly #device: TunDevice;
+  readonly #keeper: DeviceKeeper;
+  readonly #watch: DeviceWatch | null;
   readonly #socket: UnderlaySocket;
   readonly #thread: WorkerThread;
   readonly #counters = createCounters();
@@ -54,8 +58,6 @@ export class UserspaceOverlay {
   readonly #rows = new Slots(MAX_PEERS, "peers of the overlay");
   /** Of the peers that were applied last. */
   #names: ReadonlySet<string> = new Set();
-  /** by overlay address: MTU */
-  readonly #routes = new Map<string, number>();
   /** null: what the underlay leaves. */
   #fixedMtuBytes: number | null;
   #mtuBytes: number;
@@ -68,17 +70,22 @@ export class UserspaceOverlay {
     this.#session = session;
     this.#end = end;
     this.#family = parseIp(end.underlayAddress)?.family ?? 4;
+    this.#alias = aliasOf(options.owner);
     this.#isEncrypting = options.isEncrypting ?? false;
     this.#fixedMtuBytes = options.mtuBytes ?? null;
     this.#localMtuBytes = localUnderlayMtu(session, end.underlayAddress);
     this.#mtuBytes = this.#currentMtu();
     this.#socket = openUnderlaySocket(end);
     try {
-      this.#device = openDevice(session, end, options.owner, this.#mtuBytes);
+      this.#device = openDevice(session, end, this.#alias, this.#mtuBytes);
     } catch (error) {
       close(this.#socket.fd);
       throw error;
     }
+    const { interfaceIndex } = this.#device;
+    const { onReport } = options;
+    this.#keeper = new DeviceKeeper(session, interfaceIndex, this.#mtuBytes);
+    this.#watch = onReport === undefined ? null : new DeviceWatch(end, interfaceIndex, onReport);
     this.#thread = new WorkerThread({
       tunFd: this.#device.fd,
       socketFd: this.#socket.fd,
@@ -113,13 +120,14 @@ export class UserspaceOverlay {
   }
 
   /**
-   * These are the peers from now on; resolves when the worker knows, routes are there at once. `innerMtuBytes` is by
-   * name; who is not in it gets what the route to it leaves. Throws OverlayError when the device is gone.
+   * These are the peers from now on; `applied` resolves when the worker knows, routes are there at once.
+   * `innerMtuBytes` is by name; who is not in it gets what the route to it leaves. Throws OverlayError "device-gone".
    */
   apply(
     peers: readonly OverlayPeer[],
     innerMtuBytes: ReadonlyMap<string, number> = new Map(),
-  ): { readonly refused: readonly RefusedPeer[]; readonly applied: Promise<void> } {
+    options: LookOptions = { mayRepair: true },
+  ): Look & { readonly applied: Promise<void> } {
     try {
       this.#followMtu();
       const mtuOf = (peer: OverlayPeer) =>
@@ -127,7 +135,10 @@ export class UserspaceOverlay {
       const { entries, refused } = planEntries(this.#end, peers, mtuOf);
       const accepted = new Set(entries.map(({ name }) => name));
       const applied = this.#tellWorker(peers.filter(({ name }) => accepted.has(name)));
-      return { refused: [...refused, ...this.#applyRoutes(entries)], applied };
+      const look = this.#keeper.look(this.#wanted(entries), options);
+      if (look === null)
+        throw new OverlayError("device-gone", `cannot use ${this.#end.device}: somebody has removed it`);
+      return { ...look, refused: [...refused, ...look.refused], applied };
     } catch (error) {
       throw explainNetlink(error, this.#end);
     }
@@ -136,8 +147,9 @@ export class UserspaceOverlay {
   /** Of the device, from now on; null: what the underlay leaves. Peers' routes follow with the next apply. */
   setMtu(mtuBytes: number | null): void {
     this.#fixedMtuBytes = mtuBytes;
+    this.#mtuBytes = this.#currentMtu();
     try {
-      this.#followMtu();
+      setLink(this.#session, this.#keeper.interfaceIndex, { mtuBytes: this.#mtuBytes });
     } catch (error) {
       throw explainNetlink(error, this.#end);
     }
@@ -163,6 +175,7 @@ export class UserspaceOverlay {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#watch?.close();
     this.#session.close();
     await this.#thread.stop();
     close(this.#device.fd);
@@ -183,53 +196,25 @@ export class UserspaceOverlay {
     }
   }
 
-  /** Who cannot have one, for somebody else has it. */
-  #applyRoutes(wanted: readonly PeerEntry[]): RefusedPeer[] {
-    const { interfaceIndex } = this.#device;
-    const destinations = new Set(wanted.map(({ overlayAddress }) => overlayAddress));
-    for (const destination of [...this.#routes.keys()].filter((address) => !destinations.has(address))) {
-      removeRoute(this.#session, { destination, prefixLength: 32, interfaceIndex });
-      this.#routes.delete(destination);
-    }
-    return wanted.flatMap(({ name, overlayAddress, mtuBytes }) => {
-      if (this.#setRoute(overlayAddress, mtuBytes)) return [];
-      return { name, reason: `cannot add a route to ${overlayAddress}: somebody else has one` };
-    });
-  }
-
-  /** False: somebody else has one. */
-  #setRoute(destination: string, mtuBytes: number): boolean {
-    const before = this.#routes.get(destination);
-    if (before === mtuBytes) return true;
-    const { interfaceIndex } = this.#device;
-    const route = {
-      destination,
-      prefixLength: 32,
-      interfaceIndex,
-      preferredSource: this.#end.address,
-      mtuBytes,
-    };
-    try {
-      if (before === undefined) addRoute(this.#session, route);
-      else replaceRoute(this.#session, route);
-    } catch (error) {
-      if (error instanceof NetlinkError && error.errnoValue === EEXIST) return false;
-      throw error;
-    }
-    this.#routes.set(destination, mtuBytes);
-    return true;
-  }
-
   #followMtu(): void {
-    if (findLink(this.#session, this.#device.interfaceIndex) === null)
-      throw new OverlayError("refused", `cannot use ${this.#end.device}: somebody has removed it`);
     const localMtuBytes = localUnderlayMtu(this.#session, this.#end.underlayAddress);
     if (localMtuBytes !== this.#localMtuBytes) this.#thread.setLocalMtu(localMtuBytes);
     this.#localMtuBytes = localMtuBytes;
-    const mtuBytes = this.#currentMtu();
-    if (mtuBytes === this.#mtuBytes) return;
-    setLink(this.#session, this.#device.interfaceIndex, { mtuBytes });
-    this.#mtuBytes = mtuBytes;
+    this.#mtuBytes = this.#currentMtu();
+  }
+
+  #wanted(peers: readonly PeerEntry[]): WantedDevice {
+    const { device, address, prefixLength } = this.#end;
+    return {
+      name: device,
+      alias: this.#alias,
+      mtuBytes: this.#mtuBytes,
+      address,
+      prefixLength,
+      frames: null,
+      gsoMaxBytes: GSO_BYTES_MAX,
+      peers,
+    };
   }
 
   #currentMtu(): number {

@@ -4,10 +4,10 @@
  * dropped in the kernel, without a wake-up. [linux/netlink.h, linux/rtnetlink.h]
  *
  * Links, addresses, neighbours and filters have the index of their interface at the same place: four bytes behind the
- * header. A route has it in an attribute.
+ * header. Routes and settings for IPv4 have it in an attribute.
  */
 import { ProgramWriter } from "../classic-bpf.ts";
-import { RTM_DELROUTE, RTM_DELRULE, RTM_NEWROUTE, RTM_NEWRULE } from "./message.ts";
+import { RTM_DELROUTE, RTM_DELRULE, RTM_NEWNETCONF, RTM_NEWROUTE, RTM_NEWRULE } from "./message.ts";
 
 export const RTNLGRP_LINK = 1;
 export const RTNLGRP_NEIGH = 3;
@@ -15,10 +15,13 @@ export const RTNLGRP_TC = 4;
 export const RTNLGRP_IPV4_IFADDR = 5;
 export const RTNLGRP_IPV4_ROUTE = 7;
 export const RTNLGRP_IPV4_RULE = 8;
+export const RTNLGRP_IPV4_NETCONF = 24;
 
 /** Low byte of the type, which is in host order. */
 const TYPE_AT = 4;
 const INDEX_AT = 20;
+/** The first attribute of struct netconfmsg. */
+const SETTINGS_INDEX_AT = 24;
 const ROUTE_ATTRIBUTES_AT = 28;
 const RTA_DST = 1;
 const RTA_OIF = 4;
@@ -43,7 +46,12 @@ export function encodeEventFilter({ interfaceIndex, network, prefixLength }: Eve
     .ifEqual(RTM_DELRULE, "pass")
     .ifEqual(RTM_NEWROUTE, "route")
     .ifEqual(RTM_DELROUTE, "route")
+    .ifEqual(RTM_NEWNETCONF, "settings")
     .loadWord(INDEX_AT)
+    .ifEqual(index, "pass")
+    .goTo("drop")
+    .label("settings")
+    .loadWord(SETTINGS_INDEX_AT)
     .ifEqual(index, "pass")
     .goTo("drop")
     .label("route")

@@ -35,6 +35,7 @@ export const RTM_GETQDISC = 38;
 export const RTM_NEWTFILTER = 44;
 export const RTM_DELTFILTER = 45;
 export const RTM_GETTFILTER = 46;
+export const RTM_NEWNETCONF = 80;
 
 export const NLM_F_REQUEST = 0x1;
 /** An answer of several messages, ended by NLMSG_DONE. */

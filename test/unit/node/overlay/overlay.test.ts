@@ -3,8 +3,10 @@ import type { NodeRecord, OverlayRecord } from "../../../../src/catalog/index.ts
 import type { ClusterConfig, OverlayConfig } from "../../../../src/config/index.ts";
 import { NodeKeys } from "../../../../src/node/overlay/node-keys.ts";
 import { Overlay } from "../../../../src/node/overlay/overlay.ts";
+import { OverlayError } from "../../../../src/overlay/index.ts";
 import { nodeRecord } from "../../../support/catalog-records.ts";
 import { FakeDrivers } from "../../../support/fake-overlay.ts";
+import { ManualClock } from "../../../support/manual-clock.ts";
 import { waitFor } from "../../../support/wait-for.ts";
 
 const KEY = Buffer.alloc(32, 7).toString("base64");
@@ -12,6 +14,10 @@ const OTHER_KEY = Buffer.alloc(32, 8).toString("base64");
 const PEER_KEYS = new NodeKeys();
 const NOBODY = new Map<string, NodeRecord>();
 
+const GONE = new OverlayError("device-gone", "somebody has removed it");
+const TAKEN = new OverlayError("port-taken", "somebody else has the port");
+
+let clock: ManualClock;
 let drivers: FakeDrivers;
 let lines: string[];
 let changes: number;
@@ -19,6 +25,7 @@ let ownAddresses: string[];
 
 beforeEach(() => {
   ownAddresses = [];
+  clock = new ManualClock();
   drivers = new FakeDrivers();
   lines = [];
   changes = 0;
@@ -47,14 +54,18 @@ function overlay(config: Partial<OverlayConfig> = {}, keys: readonly string[] = 
     address: "192.0.2.1",
     hasAddress: (address) => ownAddresses.includes(address),
     libcrypto: "OpenSSL 3.0.17",
+    clock,
     open: drivers.open,
     watchPaths: drivers.watchPaths,
     log: {
       opened: ({ name, passedOver }) =>
         lines.push([name, ...passedOver.map(({ reason }) => reason)].join(": ")),
       moved: (from, to) => lines.push(`moved ${from} ${to}`),
-      failed: (driver, error) => lines.push(`failed ${driver} ${error.message}`),
-      refused: (driver, error) => lines.push(`refused ${driver} ${error.message}`),
+      refused: (driver, message) => lines.push(`refused ${driver} ${message}`),
+      recovered: (device) => lines.push(`recovered ${device}`),
+      repaired: ({ what, times }) => lines.push(`repaired ${times} ${what}`),
+      blocked: (node, reason) => lines.push(`blocked ${node} ${reason}`),
+      unblocked: (node) => lines.push(`unblocked ${node}`),
       noEchoes: (error) => lines.push(`no echoes ${error.message}`),
       paths: {
         changed: (told) =>
@@ -84,6 +95,11 @@ function started(nodes: ReadonlyMap<string, NodeRecord>, ...rest: Parameters<typ
   const made = overlay(...rest);
   made.start(nodes, null);
   return made;
+}
+
+/** null: its own end has none. */
+function troubleOf({ status }: Overlay): string | null {
+  return status.problems[0]?.message ?? null;
 }
 
 describe("the driver", () => {
@@ -127,6 +143,117 @@ describe("the driver", () => {
   test("that is asked for and cannot be had is an error", () => {
     drivers.refusals.kernel = "no vxlan";
     expect(() => started(NOBODY, { driver: "kernel" })).toThrow("no vxlan");
+  });
+
+  test.each([
+    ["kernel", "kernel"],
+    ["userspace", "userspace"],
+    ["auto", "kernel"],
+  ] as const)("%s that needs what somebody else has is waited for", async (wanted, driver) => {
+    Object.assign(drivers.refusals, { [driver]: TAKEN });
+    const made = started(NOBODY, { driver: wanted, encrypt: wanted === "userspace" });
+    expect(made.announcement).toMatchObject({ driver, address: null });
+    expect(made.udpPort).toBe(7946); // the overlay's port is left to the driver
+    expect(made.status).toMatchObject({ driver, address: null, passedOver: [] });
+    expect(troubleOf(made)).toBe(TAKEN.message);
+    await clock.advance(60_000);
+    expect(lines).toEqual([`refused ${driver} ${TAKEN.message}`]);
+    expect(changes).toBe(0);
+    Object.assign(drivers.refusals, { [driver]: undefined });
+    await clock.advance(64_000);
+    expect(made.announcement).toMatchObject({ driver, address: expect.any(String) });
+    expect(troubleOf(made)).toBeNull();
+    expect(lines.slice(1)).toEqual([driver]);
+    expect(changes).toBe(1);
+  });
+
+  test("that cannot be opened again is waited for, whatever the reason", async () => {
+    const made = started(NOBODY);
+    drivers.error = GONE;
+    drivers.refusals.userspace = "no file descriptors";
+    drivers.report();
+    await clock.advance(1_000);
+    expect(made.status.driver).toBe("userspace");
+    expect(troubleOf(made)).toBe("no file descriptors");
+    drivers.error = null;
+    delete drivers.refusals.userspace;
+    await clock.advance(4_000);
+    expect(troubleOf(made)).toBeNull();
+    expect(made.status.address).not.toBeNull();
+    expect(lines).toEqual([
+      "userspace",
+      "repaired 1 it had been removed",
+      "refused userspace no file descriptors",
+      "userspace",
+    ]);
+  });
+
+  test("is looked at soon after a report, once after many", async () => {
+    started(NOBODY);
+    const before = drivers.applied;
+    for (let i = 0; i < 100; i++) drivers.report();
+    await clock.advance(100);
+    expect(drivers.applied).toBe(before + 1);
+    for (let i = 0; i < 10; i++) {
+      drivers.report();
+      await clock.advance(100);
+    }
+    expect(drivers.applied).toBeLessThanOrEqual(before + 4);
+  });
+
+  test("has a device that is repaired at once, and ever later when it is changed again and again", async () => {
+    const made = started(NOBODY);
+    const down = { kind: "down", text: "it was down" } as const;
+    const seen = { repaired: [], held: [], failures: [], refused: [] };
+    drivers.look = (mayRepair) => (mayRepair ? { ...seen, repaired: [down] } : { ...seen, held: [down] });
+    drivers.report();
+    await clock.advance(100);
+    expect(lines.slice(1)).toEqual(["repaired 1 it was down"]);
+    for (let i = 0; i < 60; i++) {
+      drivers.report();
+      await clock.advance(1_000);
+    }
+    expect(lines.slice(1)).toEqual(Array.from({ length: 11 }, (_, i) => `repaired ${i + 1} it was down`));
+    expect(troubleOf(made)).toBe("portmesh4789: it was down");
+    drivers.look = () => seen;
+    await clock.advance(200_000);
+    expect(troubleOf(made)).toBeNull();
+    drivers.look = (mayRepair) => ({ ...seen, repaired: mayRepair ? [down] : [] });
+    drivers.report();
+    await clock.advance(1_000);
+    expect(lines.at(-1)).toBe("repaired 1 it was down");
+  });
+
+  test("that something fails for is told once, and once when it does not any more", async () => {
+    const made = started(NOBODY);
+    const seen = { repaired: [], held: [], failures: [], refused: [] };
+    drivers.look = () => ({ ...seen, failures: ["cannot change link 7: busy"] });
+    drivers.report();
+    await clock.advance(30_000);
+    expect(troubleOf(made)).toBe("cannot change link 7: busy");
+    drivers.look = () => seen;
+    await clock.advance(64_000);
+    expect(troubleOf(made)).toBeNull();
+    expect(lines.slice(1)).toEqual([
+      "refused userspace cannot change link 7: busy",
+      "recovered portmesh4789",
+    ]);
+  });
+
+  test("that does not get packets to a node is told once, with what is in the way", async () => {
+    const made = started(new Map([["b", other()]]));
+    const seen = { repaired: [], held: [], failures: [], refused: [] };
+    const reason = "cannot add a route to 10.200.9.9: somebody else has one";
+    drivers.look = () => ({ ...seen, refused: [{ name: "b", reason }] });
+    for (let i = 0; i < 5; i++) {
+      drivers.report();
+      await clock.advance(1_000);
+    }
+    expect(made.status.peers[0]).toMatchObject({ path: "direct", notes: [reason] });
+    drivers.look = () => seen;
+    drivers.report();
+    await clock.advance(1_000);
+    expect(lines.slice(1)).toEqual([`blocked b ${reason}`, "unblocked b"]);
   });
 
   test("gets this node's end", () => {
@@ -314,24 +441,29 @@ describe("another node", () => {
     made.follow(new Map([["b", other({ driver: "kernel" })]]));
     for (let i = 0; i < 20; i++) made.tick();
     expect(lines.slice(1)).toEqual(["refused kernel no memory"]);
+    expect(troubleOf(made)).toBe("no memory");
     drivers.error = null;
     for (let i = 0; i < 10; i++) made.tick();
+    expect(troubleOf(made)).toBeNull();
     expect(drivers.peers.map(({ name }) => name)).toEqual(["b"]);
   });
 
-  test("that a userspace driver refuses, its device being gone, makes another one, with another key", async () => {
+  test("of a driver whose device somebody has removed is reached over another one, with another key", async () => {
     const made = started(NOBODY);
     const { address, publicKey } = made.announcement;
-    drivers.error = new Error("no such device");
     const nodes = new Map([["b", other()]]);
     made.follow(nodes);
-    drivers.error = null;
-    for (let i = 0; i < 10; i++) made.tick();
+    drivers.error = GONE;
+    drivers.report();
+    const advanced = clock.advance(1_000);
     await waitFor(() => changes > 0, { what: "another driver" });
+    drivers.error = null;
+    await advanced;
     made.follow(nodes);
     expect(made.announcement).toMatchObject({ driver: "userspace", address });
     expect(made.announcement.publicKey).not.toBe(publicKey);
     expect([drivers.ends.length, drivers.running.length, drivers.peers.length]).toEqual([2, 1, 1]);
+    expect(lines).toEqual(["userspace", "repaired 1 it had been removed"]);
   });
 
   test("that comes and goes without a word is noticed from time to time", () => {

@@ -1,30 +1,21 @@
 import { expect, test } from "bun:test";
 import { NetlinkError, type NetlinkSession, OverlayError } from "../../../../src/overlay/index.ts";
-import { restoreFilter, setFilter } from "../../../../src/overlay/kernel/device-filter.ts";
+import { setFilter } from "../../../../src/overlay/kernel/device-filter.ts";
 import type { OverlayEnd } from "../../../../src/overlay/overlay.ts";
 import { EEXIST, EINVAL, ENOENT, EOPNOTSUPP, EPERM } from "../../../../src/sys/errno.ts";
-import {
-  encodeTrafficMessage,
-  RTM_NEWQDISC,
-  RTM_NEWTFILTER,
-  TC_H_INGRESS_FILTERS,
-} from "../../../../src/wire/netlink/index.ts";
+import { RTM_NEWQDISC, RTM_NEWTFILTER } from "../../../../src/wire/netlink/index.ts";
 
 const END: OverlayEnd = {
   ...{ address: "10.200.50.1", prefixLength: 16, vni: 1, port: 4789 },
   ...{ underlayAddress: "0.0.0.0", device: "portmesh0" },
 };
 const PROGRAM = Uint8Array.of(6, 0, 0, 0, 2, 0, 0, 0);
-const OTHER = Uint8Array.of(6, 0, 0, 0, 0, 0, 0, 0);
 
-/** A kernel that refuses some requests and has this filter. */
+/** A kernel that refuses some requests. */
 class Kernel {
   readonly changes: number[] = [];
 
-  constructor(
-    readonly errors: Readonly<Record<number, number>>,
-    readonly program: Uint8Array | null = null,
-  ) {}
+  constructor(readonly errors: Readonly<Record<number, number>>) {}
 
   get session(): NetlinkSession {
     return this as unknown as NetlinkSession;
@@ -34,12 +25,6 @@ class Kernel {
     const error = this.errors[type];
     if (error !== undefined) throw new NetlinkError(what, error, "Specified qdisc kind is unknown");
     this.changes.push(type);
-  }
-
-  dump(): Uint8Array[] {
-    if (this.program === null) return [];
-    const filter = { interfaceIndex: 7, handle: 1, parent: TC_H_INGRESS_FILTERS, priority: 1 };
-    return [encodeTrafficMessage({ ...filter, kind: "bpf", program: this.program })];
   }
 }
 
@@ -77,14 +62,4 @@ test("a queue that is there already is used", () => {
   const kernel = new Kernel({ [RTM_NEWQDISC]: EEXIST });
   setFilter(kernel.session, END, 7, PROGRAM);
   expect(kernel.changes).toEqual([RTM_NEWTFILTER]);
-});
-
-test.each([
-  ["the same", PROGRAM, []],
-  ["another one", OTHER, [RTM_NEWQDISC, RTM_NEWTFILTER]],
-  ["none", null, [RTM_NEWQDISC, RTM_NEWTFILTER]],
-])("where there is %s, what is wrong is replaced and nothing else", (_, present, changes) => {
-  const kernel = new Kernel({}, present);
-  restoreFilter(kernel.session, END, 7, PROGRAM);
-  expect(kernel.changes).toEqual(changes);
 });

@@ -1,0 +1,178 @@
+/**
+ * What networkd, an operator or a routing daemon does to the overlay's device of n2, and what n2 makes of it: the device
+ * is as it was, traffic passes, one line tells it. See overlay-mesh.ts for the picture.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { lacksTun, lacksVxlan } from "../support/overlay-devices.ts";
+import { OverlayMesh, PORTS } from "../support/overlay-mesh.ts";
+import { UdpPeer } from "../support/udp-peer.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const TIMEOUT_MS = 120_000;
+const DEVICE = "portmesh4789";
+/** Far more than a repair takes, and a wait before it. */
+const REPAIRED_MS = 30_000;
+
+interface Deed {
+  readonly what: string;
+  /** For sh; $DEVICE, $PEER is the overlay address of n1. */
+  readonly script: string;
+  /** What the line says. */
+  readonly says: string;
+  /** Only of this driver. */
+  readonly driver?: "kernel" | "userspace";
+}
+
+const DEEDS: readonly Deed[] = [
+  { what: "the device is put down", script: "ip link set $DEVICE down", says: "it was down" },
+  {
+    what: "its address is flushed",
+    script: "ip address flush dev $DEVICE",
+    says: "its address 10.200.",
+  },
+  {
+    what: "its routes are flushed",
+    script: "ip route flush dev $DEVICE",
+    says: "its routes had been changed",
+  },
+  {
+    what: "a route to a node is deleted",
+    script: "ip route delete $PEER dev $DEVICE",
+    says: "its routes had been changed",
+  },
+  {
+    what: "a route over the device is replaced",
+    script: "ip route replace $PEER dev $DEVICE mtu 600",
+    says: "its routes had been changed",
+  },
+  { what: "its MTU is set", script: "ip link set $DEVICE mtu 1000", says: "its MTU was 1000" },
+  { what: "it is renamed", script: "ip link set $DEVICE name other0", says: "its name was other0" },
+  { what: "its alias is set", script: "ip link set $DEVICE alias mine", says: 'its alias was \\"mine\\"' },
+  {
+    what: "it is put down, renamed, and its address taken",
+    script: "ip link set $DEVICE down name other0; ip address flush dev other0",
+    says: "its name was other0",
+  },
+  {
+    what: "its address is replaced",
+    script:
+      'ip -batch - <<< "address flush dev $DEVICE\naddress add 10.77.0.1/24 dev $DEVICE"; ip address delete 10.77.0.1/24 dev $DEVICE',
+    says: "its address 10.200.",
+  },
+  { what: "it is deleted", script: "ip link delete $DEVICE", says: "it had been removed" },
+  {
+    what: "its neighbours are flushed",
+    script: "ip neighbour flush dev $DEVICE nud permanent",
+    says: "its neighbour entries had been changed",
+    driver: "kernel",
+  },
+  {
+    what: "its forwarding entries are deleted",
+    script: "bridge fdb show dev $DEVICE | cut -d' ' -f1 | xargs -I{} bridge fdb del {} dev $DEVICE self",
+    says: "its forwarding entries had been changed",
+    driver: "kernel",
+  },
+  {
+    what: "it is made a port of a bridge",
+    script: "ip link set $DEVICE master br0",
+    says: "it was a port of another interface",
+    driver: "kernel",
+  },
+  {
+    what: "its MAC address is set",
+    script: "ip link set $DEVICE address 02:00:00:00:00:01",
+    says: "its MAC address was 02:00:00:00:00:01",
+    driver: "kernel",
+  },
+  {
+    what: "its super-packets are made larger",
+    script: "ip link set $DEVICE gso_max_size 65000",
+    says: "its gso_max_size was 65000",
+    driver: "userspace",
+  },
+];
+
+describe.skipIf(lacksTun() || lacksVxlan())("the overlay's device", () => {
+  describe.each([
+    ["kernel", false],
+    ["userspace", true],
+  ] as const)("of the %s driver", (driver, encrypt) => {
+    let mesh: OverlayMesh;
+    let peer: string;
+
+    beforeAll(async () => {
+      const end = `driver = "${driver}"\nencrypt = ${encrypt}`;
+      mesh = await OverlayMesh.start({ label: `repairs-${driver}`, ends: [end, end] }, "overlay");
+      peer = (await mesh.n1.status()).overlay!.address!;
+      await shell("ip link add br0 type bridge");
+    }, TIMEOUT_MS);
+    afterAll(() => mesh?.close(), TIMEOUT_MS);
+
+    const machine = () => mesh.network.nodes[1]!;
+    const shell = (script: string) =>
+      machine().run("bash", "-c", `DEVICE=${DEVICE}; PEER=${peer}; ${script}`);
+    const lines = (text: string) => mesh.n2.log.split("\n").filter((line) => line.includes(text));
+    const trouble = async () => (await mesh.n2.status()).overlay!.problems[0]?.message ?? null;
+
+    /** All that a deed may change, without indexes and times. */
+    async function state(): Promise<string> {
+      const shown = await shell(
+        "ip -d -o link show $DEVICE; ip -o -4 address show dev $DEVICE; ip route show dev $DEVICE; " +
+          "ip -4 neighbour show dev $DEVICE nud permanent; bridge fdb show dev $DEVICE 2>/dev/null",
+      ).catch((error) => String(error));
+      return shown
+        .replaceAll(/^\d+: /gm, "")
+        .replaceAll(/(?<=proto 112 .*) mtu \d+/g, "") // follows the path
+        .replaceAll(/ qdisc \S+| qlen \d+| link-netnsid \d+/g, "")
+        .split("\n")
+        .sort()
+        .join("\n");
+    }
+
+    async function isAgain(before: string): Promise<void> {
+      let now = "";
+      await waitFor(
+        async () => {
+          now = await state();
+          return now === before;
+        },
+        { what: "the device to be what it was", deadlineMs: REPAIRED_MS },
+      ).catch((error: Error) => {
+        throw new Error(`${error.message}:\n${before}\nis now\n${now}\n${mesh.n2.log.slice(-2000)}`);
+      });
+    }
+
+    async function serves(): Promise<void> {
+      await mesh.reaches("overlay");
+      await mesh.isServed();
+      const { client, task } = await mesh.open();
+      await client.send("served");
+      expect(await task.receiveText(6)).toBe("served");
+      client.close();
+      task.close();
+      const asker = await UdpPeer.open(mesh.network.outside);
+      try {
+        await asker.ask("x", PORTS.echo, mesh.n1.address);
+      } finally {
+        asker.close();
+      }
+    }
+
+    test.each(DEEDS.filter((deed) => (deed.driver ?? driver) === driver))(
+      "$what: it is repaired, and one line says so",
+      async ({ script, says }) => {
+        const before = await state();
+        const repairs = lines("repaired:").length;
+        await shell(script);
+        const isTold = () => lines("repaired:").length > repairs;
+        await waitFor(isTold, { what: "the line", deadlineMs: REPAIRED_MS });
+        await isAgain(before);
+        await serves();
+        expect(lines("repaired:").slice(repairs)).toHaveLength(1);
+        expect(lines("repaired:").at(-1)).toContain(says);
+        expect(await trouble()).toBeNull();
+      },
+      TIMEOUT_MS,
+    );
+  });
+});
