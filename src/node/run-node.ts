@@ -4,6 +4,7 @@
  */
 import { statSync } from "node:fs";
 import { readConfigAside, watchConfig } from "../config/index.ts";
+import { readOverlayInterfaces } from "../overlay/index.ts";
 import { SpliceProxy } from "../proxy/index.ts";
 import { systemClock } from "../sys/clock.ts";
 import { readDefaultRouteInterface } from "../sys/default-address.ts";
@@ -28,6 +29,7 @@ const realParts: NodeParts = {
   watchConfig,
   fileChangedAtMs: (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? null,
   readDefaultRouteInterface,
+  readOverlayInterfaces,
   openDrivers,
   watchPaths: (options) => new PathWatch(options),
   libcryptoVersion: () => Libcrypto.open()?.version ?? null,

@@ -12,12 +12,15 @@ export function ownAddress(
   cluster: ClusterConfig,
   readDefaultRouteInterface: (family: Family) => string | null,
   addresses: readonly LocalAddress[],
+  /** Names: an overlay's address is none that others reach this node by. */
+  overlayInterfaces: ReadonlySet<string>,
 ): string {
   if (node.advertise !== null) return node.advertise;
   const { host } = cluster.bind;
   if (!isWildcard(host)) return host;
   const family = host === "::" ? 6 : 4;
-  const address = defaultAddress(family, readDefaultRouteInterface(family), addresses);
+  const candidates = addresses.filter((entry) => !overlayInterfaces.has(entry.interface));
+  const address = defaultAddress(family, readDefaultRouteInterface(family), candidates);
   if (address !== null) return address;
   throw new MeshError(
     "no-address",

@@ -52,6 +52,7 @@ async function start(parts: Partial<NodeParts> = {}): Promise<Node> {
     readConfig,
     fileChangedAtMs: () => null,
     readDefaultRouteInterface: () => null,
+    readOverlayInterfaces: () => new Set(),
     random: () => 0.5,
     libcryptoVersion: () => null,
     openDrivers: () => new FakeDrivers().open,

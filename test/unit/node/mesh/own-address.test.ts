@@ -11,11 +11,19 @@ const ADDRESSES = [
   { interface: "eth0", address: "2001:db8::7" },
 ];
 
-function address(node: string, cluster: string, route: string | null, addresses = ADDRESSES): string {
+const NO_OVERLAYS: ReadonlySet<string> = new Set();
+
+function address(
+  node: string,
+  cluster: string,
+  route: string | null,
+  addresses = ADDRESSES,
+  overlays = NO_OVERLAYS,
+): string {
   const config = configOf(
     `[node]\nname = "a"\n${node}\n[cluster]\nname = "prod"\ninsecure = true\n${cluster}`,
   );
-  return ownAddress(config.node, config.cluster!, () => route, addresses);
+  return ownAddress(config.node, config.cluster!, () => route, addresses, overlays);
 }
 
 test.each([
@@ -29,6 +37,12 @@ test.each([
 
 test("without default route the only address there is", () => {
   expect(address("", "", null, ADDRESSES.slice(0, 2))).toBe("192.0.2.7");
+});
+
+test("never that of an overlay, which a killed node may have left behind", () => {
+  const addresses = [...ADDRESSES.slice(0, 2), { interface: "portmesh4789", address: "10.200.3.4" }];
+  expect(address("", "", null, addresses, new Set(["portmesh4789"]))).toBe("192.0.2.7");
+  expect(() => address("", "", null, addresses)).toThrow("cannot tell which IPv4 address");
 });
 
 test("never one of another family than cluster.bind", () => {
