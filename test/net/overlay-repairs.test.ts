@@ -85,6 +85,17 @@ const DEEDS: readonly Deed[] = [
     driver: "kernel",
   },
   {
+    what: "its filter is taken away",
+    script: "tc qdisc delete dev $DEVICE ingress",
+    says: "its filter had been changed",
+    driver: "kernel",
+  },
+  {
+    what: "forwarding is turned on, as container engines do",
+    script: "sysctl -qw net.ipv4.conf.all.forwarding=1",
+    says: "its settings for IPv4, such as forwarding, had been changed",
+  },
+  {
     what: "its super-packets are made larger",
     script: "ip link set $DEVICE gso_max_size 65000",
     says: "its gso_max_size was 65000",
@@ -118,7 +129,8 @@ describe.skipIf(lacksTun() || lacksVxlan())("the overlay's device", () => {
     async function state(): Promise<string> {
       const shown = await shell(
         "ip -d -o link show $DEVICE; ip -o -4 address show dev $DEVICE; ip route show dev $DEVICE; " +
-          "ip -4 neighbour show dev $DEVICE nud permanent; bridge fdb show dev $DEVICE 2>/dev/null",
+          "ip -4 neighbour show dev $DEVICE nud permanent; bridge fdb show dev $DEVICE 2>/dev/null; " +
+          "tc filter show dev $DEVICE ingress; sysctl net.ipv4.conf.$DEVICE.forwarding",
       ).catch((error) => String(error));
       return shown
         .replaceAll(/^\d+: /gm, "")
