@@ -3,6 +3,7 @@
  * is as it was, traffic passes, one line tells it. See overlay-mesh.ts for the picture.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { lacksTun, lacksVxlan } from "../support/overlay-devices.ts";
 import { OverlayMesh, PORTS } from "../support/overlay-mesh.ts";
 import { UdpPeer } from "../support/udp-peer.ts";
@@ -12,6 +13,7 @@ const TIMEOUT_MS = 120_000;
 const DEVICE = "portmesh4789";
 /** Far more than a repair takes, and a wait before it. */
 const REPAIRED_MS = 30_000;
+const STORM_ROUTES = 10_000;
 
 interface Deed {
   readonly what: string;
@@ -162,11 +164,24 @@ describe.skipIf(lacksTun() || lacksVxlan())("the overlay's device", () => {
       expect(await task.receiveText(6)).toBe("served");
       client.close();
       task.close();
-      const asker = await UdpPeer.open(mesh.network.outside);
+      await answers();
+    }
+
+    /** A datagram may be lost while the way of the relays changes. */
+    async function answers(): Promise<void> {
+      const client = await UdpPeer.open(mesh.network.outside);
+      let askedMs = Number.NEGATIVE_INFINITY;
+      const isAnswered = () => {
+        if (performance.now() - askedMs > 500) {
+          client.send("x", PORTS.echo, mesh.n1.address);
+          askedMs = performance.now();
+        }
+        return client.received.length > 0;
+      };
       try {
-        await asker.ask("x", PORTS.echo, mesh.n1.address);
+        await waitFor(isAnswered, { what: "an answer to a datagram" });
       } finally {
-        asker.close();
+        client.close();
       }
     }
 
@@ -186,5 +201,79 @@ describe.skipIf(lacksTun() || lacksVxlan())("the overlay's device", () => {
       },
       TIMEOUT_MS,
     );
+
+    const others: readonly {
+      readonly what: string;
+      readonly does: string;
+      readonly undoes: string;
+      readonly says: string;
+      /** They have it in common: one of them is enough. */
+      readonly driver: "kernel" | "userspace";
+    }[] = [
+      {
+        what: "a route in the place of its own",
+        does: "ip route replace $PEER dev eth0",
+        undoes: "ip route delete $PEER dev eth0",
+        says: "over eth0 (boot)",
+        driver: "userspace",
+      },
+      {
+        what: "a routing rule before its routes",
+        does: "ip route add 10.200.0.0/16 dev eth0 table 100; ip rule add priority 100 lookup 100",
+        undoes: "ip rule delete priority 100; ip route flush table 100",
+        says: "a routing rule (ip rule) sends it over eth0, table 100",
+        driver: "kernel",
+      },
+    ];
+
+    test.each(others.filter((each) => each.driver === driver))(
+      "$what is named, not fought: relays go over the nodes' own addresses until it is gone",
+      async ({ does, undoes, says }) => {
+        const before = await state();
+        const told = lines("n1 cannot be reached over it").length;
+        const repairs = lines("repaired:").length;
+        await shell(does);
+        await mesh.reaches("direct", [mesh.n2]);
+        expect((await mesh.peerOf(mesh.n2)).problem).toContain(says);
+        await mesh.reaches("direct"); // n1 has to miss the echoes of n2
+        await mesh.isServed();
+        const { client, task } = await mesh.open();
+        await client.send("direct");
+        expect(await task.receiveText(6)).toBe("direct");
+        client.close();
+        task.close();
+        const blocked = lines("n1 cannot be reached over it").slice(told);
+        expect(blocked).toHaveLength(1);
+        expect(blocked[0]).toContain(says);
+        await shell(undoes);
+        await serves();
+        await isAgain(before);
+        expect(lines("nothing keeps packets to n1")).toHaveLength(told + 1);
+        expect(lines("repaired:")).toHaveLength(repairs);
+      },
+      TIMEOUT_MS,
+    );
+
+    test(
+      "thousands of routes of others wake nobody",
+      async () => {
+        const before = cpuTicks(mesh.n2.pid);
+        await shell(
+          `for i in $(seq ${STORM_ROUTES}); do echo route add 10.$((i >> 8)).$((i & 255)).0/24 dev eth0; done | ip -batch -`,
+        );
+        // reading that many notifications takes the processor more than a second
+        expect(cpuTicks(mesh.n2.pid) - before).toBeLessThan(60);
+        await shell("ip link set $DEVICE down");
+        await serves();
+      },
+      TIMEOUT_MS,
+    );
   });
 });
+
+/** Processor time of a process so far, in 1/100 s. */
+function cpuTicks(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return Number(fields[11]) + Number(fields[12]);
+}

@@ -202,7 +202,7 @@ export class Overlay {
     const announced = announcementOf(node);
     const udpPort = udpPortOf(node);
     const isEncrypted = this.#options.config.encrypt || announced.encrypt;
-    if (neighbour?.peer == null || this.#paths?.isUp(name) !== true)
+    if (neighbour?.peer == null || !this.#isUp(name))
       return {
         address: relay.address,
         port: relay.port,
@@ -397,7 +397,7 @@ export class Overlay {
   // --- the others
 
   #peerStatus(node: string, { overlay, path, peer, isSilent, isOtherFamily }: Neighbour): OverlayPeerStatus {
-    const isInside = peer !== null && this.#paths?.isUp(node) === true;
+    const isInside = peer !== null && this.#isUp(node);
     const encryption = isInside && path.frames === "sealed" ? "frames" : "relay";
     const refusal = this.#upkeep.refusalOf(node);
     const figures = {
@@ -415,6 +415,11 @@ export class Overlay {
       ...figures,
       notes: refusal === null ? figures.notes : [refusal, ...figures.notes],
     };
+  }
+
+  /** What is known to go elsewhere has not to be found out by echoes. */
+  #isUp(name: string): boolean {
+    return this.#paths?.isUp(name) === true && this.#upkeep.refusalOf(name) === null;
   }
 
   #apply(): void {
@@ -443,6 +448,7 @@ export class Overlay {
       this.#onFailed(error as Error);
     }
     if (driver.mtuBytes !== before) this.#paths?.setDeviceMtu(driver.mtuBytes);
+    this.#tellChanges();
   }
 
   /** A device that a driver cannot make again under it takes another driver. */
@@ -457,7 +463,6 @@ export class Overlay {
   /** Which nodes are up, and how large packets may be. */
   #onPaths(): void {
     this.#applyToDriver();
-    this.#tellChanges();
   }
 
   /** A node that is gone needs no line: gossip has told of it. */
@@ -480,7 +485,7 @@ export class Overlay {
   }
 
   #tellChanges(): void {
-    const up = this.#applied.peers.filter(({ name }) => this.#paths?.isUp(name)).map(({ name }) => name);
+    const up = this.#applied.peers.filter(({ name }) => this.#isUp(name)).map(({ name }) => name);
     if (Bun.deepEquals(up, this.#up)) return;
     this.#logPaths(this.#up, up);
     this.#up = up;
