@@ -234,7 +234,7 @@ describe.skipIf(lacksTun() || lacksVxlan())("the overlay's device", () => {
         const repairs = lines("repaired:").length;
         await shell(does);
         await mesh.reaches("direct", [mesh.n2]);
-        expect((await mesh.peerOf(mesh.n2)).problem).toContain(says);
+        expect((await mesh.peerOf(mesh.n2)).notes.join()).toContain(says);
         await mesh.reaches("direct"); // n1 has to miss the echoes of n2
         await mesh.isServed();
         const { client, task } = await mesh.open();
