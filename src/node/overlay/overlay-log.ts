@@ -78,11 +78,7 @@ export class OverlayLog {
 
   /** Packets to a node do not go over the device. */
   blocked(node: string, reason: string): void {
-    this.#log.warn({ node }, `overlay: ${node} cannot be reached over it: ${reason}`);
-  }
-
-  unblocked(node: string): void {
-    this.#log.info({ node }, `overlay: nothing keeps packets to ${node} from it any more`);
+    this.#log.warn({ node }, `overlay: node ${node} cannot be reached over the overlay: ${reason}`);
   }
 
   noEchoes(error: Error): void {

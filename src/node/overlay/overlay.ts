@@ -114,7 +114,13 @@ export class Overlay {
     this.#neighbours = new Neighbours({ self, subnet: config.subnet, clusterName, clusterKeys, address });
     this.#echoSockets = new EchoSockets(cluster.bind.port);
     const { clock, log } = options;
-    this.#upkeep = new Upkeep({ device: deviceOf(config), clock, log, look: () => this.#look() });
+    this.#upkeep = new Upkeep({
+      device: deviceOf(config),
+      clock,
+      log,
+      isHeard: (peer) => this.#paths?.isUp(peer) === true,
+      look: () => this.#look(),
+    });
   }
 
   /** What this node tells all others. */
@@ -478,7 +484,7 @@ export class Overlay {
         const neighbour = all.get(node);
         return neighbour === undefined
           ? []
-          : [{ node, isUp: false, cause: causeOf(neighbour, readProblems) }];
+          : [{ node, isUp: false, cause: this.#upkeep.refusalOf(node) ?? causeOf(neighbour, readProblems) }];
       }),
       ...after.filter((name) => !before.includes(name)).map((node) => ({ node, isUp: true, cause: "" })),
     ]);

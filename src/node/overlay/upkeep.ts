@@ -17,7 +17,9 @@ const FIND_OUT = "find out what does that again and again (systemd-networkd, Net
 export interface UpkeepOptions {
   readonly device: string;
   readonly clock: Clock;
-  readonly log: Pick<OverlayLog, "repaired" | "refused" | "recovered" | "blocked" | "unblocked">;
+  readonly log: Pick<OverlayLog, "repaired" | "refused" | "recovered" | "blocked">;
+  /** Echoes come from there: that this ends, and why, is told as a change of its path. */
+  readonly isHeard: (peer: string) => boolean;
   /** Time to look at the device. */
   readonly look: () => void;
 }
@@ -125,8 +127,8 @@ export class Upkeep {
     const before = this.#refused;
     this.#refused = new Map(refused.map(({ name, reason }) => [name, reason]));
     for (const [name, reason] of this.#refused)
-      if (before.get(name) !== reason) this.#options.log.blocked(name, reason);
-    for (const name of before.keys()) if (!this.#refused.has(name)) this.#options.log.unblocked(name);
+      if (before.get(name) !== reason && !this.#options.isHeard(name))
+        this.#options.log.blocked(name, reason);
   }
 
   /** The earliest of what was asked for. */

@@ -65,7 +65,6 @@ function overlay(config: Partial<OverlayConfig> = {}, keys: readonly string[] = 
       recovered: (device) => lines.push(`recovered ${device}`),
       repaired: ({ what, times }) => lines.push(`repaired ${times} ${what}`),
       blocked: (node, reason) => lines.push(`blocked ${node} ${reason}`),
-      unblocked: (node) => lines.push(`unblocked ${node}`),
       noEchoes: (error) => lines.push(`no echoes ${error.message}`),
       paths: {
         changed: (told) =>
@@ -250,10 +249,16 @@ describe("the driver", () => {
       await clock.advance(1_000);
     }
     expect(made.status.peers[0]).toMatchObject({ path: "direct", notes: [reason] });
+    expect(lines.slice(1)).toEqual([`blocked b ${reason}`]);
     drivers.look = () => seen;
     drivers.report();
     await clock.advance(1_000);
-    expect(lines.slice(1)).toEqual([`blocked b ${reason}`, "unblocked b"]);
+    drivers.setUp("b", true);
+    drivers.look = () => ({ ...seen, refused: [{ name: "b", reason }] });
+    drivers.report();
+    await clock.advance(1_000);
+    expect(lines.slice(2)).toEqual(["b up", `b down: ${reason}`]);
+    expect(made.status.peers[0]!.path).toBe("direct"); // although echoes may still come
   });
 
   test("gets this node's end", () => {
