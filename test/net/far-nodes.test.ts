@@ -66,7 +66,23 @@ describe.skipIf(lacksNamespaces())("nodes that are far apart", () => {
       expect(served(errors)).toBeGreaterThanOrEqual(served(bareErrors) - CLIENTS / 4);
       expect(connectFailuresTotal).toBe(0);
     },
-    120_000,
+    150_000,
+  );
+
+  const lossyUdp = [
+    [20, false, false],
+    [600, true, true],
+  ] as const;
+  test.concurrent.each(lossyUdp)(
+    "udp, %d ms, profile wan %p, sealed %p, with 30 %% loss in each direction: clients that ask again are answered",
+    async (rttMs, isWan, isSealed) => {
+      const address = farAddress(rttMs, 30);
+      const options = { protocol: "udp", address, isWan, isSealed, clients: 10, rounds: 2 } as const;
+      const { errors, connectFailuresTotal } = await runFarNodes(wrapper, options);
+      expect(errors).toEqual(Array(20).fill(null));
+      expect(connectFailuresTotal).toBe(0);
+    },
+    150_000,
   );
 });
 

@@ -13,6 +13,7 @@ import { waitFor } from "./wait-for.ts";
 
 const SELF = resolve("test/support/far-nodes-process.ts");
 const TIMEOUT_MS = 30_000;
+const ASK_AGAIN_MS = 1_000;
 
 export interface FarNodes {
   readonly protocol: "tcp" | "udp";
@@ -64,7 +65,7 @@ async function run(options: FarNodes): Promise<FarNodesResult> {
   await entry.apply([{ ...exit.peer, address, isWan }], { ...service, tasks: [far] });
   const peer = () => entry.proxy.status().peers[0]!;
   const isHeard = () => peer().rttMs !== null;
-  await waitFor(isHeard, { what: "the first heartbeat", deadlineMs: 2 * TIMEOUT_MS });
+  await waitFor(isHeard, { what: "the first heartbeat", deadlineMs: 3 * TIMEOUT_MS });
   let silences = 0;
   let wasReachable = true;
   const watch = setInterval(() => {
@@ -76,7 +77,11 @@ async function run(options: FarNodes): Promise<FarNodesResult> {
   const bareErrors: (string | null)[] = [];
   const ask = async (into: (string | null)[], host: string, port: number) => {
     for (let i = 0; i < rounds; i++)
-      into.push(protocol === "tcp" ? await askTcp(host, port, timeoutMs) : await askUdp(port, timeoutMs / 3));
+      into.push(
+        protocol === "tcp"
+          ? await askTcp(host, port, timeoutMs)
+          : await askUdp(port, timeoutMs, isLossy(address)),
+      );
   };
   const bareClients = protocol === "tcp" && isLossy(address) ? clients : 0;
   await Promise.all([
@@ -98,18 +103,21 @@ async function askTcp(host: string, port: number, timeoutMs: number): Promise<st
   return (await request(host, port, { timeoutMs })).error;
 }
 
-/** One datagram from a client of its own. */
-function askUdp(port: number, timeoutMs: number): Promise<string | null> {
+/** A client of its own, which asks until it is answered where datagrams get lost, and once elsewhere. */
+function askUdp(port: number, timeoutMs: number, isRepeated: boolean): Promise<string | null> {
   const socket = createSocket("udp4");
   return new Promise((resolve) => {
+    const send = () => socket.send("question", port, "127.0.0.1");
+    const again = isRepeated ? setInterval(send, ASK_AGAIN_MS) : undefined;
     const end = (error: string | null) => {
+      clearInterval(again);
       clearTimeout(timer);
       socket.close();
       resolve(error);
     };
     const timer = setTimeout(() => end("no answer"), timeoutMs);
     socket.on("message", () => end(null));
-    socket.send("question", port, "127.0.0.1");
+    send();
   });
 }
 

@@ -18,9 +18,11 @@ const INTERVAL_MS = 250;
 /**
  * A silent connection is given up after so many silence limits, within bounds: TCP repeats itself ever more rarely, a new
  * one is heard at once. It takes three round trips until the first beat can be sent, and one more for the answer. One that
- * TCP has opened, and that waits for its greeting, has the time that others to this peer may take.
+ * TCP has opened has more: it goes on at an even pace, and a new one would begin with a SYN. While it waits for its
+ * greeting it has the time that others to this peer may take.
  */
 const PATIENCE_LIMITS = 4;
+const OPEN_PATIENCE_LIMITS = 8;
 const MIN_PATIENCE_MS = 2_000;
 const MAX_PATIENCE_MS = 6_000;
 /** This worker itself was held up, as others of its machine may have been: such a look says nothing about the peer. */
@@ -88,10 +90,16 @@ class Heartbeat implements LineOwner {
     if (!this.#isBeating && answer !== RELAY_CONNECTED) return;
     this.#isBeating = true;
     this.#heardMs = nowMs;
-    const rttMs = this.#sentMs === null ? 0 : Math.max(0.001, performance.now() - this.#sentMs);
-    if (this.#sentMs !== null) this.#limit.onBeat(rttMs, resentSegments(line.fd) !== this.#resent, nowMs);
-    this.peer.onHeartbeat(rttMs);
+    if (this.#sentMs === null) this.peer.onHeartbeat(0);
+    else this.#onBeat(line, Math.max(0.001, performance.now() - this.#sentMs));
     this.#sentMs = null;
+  }
+
+  /** What was lost on the way makes a beat late, and the node no farther away. */
+  #onBeat(line: RelayLine, tookMs: number): void {
+    const isResent = resentSegments(line.fd) !== this.#resent;
+    this.#limit.onBeat(tookMs, isResent, this.context.loop.nowMs);
+    this.peer.onHeartbeat((isResent && roundTripMs(line.fd)) || tookMs);
   }
 
   /** Refused or broken: nobody is there. It is tried again at the next beat. */
@@ -131,8 +139,9 @@ class Heartbeat implements LineOwner {
 
   get #patienceMs(): number {
     const { isOpening, fd } = this.#line;
-    if (isOpening && isEstablished(fd)) return patienceMs(this.peer.openTimeoutMs);
-    return Math.min(Math.max(PATIENCE_LIMITS * this.#limit.ms, MIN_PATIENCE_MS), MAX_PATIENCE_MS);
+    if (!isEstablished(fd))
+      return Math.min(Math.max(PATIENCE_LIMITS * this.#limit.ms, MIN_PATIENCE_MS), MAX_PATIENCE_MS);
+    return isOpening ? patienceMs(this.peer.openTimeoutMs) : OPEN_PATIENCE_LIMITS * this.#limit.ms;
   }
 
   /** For its last beat, or while none can be sent, since it was last heard: this worker may have been held up itself. */
