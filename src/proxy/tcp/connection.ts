@@ -427,7 +427,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable, Evi
   #isNodeGone({ destinationFd }: Flow): boolean {
     const unanswered = unansweredSends(destinationFd);
     if (this.#isRelayed) return unanswered >= MAX_UNANSWERED_WITHOUT_HEARTBEAT;
-    return unanswered >= MAX_UNANSWERED && !this.#target!.peer!.isReachable;
+    return unanswered >= MAX_UNANSWERED && !this.#target!.isPeerHeard;
   }
 
   /** Its node may be gone long before the idle timeout is over, and nothing waits in two lists. */

@@ -114,6 +114,11 @@ export class Target implements Candidate {
     return peer === null ? untilMs : Math.max(untilMs, peer.avoidUntilMs);
   }
 
+  /** The heartbeat of its node; false once it has left the table, as nobody listens then. */
+  get isPeerHeard(): boolean {
+    return !this.isRetired && this.peer !== null && this.peer.isReachable && this.peer.rttMs > 0;
+  }
+
   /** So long after the connect another task is tried. */
   get acceptTimeoutMs(): number {
     return this.#acceptTime.timeoutMs;

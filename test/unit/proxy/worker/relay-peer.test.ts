@@ -111,6 +111,26 @@ test("a target of a peer fails with it, and by itself", () => {
   expect(target.failingUntilMs).toBe(NOW_MS + 250);
 });
 
+test("a target's node is heard while its heartbeat is, and not once the task has left the table", () => {
+  const { counters, peer } = setUp();
+  const task = { name: "t", node: "exit", distance: "far", identity: "t", address: "name.internal" } as const;
+  const target = new Target(
+    { ...task, port: 80, weight: 1, isDraining: false, slot: 0 },
+    80,
+    counters,
+    0,
+    peer,
+  );
+  expect(target.isPeerHeard).toBe(false); // not yet
+  peer.onHeartbeat(1);
+  expect(target.isPeerHeard).toBe(true);
+  peer.onSilent();
+  expect(target.isPeerHeard).toBe(false);
+  peer.onHeartbeat(1);
+  target.retire(NOW_MS);
+  expect(target.isPeerHeard).toBe(false);
+});
+
 test("peersOf keeps those that are reached as before", () => {
   const { counters } = setUp();
   const first = peersOf([PEER, { ...PEER, name: "other", slot: 6 }], new Map(), counters, 0);
