@@ -221,13 +221,14 @@ function closedForAll(test: PortTest, peers: readonly PeerPorts[], of: PortsOf):
 
 function diagnoseSource({ node, seenAs }: PeerPorts, about: string, of: PortsOf): Finding[] {
   const announced = of.addressOf(of.self);
-  if (seenAs === null || seenAs === announced) return [];
+  const other = seenAs.find((source) => source !== announced);
+  if (other === undefined) return [];
   return [
     {
       about,
       level: "warn",
-      message: `${node} sees this node's packets come from ${seenAs}, the announced address is ${announced}`,
-      fix: `firewalls that let in ${announced} drop them: set cluster.bind to ${announced}, or node.advertise to ${seenAs}`,
+      message: `${node} sees this node's packets come from ${other}, the announced address is ${announced}`,
+      fix: `firewalls that let in ${announced} drop them: set cluster.bind to ${announced}, or node.advertise to ${other}`,
       tests: [],
     },
   ];

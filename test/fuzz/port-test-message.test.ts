@@ -6,7 +6,7 @@ import { report, trial } from "../support/port-test.ts";
 
 const RUN = "0123456789abcdef";
 const MESSAGES: readonly PortTestMessage[] = [
-  { type: "start", from: "n1", run: RUN, isPushed: true },
+  { type: "start", from: "n1", run: RUN, isPushed: true, timeoutMs: 1_500 },
   { type: "started" },
   { type: "refused", reason: "busy", isBusy: true },
   { type: "mark", from: "n1", run: RUN, isFresh: false },

@@ -77,11 +77,15 @@ describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan())("doctor", () =>
 
       /** What doctor says on n1 and on n2 is closed. */
       async function bothSay(expected: readonly string[]): Promise<(readonly Finding[])[]> {
-        const told = await Promise.all(cluster.nodes.map(doctor));
-        for (const { exitCode, findings } of told) {
-          expect(closedIn(findings), JSON.stringify(findings, null, 1)).toEqual([...expected]);
-          expect(exitCode).toBe(1);
-        }
+        const told = await cluster.waitFor(
+          async () => {
+            const both = await Promise.all(cluster.nodes.map(doctor));
+            const isTold = both.every(({ findings }) => Bun.deepEquals(closedIn(findings), [...expected]));
+            return isTold && both;
+          },
+          { what: `doctor on both nodes to find closed: ${expected.join(", ")}` },
+        );
+        expect(told.map(({ exitCode }) => exitCode)).toEqual([1, 1]);
         return told.map(({ findings }) => findings);
       }
 

@@ -11,7 +11,7 @@ import {
   type Report,
   type Trial,
 } from "./message.ts";
-import { type TestedPeer, timeoutMsOf } from "./trials.ts";
+import type { TestedPeer } from "./trials.ts";
 
 /** Asking nodes at once; a test is kept so long. */
 const MAX_RUNS = 64;
@@ -34,7 +34,7 @@ export interface AnswersOptions {
   readonly hasKeys: () => boolean;
   /** null: no such member. */
   readonly peer: (name: string) => TestedPeer | null;
-  readonly run: (peer: TestedPeer, run: string) => Promise<readonly Trial[]>;
+  readonly run: (peer: TestedPeer, run: string, timeoutMs: number) => Promise<readonly Trial[]>;
   /** When an echo of the node came last over the overlay; null: never. */
   readonly echoHeardMs: (node: string) => number | null;
   /** What is wrong with this node's own end of the overlay. */
@@ -48,6 +48,8 @@ export interface AnswersOptions {
 interface Run {
   readonly run: string;
   readonly startedMs: number;
+  /** Of its trials. */
+  readonly timeoutMs: number;
   /** The asking node cannot reach this one over TCP. */
   isPushed: boolean;
   trials: readonly Trial[] | null;
@@ -78,7 +80,10 @@ export class Answers {
     return this.#options.hasKeys() || (isStream && host === address);
   }
 
-  #start({ from, run: id, isPushed }: Extract<Asked, { type: "start" }>, peer: TestedPeer): PortTestMessage {
+  #start(
+    { from, run: id, isPushed, timeoutMs }: Extract<Asked, { type: "start" }>,
+    peer: TestedPeer,
+  ): PortTestMessage {
     const nowMs = this.#options.clock.nowMs();
     this.#forgetOld(nowMs);
     const before = this.#runs.get(from);
@@ -90,7 +95,7 @@ export class Answers {
     if (isTooSoon || (before === undefined && this.#runs.size >= MAX_RUNS))
       return refused("it is busy with other tests: try again in a few seconds", true);
     if (before !== undefined) this.#forget(from, before);
-    const run: Run = { run: id, startedMs: nowMs, isPushed, trials: null };
+    const run: Run = { run: id, startedMs: nowMs, timeoutMs, isPushed, trials: null };
     this.#runs.set(from, run);
     this.#options.marks.expect(from, id);
     void this.#carryOut(peer, run);
@@ -99,10 +104,10 @@ export class Answers {
 
   async #carryOut(peer: TestedPeer, run: Run): Promise<void> {
     const { clock } = this.#options;
-    run.trials = await this.#options.run(peer, run.run);
+    run.trials = await this.#options.run(peer, run.run, run.timeoutMs);
     if (!run.isPushed) return;
     // nobody will collect it: it is sent once everything has had its time to come
-    const restMs = timeoutMsOf(peer) - (clock.nowMs() - run.startedMs);
+    const restMs = run.timeoutMs - (clock.nowMs() - run.startedMs);
     clock.after(Math.max(0, restMs), () => void this.#push(peer, run));
   }
 

@@ -20,8 +20,8 @@ export interface PeerPorts {
   readonly isPortmesh: boolean;
   /** What it says is wrong with its own end of the overlay. */
   readonly problems: readonly string[];
-  /** Where it sees this node's gossip come from; null: it has not said. */
-  readonly seenAs: string | null;
+  /** Addresses that it has seen this node's datagrams come from. */
+  readonly seenAs: readonly string[];
 }
 
 export interface Seen {
@@ -58,8 +58,13 @@ export function judge(seen: Seen): PeerPorts {
     notTested,
     isPortmesh: peer.isPortmesh,
     problems: report?.problems ?? [],
-    seenAs: report?.heard.known ?? report?.heard.fresh ?? null,
+    seenAs: sourcesOf(report),
   };
+}
+
+function sourcesOf(report: Report | null): string[] {
+  const sources = [report?.heard.fresh, report?.heard.known].filter((source) => source != null);
+  return [...new Set(sources)];
 }
 
 /** Nobody answers a datagram under another key, whether it comes or not. */

@@ -21,6 +21,9 @@ const MAX_BYTES = 16 * 1024;
 const MAX_TEXT = 512;
 const MAX_TRIALS = 16;
 const MAX_PROBLEMS = 8;
+/** Of a trial. */
+export const MIN_TIMEOUT_MS = 1_500;
+export const MAX_TIMEOUT_MS = 5_000;
 
 export const OUTCOMES = [
   /** It got through. */
@@ -71,7 +74,13 @@ const heard = z.object({
 });
 
 const message = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("start"), ...who, isPushed: z.boolean() }),
+  /** `timeoutMs`: how long the asking node waits for a trial, and the other one is to wait too. */
+  z.object({
+    type: z.literal("start"),
+    ...who,
+    isPushed: z.boolean(),
+    timeoutMs: z.number().min(MIN_TIMEOUT_MS).max(MAX_TIMEOUT_MS),
+  }),
   z.object({ type: z.literal("started") }),
   /** `isBusy`: it may be asked again in a moment. */
   z.object({ type: z.literal("refused"), reason: text, isBusy: z.boolean() }),

@@ -47,7 +47,7 @@ export class PortTester {
     this.#answers = new Answers({
       ...options,
       marks: this.#marks,
-      run: (peer, run) => runTrials(peer, run, options.network),
+      run: (peer, run, timeoutMs) => runTrials(peer, run, timeoutMs, options.network),
     });
   }
 
@@ -114,7 +114,10 @@ export class PortTester {
     this.#waiting.set(run, pushed.resolve);
     this.#marks.expect(peer.name, run);
     try {
-      const [start, trials] = await Promise.all([this.#start(peer, run), runTrials(peer, run, network)]);
+      const [start, trials] = await Promise.all([
+        this.#start(peer, run),
+        runTrials(peer, run, timeoutMsOf(peer), network),
+      ]);
       if (start === "busy") return start;
       const report = await this.#reportOf(peer, { run, startedMs }, start, pushed.promise);
       const { fresh, known } = this.#marks.heard(peer.name, run);
@@ -132,7 +135,7 @@ export class PortTester {
   async #start(peer: TestedPeer, run: string): Promise<Start> {
     if (!peer.isPortmesh) return { notTested: `${peer.name} is not a portmesh node` };
     const { self, ask, sendDatagram, hasKeys } = this.#options;
-    const start = { type: "start", from: self, run } as const;
+    const start = { type: "start", from: self, run, timeoutMs: timeoutMsOf(peer) } as const;
     if (hasKeys()) sendDatagram(peer, encodePortTest({ ...start, isPushed: true })); // for when TCP is what is closed
     const asked = await ask(peer, encodePortTest({ ...start, isPushed: false }), timeoutMsOf(peer));
     switch (asked.failure) {

@@ -6,13 +6,11 @@
 import type { ConnectionTrialOptions } from "../../sys/connection-trial.ts";
 import type { DatagramTrial, DatagramTrialOptions } from "../../sys/datagram-trial.ts";
 import { LINK_PORT_MAX, LINK_PORT_MIN } from "../../wire/index.ts";
-import type { Outcome, Trial } from "./message.ts";
+import { MAX_TIMEOUT_MS, MIN_TIMEOUT_MS, type Outcome, type Trial } from "./message.ts";
 import type { RelayHello } from "./relay-hello.ts";
 
 /** When datagrams are sent, as parts of the time there is: some may get lost, and the other node has to be ready. */
 const SEND_AT = [0, 0.15, 0.4, 0.7];
-const MIN_TIMEOUT_MS = 1_500;
-const MAX_TIMEOUT_MS = 5_000;
 /** A connection takes one, a repeated datagram two. */
 const ROUND_TRIPS = 4;
 const ROUND_TRIP_MARGIN_MS = 1_000;
@@ -69,8 +67,12 @@ export function timeoutMsOf({ rttMs }: Pick<TestedPeer, "rttMs">): number {
   return Math.min(Math.max(wantedMs, MIN_TIMEOUT_MS), MAX_TIMEOUT_MS);
 }
 
-export async function runTrials(peer: TestedPeer, run: string, network: TrialNetwork): Promise<Trial[]> {
-  const timeoutMs = timeoutMsOf(peer);
+export async function runTrials(
+  peer: TestedPeer,
+  run: string,
+  timeoutMs: number,
+  network: TrialNetwork,
+): Promise<Trial[]> {
   const trials = new PeerTrials(peer, run, network, timeoutMs);
   return (await Promise.all(trials.begin())).sort((a, b) => ORDER.indexOf(a.kind) - ORDER.indexOf(b.kind));
 }

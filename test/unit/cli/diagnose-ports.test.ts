@@ -31,7 +31,7 @@ function ports(tests: readonly PortTest[], changes: Partial<PeerPorts> = {}): Pe
     notTested: null,
     isPortmesh: true,
     problems: [],
-    seenAs: null,
+    seenAs: [],
     ...changes,
   };
 }
@@ -127,8 +127,8 @@ describe("diagnosePorts", () => {
   });
 
   test("packets that come from another address than the announced one", () => {
-    expect(wrong(ports([], { seenAs: "192.0.2.1" }))).toEqual([]);
-    expect(wrong(ports([], { seenAs: "192.0.2.99" }))[0]).toStartWith(
+    expect(wrong(ports([], { seenAs: ["192.0.2.1"] }))).toEqual([]);
+    expect(wrong(ports([], { seenAs: ["192.0.2.1", "192.0.2.99"] }))[0]).toStartWith(
       "warn ports b: b sees this node's packets come from 192.0.2.99, the announced address is 192.0.2.1 | ",
     );
   });

@@ -530,6 +530,21 @@ describe("the status", () => {
     });
   });
 
+  test("says what is wrong with its own end: what the driver says before what the machine shows", () => {
+    const made = started(new Map([["b", other()]]));
+    expect(made.status.problems).toEqual([]);
+    drivers.problems = [{ message: "portmesh4789 is down", fix: "ip link set portmesh4789 up" }];
+    expect(made.status.problems).toEqual(drivers.problems);
+    const taken = "cannot create portmesh4789: vxlan interface other0 has VNI 4096 on UDP port 4789";
+    drivers.error = new Error(`${taken}; set another overlay.vni on all nodes`);
+    drivers.setUp("b", true);
+    expect(made.status.problems).toEqual([{ message: taken, fix: "set another overlay.vni on all nodes" }]);
+    drivers.error = null;
+    drivers.problems = [];
+    drivers.setUp("b", false);
+    expect(made.status.problems).toEqual([]);
+  });
+
   test("tells the log which nodes it reaches, and why one no longer", () => {
     const made = started(new Map([["b", other()]]));
     const told = () => lines.splice(0).filter((line) => line !== "userspace");

@@ -43,7 +43,7 @@ function answers(): Answers {
 }
 
 function start(from: string, run = RUN, isPushed = false) {
-  return { type: "start", from, run, isPushed } as const;
+  return { type: "start", from, run, isPushed, timeoutMs: 1_500 } as const;
 }
 
 beforeEach(() => {
