@@ -1,7 +1,13 @@
 /** The network between the nodes: who has which address, how two nodes reach each other, the drivers that do it. */
 export { isInSubnet, macOf, prefixLengthOf, settleAddress } from "./address-plan.ts";
 export { type EndProblem, type InspectedPeer, inspectEnd } from "./inspect-end.ts";
-export { IcmpFilter, KernelOverlay, type KernelOverlayOptions, type RefusedPeer } from "./kernel/index.ts";
+export {
+  type FilteredFrames,
+  IcmpFilter,
+  KernelOverlay,
+  type KernelOverlayOptions,
+  type RefusedPeer,
+} from "./kernel/index.ts";
 export type * from "./overlay.ts";
 export { OverlayError, type OverlayErrorCode } from "./overlay-error.ts";
 export { readOverlayInterfaces } from "./overlay-interfaces.ts";

@@ -4,7 +4,7 @@
  *
  *   clients ── bridge ──┬─ n1  entry node ── c0 ── n4  a container: n1 forwards, its firewall drops on eth0
  *      and tasks        ├─ n2  exit node
- *                       └─ n3  no member: sends what it likes
+ *                       └─ n3  no member: sends what it likes, also from n2's address
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -73,6 +73,9 @@ describe.skipIf(lacksTun() || lacksVxlan("socat", "tc"))("strangers' frames", ()
       // what a container engine does: on every device, also the overlay's
       await machine.run("sysctl", "-qw", "net.ipv4.ip_forward=1");
       await machine.run("nft", FIREWALL);
+      // it answers nobody who asks for n2's, and sends in its name
+      await stranger.run("ip", "address", "add", `${mesh.n2.address}/32`, "dev", "lo");
+      await stranger.run("sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1");
     }, TIMEOUT_MS);
     afterAll(async () => {
       await mesh?.close();
@@ -123,7 +126,7 @@ describe.skipIf(lacksTun() || lacksVxlan("socat", "tc"))("strangers' frames", ()
     }
 
     function encapsulated(to: Uint8Array, ethertype: number, packet: Buffer): Buffer {
-      const vxlan = Buffer.from([0x08, 0, 0, 0, VNI >> 16, VNI >> 8, VNI & 0xff, 0]);
+      const vxlan = Buffer.from([0x08, 0, 0, 0, VNI >> 16, VNI >> 8, VNI & 0xff, 0]); // RFC 7348 §5
       const type = Buffer.from([ethertype >> 8, ethertype & 0xff]);
       return Buffer.concat([vxlan, to, macOf(member), type, packet]);
     }
@@ -148,7 +151,7 @@ describe.skipIf(lacksTun() || lacksVxlan("socat", "tc"))("strangers' frames", ()
       return encapsulated(Buffer.from("333300000001", "hex"), 0x86dd, packet);
     }
 
-    function hostileFrames(): Buffer[] {
+    function hostileFrames() {
       const always = [
         frame({ destination: CONTAINER }),
         frame({ destination: machine.address }),
@@ -174,8 +177,7 @@ describe.skipIf(lacksTun() || lacksVxlan("socat", "tc"))("strangers' frames", ()
         frame({ protocol: TCP, sourcePort: RELAY_PORT }),
         frame({ protocol: ICMP }),
       ];
-      // in clear, what comes in a member's name over a kernel's device is the member's
-      return isEncrypted || !isKernel ? [...always, ...inMembersName] : always;
+      return { always, inMembersName };
     }
 
     async function rejected(): Promise<number> {
@@ -191,18 +193,27 @@ describe.skipIf(lacksTun() || lacksVxlan("socat", "tc"))("strangers' frames", ()
         const onNode = await listen(machine);
         const load = new HttpLoad(mesh.n1.address, PORTS.web, 2, { pauseMs: 5 });
         const { client, task } = await mesh.open();
-        const frames = hostileFrames();
+        const { always, inMembersName } = hostileFrames();
+        const send = (from: string, datagrams: readonly Buffer[]) =>
+          sendHostile(stranger.wrapper, from, mesh.n1.address, RELAY_PORT, datagrams);
         const before = await rejected();
-        await sendHostile(stranger.wrapper, stranger.address, mesh.n1.address, RELAY_PORT, frames);
+        await send(stranger.address, [...always, ...inMembersName]);
+        // what a kernel's device drops is counted, what does not get to it from a stranger's address is not
+        let frames = [...always, ...inMembersName];
+        if (isKernel) {
+          // in clear, what comes from a member's address in its name is the member's
+          frames = isEncrypted ? frames : always;
+          await send(mesh.n2.address, frames);
+        }
         await waitFor(async () => (await rejected()) >= before + frames.length, {
           what: `${frames.length} frames to be rejected, not ${(await rejected()) - before}`,
         });
 
         // the services do write down what they get
-        const send = (to: string) =>
+        const sendAllowed = (to: string) =>
           machine.run("sh", "-c", `printf control | socat -u - UDP4-SENDTO:${to}:${SERVICE_PORT}`);
-        await send(CONTAINER);
-        await send(machine.address);
+        await sendAllowed(CONTAINER);
+        await sendAllowed(machine.address);
         for (const heard of [inContainer, onNode]) {
           await waitFor(() => heard().includes("control"), { what: "a datagram to be written down" });
           expect(heard()).toBe("control");
@@ -224,6 +235,30 @@ describe.skipIf(lacksTun() || lacksVxlan("socat", "tc"))("strangers' frames", ()
     );
 
     if (!isKernel) return;
+    test(
+      "what is for another device at the same port gets to that",
+      async () => {
+        const vni = 99;
+        const device = ["their0", "type", "vxlan", "id", String(vni), "dstport", String(RELAY_PORT)];
+        await machine.run("ip", "link", "add", ...device);
+        await machine.run("ip", "address", "add", `${THEIR_ADDRESS}/24`, "dev", "their0");
+        await machine.run("ip", "link", "set", "their0", "address", "02:00:00:00:00:99", "up");
+        await machine.run("nft", COUNT_THEIRS);
+        const to = Buffer.from("020000000099", "hex");
+        const theirs = frame({ to, source: "172.18.99.2", destination: THEIR_ADDRESS });
+        theirs.writeUIntBE(vni, 4, 3);
+        await sendHostile(stranger.wrapper, stranger.address, mesh.n1.address, RELAY_PORT, [theirs]);
+        await waitFor(
+          async () => (await machine.run("nft", "list", "table", "ip", "theirs")).includes("packets 1 "),
+          {
+            what: "the other device to receive it",
+          },
+        );
+        await machine.run("ip", "link", "delete", "their0");
+      },
+      TIMEOUT_MS,
+    );
+
     test(
       "what is left after kill -9 lets nothing in, and a new start takes its place",
       async () => {
@@ -250,6 +285,12 @@ describe.skipIf(lacksTun() || lacksVxlan("socat", "tc"))("strangers' frames", ()
   });
 });
 
+const THEIR_ADDRESS = "172.18.99.1";
+const COUNT_THEIRS = [
+  "add table ip theirs",
+  "add chain ip theirs in { type filter hook input priority 0; }",
+  `add rule ip theirs in iifname "their0" udp dport ${SERVICE_PORT} counter`,
+].join("; ");
 const BROADCAST_MAC = new Uint8Array(6).fill(0xff);
 
 /** Nothing of eth0 gets to the service or is forwarded. */

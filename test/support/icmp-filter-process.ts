@@ -33,7 +33,7 @@ async function run(nodes: readonly string[]): Promise<void> {
     const socket = createSocket({ type, ipv6Only: true });
     await new Promise<void>((resolve) => socket.bind(PORT, address, resolve));
   }
-  if (nodes.length > 0) IcmpFilter.open("portmesh4789").setNodes(new Set(nodes));
+  if (nodes.length > 0) IcmpFilter.open("portmesh4789", null).setNodes(new Set(nodes));
   console.log("ready");
   await Bun.stdin.text();
   process.exit(0);

@@ -18,7 +18,7 @@ import type { PeerFigures } from "./overlay-status.ts";
 /** @param owner "<cluster>/<node>": whose the devices are, also those that a killed node has left */
 export function openDrivers(owner: string): OpenDrivers {
   return {
-    kernel: (end, { onReport }) => new KernelDriver(KernelOverlay.open(end, { owner, onReport }), end.device),
+    kernel: (end, { onReport }) => new KernelDriver(KernelOverlay.open(end, { owner, onReport }), end),
     userspace: (end, { isEncrypting, onReport }) =>
       new UserspaceDriver(UserspaceOverlay.open(end, { owner, isEncrypting, onReport }), end),
     removeLeftover: (end) => KernelOverlay.removeLeftover(end, { owner }),
@@ -30,9 +30,9 @@ class KernelDriver implements OverlayDriver {
   readonly #overlay: KernelOverlay;
   readonly #guard: IcmpGuard;
 
-  constructor(overlay: KernelOverlay, device: string) {
+  constructor(overlay: KernelOverlay, { device, port, vni }: OverlayEnd) {
     this.#overlay = overlay;
-    this.#guard = new IcmpGuard(device);
+    this.#guard = new IcmpGuard(device, { port, vni });
   }
 
   get mtuBytes(): number {
@@ -73,7 +73,7 @@ class UserspaceDriver implements OverlayDriver {
   constructor(overlay: UserspaceOverlay, { device, underlayAddress }: OverlayEnd) {
     this.#overlay = overlay;
     this.#family = isIP(underlayAddress) === 6 ? 6 : 4;
-    this.#guard = new IcmpGuard(device);
+    this.#guard = new IcmpGuard(device, null);
   }
 
   get mtuBytes(): number {

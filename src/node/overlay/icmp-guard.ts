@@ -2,16 +2,18 @@
  * The filter of forged ICMP (overlay/kernel/icmp-filter.ts) as a driver has it: where the kernel has no nf_tables the
  * overlay runs without one, and says so.
  */
-import { IcmpFilter, NetlinkError, type OverlayPeer } from "../../overlay/index.ts";
+import { type FilteredFrames, IcmpFilter, NetlinkError, type OverlayPeer } from "../../overlay/index.ts";
 
 export class IcmpGuard {
   readonly #table: string;
+  readonly #frames: FilteredFrames;
   #filter: IcmpFilter | null = null;
   #problem: string | null = null;
 
   /** @param table unique on the machine */
-  constructor(table: string) {
+  constructor(table: string, frames: FilteredFrames) {
     this.#table = table;
+    this.#frames = frames;
   }
 
   /** Why there is no filter; null: there is one, or it is not needed yet. */
@@ -26,13 +28,14 @@ export class IcmpGuard {
       overlayAddress,
     ]);
     try {
-      this.#filter ??= IcmpFilter.open(this.#table);
+      this.#filter ??= IcmpFilter.open(this.#table, this.#frames);
       this.#filter.setNodes(new Set(addresses));
       this.#problem = null;
     } catch (error) {
       if (!(error instanceof NetlinkError)) throw error;
       this.close();
-      this.#problem = `forged ICMP can make packets to it smaller: ${error.message}`;
+      const frames = this.#frames === null ? "" : ", frames in its name are taken from any address";
+      this.#problem = `forged ICMP can make packets to it smaller${frames}: ${error.message}`;
     }
   }
 

@@ -6,13 +6,18 @@
  *
  *     table inet portmesh4789 { set nodes4 …, nodes6 …
  *       input   icmp frag-needed,    about a packet to @nodes4, not of TCP   drop
- *               icmpv6 too-big,      about a packet to @nodes6, not of TCP   drop }
+ *               icmpv6 too-big,      about a packet to @nodes6, not of TCP   drop
+ *               udp port and VNI of a kernel's device, not from a node       drop }
  *
- * Those about TCP stay: the kernel compares sequence numbers. The table is gone when its socket is, however the process
+ * The last one is for frames in clear, which a kernel takes from anybody: here their outer addresses are still to be
+ * seen (frame-filter.ts sees the inner ones). A datagram of another VNI is another device's at the same port.
+ *
+ * ICMP about TCP stays: the kernel compares sequence numbers. The table is gone when its socket is, however the process
  * ends, and other programs cannot flush it. Throws NetlinkError.
  */
 import { NETLINK_NETFILTER } from "../../sys/netlink-socket.ts";
-import { parseIp } from "../../wire/index.ts";
+import { AF_INET, AF_INET6 } from "../../sys/sockaddr.ts";
+import { type IpFamily, parseIp } from "../../wire/index.ts";
 import {
   encodeNftBatch,
   encodeNftElements,
@@ -46,6 +51,12 @@ const PRIORITY = 0;
 const ELEMENTS_MAX = 1000;
 
 const TCP = 6;
+const UDP = 17;
+const IPV4_SOURCE_AT = 12;
+const IPV6_SOURCE_AT = 8;
+/** Behind the beginning of the UDP header: the destination's port; and of the VXLAN header, which follows it. */
+const UDP_PORT_AT = 2;
+const VNI_AT = 12;
 /** Of an ICMP message; the packet that it is about begins behind. */
 const ICMP_BYTES = 8;
 const FRAGMENTATION_NEEDED: readonly NftStep[] = [
@@ -63,6 +74,9 @@ const PACKET_TOO_BIG: readonly NftStep[] = [
   { do: "drop" },
 ];
 
+/** Frames that only the nodes may send; null: whoever takes them looks at that. */
+export type FilteredFrames = { readonly port: number; readonly vni: number } | null;
+
 export class IcmpFilter {
   readonly #session: NetlinkSession;
   readonly #table: string;
@@ -74,11 +88,11 @@ export class IcmpFilter {
   }
 
   /** @param table unique on the machine */
-  static open(table: string): IcmpFilter {
+  static open(table: string, frames: FilteredFrames): IcmpFilter {
     const session = NetlinkSession.open(NETLINK_NETFILTER);
     try {
       const filter = new IcmpFilter(session, table);
-      filter.#create();
+      filter.#create(frames);
       return filter;
     } catch (error) {
       session.close();
@@ -98,7 +112,7 @@ export class IcmpFilter {
     this.#session.close();
   }
 
-  #create(): void {
+  #create(frames: FilteredFrames): void {
     const table = this.#table;
     const create = (type: number, payload: Uint8Array) => ({ type, flags: NLM_F_CREATE, payload });
     const addRule = (steps: readonly NftStep[]) => {
@@ -112,6 +126,7 @@ export class IcmpFilter {
       create(NFT_NEWCHAIN, encodeNftInputChain(table, CHAIN, PRIORITY)),
       addRule(FRAGMENTATION_NEEDED),
       addRule(PACKET_TOO_BIG),
+      ...(frames === null ? [] : [addRule(strangersFrames(frames, 4)), addRule(strangersFrames(frames, 6))]),
     ]);
   }
 
@@ -138,4 +153,21 @@ export class IcmpFilter {
       { type: NFT_BATCH_END, flags: 0, payload: encodeNftBatch() },
     ]);
   }
+}
+
+function strangersFrames({ port, vni }: NonNullable<FilteredFrames>, family: IpFamily): readonly NftStep[] {
+  const { name, keyBytes } = SETS[family];
+  return [
+    { do: "is-family", family: family === 4 ? AF_INET : AF_INET6 },
+    { do: "is-protocol", protocol: UDP },
+    { do: "is", offset: UDP_PORT_AT, bytes: Uint8Array.of(port >> 8, port) },
+    { do: "is", offset: VNI_AT, bytes: Uint8Array.of(vni >> 16, vni >> 8, vni) },
+    {
+      do: "is-not-in-set",
+      offset: family === 4 ? IPV4_SOURCE_AT : IPV6_SOURCE_AT,
+      length: keyBytes,
+      set: name,
+    },
+    { do: "drop" },
+  ];
 }

@@ -28,19 +28,26 @@ const TABLE_F_OWNER = 2;
 const HOOK_LOCAL_IN = 1;
 const REGISTER = 1;
 const REGISTER_VERDICT = 0;
+const META_NFPROTO = 15;
 const META_L4PROTO = 16;
+const BASE_NETWORK_HEADER = 1;
 const BASE_TRANSPORT_HEADER = 2;
+const LOOKUP_F_INV = 1;
 const NF_DROP = 0;
 const NFTA_LIST_ELEM = 1;
 const NFTA_DATA_VALUE = 1;
 
 /** One step of a rule: it goes on to the next step while they hold. */
 export type NftStep =
+  /** The packet is of IPv4, AF_INET, or of IPv6, AF_INET6. */
+  | { readonly do: "is-family"; readonly family: number }
   /** The transport protocol is this one. */
   | { readonly do: "is-protocol"; readonly protocol: number }
   /** Bytes from the transport header on are these, or are not. */
   | { readonly do: "is" | "is-not"; readonly offset: number; readonly bytes: Uint8Array }
   | { readonly do: "is-in-set"; readonly offset: number; readonly length: number; readonly set: string }
+  /** Bytes from the network header on are none of the set. */
+  | { readonly do: "is-not-in-set"; readonly offset: number; readonly length: number; readonly set: string }
   | { readonly do: "drop" };
 
 /** The payload of NFT_BATCH_BEGIN and NFT_BATCH_END. */
@@ -107,22 +114,27 @@ function writeStep(list: AttributeWriter, step: NftStep): void {
         .uint32BigEndian(1, REGISTER_VERDICT)
         .nested(2, (value) => value.nested(2, (verdict) => verdict.uint32BigEndian(1, NF_DROP))),
     );
-  if (step.do === "is-protocol") {
-    writeExpression(list, "meta", (data) =>
-      data.uint32BigEndian(1, REGISTER).uint32BigEndian(2, META_L4PROTO),
-    );
-    return writeComparison(list, true, Uint8Array.of(step.protocol));
-  }
-  const length = step.do === "is-in-set" ? step.length : step.bytes.length;
+  if (step.do === "is-family") return writeMeta(list, META_NFPROTO, step.family);
+  if (step.do === "is-protocol") return writeMeta(list, META_L4PROTO, step.protocol);
+  const length = "set" in step ? step.length : step.bytes.length;
+  const base = step.do === "is-not-in-set" ? BASE_NETWORK_HEADER : BASE_TRANSPORT_HEADER;
   writeExpression(list, "payload", (data) =>
     data
       .uint32BigEndian(1, REGISTER)
-      .uint32BigEndian(2, BASE_TRANSPORT_HEADER)
+      .uint32BigEndian(2, base)
       .uint32BigEndian(3, step.offset)
       .uint32BigEndian(4, length),
   );
-  if (step.do !== "is-in-set") return writeComparison(list, step.do === "is", step.bytes);
-  writeExpression(list, "lookup", (data) => data.text(1, step.set).uint32BigEndian(2, REGISTER));
+  if (!("set" in step)) return writeComparison(list, step.do === "is", step.bytes);
+  const flags = step.do === "is-not-in-set" ? LOOKUP_F_INV : 0;
+  writeExpression(list, "lookup", (data) =>
+    data.text(1, step.set).uint32BigEndian(2, REGISTER).uint32BigEndian(5, flags),
+  );
+}
+
+function writeMeta(list: AttributeWriter, key: number, value: number): void {
+  writeExpression(list, "meta", (data) => data.uint32BigEndian(1, REGISTER).uint32BigEndian(2, key));
+  writeComparison(list, true, Uint8Array.of(value));
 }
 
 function writeComparison(list: AttributeWriter, isEqual: boolean, bytes: Uint8Array): void {
