@@ -79,6 +79,8 @@ export interface ViewRelay {
   readonly udpPort: number;
   /** Where the node itself has a socket at udpPort, which relays share; absent: nowhere. */
   readonly sharedUdpAddresses?: readonly string[];
+  /** Where nodes of an older version send relays over UDP, while there are any. */
+  readonly formerUdpPort?: number;
   /** Where relays in clear are taken: everywhere, or at these addresses only. */
   readonly acceptsClear: "always" | readonly string[];
   /** Hex of 32 bytes each; the first signs. */

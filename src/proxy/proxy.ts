@@ -413,16 +413,12 @@ export class SpliceProxy {
 
   #workerRelay(relay: Relay, worker: number): WorkerRelay {
     const { node, keys, acceptsClear } = relay;
-    const [tcpListeners, udpListeners] = (["tcp", "udp"] as const).map((protocol) =>
-      this.#listenersAt(
-        protocol,
-        relayAddresses(relay, protocol),
-        relayPort(relay, protocol),
-        worker,
-        relayKey,
-      ),
-    );
-    return { node, keys, acceptsClear, tcpListeners: tcpListeners!, udpListeners: udpListeners! };
+    const listenersOf = (protocol: Protocol): WorkerListener[] =>
+      relayListeners(relay).flatMap((at) => {
+        const fd = at.protocol === protocol ? this.#listeners.get(relayKey(at))?.fds[worker] : undefined;
+        return fd === undefined ? [] : [{ fd, address: at.address }];
+      });
+    return { node, keys, acceptsClear, tcpListeners: listenersOf("tcp"), udpListeners: listenersOf("udp") };
   }
 
   #listenersAt(
@@ -430,10 +426,9 @@ export class SpliceProxy {
     addresses: readonly string[],
     port: number,
     worker: number,
-    keyOf = listenerKey,
   ): WorkerListener[] {
     return addresses.flatMap((address) => {
-      const fd = this.#listeners.get(keyOf({ protocol, address, port }))?.fds[worker];
+      const fd = this.#listeners.get(listenerKey({ protocol, address, port }))?.fds[worker];
       return fd === undefined ? [] : [{ fd, address }];
     });
   }
@@ -547,29 +542,23 @@ function relayKey(at: ListenAddress): string {
 
 /** Sockets of one process may share a port: without this, clients of a service would get into the relay. */
 function isRelays({ protocol, address, port }: ListenAddress, relay: Relay | null): boolean {
-  if (relay === null || port !== relayPort(relay, protocol)) return false;
+  if (relay === null) return false;
   const family = address.includes(":");
-  const hasNodeSocket = protocol === "udp" && relay.sharedUdpAddresses !== undefined;
-  return relay.listenAddresses.some(
+  return relayListeners(relay).some(
     (other) =>
-      (hasNodeSocket && other === "::") || // it takes IPv4 too
-      (other.includes(":") === family && (other === address || isWildcard(other) || isWildcard(address))),
+      other.protocol === protocol &&
+      other.port === port &&
+      ((other.isBesideNode && other.address === "::") || // it takes IPv4 too
+        (other.address.includes(":") === family &&
+          (other.address === address || isWildcard(other.address) || isWildcard(address)))),
   );
 }
 
-function relayAddresses(
-  { listenAddresses, sharedUdpAddresses }: Relay,
-  protocol: Protocol,
-): readonly string[] {
-  return protocol === "udp" ? (sharedUdpAddresses ?? listenAddresses) : listenAddresses;
-}
-
-function relayPort(relay: Relay, protocol: Protocol): number {
-  return protocol === "tcp" ? relay.port : relay.udpPort;
-}
-
 function relaysPort(at: ListenAddress): string {
-  return cannotListen(at, "the relay of this node does: publish another port, or set overlay.port");
+  return cannotListen(
+    at,
+    "the relay of this node does: publish another port, or set overlay.port or cluster.bind",
+  );
 }
 
 /** What is published here cannot all be opened by a process with this budget; null: it can. */
@@ -592,13 +581,16 @@ export function taskKey(service: Service, task: Task): string {
 }
 
 function relayListeners(relay: Relay): ListenAddress[] {
-  const isBesideNode = relay.sharedUdpAddresses !== undefined;
-  return (["tcp", "udp"] as const).flatMap((protocol) =>
-    relayAddresses(relay, protocol).map((address): ListenAddress => {
-      const at = { protocol, address, port: relayPort(relay, protocol) };
-      return protocol === "udp" && isBesideNode ? { ...at, isBesideNode } : at;
-    }),
-  );
+  const { listenAddresses, port, udpPort, sharedUdpAddresses, formerUdpPort } = relay;
+  const listeners = (protocol: Protocol, port: number): ListenAddress[] =>
+    listenAddresses.map((address) => ({ protocol, address, port }));
+  return [
+    ...listeners("tcp", port),
+    ...(sharedUdpAddresses?.map(
+      (address): ListenAddress => ({ protocol: "udp", address, port: udpPort, isBesideNode: true }),
+    ) ?? listeners("udp", udpPort)),
+    ...(formerUdpPort === undefined ? [] : listeners("udp", formerUdpPort)),
+  ];
 }
 
 function wantedListeners(table: RoutingTable): Map<string, Wanted> {

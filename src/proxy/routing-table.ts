@@ -70,6 +70,8 @@ export interface Relay {
    * UDP is listened to at these literal addresses, beside it. Absent: at listenAddresses, alone.
    */
   readonly sharedUdpAddresses?: readonly string[];
+  /** UDP, at listenAddresses besides: nodes of an older version send there. */
+  readonly formerUdpPort?: number;
   /** Hex of 32 bytes each: the first signs, all verify. Never empty; a cluster without keys has one made from its name. */
   readonly keys: readonly string[];
   /**

@@ -147,6 +147,24 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
       expect(exit.proxy.status().relay.datagramsDroppedTotal).toEqual({});
     });
 
+    test("comes to the port of nodes of an older version too, as long as there are any", async () => {
+      const { mesh, exit, echo } = await pair();
+      const { address } = exit.peer;
+      const formerUdpPort = await freeUdpPort(address);
+      const { relay } = exit;
+      exit.relay = { ...relay, formerUdpPort };
+      await mesh.serve(exit, [here(echo)]);
+      for (const udpPort of [relay.udpPort, formerUdpPort]) {
+        const tasks = [on("exit", echo)];
+        const peers = [{ ...exit.peer, udpPort }];
+        await mesh.entry.apply(peers, { protocol: "udp", published: mesh.published, tasks });
+        expect(await mesh.answer(await client())).toBe("x");
+      }
+      exit.relay = relay;
+      await mesh.serve(exit, [here(echo)]);
+      (await UdpPeer.open(address, formerUdpPort)).close();
+    });
+
     test("keeps the order of its datagrams", async () => {
       const { mesh } = await pair();
       const peers = await Promise.all([client(), client(), client()]);

@@ -635,7 +635,7 @@ export class Mesh {
     const keys = relayKeys(cluster.keys, cluster.name);
     const isWan = cluster.profile === "wan";
     const { host } = cluster.bind;
-    const { sharedUdpAddresses } = overlay;
+    const { sharedUdpAddresses, formerUdpPort } = overlay;
     // overlay addresses are IPv4: a socket for all of IPv6 does not take what comes to them
     const listenAddresses = host === ALL_IPV4 ? [host] : [host, ...overlay.addresses];
     return {
@@ -643,6 +643,7 @@ export class Mesh {
       port,
       udpPort: overlay.udpPort,
       ...(sharedUdpAddresses !== null && { sharedUdpAddresses }),
+      ...(formerUdpPort !== null && { formerUdpPort }),
       acceptsClear: overlay.acceptsClear,
       keys,
       isWan,

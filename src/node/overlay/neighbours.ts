@@ -39,6 +39,7 @@ export class Neighbours {
   #keys: NodeKeys | null;
   #clusterKeys: readonly string[];
   #all: ReadonlyMap<string, Neighbour> = new Map();
+  #hasOlderNodes = false;
   /** By public key of other nodes; emptied when the keys on this side change. */
   readonly #secrets = new Map<string, readonly string[] | null>();
 
@@ -57,6 +58,11 @@ export class Neighbours {
     return this.#all;
   }
 
+  /** Some do not tell where they take relays over UDP, and take it to be where it was. */
+  get hasOlderNodes(): boolean {
+    return this.#hasOlderNodes;
+  }
+
   /** Those that the driver has to do with. Two may claim one address until they have settled it: it is the lower name's. */
   peers(ownAddress: string | null): WatchedPeer[] {
     const peers = new Map<string, WatchedPeer>();
@@ -70,6 +76,7 @@ export class Neighbours {
   follow(nodes: Nodes, own: OverlayRecord): void {
     const others = [...nodes].filter(([name, { relay }]) => name !== this.#options.self && relay !== null);
     this.#all = new Map(others.map(([name, node]) => [name, this.#neighbour(name, node, own)]));
+    this.#hasOlderNodes = others.some(([, { relay }]) => relay!.udpPort === undefined);
     this.#forgetSecrets();
   }
 

@@ -30,7 +30,7 @@ import { type OpenDrivers, type OpenedDriver, type OverlayDriver, openDriver } f
 import type { OverlayLog } from "./overlay-log.ts";
 import { NO_FIGURES, type OverlayPeerStatus, type OverlayStatus } from "./overlay-status.ts";
 import type { PathWatch, PathWatchOptions, WatchedPeer } from "./path-watch.ts";
-import { announcementOf, relayPortsAt, udpPortOf } from "./relay-ports.ts";
+import { announcementOf, formerUdpPortOf, relayPortsAt, udpPortOf } from "./relay-ports.ts";
 import { Upkeep, type UpkeepOptions } from "./upkeep.ts";
 
 export interface OverlayOptions {
@@ -141,6 +141,12 @@ export class Overlay {
     if (this.#opened.name === "none") return null;
     const { host } = this.#options.cluster.bind;
     return [host, ...this.addresses.filter((address) => this.#echoSockets.isOpenAt(address))];
+  }
+
+  /** Where nodes of an older version send relays over UDP; null: there are none, or the port is the same. */
+  get formerUdpPort(): number | null {
+    const port = formerUdpPortOf(this.announcement);
+    return this.#neighbours.hasOlderNodes && port !== this.udpPort ? port : null;
   }
 
   /** Addresses of this node that only the overlay leads to. */

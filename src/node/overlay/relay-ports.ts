@@ -10,10 +10,14 @@ export function relayPortsAt(tcp: number, udp: number): RelayPorts {
   return { tcp, udp: [udp] };
 }
 
-/** UDP port of a node with a relay. One of an older version does not tell it. */
+/** UDP port of a node with a relay. */
 export function udpPortOf(node: NodeRecord): number {
-  const { driver, port } = announcementOf(node);
-  return node.relay!.udpPort ?? (driver === "none" ? port : port + 1);
+  return node.relay!.udpPort ?? formerUdpPortOf(announcementOf(node));
+}
+
+/** The one of nodes of an older version, which do not tell it, and the one that they take others to have. */
+export function formerUdpPortOf({ driver, port }: Pick<OverlayRecord, "driver" | "port">): number {
+  return driver === "none" ? port : port + 1;
 }
 
 /** What a node with a relay has said of its end, or what is true of one that has said nothing. */

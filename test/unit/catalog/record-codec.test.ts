@@ -173,6 +173,12 @@ test.each([
     { ...nodeRecord(), relay: { address: "web.internal", port: 1 } },
     "relay.address: is no IP address",
   ],
+  [
+    "node",
+    "",
+    { ...nodeRecord(), relay: { address: "10.0.0.1", port: 1, udpPort: 65_536 } },
+    "relay.udpPort: 65536 is outside 1..65535",
+  ],
   ["node", "", nodeWith({ driver: "vxlan" }), "overlay.driver: is none of kernel, userspace, none"],
   ["node", "", nodeWith({ address: "fd00::1" }), "overlay.address: is no IPv4 address"],
   ["node", "", nodeWith({ vni: 2 ** 24 }), "overlay.vni: 16777216 is outside 1..16777215"],
@@ -194,6 +200,11 @@ test.each([
   ["wish", "a", null, "is no object"],
 ] as const)("decodeRecord: %s %j", (kind, key, value, problem) => {
   expect(decodeRecord(kind, key, JSON.stringify(value))).toEqual({ problem });
+});
+
+test.each([{}, { udpPort: 7946 }])("decodeRecord: a node that takes relays, with %j", (udp) => {
+  const record = nodeRecord({ relay: { address: "10.0.0.1", port: 4789, ...udp } });
+  expect(decodeRecord("node", "", encodeRecord("node", record))).toEqual({ record });
 });
 
 test("decodeRecord: a label called __proto__ is refused and changes no object", () => {

@@ -406,6 +406,17 @@ describe("another node", () => {
     expect(reached(made, { ...other({ driver: "none", address: null }), relay })!.udpPort).toBe(4789);
   });
 
+  test("of a version that does not tell its UDP port sends to the one above, which is listened to as long as it is there", () => {
+    const older = new Map([["b", { ...other(), relay: { address: "192.0.2.2", port: 4789 } }]]);
+    const made = started(new Map([["b", other()]]));
+    expect(made.formerUdpPort).toBeNull();
+    made.follow(older);
+    expect(made.formerUdpPort).toBe(4790);
+    made.follow(NOBODY);
+    expect(made.formerUdpPort).toBeNull();
+    expect(started(older, { driver: "none" }).formerUdpPort).toBeNull();
+  });
+
   test("that encrypts makes the relay sealed although this one does not", () => {
     const record = other({ driver: "none", address: null });
     expect(reached(started(NOBODY, { encrypt: false }), record)!.isSealed).toBe(true);
