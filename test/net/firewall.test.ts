@@ -22,7 +22,7 @@ import { UdpPeer } from "../support/udp-peer.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { startWebTask } from "../support/web-task.ts";
 
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 240_000;
 const IPV6_PREFIX = "fd99";
 const ASK_AGAIN_MS = 500;
 const ROLES = ["k1", "k2", "u1", "u2", "n1", "n2"] as const;
