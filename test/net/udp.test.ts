@@ -131,7 +131,7 @@ describe("a session", () => {
   });
 
   test("ends when it has been idle", async () => {
-    const published = await Published.start([(await task()).port], udp({ idleTimeoutMs: 100 }));
+    const published = await Published.start([(await task()).port], udp({ idleTimeoutMs: 1_000 }));
     expect(await answer(await client(), published)).toBe("x");
     await waitFor(() => published.status.udp.openSessions === 0, { what: "no session" });
     expect(published.status.tasks[0]!.openConnections).toBe(0);
