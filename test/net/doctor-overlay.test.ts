@@ -5,7 +5,7 @@
  *     n1 ── bridge ── n2      what is wrong is wrong on n1
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { doctor, type Finding } from "../support/doctor.ts";
+import { type Doctor, doctor, type Finding } from "../support/doctor.ts";
 import { MeshCluster, namespacePlaces, newKey } from "../support/mesh-cluster.ts";
 import type { MeshNode } from "../support/mesh-node.ts";
 import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
@@ -109,6 +109,46 @@ describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan())("doctor on the 
       TIMEOUT_MS,
     );
   });
+
+  const OTHER_VXLAN = "link add other0 up type vxlan dev eth0 dstport 4789 id";
+  test.each([
+    ["kernel", "name", `link add ${DEVICE} type bridge`, `bridge interface ${DEVICE} has that name`],
+    ["userspace", "name", `link add ${DEVICE} type bridge`, `bridge interface ${DEVICE} has that name`],
+    ["kernel", "VNI", `${OTHER_VXLAN} 4096`, "vxlan interface other0 has VNI 4096 on UDP port 4789"],
+    ["userspace", "port", `${OTHER_VXLAN} 77`, "cannot use UDP port 4789"],
+  ] as const)(
+    "driver %s whose %s is taken",
+    async (driver, _, taken, cause) => {
+      const network = Namespaces.create(2);
+      await network.nodes[0]!.run("ip", ...taken.split(" "));
+      const cluster = MeshCluster.prepare({
+        label: `doctor-overlay/taken-${driver}`,
+        places: namespacePlaces(network),
+        settings: { overlay: `driver = "${driver}"` },
+      });
+      try {
+        await Promise.all(cluster.nodes.map((node) => node.start()));
+        await cluster.allAlive();
+        const [n1, n2] = cluster.nodes as [MeshNode, MeshNode];
+        const isTold = ({ exitCode, findings }: Doctor, about: string, said: string) =>
+          exitCode === 1 &&
+          failures(findings).some((finding) => finding.about === about && finding.message.includes(said));
+        await cluster.waitFor(
+          async () =>
+            isTold(await doctor(n1), "overlay", cause) &&
+            isTold(await doctor(n2), "overlay n1", "on n1: cannot"),
+          { what: `doctor on both nodes to tell "${cause}"` },
+        );
+        expect(JSON.stringify((await doctor(n1)).findings)).not.toContain("input rules");
+        const { stdout } = await n1.command("status");
+        expect(stdout.replaceAll(/\s+/g, " ")).toContain(cause);
+      } finally {
+        await cluster.close();
+        network.close();
+      }
+    },
+    TIMEOUT_MS,
+  );
 
   test(
     "nodes of two address families",
