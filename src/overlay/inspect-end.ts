@@ -82,7 +82,7 @@ function missing(
       fix: `remove it (ip link delete ${device}), or set another overlay.port on this node: the name follows the port`,
     };
   return {
-    message: `the device ${device} is gone: somebody has removed it`,
+    message: `the device ${device} was removed`,
     fix: "portmesh makes it again within seconds; find out what removes it (systemd-networkd, NetworkManager, a script)",
   };
 }

@@ -109,7 +109,7 @@ describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan())("a broken end o
     test("removed", async () => {
       await start();
       await ip(`link delete ${DEVICE}`);
-      expect((await found())[0]).toStartWith(`the device ${DEVICE} is gone: somebody has removed it | `);
+      expect((await found())[0]).toStartWith(`the device ${DEVICE} was removed | `);
     });
 
     test("renamed, and another one under its name", async () => {

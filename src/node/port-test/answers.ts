@@ -1,6 +1,6 @@
 /**
  * The side that is asked: tests its ports towards the asking node and reports. It sends to where that member announces
- * itself and nowhere else, and rarely: nobody can make it send to others, or more than was sent to it.
+ * itself and nowhere else, and rarely: a question cannot make it send to others, or more than was sent to it.
  */
 import type { Clock } from "../../sys/clock.ts";
 import type { Marks } from "./marks.ts";
@@ -106,7 +106,7 @@ export class Answers {
     const { clock } = this.#options;
     run.trials = await this.#options.run(peer, run.run, run.timeoutMs);
     if (!run.isPushed) return;
-    // nobody will collect it: it is sent once everything has had its time to come
+    // the asking node cannot collect it: it is sent once every mark has had the time to arrive
     const restMs = run.timeoutMs - (clock.nowMs() - run.startedMs);
     clock.after(Math.max(0, restMs), () => void this.#push(peer, run));
   }

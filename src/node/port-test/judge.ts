@@ -67,7 +67,7 @@ function sourcesOf(report: Report | null): string[] {
   return [...new Set(sources)];
 }
 
-/** Nobody answers a datagram under another key, whether it comes or not. */
+/** A datagram under another key is never answered, even when it arrives. */
 function withoutProof(trial: Trial): Trial {
   const isUnheard = trial.outcome === "silent" || trial.outcome === "sent";
   return trial.protocol === "udp" && isUnheard ? { ...trial, outcome: "not-tested" } : trial;

@@ -12,7 +12,7 @@ import { runTrials, type TestedPeer, type TrialNetwork, timeoutMsOf } from "./tr
 
 /** Nodes tested beside each other: each takes some sockets for a second or two. */
 const MAX_PARALLEL = 50;
-/** However many nodes there are: who asked waits. */
+/** However many nodes there are: the command waits for it. */
 const DEADLINE_MS = 12_000;
 const COLLECT_PAUSE_MS = 150;
 /** The other node begins later, and its answer takes its time. */
@@ -38,7 +38,7 @@ export class PortTester {
   readonly #options: PortTesterOptions;
   readonly #marks = new Marks();
   readonly #answers: Answers;
-  /** By test: who waits for a report that comes unasked. Bounded by MAX_PARALLEL. */
+  /** By test: where a report that comes unasked goes. Bounded by MAX_PARALLEL. */
   readonly #waiting = new Map<string, (report: Report) => void>();
   #test: Promise<readonly PeerPorts[]> | null = null;
 
@@ -97,7 +97,7 @@ export class PortTester {
     return done.sort((a, b) => (a.node < b.node ? -1 : 1));
   }
 
-  /** Who is busy, above all with a test of this node a moment ago, is asked a second time. */
+  /** A busy node, usually with a test for this node a moment ago, is asked a second time. */
   async #testPeer(peer: TestedPeer): Promise<PeerPorts> {
     const first = await this.#tryPeer(peer);
     if (first !== "busy") return first;
