@@ -90,9 +90,9 @@ describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan())("doctor on the 
       async () => {
         const other = `${network.subnet}.77`;
         await machine.run("ip", "address", "add", `${other}/24`, "dev", "eth0");
-        const chain =
-          "chain out { type nat hook postrouting priority srcnat; oifname eth0 udp dport 7946 snat to ";
-        await machine.run("nft", `table ip moved { ${chain} ${other}; }; }`);
+        // not NAT: a flow that is tracked before the rule is there would never be translated
+        const chain = "chain out { type filter hook postrouting priority 0; oifname eth0 udp dport 7946";
+        await machine.run("nft", `table ip moved { ${chain} ip saddr set ${other}; }; }`);
         await cluster.waitFor(
           async () => {
             const { findings } = await doctor(n1!);
