@@ -3,10 +3,10 @@ export { isInSubnet, macOf, prefixLengthOf, settleAddress } from "./address-plan
 export { type EndProblem, type InspectedPeer, inspectEnd } from "./inspect-end.ts";
 export {
   type FilteredFrames,
-  IcmpFilter,
   KernelOverlay,
   type KernelOverlayOptions,
   type RefusedPeer,
+  UnderlayFilter,
 } from "./kernel/index.ts";
 export type * from "./overlay.ts";
 export { OverlayError, type OverlayErrorCode } from "./overlay-error.ts";

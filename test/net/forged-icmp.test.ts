@@ -6,13 +6,13 @@
  *   and forger          └─ n2  exit node, all tasks
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { startIcmpFilter } from "../support/icmp-filter-process.ts";
 import { forgeTooBig } from "../support/icmp-forger.ts";
 import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
 import type { NetworkNode } from "../support/network-node.ts";
 import { lacksTun, lacksVxlan } from "../support/overlay-devices.ts";
 import { OverlayMesh } from "../support/overlay-mesh.ts";
 import { Pattern } from "../support/pattern.ts";
+import { startUnderlayFilter } from "../support/underlay-filter-process.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const FORGED_MTU = 552;
@@ -103,14 +103,14 @@ describe.skipIf(lacksNamespaces())("the filter of ICMP about other nodes", () =>
       for (const to of [other, stranger]) forgeTooBig(mtu, { from, to });
       return (await mtuTo(address)) === mtu;
     };
-    const stop = await startIcmpFilter(machine.wrapper, [other, OTHER]);
+    const stop = await startUnderlayFilter(machine.wrapper, [other, OTHER]);
     for (const end of ends) {
       await waitFor(() => believes(end, end[2]), { what: `ICMP about ${end[2]} to be believed` });
       expect(await mtuTo(end[1])).toBe(1500);
     }
     await stop();
     expect(await machine.run("nft", "list", "tables")).toBe("");
-    const stopUnfiltered = await startIcmpFilter(machine.wrapper, []);
+    const stopUnfiltered = await startUnderlayFilter(machine.wrapper, []);
     for (const end of ends)
       await waitFor(() => believes(end, end[1]), { what: `ICMP about ${end[1]} to be believed` });
     await stopUnfiltered();

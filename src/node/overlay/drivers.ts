@@ -11,9 +11,9 @@ import {
   sealedOverheadBytes,
   UserspaceOverlay,
 } from "../../overlay/index.ts";
-import { IcmpGuard } from "./icmp-guard.ts";
 import type { OpenDrivers, OverlayDriver } from "./open-driver.ts";
 import type { PeerFigures } from "./overlay-status.ts";
+import { UnderlayGuard } from "./underlay-guard.ts";
 
 /** @param owner "<cluster>/<node>": whose the devices are, also those that a killed node has left */
 export function openDrivers(owner: string): OpenDrivers {
@@ -28,11 +28,11 @@ export function openDrivers(owner: string): OpenDrivers {
 
 class KernelDriver implements OverlayDriver {
   readonly #overlay: KernelOverlay;
-  readonly #guard: IcmpGuard;
+  readonly #guard: UnderlayGuard;
 
   constructor(overlay: KernelOverlay, { device, port, vni }: OverlayEnd) {
     this.#overlay = overlay;
-    this.#guard = new IcmpGuard(device, { port, vni });
+    this.#guard = new UnderlayGuard(device, { port, vni });
   }
 
   get mtuBytes(): number {
@@ -67,13 +67,13 @@ class KernelDriver implements OverlayDriver {
 
 class UserspaceDriver implements OverlayDriver {
   readonly #overlay: UserspaceOverlay;
-  readonly #guard: IcmpGuard;
+  readonly #guard: UnderlayGuard;
   readonly #family: 4 | 6;
 
   constructor(overlay: UserspaceOverlay, { device, underlayAddress }: OverlayEnd) {
     this.#overlay = overlay;
     this.#family = isIP(underlayAddress) === 6 ? 6 : 4;
-    this.#guard = new IcmpGuard(device, null);
+    this.#guard = new UnderlayGuard(device, null);
   }
 
   get mtuBytes(): number {

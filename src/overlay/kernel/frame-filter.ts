@@ -10,7 +10,7 @@
  *         TCP   to the relay's port, or from one unless it opens a connection
  *         later fragments of UDP: without the first one they get nowhere
  *
- * Outer addresses are not to be seen any more at that place: icmp-filter.ts looks at them. A stranger who forges both gets
+ * Outer addresses are not to be seen any more at that place: underlay-filter.ts looks at them. A stranger who forges both gets
  * as far as the relay, which asks for proof. Pure: the program is classic BPF.
  */
 

@@ -4,7 +4,7 @@
  *
  * The device's MTU is the ceiling of what is probed. What carries the inner packets must not fragment them: a kernel VXLAN
  * device needs `df set` or `df inherit`. Its outer packets obey what ICMP has told the kernel of the underlay, where that is
- * not filtered (kernel/icmp-filter.ts): then a path that became narrow and wide again is found wide when the kernel has
+ * not filtered (kernel/underlay-filter.ts): then a path that became narrow and wide again is found wide when the kernel has
  * forgotten that: net.ipv4.route.mtu_expires, ten minutes. Without ICMP the raise timer finds it.
  */
 import { type Clock, steadyClock } from "../../sys/clock.ts";

@@ -1,8 +1,9 @@
 /**
- * Keeps forged ICMP away from the paths to other nodes. "Fragmentation needed" and "packet too big" for a datagram that
- * was never sent prove nothing, but a kernel believes them, for ten minutes, and its VXLAN device then drops all that is
- * larger, which can be everything of use. The overlay finds by probing how large packets may be, so they are dropped
- * where they are about other nodes, in an nf_tables table of this node's own:
+ * Keeps forged ICMP away from the paths to other nodes, and strangers' frames from a kernel's device. "Fragmentation
+ * needed" and "packet too big" for a datagram that was never sent prove nothing, but a kernel believes them, for ten
+ * minutes, and its VXLAN device then drops all that is larger, which can be everything of use. The overlay finds by
+ * probing how large packets may be, so they are dropped where they are about other nodes, in an nf_tables table of this
+ * node's own:
  *
  *     table inet portmesh4789 { set nodes4 …, nodes6 …
  *       input   icmp frag-needed,    about a packet to @nodes4, not of TCP   drop
@@ -77,7 +78,7 @@ const PACKET_TOO_BIG: readonly NftStep[] = [
 /** Frames that only the nodes may send; null: whoever takes them looks at that. */
 export type FilteredFrames = { readonly port: number; readonly vni: number } | null;
 
-export class IcmpFilter {
+export class UnderlayFilter {
   readonly #session: NetlinkSession;
   readonly #table: string;
   #addresses: ReadonlySet<string> = new Set();
@@ -88,10 +89,10 @@ export class IcmpFilter {
   }
 
   /** @param table unique on the machine */
-  static open(table: string, frames: FilteredFrames): IcmpFilter {
+  static open(table: string, frames: FilteredFrames): UnderlayFilter {
     const session = NetlinkSession.open(NETLINK_NETFILTER);
     try {
-      const filter = new IcmpFilter(session, table);
+      const filter = new UnderlayFilter(session, table);
       filter.#create(frames);
       return filter;
     } catch (error) {

@@ -1,16 +1,16 @@
 /**
- * An IcmpFilter in a namespace, with UDP sockets that errors could be about. Arguments: addresses of other nodes. Goes
+ * An UnderlayFilter in a namespace, with UDP sockets that errors could be about. Arguments: addresses of other nodes. Goes
  * with its input.
  */
 import { createSocket } from "node:dgram";
 import { resolve } from "node:path";
-import { IcmpFilter } from "../../src/overlay/index.ts";
+import { UnderlayFilter } from "../../src/overlay/index.ts";
 
-const SELF = resolve("test/support/icmp-filter-process.ts");
+const SELF = resolve("test/support/underlay-filter-process.ts");
 const PORT = 4789;
 
 /** Resolves when it filters; what it returns ends it, without a chance to clean up. */
-export async function startIcmpFilter(
+export async function startUnderlayFilter(
   wrapper: readonly string[],
   nodes: readonly string[],
 ): Promise<() => Promise<void>> {
@@ -33,7 +33,7 @@ async function run(nodes: readonly string[]): Promise<void> {
     const socket = createSocket({ type, ipv6Only: true });
     await new Promise<void>((resolve) => socket.bind(PORT, address, resolve));
   }
-  if (nodes.length > 0) IcmpFilter.open("portmesh4789", null).setNodes(new Set(nodes));
+  if (nodes.length > 0) UnderlayFilter.open("portmesh4789", null).setNodes(new Set(nodes));
   console.log("ready");
   await Bun.stdin.text();
   process.exit(0);

@@ -1,13 +1,13 @@
 /**
- * The filter of forged ICMP (overlay/kernel/icmp-filter.ts) as a driver has it: where the kernel has no nf_tables the
+ * The filter of what arrives under the overlay (overlay/kernel/underlay-filter.ts) as a driver has it: where the kernel has no nf_tables the
  * overlay runs without one, and says so.
  */
-import { type FilteredFrames, IcmpFilter, NetlinkError, type OverlayPeer } from "../../overlay/index.ts";
+import { type FilteredFrames, NetlinkError, type OverlayPeer, UnderlayFilter } from "../../overlay/index.ts";
 
-export class IcmpGuard {
+export class UnderlayGuard {
   readonly #table: string;
   readonly #frames: FilteredFrames;
-  #filter: IcmpFilter | null = null;
+  #filter: UnderlayFilter | null = null;
   #problem: string | null = null;
 
   /** @param table unique on the machine */
@@ -28,7 +28,7 @@ export class IcmpGuard {
       overlayAddress,
     ]);
     try {
-      this.#filter ??= IcmpFilter.open(this.#table, this.#frames);
+      this.#filter ??= UnderlayFilter.open(this.#table, this.#frames);
       this.#filter.setNodes(new Set(addresses));
       this.#problem = null;
     } catch (error) {
