@@ -25,7 +25,7 @@ export interface OverlayWorkload {
 
 const RIVALS: readonly ContestantName[] = ["veth", "kernel-vxlan", "nebula", "wireguard-go"];
 
-/** A kernel device carries in clear what does not come from a relay, and `none` has no device: no rows for those. */
+/** An encrypting kernel device takes nothing but relays, and `none` has no device: no rows for those. */
 const TUNNELS: readonly ContestantName[] = [
   ...RIVALS,
   "portmesh-kernel",
