@@ -65,8 +65,14 @@ interface Output {
   write(chunk: Uint8Array): unknown;
 }
 
-/** Runs the command that follows in a network of its own, where only loopback is; its output is that for errors. */
-const OWN_NETWORK = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@" >&2', "sh"];
+/** As on any machine; without one of a family its names are not looked up. */
+const OWN_ADDRESSES = ["192.0.2.1/32", "2001:db8::1/128"];
+const OWN_LOOPBACK = [
+  "ip link set lo up",
+  ...OWN_ADDRESSES.map((address) => `ip address add ${address} dev lo`),
+].join(" && ");
+/** Runs the command that follows in a network of its own, without a way out; its output is that for errors. */
+const OWN_NETWORK = ["unshare", "--net", "sh", "-c", `${OWN_LOOPBACK} && exec "$@" >&2`, "sh"];
 const NONE: Summary = { passed: 0, failed: 0, skipped: 0 };
 
 /** What went wrong, once more at the end. */

@@ -154,10 +154,12 @@ describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan())("a broken end o
       }
     });
 
-    test.skipIf(driver !== "kernel")("its forwarding entries flushed", async () => {
-      await start();
-      await machine.run("bridge", "fdb", "del", "02:42:0a:c8:00:03", "dev", DEVICE);
-      expect((await found())[0]).toStartWith(`${DEVICE} has lost the forwarding entries of n3 | `);
-    });
+    if (driver === "kernel") {
+      test("its forwarding entries flushed", async () => {
+        await start();
+        await machine.run("bridge", "fdb", "del", "02:42:0a:c8:00:03", "dev", DEVICE);
+        expect((await found())[0]).toStartWith(`${DEVICE} has lost the forwarding entries of n3 | `);
+      });
+    }
   });
 });

@@ -6,7 +6,6 @@
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
-import * as socket from "../../src/sys/socket.ts";
 import { freePort, freeQuietPort } from "../support/free-port.ts";
 import { request } from "../support/http-load.ts";
 import { type HttpTask, startNamedTask } from "../support/http-task.ts";
@@ -15,6 +14,7 @@ import type { RawListener } from "../support/raw-socket.ts";
 import { allClosed, type Ends, here, on, RelayMesh, type Rules } from "../support/relay-mesh.ts";
 import { MODES, RELAY_KEY, type RelayNode } from "../support/relay-node.ts";
 import { tableOf } from "../support/routing-table.ts";
+import { takeAllDescriptors } from "../support/take-descriptors.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const [OLD_KEY, NEW_KEY] = [RELAY_KEY, "77".repeat(32)];
@@ -350,15 +350,6 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
     });
   });
 
-  /** Takes every descriptor that the process may still open; returns what gives them back. */
-  function takeAllDescriptors(): () => void {
-    const taken: number[] = [];
-    for (let fd = socket.duplicate(1); fd >= 0; fd = socket.duplicate(1)) taken.push(fd);
-    return () => {
-      for (const fd of taken.splice(0)) socket.close(fd);
-    };
-  }
-
   test("a client for whose relay there is no descriptor waits for one", async () => {
     const task = mesh.task();
     const port = await freeQuietPort("127.0.0.2");
@@ -370,7 +361,7 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
     await becomesReachable(true);
     const client = await mesh.connect();
     await waitFor(() => entry.status.tcp.openConnections === 1, { what: "the client to be accepted" });
-    const giveBack = mesh.keep(takeAllDescriptors(), (release) => release());
+    const giveBack = mesh.keep(await takeAllDescriptors(), (release) => release());
     await client.send("PROXY UNKNOWN\r\nhello");
     await waitFor(() => entry.proxy.status().workersOutOfDescriptors === 1, { what: "the dial to wait" });
     giveBack();

@@ -8,6 +8,7 @@ import { request } from "../support/http-load.ts";
 import { descriptorsOf } from "../support/process-stats.ts";
 import { ProxyHarness } from "../support/proxy-harness.ts";
 import { RawListener, RawSocket } from "../support/raw-socket.ts";
+import { takeAllDescriptors } from "../support/take-descriptors.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const ACCEPT_LENGTH_AT = 64;
@@ -333,22 +334,6 @@ test("source-hash spreads clients, each to the same task again", async () => {
 });
 
 /** Takes every descriptor that the process may still open; returns what gives them back. */
-function takeAllDescriptors(): () => void {
-  const taken: number[] = [];
-  for (;;) {
-    const fd = socket.duplicate(1);
-    if (fd < 0) break;
-    taken.push(fd);
-  }
-  let isGiven = false;
-  const giveBack = () => {
-    if (!isGiven) for (const fd of taken) socket.close(fd);
-    isGiven = true;
-  };
-  cleanUps.push(giveBack);
-  return giveBack;
-}
-
 test("a client for whose task there is no descriptor waits for one", async () => {
   const published = await freePort();
   const task = RawListener.open();
@@ -357,7 +342,8 @@ test("a client for whose task there is no descriptor waits for one", async () =>
   const client = await RawSocket.connect(published);
   cleanUps.push(() => client.close());
   await waitFor(() => harness.openConnections === 1, { what: "the connection to be accepted" });
-  const giveBack = takeAllDescriptors();
+  const giveBack = await takeAllDescriptors();
+  cleanUps.push(giveBack);
   await client.send("PROXY UNKNOWN\r\nhello");
   await waitFor(() => harness.proxy.status().workersOutOfDescriptors === 1, { what: "the dial to wait" });
   giveBack();
@@ -372,7 +358,7 @@ test("a client that waits for a descriptor in vain is reset", async () => {
   const client = await RawSocket.connect(published);
   cleanUps.push(() => client.close());
   await waitFor(() => harness.openConnections === 1, { what: "the connection to be accepted" });
-  takeAllDescriptors();
+  cleanUps.push(await takeAllDescriptors());
   await client.send("PROXY UNKNOWN\r\n");
   expect(await client.failure()).toBe("ECONNRESET");
   // the client hears of it before the worker has ended the turn in which it counts
