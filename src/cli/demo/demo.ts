@@ -46,7 +46,7 @@ async function runDemo(invocation: Invocation): Promise<number> {
   const directory = mkdtempSync(join(tmpdir(), "portmesh-demo-"));
   process.on("exit", () => rmSync(directory, { recursive: true, force: true })); // also when ended at once
   const plan = await makePlan(directory);
-  for (const node of plan.nodes) writeFileSync(fileOf(node), demoConfig(node, plan));
+  for (const node of plan.nodes) writeFileSync(fileOf(node), demoConfig(node, plan), { mode: 0o600 });
   const children = plan.nodes.map((node) => new NodeChild(node, invocation.print));
   const ending = passSignalsOn(children);
   const areReady = await Promise.all(children.map((child) => child.sees(HOSTS.length, READY_MS)));
