@@ -6,7 +6,6 @@
  * address of a container bridge or of the overlay must never be announced. Nothing is done at the first sight of it:
  * addresses and routes come and go while an interface is set up.
  */
-
 import type { ClusterConfig, NodeConfig } from "../../config/index.ts";
 import type { Clock } from "../../sys/clock.ts";
 import { defaultAddress, type Family } from "../../sys/default-address.ts";

@@ -5,7 +5,6 @@
  * much (exchange-limiter.ts) is counted and told, but not more often than once a minute and reason: a stranger must not
  * be able to fill the log.
  */
-
 import type { Address, Effect, Membership, Send, Tell } from "../../membership/index.ts";
 import { type Datagram, DatagramSocket } from "../../sys/datagram-socket.ts";
 import {
@@ -195,13 +194,7 @@ export class Gossip {
 
   /** As it goes on the wire, for whoever has a socket of his own. */
   datagramOf(messages: readonly GossipMessage[]): Uint8Array {
-    const nonce = () => randomBytes(NONCE_BYTES);
-    return framePacket(messages.map(encodeMessage), {
-      keyring: this.#keyring,
-      nonce,
-      withCrc: false,
-      compress: false,
-    });
+    return this.#packet(messages.map(encodeMessage), false);
   }
 
   /** Whether a datagram is the ack to such a ping. */
@@ -289,13 +282,9 @@ export class Gossip {
 
   #send(effect: Send): void {
     switch (effect.kind) {
-      case "packet": {
-        const { to, messages, withCrc } = effect;
-        const nonce = () => randomBytes(NONCE_BYTES);
-        const packet = framePacket(messages, { keyring: this.#keyring, nonce, withCrc, compress: false });
-        this.#sendPacket(packet, to);
+      case "packet":
+        this.#sendPacket(this.#packet(effect.messages, effect.withCrc), effect.to);
         break;
-      }
       case "push-pull":
         void this.#exchange(effect, (machine, message, nowMs) =>
           machine.onPushPullAnswer(effect.exchange, message, nowMs),
@@ -307,6 +296,11 @@ export class Gossip {
         );
         break;
     }
+  }
+
+  #packet(messages: readonly Uint8Array[], withCrc: boolean): Uint8Array {
+    const nonce = () => randomBytes(NONCE_BYTES);
+    return framePacket(messages, { keyring: this.#keyring, nonce, withCrc, compress: false });
   }
 
   #sendPacket(packet: Uint8Array, to: Address): void {

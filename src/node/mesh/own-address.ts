@@ -1,5 +1,4 @@
 /** Which address this node tells the others: the configured one, that of cluster.bind, that of the default route. */
-
 import type { ClusterConfig, NodeConfig } from "../../config/index.ts";
 import { defaultAddress, type Family } from "../../sys/default-address.ts";
 import type { LocalAddress } from "../../sys/local-addresses.ts";
