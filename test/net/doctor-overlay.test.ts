@@ -5,7 +5,8 @@
  *     n1 ── bridge ── n2      what is wrong is wrong on n1
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { type Doctor, doctor, type Finding } from "../support/doctor.ts";
+import type { Finding } from "../../src/cli/finding.ts";
+import { type Doctor, doctor } from "../support/doctor.ts";
 import { MeshCluster, namespacePlaces, newKey } from "../support/mesh-cluster.ts";
 import type { MeshNode } from "../support/mesh-node.ts";
 import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";

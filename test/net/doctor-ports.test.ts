@@ -5,7 +5,8 @@
  *     n1 ── bridge ── n2
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { doctor, type Finding } from "../support/doctor.ts";
+import type { Finding } from "../../src/cli/finding.ts";
+import { doctor } from "../support/doctor.ts";
 import { type Firewall, openFirewall } from "../support/firewall.ts";
 import { MeshCluster, namespacePlaces } from "../support/mesh-cluster.ts";
 import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";

@@ -1,14 +1,6 @@
 /** `portmesh doctor --json` on a node under test. */
-import type { PortTest } from "../../src/node/index.ts";
+import type { Finding } from "../../src/cli/finding.ts";
 import type { MeshNode } from "./mesh-node.ts";
-
-export interface Finding {
-  readonly about: string;
-  readonly level: "pass" | "warn" | "fail";
-  readonly message: string;
-  readonly fix: string | null;
-  readonly tests?: readonly PortTest[];
-}
 
 export interface Doctor {
   readonly exitCode: number;

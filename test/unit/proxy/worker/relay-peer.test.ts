@@ -6,6 +6,7 @@ import {
   P_FAILURES,
   P_RTT_MS,
   PEER_FIELDS,
+  type SharedCounters,
 } from "../../../../src/proxy/counters.ts";
 import { peersOf, RelayPeer } from "../../../../src/proxy/worker/relay-peer.ts";
 import { Target } from "../../../../src/proxy/worker/target.ts";
@@ -17,6 +18,12 @@ function setUp(workers = 1) {
   const counters = createCounters(workers);
   const peers = Array.from({ length: workers }, (_, worker) => new RelayPeer(PEER, counters, worker));
   return { counters, peers, peer: peers[0]! };
+}
+
+/** Of a task on the peer's node. */
+function farTarget(counters: SharedCounters, peer: RelayPeer): Target {
+  const task = { name: "t", node: "exit", distance: "far", identity: "t", address: "name.internal" } as const;
+  return new Target({ ...task, port: 80, weight: 1, isDraining: false, slot: 0 }, 80, counters, 0, peer);
 }
 
 test("a peer that fails is avoided for a pause that doubles up to five seconds", () => {
@@ -92,14 +99,7 @@ test("clearPeer forgets all of it", () => {
 
 test("a target of a peer fails with it, and by itself", () => {
   const { counters, peer } = setUp();
-  const task = { name: "t", node: "exit", distance: "far", identity: "t", address: "name.internal" } as const;
-  const target = new Target(
-    { ...task, port: 80, weight: 1, isDraining: false, slot: 0 },
-    80,
-    counters,
-    0,
-    peer,
-  );
+  const target = farTarget(counters, peer);
   peer.onFailed(NOW_MS);
   expect(target.failingUntilMs).toBe(NOW_MS + 250);
   target.onFailed(111, NOW_MS);
@@ -113,14 +113,7 @@ test("a target of a peer fails with it, and by itself", () => {
 
 test("a target's node is heard while its heartbeat is, and not once the task has left the table", () => {
   const { counters, peer } = setUp();
-  const task = { name: "t", node: "exit", distance: "far", identity: "t", address: "name.internal" } as const;
-  const target = new Target(
-    { ...task, port: 80, weight: 1, isDraining: false, slot: 0 },
-    80,
-    counters,
-    0,
-    peer,
-  );
+  const target = farTarget(counters, peer);
   expect(target.isPeerHeard).toBe(false); // not yet
   peer.onHeartbeat(1);
   expect(target.isPeerHeard).toBe(true);
