@@ -7,10 +7,10 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { Catalog } from "../../src/catalog/index.ts";
 import { decodeMessage, ENCODING_VERSION, MAX_MESSAGE_BYTES } from "../../src/catalog/messages.ts";
 import { decodeRecord, type EntryKind, encodeRecord, taskKey } from "../../src/catalog/record-codec.ts";
-import { CatalogNetwork } from "../support/catalog-network.ts";
-import { declared, nodeRecord, port, spec, task } from "../support/catalog-records.ts";
-import { Seeded } from "../support/seed.ts";
-import { seededRandom } from "../support/seeded-random.ts";
+import { CatalogNetwork } from "../support/catalog/catalog-network.ts";
+import { declared, nodeRecord, port, spec, task } from "../support/catalog/catalog-records.ts";
+import { Seeded } from "../support/random/seed.ts";
+import { seededRandom } from "../support/random/seeded-random.ts";
 
 const RUNS = Number(process.env.FUZZ_RUNS ?? 60_000);
 const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 32);

@@ -8,10 +8,10 @@ import { encodeCompound } from "../../src/wire/gossip/compound.ts";
 import { compressIfShorter } from "../../src/wire/gossip/compression.ts";
 import * as gossip from "../../src/wire/gossip/index.ts";
 import { lzwCompress, lzwDecompress } from "../../src/wire/gossip/lzw.ts";
-import { ByteMutator } from "../support/byte-mutator.ts";
-import { GossipSamples } from "../support/gossip-samples.ts";
-import { lzwOracle } from "../support/lzw-oracle.ts";
-import { Seeded } from "../support/seed.ts";
+import { GossipSamples } from "../support/gossip/gossip-samples.ts";
+import { lzwOracle } from "../support/gossip/lzw-oracle.ts";
+import { ByteMutator } from "../support/random/byte-mutator.ts";
+import { Seeded } from "../support/random/seed.ts";
 
 const RUNS = Number(process.env.FUZZ_RUNS ?? 20_000);
 const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 32);

@@ -19,7 +19,6 @@ import {
   encodeRouteMessage,
   encodeTrafficMessage,
 } from "../../src/wire/netlink/index.ts";
-import { ByteMutator } from "../support/byte-mutator.ts";
 import {
   NEW_ADDRESS,
   NEW_FILTER,
@@ -30,8 +29,9 @@ import {
   NEW_VXLAN,
   SET_LINK,
   VNI_EXISTS,
-} from "../support/netlink-vectors.ts";
-import { Seeded } from "../support/seed.ts";
+} from "../support/overlay/netlink-vectors.ts";
+import { ByteMutator } from "../support/random/byte-mutator.ts";
+import { Seeded } from "../support/random/seed.ts";
 
 const RUNS = Number(process.env.FUZZ_RUNS ?? 100_000);
 const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 32);

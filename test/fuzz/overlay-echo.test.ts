@@ -5,8 +5,8 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { ECHO_ANSWER, ECHO_BYTES, ECHO_PROBE, EchoTagger, encodeEcho } from "../../src/overlay/path/echo.ts";
 import type { EchoExchange } from "../../src/overlay/path/echo-exchange.ts";
-import { addressOf, ECHO_PORT, EchoNetwork, endOf } from "../support/echo-network.ts";
-import { seededRandom } from "../support/seeded-random.ts";
+import { addressOf, ECHO_PORT, EchoNetwork, endOf } from "../support/overlay/echo-network.ts";
+import { seededRandom } from "../support/random/seeded-random.ts";
 
 const RUNS = Number(process.env.FUZZ_RUNS ?? 200_000);
 const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 32);

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { decodePortTest, encodePortTest, type PortTestMessage } from "../../src/node/port-test/message.ts";
-import { report, trial } from "../support/port-test.ts";
+import { report, trial } from "../support/node/port-test.ts";
 
 const RUN = "0123456789abcdef";
 const MESSAGES: readonly PortTestMessage[] = [

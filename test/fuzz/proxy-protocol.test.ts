@@ -15,7 +15,7 @@ import {
   PROXY_V2_MAX_BYTES,
   ProxyHeader,
 } from "../../src/wire/index.ts";
-import { seededRandom } from "../support/seeded-random.ts";
+import { seededRandom } from "../support/random/seeded-random.ts";
 
 const RUNS = Number(process.env.FUZZ_RUNS ?? 200_000);
 const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 32);

@@ -32,8 +32,8 @@ import {
   writeRelayPart,
   writeSealedHead,
 } from "../../src/wire/index.ts";
-import { GCM } from "../support/gcm.ts";
-import { seededRandom } from "../support/seeded-random.ts";
+import { GCM } from "../support/overlay/gcm.ts";
+import { seededRandom } from "../support/random/seeded-random.ts";
 
 const RUNS = Number(process.env.FUZZ_RUNS ?? 200_000);
 const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 32);

@@ -11,8 +11,8 @@ import {
   RelaySigner,
   readRelayValues,
 } from "../../src/wire/index.ts";
-import { ByteMutator } from "../support/byte-mutator.ts";
-import { Seeded } from "../support/seed.ts";
+import { ByteMutator } from "../support/random/byte-mutator.ts";
+import { Seeded } from "../support/random/seed.ts";
 
 const RUNS = Number(process.env.FUZZ_RUNS ?? 100_000);
 const MARGIN_BYTES = 5;

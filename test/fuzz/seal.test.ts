@@ -13,9 +13,9 @@ import {
   SealDatagram,
   writeSealHeader,
 } from "../../src/wire/index.ts";
-import { ByteMutator } from "../support/byte-mutator.ts";
-import { innerPacket, sealedPair } from "../support/sealed-pair.ts";
-import { Seeded } from "../support/seed.ts";
+import { innerPacket, sealedPair } from "../support/overlay/sealed-pair.ts";
+import { ByteMutator } from "../support/random/byte-mutator.ts";
+import { Seeded } from "../support/random/seed.ts";
 
 const RUNS = Number(process.env.FUZZ_RUNS ?? 30_000);
 setDefaultTimeout(20_000 + RUNS);

@@ -22,9 +22,9 @@ import {
   recordLength,
   writeRelayQuestion,
 } from "../../src/wire/index.ts";
-import { ByteMutator } from "../support/byte-mutator.ts";
-import { GCM } from "../support/gcm.ts";
-import { Seeded } from "../support/seed.ts";
+import { GCM } from "../support/overlay/gcm.ts";
+import { ByteMutator } from "../support/random/byte-mutator.ts";
+import { Seeded } from "../support/random/seed.ts";
 
 const RUNS = Number(process.env.FUZZ_RUNS ?? 100_000);
 const MARGIN_BYTES = 5;

@@ -11,8 +11,8 @@ import {
   PlainFrames,
   tcpPacket,
   udpPacket,
-} from "../support/plain-frames.ts";
-import { seededRandom } from "../support/seeded-random.ts";
+} from "../support/overlay/plain-frames.ts";
+import { seededRandom } from "../support/random/seeded-random.ts";
 
 const RUNS = Number(process.env.FUZZ_RUNS ?? 50_000);
 const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 32);

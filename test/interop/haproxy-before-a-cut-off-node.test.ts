@@ -6,17 +6,17 @@
  *                                                     n1 -x- n2: cut
  */
 import { afterEach, describe, expect, test } from "bun:test";
-import { freePort } from "../support/free-port.ts";
-import { HttpLoad, request } from "../support/http-load.ts";
-import { MeshCluster, namespacePlaces } from "../support/mesh-cluster.ts";
-import { serviceFile } from "../support/mesh-config.ts";
-import type { MeshNode } from "../support/mesh-node.ts";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
-import { isTcpOpen } from "../support/port-state.ts";
-import { lacks } from "../support/require-program.ts";
-import { startProgram } from "../support/start-program.ts";
-import { waitFor } from "../support/wait-for.ts";
-import { startWebTask } from "../support/web-task.ts";
+import { MeshCluster, namespacePlaces } from "../support/cluster/mesh-cluster.ts";
+import { serviceFile } from "../support/cluster/mesh-config.ts";
+import type { MeshNode } from "../support/cluster/mesh-node.ts";
+import { HttpLoad, request } from "../support/load/http-load.ts";
+import { startWebTask } from "../support/load/web-task.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import { freePort } from "../support/os/free-port.ts";
+import { isTcpOpen } from "../support/os/port-state.ts";
+import { lacks } from "../support/os/require-program.ts";
+import { startProgram } from "../support/os/start-program.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const PUBLISHED = 8080;
 const TASK_PORT = 9100;

@@ -6,15 +6,15 @@
  *   clients -> HAProxy 127.0.0.1:FRONT -> n1, n2, n3 :8080 -> tasks, on whichever node
  */
 import { afterEach, expect, test } from "bun:test";
-import { freePort } from "../support/free-port.ts";
-import { HttpLoad, type RequestRecord, request } from "../support/http-load.ts";
-import { startNamedTask } from "../support/http-task.ts";
-import { loopbackPlaces, MeshCluster } from "../support/mesh-cluster.ts";
-import { serviceFile } from "../support/mesh-config.ts";
-import type { MeshNode } from "../support/mesh-node.ts";
-import { lacks } from "../support/require-program.ts";
-import { startProgram } from "../support/start-program.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { loopbackPlaces, MeshCluster } from "../support/cluster/mesh-cluster.ts";
+import { serviceFile } from "../support/cluster/mesh-config.ts";
+import type { MeshNode } from "../support/cluster/mesh-node.ts";
+import { HttpLoad, type RequestRecord, request } from "../support/load/http-load.ts";
+import { startNamedTask } from "../support/load/http-task.ts";
+import { freePort } from "../support/os/free-port.ts";
+import { lacks } from "../support/os/require-program.ts";
+import { startProgram } from "../support/os/start-program.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const PUBLISHED = 8080;
 const ENOUGH = 100;

@@ -6,13 +6,13 @@
  *   clients -> HAProxy 127.0.0.1:FRONT -> portmesh 127.0.0.11, .12, .13 :PORT -> tasks
  */
 import { afterEach, expect, test } from "bun:test";
-import { freePorts } from "../support/free-port.ts";
-import { HttpLoad, request } from "../support/http-load.ts";
-import { NodeProcess } from "../support/node-process.ts";
-import { lacks } from "../support/require-program.ts";
-import { startProgram } from "../support/start-program.ts";
-import { waitFor } from "../support/wait-for.ts";
-import { startWebTask, type WebTask } from "../support/web-task.ts";
+import { HttpLoad, request } from "../support/load/http-load.ts";
+import { startWebTask, type WebTask } from "../support/load/web-task.ts";
+import { NodeProcess } from "../support/node/node-process.ts";
+import { freePorts } from "../support/os/free-port.ts";
+import { lacks } from "../support/os/require-program.ts";
+import { startProgram } from "../support/os/start-program.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const NODES = ["127.0.0.11", "127.0.0.12", "127.0.0.13"] as const;
 

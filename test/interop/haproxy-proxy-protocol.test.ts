@@ -5,12 +5,12 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { request as httpRequest } from "node:http";
-import { freePorts } from "../support/free-port.ts";
-import { request } from "../support/http-load.ts";
-import { NodeProcess } from "../support/node-process.ts";
-import { lacks } from "../support/require-program.ts";
-import { type RunningProgram, startProgram } from "../support/start-program.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { request } from "../support/load/http-load.ts";
+import { NodeProcess } from "../support/node/node-process.ts";
+import { freePorts } from "../support/os/free-port.ts";
+import { lacks } from "../support/os/require-program.ts";
+import { type RunningProgram, startProgram } from "../support/os/start-program.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const VERSIONS = ["v1", "v2"] as const;
 /** The address of the client that talks to the sending HAProxy. */

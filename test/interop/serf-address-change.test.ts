@@ -5,10 +5,10 @@
  *   n1, n2 (portmesh) and n3, where s1 (serf agent) runs, in namespaces
  */
 import { expect, test } from "bun:test";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
-import { lacks } from "../support/require-program.ts";
-import { SerfMesh } from "../support/serf-mesh.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { SerfMesh } from "../support/gossip/serf-mesh.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import { lacks } from "../support/os/require-program.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 test.skipIf(lacks("serf") || lacksNamespaces())("serf follows a node that moves", async () => {
   const network = Namespaces.create(3);

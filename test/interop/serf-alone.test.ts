@@ -3,10 +3,10 @@
  * not happen here does not prove anything there.
  */
 import { afterEach, describe, expect, test } from "bun:test";
-import { loopbackSubnet, newKey } from "../support/mesh-cluster.ts";
-import { lacks } from "../support/require-program.ts";
-import { SerfAgent } from "../support/serf-agent.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { loopbackSubnet, newKey } from "../support/cluster/mesh-cluster.ts";
+import { SerfAgent } from "../support/gossip/serf-agent.ts";
+import { lacks } from "../support/os/require-program.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const LABEL = "serf-alone";
 const agents: SerfAgent[] = [];

@@ -6,14 +6,14 @@
  *   n1 n2 n3         nodes of ours that both can reach
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { newKey } from "../support/mesh-cluster.ts";
-import type { MeshPlace } from "../support/mesh-node.ts";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
-import type { NetworkNode } from "../support/network-node.ts";
-import { lacks } from "../support/require-program.ts";
-import type { SerfAgent } from "../support/serf-agent.ts";
-import { SerfMesh } from "../support/serf-mesh.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { newKey } from "../support/cluster/mesh-cluster.ts";
+import type { MeshPlace } from "../support/cluster/mesh-node.ts";
+import type { SerfAgent } from "../support/gossip/serf-agent.ts";
+import { SerfMesh } from "../support/gossip/serf-mesh.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import type { NetworkNode } from "../support/network/network-node.ts";
+import { lacks } from "../support/os/require-program.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const OURS = 3;
 const THEIRS = 2;

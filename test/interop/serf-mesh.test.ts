@@ -5,12 +5,12 @@
  */
 import { afterEach, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
-import { MeshNode } from "../support/mesh-node.ts";
-import { recordScenario } from "../support/mesh-report.ts";
-import { lacks } from "../support/require-program.ts";
-import type { SerfAgent } from "../support/serf-agent.ts";
-import { SerfMesh, type SerfMeshOptions, serfPlaces } from "../support/serf-mesh.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { MeshNode } from "../support/cluster/mesh-node.ts";
+import { recordScenario } from "../support/cluster/mesh-report.ts";
+import type { SerfAgent } from "../support/gossip/serf-agent.ts";
+import { SerfMesh, type SerfMeshOptions, serfPlaces } from "../support/gossip/serf-mesh.ts";
+import { lacks } from "../support/os/require-program.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const LABEL = "serf-mesh";
 const CLUSTER = "interop";

@@ -13,8 +13,8 @@ import { Link, runIn } from "../bench/overlay/link.ts";
 import { transferOverlay } from "../bench/overlay/measure.ts";
 import { isReadable } from "../bench/overlay/secrecy.ts";
 import { exchangeClient, parseExchange } from "../bench/tools/exchange.ts";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
-import { lacks } from "../support/require-program.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import { lacks } from "../support/os/require-program.ts";
 
 const EXCHANGE = {
   via: "tunnel",

@@ -5,11 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { NodeStatus } from "../../src/node/index.ts";
 import { openOutput } from "../../src/sys/output.ts";
-import { freePorts } from "../support/free-port.ts";
-import { HttpLoad, request } from "../support/http-load.ts";
-import { EXECUTABLE, portmesh } from "../support/node-process.ts";
-import { outputKinds } from "../support/stdio-kinds.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { HttpLoad, request } from "../support/load/http-load.ts";
+import { EXECUTABLE, portmesh } from "../support/node/node-process.ts";
+import { freePorts } from "../support/os/free-port.ts";
+import { outputKinds } from "../support/os/stdio-kinds.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 /** Far above what they take, far below for ever. */
 const PROMPT_MS = 5_000;

@@ -5,16 +5,16 @@
  *   clients -> n1, n2 :8080/tcp, :8053/udp -> tasks of n2
  */
 import { afterEach, describe, expect, test } from "bun:test";
-import { freeQuietPort } from "../support/free-port.ts";
-import { request } from "../support/http-load.ts";
-import { loopbackPlaces, MeshCluster, namespacePlaces } from "../support/mesh-cluster.ts";
-import { serviceFile } from "../support/mesh-config.ts";
-import type { MeshNode } from "../support/mesh-node.ts";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
-import { NodeProcess } from "../support/node-process.ts";
-import { isTcpOpen, isUdpOpen } from "../support/port-state.ts";
-import { UdpPeer } from "../support/udp-peer.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { loopbackPlaces, MeshCluster, namespacePlaces } from "../support/cluster/mesh-cluster.ts";
+import { serviceFile } from "../support/cluster/mesh-config.ts";
+import type { MeshNode } from "../support/cluster/mesh-node.ts";
+import { request } from "../support/load/http-load.ts";
+import { UdpPeer } from "../support/load/udp-peer.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import { NodeProcess } from "../support/node/node-process.ts";
+import { freeQuietPort } from "../support/os/free-port.ts";
+import { isTcpOpen, isUdpOpen } from "../support/os/port-state.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const TCP = 8080;
 const UDP = 8053;

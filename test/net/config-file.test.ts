@@ -22,14 +22,14 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePorts } from "../support/free-port.ts";
-import { request } from "../support/http-load.ts";
-import { type HttpTask, startNamedTask } from "../support/http-task.ts";
-import { loopbackPlaces, MeshCluster } from "../support/mesh-cluster.ts";
-import { serviceFile } from "../support/mesh-config.ts";
-import { type NodeProcess, NodeProcess as Nodes, portmesh } from "../support/node-process.ts";
-import { findProgram, lacks } from "../support/require-program.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { loopbackPlaces, MeshCluster } from "../support/cluster/mesh-cluster.ts";
+import { serviceFile } from "../support/cluster/mesh-config.ts";
+import { request } from "../support/load/http-load.ts";
+import { type HttpTask, startNamedTask } from "../support/load/http-task.ts";
+import { type NodeProcess, NodeProcess as Nodes, portmesh } from "../support/node/node-process.ts";
+import { freePorts } from "../support/os/free-port.ts";
+import { findProgram, lacks } from "../support/os/require-program.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const KEPT = "nothing changed: 1 problem";
 /** What a node at rest has, with room for the garbage of a busy test. */

@@ -2,7 +2,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import type { ReloadReport } from "../../src/node/index.ts";
-import { NodeProcess, portmesh } from "../support/node-process.ts";
+import { NodeProcess, portmesh } from "../support/node/node-process.ts";
 
 /** Of the admin socket, whatever the file is. */
 const MAX_ANSWER_MS = 5_000;

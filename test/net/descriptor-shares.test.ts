@@ -5,15 +5,15 @@
 import { afterEach, expect, test } from "bun:test";
 import { connect, type Socket } from "node:net";
 import { resolve } from "node:path";
-import { freePort } from "../support/free-port.ts";
-import { NodeProcess } from "../support/node-process.ts";
-import { descriptorsOf } from "../support/process-stats.ts";
-import { findProgram } from "../support/require-program.ts";
-import { freeUdpPort, UdpPeer } from "../support/udp-peer.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { freeUdpPort, UdpPeer } from "../support/load/udp-peer.ts";
+import { NodeProcess } from "../support/node/node-process.ts";
+import { freePort } from "../support/os/free-port.ts";
+import { descriptorsOf } from "../support/os/process-stats.ts";
+import { findProgram } from "../support/os/require-program.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
-const UDP_FLOOD = resolve("test/support/udp-flood.ts");
-const TCP_CLIENTS = resolve("test/support/silent-clients.ts");
+const UDP_FLOOD = resolve("test/support/load/udp-flood.ts");
+const TCP_CLIENTS = resolve("test/support/load/silent-clients.ts");
 
 const cleanUps: (() => unknown)[] = [];
 afterEach(async () => {

@@ -6,12 +6,12 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import type { Finding } from "../../src/cli/finding.ts";
-import { type Doctor, doctor } from "../support/doctor.ts";
-import { MeshCluster, namespacePlaces, newKey } from "../support/mesh-cluster.ts";
-import type { MeshNode } from "../support/mesh-node.ts";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
-import type { NetworkNode } from "../support/network-node.ts";
-import { lacksTun, lacksVxlan } from "../support/overlay-devices.ts";
+import { MeshCluster, namespacePlaces, newKey } from "../support/cluster/mesh-cluster.ts";
+import type { MeshNode } from "../support/cluster/mesh-node.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import type { NetworkNode } from "../support/network/network-node.ts";
+import { type Doctor, doctor } from "../support/node/doctor.ts";
+import { lacksTun, lacksVxlan } from "../support/overlay/overlay-devices.ts";
 
 const TIMEOUT_MS = 120_000;
 const DEVICE = "portmesh4789";

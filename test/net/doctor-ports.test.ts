@@ -6,11 +6,11 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import type { Finding } from "../../src/cli/finding.ts";
-import { doctor } from "../support/doctor.ts";
-import { type Firewall, openFirewall } from "../support/firewall.ts";
-import { MeshCluster, namespacePlaces } from "../support/mesh-cluster.ts";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
-import { lacksTun, lacksVxlan } from "../support/overlay-devices.ts";
+import { MeshCluster, namespacePlaces } from "../support/cluster/mesh-cluster.ts";
+import { type Firewall, openFirewall } from "../support/network/firewall.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import { doctor } from "../support/node/doctor.ts";
+import { lacksTun, lacksVxlan } from "../support/overlay/overlay-devices.ts";
 
 const TIMEOUT_MS = 120_000;
 

@@ -3,11 +3,11 @@ import { afterEach, expect, test } from "bun:test";
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { freePort } from "../support/free-port.ts";
-import { request } from "../support/http-load.ts";
-import { EXECUTABLE, portmesh } from "../support/node-process.ts";
-import { findProgram } from "../support/require-program.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { request } from "../support/load/http-load.ts";
+import { EXECUTABLE, portmesh } from "../support/node/node-process.ts";
+import { freePort } from "../support/os/free-port.ts";
+import { findProgram } from "../support/os/require-program.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const directories: string[] = [];
 

@@ -6,15 +6,15 @@
  *      and tasks        └─────────────────────────────────────────────────────────┘
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { farLinkAddress, startFarLinks } from "../support/far-links-process.ts";
-import { request } from "../support/http-load.ts";
-import { MeshCluster } from "../support/mesh-cluster.ts";
-import { serviceFile } from "../support/mesh-config.ts";
-import type { MeshNode } from "../support/mesh-node.ts";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
-import { lacksTun, lacksVxlan } from "../support/overlay-devices.ts";
-import { UdpPeer } from "../support/udp-peer.ts";
-import { startWebTask } from "../support/web-task.ts";
+import { MeshCluster } from "../support/cluster/mesh-cluster.ts";
+import { serviceFile } from "../support/cluster/mesh-config.ts";
+import type { MeshNode } from "../support/cluster/mesh-node.ts";
+import { request } from "../support/load/http-load.ts";
+import { UdpPeer } from "../support/load/udp-peer.ts";
+import { startWebTask } from "../support/load/web-task.ts";
+import { farLinkAddress, startFarLinks } from "../support/network/far-links-process.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import { lacksTun, lacksVxlan } from "../support/overlay/overlay-devices.ts";
 
 const TIMEOUT_MS = 180_000;
 const WEB_PORT = 8081;

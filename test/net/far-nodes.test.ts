@@ -5,9 +5,9 @@
  *   clients ──▶ entry node ──▶ far0 ──▶ exit node, so many milliseconds away ──▶ task (all in namespace n1)
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { farAddress, startFarMachines } from "../support/far-machines-process.ts";
-import { runFarNodes } from "../support/far-nodes-process.ts";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
+import { farAddress, startFarMachines } from "../support/network/far-machines-process.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import { runFarNodes } from "../support/relay/far-nodes-process.ts";
 
 const CLIENTS = 40;
 

@@ -5,9 +5,9 @@
  *   clients ──▶ proxy ──▶ far0 ──▶ tasks, so many milliseconds away (all in namespace n1)
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { farAddress, startFarMachines } from "../support/far-machines-process.ts";
-import { runFarTasks } from "../support/far-tasks-process.ts";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
+import { farAddress, startFarMachines } from "../support/network/far-machines-process.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import { runFarTasks } from "../support/proxy/far-tasks-process.ts";
 
 const CLIENTS = 40;
 

@@ -6,14 +6,14 @@
  *   and forger          └─ n2  exit node, all tasks
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { forgeTooBig } from "../support/icmp-forger.ts";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
-import type { NetworkNode } from "../support/network-node.ts";
-import { lacksTun, lacksVxlan } from "../support/overlay-devices.ts";
-import { OverlayMesh } from "../support/overlay-mesh.ts";
-import { Pattern } from "../support/pattern.ts";
-import { startUnderlayFilter } from "../support/underlay-filter-process.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { OverlayMesh } from "../support/cluster/overlay-mesh.ts";
+import { Pattern } from "../support/load/pattern.ts";
+import { forgeTooBig } from "../support/network/icmp-forger.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import type { NetworkNode } from "../support/network/network-node.ts";
+import { lacksTun, lacksVxlan } from "../support/overlay/overlay-devices.ts";
+import { startUnderlayFilter } from "../support/overlay/underlay-filter-process.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const FORGED_MTU = 552;
 const MEBIBYTE = 1024 * 1024;

@@ -7,13 +7,13 @@
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { MeshCluster, namespacePlaces, newKey } from "../support/mesh-cluster.ts";
-import { serviceFile } from "../support/mesh-config.ts";
-import type { MeshNode } from "../support/mesh-node.ts";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
-import { descriptorsOf } from "../support/process-stats.ts";
-import { UdpPeer } from "../support/udp-peer.ts";
-import { startWebTask, type WebTask } from "../support/web-task.ts";
+import { MeshCluster, namespacePlaces, newKey } from "../support/cluster/mesh-cluster.ts";
+import { serviceFile } from "../support/cluster/mesh-config.ts";
+import type { MeshNode } from "../support/cluster/mesh-node.ts";
+import { UdpPeer } from "../support/load/udp-peer.ts";
+import { startWebTask, type WebTask } from "../support/load/web-task.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import { descriptorsOf } from "../support/os/process-stats.ts";
 
 const PORT = 8080;
 const TASK_PORT = 9000;

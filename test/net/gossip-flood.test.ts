@@ -16,11 +16,11 @@ import {
   Keyring,
   type RemoteState,
 } from "../../src/wire/gossip/index.ts";
-import { loopbackPlaces, MeshCluster } from "../support/mesh-cluster.ts";
-import { GOSSIP_PORT } from "../support/mesh-config.ts";
-import type { MeshNode } from "../support/mesh-node.ts";
-import { cpuSecondsOf, memoryBytesOf } from "../support/process-stats.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { loopbackPlaces, MeshCluster } from "../support/cluster/mesh-cluster.ts";
+import { GOSSIP_PORT } from "../support/cluster/mesh-config.ts";
+import type { MeshNode } from "../support/cluster/mesh-node.ts";
+import { cpuSecondsOf, memoryBytesOf } from "../support/os/process-stats.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const MADE_UP = 20_000;
 const MAX_MEMBERS = 12_000;

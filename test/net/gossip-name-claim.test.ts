@@ -1,10 +1,10 @@
 /** A stranger claims the name of a node without keys, and answers under it: the node logs it and goes on. */
 import { afterEach, expect, test } from "bun:test";
-import { loopbackPlaces, MeshCluster } from "../support/mesh-cluster.ts";
-import { GOSSIP_PORT } from "../support/mesh-config.ts";
-import type { MeshNode } from "../support/mesh-node.ts";
-import { NameThief } from "../support/name-thief.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { loopbackPlaces, MeshCluster } from "../support/cluster/mesh-cluster.ts";
+import { GOSSIP_PORT } from "../support/cluster/mesh-config.ts";
+import type { MeshNode } from "../support/cluster/mesh-node.ts";
+import { NameThief } from "../support/gossip/name-thief.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 /** A node with keys gives way after a second for each question and five of grace. */
 const CLAIMS = 90;

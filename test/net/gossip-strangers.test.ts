@@ -5,12 +5,12 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { encodeStreamUser } from "../../src/wire/gossip/index.ts";
 import { lzwCompress } from "../../src/wire/gossip/lzw.ts";
-import { GossipStranger } from "../support/gossip-stranger.ts";
-import { loopbackPlaces, MeshCluster, newKey } from "../support/mesh-cluster.ts";
-import { GOSSIP_PORT } from "../support/mesh-config.ts";
-import type { MeshNode } from "../support/mesh-node.ts";
-import { descriptorsOf, memoryBytesOf } from "../support/process-stats.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { loopbackPlaces, MeshCluster, newKey } from "../support/cluster/mesh-cluster.ts";
+import { GOSSIP_PORT } from "../support/cluster/mesh-config.ts";
+import type { MeshNode } from "../support/cluster/mesh-node.ts";
+import { GossipStranger } from "../support/gossip/gossip-stranger.ts";
+import { descriptorsOf, memoryBytesOf } from "../support/os/process-stats.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const MEBIBYTE = 2 ** 20;
 /** The budget of 16 MiB, and the garbage of connections that are opened and closed a hundred times a second. */

@@ -4,11 +4,11 @@
  *   clients ──▶ n1, entry node ══ sealed relay ══▶ n2, exit node ──▶ task     compiled executables on loopback
  */
 import { afterEach, expect, test } from "bun:test";
-import { connectOften, sendStreams, startSink } from "../support/memory-load.ts";
-import { loopbackPlaces, MeshCluster } from "../support/mesh-cluster.ts";
-import { serviceFile } from "../support/mesh-config.ts";
-import { residentBytesOf } from "../support/process-stats.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { loopbackPlaces, MeshCluster } from "../support/cluster/mesh-cluster.ts";
+import { serviceFile } from "../support/cluster/mesh-config.ts";
+import { connectOften, sendStreams, startSink } from "../support/load/memory-load.ts";
+import { residentBytesOf } from "../support/os/process-stats.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const PUBLISHED = 8080;
 const MEBIBYTE = 1024 * 1024;

@@ -4,11 +4,11 @@
  *   portmesh … --socket n1.sock ─> n1 ── n2 ── n3     loopback addresses, nothing in the files but [cluster]
  */
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { accepts, request } from "../support/http-load.ts";
-import { type HttpTask, startNamedTask } from "../support/http-task.ts";
-import { loopbackPlaces, MeshCluster } from "../support/mesh-cluster.ts";
-import { serviceFile } from "../support/mesh-config.ts";
-import type { MeshNode } from "../support/mesh-node.ts";
+import { loopbackPlaces, MeshCluster } from "../support/cluster/mesh-cluster.ts";
+import { serviceFile } from "../support/cluster/mesh-config.ts";
+import type { MeshNode } from "../support/cluster/mesh-node.ts";
+import { accepts, request } from "../support/load/http-load.ts";
+import { type HttpTask, startNamedTask } from "../support/load/http-task.ts";
 
 const PORT = 8080;
 const OTHER_PORT = 8090;

@@ -4,12 +4,12 @@
  *   n1.toml ─> n1 ── n2 <─ n2.toml      loopback addresses; `web` is in both files, tasks are two HTTP servers
  */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
-import { accepts, request } from "../support/http-load.ts";
-import { type HttpTask, startNamedTask } from "../support/http-task.ts";
-import { loopbackPlaces, MeshCluster } from "../support/mesh-cluster.ts";
-import { serviceFile } from "../support/mesh-config.ts";
-import type { MeshNode } from "../support/mesh-node.ts";
-import { portmesh } from "../support/node-process.ts";
+import { loopbackPlaces, MeshCluster } from "../support/cluster/mesh-cluster.ts";
+import { serviceFile } from "../support/cluster/mesh-config.ts";
+import type { MeshNode } from "../support/cluster/mesh-node.ts";
+import { accepts, request } from "../support/load/http-load.ts";
+import { type HttpTask, startNamedTask } from "../support/load/http-task.ts";
+import { portmesh } from "../support/node/node-process.ts";
 
 const PORT = 8080;
 const OTHER_PORT = 8090;

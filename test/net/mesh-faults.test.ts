@@ -1,15 +1,15 @@
 /**
  * What breaks in a mesh under load, and what of it clients see: nothing, at the nodes that live. The topology is drawn
- * in test/support/fault-scenario.ts; how long things took goes to dist/mesh-report.md and is not asserted.
+ * in test/support/cluster/fault-scenario.ts; how long things took goes to dist/mesh-report.md and is not asserted.
  */
 import { afterEach, describe, expect, test } from "bun:test";
 import { takeError } from "../../src/sys/socket.ts";
-import { FaultScenario, PUBLISHED, webService } from "../support/fault-scenario.ts";
-import type { ServiceView } from "../support/mesh-node.ts";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
-import type { NetworkNode } from "../support/network-node.ts";
-import { RawSocket } from "../support/raw-socket.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { FaultScenario, PUBLISHED, webService } from "../support/cluster/fault-scenario.ts";
+import type { ServiceView } from "../support/cluster/mesh-node.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import type { NetworkNode } from "../support/network/network-node.ts";
+import { RawSocket } from "../support/os/raw-socket.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const BROKEN = "n5";
 /** At each node, after something has happened. */

@@ -2,21 +2,21 @@
  * Who is in the cluster: names, keys, cluster names, leaving and coming back. Nodes on loopback addresses of their own.
  */
 import { afterEach, expect, test } from "bun:test";
-import { HttpLoad, request } from "../support/http-load.ts";
-import { type HttpTask, startNamedTask } from "../support/http-task.ts";
 import {
   loopbackPlaces,
   loopbackSubnet,
   MeshCluster,
   type MeshOptions,
   newKey,
-} from "../support/mesh-cluster.ts";
-import { meshFile, serviceFile } from "../support/mesh-config.ts";
-import { MeshNode } from "../support/mesh-node.ts";
-import { recordScenario } from "../support/mesh-report.ts";
-import { portmesh } from "../support/node-process.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { waitFor } from "../support/wait-for.ts";
+} from "../support/cluster/mesh-cluster.ts";
+import { meshFile, serviceFile } from "../support/cluster/mesh-config.ts";
+import { MeshNode } from "../support/cluster/mesh-node.ts";
+import { recordScenario } from "../support/cluster/mesh-report.ts";
+import { HttpLoad, request } from "../support/load/http-load.ts";
+import { type HttpTask, startNamedTask } from "../support/load/http-task.ts";
+import { portmesh } from "../support/node/node-process.ts";
+import { tempDir } from "../support/os/temp-dir.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const LABEL = "mesh-membership";
 const PORT = 8080;

@@ -6,17 +6,22 @@
  *             └─> n3 (zone z2)  none but one of its own zone's
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { accepts, request } from "../support/http-load.ts";
-import { describeHeader, type HttpTask, startNamedTask, startProxyHeaderTask } from "../support/http-task.ts";
-import { loopbackPlaces, MeshCluster } from "../support/mesh-cluster.ts";
-import { serviceFile } from "../support/mesh-config.ts";
-import type { MeshNode } from "../support/mesh-node.ts";
-import { Pattern } from "../support/pattern.ts";
-import { RawListener, RawSocket } from "../support/raw-socket.ts";
-import { findProgram, lacks } from "../support/require-program.ts";
-import { UdpPeer } from "../support/udp-peer.ts";
-import { waitFor } from "../support/wait-for.ts";
-import { runWrk } from "../support/wrk-load.ts";
+import { loopbackPlaces, MeshCluster } from "../support/cluster/mesh-cluster.ts";
+import { serviceFile } from "../support/cluster/mesh-config.ts";
+import type { MeshNode } from "../support/cluster/mesh-node.ts";
+import { accepts, request } from "../support/load/http-load.ts";
+import {
+  describeHeader,
+  type HttpTask,
+  startNamedTask,
+  startProxyHeaderTask,
+} from "../support/load/http-task.ts";
+import { Pattern } from "../support/load/pattern.ts";
+import { UdpPeer } from "../support/load/udp-peer.ts";
+import { runWrk } from "../support/load/wrk-load.ts";
+import { RawListener, RawSocket } from "../support/os/raw-socket.ts";
+import { findProgram, lacks } from "../support/os/require-program.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const ZONES = ["z1", "z1", "z2"] as const;
 const CLIENT = "127.0.0.77";

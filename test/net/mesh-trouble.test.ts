@@ -5,11 +5,11 @@
 import { afterEach, expect, test } from "bun:test";
 import { createSocket } from "node:dgram";
 import { createServer } from "node:net";
-import { request } from "../support/http-load.ts";
-import { startNamedTask } from "../support/http-task.ts";
-import { loopbackPlaces, MeshCluster } from "../support/mesh-cluster.ts";
-import { GOSSIP_PORT, RELAY_PORT, serviceFile } from "../support/mesh-config.ts";
-import type { MeshNode } from "../support/mesh-node.ts";
+import { loopbackPlaces, MeshCluster } from "../support/cluster/mesh-cluster.ts";
+import { GOSSIP_PORT, RELAY_PORT, serviceFile } from "../support/cluster/mesh-config.ts";
+import type { MeshNode } from "../support/cluster/mesh-node.ts";
+import { request } from "../support/load/http-load.ts";
+import { startNamedTask } from "../support/load/http-task.ts";
 
 const PORT = 8080;
 const OTHER_PORT = 8090;

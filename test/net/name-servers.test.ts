@@ -1,13 +1,13 @@
 /** Tasks given by name while name servers answer, say no, fail or stay silent. In a mount namespace, so as root. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { freePorts } from "../support/free-port.ts";
-import { request } from "../support/http-load.ts";
-import { type HttpTask, startNamedTask } from "../support/http-task.ts";
-import { NameServer } from "../support/name-server.ts";
-import { NodeProcess, portmesh } from "../support/node-process.ts";
-import { skip } from "../support/require-program.ts";
-import { type TempDir, tempDir } from "../support/temp-dir.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { request } from "../support/load/http-load.ts";
+import { type HttpTask, startNamedTask } from "../support/load/http-task.ts";
+import { NameServer } from "../support/network/name-server.ts";
+import { NodeProcess, portmesh } from "../support/node/node-process.ts";
+import { freePorts } from "../support/os/free-port.ts";
+import { skip } from "../support/os/require-program.ts";
+import { type TempDir, tempDir } from "../support/os/temp-dir.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const isNotRoot = process.getuid!() !== 0 && skip("mount namespaces need root");
 

@@ -8,15 +8,15 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { request } from "../support/http-load.ts";
-import { serviceFile } from "../support/mesh-config.ts";
-import { MeshLoad } from "../support/mesh-load.ts";
-import { formatName, parseName } from "../support/namespace-names.ts";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
-import type { NetworkNode } from "../support/network-node.ts";
-import { NodeProcess } from "../support/node-process.ts";
-import { waitFor } from "../support/wait-for.ts";
-import { startWebTask, type WebTask } from "../support/web-task.ts";
+import { serviceFile } from "../support/cluster/mesh-config.ts";
+import { MeshLoad } from "../support/cluster/mesh-load.ts";
+import { request } from "../support/load/http-load.ts";
+import { startWebTask, type WebTask } from "../support/load/web-task.ts";
+import { formatName, parseName } from "../support/network/namespace-names.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import type { NetworkNode } from "../support/network/network-node.ts";
+import { NodeProcess } from "../support/node/node-process.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const PORT = 8080;
 const TASK_PORT = 9000;
@@ -160,7 +160,7 @@ describe.skipIf(lacksNamespaces())("of a run that ends without closing nothing i
   for (const end of ['process.kill(process.pid, "SIGKILL")', 'throw new Error("on purpose")']) {
     test(`after ${end}`, async () => {
       const script = `
-        import { Namespaces } from ${JSON.stringify(resolve("test/support/namespaces.ts"))};
+        import { Namespaces } from ${JSON.stringify(resolve("test/support/network/namespaces.ts"))};
         const [node] = Namespaces.create(1).nodes;
         const child = Bun.spawn([...node.wrapper, "sleep", "1000"]);
         console.log(child.pid, Namespaces.leftovers().length);

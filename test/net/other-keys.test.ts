@@ -1,7 +1,7 @@
 /** Two nodes whose keys differ: doctor says so on both, instead of sending the operator to the firewall. */
 import { afterEach, test } from "bun:test";
-import { loopbackPlaces, MeshCluster, newKey } from "../support/mesh-cluster.ts";
-import type { MeshNode } from "../support/mesh-node.ts";
+import { loopbackPlaces, MeshCluster, newKey } from "../support/cluster/mesh-cluster.ts";
+import type { MeshNode } from "../support/cluster/mesh-node.ts";
 
 let cluster: MeshCluster | null = null;
 afterEach(() => cluster?.close());

@@ -6,16 +6,16 @@
  *      and tasks        └─ n2  exit node      leave from the first of a family, unless they are told otherwise
  */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { request } from "../support/http-load.ts";
-import { sendStreams, startSink } from "../support/memory-load.ts";
-import { MeshCluster } from "../support/mesh-cluster.ts";
-import { GOSSIP_PORT, RELAY_PORT, serviceFile } from "../support/mesh-config.ts";
-import type { MeshPlace } from "../support/mesh-node.ts";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
-import { lacksTun, lacksVxlan } from "../support/overlay-devices.ts";
-import { UdpPeer } from "../support/udp-peer.ts";
-import { waitFor } from "../support/wait-for.ts";
-import { startWebTask } from "../support/web-task.ts";
+import { MeshCluster } from "../support/cluster/mesh-cluster.ts";
+import { GOSSIP_PORT, RELAY_PORT, serviceFile } from "../support/cluster/mesh-config.ts";
+import type { MeshPlace } from "../support/cluster/mesh-node.ts";
+import { request } from "../support/load/http-load.ts";
+import { sendStreams, startSink } from "../support/load/memory-load.ts";
+import { UdpPeer } from "../support/load/udp-peer.ts";
+import { startWebTask } from "../support/load/web-task.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import { lacksTun, lacksVxlan } from "../support/overlay/overlay-devices.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const TIMEOUT_MS = 120_000;
 const IPV6_PREFIX = "fd99";

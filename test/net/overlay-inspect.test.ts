@@ -6,12 +6,12 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import type { OverlayEnd, OverlayPeer } from "../../src/overlay/index.ts";
-import { inspectIn } from "../support/inspect-process.ts";
-import { KernelOverlayProcess } from "../support/kernel-overlay-process.ts";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
-import type { NetworkNode } from "../support/network-node.ts";
-import { lacksTun, lacksVxlan } from "../support/overlay-devices.ts";
-import { UserspaceOverlayProcess } from "../support/userspace-overlay-process.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import type { NetworkNode } from "../support/network/network-node.ts";
+import { inspectIn } from "../support/overlay/inspect-process.ts";
+import { KernelOverlayProcess } from "../support/overlay/kernel-overlay-process.ts";
+import { lacksTun, lacksVxlan } from "../support/overlay/overlay-devices.ts";
+import { UserspaceOverlayProcess } from "../support/overlay/userspace-overlay-process.ts";
 
 const OWNER = "test/n1";
 const DEVICE = "portmesh4789";

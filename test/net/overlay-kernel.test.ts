@@ -7,13 +7,13 @@
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { OverlayEnd, OverlayPeer } from "../../src/overlay/index.ts";
-import { KernelOverlayProcess } from "../support/kernel-overlay-process.ts";
-import { Namespaces } from "../support/namespaces.ts";
-import type { NetworkNode } from "../support/network-node.ts";
-import { lacksVxlan } from "../support/overlay-devices.ts";
-import { findProgram } from "../support/require-program.ts";
-import { randomBytes, sendStream } from "../support/send-stream.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { randomBytes, sendStream } from "../support/load/send-stream.ts";
+import { Namespaces } from "../support/network/namespaces.ts";
+import type { NetworkNode } from "../support/network/network-node.ts";
+import { findProgram } from "../support/os/require-program.ts";
+import { KernelOverlayProcess } from "../support/overlay/kernel-overlay-process.ts";
+import { lacksVxlan } from "../support/overlay/overlay-devices.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const DEVICE = "portmesh0";
 const OWNER = "test/n1";

@@ -4,14 +4,14 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { settleAddress } from "../../src/overlay/index.ts";
-import { HttpLoad } from "../support/http-load.ts";
-import { newKey } from "../support/mesh-cluster.ts";
-import { lacksTun, lacksVxlan } from "../support/overlay-devices.ts";
-import { OverlayMesh, PORTS } from "../support/overlay-mesh.ts";
-import { PacketCapture } from "../support/packet-capture.ts";
-import { Pattern } from "../support/pattern.ts";
-import { UdpPeer } from "../support/udp-peer.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { newKey } from "../support/cluster/mesh-cluster.ts";
+import { OverlayMesh, PORTS } from "../support/cluster/overlay-mesh.ts";
+import { HttpLoad } from "../support/load/http-load.ts";
+import { Pattern } from "../support/load/pattern.ts";
+import { UdpPeer } from "../support/load/udp-peer.ts";
+import { PacketCapture } from "../support/network/packet-capture.ts";
+import { lacksTun, lacksVxlan } from "../support/overlay/overlay-devices.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const MEBIBYTE = 1024 * 1024;
 const TIMEOUT_MS = 120_000;

@@ -10,12 +10,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import type { EchoPeerEnd, PathReport } from "../../src/overlay/path/echo-peer.ts";
 import { vxlanOverheadBytes } from "../../src/overlay/path/overhead.ts";
-import type { EchoNodeConfig } from "../support/echo-node.ts";
-import { EchoProcess } from "../support/echo-process.ts";
-import { Namespaces } from "../support/namespaces.ts";
-import type { NetworkNode } from "../support/network-node.ts";
-import { lacksVxlan } from "../support/overlay-devices.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { Namespaces } from "../support/network/namespaces.ts";
+import type { NetworkNode } from "../support/network/network-node.ts";
+import type { EchoNodeConfig } from "../support/overlay/echo-node.ts";
+import { EchoProcess } from "../support/overlay/echo-process.ts";
+import { lacksVxlan } from "../support/overlay/overlay-devices.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const PORT = 7946;
 const DEADLINE_MS = 60_000;

@@ -4,10 +4,10 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { lacksTun, lacksVxlan } from "../support/overlay-devices.ts";
-import { OverlayMesh, PORTS } from "../support/overlay-mesh.ts";
-import { UdpPeer } from "../support/udp-peer.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { OverlayMesh, PORTS } from "../support/cluster/overlay-mesh.ts";
+import { UdpPeer } from "../support/load/udp-peer.ts";
+import { lacksTun, lacksVxlan } from "../support/overlay/overlay-devices.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const TIMEOUT_MS = 120_000;
 const DEVICE = "portmesh4789";

@@ -10,14 +10,14 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { OverlayEnd, OverlayPeer } from "../../src/overlay/index.ts";
-import { Namespaces } from "../support/namespaces.ts";
-import type { NetworkNode } from "../support/network-node.ts";
-import { lacksTun } from "../support/overlay-devices.ts";
-import { findProgram } from "../support/require-program.ts";
-import { randomBytes, sendStream } from "../support/send-stream.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { UserspaceOverlayProcess } from "../support/userspace-overlay-process.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { randomBytes, sendStream } from "../support/load/send-stream.ts";
+import { Namespaces } from "../support/network/namespaces.ts";
+import type { NetworkNode } from "../support/network/network-node.ts";
+import { findProgram } from "../support/os/require-program.ts";
+import { tempDir } from "../support/os/temp-dir.ts";
+import { lacksTun } from "../support/overlay/overlay-devices.ts";
+import { UserspaceOverlayProcess } from "../support/overlay/userspace-overlay-process.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const DEVICE = "portmesh0";
 const VNI = 4711;
@@ -25,7 +25,7 @@ const PORT = 4789;
 const MTU_BYTES = 1450;
 const BULK_BYTES = 16 * 1024 * 1024;
 /** For what takes milliseconds on a machine that has nothing else to do. */
-const SWEEP = resolve("test/support/datagram-sweep.ts");
+const SWEEP = resolve("test/support/load/datagram-sweep.ts");
 const UDP_HEADERS_BYTES = 28;
 
 const PROGRAMS = ["ping", "bridge", "setpriv", "socat", "tshark", "ethtool", "ss"];

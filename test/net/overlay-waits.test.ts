@@ -5,14 +5,14 @@
  *   n1   the only node of its cluster
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { MeshCluster, namespacePlaces } from "../support/mesh-cluster.ts";
-import type { MeshSettings } from "../support/mesh-config.ts";
-import type { MeshNode } from "../support/mesh-node.ts";
-import { Namespaces } from "../support/namespaces.ts";
-import type { NetworkNode } from "../support/network-node.ts";
-import { lacksTun, lacksVxlan } from "../support/overlay-devices.ts";
-import { findProgram } from "../support/require-program.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { MeshCluster, namespacePlaces } from "../support/cluster/mesh-cluster.ts";
+import type { MeshSettings } from "../support/cluster/mesh-config.ts";
+import type { MeshNode } from "../support/cluster/mesh-node.ts";
+import { Namespaces } from "../support/network/namespaces.ts";
+import type { NetworkNode } from "../support/network/network-node.ts";
+import { findProgram } from "../support/os/require-program.ts";
+import { lacksTun, lacksVxlan } from "../support/overlay/overlay-devices.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const TIMEOUT_MS = 60_000;
 const DEVICE = "portmesh4789";

@@ -5,11 +5,11 @@
  *   client ──▶ n1 entry node ══ 1,280 bytes, first there, then back ══ n2 exit node ──▶ task
  */
 import { describe, expect, test } from "bun:test";
-import { lacksTun, lacksVxlan } from "../support/overlay-devices.ts";
-import { OverlayMesh, PORTS } from "../support/overlay-mesh.ts";
-import type { RawSocket } from "../support/raw-socket.ts";
-import { UdpPeer } from "../support/udp-peer.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { OverlayMesh, PORTS } from "../support/cluster/overlay-mesh.ts";
+import { UdpPeer } from "../support/load/udp-peer.ts";
+import type { RawSocket } from "../support/os/raw-socket.ts";
+import { lacksTun, lacksVxlan } from "../support/overlay/overlay-devices.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const PATH_BYTES = 1280;
 /** A node that probes a path in use once a second notices in 2 s; one that does not took half a minute. */

@@ -2,15 +2,15 @@
 import { afterEach, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { freePort } from "../support/free-port.ts";
-import { request } from "../support/http-load.ts";
-import { type HttpTask, startNamedTask } from "../support/http-task.ts";
-import { serviceFile } from "../support/mesh-config.ts";
-import { MeshNode } from "../support/mesh-node.ts";
-import { EXECUTABLE } from "../support/node-process.ts";
-import { findProgram, lacks } from "../support/require-program.ts";
-import { UdpPeer } from "../support/udp-peer.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { serviceFile } from "../support/cluster/mesh-config.ts";
+import { MeshNode } from "../support/cluster/mesh-node.ts";
+import { request } from "../support/load/http-load.ts";
+import { type HttpTask, startNamedTask } from "../support/load/http-task.ts";
+import { UdpPeer } from "../support/load/udp-peer.ts";
+import { EXECUTABLE } from "../support/node/node-process.ts";
+import { freePort } from "../support/os/free-port.ts";
+import { findProgram, lacks } from "../support/os/require-program.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const LIMIT = 2_000;
 /** Below the ports that connections get, so that none of them is in the way. */

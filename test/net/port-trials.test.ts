@@ -1,9 +1,9 @@
 /** Trials of ports end with the true error, whatever the network is like. Here it has one neighbour and no default route. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { resolve } from "node:path";
-import { openFirewall } from "../support/firewall.ts";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
-import type { NetworkNode } from "../support/network-node.ts";
+import { openFirewall } from "../support/network/firewall.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import type { NetworkNode } from "../support/network/network-node.ts";
 
 const TIMEOUT_MS = 30_000;
 const FILES = ["sys/connection-trial.ts", "sys/datagram-trial.ts", "wire/index.ts"].map((file) =>

@@ -8,15 +8,15 @@
  */
 import { afterEach, describe, expect, test } from "bun:test";
 import type { NodeStatus } from "../../src/node/index.ts";
-import { MeshCluster, namespacePlaces } from "../support/mesh-cluster.ts";
-import { serviceFile } from "../support/mesh-config.ts";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
-import type { NetworkNode } from "../support/network-node.ts";
-import { NodeProcess } from "../support/node-process.ts";
-import { lacks } from "../support/require-program.ts";
-import { startUdpEcho } from "../support/udp-echo.ts";
-import { UdpPeer } from "../support/udp-peer.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { MeshCluster, namespacePlaces } from "../support/cluster/mesh-cluster.ts";
+import { serviceFile } from "../support/cluster/mesh-config.ts";
+import { startUdpEcho } from "../support/load/udp-echo.ts";
+import { UdpPeer } from "../support/load/udp-peer.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import type { NetworkNode } from "../support/network/network-node.ts";
+import { NodeProcess } from "../support/node/node-process.ts";
+import { lacks } from "../support/os/require-program.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const [PORT_A, PORT_B] = [7001, 7002];
 const [TASK_A, TASK_B] = [9001, 9002];

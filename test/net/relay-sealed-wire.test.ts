@@ -6,14 +6,14 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import type { Relay, RoutingTable } from "../../src/proxy/index.ts";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
-import type { NetworkNode } from "../support/network-node.ts";
-import { on } from "../support/relay-mesh.ts";
-import { MODES, RELAY_KEY } from "../support/relay-node.ts";
-import { findProgram, lacks } from "../support/require-program.ts";
-import { type TestService, tableOf } from "../support/routing-table.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import type { NetworkNode } from "../support/network/network-node.ts";
+import { findProgram, lacks } from "../support/os/require-program.ts";
+import { tempDir } from "../support/os/temp-dir.ts";
+import { type TestService, tableOf } from "../support/proxy/routing-table.ts";
+import { on } from "../support/relay/relay-mesh.ts";
+import { MODES, RELAY_KEY } from "../support/relay/relay-node.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const RELAY_PORT = 4789;
 /** Programs start slowly on a machine that is busy. */
@@ -26,7 +26,7 @@ const QUESTION = "marked-client-bytes";
 const ANSWER = "marked-task-bytes";
 const LAST = "the-last-packet";
 const MARKS = [SERVICE, TASK, QUESTION, ANSWER];
-const SCRIPT = new URL("../support/proxy-process.ts", import.meta.url).pathname;
+const SCRIPT = new URL("../support/proxy/proxy-process.ts", import.meta.url).pathname;
 const SOCAT = findProgram("socat")!;
 const isSkipped = lacksNamespaces() || lacks("tshark", "socat");
 

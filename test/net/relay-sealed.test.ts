@@ -6,14 +6,14 @@
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { GREETING_BYTES, RECORD_END, RECORD_OVERHEAD_BYTES } from "../../src/wire/index.ts";
-import { RelayGuest } from "../support/fake-relay.ts";
-import { Pattern } from "../support/pattern.ts";
-import type { RawListener, RawSocket } from "../support/raw-socket.ts";
-import { allClosed, type Ends, here, on, RelayMesh } from "../support/relay-mesh.ts";
-import { RELAY_KEY, type RelayNode } from "../support/relay-node.ts";
-import { type Frame, RelayTamperer, type TamperedLine, type Way } from "../support/relay-tamperer.ts";
-import { UdpPeer } from "../support/udp-peer.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { Pattern } from "../support/load/pattern.ts";
+import { UdpPeer } from "../support/load/udp-peer.ts";
+import type { RawListener, RawSocket } from "../support/os/raw-socket.ts";
+import { RelayGuest } from "../support/relay/fake-relay.ts";
+import { allClosed, type Ends, here, on, RelayMesh } from "../support/relay/relay-mesh.ts";
+import { RELAY_KEY, type RelayNode } from "../support/relay/relay-node.ts";
+import { type Frame, RelayTamperer, type TamperedLine, type Way } from "../support/relay/relay-tamperer.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const NEW_KEY = "77".repeat(32);
 const MESSAGE_BYTES = 700;

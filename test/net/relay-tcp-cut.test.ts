@@ -4,14 +4,14 @@
  *   client ──▶ entry node, this process ── bridge ──╳── n1: exit node ──▶ its task
  */
 import { afterEach, describe, expect, test } from "bun:test";
-import { freeQuietPort } from "../support/free-port.ts";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
-import type { NetworkNode } from "../support/network-node.ts";
-import { on, RelayMesh } from "../support/relay-mesh.ts";
-import { MODES, RELAY_KEY } from "../support/relay-node.ts";
-import { type TestService, tableOf } from "../support/routing-table.ts";
-import { waitFor } from "../support/wait-for.ts";
-import { startWebTask } from "../support/web-task.ts";
+import { startWebTask } from "../support/load/web-task.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import type { NetworkNode } from "../support/network/network-node.ts";
+import { freeQuietPort } from "../support/os/free-port.ts";
+import { type TestService, tableOf } from "../support/proxy/routing-table.ts";
+import { on, RelayMesh } from "../support/relay/relay-mesh.ts";
+import { MODES, RELAY_KEY } from "../support/relay/relay-node.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const HOUR_MS = 3_600_000;
 const RELAY_PORT = 4789;
@@ -35,7 +35,7 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
       keys: [RELAY_KEY],
       acceptsClear,
     };
-    const script = new URL("../support/proxy-process.ts", import.meta.url).pathname;
+    const script = new URL("../support/proxy/proxy-process.ts", import.meta.url).pathname;
     const table = JSON.stringify({ ...tableOf(service), relay });
     const exit = Bun.spawn([...machine.wrapper, process.execPath, script, table], {
       stdin: "pipe",

@@ -14,12 +14,12 @@ import {
   RELAY_TASK_REFUSED,
   RELAY_TASK_TIMED_OUT,
 } from "../../src/wire/index.ts";
-import { answering, FakeExit, Greeted, greet, type Script, SILENT } from "../support/fake-relay.ts";
-import { freePort } from "../support/free-port.ts";
-import type { RawListener, RawSocket } from "../support/raw-socket.ts";
-import { allClosed, here, on, RelayMesh } from "../support/relay-mesh.ts";
-import { MODES, type RelayNode } from "../support/relay-node.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { freePort } from "../support/os/free-port.ts";
+import type { RawListener, RawSocket } from "../support/os/raw-socket.ts";
+import { answering, FakeExit, Greeted, greet, type Script, SILENT } from "../support/relay/fake-relay.ts";
+import { allClosed, here, on, RelayMesh } from "../support/relay/relay-mesh.ts";
+import { MODES, type RelayNode } from "../support/relay/relay-node.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const CLIENTS = 6;
 

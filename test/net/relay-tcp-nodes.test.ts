@@ -6,16 +6,16 @@
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
-import { freePort, freeQuietPort } from "../support/free-port.ts";
-import { request } from "../support/http-load.ts";
-import { type HttpTask, startNamedTask } from "../support/http-task.ts";
-import { descriptorsOf } from "../support/process-stats.ts";
-import type { RawListener } from "../support/raw-socket.ts";
-import { allClosed, type Ends, here, on, RelayMesh, type Rules } from "../support/relay-mesh.ts";
-import { MODES, RELAY_KEY, type RelayNode } from "../support/relay-node.ts";
-import { tableOf } from "../support/routing-table.ts";
-import { takeAllDescriptors } from "../support/take-descriptors.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { request } from "../support/load/http-load.ts";
+import { type HttpTask, startNamedTask } from "../support/load/http-task.ts";
+import { freePort, freeQuietPort } from "../support/os/free-port.ts";
+import { descriptorsOf } from "../support/os/process-stats.ts";
+import type { RawListener } from "../support/os/raw-socket.ts";
+import { takeAllDescriptors } from "../support/os/take-descriptors.ts";
+import { tableOf } from "../support/proxy/routing-table.ts";
+import { allClosed, type Ends, here, on, RelayMesh, type Rules } from "../support/relay/relay-mesh.ts";
+import { MODES, RELAY_KEY, type RelayNode } from "../support/relay/relay-node.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const [OLD_KEY, NEW_KEY] = [RELAY_KEY, "77".repeat(32)];
 
@@ -104,7 +104,7 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
       const service = { ...mesh.service([here(task)]), listenAddresses: [] };
       const acceptsClear = isSealed ? [] : "always";
       const relay = { node: "exit", listenAddresses: [address], port, keys: [RELAY_KEY], acceptsClear };
-      const script = new URL("../support/proxy-process.ts", import.meta.url).pathname;
+      const script = new URL("../support/proxy/proxy-process.ts", import.meta.url).pathname;
       const running = Bun.spawn([process.execPath, script, JSON.stringify({ ...tableOf(service), relay })], {
         stdin: "pipe",
         stdout: "pipe",

@@ -5,16 +5,16 @@
  */
 import { afterEach, expect, test } from "bun:test";
 import type { Relay, RoutingTable } from "../../src/proxy/index.ts";
-import { freePort, freeQuietPort } from "../support/free-port.ts";
-import { memoryBytesOf } from "../support/process-stats.ts";
-import { here, on } from "../support/relay-mesh.ts";
-import { MODES, RELAY_KEY } from "../support/relay-node.ts";
-import { tableOf } from "../support/routing-table.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { freePort, freeQuietPort } from "../support/os/free-port.ts";
+import { memoryBytesOf } from "../support/os/process-stats.ts";
+import { tableOf } from "../support/proxy/routing-table.ts";
+import { here, on } from "../support/relay/relay-mesh.ts";
+import { MODES, RELAY_KEY } from "../support/relay/relay-node.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const COUNT = 9_000;
-const CLIENTS = new URL("../support/echo-clients.ts", import.meta.url).pathname;
-const PROXY = new URL("../support/proxy-process.ts", import.meta.url).pathname;
+const CLIENTS = new URL("../support/load/echo-clients.ts", import.meta.url).pathname;
+const PROXY = new URL("../support/proxy/proxy-process.ts", import.meta.url).pathname;
 
 interface Progress {
   readonly isListening?: boolean;

@@ -10,13 +10,13 @@ import {
   RELAY_NO_SUCH_TASK,
   RELAY_TASK_REFUSED,
 } from "../../src/wire/index.ts";
-import { type Asked, type GuestOptions, RelayGuest } from "../support/fake-relay.ts";
-import { freePort } from "../support/free-port.ts";
-import { descriptorsOf } from "../support/process-stats.ts";
-import { RawSocket } from "../support/raw-socket.ts";
-import { allClosed, here, on, RelayMesh } from "../support/relay-mesh.ts";
-import { MODES, RELAY_KEY, type RelayNode } from "../support/relay-node.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { freePort } from "../support/os/free-port.ts";
+import { descriptorsOf } from "../support/os/process-stats.ts";
+import { RawSocket } from "../support/os/raw-socket.ts";
+import { type Asked, type GuestOptions, RelayGuest } from "../support/relay/fake-relay.ts";
+import { allClosed, here, on, RelayMesh } from "../support/relay/relay-mesh.ts";
+import { MODES, RELAY_KEY, type RelayNode } from "../support/relay/relay-node.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const MANY = 5_000;
 const AT_ONCE = 100;

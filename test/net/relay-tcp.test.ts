@@ -7,11 +7,11 @@
  */
 import { afterEach, describe, expect, test } from "bun:test";
 import { decodeProxyHeader, ProxyHeader } from "../../src/wire/index.ts";
-import { Pattern } from "../support/pattern.ts";
-import type { RawSocket } from "../support/raw-socket.ts";
-import { allClosed, here, on, type RelayPair, type Rules, startPair } from "../support/relay-mesh.ts";
-import { MODES, type RelayNodeOptions } from "../support/relay-node.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { Pattern } from "../support/load/pattern.ts";
+import type { RawSocket } from "../support/os/raw-socket.ts";
+import { allClosed, here, on, type RelayPair, type Rules, startPair } from "../support/relay/relay-mesh.ts";
+import { MODES, type RelayNodeOptions } from "../support/relay/relay-node.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

@@ -6,13 +6,13 @@
  */
 import { afterEach, describe, expect, test } from "bun:test";
 import { decodeProxyHeader, ProxyHeader, RELAY_DATA, RELAY_HELLO } from "../../src/wire/index.ts";
-import { addressOf } from "../support/arbitrary-ip.ts";
-import { FakeHeart } from "../support/fake-heart.ts";
-import { freeQuietPort } from "../support/free-port.ts";
-import { MODES, RelayNode, type RelayNodeOptions } from "../support/relay-node.ts";
-import { type TestService, type TestTask, tableOf } from "../support/routing-table.ts";
-import { freeUdpPort, type Received, UdpPeer } from "../support/udp-peer.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { freeUdpPort, type Received, UdpPeer } from "../support/load/udp-peer.ts";
+import { freeQuietPort } from "../support/os/free-port.ts";
+import { type TestService, type TestTask, tableOf } from "../support/proxy/routing-table.ts";
+import { addressOf } from "../support/random/arbitrary-ip.ts";
+import { FakeHeart } from "../support/relay/fake-heart.ts";
+import { MODES, RelayNode, type RelayNodeOptions } from "../support/relay/relay-node.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 describe.each(MODES)("%s", (_mode, isSealed) => {
   const cleanUps: (() => unknown)[] = [];

@@ -1,11 +1,11 @@
 /** Clients open one connection per request all the time while the file is changed, tasks die and ports come and go. */
 import { afterEach, expect, test } from "bun:test";
-import { freePorts } from "../support/free-port.ts";
-import { accepts, HttpLoad, request } from "../support/http-load.ts";
-import { NodeProcess, portmesh } from "../support/node-process.ts";
-import { RawListener, RawSocket } from "../support/raw-socket.ts";
-import { waitFor } from "../support/wait-for.ts";
-import { startWebTask, type WebTask } from "../support/web-task.ts";
+import { accepts, HttpLoad, request } from "../support/load/http-load.ts";
+import { startWebTask, type WebTask } from "../support/load/web-task.ts";
+import { NodeProcess, portmesh } from "../support/node/node-process.ts";
+import { freePorts } from "../support/os/free-port.ts";
+import { RawListener, RawSocket } from "../support/os/raw-socket.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const RELOADS = 100;
 const CLIENTS = 8;

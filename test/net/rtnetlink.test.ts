@@ -4,10 +4,10 @@
  *   n1 10.99.x.1 eth0 ── bridge ── n2 10.99.x.2
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
-import type { NetworkNode } from "../support/network-node.ts";
-import { findProgram } from "../support/require-program.ts";
-import { callOn } from "../support/rtnetlink-process.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import type { NetworkNode } from "../support/network/network-node.ts";
+import { findProgram } from "../support/os/require-program.ts";
+import { callOn } from "../support/overlay/rtnetlink-process.ts";
 
 const AF_INET = 2;
 const AF_INET6 = 10;

@@ -29,10 +29,10 @@ import {
   writeHandshake,
   writeSealedHead,
 } from "../../src/wire/index.ts";
-import { GossipSamples } from "../support/gossip-samples.ts";
-import { Seeded } from "../support/seed.ts";
-import { freeUdpPort, UdpPeer } from "../support/udp-peer.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { GossipSamples } from "../support/gossip/gossip-samples.ts";
+import { freeUdpPort, UdpPeer } from "../support/load/udp-peer.ts";
+import { Seeded } from "../support/random/seed.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const WORKERS = 3;
 const SAMPLES = 200;

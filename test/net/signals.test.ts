@@ -2,13 +2,13 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
-import { freePort } from "../support/free-port.ts";
-import { request } from "../support/http-load.ts";
-import { type HttpTask, startNamedTask } from "../support/http-task.ts";
-import { NodeProcess } from "../support/node-process.ts";
-import { Seeded } from "../support/seed.ts";
-import { type TempDir, tempDir } from "../support/temp-dir.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { request } from "../support/load/http-load.ts";
+import { type HttpTask, startNamedTask } from "../support/load/http-task.ts";
+import { NodeProcess } from "../support/node/node-process.ts";
+import { freePort } from "../support/os/free-port.ts";
+import { type TempDir, tempDir } from "../support/os/temp-dir.ts";
+import { Seeded } from "../support/random/seed.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const STARTS = { SIGHUP: 20, SIGTERM: 20, SIGINT: 5 } as const;
 /** A start takes about that long on an idle machine. */

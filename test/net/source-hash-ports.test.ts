@@ -5,10 +5,10 @@
  *   127.0.1.1..80, one client each ──▶ two TCP ports, one UDP port ──▶ four tasks at 127.0.2.1..4
  */
 import { afterEach, expect, test } from "bun:test";
-import { freePorts, freeQuietPort } from "../support/free-port.ts";
-import { request } from "../support/http-load.ts";
-import { ProxyHarness } from "../support/proxy-harness.ts";
-import { UdpPeer } from "../support/udp-peer.ts";
+import { request } from "../support/load/http-load.ts";
+import { UdpPeer } from "../support/load/udp-peer.ts";
+import { freePorts, freeQuietPort } from "../support/os/free-port.ts";
+import { ProxyHarness } from "../support/proxy/proxy-harness.ts";
 
 const CLIENTS = Array.from({ length: 80 }, (_, index) => `127.0.1.${index + 1}`);
 const TASKS = ["127.0.2.1", "127.0.2.2", "127.0.2.3", "127.0.2.4"];

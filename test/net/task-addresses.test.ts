@@ -6,14 +6,14 @@
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { connect } from "node:net";
-import { serviceFile } from "../support/mesh-config.ts";
-import { MeshNode } from "../support/mesh-node.ts";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
-import type { NetworkNode } from "../support/network-node.ts";
-import { descriptorsOf } from "../support/process-stats.ts";
-import { findProgram, lacks } from "../support/require-program.ts";
-import { UdpPeer } from "../support/udp-peer.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { serviceFile } from "../support/cluster/mesh-config.ts";
+import { MeshNode } from "../support/cluster/mesh-node.ts";
+import { UdpPeer } from "../support/load/udp-peer.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import type { NetworkNode } from "../support/network/network-node.ts";
+import { descriptorsOf } from "../support/os/process-stats.ts";
+import { findProgram, lacks } from "../support/os/require-program.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const PORT = 5432;
 const ANSWER_MS = 1_000;

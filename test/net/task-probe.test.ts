@@ -4,12 +4,12 @@ import { Probe, type TaskEndpoint } from "../../src/proxy/reach/probe.ts";
 import { TaskWatch } from "../../src/proxy/reach/task-watch.ts";
 import { ECONNREFUSED, EHOSTUNREACH } from "../../src/sys/errno.ts";
 import { UdpSockets } from "../../src/sys/udp-sockets.ts";
-import { freeQuietPort } from "../support/free-port.ts";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
-import { descriptorsOf } from "../support/process-stats.ts";
-import { RawListener } from "../support/raw-socket.ts";
-import { freeUdpPort, UdpPeer } from "../support/udp-peer.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { freeUdpPort, UdpPeer } from "../support/load/udp-peer.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import { freeQuietPort } from "../support/os/free-port.ts";
+import { descriptorsOf } from "../support/os/process-stats.ts";
+import { RawListener } from "../support/os/raw-socket.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const cleanUps: (() => unknown)[] = [];
 afterEach(async () => {

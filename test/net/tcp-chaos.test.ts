@@ -9,12 +9,12 @@
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { SysError } from "../../src/sys/errno.ts";
-import { Pattern, type Received } from "../support/pattern.ts";
-import { descriptorsOf } from "../support/process-stats.ts";
-import type { RawSocket } from "../support/raw-socket.ts";
-import { Seeded } from "../support/seed.ts";
-import { TcpPath } from "../support/tcp-path.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { Pattern, type Received } from "../support/load/pattern.ts";
+import { descriptorsOf } from "../support/os/process-stats.ts";
+import type { RawSocket } from "../support/os/raw-socket.ts";
+import { TcpPath } from "../support/proxy/tcp-path.ts";
+import { Seeded } from "../support/random/seed.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const WORKERS = 2;
 const CONNECTIONS = 60;

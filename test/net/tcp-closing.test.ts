@@ -1,9 +1,9 @@
 /** A port is closed while clients come: who is through the handshake is served, who comes later is refused. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { freePort } from "../support/free-port.ts";
-import { ProxyHarness } from "../support/proxy-harness.ts";
-import { RawListener, RawSocket } from "../support/raw-socket.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { freePort } from "../support/os/free-port.ts";
+import { RawListener, RawSocket } from "../support/os/raw-socket.ts";
+import { ProxyHarness } from "../support/proxy/proxy-harness.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const WORKERS = 2;
 const CLIENTS = 8;

@@ -3,13 +3,13 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { Arena } from "../../src/sys/arena.ts";
 import { AF_INET, SOCKADDR_MAX, writeSockaddr } from "../../src/sys/sockaddr.ts";
 import * as socket from "../../src/sys/socket.ts";
-import { freePort, freePorts } from "../support/free-port.ts";
-import { request } from "../support/http-load.ts";
-import { descriptorsOf } from "../support/process-stats.ts";
-import { ProxyHarness } from "../support/proxy-harness.ts";
-import { RawListener, RawSocket } from "../support/raw-socket.ts";
-import { takeAllDescriptors } from "../support/take-descriptors.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { request } from "../support/load/http-load.ts";
+import { freePort, freePorts } from "../support/os/free-port.ts";
+import { descriptorsOf } from "../support/os/process-stats.ts";
+import { RawListener, RawSocket } from "../support/os/raw-socket.ts";
+import { takeAllDescriptors } from "../support/os/take-descriptors.ts";
+import { ProxyHarness } from "../support/proxy/proxy-harness.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const ACCEPT_LENGTH_AT = 64;
 /** Sooner than a silent task is given up, also on a busy machine. */

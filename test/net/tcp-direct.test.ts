@@ -3,8 +3,8 @@
  * fails through the proxy while these pass has found the proxy.
  */
 import { afterEach, expect, test } from "bun:test";
-import { Pattern } from "../support/pattern.ts";
-import { RawListener, RawSocket } from "../support/raw-socket.ts";
+import { Pattern } from "../support/load/pattern.ts";
+import { RawListener, RawSocket } from "../support/os/raw-socket.ts";
 
 const MIB = 1024 * 1024;
 const cleanUps: (() => void)[] = [];

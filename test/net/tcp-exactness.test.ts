@@ -5,10 +5,10 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { Pattern } from "../support/pattern.ts";
-import type { RawSocket } from "../support/raw-socket.ts";
-import { Seeded } from "../support/seed.ts";
-import { TcpPath } from "../support/tcp-path.ts";
+import { Pattern } from "../support/load/pattern.ts";
+import type { RawSocket } from "../support/os/raw-socket.ts";
+import { TcpPath } from "../support/proxy/tcp-path.ts";
+import { Seeded } from "../support/random/seed.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

@@ -16,11 +16,11 @@ import {
   SealingFlow,
 } from "../../src/proxy/tcp/flow/index.ts";
 import { RecordOpener, RecordSealer } from "../../src/wire/index.ts";
-import { PLENTY } from "../support/descriptor-plenty.ts";
-import { GCM } from "../support/gcm.ts";
-import { Pattern } from "../support/pattern.ts";
-import { type BufferOptions, RawListener, RawSocket } from "../support/raw-socket.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { Pattern } from "../support/load/pattern.ts";
+import { PLENTY } from "../support/os/descriptor-plenty.ts";
+import { type BufferOptions, RawListener, RawSocket } from "../support/os/raw-socket.ts";
+import { GCM } from "../support/overlay/gcm.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const TINY_BYTES = 2048;
 const PIECE_BYTES = 700;

@@ -1,8 +1,8 @@
 /** FIN passes through in either direction, after every byte before it, and leaves the other direction open. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { Pattern } from "../support/pattern.ts";
-import type { RawSocket } from "../support/raw-socket.ts";
-import { TcpPath } from "../support/tcp-path.ts";
+import { Pattern } from "../support/load/pattern.ts";
+import type { RawSocket } from "../support/os/raw-socket.ts";
+import { TcpPath } from "../support/proxy/tcp-path.ts";
 
 const MIB = 1024 * 1024;
 const STALL_MS = 300;

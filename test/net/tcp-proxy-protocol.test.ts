@@ -13,11 +13,11 @@ import {
   ProxyHeader,
   parseIp,
 } from "../../src/wire/index.ts";
-import { freePort } from "../support/free-port.ts";
-import { ProxyHarness } from "../support/proxy-harness.ts";
-import { RawListener, RawSocket } from "../support/raw-socket.ts";
-import type { TestService } from "../support/routing-table.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { freePort } from "../support/os/free-port.ts";
+import { RawListener, RawSocket } from "../support/os/raw-socket.ts";
+import { ProxyHarness } from "../support/proxy/proxy-harness.ts";
+import type { TestService } from "../support/proxy/routing-table.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const SOURCE = endpoint("203.0.113.7", 4711);
 const DESTINATION = endpoint("198.51.100.1", 443);

@@ -5,11 +5,11 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
-import { Pattern } from "../support/pattern.ts";
-import type { RawSocket } from "../support/raw-socket.ts";
-import { Seeded } from "../support/seed.ts";
-import { TcpPath } from "../support/tcp-path.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { Pattern } from "../support/load/pattern.ts";
+import type { RawSocket } from "../support/os/raw-socket.ts";
+import { TcpPath } from "../support/proxy/tcp-path.ts";
+import { Seeded } from "../support/random/seed.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const MIB = 1024 * 1024;
 const STALL_MS = 300;

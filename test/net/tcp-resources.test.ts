@@ -2,15 +2,15 @@
 import { afterEach, expect, test } from "bun:test";
 import { connect, createServer, type Socket } from "node:net";
 import { resolve } from "node:path";
-import { freePort } from "../support/free-port.ts";
-import { NodeProcess } from "../support/node-process.ts";
-import { cpuSecondsOf, descriptorsOf, memoryBytesOf } from "../support/process-stats.ts";
-import { ProxyHarness } from "../support/proxy-harness.ts";
-import { RawListener, RawSocket } from "../support/raw-socket.ts";
-import { findProgram } from "../support/require-program.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { NodeProcess } from "../support/node/node-process.ts";
+import { freePort } from "../support/os/free-port.ts";
+import { cpuSecondsOf, descriptorsOf, memoryBytesOf } from "../support/os/process-stats.ts";
+import { RawListener, RawSocket } from "../support/os/raw-socket.ts";
+import { findProgram } from "../support/os/require-program.ts";
+import { ProxyHarness } from "../support/proxy/proxy-harness.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
-const HELPER = resolve("test/support/echo-clients.ts");
+const HELPER = resolve("test/support/load/echo-clients.ts");
 const MEBIBYTE = 1024 * 1024;
 
 const cleanUps: (() => unknown)[] = [];

@@ -6,10 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { NodeStatus } from "../../src/node/index.ts";
 import { encodeMessage, framePacket } from "../../src/wire/gossip/index.ts";
-import { freePorts } from "../support/free-port.ts";
-import { EXECUTABLE, portmesh } from "../support/node-process.ts";
-import { outputKinds } from "../support/stdio-kinds.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { EXECUTABLE, portmesh } from "../support/node/node-process.ts";
+import { freePorts } from "../support/os/free-port.ts";
+import { outputKinds } from "../support/os/stdio-kinds.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const VERSIONS = Uint8Array.of(1, 5, 2, 2, 5, 5);
 /** Bytes are Latin-1 characters on the wire: \x9b starts an escape sequence in a terminal, as ESC [ does. */

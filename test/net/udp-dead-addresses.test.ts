@@ -6,16 +6,16 @@
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { resolve } from "node:path";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
-import type { NetworkNode } from "../support/network-node.ts";
-import { NodeProcess } from "../support/node-process.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import type { NetworkNode } from "../support/network/network-node.ts";
+import { NodeProcess } from "../support/node/node-process.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
-const CLIENT = resolve("test/support/udp-client.ts");
+const CLIENT = resolve("test/support/load/udp-client.ts");
 const PUBLISHED = 5_300;
 const TASK = 6_000;
 const ECHO = `
-  const { UdpPeer } = await import(${JSON.stringify(resolve("test/support/udp-peer.ts"))});
+  const { UdpPeer } = await import(${JSON.stringify(resolve("test/support/load/udp-peer.ts"))});
   const task = await UdpPeer.open(process.argv[1], ${TASK});
   task.onDatagram = ({ data, from }) => task.send(data, from.port, from.address);
   console.log("ready");`;

@@ -5,12 +5,12 @@
  */
 import { afterEach, expect, test } from "bun:test";
 import { resolve } from "node:path";
-import { lacksNamespaces, Namespaces } from "../support/namespaces.ts";
-import type { NetworkNode } from "../support/network-node.ts";
-import { NodeProcess } from "../support/node-process.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import type { NetworkNode } from "../support/network/network-node.ts";
+import { NodeProcess } from "../support/node/node-process.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
-const CLIENTS = resolve("test/support/udp-clients.ts");
+const CLIENTS = resolve("test/support/load/udp-clients.ts");
 const LOW = 40_000;
 const PORTS = 1_024;
 const [PUBLISHED, FIRST_TASK] = [5_300, 6_000];

@@ -7,10 +7,10 @@ import { afterEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { type ServiceStatus, SpliceProxy } from "../../src/proxy/index.ts";
 import { decodeProxyHeader, encodeProxyV2, encodeProxyV2Local, ProxyHeader } from "../../src/wire/index.ts";
-import { addressOf, endpoint } from "../support/arbitrary-ip.ts";
-import { type TestService, type TestTask, tableOf } from "../support/routing-table.ts";
-import { freeUdpPort, UdpPeer } from "../support/udp-peer.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { freeUdpPort, UdpPeer } from "../support/load/udp-peer.ts";
+import { type TestService, type TestTask, tableOf } from "../support/proxy/routing-table.ts";
+import { addressOf, endpoint } from "../support/random/arbitrary-ip.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const cleanUps: (() => unknown)[] = [];
 
@@ -485,7 +485,7 @@ test("when descriptors run out the oldest sessions make room, and every datagram
   const sink = await client();
   const port = await freeUdpPort();
   const table = JSON.stringify(tableOf({ protocol: "udp", published: port, tasks: [sink.port] }));
-  const script = new URL("../support/proxy-process.ts", import.meta.url).pathname;
+  const script = new URL("../support/proxy/proxy-process.ts", import.meta.url).pathname;
   const child = Bun.spawn(["sh", "-c", 'ulimit -n 300; exec "$0" "$@"', process.execPath, script, table], {
     stdin: "pipe",
     stdout: "pipe",

@@ -2,11 +2,11 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { readdirSync, readlinkSync } from "node:fs";
 import { createServer } from "node:net";
-import { freePort } from "../support/free-port.ts";
-import { request } from "../support/http-load.ts";
-import { type HttpTask, startNamedTask, startProxyHeaderTask } from "../support/http-task.ts";
-import { ProxyHarness } from "../support/proxy-harness.ts";
-import { type TestService, tableOf } from "../support/routing-table.ts";
+import { request } from "../support/load/http-load.ts";
+import { type HttpTask, startNamedTask, startProxyHeaderTask } from "../support/load/http-task.ts";
+import { freePort } from "../support/os/free-port.ts";
+import { ProxyHarness } from "../support/proxy/proxy-harness.ts";
+import { type TestService, tableOf } from "../support/proxy/routing-table.ts";
 
 const BOTH = ["0.0.0.0", "::"];
 const WORKERS = 2;

@@ -1,13 +1,13 @@
 /**
- * Catalogs in a virtual network (test/support/catalog-network.ts): whatever is lost, late, cut off or restarted, all
+ * Catalogs in a virtual network (test/support/catalog/catalog-network.ts): whatever is lost, late, cut off or restarted, all
  * end with the same table, and with the right one. SEED repeats a run. CATALOG_NODES is how many nodes the last test has
  * (default 64: memory; a table takes about 11 MB and all of them are in this process; 200 take 4 GB and half a minute).
  */
 import { expect, test } from "bun:test";
 import { Catalog } from "../../src/catalog/index.ts";
-import { CatalogNetwork, rootHash } from "../support/catalog-network.ts";
-import { declared, nodeRecord, spec, task } from "../support/catalog-records.ts";
-import { Seeded } from "../support/seed.ts";
+import { CatalogNetwork, rootHash } from "../support/catalog/catalog-network.ts";
+import { declared, nodeRecord, spec, task } from "../support/catalog/catalog-records.ts";
+import { Seeded } from "../support/random/seed.ts";
 
 const LIMIT_MS = 60_000;
 const seeded = Seeded.fromEnvironment();

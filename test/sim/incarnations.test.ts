@@ -5,9 +5,14 @@
 import { expect, test } from "bun:test";
 import { OUR_VERSIONS } from "../../src/membership/versions.ts";
 import { encodeTags, type GossipMessage, type RemoteMember } from "../../src/wire/gossip/index.ts";
-import { addressOf, isLive, MembershipNetwork, type SimMember } from "../support/membership-network.ts";
-import type { Seeded } from "../support/seed.ts";
-import { simSeeds } from "../support/sim-seeds.ts";
+import {
+  addressOf,
+  isLive,
+  MembershipNetwork,
+  type SimMember,
+} from "../support/gossip/membership-network.ts";
+import type { Seeded } from "../support/random/seed.ts";
+import { simSeeds } from "../support/random/sim-seeds.ts";
 
 const forSeeds = simSeeds();
 const MAX = 0xffff_ffff;

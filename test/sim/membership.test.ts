@@ -1,12 +1,17 @@
 /**
- * Whole clusters in a virtual network (test/support/membership-network.ts): whatever is lost, late, doubled, cut off,
+ * Whole clusters in a virtual network (test/support/gossip/membership-network.ts): whatever is lost, late, doubled, cut off,
  * stopped or restarted, all end with the same view and the right one. SIM_SEED repeats a run.
  */
 import { expect, test } from "bun:test";
 import { type Membership, PROFILES } from "../../src/membership/index.ts";
-import { isLive, liveNames, MembershipNetwork, type NetworkOptions } from "../support/membership-network.ts";
-import type { Seeded } from "../support/seed.ts";
-import { simSeeds } from "../support/sim-seeds.ts";
+import {
+  isLive,
+  liveNames,
+  MembershipNetwork,
+  type NetworkOptions,
+} from "../support/gossip/membership-network.ts";
+import type { Seeded } from "../support/random/seed.ts";
+import { simSeeds } from "../support/random/sim-seeds.ts";
 
 const forSeeds = simSeeds();
 const LIMIT_MS = 180_000;

@@ -6,9 +6,9 @@
  *   bun test/bench/mesh/endurance.ts load 300
  */
 import { readdirSync, readFileSync } from "node:fs";
-import { FaultScenario } from "../../support/fault-scenario.ts";
-import type { MeshNode } from "../../support/mesh-node.ts";
-import { descriptorsOf, memoryBytesOf } from "../../support/process-stats.ts";
+import { FaultScenario } from "../../support/cluster/fault-scenario.ts";
+import type { MeshNode } from "../../support/cluster/mesh-node.ts";
+import { descriptorsOf, memoryBytesOf } from "../../support/os/process-stats.ts";
 
 const SAMPLES = 6;
 /** Connections end and garbage is collected before what is left is counted. */

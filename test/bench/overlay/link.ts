@@ -13,8 +13,8 @@ import {
   runBatch,
   runIp,
   startGuard,
-} from "../../support/namespace-lifetime.ts";
-import { formatName, startTicksOf } from "../../support/namespace-names.ts";
+} from "../../support/network/namespace-lifetime.ts";
+import { formatName, startTicksOf } from "../../support/network/namespace-names.ts";
 import { findProgram } from "../process.ts";
 import { MESSAGE_BYTE } from "../tools/message-loop.ts";
 

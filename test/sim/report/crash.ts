@@ -1,7 +1,7 @@
 /** One member of a whole cluster crashes: how soon the first suspects it, the first gives it up, all know; and the cost. */
 import { PROFILES } from "../../../src/membership/index.ts";
-import { MembershipNetwork } from "../../support/membership-network.ts";
-import { Seeded } from "../../support/seed.ts";
+import { MembershipNetwork } from "../../support/gossip/membership-network.ts";
+import { Seeded } from "../../support/random/seed.ts";
 import { type Percentiles, percentilesOf } from "./percentiles.ts";
 
 /** Every member has its own rhythm by then. */

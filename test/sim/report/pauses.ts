@@ -5,8 +5,8 @@
  * those where the other one never stood still.
  */
 import { PROFILES, type Profile } from "../../../src/membership/index.ts";
-import { MembershipNetwork, type SimMember } from "../../support/membership-network.ts";
-import { Seeded } from "../../support/seed.ts";
+import { MembershipNetwork, type SimMember } from "../../support/gossip/membership-network.ts";
+import { Seeded } from "../../support/random/seed.ts";
 
 export const PAUSE_MEMBERS = 128;
 const SETTLE_MS = 3_000;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { meshApp } from "../../../src/admin/index.ts";
 import type * as catalog from "../../../src/catalog/records.ts";
-import { FakeMesh, nodeView, SELF, SPEC, serviceView, taskView } from "../../support/fake-mesh.ts";
+import { FakeMesh, nodeView, SELF, SPEC, serviceView, taskView } from "../../support/node/fake-mesh.ts";
 
 const task = { name: "10.0.0.5:81", host: "10.0.0.5", port: 81, weight: 2 };
 const expected = { counter: 7, node: SELF };

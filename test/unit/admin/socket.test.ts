@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { AdminSocketError, listenOnSocket } from "../../../src/admin/index.ts";
-import { type TempDir, tempDir } from "../../support/temp-dir.ts";
+import { type TempDir, tempDir } from "../../support/os/temp-dir.ts";
 
 let dir: TempDir;
 

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { Catalog, type Effect } from "../../../src/catalog/index.ts";
 import { decodeMessage, MAX_MESSAGE_BYTES, type Message } from "../../../src/catalog/messages.ts";
-import { rootHash } from "../../support/catalog-network.ts";
-import { spec, task } from "../../support/catalog-records.ts";
+import { rootHash } from "../../support/catalog/catalog-network.ts";
+import { spec, task } from "../../support/catalog/catalog-records.ts";
 
 const NOW_MS = 1_700_000_000_000;
 const middle = () => 0.5;

@@ -7,8 +7,8 @@ import { MAX_SERVICES, MAX_TASKS_PER_NODE } from "../../../src/catalog/limits.ts
 import { ENCODING_VERSION, startUpdates } from "../../../src/catalog/messages.ts";
 import { encodeRecord, taskKey } from "../../../src/catalog/record-codec.ts";
 import type { Stamp } from "../../../src/catalog/records.ts";
-import { rootHash } from "../../support/catalog-network.ts";
-import { declared, nodeRecord, port, spec, task } from "../../support/catalog-records.ts";
+import { rootHash } from "../../support/catalog/catalog-network.ts";
+import { declared, nodeRecord, port, spec, task } from "../../support/catalog/catalog-records.ts";
 
 const NOW_MS = 1_700_000_000_000;
 const HOUR_MS = 3_600_000;

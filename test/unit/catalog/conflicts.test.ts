@@ -7,7 +7,7 @@ import {
   type ServiceRecord,
   type ServiceSpec,
 } from "../../../src/catalog/index.ts";
-import { port, spec } from "../../support/catalog-records.ts";
+import { port, spec } from "../../support/catalog/catalog-records.ts";
 
 function service(
   name: string,

@@ -8,7 +8,7 @@ import {
   type ServiceSpec,
   type TaskRecord,
 } from "../../../src/catalog/index.ts";
-import { declared, spec, task } from "../../support/catalog-records.ts";
+import { declared, spec, task } from "../../support/catalog/catalog-records.ts";
 
 const NOW_MS = 1_700_000_000_000;
 const FILE = "/etc/portmesh.toml";

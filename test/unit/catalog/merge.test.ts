@@ -2,8 +2,8 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { Catalog } from "../../../src/catalog/index.ts";
-import { rootHash } from "../../support/catalog-network.ts";
-import { declared, nodeRecord, spec, task } from "../../support/catalog-records.ts";
+import { rootHash } from "../../support/catalog/catalog-network.ts";
+import { declared, nodeRecord, spec, task } from "../../support/catalog/catalog-records.ts";
 
 const NOW_MS = 1_700_000_000_000;
 const NODES = ["a", "b", "c"] as const;

@@ -4,7 +4,7 @@ import { entryHead } from "../../../src/catalog/entry-codec.ts";
 import { Catalog } from "../../../src/catalog/index.ts";
 import { decodeMessage } from "../../../src/catalog/messages.ts";
 import { Outbox, PAYLOAD_OVERHEAD_BYTES } from "../../../src/catalog/outbox.ts";
-import { spec } from "../../support/catalog-records.ts";
+import { spec } from "../../support/catalog/catalog-records.ts";
 
 function entry(key: string, counter = 1, text = "x".repeat(100)): EntryHead {
   return entryHead("service", key, { counter, node: "a" }, text, 0);

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { Catalog, type Overwritten } from "../../../src/catalog/index.ts";
-import { spec, task } from "../../support/catalog-records.ts";
+import { spec, task } from "../../support/catalog/catalog-records.ts";
 
 const NOW_MS = 1_700_000_000_000;
 

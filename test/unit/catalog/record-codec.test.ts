@@ -9,7 +9,7 @@ import {
   isPrintableAscii,
   taskKey,
 } from "../../../src/catalog/record-codec.ts";
-import { nodeRecord, port, spec, task } from "../../support/catalog-records.ts";
+import { nodeRecord, port, spec, task } from "../../support/catalog/catalog-records.ts";
 
 /** With an end of the overlay that differs in this from a right one. */
 function nodeWith(changes: object) {

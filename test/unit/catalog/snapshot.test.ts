@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { Catalog, type CatalogState } from "../../../src/catalog/index.ts";
-import { rootHash } from "../../support/catalog-network.ts";
-import { declared, nodeRecord, spec, task } from "../../support/catalog-records.ts";
+import { rootHash } from "../../support/catalog/catalog-network.ts";
+import { declared, nodeRecord, spec, task } from "../../support/catalog/catalog-records.ts";
 
 const NOW_MS = 1_700_000_000_000;
 const STATE: CatalogState = {

@@ -6,7 +6,7 @@ import { MAX_SHARED_TOMBSTONES } from "../../../src/catalog/limits.ts";
 import { SteadyTime } from "../../../src/catalog/steady-time.ts";
 import { Table } from "../../../src/catalog/table.ts";
 import { Tombstones } from "../../../src/catalog/tombstones.ts";
-import { task } from "../../support/catalog-records.ts";
+import { task } from "../../support/catalog/catalog-records.ts";
 
 function tombstone(key: string, counter: number, bornAtMs = 0): Entry {
   return made(makeEntry("service", key, { counter, node: "a" }, null, bornAtMs));

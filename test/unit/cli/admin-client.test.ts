@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { type AdminServer, listenOnSocket } from "../../../src/admin/index.ts";
 import { NO_CHANGES } from "../../../src/node/reload-report.ts";
-import { runCommand } from "../../support/run-command.ts";
-import { type TempDir, tempDir } from "../../support/temp-dir.ts";
+import { runCommand } from "../../support/node/run-command.ts";
+import { type TempDir, tempDir } from "../../support/os/temp-dir.ts";
 
 let dir: TempDir;
 let socket: string;

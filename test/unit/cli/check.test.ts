@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { chmodSync, chownSync, writeFileSync } from "node:fs";
 import { readConfig } from "../../../src/config/index.ts";
-import { runCommand } from "../../support/run-command.ts";
-import { type TempDir, tempDir } from "../../support/temp-dir.ts";
+import { runCommand } from "../../support/node/run-command.ts";
+import { type TempDir, tempDir } from "../../support/os/temp-dir.ts";
 
 const GOOD = '[[services]]\nname = "web"\npublish = ["80"]\ntasks = ["10.0.0.9"]\n';
 const BAD = GOOD.replace('"80"', '"70000"').replace("tasks", "task");

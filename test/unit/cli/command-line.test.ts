@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import packageJson from "../../../package.json" with { type: "json" };
-import { runCommand } from "../../support/run-command.ts";
+import { runCommand } from "../../support/node/run-command.ts";
 
 const COMMANDS = [
   ...["run", "demo", "check", "config", "reload", "status"],

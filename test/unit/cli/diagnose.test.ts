@@ -3,9 +3,9 @@ import { diagnose } from "../../../src/cli/diagnose.ts";
 import { renderFindings } from "../../../src/cli/render-findings.ts";
 import type { NodeStatus, OverlayPeerStatus, OverlayStatus } from "../../../src/node/index.ts";
 import { NO_CHANGES } from "../../../src/node/reload-report.ts";
-import { nodeView } from "../../support/fake-mesh.ts";
-import { DIRECT, overlayPeer, overlayStatus } from "../../support/overlay-status.ts";
-import { peerStatus, proxyStatus } from "../../support/proxy-status.ts";
+import { nodeView } from "../../support/node/fake-mesh.ts";
+import { DIRECT, overlayPeer, overlayStatus } from "../../support/node/overlay-status.ts";
+import { peerStatus, proxyStatus } from "../../support/node/proxy-status.ts";
 
 function status(overlay: OverlayStatus | null, rest: Partial<NodeStatus> = {}): NodeStatus {
   const cluster = {

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { findSocket } from "../../../src/cli/find-node.ts";
-import { runCommand } from "../../support/run-command.ts";
-import { tempDir } from "../../support/temp-dir.ts";
+import { runCommand } from "../../support/node/run-command.ts";
+import { tempDir } from "../../support/os/temp-dir.ts";
 
 test("--socket goes before PORTMESH_SOCKET, that before the file, that before the default", async () => {
   using dir = tempDir();

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import type { ServiceTrace } from "../../../src/admin/index.ts";
-import { FakeMesh, nodeView, SELF, serviceView, taskView } from "../../support/fake-mesh.ts";
-import { meshSocket } from "../../support/mesh-socket.ts";
-import { runCommand } from "../../support/run-command.ts";
+import { FakeMesh, nodeView, SELF, serviceView, taskView } from "../../support/node/fake-mesh.ts";
+import { meshSocket } from "../../support/node/mesh-socket.ts";
+import { runCommand } from "../../support/node/run-command.ts";
 
 async function run(mesh: FakeMesh, ...argv: string[]) {
   await using node = await meshSocket(mesh);

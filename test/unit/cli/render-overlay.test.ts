@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { renderOverlay } from "../../../src/cli/render-overlay.ts";
-import { DIRECT, overlayPeer, overlayStatus } from "../../support/overlay-status.ts";
+import { DIRECT, overlayPeer, overlayStatus } from "../../support/node/overlay-status.ts";
 
 test("a line for this node's end, a row for each other node", () => {
   const peers = [overlayPeer("edge-2"), overlayPeer("edge-3", DIRECT)];

@@ -3,7 +3,7 @@ import { formatTime } from "../../../src/cli/format.ts";
 import { renderStatus } from "../../../src/cli/render-status.ts";
 import type { NodeStatus } from "../../../src/node/index.ts";
 import { NO_CHANGES } from "../../../src/node/reload-report.ts";
-import { nodeView } from "../../support/fake-mesh.ts";
+import { nodeView } from "../../support/node/fake-mesh.ts";
 
 const NOW = 1_800_000_000_000;
 const MINUTE = 60_000;

@@ -15,7 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { watchConfig } from "../../../src/config/index.ts";
-import { tempDir } from "../../support/temp-dir.ts";
+import { tempDir } from "../../support/os/temp-dir.ts";
 
 /** A file that is whatever the test says, and a timer that ticks when the test says. */
 class WatchBench {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { MemberRecord, type MemberState } from "../../../src/membership/member.ts";
 import { MemberTable } from "../../../src/membership/member-table.ts";
-import { seededRandom } from "../../support/seeded-random.ts";
+import { seededRandom } from "../../support/random/seeded-random.ts";
 
 function record(name: string, state: MemberState = "alive"): MemberRecord {
   const made = new MemberRecord(

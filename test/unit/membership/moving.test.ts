@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { DeadMessage, GossipMessage } from "../../../src/wire/gossip/index.ts";
 import { encodeTags } from "../../../src/wire/gossip/index.ts";
-import { alive, events, OneMachine, OTHER_ADDRESS, sentMessages } from "../../support/one-machine.ts";
+import { alive, events, OneMachine, OTHER_ADDRESS, sentMessages } from "../../support/gossip/one-machine.ts";
 
 const ELSEWHERE = { ip: Uint8Array.of(10, 0, 0, 9), port: 7946 };
 const there = (incarnation: number, node = "b") => alive(node, incarnation, { address: ELSEWHERE.ip });

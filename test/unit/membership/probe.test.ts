@@ -3,7 +3,7 @@ import { PROFILES } from "../../../src/membership/index.ts";
 import { Probe } from "../../../src/membership/probe.ts";
 import { RelayedPings } from "../../../src/membership/relayed-pings.ts";
 import { encodeMessage } from "../../../src/wire/gossip/index.ts";
-import { alive, OneMachine, OTHER_ADDRESS, sentMessages } from "../../support/one-machine.ts";
+import { alive, OneMachine, OTHER_ADDRESS, sentMessages } from "../../support/gossip/one-machine.ts";
 
 const START_MS = 10_000;
 

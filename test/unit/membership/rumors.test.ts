@@ -3,7 +3,7 @@ import { compareIncarnations } from "../../../src/membership/incarnation.ts";
 import { MAX_MEMBERS } from "../../../src/membership/membership.ts";
 import type { GossipMessage } from "../../../src/wire/gossip/index.ts";
 import { encodeMessage, encodeSerfMessage, encodeTags } from "../../../src/wire/gossip/index.ts";
-import { alive, events, OneMachine, OTHER_ADDRESS, sentMessages } from "../../support/one-machine.ts";
+import { alive, events, OneMachine, OTHER_ADDRESS, sentMessages } from "../../support/gossip/one-machine.ts";
 
 const MAX = 0xffff_ffff;
 const LEAP = 2 ** 16;

@@ -1,7 +1,7 @@
 /** Push/pull of many members: in slices, in order, and bounded. */
 import { expect, test } from "bun:test";
 import { encodePushPull, encodeSerfState, type RemoteMember } from "../../../src/wire/gossip/index.ts";
-import { alive, events, OneMachine } from "../../support/one-machine.ts";
+import { alive, events, OneMachine } from "../../support/gossip/one-machine.ts";
 
 function remoteMembers(count: number, state: RemoteMember["state"] = "alive"): RemoteMember[] {
   return Array.from({ length: count }, (_, i) => ({ ...alive(`m${i}`, 1), name: `m${i}`, state }));

@@ -4,8 +4,8 @@ import { PROFILES } from "../../../src/membership/profile.ts";
 import { Suspicion } from "../../../src/membership/suspicion.ts";
 import { SuspicionQueue } from "../../../src/membership/suspicion-queue.ts";
 import { OUR_VERSIONS } from "../../../src/membership/versions.ts";
-import { OTHER_ADDRESS } from "../../support/one-machine.ts";
-import { seededRandom } from "../../support/seeded-random.ts";
+import { OTHER_ADDRESS } from "../../support/gossip/one-machine.ts";
+import { seededRandom } from "../../support/random/seeded-random.ts";
 
 function suspect(name: string, nowMs: number): MemberRecord {
   const record = new MemberRecord(name, OTHER_ADDRESS, new Uint8Array(), OUR_VERSIONS, nowMs);

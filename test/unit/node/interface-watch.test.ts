@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { InterfaceWatch } from "../../../src/node/interface-watch.ts";
-import { ManualClock } from "../../support/manual-clock.ts";
+import { ManualClock } from "../../support/time/manual-clock.ts";
 
 function watchOf(addresses: string[]) {
   const clock = new ManualClock();

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { LogBacklog } from "../../../src/node/log-backlog.ts";
-import { ManualClock } from "../../support/manual-clock.ts";
+import { ManualClock } from "../../support/time/manual-clock.ts";
 
 const ENOSPC = 28;
 const MEBIBYTE = 1_048_576;

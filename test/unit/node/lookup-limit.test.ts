@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from "bun:test";
 import { LookupLimit } from "../../../src/node/lookup-limit.ts";
 import type { HostAnswer } from "../../../src/sys/lookup-host.ts";
-import { ManualClock, settle } from "../../support/manual-clock.ts";
+import { ManualClock, settle } from "../../support/time/manual-clock.ts";
 
 const OK: HostAnswer = { addresses: ["10.0.0.1"] };
 const SILENT: HostAnswer = { error: "no answer", isAnswered: false };

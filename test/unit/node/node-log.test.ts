@@ -1,7 +1,7 @@
 /** What the log says of ports: never a line as long as a port range. */
 import { expect, test } from "bun:test";
 import { NodeLog } from "../../../src/node/node-log.ts";
-import { recordingLog } from "../../support/recording-log.ts";
+import { recordingLog } from "../../support/node/recording-log.ts";
 
 test("of many ranges that close the first ones are named and the others counted", () => {
   const { log, lines } = recordingLog();

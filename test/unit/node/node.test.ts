@@ -3,11 +3,11 @@ import { existsSync, writeFileSync } from "node:fs";
 import { readConfig } from "../../../src/config/index.ts";
 import { type Log, type Node, type NodeParts, startNode } from "../../../src/node/index.ts";
 import type { ProxyOptions } from "../../../src/proxy/index.ts";
-import { configOf } from "../../support/config-of.ts";
-import { FakeDrivers } from "../../support/fake-overlay.ts";
-import { FakeProxy } from "../../support/fake-proxy.ts";
-import { ManualClock } from "../../support/manual-clock.ts";
-import { type TempDir, tempDir } from "../../support/temp-dir.ts";
+import { configOf } from "../../support/node/config-of.ts";
+import { FakeDrivers } from "../../support/node/fake-overlay.ts";
+import { FakeProxy } from "../../support/node/fake-proxy.ts";
+import { type TempDir, tempDir } from "../../support/os/temp-dir.ts";
+import { ManualClock } from "../../support/time/manual-clock.ts";
 
 const SERVICE = `
 [[services]]

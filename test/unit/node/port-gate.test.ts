@@ -3,10 +3,10 @@ import type { ClusterView } from "../../../src/node/cluster-view.ts";
 import { PortGate } from "../../../src/node/port-gate.ts";
 import { reachOf } from "../../../src/node/reach-report.ts";
 import type { PublishedPort, RoutingTable, Service, Task } from "../../../src/proxy/index.ts";
-import { configOf } from "../../support/config-of.ts";
-import { ManualClock } from "../../support/manual-clock.ts";
-import { tableOf } from "../../support/routing-table.ts";
-import { viewOf } from "../../support/view-of.ts";
+import { configOf } from "../../support/node/config-of.ts";
+import { viewOf } from "../../support/node/view-of.ts";
+import { tableOf } from "../../support/proxy/routing-table.ts";
+import { ManualClock } from "../../support/time/manual-clock.ts";
 
 const FAR: Partial<Task> = { node: "n2", distance: "far", name: "far", address: "10.0.0.2" };
 const VIEW: ClusterView = viewOf(configOf('[node]\nname = "n1"'));

@@ -5,10 +5,10 @@ import { Reloader } from "../../../src/node/reload.ts";
 import { Resolver } from "../../../src/node/resolver.ts";
 import { Router } from "../../../src/node/router.ts";
 import type { HostAnswer } from "../../../src/sys/lookup-host.ts";
-import { configOf, webService } from "../../support/config-of.ts";
-import { FakeProxy } from "../../support/fake-proxy.ts";
-import { ManualClock } from "../../support/manual-clock.ts";
-import { viewOf } from "../../support/view-of.ts";
+import { configOf, webService } from "../../support/node/config-of.ts";
+import { FakeProxy } from "../../support/node/fake-proxy.ts";
+import { viewOf } from "../../support/node/view-of.ts";
+import { ManualClock } from "../../support/time/manual-clock.ts";
 
 const WEB = webService('tasks = ["10.0.0.9"]');
 

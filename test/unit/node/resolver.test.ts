@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from "bun:test";
 import { type NameStatus, Resolver } from "../../../src/node/resolver.ts";
 import type { HostAnswer } from "../../../src/sys/lookup-host.ts";
-import { ManualClock, settle } from "../../support/manual-clock.ts";
+import { ManualClock, settle } from "../../support/time/manual-clock.ts";
 
 let clock: ManualClock;
 let answers: Map<string, HostAnswer | Promise<HostAnswer>>;

@@ -6,8 +6,8 @@ import {
   type RoutingInput,
   routingFromView,
 } from "../../../src/node/routing-from-view.ts";
-import { configOf, webService } from "../../support/config-of.ts";
-import { viewOf } from "../../support/view-of.ts";
+import { configOf, webService } from "../../support/node/config-of.ts";
+import { viewOf } from "../../support/node/view-of.ts";
 
 const network = {
   hasIpv6: true,

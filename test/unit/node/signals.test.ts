@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { NodeSignals } from "../../../src/node/signals.ts";
-import { settle } from "../../support/manual-clock.ts";
-import { recordingLog } from "../../support/recording-log.ts";
+import { recordingLog } from "../../support/node/recording-log.ts";
+import { settle } from "../../support/time/manual-clock.ts";
 
 const SIGNALS = ["SIGHUP", "SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2"] as const;
 

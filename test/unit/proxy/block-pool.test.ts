@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { BlockPool } from "../../../src/proxy/tcp/flow/block-pool.ts";
-import { residentBytesOf } from "../../support/process-stats.ts";
+import { residentBytesOf } from "../../support/os/process-stats.ts";
 
 const MEBIBYTE = 1024 * 1024;
 const BLOCK_BYTES = 131_112; // no multiple of a page

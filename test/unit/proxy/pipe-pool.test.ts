@@ -2,7 +2,7 @@ import { afterEach, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { PipePool } from "../../../src/proxy/tcp/flow/pipe-pool.ts";
 import type { PipeEnds } from "../../../src/sys/pipe.ts";
-import { PLENTY } from "../../support/descriptor-plenty.ts";
+import { PLENTY } from "../../support/os/descriptor-plenty.ts";
 
 const taken: [PipePool, PipeEnds][] = [];
 afterEach(() => {

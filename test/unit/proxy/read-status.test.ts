@@ -10,7 +10,7 @@ import { taskKey } from "../../../src/proxy/proxy.ts";
 import { readStatus } from "../../../src/proxy/read-status.ts";
 import type { TaskStatus } from "../../../src/proxy/status.ts";
 import { Slots } from "../../../src/sys/slots.ts";
-import { tableOf } from "../../support/routing-table.ts";
+import { tableOf } from "../../support/proxy/routing-table.ts";
 
 const NOW = 1_800_000_000_000;
 const ECONNREFUSED = 111;

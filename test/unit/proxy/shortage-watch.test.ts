@@ -2,7 +2,7 @@
 import { beforeEach, expect, test } from "bun:test";
 import { createCounters, REFUSAL_INDEX, S_REFUSALS, SERVICE_FIELDS } from "../../../src/proxy/counters.ts";
 import { type Shortage, ShortageWatch } from "../../../src/proxy/shortage-watch.ts";
-import { ManualClock } from "../../support/manual-clock.ts";
+import { ManualClock } from "../../support/time/manual-clock.ts";
 
 const counters = createCounters(2);
 const at = SERVICE_FIELDS + S_REFUSALS + REFUSAL_INDEX["out-of-descriptors"];

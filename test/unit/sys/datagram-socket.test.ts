@@ -2,8 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import { type Datagram, DatagramSocket } from "../../../src/sys/datagram-socket.ts";
 import { parseIp } from "../../../src/wire/index.ts";
-import { freeUdpPort } from "../../support/udp-peer.ts";
-import { waitFor } from "../../support/wait-for.ts";
+import { freeUdpPort } from "../../support/load/udp-peer.ts";
+import { waitFor } from "../../support/time/wait-for.ts";
 
 describe("DatagramSocket", () => {
   for (const host of ["127.0.0.1", "::1"]) {

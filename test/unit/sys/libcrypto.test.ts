@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { createCipheriv } from "node:crypto";
 import fc from "fast-check";
-import { libcrypto } from "../../support/gcm.ts";
+import { libcrypto } from "../../support/overlay/gcm.ts";
 
 const TAG_BYTES = 16;
 const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });

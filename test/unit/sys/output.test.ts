@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { openOutput, writeWithin } from "../../../src/sys/output.ts";
-import { outputKinds } from "../../support/stdio-kinds.ts";
-import { tempDir } from "../../support/temp-dir.ts";
-import { waitFor } from "../../support/wait-for.ts";
+import { outputKinds } from "../../support/os/stdio-kinds.ts";
+import { tempDir } from "../../support/os/temp-dir.ts";
+import { waitFor } from "../../support/time/wait-for.ts";
 
 const ENOSPC = 28;
 const EPIPE = 32;

@@ -6,8 +6,8 @@ import { check } from "../../../src/sys/errno.ts";
 import { MAX_SEALS, type OutgoingSeal, PartSender } from "../../../src/sys/part-sender.ts";
 import { AF_INET, writeSockaddr } from "../../../src/sys/sockaddr.ts";
 import { close, udpSocket } from "../../../src/sys/socket.ts";
-import { UdpPeer } from "../../support/udp-peer.ts";
-import { waitFor } from "../../support/wait-for.ts";
+import { UdpPeer } from "../../support/load/udp-peer.ts";
+import { waitFor } from "../../support/time/wait-for.ts";
 
 const TAG_BYTES = 16;
 const INDEX_AT = 1;

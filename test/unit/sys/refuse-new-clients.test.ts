@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { refuseNewClients } from "../../../src/sys/socket.ts";
-import { RawListener, RawSocket } from "../../support/raw-socket.ts";
+import { RawListener, RawSocket } from "../../support/os/raw-socket.ts";
 
 test("refuseNewClients keeps who is in the queue, and refuses whoever comes later", async () => {
   const listener = RawListener.open();

@@ -10,7 +10,7 @@ import {
   writeSync,
 } from "node:fs";
 import { createRegularFile, readersOf, readRegularFile } from "../../../src/sys/regular-file.ts";
-import { tempDir } from "../../support/temp-dir.ts";
+import { tempDir } from "../../support/os/temp-dir.ts";
 
 const read = (path: string, maxBytes = 100) => readRegularFile(path, { maxBytes, links: "follow" });
 

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { MAX_STATE_BYTES, readStateFile, setAside, writeStateFile } from "../../../src/sys/state-file.ts";
-import { tempDir } from "../../support/temp-dir.ts";
+import { tempDir } from "../../support/os/temp-dir.ts";
 
 test("what is written is read, in a directory made for it, by its owner alone", () => {
   using directory = tempDir();

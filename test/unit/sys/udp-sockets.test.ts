@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { UdpSockets } from "../../../src/sys/udp-sockets.ts";
 import { parseIp } from "../../../src/wire/index.ts";
-import { UdpPeer } from "../../support/udp-peer.ts";
+import { UdpPeer } from "../../support/load/udp-peer.ts";
 
 const bytes = (address: string) => parseIp(address)!.bytes;
 

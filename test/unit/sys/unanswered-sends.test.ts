@@ -10,9 +10,9 @@ import {
   tcpSocket,
   unansweredSends,
 } from "../../../src/sys/socket.ts";
-import { Pattern } from "../../support/pattern.ts";
-import { RawListener, RawSocket } from "../../support/raw-socket.ts";
-import { waitFor } from "../../support/wait-for.ts";
+import { Pattern } from "../../support/load/pattern.ts";
+import { RawListener, RawSocket } from "../../support/os/raw-socket.ts";
+import { waitFor } from "../../support/time/wait-for.ts";
 
 test("unansweredSends does not grow for a peer that has all, nor for one that takes nothing more", async () => {
   const listener = RawListener.open();

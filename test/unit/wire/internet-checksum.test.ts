@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { fold, foldSmall, sumBytes, sumHeader, swap } from "../../../src/wire/internet-checksum.ts";
-import { slowSum } from "../../support/plain-frames.ts";
+import { slowSum } from "../../support/overlay/plain-frames.ts";
 
 const MEMORY_BYTES = 131_072;
 

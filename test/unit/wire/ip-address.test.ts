@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import ipaddr from "ipaddr.js";
 import { copyAsIpv6, formatIp, isMappedIpv4, parseIp, writeIp } from "../../../src/wire/index.ts";
-import { ip, ipv4Bytes, mappedBytes, pureIpv6Bytes } from "../../support/arbitrary-ip.ts";
+import { ip, ipv4Bytes, mappedBytes, pureIpv6Bytes } from "../../support/random/arbitrary-ip.ts";
 
 test.each([
   ["192.0.2.1", 4, [192, 0, 2, 1]],

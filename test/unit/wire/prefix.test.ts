@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import ipaddr from "ipaddr.js";
 import { formatIp, type IpFamily, PrefixSet, parseIp, parsePrefix } from "../../../src/wire/index.ts";
-import { ip } from "../../support/arbitrary-ip.ts";
+import { ip } from "../../support/random/arbitrary-ip.ts";
 
 function matches(set: PrefixSet, text: string): boolean {
   const { family, bytes } = parseIp(text)!;

@@ -13,7 +13,7 @@ import {
   parseIp,
 } from "../../../src/wire/index.ts";
 import { ascii } from "../../../src/wire/scan.ts";
-import { addressOf, endpoint } from "../../support/arbitrary-ip.ts";
+import { addressOf, endpoint } from "../../support/random/arbitrary-ip.ts";
 
 const SIGNATURE = [0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a];
 

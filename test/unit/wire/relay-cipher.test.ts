@@ -12,7 +12,7 @@ import {
   SEALED_HEAD_BYTES,
   writeSealedHead,
 } from "../../../src/wire/index.ts";
-import { GCM, GCMS } from "../../support/gcm.ts";
+import { GCM, GCMS } from "../../support/overlay/gcm.ts";
 
 const KEY = Uint8Array.from({ length: 32 }, (_, index) => index);
 const LINK_ID = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);

@@ -8,7 +8,7 @@ import {
   RelaySigner,
   readRelayValues,
 } from "../../../src/wire/index.ts";
-import { addressOf, endpoint } from "../../support/arbitrary-ip.ts";
+import { addressOf, endpoint } from "../../support/random/arbitrary-ip.ts";
 
 const KEY = new Uint8Array(32).fill(0x5a);
 const EXIT = "exit-1";

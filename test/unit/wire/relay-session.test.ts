@@ -7,7 +7,7 @@ import {
   encodeRelaySession,
   ProxyHeader,
 } from "../../../src/wire/index.ts";
-import { addressOf, endpoint } from "../../support/arbitrary-ip.ts";
+import { addressOf, endpoint } from "../../support/random/arbitrary-ip.ts";
 
 const CLIENT = { family: 4, bytes: Uint8Array.of(192, 0, 2, 7), offset: 0, port: 5353 } as const;
 const PUBLISHED = { family: 4, bytes: Uint8Array.of(192, 0, 2, 10), offset: 0, port: 53 } as const;

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import ipaddr from "ipaddr.js";
 import { formatIp } from "../../../src/wire/index.ts";
 import { ascii, MALFORMED, NEED_MORE, scanDecimal, scanIpv4, scanIpv6 } from "../../../src/wire/scan.ts";
-import { ip } from "../../support/arbitrary-ip.ts";
+import { ip } from "../../support/random/arbitrary-ip.ts";
 
 /** Scans the text followed by a space: its address, or "malformed". */
 function scanned(text: string): string {

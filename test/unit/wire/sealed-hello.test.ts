@@ -14,7 +14,7 @@ import {
   RecordOpener,
   writeGreeting,
 } from "../../../src/wire/index.ts";
-import { GCM } from "../../support/gcm.ts";
+import { GCM } from "../../support/overlay/gcm.ts";
 
 const RELAY_KEY = new Uint8Array(32).fill(0x5a);
 const SECRET = new Uint8Array(32).fill(0x17);

@@ -11,7 +11,7 @@ import {
   RecordSealer,
   recordLength,
 } from "../../../src/wire/index.ts";
-import { GCMS } from "../../support/gcm.ts";
+import { GCMS } from "../../support/overlay/gcm.ts";
 
 const KEY = Uint8Array.from({ length: 32 }, (_, index) => index);
 

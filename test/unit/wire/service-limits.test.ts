@@ -3,7 +3,7 @@ import { Catalog } from "../../../src/catalog/index.ts";
 import { parseConfig } from "../../../src/config/index.ts";
 import { declarationsOf } from "../../../src/node/mesh/declarations.ts";
 import { findExcess, findLabelFault, MAX_LABELS, MAX_LIST_ENTRIES } from "../../../src/wire/index.ts";
-import { nodeRecord, port, spec } from "../../support/catalog-records.ts";
+import { nodeRecord, port, spec } from "../../support/catalog/catalog-records.ts";
 
 const many = (count: number, make: (index: number) => string) =>
   Array.from({ length: count }, (_, i) => make(i));

@@ -4,7 +4,7 @@ import { demoConfig } from "../../../../src/cli/demo/demo-config.ts";
 import { answerDns } from "../../../../src/cli/demo/dns-answer.ts";
 import { findFreePort } from "../../../../src/cli/demo/free-port.ts";
 import { startWebTask } from "../../../../src/cli/demo/web-task.ts";
-import { configOf } from "../../../support/config-of.ts";
+import { configOf } from "../../../support/node/config-of.ts";
 
 const nodes = [1, 2, 3].map((index) => ({
   name: `node-${index}`,

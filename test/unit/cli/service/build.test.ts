@@ -6,7 +6,7 @@ import {
   refuseEmptyUpdate,
   type UpdateOptions,
 } from "../../../../src/cli/service/build-update.ts";
-import { SPEC, serviceView, taskView } from "../../../support/fake-mesh.ts";
+import { SPEC, serviceView, taskView } from "../../../support/node/fake-mesh.ts";
 
 function create(options: Partial<CreateOptions> = {}) {
   return buildCreate({ name: "web", publish: ["8080:80"], ...options });

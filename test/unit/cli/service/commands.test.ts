@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { FakeMesh, nodeView, SELF, SPEC, serviceView, taskView } from "../../../support/fake-mesh.ts";
-import { meshSocket } from "../../../support/mesh-socket.ts";
+import { FakeMesh, nodeView, SELF, SPEC, serviceView, taskView } from "../../../support/node/fake-mesh.ts";
+import { meshSocket } from "../../../support/node/mesh-socket.ts";
 
 const dns = serviceView("dns", {
   origin: "file",
@@ -290,8 +290,8 @@ test.each([
 
 test("a node without these routes is quoted", async () => {
   const { listenOnSocket, adminApp } = await import("../../../../src/admin/index.ts");
-  const { runCommand } = await import("../../../support/run-command.ts");
-  const { tempDir } = await import("../../../support/temp-dir.ts");
+  const { runCommand } = await import("../../../support/node/run-command.ts");
+  const { tempDir } = await import("../../../support/os/temp-dir.ts");
   using dir = tempDir();
   const socket = dir.file("pm.sock");
   const server = await listenOnSocket(socket, adminApp(() => null, {}).fetch);

@@ -3,8 +3,8 @@
  * `docker` and `--task ADDRESS` for the image.
  */
 import { describe, expect, test } from "bun:test";
-import { FakeMesh, SPEC, serviceView } from "../../../support/fake-mesh.ts";
-import { meshSocket } from "../../../support/mesh-socket.ts";
+import { FakeMesh, SPEC, serviceView } from "../../../support/node/fake-mesh.ts";
+import { meshSocket } from "../../../support/node/mesh-socket.ts";
 
 const TASK = ["--task", "10.0.0.5"];
 

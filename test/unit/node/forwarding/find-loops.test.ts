@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { type Edge, findLoops } from "../../../../src/node/forwarding/find-loops.ts";
-import { seededRandom } from "../../../support/seeded-random.ts";
+import { seededRandom } from "../../../support/random/seeded-random.ts";
 
 /** "0>1 1>0", and the vertices with a way out. */
 function loops(text: string, exits: readonly number[] = []): string[][] {

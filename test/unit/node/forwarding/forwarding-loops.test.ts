@@ -5,8 +5,8 @@ import {
   type ForwardingInput,
   findForwardingLoops,
 } from "../../../../src/node/forwarding/forwarding-loops.ts";
-import { configOf, webService } from "../../../support/config-of.ts";
-import { viewOf } from "../../../support/view-of.ts";
+import { configOf, webService } from "../../../support/node/config-of.ts";
+import { viewOf } from "../../../support/node/view-of.ts";
 
 const ADDRESSES = { n1: "192.0.2.1", n2: "192.0.2.2", n3: "192.0.2.3" } as const;
 type NodeName = keyof typeof ADDRESSES;

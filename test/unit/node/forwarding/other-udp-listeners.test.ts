@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import type { ClusterView, ViewNode, ViewService } from "../../../../src/node/cluster-view.ts";
 import { otherUdpListeners } from "../../../../src/node/forwarding/other-udp-listeners.ts";
-import { configOf, webService } from "../../../support/config-of.ts";
-import { viewOf } from "../../../support/view-of.ts";
+import { configOf, webService } from "../../../support/node/config-of.ts";
+import { viewOf } from "../../../support/node/view-of.ts";
 
 const RULES = viewOf(configOf(webService())).services[0]!;
 const ADDRESSES = ["192.0.2.2", "2001:db8::2"];

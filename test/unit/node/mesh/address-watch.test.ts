@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { AddressWatch } from "../../../../src/node/mesh/address-watch.ts";
-import { ManualClock } from "../../../support/manual-clock.ts";
+import { ManualClock } from "../../../support/time/manual-clock.ts";
 
 const LOOK_MS = 500;
 

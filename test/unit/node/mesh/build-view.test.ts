@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { buildView, type OwnedTask, type ViewInput } from "../../../../src/node/mesh/build-view.ts";
-import { nodeRecord, spec, task } from "../../../support/catalog-records.ts";
+import { nodeRecord, spec, task } from "../../../support/catalog/catalog-records.ts";
 
 function owned(owner: string, name: string, changes: Partial<OwnedTask> = {}): OwnedTask {
   return { ...task("web", name), owner, ...changes };

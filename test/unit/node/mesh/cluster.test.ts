@@ -6,9 +6,9 @@ import { KnownAddresses } from "../../../../src/node/mesh/known-addresses.ts";
 import type { MeshError } from "../../../../src/node/mesh/mesh-error.ts";
 import { MeshLog } from "../../../../src/node/mesh/mesh-log.ts";
 import { systemClock } from "../../../../src/sys/clock.ts";
-import { freeQuietPort } from "../../../support/free-port.ts";
-import { recordingLog } from "../../../support/recording-log.ts";
-import { waitFor } from "../../../support/wait-for.ts";
+import { recordingLog } from "../../../support/node/recording-log.ts";
+import { freeQuietPort } from "../../../support/os/free-port.ts";
+import { waitFor } from "../../../support/time/wait-for.ts";
 
 const KEY = Buffer.alloc(32, 7).toString("base64");
 const OTHER_KEY = Buffer.alloc(32, 8).toString("base64");

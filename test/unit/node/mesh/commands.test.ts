@@ -2,7 +2,13 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import { type CreateService, refusals, type UpdateService } from "../../../../src/admin/index.ts";
 import { Catalog } from "../../../../src/catalog/index.ts";
 import { MeshCommands } from "../../../../src/node/mesh/commands.ts";
-import { declared as inFile, nodeRecord, port, spec, task } from "../../../support/catalog-records.ts";
+import {
+  declared as inFile,
+  nodeRecord,
+  port,
+  spec,
+  task,
+} from "../../../support/catalog/catalog-records.ts";
 
 /** The name of a task that leads back to its own port. */
 const LOOPING = "192.0.2.2";

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { applyFileChanges, Catalog, type FileChanges } from "../../../../src/catalog/index.ts";
 import { declarationsOf, servicesWith, tasksWith } from "../../../../src/node/mesh/declarations.ts";
-import { declared, spec, task } from "../../../support/catalog-records.ts";
-import { configOf, webService } from "../../../support/config-of.ts";
+import { declared, spec, task } from "../../../support/catalog/catalog-records.ts";
+import { configOf, webService } from "../../../support/node/config-of.ts";
 
 const NOTHING: FileChanges = { declare: [], undeclare: [], writeTasks: [], removeTasks: [] };
 

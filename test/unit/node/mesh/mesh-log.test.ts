@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import type { MemberEvent } from "../../../../src/membership/index.ts";
 import { MeshLog } from "../../../../src/node/mesh/mesh-log.ts";
-import { ManualClock } from "../../../support/manual-clock.ts";
-import { recordingLog } from "../../../support/recording-log.ts";
+import { recordingLog } from "../../../support/node/recording-log.ts";
+import { ManualClock } from "../../../support/time/manual-clock.ts";
 
 const AT = { ip: Uint8Array.of(10, 0, 0, 2), port: 7946 };
 const OTHER = { ip: Uint8Array.of(10, 0, 0, 3), port: 7946 };

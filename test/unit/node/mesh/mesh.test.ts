@@ -4,11 +4,11 @@ import { MAX_BIND_ERRORS, MAX_TASKS_PER_NODE } from "../../../../src/catalog/ind
 import type { Config } from "../../../../src/config/index.ts";
 import { Mesh } from "../../../../src/node/mesh/mesh.ts";
 import { MeshLog } from "../../../../src/node/mesh/mesh-log.ts";
-import { spec, task } from "../../../support/catalog-records.ts";
-import { configOf, webService } from "../../../support/config-of.ts";
-import { ManualClock } from "../../../support/manual-clock.ts";
-import { recordingLog } from "../../../support/recording-log.ts";
-import { type TempDir, tempDir } from "../../../support/temp-dir.ts";
+import { spec, task } from "../../../support/catalog/catalog-records.ts";
+import { configOf, webService } from "../../../support/node/config-of.ts";
+import { recordingLog } from "../../../support/node/recording-log.ts";
+import { type TempDir, tempDir } from "../../../support/os/temp-dir.ts";
+import { ManualClock } from "../../../support/time/manual-clock.ts";
 
 let dir: TempDir;
 let clock: ManualClock;

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { ownAddress } from "../../../../src/node/mesh/own-address.ts";
-import { configOf } from "../../../support/config-of.ts";
+import { configOf } from "../../../support/node/config-of.ts";
 
 const ADDRESSES = [
   { interface: "lo", address: "127.0.0.1" },

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { addressKey, Seeds } from "../../../../src/node/mesh/seeds.ts";
 import type { HostAnswer } from "../../../../src/sys/lookup-host.ts";
-import { ManualClock } from "../../../support/manual-clock.ts";
+import { ManualClock } from "../../../support/time/manual-clock.ts";
 
 let clock: ManualClock;
 let names: Map<string, HostAnswer>;

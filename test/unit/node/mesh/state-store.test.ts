@@ -2,8 +2,8 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { StateStore } from "../../../../src/node/mesh/state-store.ts";
-import { ManualClock } from "../../../support/manual-clock.ts";
-import { type TempDir, tempDir } from "../../../support/temp-dir.ts";
+import { type TempDir, tempDir } from "../../../support/os/temp-dir.ts";
+import { ManualClock } from "../../../support/time/manual-clock.ts";
 
 let dir: TempDir;
 let clock: ManualClock;

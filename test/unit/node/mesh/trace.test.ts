@@ -3,8 +3,8 @@ import type { ServiceTrace, TraceQuery } from "../../../../src/admin/index.ts";
 import { Catalog } from "../../../../src/catalog/index.ts";
 import { type TraceInput, traceRoute } from "../../../../src/node/mesh/trace.ts";
 import type { Task } from "../../../../src/proxy/index.ts";
-import { peerStatus, proxyStatus, serviceStatus, taskStatus } from "../../../support/proxy-status.ts";
-import { type TestService, tableOf } from "../../../support/routing-table.ts";
+import { peerStatus, proxyStatus, serviceStatus, taskStatus } from "../../../support/node/proxy-status.ts";
+import { type TestService, tableOf } from "../../../support/proxy/routing-table.ts";
 
 const LOCAL: Partial<Task> = { name: "local", identity: "a local", address: "127.0.0.1" };
 const ZONE: Partial<Task> = { name: "zone", identity: "b zone", node: "b", distance: "zone" };

@@ -9,8 +9,8 @@ import {
   servicesView,
   serviceView,
 } from "../../../../src/node/mesh/views.ts";
-import { nodeRecord, spec, task } from "../../../support/catalog-records.ts";
-import { peerStatus, proxyStatus, serviceStatus, taskStatus } from "../../../support/proxy-status.ts";
+import { nodeRecord, spec, task } from "../../../support/catalog/catalog-records.ts";
+import { peerStatus, proxyStatus, serviceStatus, taskStatus } from "../../../support/node/proxy-status.ts";
 
 let catalog: Catalog;
 

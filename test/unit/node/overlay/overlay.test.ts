@@ -4,10 +4,10 @@ import type { ClusterConfig, OverlayConfig } from "../../../../src/config/index.
 import { NodeKeys } from "../../../../src/node/overlay/node-keys.ts";
 import { Overlay } from "../../../../src/node/overlay/overlay.ts";
 import { OverlayError } from "../../../../src/overlay/index.ts";
-import { nodeRecord } from "../../../support/catalog-records.ts";
-import { FakeDrivers } from "../../../support/fake-overlay.ts";
-import { ManualClock } from "../../../support/manual-clock.ts";
-import { waitFor } from "../../../support/wait-for.ts";
+import { nodeRecord } from "../../../support/catalog/catalog-records.ts";
+import { FakeDrivers } from "../../../support/node/fake-overlay.ts";
+import { ManualClock } from "../../../support/time/manual-clock.ts";
+import { waitFor } from "../../../support/time/wait-for.ts";
 
 const KEY = Buffer.alloc(32, 7).toString("base64");
 const OTHER_KEY = Buffer.alloc(32, 8).toString("base64");

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { PathLog } from "../../../../src/node/overlay/path-log.ts";
-import { ManualClock } from "../../../support/manual-clock.ts";
-import { recordingLog } from "../../../support/recording-log.ts";
+import { recordingLog } from "../../../support/node/recording-log.ts";
+import { ManualClock } from "../../../support/time/manual-clock.ts";
 
 const LOST = "no echo comes back";
 

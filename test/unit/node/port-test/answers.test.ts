@@ -3,8 +3,8 @@ import { Answers, type AskedBy } from "../../../../src/node/port-test/answers.ts
 import { Marks } from "../../../../src/node/port-test/marks.ts";
 import { decodePortTest, type PortTestMessage, type Trial } from "../../../../src/node/port-test/message.ts";
 import type { TestedPeer } from "../../../../src/node/port-test/trials.ts";
-import { ManualClock } from "../../../support/manual-clock.ts";
-import { report, testedPeer, trial } from "../../../support/port-test.ts";
+import { report, testedPeer, trial } from "../../../support/node/port-test.ts";
+import { ManualClock } from "../../../support/time/manual-clock.ts";
 
 const RUN = "0123456789abcdef";
 const AT_HOME: AskedBy = { host: "192.0.2.2", isStream: true };

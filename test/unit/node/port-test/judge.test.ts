@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { judge, type Seen } from "../../../../src/node/port-test/judge.ts";
 import type { Heard, Outcome, Trial } from "../../../../src/node/port-test/message.ts";
-import { NOTHING_HEARD, report, testedPeer, trial } from "../../../support/port-test.ts";
+import { NOTHING_HEARD, report, testedPeer, trial } from "../../../support/node/port-test.ts";
 
 const OVERLAY = { address: "10.200.0.2", underlayAddress: "192.0.2.2", port: 4789, echoPort: 7946 };
 const gossipUdp = (outcome: Outcome) => trial({ protocol: "udp", outcome });

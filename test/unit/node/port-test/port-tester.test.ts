@@ -8,7 +8,7 @@ import {
 import { PortTester, type PortTesterOptions } from "../../../../src/node/port-test/port-tester.ts";
 import type { TestedPeer } from "../../../../src/node/port-test/trials.ts";
 import { steadyClock } from "../../../../src/sys/clock.ts";
-import { report, testedPeer } from "../../../support/port-test.ts";
+import { report, testedPeer } from "../../../support/node/port-test.ts";
 
 /** Everything gets through, and is answered at once. */
 function tester(peers: readonly TestedPeer[], rest: Partial<PortTesterOptions>): PortTester {

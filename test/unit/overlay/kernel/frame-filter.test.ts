@@ -10,7 +10,7 @@ import {
 } from "../../../../src/overlay/kernel/frame-filter.ts";
 import { ACCEPT_FRAME, DROP_FRAME } from "../../../../src/overlay/route/index.ts";
 import { LINK_PORT_MIN } from "../../../../src/wire/index.ts";
-import { runProgram } from "../../../support/bpf-machine.ts";
+import { runProgram } from "../../../support/os/bpf-machine.ts";
 
 const OWN = "10.200.0.1";
 const MEMBER = "10.200.0.2";

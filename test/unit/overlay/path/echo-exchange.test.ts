@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { ECHO_ANSWER, ECHO_BYTES, ECHO_PROBE } from "../../../../src/overlay/path/echo.ts";
 import type { EchoExchange } from "../../../../src/overlay/path/echo-exchange.ts";
-import { addressOf, EchoNetwork, endOf } from "../../../support/echo-network.ts";
+import { addressOf, EchoNetwork, endOf } from "../../../support/overlay/echo-network.ts";
 
 const SECRETS = ["11".repeat(32)];
 const NEXT_SECRETS = ["33".repeat(32), ...SECRETS];

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { BASE_MTU, PathProbe, type Probe } from "../../../../src/overlay/path/path-probe.ts";
-import { seededRandom } from "../../../support/seeded-random.ts";
+import { seededRandom } from "../../../support/random/seeded-random.ts";
 
 const FLIGHT = 16;
 

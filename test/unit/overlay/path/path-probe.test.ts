@@ -2,8 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { BASE_MTU, PathProbe } from "../../../../src/overlay/path/path-probe.ts";
-import { seededRandom } from "../../../support/seeded-random.ts";
-import { SimulatedPath, type SimulatedPathOptions } from "../../../support/simulated-path.ts";
+import { SimulatedPath, type SimulatedPathOptions } from "../../../support/overlay/simulated-path.ts";
+import { seededRandom } from "../../../support/random/seeded-random.ts";
 
 /** A size in use that no longer fits is given up within this time: interval, five timeouts of a slow path, slack. */
 const BLACK_HOLE_MS = 3000;

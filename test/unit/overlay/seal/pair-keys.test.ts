@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { PAIRS_MAX, PairKeysBook } from "../../../../src/overlay/seal/pair-keys.ts";
-import { innerPacket, OTHER, OWN, SECRET, SealedEnd } from "../../../support/sealed-pair.ts";
+import { innerPacket, OTHER, OWN, SECRET, SealedEnd } from "../../../support/overlay/sealed-pair.ts";
 
 const OTHER_SECRET = "22".repeat(32);
 

@@ -1,7 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { PLACES } from "../../../../src/overlay/seal/reassembly.ts";
-import { innerPacket, OTHER, OWN, SECRET, SealedEnd, sealedPair } from "../../../support/sealed-pair.ts";
+import {
+  innerPacket,
+  OTHER,
+  OWN,
+  SECRET,
+  SealedEnd,
+  sealedPair,
+} from "../../../support/overlay/sealed-pair.ts";
 
 const LARGE = 60_000;
 const OTHER_SECRET = "22".repeat(32);

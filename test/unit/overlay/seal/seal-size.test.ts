@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { partsFor, SealSize } from "../../../../src/overlay/seal/seal-size.ts";
-import { seededRandom } from "../../../support/seeded-random.ts";
+import { seededRandom } from "../../../support/random/seeded-random.ts";
 
 test.each([
   [0, Number.POSITIVE_INFINITY],

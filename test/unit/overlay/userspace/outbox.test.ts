@@ -9,7 +9,7 @@ import { check } from "../../../../src/sys/errno.ts";
 import { libc } from "../../../../src/sys/libc.ts";
 import { AF_INET } from "../../../../src/sys/sockaddr.ts";
 import { close, setPathMtuProbing, udpSocket } from "../../../../src/sys/socket.ts";
-import { waitFor } from "../../../support/wait-for.ts";
+import { waitFor } from "../../../support/time/wait-for.ts";
 
 const SOL_SOCKET = 1;
 /** A socket that sends no checksums cannot segment: the kernel says EINVAL. */

@@ -10,7 +10,7 @@ import {
   tcpPacket,
   udpPacket,
   withoutChecksum,
-} from "../../../support/plain-frames.ts";
+} from "../../../support/overlay/plain-frames.ts";
 
 const TCPV4 = 1;
 const UDP_L4 = 5;

@@ -2,8 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import { type Balancer, createBalancer } from "../../../../src/proxy/balance/index.ts";
 import type { Balance } from "../../../../src/proxy/routing-table.ts";
-import { type FakeCandidate, fakeCandidates } from "../../../support/fake-candidate.ts";
-import { seededRandom } from "../../../support/seeded-random.ts";
+import { type FakeCandidate, fakeCandidates } from "../../../support/proxy/fake-candidate.ts";
+import { seededRandom } from "../../../support/random/seeded-random.ts";
 
 const BALANCES: readonly Balance[] = ["round-robin", "least-connections", "source-hash", "random"];
 const NOW_MS = 1000;

@@ -3,8 +3,8 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { createBalancer, orderOfPicks } from "../../../../src/proxy/balance/index.ts";
 import type { Balance, Distance, Prefer } from "../../../../src/proxy/routing-table.ts";
-import { type FakeCandidate, fakeCandidate } from "../../../support/fake-candidate.ts";
-import { seededRandom } from "../../../support/seeded-random.ts";
+import { type FakeCandidate, fakeCandidate } from "../../../support/proxy/fake-candidate.ts";
+import { seededRandom } from "../../../support/random/seeded-random.ts";
 
 const BALANCES: readonly Balance[] = ["round-robin", "least-connections", "source-hash", "random"];
 const PREFERENCES: readonly Prefer[] = ["any", "local", "zone"];

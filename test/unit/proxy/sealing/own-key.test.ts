@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { OwnKey, OwnKeys } from "../../../../src/proxy/sealing/own-key.ts";
 import { KeyPair } from "../../../../src/sys/key-pair.ts";
 import { GREETING_BYTES, HELLO_BYTES, RECORD_STREAM } from "../../../../src/wire/index.ts";
-import { GCM } from "../../../support/gcm.ts";
+import { GCM } from "../../../support/overlay/gcm.ts";
 
 const RELAY_KEY = new Uint8Array(32).fill(1);
 const HOUR_MS = 3_600_000;

@@ -6,7 +6,7 @@ import { CONTROL_MAX, writePacketInfo } from "../../../../src/sys/control-data.t
 import { ReceiveBatch, receiveBatchBytes, SendBatch, sendBatchBytes } from "../../../../src/sys/messages.ts";
 import { AF_INET, AF_INET6, writeSockaddr } from "../../../../src/sys/sockaddr.ts";
 import { createEndpoint } from "../../../../src/wire/index.ts";
-import { addressOf, endpoint, ipv4Bytes, pureIpv6Bytes } from "../../../support/arbitrary-ip.ts";
+import { addressOf, endpoint, ipv4Bytes, pureIpv6Bytes } from "../../../support/random/arbitrary-ip.ts";
 
 const arena = new Arena(receiveBatchBytes(2) + sendBatchBytes(2));
 const received = new ReceiveBatch(arena, 2, true);

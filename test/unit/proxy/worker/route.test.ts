@@ -13,7 +13,7 @@ import {
   targetsOf,
 } from "../../../../src/proxy/worker/route.ts";
 import type { Target } from "../../../../src/proxy/worker/target.ts";
-import { type TestTask, tableOf } from "../../../support/routing-table.ts";
+import { type TestTask, tableOf } from "../../../support/proxy/routing-table.ts";
 
 const NOW_MS = 5000;
 const EXIT = { name: "exit", address: "127.0.0.2", port: 4789, udpPort: 4789, slot: 0, isSealed: false };

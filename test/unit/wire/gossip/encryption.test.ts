@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { type EncryptionVersion, open, seal } from "../../../../src/wire/gossip/encryption.ts";
 import { Keyring } from "../../../../src/wire/gossip/index.ts";
-import { hex, LEAVE, latin1 } from "../../../support/gossip-vectors.ts";
+import { hex, LEAVE, latin1 } from "../../../support/gossip/gossip-vectors.ts";
 
 const KEY = hex("000102030405060708090a0b0c0d0e0f");
 const NONCE = hex("101112131415161718191a1b");

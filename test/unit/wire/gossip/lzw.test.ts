@@ -7,9 +7,9 @@ import {
   ACK_LZW_WITHOUT_CLEAR,
   hex,
   latin1,
-} from "../../../support/gossip-vectors.ts";
-import { lzwOracle } from "../../../support/lzw-oracle.ts";
-import { seededRandom } from "../../../support/seeded-random.ts";
+} from "../../../support/gossip/gossip-vectors.ts";
+import { lzwOracle } from "../../../support/gossip/lzw-oracle.ts";
+import { seededRandom } from "../../../support/random/seeded-random.ts";
 
 const MIB = 2 ** 20;
 

@@ -1,7 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { decodeMessage, encodeMessage, type GossipMessage } from "../../../../src/wire/gossip/index.ts";
-import { gossipMessage } from "../../../support/arbitrary-gossip.ts";
 import {
   ACK,
   ALIVE_P1,
@@ -12,7 +11,8 @@ import {
   PING,
   SERF_VERSIONS,
   WEB_TAGS,
-} from "../../../support/gossip-vectors.ts";
+} from "../../../support/gossip/gossip-vectors.ts";
+import { gossipMessage } from "../../../support/random/arbitrary-gossip.ts";
 
 const USER: GossipMessage = { type: "user", payload: Uint8Array.of(10, 0xff) };
 const LOOPBACK = Uint8Array.of(127, 0, 0, 1);

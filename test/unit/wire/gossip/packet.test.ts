@@ -20,7 +20,7 @@ import {
   hex,
   LEAVE,
   PING,
-} from "../../../support/gossip-vectors.ts";
+} from "../../../support/gossip/gossip-vectors.ts";
 
 const RING = Keyring.of([new Uint8Array(16).fill(1), new Uint8Array(32).fill(2)])!;
 const PLAIN: PacketOptions = {

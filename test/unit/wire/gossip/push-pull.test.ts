@@ -7,14 +7,14 @@ import {
   encodeStreamUser,
   type PushPull,
 } from "../../../../src/wire/gossip/index.ts";
-import { pushPull } from "../../../support/arbitrary-gossip.ts";
 import {
   hex,
   PUSH_PULL_HEAD,
   PUSH_PULL_USER_STATE_BYTES,
   SERF_VERSIONS,
   WEB_TAGS,
-} from "../../../support/gossip-vectors.ts";
+} from "../../../support/gossip/gossip-vectors.ts";
+import { pushPull } from "../../../support/random/arbitrary-gossip.ts";
 
 const USER_STATE = new Uint8Array(PUSH_PULL_USER_STATE_BYTES).fill(0xab);
 const CAPTURED = Uint8Array.of(...PUSH_PULL_HEAD, ...USER_STATE);

@@ -8,7 +8,7 @@ import {
   type SerfMessage,
   type SerfState,
 } from "../../../../src/wire/gossip/index.ts";
-import { hex, latin1 } from "../../../support/gossip-vectors.ts";
+import { hex, latin1 } from "../../../support/gossip/gossip-vectors.ts";
 
 type Encodable = Parameters<typeof encodeSerfMessage>[0];
 

@@ -11,7 +11,6 @@ import {
   type StreamReaderOptions,
 } from "../../../../src/wire/gossip/index.ts";
 import { lzwCompress } from "../../../../src/wire/gossip/lzw.ts";
-import { pushPull } from "../../../support/arbitrary-gossip.ts";
 import {
   ACK,
   COMPRESSED_ACK,
@@ -20,7 +19,8 @@ import {
   PING,
   PUSH_PULL_HEAD,
   PUSH_PULL_USER_STATE_BYTES,
-} from "../../../support/gossip-vectors.ts";
+} from "../../../support/gossip/gossip-vectors.ts";
+import { pushPull } from "../../../support/random/arbitrary-gossip.ts";
 
 const RING = Keyring.of([hex("000102030405060708090a0b0c0d0e0f")])!;
 const NONCE = hex("101112131415161718191a1b");

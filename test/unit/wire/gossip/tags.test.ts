@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { decodeTags, encodeTags } from "../../../../src/wire/gossip/index.ts";
-import { hex, latin1, WEB_TAGS } from "../../../support/gossip-vectors.ts";
+import { hex, latin1, WEB_TAGS } from "../../../support/gossip/gossip-vectors.ts";
 
 describe("tags", () => {
   test("as a serf agent writes them", () => {

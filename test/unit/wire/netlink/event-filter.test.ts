@@ -16,7 +16,7 @@ import {
   RTM_NEWNEIGH,
   RTM_NEWROUTE,
 } from "../../../../src/wire/netlink/index.ts";
-import { runProgram } from "../../../support/bpf-machine.ts";
+import { runProgram } from "../../../support/os/bpf-machine.ts";
 
 const AF_INET = 2;
 const INDEX = 0x1234;

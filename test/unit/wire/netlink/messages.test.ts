@@ -33,13 +33,6 @@ import {
   VXLAN_DF_SET,
 } from "../../../../src/wire/netlink/index.ts";
 import {
-  addressMessage,
-  linkMessage,
-  neighbourMessage,
-  routeMessage,
-  trafficMessage,
-} from "../../../support/arbitrary-netlink.ts";
-import {
   NEW_ADDRESS,
   NEW_FILTER,
   NEW_FORWARDING,
@@ -49,7 +42,14 @@ import {
   NEW_VXLAN,
   SET_LINK,
   VNI_EXISTS,
-} from "../../../support/netlink-vectors.ts";
+} from "../../../support/overlay/netlink-vectors.ts";
+import {
+  addressMessage,
+  linkMessage,
+  neighbourMessage,
+  routeMessage,
+  trafficMessage,
+} from "../../../support/random/arbitrary-netlink.ts";
 
 const MAC = Uint8Array.of(0x02, 0x42, 0x0a, 0xd2, 0x00, 0x02);
 

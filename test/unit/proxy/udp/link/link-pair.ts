@@ -30,7 +30,7 @@ import {
   SEALED_BYTES,
   writeHandshake,
 } from "../../../../../src/wire/index.ts";
-import { GCM } from "../../../../support/gcm.ts";
+import { GCM } from "../../../../support/overlay/gcm.ts";
 
 export const KEY = new Uint8Array(32).fill(42);
 const NONE = new Uint8Array(0);

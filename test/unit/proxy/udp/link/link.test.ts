@@ -5,8 +5,8 @@ import { UNUSED_LINK_MS } from "../../../../../src/proxy/udp/link/entry-link.ts"
 import { COOKIE_PERIOD_MS } from "../../../../../src/proxy/udp/link/exit-handshake.ts";
 import { MAX_KEPT } from "../../../../../src/proxy/udp/link/kept-datagrams.ts";
 import { ERROR_DRAINING, ERROR_NO_SUCH_TASK, ERROR_REFUSED } from "../../../../../src/wire/index.ts";
-import { MODES } from "../../../../support/relay-node.ts";
-import { seededRandom } from "../../../../support/seeded-random.ts";
+import { seededRandom } from "../../../../support/random/seeded-random.ts";
+import { MODES } from "../../../../support/relay/relay-node.ts";
 import { type Client, ExitNode, KEY, LinkPair } from "./link-pair.ts";
 
 describe.each(MODES)("%s", (_mode, isSealed) => {

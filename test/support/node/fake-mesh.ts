@@ -1,0 +1,220 @@
+/** A mesh in memory that keeps the promises of MeshNode: one node, edge-1, whose services and tasks are lists. */
+import {
+  type CreateService,
+  type DefinitionView,
+  type MeshNode,
+  type NodeView,
+  type NodeWish,
+  type Refusal,
+  refusals,
+  type ServiceSpec,
+  type ServiceView,
+  type TaskDeclaration,
+  type TaskView,
+  type Trace,
+  type TraceQuery,
+  type UpdateService,
+} from "../../../src/admin/index.ts";
+
+export const SELF = "edge-1";
+export const CREATED_AT = Date.UTC(2026, 0, 2, 3, 4, 5);
+
+export const SPEC: ServiceSpec = {
+  publish: [{ protocol: "tcp", published: 8080, target: 80, mode: "ingress" }],
+  balance: "round-robin",
+  prefer: "any",
+  sendProxy: "none",
+  acceptProxy: [],
+  allow: ["0.0.0.0/0", "::/0"],
+  deny: [],
+  bind: null,
+  nodes: {},
+  maxConnections: 0,
+  idleTimeoutMs: 0,
+  drainTimeoutMs: 30_000,
+  udp: { mode: "session", idleTimeoutMs: 90_000, maxSessions: 65_536, responses: 0 },
+};
+
+export function taskView(name: string, rest: Partial<TaskView> = {}): TaskView {
+  const declared = { name, host: name, port: null, weight: 1 };
+  return { ...declared, node: SELF, origin: "api", state: "active", error: null, ...rest };
+}
+
+export function serviceView(name: string, rest: Partial<ServiceView> = {}): ServiceView {
+  return {
+    name,
+    spec: SPEC,
+    origin: "api",
+    definitions: [definitionView({ file: rest.origin === "file" ? "/etc/portmesh.toml" : null })],
+    stamp: { counter: 7, node: SELF },
+    created: { counter: 7, node: SELF },
+    createdAtMs: CREATED_AT,
+    updatedAtMs: CREATED_AT,
+    tasks: [],
+    conflicts: [],
+    overwritten: [],
+    ...rest,
+  };
+}
+
+export function definitionView(rest: Partial<DefinitionView> = {}): DefinitionView {
+  return { node: SELF, file: null, isAlive: true, changedAtMs: CREATED_AT, differences: [], ...rest };
+}
+
+export function nodeView(name: string, rest: Partial<NodeView> = {}): NodeView {
+  return {
+    name,
+    address: "192.0.2.10:7946",
+    state: "alive",
+    isSelf: name === SELF,
+    isDraining: false,
+    labels: {},
+    zone: null,
+    tasks: 0,
+    version: "0.1.0",
+    relay: "192.0.2.10:4789",
+    rttMs: null,
+    bindErrors: [],
+    ...rest,
+  };
+}
+
+export class FakeMesh implements MeshNode {
+  list: ServiceView[];
+  members: NodeView[] = [nodeView(SELF)];
+  readonly wishes: [string, NodeWish][] = [];
+  readonly traced: TraceQuery[] = [];
+  traceAnswer: Partial<Trace> = {};
+  /** Runs before a change is judged: somebody else's write. */
+  beforeChange: () => void = () => {};
+
+  constructor(...services: ServiceView[]) {
+    this.list = services;
+  }
+
+  status(): object {
+    return { node: SELF };
+  }
+
+  async reload(): Promise<{ outcome: string }> {
+    return { outcome: "unchanged" };
+  }
+
+  services(): readonly ServiceView[] {
+    return this.list.toSorted((a, b) => a.name.localeCompare(b.name));
+  }
+
+  service(name: string): ServiceView | null {
+    return this.list.find((service) => service.name === name) ?? null;
+  }
+
+  async createService({ name, spec, tasks }: CreateService): Promise<Refusal | null> {
+    if (this.service(name) !== null) return refusals.serviceExists(name);
+    const taken = this.#takenPort(name, spec);
+    if (taken !== null) return taken;
+    this.list.push(serviceView(name, { spec, tasks: tasks.map(asView) }));
+    return null;
+  }
+
+  async updateService(name: string, request: UpdateService): Promise<Refusal | null> {
+    this.beforeChange();
+    const service = this.service(name);
+    if (service === null) return refusals.noSuchService(name);
+    if (request.spec !== null && service.origin === "file")
+      return refusals.serviceFromFile(name, service.definitions);
+    if (request.expected.counter !== service.stamp.counter) return refusals.serviceChanged(name);
+    const taken = request.spec === null ? null : this.#takenPort(name, request.spec);
+    if (taken !== null) return taken;
+    const gone = new Set(request.removeTasks);
+    const missing = request.removeTasks.find((task) => !service.tasks.some((other) => other.name === task));
+    if (missing !== undefined) return refusals.noSuchTask(name, missing, []);
+    const tasks = [...service.tasks.filter((task) => !gone.has(task.name)), ...request.addTasks.map(asView)];
+    this.write(name, { spec: request.spec ?? service.spec, tasks });
+    return null;
+  }
+
+  async removeService(name: string): Promise<Refusal | null> {
+    const service = this.service(name);
+    if (service === null) return refusals.noSuchService(name);
+    if (service.origin === "file") return refusals.serviceFromFile(name, service.definitions);
+    this.list = this.list.filter((other) => other !== service);
+    return null;
+  }
+
+  async addTask(name: string, task: TaskDeclaration): Promise<Refusal | null> {
+    const service = this.service(name);
+    if (service === null) return refusals.noSuchService(name);
+    if (service.tasks.some((other) => other.name === task.name)) return refusals.taskExists(name, task.name);
+    this.write(name, { tasks: [...service.tasks, asView(task)] });
+    return null;
+  }
+
+  async removeTask(name: string, task: string): Promise<Refusal | null> {
+    return this.#changeTask(name, task, () => []);
+  }
+
+  async drainTask(name: string, task: string, isDraining: boolean): Promise<Refusal | null> {
+    const state = isDraining ? "draining" : "active";
+    return this.#changeTask(name, task, (found) => [{ ...found, state }]);
+  }
+
+  nodes(): readonly NodeView[] {
+    return this.members;
+  }
+
+  async wishForNode(name: string, wish: NodeWish): Promise<Refusal | null> {
+    const node = this.members.find((member) => member.name === name);
+    if (node === undefined) return refusals.noSuchNode(name);
+    if (wish === "forget" && node.state === "alive") return refusals.nodeAlive(name);
+    this.wishes.push([name, wish]);
+    return null;
+  }
+
+  portTests: readonly object[] = [];
+
+  async testPorts(): Promise<readonly object[]> {
+    return this.portTests;
+  }
+
+  async trace(query: TraceQuery): Promise<Trace> {
+    this.traced.push(query);
+    return { ...query, node: SELF, services: [], ...this.traceAnswer };
+  }
+
+  /** A write of the record: its stamp moves on. */
+  write(name: string, changes: Partial<ServiceView>): void {
+    this.list = this.list.map((service) => {
+      if (service.name !== name) return service;
+      const stamp = { counter: service.stamp.counter + 1, node: SELF };
+      return { ...service, ...changes, stamp };
+    });
+  }
+
+  #changeTask(name: string, task: string, change: (task: TaskView) => TaskView[]): Refusal | null {
+    const service = this.service(name);
+    if (service === null) return refusals.noSuchService(name);
+    const named = service.tasks.filter((other) => other.name === task);
+    const own = named.find((other) => other.node === SELF);
+    if (own === undefined)
+      return refusals.noSuchTask(
+        name,
+        task,
+        named.map((other) => other.node),
+      );
+    this.write(name, { tasks: service.tasks.flatMap((other) => (other === own ? change(own) : [other])) });
+    return null;
+  }
+
+  #takenPort(name: string, spec: ServiceSpec): Refusal | null {
+    for (const other of this.list.filter((service) => service.name !== name)) {
+      const keys = new Set(other.spec.publish.map((port) => `${port.published}/${port.protocol}`));
+      const taken = spec.publish.find((port) => keys.has(`${port.published}/${port.protocol}`));
+      if (taken !== undefined) return refusals.portTaken(taken, other.name);
+    }
+    return null;
+  }
+}
+
+function asView(task: TaskDeclaration): TaskView {
+  return taskView(task.name, task);
+}

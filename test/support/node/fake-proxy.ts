@@ -1,0 +1,98 @@
+/** A proxy without sockets: remembers the tables it was given and can be made to fail. */
+
+import type { NodeProxy } from "../../../src/node/index.ts";
+import {
+  EMPTY_TABLE,
+  type PreparedTable,
+  type ProxyStatus,
+  type RoutingTable,
+  type TableChanges,
+} from "../../../src/proxy/index.ts";
+
+export class FakeProxy implements NodeProxy {
+  readonly tables: RoutingTable[] = [];
+  readonly calls: string[] = [];
+  prepareError: Error | null = null;
+  bindErrors: PreparedTable["bindErrors"] = [];
+  /** Commits wait for it. */
+  gate: Promise<void> = Promise.resolve();
+  isRecording = false;
+  excess: (table: RoutingTable) => string | null = () => null;
+
+  get table(): RoutingTable {
+    return this.tables.at(-1) ?? EMPTY_TABLE;
+  }
+
+  compare(table: RoutingTable): TableChanges {
+    const before = listenersOf(this.table);
+    const after = listenersOf(table);
+    return {
+      listenersOpened: after.filter((listener) => !before.includes(listener)),
+      listenersClosed: before.filter((listener) => !after.includes(listener)),
+    };
+  }
+
+  excessOf(table: RoutingTable): string | null {
+    return this.excess(table);
+  }
+
+  prepare(table: RoutingTable): PreparedTable {
+    this.calls.push("prepare");
+    if (this.prepareError !== null) throw this.prepareError;
+    return { changes: this.compare(table), bindErrors: this.bindErrors, table, listeners: new Map() };
+  }
+
+  async commit(prepared: PreparedTable): Promise<void> {
+    await this.gate;
+    this.calls.push("commit");
+    this.tables.push(prepared.table);
+  }
+
+  isTaskUp(): boolean {
+    return true;
+  }
+
+  silentLooksOf(): number {
+    return 0;
+  }
+
+  openConnectionsOf(): number {
+    return 0;
+  }
+
+  status(): ProxyStatus {
+    return {
+      workers: 1,
+      workersOutOfDescriptors: 0,
+      sourcePorts: { low: 32_768, high: 60_999, forSessions: 24_703, leftToHost: 3_529 },
+      relay: { connectionsRefusedTotal: {}, datagramsDroppedTotal: {} },
+      peers: [],
+      services: [],
+    };
+  }
+
+  recordConnections(isOn: boolean): void {
+    this.isRecording = isOn;
+  }
+
+  async drain(): Promise<boolean> {
+    this.calls.push("drain");
+    return true;
+  }
+
+  hurry(): void {
+    this.calls.push("hurry");
+  }
+
+  async stop(): Promise<void> {
+    this.calls.push("stop");
+  }
+}
+
+function listenersOf(table: RoutingTable): string[] {
+  return table.services.flatMap((service) =>
+    service.ports.flatMap((port) =>
+      service.listenAddresses.map((address) => `${port.protocol} ${address}:${port.published}`),
+    ),
+  );
+}

@@ -1,0 +1,142 @@
+/**
+ * The compiled executable as a child process, in a directory of its own and with an empty environment: what a user has
+ * who has downloaded it.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import type { NodeStatus, ReloadReport } from "../../../src/node/index.ts";
+import { waitFor } from "../time/wait-for.ts";
+
+export const EXECUTABLE = resolve("dist/portmesh");
+
+export interface CommandResult {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs one portmesh command to its end. */
+export async function portmesh(...args: string[]): Promise<CommandResult> {
+  const child = Bun.spawn([EXECUTABLE, ...args], { env: {}, cwd: tmpdir(), stdin: "ignore", stderr: "pipe" });
+  const [stdout, stderr, exitCode] = await Promise.all([
+    child.stdout.text(),
+    child.stderr.text(),
+    child.exited,
+  ]);
+  return { exitCode, stdout, stderr };
+}
+
+export class NodeProcess {
+  readonly file: string;
+  readonly socket: string;
+  readonly #log: string[] = [];
+
+  private constructor(
+    readonly directory: string,
+    readonly child: Bun.Subprocess<"ignore", "pipe", "pipe">,
+    readonly ownsDirectory: boolean,
+  ) {
+    this.file = join(directory, "portmesh.toml");
+    this.socket = join(directory, "portmesh.sock");
+    void this.#collect(child.stdout);
+    void this.#collect(child.stderr);
+  }
+
+  /** @param services the file without its [admin] section */
+  static async start(services: string, wrapper: readonly string[] = []): Promise<NodeProcess> {
+    const node = NodeProcess.#spawn(mkdtempSync(join(tmpdir(), "portmesh-test-")), services, wrapper, true);
+    await node.serves();
+    return node;
+  }
+
+  /** In a directory that stays when the process ends. Does not wait until it serves. */
+  static startIn(directory: string, services: string, wrapper: readonly string[] = []): NodeProcess {
+    return NodeProcess.#spawn(directory, services, wrapper, false);
+  }
+
+  static #spawn(
+    directory: string,
+    services: string,
+    wrapper: readonly string[],
+    ownsDirectory: boolean,
+  ): NodeProcess {
+    writeFileSync(join(directory, "portmesh.toml"), complete(directory, services));
+    const child = Bun.spawn([...wrapper, EXECUTABLE, "run", "-c", join(directory, "portmesh.toml")], {
+      env: {},
+      cwd: directory,
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    return new NodeProcess(directory, child, ownsDirectory);
+  }
+
+  async serves(): Promise<void> {
+    await waitFor(() => this.#isServing(), { what: "the node to serve" });
+  }
+
+  get log(): string {
+    return this.#log.join("");
+  }
+
+  /** Replaces the file, as an editor does; does not reload. */
+  write(services: string): void {
+    writeFileSync(this.file, complete(this.directory, services));
+  }
+
+  async reload(services: string): Promise<ReloadReport> {
+    this.write(services);
+    const { stdout, stderr } = await portmesh("reload", "--json", "--socket", this.socket);
+    if (stdout === "") throw new Error(`reload printed nothing: ${stderr}`);
+    return JSON.parse(stdout) as ReloadReport;
+  }
+
+  async status(): Promise<NodeStatus> {
+    const response = await fetch("http://portmesh/v1/status", { unix: this.socket });
+    return (await response.json()) as NodeStatus;
+  }
+
+  /** SIGTERM; resolves with the exit code. */
+  async stop(): Promise<number> {
+    this.child.kill("SIGTERM");
+    const exitCode = await this.child.exited;
+    this.#removeDirectory();
+    return exitCode;
+  }
+
+  async kill(): Promise<void> {
+    this.child.kill("SIGKILL");
+    await this.child.exited;
+    this.#removeDirectory();
+  }
+
+  #removeDirectory(): void {
+    if (this.ownsDirectory) rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  async #isServing(): Promise<boolean> {
+    if (this.child.exitCode !== null)
+      throw new Error(`the node ended with ${this.child.exitCode}: ${this.log}`);
+    try {
+      return (await this.status()).state === "serving";
+    } catch {
+      return false;
+    }
+  }
+
+  async #collect(stream: ReadableStream<Uint8Array>): Promise<void> {
+    const decoder = new TextDecoder();
+    for await (const chunk of stream) this.#log.push(decoder.decode(chunk, { stream: true }));
+  }
+}
+
+/** With what must be this node's own: its socket and where it keeps its state. */
+function complete(directory: string, services: string): string {
+  const head = `[admin]\nsocket = "${join(directory, "portmesh.sock")}"\n`;
+  if (/^data_dir\b/m.test(services)) return head + services;
+  const dataDir = `[node]\ndata_dir = "${join(directory, "data")}"\n`;
+  return /^\[node\]$/m.test(services)
+    ? head + services.replace(/^\[node\]$/m, () => dataDir.trimEnd())
+    : head + dataDir + services;
+}

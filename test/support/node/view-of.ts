@@ -1,0 +1,19 @@
+/** What a node alone in the world serves with a configuration. */
+import type { Config } from "../../../src/config/index.ts";
+import type { ClusterView } from "../../../src/node/cluster-view.ts";
+
+export function viewOf(config: Config): ClusterView {
+  const { name, labels } = config.node;
+  return {
+    self: { name, labels },
+    bind: config.proxy.bind,
+    services: config.services.map((service) => ({
+      ...service,
+      lostPorts: new Set(),
+      tasks: service.tasks.map((task) => ({ ...task, node: name })),
+    })),
+    peers: [],
+    relay: null,
+    nodes: [],
+  };
+}
