@@ -1,10 +1,19 @@
 /** Builds the commands and turns whatever comes out of one into an exit code and at most one message. */
 import { Command, CommanderError } from "commander";
 import { readBuildInfo } from "./build-info.ts";
-import { addCheck } from "./check.ts";
-import { addConfig } from "./config.ts";
+import { addCheck } from "./commands/check.ts";
+import { addConfig } from "./commands/config.ts";
+import { addDoctor } from "./commands/doctor.ts";
+import { addKeygen } from "./commands/keygen.ts";
+import { addNode } from "./commands/node.ts";
+import { addReload } from "./commands/reload.ts";
+import { addRun } from "./commands/run.ts";
+import { addService } from "./commands/service/service.ts";
+import { addStatus } from "./commands/status.ts";
+import { addTask } from "./commands/task.ts";
+import { addTrace } from "./commands/trace.ts";
+import { addVersion } from "./commands/version.ts";
 import { addDemo } from "./demo/demo.ts";
-import { addDoctor } from "./doctor.ts";
 import {
   CommandFailure,
   EXIT_DONE,
@@ -13,15 +22,6 @@ import {
   type Invocation,
   processInvocation,
 } from "./invocation.ts";
-import { addKeygen } from "./keygen.ts";
-import { addNode } from "./node.ts";
-import { addReload } from "./reload.ts";
-import { addRun } from "./run.ts";
-import { addService } from "./service/service.ts";
-import { addStatus } from "./status.ts";
-import { addTask } from "./task.ts";
-import { addTrace } from "./trace.ts";
-import { addVersion } from "./version.ts";
 
 const HELP = `
 Start with:

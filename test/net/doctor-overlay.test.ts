@@ -5,7 +5,7 @@
  *     n1 ── bridge ── n2      what is wrong is wrong on n1
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import type { Finding } from "../../src/cli/finding.ts";
+import type { Finding } from "../../src/cli/doctor/finding.ts";
 import { MeshCluster, namespacePlaces, newKey } from "../support/cluster/mesh-cluster.ts";
 import type { MeshNode } from "../support/cluster/mesh-node.ts";
 import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";

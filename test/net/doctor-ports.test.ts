@@ -5,7 +5,7 @@
  *     n1 ── bridge ── n2
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import type { Finding } from "../../src/cli/finding.ts";
+import type { Finding } from "../../src/cli/doctor/finding.ts";
 import { MeshCluster, namespacePlaces } from "../support/cluster/mesh-cluster.ts";
 import { type Firewall, openFirewall } from "../support/network/firewall.ts";
 import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";

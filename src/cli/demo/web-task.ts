@@ -4,7 +4,7 @@
  */
 import type { Socket } from "bun";
 import { decodeProxyHeader, formatIp, ProxyHeader } from "../../wire/index.ts";
-import { formatEndpoint } from "../format.ts";
+import { formatEndpoint } from "../render/format.ts";
 
 const MAX_REQUEST_BYTES = 64 * 1024;
 const END_OF_HEAD = "\r\n\r\n";

@@ -1,5 +1,5 @@
 /** `portmesh doctor --json` on a node under test. */
-import type { Finding } from "../../../src/cli/finding.ts";
+import type { Finding } from "../../../src/cli/doctor/finding.ts";
 import type { MeshNode } from "../cluster/mesh-node.ts";
 
 export interface Doctor {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { demoBanner } from "../../../../src/cli/demo/demo-banner.ts";
 import { demoConfig } from "../../../../src/cli/demo/demo-config.ts";
-import { answerDns } from "../../../../src/cli/demo/dns-answer.ts";
+import { answerDns } from "../../../../src/cli/demo/dns-task.ts";
 import { findFreePort } from "../../../../src/cli/demo/free-port.ts";
 import { startWebTask } from "../../../../src/cli/demo/web-task.ts";
 import { configOf } from "../../../support/node/config-of.ts";

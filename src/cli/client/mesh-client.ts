@@ -1,0 +1,63 @@
+/** Asks a node about the mesh. A refusal ends the command with the node's reason, as short as it can be told. */
+import type { NodeView, Refusal, ServiceView } from "../../admin/index.ts";
+import { CommandFailure, EXIT_FAILED, EXIT_WRONG } from "../invocation.ts";
+import { askNode, type Method } from "./admin-client.ts";
+
+const REFUSED = [404, 409, 422];
+
+/** The node understood and said no; nothing has changed. */
+export class RefusedByNode extends CommandFailure {
+  constructor(
+    readonly refusal: Refusal,
+    message: string = refusal.error,
+  ) {
+    super(message, EXIT_FAILED);
+  }
+}
+
+export class MeshClient {
+  readonly #socket: string;
+
+  constructor(socket: string) {
+    this.#socket = socket;
+  }
+
+  async services(): Promise<readonly ServiceView[]> {
+    return (await this.ask("GET", "/v1/services")) as ServiceView[];
+  }
+
+  /** Throws RefusedByNode when there is none. */
+  async service(name: string): Promise<ServiceView> {
+    return (await this.ask("GET", servicePath(name))) as ServiceView;
+  }
+
+  async nodes(): Promise<readonly NodeView[]> {
+    return (await this.ask("GET", "/v1/nodes")) as NodeView[];
+  }
+
+  /** Throws RefusedByNode, and CommandFailure for everything else that goes wrong. */
+  async ask(method: Method, path: string, body?: unknown): Promise<unknown> {
+    const answer = await askNode(this.#socket, method, path, { expected: REFUSED, body });
+    if (!REFUSED.includes(answer.status)) return answer.body;
+    const refusal = answer.body as Partial<Refusal> | null;
+    if (typeof refusal?.error !== "string") {
+      throw new CommandFailure(`the node refuses ${method} ${path}: status ${answer.status}`);
+    }
+    throw new RefusedByNode(refusal as Refusal);
+  }
+}
+
+/** "/v1/services/my-web/update" */
+export function servicePath(...steps: readonly string[]): string {
+  return ["/v1/services", ...steps.map(encodeStep)].join("/");
+}
+
+export function nodePath(...steps: readonly string[]): string {
+  return ["/v1/nodes", ...steps.map(encodeStep)].join("/");
+}
+
+/** Dots alone would be taken for a way up, however they are encoded. */
+function encodeStep(name: string): string {
+  if (/^\.{0,2}$/.test(name)) throw new CommandFailure(`${JSON.stringify(name)} is not a name`, EXIT_WRONG);
+  return encodeURIComponent(name);
+}

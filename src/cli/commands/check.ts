@@ -1,0 +1,34 @@
+/** `portmesh check`: every problem of a configuration file. Needs no node and changes nothing. */
+import type { Command } from "commander";
+import { EXIT_WRONG, type Invocation } from "../invocation.ts";
+import { formatProblems } from "./load-config.ts";
+
+const HELP = `
+Prints every problem with its line and key. Exit code 0 when the file is right, 2 when it is not.
+--json prints a list of {file, line, column, key, value, message}; [] when the file is right.
+Warnings (other users can read cluster.keys) go to standard error and do not change the exit code.
+
+Examples:
+  portmesh check -c portmesh.toml && portmesh reload
+  portmesh check -c portmesh.toml --json | jq -r '.[].message'`;
+
+export function addCheck(program: Command, invocation: Invocation): void {
+  program
+    .command("check")
+    .summary("validate a configuration file")
+    .description("Validates a configuration file without touching anything.")
+    .requiredOption("-c, --config <file>", "configuration file, TOML or JSON")
+    .option("--json", "machine-readable output")
+    .addHelpText("after", HELP)
+    .action(async ({ config: file, json: isJson }: { config: string; json?: boolean }) => {
+      const { readConfig } = await import("../../config/index.ts");
+      const { checkConfig } = await import("../../node/config-check.ts");
+      const result = readConfig(file, checkConfig);
+      const problems = "problems" in result ? result.problems : [];
+      if (problems.length > 0) invocation.exitCode = EXIT_WRONG;
+      for (const warning of result.warnings ?? []) invocation.complain(`warning: ${warning}\n`);
+      if (isJson) invocation.print(`${JSON.stringify(problems, null, 2)}\n`);
+      else if (problems.length === 0) invocation.print(`${file}: ok\n`);
+      else invocation.complain(`${await formatProblems(problems)}\n`);
+    });
+}

@@ -1,0 +1,29 @@
+/** `portmesh config`: the configuration as portmesh understands it, every default filled in. */
+import type { Command } from "commander";
+import type { Invocation } from "../invocation.ts";
+import { loadConfig } from "./load-config.ts";
+
+const HELP = `
+The output is itself a valid configuration file.
+
+Examples:
+  portmesh config -c portmesh.toml
+  portmesh config -c portmesh.toml --json | jq .services[0].udp`;
+
+export function addConfig(program: Command, invocation: Invocation): void {
+  program
+    .command("config")
+    .summary("print the effective configuration")
+    .description("Prints the effective configuration: the file with every default filled in.")
+    .requiredOption("-c, --config <file>", "configuration file, TOML or JSON")
+    .option("--json", "print JSON instead of TOML")
+    .addHelpText("after", HELP)
+    .action(async ({ config: file, json: isJson }: { config: string; json?: boolean }) => {
+      const config = await loadConfig(file);
+      const { effectiveConfig } = await import("../../config/index.ts");
+      const effective = effectiveConfig(config) as Record<string, unknown>;
+      const { stringify } = await import("smol-toml");
+      const text = isJson ? JSON.stringify(effective, null, 2) : stringify(effective).trimEnd();
+      invocation.print(`${text}\n`);
+    });
+}

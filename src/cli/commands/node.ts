@@ -1,0 +1,65 @@
+/** `portmesh node`: the nodes of the cluster, from any of them. */
+import type { Command } from "commander";
+import type { NodeWish } from "../../admin/index.ts";
+import { MeshClient, nodePath } from "../client/mesh-client.ts";
+import type { Invocation } from "../invocation.ts";
+import { findSocket, type NodeOptions, withNodeOptions } from "./options.ts";
+
+const HELP = `
+Examples:
+  portmesh node ls
+  portmesh node drain edge-2      # before maintenance: no new connections to its tasks
+  portmesh node resume edge-2
+  portmesh node forget edge-2     # it will not come back`;
+
+const VERBS: readonly { readonly verb: NodeWish; readonly summary: string; readonly description: string }[] =
+  [
+    {
+      verb: "drain",
+      summary: "give the tasks of a node no new connections",
+      description: "Gives the tasks of a node no new connections; the open ones go on. Lasts until resume.",
+    },
+    {
+      verb: "resume",
+      summary: "end the drain of a node",
+      description: "Takes the tasks of a drained node into rotation again.",
+    },
+    {
+      verb: "forget",
+      summary: "drop a node that is gone for good",
+      description:
+        "Drops a failed node and its tasks from the cluster. A node that runs cannot be forgotten.",
+    },
+  ];
+
+export function addNode(program: Command, invocation: Invocation): void {
+  const node = program
+    .command("node")
+    .summary("list, drain and forget nodes")
+    .description("Lists, drains and forgets the nodes of the cluster.")
+    .addHelpText("after", HELP);
+  withNodeOptions(node.command("ls"))
+    .alias("list")
+    .summary("list nodes")
+    .description(
+      "Lists the nodes of the cluster and the ports they cannot open. * is the node that was asked.",
+    )
+    .option("--json", "machine-readable output")
+    .action(async (options: NodeOptions & { json?: boolean }) => {
+      const nodes = await new MeshClient(await findSocket(options, invocation.env)).nodes();
+      if (options.json) return invocation.print(`${JSON.stringify(nodes, null, 2)}\n`);
+      const { renderNodes } = await import("../render/nodes.ts");
+      invocation.print(renderNodes(nodes));
+    });
+  for (const { verb, summary, description } of VERBS) {
+    withNodeOptions(node.command(verb))
+      .summary(summary)
+      .description(description)
+      .argument("<node>", "its name")
+      .action(async (name: string, options: NodeOptions) => {
+        const client = new MeshClient(await findSocket(options, invocation.env));
+        await client.ask("POST", nodePath(name, verb));
+        invocation.print(`${name}\n`);
+      });
+  }
+}

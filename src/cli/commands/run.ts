@@ -1,0 +1,32 @@
+/** `portmesh run`: the node, in the foreground. */
+import type { Command } from "commander";
+import { widenThreadPool } from "../../sys/thread-pool.ts";
+import { readBuildInfo } from "../build-info.ts";
+import type { Invocation } from "../invocation.ts";
+import { loadFile } from "./load-config.ts";
+
+const HELP = `
+Reload: save the file, send SIGHUP, or run \`portmesh reload\`. A wrong file changes nothing.
+Stop: SIGTERM or Ctrl-C lets open connections finish (drain_timeout); a second one ends at once.
+Log: standard output; pretty on a terminal, JSON lines elsewhere (log.format).
+
+Examples:
+  portmesh run -c /etc/portmesh/portmesh.toml
+  setcap cap_net_bind_service=+ep $(which portmesh)   # ports below 1024 without root`;
+
+export function addRun(program: Command, invocation: Invocation): void {
+  program
+    .command("run")
+    .summary("run the node in the foreground")
+    .description("Runs the node in the foreground until it is told to stop.")
+    .requiredOption("-c, --config <file>", "configuration file, TOML or JSON")
+    .addHelpText("after", HELP)
+    .action(async ({ config: file }: { config: string }) => {
+      invocation.isDaemon = true;
+      widenThreadPool();
+      const { checkConfig } = await import("../../node/config-check.ts");
+      const { config, warnings: fileWarnings = [] } = await loadFile(file, checkConfig);
+      const { startOrExplain } = await import("./start-or-explain.ts");
+      invocation.exitCode = await startOrExplain({ file, config, fileWarnings, version: readBuildInfo() });
+    });
+}

@@ -1,0 +1,36 @@
+/** `portmesh service rm`: ends services on all nodes. */
+import type { Command } from "commander";
+import { MeshClient, RefusedByNode, servicePath } from "../../client/mesh-client.ts";
+import { EXIT_FAILED, type Invocation } from "../../invocation.ts";
+import { findSocket, type NodeOptions, withNodeOptions } from "../options.ts";
+
+const HELP = `
+Their tasks go with them, on all nodes; open connections may go on for drain_timeout. Prints each name that is
+gone. Exit code 1 when one could not be removed; the others are.
+
+Example:
+  portmesh service rm my-web dns-cache`;
+
+export function addRm(service: Command, invocation: Invocation): void {
+  withNodeOptions(service.command("rm"))
+    .alias("remove")
+    .summary("remove services")
+    .description("Removes services from all nodes.")
+    .argument("<name...>", "services")
+    .addHelpText("after", HELP)
+    .action(async (names: string[], options: NodeOptions) => {
+      const client = new MeshClient(await findSocket(options, invocation.env));
+      for (const name of names) await remove(client, name, invocation);
+    });
+}
+
+async function remove(client: MeshClient, name: string, invocation: Invocation): Promise<void> {
+  try {
+    await client.ask("DELETE", servicePath(name));
+    invocation.print(`${name}\n`);
+  } catch (error) {
+    if (!(error instanceof RefusedByNode)) throw error;
+    invocation.complain(`${error.message}\n`);
+    invocation.exitCode = EXIT_FAILED;
+  }
+}

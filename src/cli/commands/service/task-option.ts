@@ -1,0 +1,36 @@
+/** `--task ADDRESS[,weight=N]`: where a task of this node listens. */
+import type { TaskDeclaration } from "../../../admin/index.ts";
+import { parseTaskAddress, showValue } from "../../../config/index.ts";
+import type { ParsedOption } from "./publish-option.ts";
+
+const DEFAULT_WEIGHT = 1;
+
+export function parseTaskOption(text: string): ParsedOption<TaskDeclaration> {
+  const [name = "", ...options] = text.trim().split(",");
+  const address = parseTaskAddress(name);
+  if ("error" in address) return address;
+  if (options.length === 0) return { value: { name, ...address, weight: DEFAULT_WEIGHT } };
+  const weight = /^weight=(.*)$/.exec(options.join(","))?.[1];
+  if (weight === undefined) {
+    return { error: `${showValue(options.join(","))} is not weight=N, which alone may follow the address` };
+  }
+  const parsed = parseWeight(weight);
+  return "error" in parsed ? parsed : { value: { name, ...address, weight: parsed.value } };
+}
+
+export function parseWeight(text: string): ParsedOption<number> {
+  const weight = /^\d{1,3}$/.test(text) ? Number(text) : 0;
+  if (weight >= 1 && weight <= 256) return { value: weight };
+  return { error: `${showValue(text)} is not a weight: a whole number in 1..256` };
+}
+
+/** The name under which a service knows a task, however the address is spelled now; as it is when it has none. */
+export function findTaskName(
+  tasks: readonly Pick<TaskDeclaration, "name" | "host" | "port">[],
+  text: string,
+): string {
+  if (tasks.some((task) => task.name === text)) return text;
+  const address = parseTaskAddress(text);
+  if ("error" in address) return text;
+  return tasks.find((task) => task.host === address.host && task.port === address.port)?.name ?? text;
+}

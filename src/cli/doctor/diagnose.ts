@@ -1,0 +1,273 @@
+/**
+ * What is wrong with a node, from its status: every finding with what to do about it. Pure.
+ *
+ * Here is what concerns the file and the way between the nodes: their membership, the relay, the overlay.
+ */
+import { formatProblem } from "../../config/index.ts";
+import type { NodeStatus, OverlayPeerStatus, OverlayStatus, PeerPorts } from "../../node/index.ts";
+import { formatCount, formatCounts } from "../render/format.ts";
+import { diagnosePorts } from "./diagnose-ports.ts";
+import { FAMILY_FIX, type Finding } from "./finding.ts";
+
+/** Below it IPv6 cannot be carried [RFC 8200 §5], and much else suffers. */
+const LEAST_MTU = 1280;
+/** More than that halves a TCP connection's rate within one network. */
+const MUCH_LOSS = 0.005;
+
+/** @param ports between this node and each other; null: they have not been tested */
+export function diagnose(status: NodeStatus, ports: readonly PeerPorts[] | null): Finding[] {
+  const { cluster, overlay, config } = status;
+  if (cluster === null || overlay === null)
+    return [...diagnoseFile(config), pass("cluster", "this node stands alone: nothing is between nodes")];
+  return [
+    ...diagnoseFile(config),
+    ...diagnoseAddress(status),
+    ...diagnoseKeys(cluster),
+    ...diagnoseMembers(cluster),
+    ...(ports === null
+      ? [NOT_TESTED]
+      : diagnosePorts(relevant(ports, overlay), portsOf(status.node, cluster))),
+    ...diagnoseRelay(status),
+    diagnoseDriver(overlay),
+    ...overlay.problems.map(({ message, fix }) => finding("overlay", "fail", message, fix)),
+    diagnoseEncryption(overlay),
+    ...overlay.peers.flatMap((peer) => diagnosePeer(peer, overlay, portsTo(peer.node, ports))),
+    ...diagnoseStrangers(overlay),
+  ];
+}
+
+const NOT_TESTED: Finding = {
+  about: "ports",
+  level: "warn",
+  message: "not tested: this node runs an older version than this command",
+  fix: "restart the node with this version",
+};
+
+function portsTo(node: string, ports: readonly PeerPorts[] | null): PeerPorts | null {
+  return ports?.find((peer) => peer.node === node) ?? null;
+}
+
+function portsOf(self: string, { members }: Cluster): { self: string; addressOf: (node: string) => string } {
+  const hosts = new Map(members.map(({ name, address }) => [name, hostText(address ?? name)]));
+  return { self, addressOf: (node) => hosts.get(node) ?? node };
+}
+
+/** "192.0.2.10" of "192.0.2.10:7946" */
+function hostText(address: string): string {
+  const host = address.slice(0, address.lastIndexOf(":"));
+  return host.startsWith("[") ? host.slice(1, -1) : host;
+}
+
+/** Where an end of the overlay is broken its packets go nowhere, which says nothing about firewalls. */
+function relevant(ports: readonly PeerPorts[], { problems }: OverlayStatus): PeerPorts[] {
+  return ports.map((peer) => {
+    if (problems.length === 0 && peer.problems.length === 0) return peer;
+    const isOutside = ({ kind, isInside }: PeerPorts["tests"][number]) => !isInside && kind !== "overlay";
+    return { ...peer, tests: peer.tests.filter(isOutside) };
+  });
+}
+
+function diagnoseAddress({ addressProblem }: NodeStatus): Finding[] {
+  if (addressProblem === null) return [];
+  const [problem, fix] = addressProblem.split("; ", 2);
+  return [finding("address", "fail", problem!, fix ?? "look at the interface: `ip address`, `ip route`")];
+}
+
+/** A node that goes on with an older configuration than the others explains much of what is wrong between them. */
+function diagnoseFile({ lastReload, file }: NodeStatus["config"]): Finding[] {
+  if (lastReload?.outcome !== "refused") return [];
+  const [first] = lastReload.problems;
+  const message = `the last reload was refused, the configuration before it runs${first === undefined ? "" : `: ${formatProblem(first)}`}`;
+  return [
+    finding("config", "fail", message, `\`portmesh check -c ${file}\` lists all that is wrong with the file`),
+  ];
+}
+
+type Cluster = NonNullable<NodeStatus["cluster"]>;
+
+/** A wrong key looks like a silent node to gossip. */
+function diagnoseKeys({ gossip, members }: Cluster): Finding[] {
+  return (gossip.keyTrouble ?? []).map(({ from, reason }) => {
+    const name = members.find(({ address }) => isAt(address, from))?.name ?? from;
+    return finding(`keys ${name}`, "fail", `${from} ${KEY_REASONS[reason]}`, KEYS_FIX);
+  });
+}
+
+const KEY_REASONS = {
+  "cannot-decrypt": "encrypts gossip with a key that this node does not have",
+  "not-encrypted": "does not encrypt gossip, and this node does",
+  encrypted: "encrypts gossip, and this node has no key",
+};
+const KEYS_FIX =
+  "compare cluster.keys of both: add the missing key to the file of each node and reload, before the old one is taken out";
+
+function isAt(address: string | null, host: string): boolean {
+  return address !== null && [host, `[${host}]`].includes(address.slice(0, address.lastIndexOf(":")));
+}
+
+function diagnoseMembers({ members, gossip }: Cluster): Finding[] {
+  const hasOtherKey = (address: string | null) =>
+    (gossip.keyTrouble ?? []).some(({ from }) => isAt(address, from)); // told already
+  const failed = members.filter(
+    ({ state, address }) => (state === "failed" || state === "suspect") && !hasOtherKey(address),
+  );
+  if (failed.length === 0 && members.some(({ address }) => hasOtherKey(address))) return [];
+  if (failed.length === 0) return [pass("gossip", `${formatCount(members.length, "node")}, all alive`)];
+  return failed.map(({ name, state, address }) =>
+    finding(
+      `gossip ${name}`,
+      "fail",
+      `${state}: it does not answer at ${address}`,
+      "is it running? open the gossip port, TCP and UDP, in both directions (`ports` says which is closed); `portmesh node forget` when it is gone for good",
+    ),
+  );
+}
+
+function diagnoseRelay({ proxy, overlay }: NodeStatus): Finding[] {
+  const silent = proxy.peers.filter(({ isReachable }) => !isReachable);
+  if (silent.length === 0)
+    return [pass("relay", `${formatCount(proxy.peers.length, "node")} with tasks, all answer`)];
+  return silent.map(({ name, address, port }) =>
+    finding(
+      `relay ${name}`,
+      "fail",
+      `no answer from ${address} port ${port}: its tasks are passed over`,
+      `is it running? open ${overlay?.port ?? port}/tcp and /udp between the nodes, in both directions (\`ports\` says which is closed)`,
+    ),
+  );
+}
+
+function diagnoseDriver({ driver, wanted, address, device, passedOver }: OverlayStatus): Finding {
+  const runs = address === null ? "driver none" : `driver ${driver}, ${address} on ${device}`;
+  const [missed] = passedOver;
+  if (missed === undefined || wanted !== "auto") return pass("overlay", runs);
+  const fix = `grant it, or say driver = "${driver}" to be content with this`;
+  return finding("overlay", "warn", `${runs}; no ${missed.name} driver: ${missed.reason}`, fix);
+}
+
+function diagnoseEncryption({ encrypt, libcrypto, peers }: OverlayStatus): Finding {
+  const clear = peers.filter(({ encryption }) => encryption === "none").map(({ node }) => node);
+  if (encrypt && clear.length === 0)
+    return pass("encryption", `nothing goes to other nodes in clear; ${libcrypto ?? NO_LIBCRYPTO}`);
+  const to = clear.length === 0 ? "other nodes" : clear.join(", ");
+  return finding("encryption", "warn", `what goes to ${to} can be read on the way`, SET_KEYS);
+}
+
+const NO_LIBCRYPTO = "no libcrypto (OpenSSL 3 or 1.1) found: with it short messages would cost less";
+const SET_KEYS = "set cluster.keys to what `portmesh keygen` prints, and leave out overlay.encrypt = false";
+
+function diagnosePeer(peer: OverlayPeerStatus, overlay: OverlayStatus, ports: PeerPorts | null): Finding[] {
+  const { node, path, problem, problemKind, mtuBytes, loss, rejectedTotal, notes } = peer;
+  const about = `overlay ${node}`;
+  const findings: Finding[] = [];
+  if (problem !== null) {
+    const { level, cause, fix } = causeOf(peer, overlay, ports);
+    findings.push(finding(about, level, cause === null ? problem : `${problem}: ${cause}`, fix));
+  }
+  const [there] = ports?.problems ?? [];
+  if (there !== undefined && problemKind !== "silent")
+    findings.push(
+      finding(
+        about,
+        "fail",
+        `on ${node}: ${there}`,
+        `run \`portmesh doctor\` on ${node}, which says what to do`,
+      ),
+    );
+  if (path === "direct")
+    findings.push(
+      ...notes.map((note) => finding(about, "warn", note, "see `ip route`, and the other node's [overlay]")),
+    );
+  if (mtuBytes !== null && mtuBytes < LEAST_MTU)
+    findings.push(
+      finding(
+        about,
+        "warn",
+        `packets of at most ${mtuBytes} bytes get there`,
+        "something between the nodes takes only small packets: a tunnel in a tunnel? raise its MTU",
+      ),
+    );
+  if (loss !== null && loss > MUCH_LOSS)
+    findings.push(
+      finding(
+        about,
+        "warn",
+        `${(loss * 100).toFixed(1)} % of what goes there is lost`,
+        "the network between the nodes",
+      ),
+    );
+  const rejected = formatCounts(rejectedTotal);
+  if (rejected !== "") findings.push(finding(about, "warn", `thrown away here: ${rejected}`, REASONS_FIX));
+  return findings.length > 0
+    ? findings
+    : [pass(about, `reached ${path === "overlay" ? "over the overlay" : "directly"}`)];
+}
+
+interface Cause {
+  readonly level: "warn" | "fail";
+  /** null: the problem says it. */
+  readonly cause: string | null;
+  readonly fix: string;
+}
+
+/** Why the overlay is not used with a node although both have one. */
+function causeOf(
+  { node, problemKind }: OverlayPeerStatus,
+  { port, problems }: OverlayStatus,
+  ports: PeerPorts | null,
+): Cause {
+  const meanwhile = `until then relays go over ${port}/tcp`;
+  if (problemKind === "family") return { level: "warn", cause: null, fix: FAMILY_FIX };
+  if (problemKind !== "silent")
+    return { level: "warn", cause: null, fix: "make the settings of [overlay] the same on both" };
+  if (problems.length > 0)
+    return {
+      level: "fail",
+      cause: problems[0]!.message,
+      fix: `repair this node's own end first: ${problems[0]!.fix}`,
+    };
+  const [there] = ports?.problems ?? [];
+  if (there !== undefined)
+    return {
+      level: "fail",
+      cause: `on ${node}: ${there}`,
+      fix: `run \`portmesh doctor\` on ${node}, which says what to do`,
+    };
+  const closed = (ports?.tests ?? []).filter(
+    ({ kind, outcome }) =>
+      (kind === "overlay" || kind === "echo") && outcome !== "open" && outcome !== "not-tested",
+  );
+  if (closed.length === 0)
+    return {
+      level: "fail",
+      cause: null,
+      fix: `open ${port}/udp between the nodes, in both directions; ${meanwhile}`,
+    };
+  const which = closed
+    .map((test) => `${test.port}/${test.protocol} from ${test.from} to ${test.to}`)
+    .join(", ");
+  return {
+    level: "fail",
+    cause: `closed: ${which}`,
+    fix: `open ${which}: see \`ports ${node}\`; ${meanwhile}`,
+  };
+}
+
+const REASONS_FIX =
+  "a few after a restart or a change of keys are harmless; if they grow, compare cluster.keys and clocks, or somebody forges";
+
+function diagnoseStrangers({ rejectedTotal }: OverlayStatus): Finding[] {
+  const rejected = formatCounts(rejectedTotal);
+  if (rejected === "") return [];
+  const fix =
+    "who sends to the overlay's port? another VXLAN, a node that has left, a scanner: let only the nodes through";
+  return [finding("overlay", "warn", `frames of strangers thrown away: ${rejected}`, fix)];
+}
+
+function pass(about: string, message: string): Finding {
+  return { about, level: "pass", message, fix: null };
+}
+
+function finding(about: string, level: "warn" | "fail", message: string, fix: string): Finding {
+  return { about, level, message, fix };
+}

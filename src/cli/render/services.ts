@@ -1,0 +1,154 @@
+/** Services and tasks of the whole cluster as tables. Lines end with a line end. */
+import type { DefinitionView, PortConflict, ServiceView, TaskView } from "../../admin/index.ts";
+import { formatDuration } from "../../config/index.ts";
+import { formatAge, formatCount, formatTime } from "./format.ts";
+import { formatPorts } from "./ports.ts";
+import { type Column, renderNote, renderTable } from "./table.ts";
+
+const SERVICE_COLUMNS: readonly Column[] = [
+  { title: "NAME" },
+  { title: "TASKS" },
+  { title: "FROM" },
+  { title: "PORTS" },
+];
+const TASK_COLUMNS: readonly Column[] = [
+  { title: "TASK" },
+  { title: "NODE" },
+  { title: "STATE" },
+  { title: "WEIGHT", isNumber: true },
+  { title: "FROM" },
+  { title: "ERROR" },
+];
+
+export function renderServices(services: readonly ServiceView[]): string {
+  if (services.length === 0)
+    return "no services: create one with `portmesh service create`, or in the file\n";
+  const rows = services.map((service) => [
+    service.name,
+    countActive(service.tasks),
+    service.origin,
+    formatPorts(service.spec.publish).join("  "),
+  ]);
+  const conflicts = services.flatMap((service) => renderConflicts(service.conflicts));
+  return lines([...renderTable(SERVICE_COLUMNS, rows, ""), ...conflicts]);
+}
+
+/** Of several services: one table, the service in front of the task. */
+export function renderTasks(services: readonly ServiceView[]): string {
+  const isAlone = services.length === 1;
+  const columns = isAlone ? TASK_COLUMNS : [{ title: "SERVICE" }, ...TASK_COLUMNS];
+  const rows = services.flatMap((service) =>
+    service.tasks.map((task) => (isAlone ? taskRow(task) : [service.name, ...taskRow(task)])),
+  );
+  if (rows.length === 0) return "no tasks: add one with `portmesh task add`, every client is refused\n";
+  return lines(renderTable(columns, rows, ""));
+}
+
+/** What `service inspect --pretty` shows. */
+export function renderServiceDetails(service: ServiceView, nowMs: number): string {
+  const { spec } = service;
+  const facts: [string, string][] = [
+    ["Origin", describeOrigin(service)],
+    ["Created", `${formatTime(service.createdAtMs)}, ${formatAge(nowMs - service.createdAtMs)} ago`],
+    ["Updated", `${formatTime(service.updatedAtMs)}, ${formatAge(nowMs - service.updatedAtMs)} ago`],
+    ["Ports", formatPorts(spec.publish).join("  ")],
+    ["Balance", `${spec.balance}, prefer ${spec.prefer}`],
+    ["Clients", describeClients(spec)],
+    ["Listens", describeListening(spec)],
+    ["PROXY", describeProxy(spec)],
+    ["Limits", describeLimits(spec)],
+  ];
+  const tasks = service.tasks.map(taskRow);
+  return lines([
+    service.name,
+    ...facts.flatMap(([label, text]) => renderNote(label.padEnd(10), text, "  ")),
+    ...renderDiffering(service.definitions.slice(1), "  "),
+    ...renderConflicts(service.conflicts, "  "),
+    ...service.overwritten.flatMap(({ node, atMs, byNode, byAtMs, differences }) =>
+      renderNote(
+        "OVERWRITTEN ",
+        `the change on ${node} at ${formatTime(atMs)}, by the one on ${byNode} at ${formatTime(byAtMs)}: ` +
+          differences.join("; "),
+        "  ",
+      ),
+    ),
+    ...(tasks.length === 0
+      ? ["  NO TASKS: every client is refused"]
+      : renderTable(TASK_COLUMNS, tasks, "  ")),
+  ]);
+}
+
+/** @param others definitions that are not in force */
+export function renderDiffering(others: readonly DefinitionView[], indent: string): string[] {
+  return others.flatMap((other) =>
+    other.differences.length === 0
+      ? []
+      : renderNote("DIFFERS ", `${placeOf(other)}: ${other.differences.join("; ")}`, indent),
+  );
+}
+
+/** "n2:/etc/portmesh/portmesh.toml" */
+export function placeOf({ node, file, isAlive }: DefinitionView): string {
+  return `${file === null ? `command on ${node}` : `${node}:${file}`}${isAlive ? "" : " (node not alive)"}`;
+}
+
+export function renderConflicts(conflicts: readonly PortConflict[], indent = ""): string[] {
+  return conflicts.flatMap(({ service, port, protocol, with: owner }) =>
+    renderNote(
+      "CONFLICT ",
+      `${service} does not get ${port}/${protocol}: the older service ${owner} has it; publish another port, ` +
+        "or bind them to different addresses",
+      indent,
+    ),
+  );
+}
+
+function describeOrigin({ origin, definitions }: ServiceView): string {
+  if (origin === "api") return origin;
+  const [inForce, ...others] = definitions;
+  const more = others.length === 0 ? "" : `, and ${formatCount(others.length, "other place")}`;
+  return `${placeOf(inForce!)}${more}`;
+}
+
+/** "2/3": ready for connections, of all. */
+function countActive(tasks: readonly TaskView[]): string {
+  return `${tasks.filter((task) => task.state === "active").length}/${tasks.length}`;
+}
+
+function taskRow(task: TaskView): string[] {
+  return [task.name, task.node, task.state, String(task.weight), task.origin, task.error ?? "-"];
+}
+
+function describeClients({ allow, deny }: ServiceView["spec"]): string {
+  const denied = deny.length === 0 ? "" : `, but not from ${deny.join(", ")}`;
+  return `from ${allow.length === 0 ? "nowhere" : allow.join(", ")}${denied}`;
+}
+
+function describeListening({ bind, nodes }: ServiceView["spec"]): string {
+  const labels = Object.entries(nodes).map(([key, value]) => `${key}=${value}`);
+  const where = labels.length === 0 ? "every node" : `nodes with ${labels.join(", ")}`;
+  return `on ${where}, ${bind === null ? "as proxy.bind of the node says" : bind.join(", ")}`;
+}
+
+function describeProxy({ sendProxy, acceptProxy }: ServiceView["spec"]): string {
+  const accepted = acceptProxy.length === 0 ? "from no client" : `from ${acceptProxy.join(", ")}`;
+  return `sent to tasks: ${sendProxy}; expected ${accepted}`;
+}
+
+function describeLimits({ maxConnections, idleTimeoutMs, drainTimeoutMs, udp }: ServiceView["spec"]): string {
+  return [
+    maxConnections === 0 ? "any number of connections" : `${maxConnections} connections`,
+    idleTimeoutMs === 0 ? "never idle out" : `idle ${formatDuration(idleTimeoutMs)}`,
+    `drain ${formatDuration(drainTimeoutMs)}`,
+    `udp ${udp.mode}, idle ${formatDuration(udp.idleTimeoutMs)}, ${udp.maxSessions} sessions${describeResponses(udp.responses)}`,
+  ].join("; ");
+}
+
+function describeResponses(count: number): string {
+  if (count === 0) return "";
+  return count === 1 ? ", over after the answer" : `, over after ${count} answers`;
+}
+
+function lines(all: readonly string[]): string {
+  return `${all.join("\n")}\n`;
+}
