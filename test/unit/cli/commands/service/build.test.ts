@@ -5,6 +5,7 @@ import {
   refuseEmptyUpdate,
   type UpdateOptions,
 } from "../../../../../src/cli/commands/service/build-update.ts";
+import { CommandFailure } from "../../../../../src/cli/invocation.ts";
 import { SPEC, serviceView, taskView } from "../../../../support/node/fake-mesh.ts";
 
 function create(options: Partial<CreateOptions> = {}) {
