@@ -10,11 +10,11 @@ import { DescriptorBudget, excessListeners } from "../proxy/index.ts";
 import { raiseFileLimit } from "../sys/file-limit.ts";
 import { readLocalNetwork } from "../sys/local-addresses.ts";
 import { isWildcard } from "../wire/index.ts";
-import type { ClusterView } from "./cluster-view.ts";
+import { buildRouting } from "./build-routing.ts";
 import { describeLoop } from "./forwarding/forwarding-loops.ts";
 import { dialedAddress } from "./own-task-ports.ts";
-import type { Objection } from "./router.ts";
-import { routingFromView } from "./routing-from-view.ts";
+import type { RoutingInput } from "./routing-input.ts";
+import type { Objection } from "./table-updates.ts";
 
 /** A file with one mistake in a range has it at every port. */
 const MAX_REPORTED = 20;
@@ -22,7 +22,7 @@ const MAX_REPORTED = 20;
 /** Without a running node. */
 export function checkConfig(config: Config, report: ReportProblem): void {
   const network = readLocalNetwork();
-  const { table, loops } = routingFromView({ view: viewAlone(config), network, addressesOf: () => [] });
+  const { table, loops } = buildRouting({ input: inputAlone(config), network, addressesOf: () => [] });
   const workers = config.proxy.workers === 0 ? cpus().length : config.proxy.workers;
   const excess = excessListeners(
     table,
@@ -79,7 +79,7 @@ function placeOf(loop: Objection["loop"], { node, services }: Config): (string |
 }
 
 /** What the file alone makes its node serve. */
-function viewAlone({ node, proxy, services }: Config): ClusterView {
+function inputAlone({ node, proxy, services }: Config): RoutingInput {
   return {
     self: { name: node.name, labels: node.labels },
     bind: proxy.bind,

@@ -8,12 +8,12 @@ import {
   type ProxyOptions,
   rangesOf,
 } from "../proxy/index.ts";
+import type { RoutingWarning } from "./build-routing.ts";
 import type { ForwardingLoop } from "./forwarding/forwarding-loops.ts";
 import type { Log } from "./log.ts";
 import type { ClosedPorts } from "./reach-report.ts";
 import { type ReloadReport, summarizeChanges } from "./reload-report.ts";
 import type { NameStatus } from "./resolver.ts";
-import type { RoutingWarning } from "./routing-from-view.ts";
 
 type Shortage = Parameters<NonNullable<ProxyOptions["onShortage"]>>[0];
 

@@ -15,30 +15,30 @@ import type {
   UpdateService,
 } from "../admin/index.ts";
 import type { Config } from "../config/index.ts";
-import { wantsConnections } from "./log.ts";
-import { MeshCommands } from "./mesh/commands.ts";
-import type { Mesh } from "./mesh/mesh.ts";
-import { traceRoute } from "./mesh/trace.ts";
+import type { Mesh } from "./cluster/mesh.ts";
+import { Commands } from "./commands.ts";
+import { inputWithChange, type ServiceChange } from "./input-with-change.ts";
 import {
+  type ClusterSnapshot,
   conflictsView,
   type DifferingService,
   differingView,
   type KeptService,
   keptView,
   nodesView,
-  type Seen,
   servicesView,
   serviceView,
-} from "./mesh/views.ts";
+} from "./listings.ts";
+import { wantsConnections } from "./log.ts";
 import type { NodeLog } from "./node-log.ts";
 import type { PeerPorts } from "./port-test/judge.ts";
 import { Reloader } from "./reload.ts";
 import type { ReloadReport, ReloadTrigger } from "./reload-report.ts";
 import type { Resolver } from "./resolver.ts";
-import type { Objection, Router } from "./router.ts";
 import type { NodeOptions, NodeParts, NodeProxy } from "./start-node.ts";
 import type { ClusterStatus, NodeStatus } from "./status.ts";
-import { type ServiceChange, viewWithChange } from "./view-with-change.ts";
+import type { Objection, TableUpdates } from "./table-updates.ts";
+import { traceRoute } from "./trace.ts";
 
 /** The watch takes what it finds first as known; a save between our reading and that is caught by reading once more. */
 const SECOND_LOOK_MS = 1_000;
@@ -51,7 +51,7 @@ export interface StartedParts {
   readonly startedAt: number;
   readonly resolver: Resolver;
   readonly proxy: NodeProxy;
-  readonly router: Router;
+  readonly tables: TableUpdates;
   readonly mesh: Mesh;
   /** In the order of starting; run in reverse. */
   readonly stops: (() => unknown)[];
@@ -66,12 +66,12 @@ export class Node implements MeshNode {
   #state: NodeStatus["state"] = "serving";
   #appliedAt: number;
   #lastReload: ReloadReport | null = null;
-  readonly #commands: MeshCommands;
+  readonly #commands: Commands;
 
   constructor(started: StartedParts) {
-    const { options, parts, router, mesh } = started;
+    const { options, parts, tables, mesh } = started;
     this.#started = started;
-    this.#commands = new MeshCommands({
+    this.#commands = new Commands({
       mesh,
       self: options.config.node.name,
       nowMs: () => parts.clock.nowMs(),
@@ -83,8 +83,8 @@ export class Node implements MeshNode {
       {
         file: options.file,
         read: parts.readConfig,
-        router,
-        viewWith: (config) => mesh.viewWith(config),
+        tables,
+        inputWith: (config) => mesh.inputWith(config),
         keptWith: (config, removed) => this.#keptWith(config, removed),
         differingWith: (config) => this.#differingWith(config),
         unpublishedWith: (config) => mesh.unpublishedWith(config),
@@ -111,7 +111,7 @@ export class Node implements MeshNode {
   }
 
   status(): NodeStatus {
-    const { options, parts, startedAt, proxy, router, mesh } = this.#started;
+    const { options, parts, startedAt, proxy, tables, mesh } = this.#started;
     return {
       node: this.#reloader.running.node.name,
       version: options.version,
@@ -126,7 +126,7 @@ export class Node implements MeshNode {
         needsRestart: (this.#lastReload?.changes.settings ?? []).filter((setting) => setting.needsRestart),
       },
       names: this.#names(),
-      warnings: router.warnings,
+      warnings: tables.warnings,
       differing: this.#differingWith(this.#reloader.running),
       unpublished: mesh.unpublished,
       addressProblem: mesh.addressProblem,
@@ -186,18 +186,18 @@ export class Node implements MeshNode {
   }
 
   async trace(query: TraceQuery): Promise<Trace> {
-    const { mesh, router } = this.#started;
-    return traceRoute(query, { ...this.#seen(), view: mesh.view(), table: router.table });
+    const { mesh, tables } = this.#started;
+    return traceRoute(query, { ...this.#seen(), input: mesh.input(), table: tables.table });
   }
 
   /** Resolves when all is stopped: true when no connection was left, false when it was hurried. */
   async drainAndStop(): Promise<boolean> {
-    const { log, proxy, router, mesh, stops } = this.#started;
-    const timeoutMs = Math.max(0, ...router.table.services.map((service) => service.drainTimeoutMs));
+    const { log, proxy, tables, mesh, stops } = this.#started;
+    const timeoutMs = Math.max(0, ...tables.table.services.map((service) => service.drainTimeoutMs));
     this.#state = "draining";
     log.draining(timeoutMs);
     await mesh.announceStop();
-    await router.close(); // a change now would open the listeners again
+    await tables.close(); // a change now would open the listeners again
     const isDrained = await proxy.drain();
     await mesh.leave();
     for (const stop of stops.toReversed()) await stop();
@@ -236,8 +236,8 @@ export class Node implements MeshNode {
   }
 
   #objectTo(change: ServiceChange): Pick<Refusal, "error" | "about"> | null {
-    const { router, mesh } = this.#started;
-    const objections = router.objectionsTo(viewWithChange(mesh.view(), change));
+    const { tables, mesh } = this.#started;
+    const objections = tables.objectionsTo(inputWithChange(mesh.input(), change));
     const isAsked = ({ loop }: Objection) =>
       loop?.service === change.name && change.addTasks.some(({ name }) => name === loop.task);
     const first = objections.find(isAsked) ?? objections[0];
@@ -249,9 +249,9 @@ export class Node implements MeshNode {
 
   /** What the catalog says is served here from now on; by a node that stops, nothing more is. */
   async #apply(): Promise<void> {
-    const { router, mesh } = this.#started;
+    const { tables, mesh } = this.#started;
     if (this.#state === "draining") return;
-    await router.change((turn) => turn.apply(mesh.view(), NEW_NAMES_MS));
+    await tables.change((turn) => turn.apply(mesh.input(), NEW_NAMES_MS));
   }
 
   #differingWith(config: Config): DifferingService[] {
@@ -267,7 +267,7 @@ export class Node implements MeshNode {
     return keptView(removed, mesh.servicesWith(config), seen);
   }
 
-  #seen(): Seen {
+  #seen(): ClusterSnapshot {
     const { mesh, proxy, options } = this.#started;
     return {
       self: options.config.node.name,

@@ -5,7 +5,7 @@
  */
 import { isIP } from "node:net";
 import { formatIp, isMappedIpv4, parseIp } from "../wire/index.ts";
-import { type ClusterView, portKey, type ViewService } from "./cluster-view.ts";
+import { type InputService, portKey, type RoutingInput } from "./routing-input.ts";
 
 /** By address: the task there. */
 export type TaskAddresses = ReadonlyMap<string, OwnTask>;
@@ -22,11 +22,11 @@ export class OwnTaskPorts {
   /** Only ports that some service publishes, by portKey. */
   readonly #byPort = new Map<string, Map<string, OwnTask>>();
 
-  constructor(view: ClusterView, addressesOf: (host: string) => readonly string[]) {
-    const published = publishedPorts(view);
-    for (const service of view.services) {
+  constructor(input: RoutingInput, addressesOf: (host: string) => readonly string[]) {
+    const published = publishedPorts(input);
+    for (const service of input.services) {
       for (const { node, name, host, port } of service.tasks) {
-        if (node !== view.self.name) continue;
+        if (node !== input.self.name) continue;
         const addresses = (isIP(host) !== 0 ? [host] : addressesOf(host)).map(dialedAddress);
         const task = { service: service.name, task: name };
         for (const key of targetKeys(service, port)) {
@@ -48,12 +48,12 @@ export class OwnTaskPorts {
 }
 
 /** Whether a task of this node has a port that some service publishes: then the machine's addresses matter. */
-export function hasTaskOnPublishedPort(view: ClusterView): boolean {
-  const published = publishedPorts(view);
-  return view.services.some((service) =>
+export function hasTaskOnPublishedPort(input: RoutingInput): boolean {
+  const published = publishedPorts(input);
+  return input.services.some((service) =>
     service.tasks.some(
       ({ node, port }) =>
-        node === view.self.name && targetKeys(service, port).some((key) => published.has(key)),
+        node === input.self.name && targetKeys(service, port).some((key) => published.has(key)),
     ),
   );
 }
@@ -68,14 +68,14 @@ export function dialedAddress(address: string): string {
     : formatIp(ip.family, ip.bytes, 0);
 }
 
-function publishedPorts({ services }: ClusterView): Set<string> {
+function publishedPorts({ services }: RoutingInput): Set<string> {
   return new Set(
     services.flatMap(({ publish, lostPorts }) => publish.map(portKey).filter((key) => !lostPorts.has(key))),
   );
 }
 
 /** Where a task is connected to, in the form of portKey. */
-function targetKeys({ publish }: ViewService, port: number | null): string[] {
+function targetKeys({ publish }: InputService, port: number | null): string[] {
   const keys = publish.map(({ protocol, target }) => portKey({ protocol, published: port ?? target }));
   return port === null ? keys : [...new Set(keys)];
 }

@@ -16,7 +16,7 @@ import {
   servesPort,
 } from "../proxy/index.ts";
 import type { Clock } from "../sys/clock.ts";
-import { type ClusterView, portKey } from "./cluster-view.ts";
+import { portKey, type RoutingInput } from "./routing-input.ts";
 
 const TICK_MS = 100;
 /** Ticks in a row without a reachable task before an open port is closed. */
@@ -40,7 +40,7 @@ export interface PortGateOptions {
   /** Ports of the running table are to be closed or opened: make a new one. */
   readonly onDue: () => void;
   /** The running table is another one, or tasks have gone down or come up. */
-  readonly onReach: (view: ClusterView, table: RoutingTable) => void;
+  readonly onReach: (input: RoutingInput, table: RoutingTable) => void;
 }
 
 interface Silence {
@@ -53,7 +53,7 @@ interface Silence {
 export class PortGate {
   readonly #options: PortGateOptions;
   #running = EMPTY_TABLE;
-  #view: ClusterView | null = null;
+  #input: RoutingInput | null = null;
   /** Open ports without a reachable task → ticks since; bounded by the ports of the running table. */
   #waiting = new Map<string, number>();
   /** A port is open only for the sessions of tasks that drain. */
@@ -79,16 +79,16 @@ export class PortGate {
     return { ...table, services };
   }
 
-  /** The proxy runs this table, which `close` has made of the view, from now on. */
-  adopt(view: ClusterView, table: RoutingTable): void {
+  /** The proxy runs this table, which `close` has made of the input, from now on. */
+  adopt(input: RoutingInput, table: RoutingTable): void {
     const serving = servingNodes(table);
     for (const name of this.#silences.keys())
       if (!serving.has(name) || !this.#serving.has(name)) this.#silences.delete(name);
     this.#serving = serving;
     this.#running = table;
-    this.#view = view;
+    this.#input = input;
     this.#isLookDue = this.#look(0);
-    this.#options.onReach(view, table);
+    this.#options.onReach(input, table);
   }
 
   /** Tasks of this node or of others have gone down or come up. */
@@ -116,7 +116,7 @@ export class PortGate {
     const isOtherPeer = this.#listenToPeers(isInTime);
     if (!hasNews && !isOtherPeer && this.#waiting.size === 0 && !this.#isDrainAwaited) return;
     if (this.#look(isInTime ? 1 : 0)) this.#options.onDue();
-    if (hasNews && this.#view !== null) this.#options.onReach(this.#view, this.#running);
+    if (hasNews && this.#input !== null) this.#options.onReach(this.#input, this.#running);
   }
 
   /** Whether a peer is to be taken for silent from now on, or has been heard again. */

@@ -4,8 +4,8 @@
  */
 import type { DownTask } from "../catalog/index.ts";
 import type { PublishedPort, RoutingTable, Service } from "../proxy/index.ts";
-import { type ClusterView, portKey } from "./cluster-view.ts";
 import type { TaskReach } from "./port-gate.ts";
+import { portKey, type RoutingInput } from "./routing-input.ts";
 
 /** Ports of a service that lead to no reachable task; neighbours as one: "8080/tcp", "30000-30009/udp". */
 export interface ClosedPorts {
@@ -62,8 +62,8 @@ function portsOf(ranges: readonly string[]): Pick<PublishedPort, "protocol" | "p
   });
 }
 
-export function reachOf(view: ClusterView, table: RoutingTable, reach: Pick<TaskReach, "isTaskUp">): Reach {
-  return { closed: closedPortsOf(table), down: downTasksOf(view, table, reach) };
+export function reachOf(input: RoutingInput, table: RoutingTable, reach: Pick<TaskReach, "isTaskUp">): Reach {
+  return { closed: closedPortsOf(table), down: downTasksOf(input, table, reach) };
 }
 
 export function closedPortsOf({ services }: RoutingTable): ClosedPorts[] {
@@ -87,7 +87,7 @@ function rangesOf(ports: readonly Pick<PublishedPort, "protocol" | "published">[
 
 /** Tasks of this node, those whose name has no address among them. What drains is out of use anyway. */
 function downTasksOf(
-  { self, services }: ClusterView,
+  { self, services }: RoutingInput,
   table: RoutingTable,
   reach: Pick<TaskReach, "isTaskUp">,
 ): DownTask[] {

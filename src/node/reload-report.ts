@@ -1,8 +1,8 @@
 /** What came of a reload: the answer to `portmesh reload`, kept for `portmesh status`. Plain values. */
 import type { ConfigChanges, Problem } from "../config/index.ts";
-import type { Unpublished } from "./mesh/mesh.ts";
-import type { DifferingService, KeptService } from "./mesh/views.ts";
-import type { Applied } from "./router.ts";
+import type { Unpublished } from "./cluster/mesh.ts";
+import type { DifferingService, KeptService } from "./listings.ts";
+import type { Applied } from "./table-updates.ts";
 
 /** `refused`: nothing changed, `problems` says why. `unchanged`: the file says what already runs. */
 export type ReloadOutcome = "applied" | "unchanged" | "refused";

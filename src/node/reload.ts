@@ -14,22 +14,22 @@ import {
   type ReportProblem,
 } from "../config/index.ts";
 import type { Clock } from "../sys/clock.ts";
-import type { ClusterView } from "./cluster-view.ts";
+import type { Unpublished } from "./cluster/mesh.ts";
 import { reportObjections, reportUnlistened } from "./config-check.ts";
-import type { Unpublished } from "./mesh/mesh.ts";
-import type { DifferingService, KeptService } from "./mesh/views.ts";
+import type { DifferingService, KeptService } from "./listings.ts";
 import { NO_CHANGES, type ReloadReport, type ReloadTrigger } from "./reload-report.ts";
-import type { Applied, Router, Turn } from "./router.ts";
+import type { RoutingInput } from "./routing-input.ts";
 import { SerialQueue } from "./serial-queue.ts";
+import type { Applied, TableUpdates, Turn } from "./table-updates.ts";
 
 const NEW_NAMES_MS = 2_000; // a service must not lose its tasks to a reload that overtakes the resolver
 
 export interface ReloaderParts {
   readonly file: string;
   readonly read: (file: string, check: ConfigCheck) => FileResult | Promise<FileResult>;
-  readonly router: Router;
+  readonly tables: TableUpdates;
   /** What would be served with this file. */
-  readonly viewWith: (config: Config) => ClusterView;
+  readonly inputWith: (config: Config) => RoutingInput;
   /** Those of the removed services that are declared elsewhere. */
   readonly keptWith: (config: Config, removed: readonly string[]) => readonly KeptService[];
   /** Services that would be defined differently elsewhere. */
@@ -88,7 +88,7 @@ export class Reloader {
     const check: ConfigCheck = (config, report) => this.#check(config, report);
     const read = await this.#parts.read(this.#parts.file, check);
     if ("problems" in read) return report({ outcome: "refused", problems: read.problems });
-    return await this.#parts.router.change((turn) => this.#reload(read, turn, isDryRun, report));
+    return await this.#parts.tables.change((turn) => this.#reload(read, turn, isDryRun, report));
   }
 
   async #reload(
@@ -119,13 +119,13 @@ export class Reloader {
     if (!appliesSomething(compared)) return;
     const next = withRunningSettings(config, this.#running, compared);
     reportUnlistened(next, report);
-    reportObjections(this.#parts.router.objectionsTo(this.#parts.viewWith(next)), config, report);
+    reportObjections(this.#parts.tables.objectionsTo(this.#parts.inputWith(next)), config, report);
   }
 
   async #carryOut(turn: Turn, next: Config, isDryRun: boolean): Promise<Applied> {
-    const view = this.#parts.viewWith(next);
-    if (isDryRun) return { changes: turn.preview(view), bindErrors: [] };
-    const applied = await turn.apply(view, NEW_NAMES_MS);
+    const input = this.#parts.inputWith(next);
+    if (isDryRun) return { changes: turn.preview(input), bindErrors: [] };
+    const applied = await turn.apply(input, NEW_NAMES_MS);
     this.#running = next;
     this.#parts.onApplied(next);
     return applied;

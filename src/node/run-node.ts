@@ -41,7 +41,7 @@ export interface RunHooks {
   readonly onServing?: () => void;
 }
 
-/** Resolves to the exit code when the node has ended. Throws AdminSocketError, MeshError or OverlayError when it cannot begin. */
+/** Resolves to the exit code when the node has ended. Throws AdminSocketError, NodeError or OverlayError when it cannot begin. */
 export async function runNode(options: Omit<NodeOptions, "onFatal">, hooks: RunHooks = {}): Promise<number> {
   exitOnBugs(options.log);
   const signals = new NodeSignals(options.log);

@@ -10,16 +10,16 @@ import type { ProxyOptions, SpliceProxy } from "../proxy/index.ts";
 import { type Clock, steadyClock } from "../sys/clock.ts";
 import type { LocalAddress, LocalNetwork } from "../sys/local-addresses.ts";
 import type { LookupHost } from "../sys/lookup-host.ts";
+import { AddressWatch } from "./cluster/address-watch.ts";
+import { ClusterLog } from "./cluster/cluster-log.ts";
+import { Mesh } from "./cluster/mesh.ts";
+import { ownAddress } from "./cluster/own-address.ts";
 import { InterfaceWatch } from "./interface-watch.ts";
+import { bindErrorsOf } from "./listings.ts";
 import { type Log, wantsConnections } from "./log.ts";
 import { LookupLimit } from "./lookup-limit.ts";
-import { AddressWatch } from "./mesh/address-watch.ts";
-import { Mesh } from "./mesh/mesh.ts";
-import type { MeshError } from "./mesh/mesh-error.ts";
-import { MeshLog } from "./mesh/mesh-log.ts";
-import { ownAddress } from "./mesh/own-address.ts";
-import { bindErrorsOf } from "./mesh/views.ts";
 import { Node } from "./node.ts";
+import type { NodeError } from "./node-error.ts";
 import { NodeLog } from "./node-log.ts";
 import type { OpenDrivers } from "./overlay/open-driver.ts";
 import { Overlay, type Paths } from "./overlay/overlay.ts";
@@ -28,8 +28,8 @@ import type { PathWatchOptions } from "./overlay/path-watch.ts";
 import { PortGate } from "./port-gate.ts";
 import { ReachReport, reachOf } from "./reach-report.ts";
 import { type NameStatus, Resolver } from "./resolver.ts";
-import { Router } from "./router.ts";
 import type { BuildInfo } from "./status.ts";
+import { TableUpdates } from "./table-updates.ts";
 
 /** Names that resolve at once are in the first table. */
 const FIRST_NAMES_MS = 50;
@@ -83,10 +83,10 @@ export interface NodeOptions {
   readonly version: BuildInfo;
   readonly log: Log;
   /** The node cannot go on after it has started. */
-  readonly onFatal: (error: MeshError) => void;
+  readonly onFatal: (error: NodeError) => void;
 }
 
-/** Throws AdminSocketError, MeshError or OverlayError when the node cannot begin. */
+/** Throws AdminSocketError, NodeError or OverlayError when the node cannot begin. */
 export async function startNode(options: NodeOptions, parts: NodeParts): Promise<Node> {
   const { config, version } = options;
   const stops: (() => unknown)[] = [];
@@ -107,9 +107,9 @@ async function startParts(options: NodeOptions, parts: NodeParts, stops: (() => 
   const { config } = options;
   const log = new NodeLog(options.log);
   const startedAt = parts.clock.nowMs();
-  let router: Router | null = null;
+  let tables: TableUpdates | null = null;
   let gate: PortGate | null = null;
-  const refresh = () => router?.refresh(); // before there is a router nothing needs it: the first table is yet to come
+  const refresh = () => tables?.refresh(); // before there is a tables nothing needs it: the first table is yet to come
   const { clock, lookup, readNetwork } = parts;
   const onChange = (name: NameStatus) => {
     log.name(name);
@@ -143,25 +143,25 @@ async function startParts(options: NodeOptions, parts: NodeParts, stops: (() => 
     clock,
     isReportedDown: (...task) => mesh.isReportedDown(...task),
     onDue: refresh,
-    onReach: (view, table) => report.report(reachOf(view, table, proxy)),
+    onReach: (input, table) => report.report(reachOf(input, table, proxy)),
   });
   stops.push(() => gate?.stop());
-  router = new Router({
+  tables = new TableUpdates({
     proxy,
     gate,
     resolver,
     interfaces,
-    currentView: () => mesh.view(),
+    currentInput: () => mesh.input(),
     onWarnings: (warnings) => log.warnings(warnings),
     onLoops: (loops) => log.loops(loops),
     onTaskAddresses: (addresses) => mesh.setTaskAddresses(addresses),
     onRefreshError: (error) => log.refreshFailed(error),
   });
-  await router.change((turn) => turn.apply(mesh.view(), FIRST_NAMES_MS));
+  await tables.change((turn) => turn.apply(mesh.input(), FIRST_NAMES_MS));
   gate.start();
   mesh.announceStart();
   watchAddress(options, parts, mesh, stops);
-  return new Node({ options, parts, log, startedAt, resolver, proxy, router, mesh, stops });
+  return new Node({ options, parts, log, startedAt, resolver, proxy, tables, mesh, stops });
 }
 
 /** Starts both side by side; when one fails the other is stopped with the rest. */
@@ -203,7 +203,7 @@ async function startMesh(
     clock,
     lookup,
     random,
-    log: new MeshLog(options.log, clock),
+    log: new ClusterLog(options.log, clock),
     fileChangedAtMs: () => fileChangedAtMs(file),
     onChange,
     onFatal,

@@ -2,14 +2,14 @@
 import type { NodeView, PortConflict } from "../admin/index.ts";
 import type { SettingChange } from "../config/index.ts";
 import type { ProxyStatus } from "../proxy/index.ts";
+import type { RoutingWarning } from "./build-routing.ts";
+import type { KeyMismatch } from "./cluster/key-mismatch.ts";
+import type { Unpublished } from "./cluster/mesh.ts";
+import type { DifferingService } from "./listings.ts";
 import type { LogLoss } from "./log-backlog.ts";
-import type { KeyTrouble } from "./mesh/key-trouble.ts";
-import type { Unpublished } from "./mesh/mesh.ts";
-import type { DifferingService } from "./mesh/views.ts";
 import type { OverlayStatus } from "./overlay/overlay-status.ts";
 import type { ReloadReport } from "./reload-report.ts";
 import type { NameStatus } from "./resolver.ts";
-import type { RoutingWarning } from "./routing-from-view.ts";
 
 export interface NodeStatus {
   readonly node: string;
@@ -62,7 +62,7 @@ export interface ClusterStatus {
     /** Packets and streams thrown away since the start, by reason; only reasons that have occurred. */
     readonly droppedTotal: Readonly<Record<string, number>>;
     /** Hosts that in the last minute sent what this node has no key for. */
-    readonly keyTrouble?: readonly KeyTrouble[];
+    readonly keyTrouble?: readonly KeyMismatch[];
   };
   /** Ports that two services claim, of the whole cluster. */
   readonly conflicts: readonly PortConflict[];

@@ -4,7 +4,7 @@ import { isatty } from "node:tty";
 import { AdminSocketError } from "../../admin/index.ts";
 import {
   createLog,
-  MeshError,
+  NodeError,
   type NodeOptions,
   OverlayError,
   type RunHooks,
@@ -22,7 +22,7 @@ export async function startOrExplain(
   try {
     return await runNode({ ...options, file: resolve(options.file), log }, hooks);
   } catch (error) {
-    const explained = [AdminSocketError, MeshError, OverlayError, ThreadLimitError];
+    const explained = [AdminSocketError, NodeError, OverlayError, ThreadLimitError];
     const isExplained = explained.some((kind) => error instanceof kind);
     if (isExplained) throw new CommandFailure((error as Error).message, undefined, { cause: error });
     throw error;

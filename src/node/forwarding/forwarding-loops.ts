@@ -10,8 +10,8 @@
  */
 import { isIP } from "node:net";
 import type { LocalNetwork } from "../../sys/local-addresses.ts";
-import { type ClusterView, portKey, type ViewService, type ViewTask } from "../cluster-view.ts";
 import { dialedAddress } from "../own-task-ports.ts";
+import { type InputService, type InputTask, portKey, type RoutingInput } from "../routing-input.ts";
 import { type Edge, findLoops } from "./find-loops.ts";
 import { type ListeningNode, ListeningNodes, listensAt } from "./listening-nodes.ts";
 
@@ -29,30 +29,30 @@ export interface ForwardingLoop {
 }
 
 export interface ForwardingInput {
-  readonly view: ClusterView;
+  readonly input: RoutingInput;
   readonly network: LocalNetwork;
   /** Of names that this node resolves. */
   readonly addressesOf: (host: string) => readonly string[];
 }
 
-type ViewPort = ViewService["publish"][number];
+type ViewPort = InputService["publish"][number];
 
 /** A task, from one published port of its service to the published port behind its address. */
 interface Hop extends Edge {
-  readonly service: ViewService;
+  readonly service: InputService;
   readonly port: ViewPort;
-  readonly task: ViewTask;
+  readonly task: InputTask;
   readonly address: string;
   readonly targetPort: number;
-  readonly nextService: ViewService;
+  readonly nextService: InputService;
   readonly nextNode: string;
   /** The address is one of the task's own node, where it is left to the task. */
   readonly isLocal: boolean;
 }
 
 interface AddressedTask {
-  readonly service: ViewService;
-  readonly task: ViewTask;
+  readonly service: InputService;
+  readonly task: InputTask;
   /** As it is dialed. */
   readonly address: string;
 }
@@ -60,8 +60,8 @@ interface AddressedTask {
 /** Paths that go over more hops end with their number. */
 const MAX_HOPS_SHOWN = 8;
 
-export function findForwardingLoops(input: ForwardingInput): ForwardingLoop[] {
-  const hops = new Hops(input);
+export function findForwardingLoops(sources: ForwardingInput): ForwardingLoop[] {
+  const hops = new Hops(sources);
   const local = Map.groupBy(
     hops.all.filter((hop) => hop.isLocal),
     (hop) => hop.task.node,
@@ -84,18 +84,18 @@ export function describeLoop({ task, path }: ForwardingLoop): string {
 
 /** [service, task, address] of this node's tasks whose names stand for an address of a node: others do not resolve them. */
 export function addressesOnNodes({
-  view,
+  input,
   network,
   addressesOf,
 }: ForwardingInput): [string, string, string][] {
-  const nodes = new ListeningNodes(nodesOf(view, network));
-  const own = view.services.flatMap((service) =>
-    service.tasks.filter((task) => task.node === view.self.name).map((task) => ({ service, task })),
+  const nodes = new ListeningNodes(nodesOf(input, network));
+  const own = input.services.flatMap((service) =>
+    service.tasks.filter((task) => task.node === input.self.name).map((task) => ({ service, task })),
   );
   return own.flatMap(({ service, task }) => {
     if (isIP(task.host) !== 0) return [];
     const addresses = addressesOf(task.host).map(dialedAddress);
-    const isOnNode = addresses.some((address) => nodes.reachedFrom(view.self.name, address).length > 0);
+    const isOnNode = addresses.some((address) => nodes.reachedFrom(input.self.name, address).length > 0);
     return isOnNode
       ? addresses.map((address): [string, string, string] => [service.name, task.name, address])
       : [];
@@ -105,31 +105,31 @@ export function addressesOnNodes({
 /** The hops of all tasks, with the published ports numbered as far as hops begin or end in them. */
 class Hops {
   readonly all: Hop[] = [];
-  readonly #input: ForwardingInput;
+  readonly #sources: ForwardingInput;
   readonly #nodes: ListeningNodes;
   /** Services that publish a port, by portKey. */
-  readonly #publishers = new Map<string, { service: ViewService; port: ViewPort }[]>();
+  readonly #publishers = new Map<string, { service: InputService; port: ViewPort }[]>();
   /** By `node address`: the tasks that the node has there; made when it is first asked for. */
   #tasksAt: ReadonlyMap<string, readonly AddressedTask[]> | null = null;
   readonly #tasks: readonly AddressedTask[];
   readonly #dialed = new Map<string, string>();
   readonly #numbers = new Map<string, number>();
   readonly #vertices: {
-    readonly service: ViewService;
+    readonly service: InputService;
     readonly port: ViewPort;
     readonly node: string | null;
   }[] = [];
   readonly #resolved: ReadonlyMap<string, readonly string[]>;
 
-  constructor(input: ForwardingInput) {
-    const { view, network } = input;
-    this.#input = input;
-    this.#nodes = new ListeningNodes(nodesOf(view, network));
-    this.#resolved = resolvedElsewhere(view);
-    for (const service of view.services) {
+  constructor(sources: ForwardingInput) {
+    const { input, network } = sources;
+    this.#sources = sources;
+    this.#nodes = new ListeningNodes(nodesOf(input, network));
+    this.#resolved = resolvedElsewhere(input);
+    for (const service of input.services) {
       for (const port of servedPorts(service)) push(this.#publishers, portKey(port), { service, port });
     }
-    this.#tasks = view.services.flatMap((service) =>
+    this.#tasks = input.services.flatMap((service) =>
       service.tasks.flatMap((task) =>
         this.#addressesOf(service, task).map((address) => ({ service, task, address })),
       ),
@@ -191,7 +191,7 @@ class Hops {
 
   /** Whether clients get to the published port at this address of the node. */
   #isPublished(
-    { service, port }: { readonly service: ViewService; readonly port: ViewPort },
+    { service, port }: { readonly service: InputService; readonly port: ViewPort },
     node: ListeningNode,
     address: string,
     from: string,
@@ -211,7 +211,7 @@ class Hops {
     );
   }
 
-  #vertex(service: ViewService, port: ViewPort, onNode: string): number {
+  #vertex(service: InputService, port: ViewPort, onNode: string): number {
     const node = port.mode === "host" ? onNode : null;
     const key = `${service.name} ${portKey(port)} ${node ?? ""}`;
     const known = this.#numbers.get(key);
@@ -221,11 +221,11 @@ class Hops {
   }
 
   /** As they are dialed; [] while they are not known. */
-  #addressesOf(service: ViewService, { node, name, host }: ViewTask): readonly string[] {
+  #addressesOf(service: InputService, { node, name, host }: InputTask): readonly string[] {
     const address = this.#dialedAddress(host);
     if (address !== null) return [address];
-    if (node === this.#input.view.self.name)
-      return [...new Set(this.#input.addressesOf(host).map(dialedAddress))];
+    if (node === this.#sources.input.self.name)
+      return [...new Set(this.#sources.addressesOf(host).map(dialedAddress))];
     return this.#resolved.get(`${node} ${service.name} ${name}`) ?? [];
   }
 
@@ -241,7 +241,7 @@ class Hops {
 }
 
 /** By "node service task": the addresses that other nodes tell of their names. */
-export function resolvedElsewhere({ nodes }: ClusterView): ReadonlyMap<string, readonly string[]> {
+export function resolvedElsewhere({ nodes }: RoutingInput): ReadonlyMap<string, readonly string[]> {
   const resolved = new Map<string, string[]>();
   for (const { name, taskAddresses } of nodes) {
     for (const [service, task, address] of taskAddresses) {
@@ -252,15 +252,15 @@ export function resolvedElsewhere({ nodes }: ClusterView): ReadonlyMap<string, r
 }
 
 /** This node comes first: its interfaces are known better than what it has told the others. */
-export function nodesOf(view: ClusterView, network: LocalNetwork): [ListeningNode, ...ListeningNode[]] {
-  const { self, bind } = view;
-  const announced = view.nodes.find(({ name }) => name === self.name)?.addresses ?? [];
+export function nodesOf(input: RoutingInput, network: LocalNetwork): [ListeningNode, ...ListeningNode[]] {
+  const { self, bind } = input;
+  const announced = input.nodes.find(({ name }) => name === self.name)?.addresses ?? [];
   const reached = announced.filter((local) => local.interface === "");
   const own = { ...self, bind, addresses: [...network.addresses, ...reached] };
-  return [own, ...view.nodes.filter(({ name }) => name !== self.name)];
+  return [own, ...input.nodes.filter(({ name }) => name !== self.name)];
 }
 
-export function servedPorts({ publish, lostPorts }: ViewService): readonly ViewPort[] {
+export function servedPorts({ publish, lostPorts }: InputService): readonly ViewPort[] {
   return lostPorts.size === 0 ? publish : publish.filter((port) => !lostPorts.has(portKey(port)));
 }
 

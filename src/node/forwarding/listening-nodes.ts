@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import type { Labels } from "../../config/index.ts";
 import type { LocalAddress } from "../../sys/local-addresses.ts";
 import { PrefixSet, parseIp } from "../../wire/index.ts";
-import type { ViewService } from "../cluster-view.ts";
+import type { InputService } from "../routing-input.ts";
 
 export interface ListeningNode {
   readonly name: string;
@@ -57,7 +57,7 @@ export class ListeningNodes {
 /** Whether a published port of the service may be listened on there, as `nodes` and `bind` say. */
 export function listensAt(
   node: ListeningNode,
-  service: Pick<ViewService, "bind" | "nodes">,
+  service: Pick<InputService, "bind" | "nodes">,
   address: string,
 ): boolean {
   const isSelected = Object.entries(service.nodes).every(

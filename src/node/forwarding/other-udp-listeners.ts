@@ -1,5 +1,5 @@
 /**
- * The view of the cluster -> where other nodes listen on published UDP ports. Pure.
+ * The routing input -> where other nodes listen on published UDP ports. Pure.
  *
  * Not where a node leaves an address to a task of its own, and not where it has reported that it does not listen: the
  * program there may be a client of another published port, from its own port.
@@ -8,8 +8,8 @@
 import { isIP } from "node:net";
 import type { UdpListeners } from "../../proxy/index.ts";
 import { isWildcard } from "../../wire/index.ts";
-import type { ClusterView, ViewNode, ViewService } from "../cluster-view.ts";
 import { dialedAddress } from "../own-task-ports.ts";
+import type { InputNode, InputService, RoutingInput } from "../routing-input.ts";
 import { resolvedElsewhere, servedPorts } from "./forwarding-loops.ts";
 import { addressesOf, listensAt } from "./listening-nodes.ts";
 
@@ -24,14 +24,14 @@ const UDP_LISTENERS = /^udp \[?([^\]]*)\]?:(\d+)(?:-(\d+))?$/;
 /** "5300-5309/udp" */
 const UDP_PORTS = /^(\d+)(?:-(\d+))?\/udp$/;
 
-export function otherUdpListeners(view: ClusterView): UdpListeners[] {
-  const ports = publishedUdpPorts(view);
-  const nodes = view.nodes.filter(({ name }) => name !== view.self.name);
+export function otherUdpListeners(input: RoutingInput): UdpListeners[] {
+  const ports = publishedUdpPorts(input);
+  const nodes = input.nodes.filter(({ name }) => name !== input.self.name);
   if (ports.size === 0 || nodes.length === 0) return [];
-  const exceptions = exceptionsAt(ports, nodes, view);
+  const exceptions = exceptionsAt(ports, nodes, input);
   const groups = new Groups();
   const placesBy = new Map<string, readonly Place[]>();
-  for (const service of view.services) {
+  for (const service of input.services) {
     const rules = JSON.stringify([service.bind, service.nodes]);
     const places = placesBy.get(rules) ?? listeningPlaces(service, nodes);
     placesBy.set(rules, places);
@@ -48,7 +48,7 @@ export function otherUdpListeners(view: ClusterView): UdpListeners[] {
   return groups.listeners();
 }
 
-export function publishedUdpPorts({ services }: ClusterView): Set<number> {
+export function publishedUdpPorts({ services }: RoutingInput): Set<number> {
   const udp = services.flatMap((service) =>
     servedPorts(service).filter(({ protocol }) => protocol === "udp"),
   );
@@ -84,7 +84,7 @@ function addressesAt(places: readonly Place[]): string[] {
   return [...new Set(places.map(({ address }) => address))].sort();
 }
 
-function listeningPlaces(service: ViewService, nodes: readonly ViewNode[]): Place[] {
+function listeningPlaces(service: InputService, nodes: readonly InputNode[]): Place[] {
   return nodes.flatMap((node) =>
     [...addressesOf(node)]
       .filter((address) => listensAt(node, service, address))
@@ -95,8 +95,8 @@ function listeningPlaces(service: ViewService, nodes: readonly ViewNode[]): Plac
 /** By published port: where it is not listened on. */
 function exceptionsAt(
   published: ReadonlySet<number>,
-  nodes: readonly ViewNode[],
-  view: ClusterView,
+  nodes: readonly InputNode[],
+  input: RoutingInput,
 ): ReadonlyMap<number, readonly Place[]> {
   const exceptions = new Map<number, Place[]>();
   const add = (port: number, place: Place) => {
@@ -104,7 +104,7 @@ function exceptionsAt(
     if (places === undefined) exceptions.set(port, [place]);
     else places.push(place);
   };
-  for (const [port, place] of taskPlaces(view)) if (published.has(port)) add(port, place);
+  for (const [port, place] of taskPlaces(input)) if (published.has(port)) add(port, place);
   for (const { name, notListening } of nodes) {
     for (const { addresses, first, last } of notListening.flatMap(parseListeners)) {
       for (const port of published)
@@ -116,15 +116,15 @@ function exceptionsAt(
 }
 
 /** [port, place] of UDP tasks of other nodes. */
-function* taskPlaces(view: ClusterView): Generator<[number, Place]> {
-  const resolved = resolvedElsewhere(view);
-  for (const service of view.services) {
+function* taskPlaces(input: RoutingInput): Generator<[number, Place]> {
+  const resolved = resolvedElsewhere(input);
+  for (const service of input.services) {
     const targets = servedPorts(service)
       .filter(({ protocol }) => protocol === "udp")
       .map(({ target }) => target);
     if (targets.length === 0) continue;
     for (const { node, name, host, port } of service.tasks) {
-      if (node === view.self.name) continue;
+      if (node === input.self.name) continue;
       const addresses =
         isIP(host) !== 0 ? [dialedAddress(host)] : (resolved.get(`${node} ${service.name} ${name}`) ?? []);
       for (const address of addresses)

@@ -21,8 +21,8 @@ import {
   settleAddress,
 } from "../../overlay/index.ts";
 import type { Clock } from "../../sys/clock.ts";
-import type { Reach } from "../mesh/build-view.ts";
-import { sourceAddress } from "../mesh/source-address.ts";
+import type { Reach } from "../build-routing-input.ts";
+import { sourceAddress } from "../cluster/source-address.ts";
 import { EchoSockets } from "./echo-sockets.ts";
 import { endProblems } from "./end-problems.ts";
 import { type Neighbour, Neighbours, type Nodes } from "./neighbours.ts";

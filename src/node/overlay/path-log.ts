@@ -4,8 +4,8 @@
  * the time is told less and less often.
  */
 import type { Clock } from "../../sys/clock.ts";
+import { LineBudget } from "../cluster/line-budget.ts";
 import type { Log } from "../log.ts";
-import { LineBudget } from "../mesh/line-budget.ts";
 
 /** What happens within it has one cause, and is told as it is at its end. */
 const TOGETHER_MS = 1_000;

@@ -59,7 +59,7 @@ export class Upkeep {
     this.#lookAt(this.#lookedMs + SPACING_MS);
   }
 
-  /** Seen, and undone as far as that was due. */
+  /** ClusterSnapshot, and undone as far as that was due. */
   onLooked({ repaired, held, failures, refused }: Look, driver: Driver): void {
     this.#begin();
     if (repaired.length > 0) this.#tellRepaired(repaired);

@@ -24,7 +24,7 @@ export interface PeerPorts {
   readonly seenAs: readonly string[];
 }
 
-export interface Seen {
+export interface ClusterSnapshot {
   readonly self: string;
   readonly peer: TestedPeer;
   readonly trials: readonly Trial[];
@@ -37,7 +37,7 @@ export interface Seen {
   readonly hasOtherKey?: boolean;
 }
 
-export function judge(seen: Seen): PeerPorts {
+export function judge(seen: ClusterSnapshot): PeerPorts {
   const { self, peer, heard, report, notTested } = seen;
   const trials = seen.hasOtherKey === true ? seen.trials.map(withoutProof) : seen.trials;
   const isInsideOpen = [...trials, ...(report?.trials ?? [])].some(

@@ -3,7 +3,7 @@
  * try those of this node, and puts both together (judge.ts). The questions of others are answered (answers.ts).
  */
 import type { Clock } from "../../sys/clock.ts";
-import type { StreamAnswer } from "../mesh/gossip.ts";
+import type { StreamAnswer } from "../cluster/gossip.ts";
 import { Answers, type AnswersOptions, type AskedBy } from "./answers.ts";
 import { judge, type PeerPorts } from "./judge.ts";
 import { Marks } from "./marks.ts";

@@ -3,7 +3,7 @@
  * one-way partitions, pauses, crashes and ticks that come late. Exchanges over TCP are not lossy, but they need both
  * directions and an answering process.
  *
- * What node/mesh/seeds.ts does in the product, finding back to members that were given up, the network plays too.
+ * What node/cluster/seeds.ts does in the product, finding back to members that were given up, the network plays too.
  */
 import {
   type Effect,

@@ -1,8 +1,8 @@
 /** What a node alone in the world serves with a configuration. */
 import type { Config } from "../../../src/config/index.ts";
-import type { ClusterView } from "../../../src/node/cluster-view.ts";
+import type { RoutingInput } from "../../../src/node/routing-input.ts";
 
-export function viewOf(config: Config): ClusterView {
+export function viewOf(config: Config): RoutingInput {
   const { name, labels } = config.node;
   return {
     self: { name, labels },

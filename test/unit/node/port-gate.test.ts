@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "bun:test";
-import type { ClusterView } from "../../../src/node/cluster-view.ts";
 import { PortGate } from "../../../src/node/port-gate.ts";
 import { reachOf } from "../../../src/node/reach-report.ts";
+import type { RoutingInput } from "../../../src/node/routing-input.ts";
 import type { PublishedPort, RoutingTable, Service, Task } from "../../../src/proxy/index.ts";
 import { configOf } from "../../support/node/config-of.ts";
 import { viewOf } from "../../support/node/view-of.ts";
@@ -9,7 +9,7 @@ import { tableOf } from "../../support/proxy/routing-table.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
 
 const FAR: Partial<Task> = { node: "n2", distance: "far", name: "far", address: "10.0.0.2" };
-const VIEW: ClusterView = viewOf(configOf('[node]\nname = "n1"'));
+const VIEW: RoutingInput = viewOf(configOf('[node]\nname = "n1"'));
 /** The debounce, with the tick that notices. */
 const LONG_MS = 1_700;
 
@@ -216,7 +216,7 @@ describe("a port", () => {
 });
 
 describe("reachOf", () => {
-  const view = viewOf(
+  const input = viewOf(
     configOf(
       '[node]\nname = "n1"\n[[services]]\nname = "test"\npublish = ["80", "81"]\ntasks = ["127.0.0.1", "web.test"]',
     ),
@@ -226,7 +226,7 @@ describe("reachOf", () => {
   test("tells the tasks that are down, on all ports or on some, and names without an address", async () => {
     const tasks = [{ name: "127.0.0.1", port: null }];
     const isTaskUp = (_: Task, { target }: PublishedPort) => target !== 81;
-    expect(reachOf(view, table({ ports, tasks }), { isTaskUp }).down).toEqual([
+    expect(reachOf(input, table({ ports, tasks }), { isTaskUp }).down).toEqual([
       { service: "test", task: "127.0.0.1", ports: ["tcp 81"] },
       { service: "test", task: "web.test", ports: [] },
     ]);
@@ -235,13 +235,13 @@ describe("reachOf", () => {
   test("a name is down when all its addresses are", async () => {
     const tasks = ["10.0.0.1", "10.0.0.2"].map((address) => ({ name: "web.test", port: null, address }));
     const isTaskUp = ({ address }: Task) => address !== "10.0.0.1";
-    const { down } = reachOf(view, table({ ports, tasks }), { isTaskUp });
+    const { down } = reachOf(input, table({ ports, tasks }), { isTaskUp });
     expect(down.filter(({ task }) => task === "web.test")).toEqual([]);
   });
 
   test("tells closed ports as ranges", async () => {
     const many = [80, 81, 82, 90].flatMap((published) => portsOf({ published, isClosed: true }));
-    const { closed } = reachOf(view, table({ ports: many, tasks: [] }), { isTaskUp: () => true });
+    const { closed } = reachOf(input, table({ ports: many, tasks: [] }), { isTaskUp: () => true });
     expect(closed).toEqual([{ service: "test", ports: ["80-82/tcp", "90/tcp"] }]);
   });
 });

@@ -3,7 +3,7 @@ import { type Config, type ConfigCheck, type FileResult, parseConfig } from "../
 import { InterfaceWatch } from "../../../src/node/interface-watch.ts";
 import { Reloader } from "../../../src/node/reload.ts";
 import { Resolver } from "../../../src/node/resolver.ts";
-import { Router } from "../../../src/node/router.ts";
+import { TableUpdates } from "../../../src/node/table-updates.ts";
 import type { HostAnswer } from "../../../src/sys/lookup-host.ts";
 import { configOf, webService } from "../../support/node/config-of.ts";
 import { FakeProxy } from "../../support/node/fake-proxy.ts";
@@ -15,7 +15,7 @@ const WEB = webService('tasks = ["10.0.0.9"]');
 let file: string;
 let proxy: FakeProxy;
 let clock: ManualClock;
-let router: Router;
+let tables: TableUpdates;
 let reloader: Reloader;
 let readFile: (name: string, check?: ConfigCheck) => FileResult | Promise<FileResult>;
 let applied: Config[];
@@ -31,15 +31,15 @@ beforeEach(async () => {
   const resolver = new Resolver({
     clock,
     lookup: async (host) => names.get(host) ?? { error: "name not found", isAnswered: true },
-    onChange: () => router.refresh(),
+    onChange: () => tables.refresh(),
   });
   const read = () => ({ hasIpv6: false, addresses: [] });
-  router = new Router({
+  tables = new TableUpdates({
     proxy,
     resolver,
-    interfaces: new InterfaceWatch({ clock, read, onChange: () => router.refresh() }),
+    interfaces: new InterfaceWatch({ clock, read, onChange: () => tables.refresh() }),
     gate: { close: (table) => table, adopt: () => undefined },
-    currentView: () => viewOf(reloader.running),
+    currentInput: () => viewOf(reloader.running),
     onWarnings: () => undefined,
     onLoops: () => undefined,
     onTaskAddresses: () => undefined,
@@ -47,13 +47,13 @@ beforeEach(async () => {
       throw error;
     },
   });
-  await router.change((turn) => turn.apply(viewOf(configOf(WEB)), 0));
+  await tables.change((turn) => turn.apply(viewOf(configOf(WEB)), 0));
   reloader = new Reloader(
     {
       file: "test.toml",
       read: (name, check) => readFile(name, check),
-      router,
-      viewWith: viewOf,
+      tables,
+      inputWith: viewOf,
       keptWith: () => [],
       differingWith: () => [],
       unpublishedWith: () => [],
@@ -106,7 +106,7 @@ describe("reload", () => {
     const first = reloader.reload("command", false);
     file = WEB.replace('"80"', '"82"');
     const second = reloader.reload("file", false);
-    await router.change((turn) => turn.apply(viewOf(configOf(WEB.replace('"80"', '"79"'))), 0));
+    await tables.change((turn) => turn.apply(viewOf(configOf(WEB.replace('"80"', '"79"'))), 0));
     expect([proxy.table.services[0]?.ports[0]?.published, reads.length]).toEqual([79, 1]);
     slow.resolve(parseConfig(WEB.replace('"80"', '"81"'), "test.toml"));
     expect([(await first).outcome, (await second).outcome]).toEqual(["applied", "applied"]);
@@ -196,7 +196,7 @@ describe("order", () => {
   });
 
   test("a reload after closing is refused with the reason", async () => {
-    await router.close();
+    await tables.close();
     file = WEB.replace('"80"', '"81"');
     const report = await reloader.reload("command", false);
     expect(report.outcome).toBe("refused");

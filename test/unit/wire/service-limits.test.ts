@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { Catalog } from "../../../src/catalog/index.ts";
 import { parseConfig } from "../../../src/config/index.ts";
-import { declarationsOf } from "../../../src/node/mesh/declarations.ts";
+import { declarationsOf } from "../../../src/node/cluster/declarations.ts";
 import { findExcess, findLabelFault, MAX_LABELS, MAX_LIST_ENTRIES } from "../../../src/wire/index.ts";
 import { nodeRecord, port, spec } from "../../support/catalog/catalog-records.ts";
 

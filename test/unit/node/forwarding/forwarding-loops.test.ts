@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import type { ClusterView, ViewNode, ViewService } from "../../../../src/node/cluster-view.ts";
 import {
   addressesOnNodes,
   type ForwardingInput,
   findForwardingLoops,
 } from "../../../../src/node/forwarding/forwarding-loops.ts";
+import type { InputNode, InputService, RoutingInput } from "../../../../src/node/routing-input.ts";
 import { configOf, webService } from "../../../support/node/config-of.ts";
 import { viewOf } from "../../../support/node/view-of.ts";
 
@@ -24,7 +24,7 @@ interface ServiceText {
 
 const RULES = viewOf(configOf(webService())).services[0]!;
 
-function serviceOf(name: string, text: ServiceText): ViewService {
+function serviceOf(name: string, text: ServiceText): InputService {
   const toml = (port: string) => {
     const { services } = configOf(`[[services]]\nname = "x"\npublish = ["${port}"]\ntasks = []\n`);
     return services[0]!.publish.map((each) => ({ ...each, mode: text.mode ?? each.mode }));
@@ -46,13 +46,13 @@ function serviceOf(name: string, text: ServiceText): ViewService {
   };
 }
 
-function input(
+function sources(
   services: Readonly<Record<string, ServiceText>>,
-  changes: Partial<Record<NodeName, Partial<ViewNode>>> = {},
+  changes: Partial<Record<NodeName, Partial<InputNode>>> = {},
   names: Readonly<Record<string, readonly string[]>> = {},
 ): ForwardingInput {
   const nodes = Object.entries(ADDRESSES).map(
-    ([name, address]): ViewNode => ({
+    ([name, address]): InputNode => ({
       name,
       labels: { zone: name },
       bind: [],
@@ -63,7 +63,7 @@ function input(
     }),
   );
   const [self] = nodes;
-  const view: ClusterView = {
+  const input: RoutingInput = {
     self: { name: "n1", labels: self!.labels },
     bind: self!.bind,
     services: Object.entries(services).map(([name, text]) => serviceOf(name, text)),
@@ -75,16 +75,16 @@ function input(
     hasIpv6: true,
     addresses: [{ interface: "lo", address: "127.0.0.1" }, ...self!.addresses],
   };
-  return { view, network, addressesOf: (host) => names[host] ?? [] };
+  return { input, network, addressesOf: (host) => names[host] ?? [] };
 }
 
 /** "n1 web 192.0.2.2" */
-function looped(...args: Parameters<typeof input>): string[] {
-  return findForwardingLoops(input(...args)).map(({ node, service, task }) => `${node} ${service} ${task}`);
+function looped(...args: Parameters<typeof sources>): string[] {
+  return findForwardingLoops(sources(...args)).map(({ node, service, task }) => `${node} ${service} ${task}`);
 }
 
-const pathOf = (...args: Parameters<typeof input>) =>
-  findForwardingLoops(input(...args)).map(({ path }) => path);
+const pathOf = (...args: Parameters<typeof sources>) =>
+  findForwardingLoops(sources(...args)).map(({ path }) => path);
 
 describe("a task leads back", () => {
   test("when it is the same port on another node", () => {
@@ -113,7 +113,7 @@ describe("a task leads back", () => {
 
   test("at one of several ports", () => {
     const services = { web: { publish: ["80", "8443:443"], tasks: { n1: ["192.0.2.2"] } } };
-    expect(findForwardingLoops(input(services)).map(({ published }) => published)).toEqual([80]);
+    expect(findForwardingLoops(sources(services)).map(({ published }) => published)).toEqual([80]);
   });
 
   test("at the ports of a range that are published", () => {
@@ -213,11 +213,11 @@ test("every node finds the same", () => {
     a: { publish: ["80"], tasks: { n1: ["192.0.2.2:81"], n3: ["192.0.2.1:80"] } },
     b: { publish: ["81"], tasks: { n2: ["192.0.2.1:80"] } },
   };
-  const here = input(services);
-  const n2 = here.view.nodes.find(({ name }) => name === "n2")!;
+  const here = sources(services);
+  const n2 = here.input.nodes.find(({ name }) => name === "n2")!;
   const there = {
     ...here,
-    view: { ...here.view, self: n2 },
+    input: { ...here.input, self: n2 },
     network: { hasIpv6: true, addresses: n2.addresses },
   };
   expect(findForwardingLoops(there)).toEqual(findForwardingLoops(here));
@@ -233,7 +233,7 @@ test("other nodes are told where names lead that stand for an address of a node"
     "own.test": ["127.0.0.1"],
     "x.test": ["192.0.2.1"],
   };
-  expect(addressesOnNodes(input(services, {}, names))).toEqual([
+  expect(addressesOnNodes(sources(services, {}, names))).toEqual([
     ["web", "two.test", "192.0.2.2"],
     ["web", "two.test", "198.51.100.1"],
     ["web", "own.test", "127.0.0.1"],
@@ -242,7 +242,7 @@ test("other nodes are told where names lead that stand for an address of a node"
 
 test("1,000 services with 10,000 tasks that all lead to others are checked fast", () => {
   const one = serviceOf("one", { publish: ["1"], tasks: { n1: ["192.0.2.2"] } });
-  const services = Array.from({ length: 1_000 }, (_, index): ViewService => {
+  const services = Array.from({ length: 1_000 }, (_, index): InputService => {
     const port = (index + 1) % 1_000;
     const tasks = Array.from({ length: 10 }, (_, task) => ({
       ...one.tasks[0]!,
@@ -253,8 +253,8 @@ test("1,000 services with 10,000 tasks that all lead to others are checked fast"
     }));
     return { ...one, name: `s${index}`, publish: [{ ...one.publish[0]!, published: 1_000 + index }], tasks };
   });
-  const given = input({});
+  const given = sources({});
   const startedMs = performance.now();
-  expect(findForwardingLoops({ ...given, view: { ...given.view, services } })).toHaveLength(10_000);
+  expect(findForwardingLoops({ ...given, input: { ...given.input, services } })).toHaveLength(10_000);
   expect(performance.now() - startedMs).toBeLessThan(3_000); // about 50 ms on a quiet machine
 });

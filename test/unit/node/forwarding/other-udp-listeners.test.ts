@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import type { ClusterView, ViewNode, ViewService } from "../../../../src/node/cluster-view.ts";
 import { otherUdpListeners } from "../../../../src/node/forwarding/other-udp-listeners.ts";
+import type { InputNode, InputService, RoutingInput } from "../../../../src/node/routing-input.ts";
 import { configOf, webService } from "../../../support/node/config-of.ts";
 import { viewOf } from "../../../support/node/view-of.ts";
 
@@ -11,8 +11,8 @@ const ADDRESSES = ["192.0.2.2", "2001:db8::2"];
 function service(
   publish: readonly string[],
   tasks: Readonly<Record<string, string>> = {},
-  rules: Partial<ViewService> = {},
-): ViewService {
+  rules: Partial<InputService> = {},
+): InputService {
   const list = (task: string) =>
     configOf(`[[services]]\nname = "x"\npublish = ${JSON.stringify(publish)}\ntasks = ["${task}"]\n`)
       .services[0]!;
@@ -28,8 +28,8 @@ function service(
 }
 
 /** Services on n1, which is asked, and n2. */
-function listeners(services: readonly ViewService[], n2: Partial<ViewNode> = {}) {
-  const node = (name: string, addresses: readonly string[]): ViewNode => ({
+function listeners(services: readonly InputService[], n2: Partial<InputNode> = {}) {
+  const node = (name: string, addresses: readonly string[]): InputNode => ({
     name,
     labels: { role: name },
     bind: [],
@@ -37,7 +37,7 @@ function listeners(services: readonly ViewService[], n2: Partial<ViewNode> = {})
     taskAddresses: [],
     notListening: [],
   });
-  const view: ClusterView = {
+  const input: RoutingInput = {
     self: { name: "n1", labels: { role: "n1" } },
     bind: [],
     services,
@@ -45,7 +45,7 @@ function listeners(services: readonly ViewService[], n2: Partial<ViewNode> = {})
     relay: null,
     nodes: [node("n1", ["192.0.2.1"]), { ...node("n2", ADDRESSES), ...n2 }],
   };
-  return otherUdpListeners(view);
+  return otherUdpListeners(input);
 }
 
 /** "192.0.2.2:53" */

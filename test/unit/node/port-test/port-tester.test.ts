@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { StreamAnswer } from "../../../../src/node/mesh/gossip.ts";
+import type { StreamAnswer } from "../../../../src/node/cluster/gossip.ts";
 import {
   decodePortTest,
   encodePortTest,

@@ -1,0 +1,407 @@
+/**
+ * The membership machine with sockets: frames what it wants to send, hands it what comes, wakes it when it asks.
+ *
+ * One port, UDP and TCP, one exchange per connection. What cannot be opened (another key, another protocol) or holds too
+ * much (exchange-limiter.ts) is counted and told, but not more often than once a minute and reason: a stranger must not
+ * be able to fill the log.
+ */
+import type { Address, Effect, Membership, Send, Tell } from "../../membership/index.ts";
+import { type Datagram, DatagramSocket } from "../../sys/datagram-socket.ts";
+import {
+  type Answer,
+  CLOSED_EARLY,
+  dialExchange,
+  ExchangeServer,
+  type Reader,
+  type Responder,
+} from "../../sys/exchange.ts";
+import { ExchangeLimiter } from "../../sys/exchange-limiter.ts";
+import { randomBytes } from "../../sys/random.ts";
+import {
+  decodeMessage,
+  decodeStreamUser,
+  encodeMessage,
+  encodeStreamUser,
+  framePacket,
+  frameStream,
+  type GossipMessage,
+  type Keyring,
+  MAX_SHORT_BYTES,
+  NONCE_BYTES,
+  openPacket,
+  StreamReader,
+  USER_MESSAGE,
+} from "../../wire/gossip/index.ts";
+import { decodeRelayDatagram, isWildcard, parseIp, RelayDatagram } from "../../wire/index.ts";
+import { PORT_TEST } from "../port-test/message.ts";
+import { addressOf, hostOf, ipOf } from "./address.ts";
+import { type KeyMismatch, KeyMismatches } from "./key-mismatch.ts";
+
+/** Two of the largest frames at once. What is received grows in steps, so memory may be twice as much. */
+const MAX_HELD_BYTES = 16 * 2 ** 20;
+const MIN_BYTES_PER_SEC = 16 * 1024;
+const SWEEP_MS = 500;
+/** More would keep the main thread from its own work; 10,000 members are 1 to 6 MiB. */
+const MAX_BYTES_PER_SEC = 32 * 2 ** 20;
+const FREE_BYTES = 16 * 1024;
+/** Of an answer to `ask`. */
+const MAX_ANSWER_BYTES = 64 * 1024;
+const TELL_AGAIN_MS = 60_000;
+/** Alone on its connection: any number does. */
+const NAME_CHECK_SEQ = 1;
+
+export interface GossipOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Literal address of this machine that everything leaves from; null: any. */
+  readonly source: () => string | null;
+  readonly keyring: Keyring | null;
+  readonly machine: Membership;
+  /** Connections from others at once, and as many to others, of which user messages get half. A bound on descriptors too. */
+  readonly maxExchanges: number;
+  /** Of an exchange over TCP, that is forgiven. */
+  readonly silenceMs: number;
+  /** How long it may take. */
+  readonly exchangeTimeoutMs: number;
+  /** What the machine has to tell besides packets; in order. */
+  readonly onTell: (effect: Tell) => void;
+  /** A question of another node about ports, or a datagram of such a test (port-test/); what to answer on a stream. */
+  readonly onPortTest: (payload: Uint8Array, from: PortTestSender) => Uint8Array | null;
+  /** Something came that could not be opened; once a minute for each reason. */
+  readonly onDropped: (reason: string, from: string) => void;
+}
+
+/** `no-answer`: the other node knows no answer; `unreadable`: it uses another key or protocol. */
+export interface StreamAnswer {
+  readonly payload: Uint8Array | null;
+  readonly failure: "no-answer" | "unreadable" | "unreached" | null;
+}
+
+export interface PortTestSender {
+  readonly host: string;
+  readonly isStream: boolean;
+}
+
+export class Gossip {
+  readonly #options: GossipOptions;
+  readonly #dropped: Record<string, number> = {};
+  readonly #toldAtMs = new Map<string, number>();
+  readonly #keyTroubles = new KeyMismatches();
+  /** Reused. Relays share the port: what is for them gets here while they do not listen, at a start and an end. */
+  readonly #relayed = new RelayDatagram();
+  #keyring: Keyring | null;
+  readonly #limiter: ExchangeLimiter;
+  #dialed = 0;
+  #sweeper: ReturnType<typeof setInterval> | null = null;
+  #datagrams: DatagramSocket | null = null;
+  #exchanges: ExchangeServer | null = null;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #wakeAtMs = Number.POSITIVE_INFINITY;
+  #isClosed = false;
+
+  private constructor(options: GossipOptions) {
+    this.#options = options;
+    this.#keyring = options.keyring;
+    this.#limiter = new ExchangeLimiter({
+      maxAccepted: options.maxExchanges,
+      maxBytes: MAX_HELD_BYTES,
+      graceMs: options.silenceMs,
+      minBytesPerSec: MIN_BYTES_PER_SEC,
+      maxBytesPerSec: MAX_BYTES_PER_SEC,
+      freeBytes: FREE_BYTES,
+    });
+  }
+
+  /** Rejects with the error of the system when the port cannot be had. */
+  static async open(options: GossipOptions): Promise<Gossip> {
+    const gossip = new Gossip(options);
+    const { host, port } = options;
+    try {
+      gossip.#exchanges = await ExchangeServer.listen({
+        host,
+        port,
+        timeoutMs: options.exchangeTimeoutMs,
+        limiter: gossip.#limiter,
+        onOpen: (fromHost) => gossip.#respond(fromHost),
+        onLimit: (reason, fromHost) => gossip.#drop(reason, fromHost),
+      });
+      gossip.#datagrams = await DatagramSocket.open({
+        host,
+        port,
+        sharing: "first", // relays come after it
+        onDatagram: (datagram) => gossip.#onDatagram(datagram),
+      });
+    } catch (error) {
+      gossip.close();
+      throw error;
+    }
+    gossip.#sweeper = setInterval(() => gossip.#limiter.sweep(performance.now()), SWEEP_MS);
+    gossip.#wake();
+    return gossip;
+  }
+
+  /** Packets and streams thrown away since the start, by reason. */
+  get droppedTotal(): Readonly<Record<string, number>> {
+    return this.#dropped;
+  }
+
+  get keyTrouble(): KeyMismatch[] {
+    return this.#keyTroubles.current(performance.now());
+  }
+
+  /** The next packet is sealed with its first key. */
+  setKeyring(keyring: Keyring | null): void {
+    this.#keyring = keyring;
+  }
+
+  /** Carries out what `step` makes the machine want. */
+  run(step: (machine: Membership, nowMs: number) => readonly Effect[]): void {
+    for (const effect of step(this.#options.machine, performance.now())) this.#carryOut(effect);
+    this.#wake();
+  }
+
+  /** Over TCP; resolves with why it failed, or null. */
+  async sendReliably(to: Address, payload: Uint8Array): Promise<string | null> {
+    if (this.#dialed >= this.#options.maxExchanges / 2) return this.#refuseToDial(to);
+    const request = this.#frame(encodeStreamUser(payload));
+    return (await this.#dial(to, request, this.#options.exchangeTimeoutMs, null)).error;
+  }
+
+  /** Whether a node of this name answers there. */
+  async isAnswering(to: Address, node: string, timeoutMs: number): Promise<boolean> {
+    const { reader, message } = this.#reader(to, MAX_SHORT_BYTES);
+    const request = this.#frame(encodeMessage({ type: "ping", seq: NAME_CHECK_SEQ, node, source: null }));
+    const { error } = await this.#dial(to, request, timeoutMs, reader);
+    const answer = message();
+    const ack = error === null && answer !== null ? decodeMessage(answer) : null;
+    return ack?.type === "ack" && ack.seq === NAME_CHECK_SEQ;
+  }
+
+  /** A user message over TCP that is answered by another. */
+  async ask(to: Address, payload: Uint8Array, timeoutMs: number): Promise<StreamAnswer> {
+    const { reader, message } = this.#reader(to, MAX_ANSWER_BYTES);
+    const { error } = await this.#dial(to, this.#frame(encodeStreamUser(payload)), timeoutMs, reader);
+    if (error !== null) return { payload: null, failure: error === CLOSED_EARLY ? "no-answer" : "unreached" };
+    const answer = message();
+    const said = answer === null ? null : decodeStreamUser(answer);
+    return { payload: said, failure: said === null ? "unreadable" : null };
+  }
+
+  /** A user message in a datagram from the gossip port. */
+  sendDatagram(to: Address, payload: Uint8Array): void {
+    this.#sendPacket(this.datagramOf([{ type: "user", payload }]), to);
+  }
+
+  /** As it goes on the wire, for whoever has a socket of his own. */
+  datagramOf(messages: readonly GossipMessage[]): Uint8Array {
+    return this.#packet(messages.map(encodeMessage), false);
+  }
+
+  /** Whether a datagram is the ack to such a ping. */
+  isAck(datagram: Uint8Array, seq: number): boolean {
+    return openPacket(datagram, { keyring: this.#keyring }).messages.some((bytes) => {
+      const message = decodeMessage(bytes);
+      return message?.type === "ack" && message.seq === seq;
+    });
+  }
+
+  close(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#sweeper !== null) clearInterval(this.#sweeper);
+    this.#timer = null;
+    this.#isClosed = true;
+    this.#datagrams?.close();
+    this.#exchanges?.close();
+  }
+
+  // --- in
+
+  #onDatagram({ bytes, host, port }: Datagram): void {
+    if (decodeRelayDatagram(bytes, 0, bytes.length, this.#relayed)) return this.#count("no-relay");
+    const { messages, problem } = openPacket(bytes, { keyring: this.#keyring });
+    if (problem !== null) this.#drop(problem, host);
+    const from = addressOf(host, port);
+    if (messages.length === 0 || from === null) return;
+    const others = messages.filter((message) => !this.#isPortTest(message, host));
+    if (others.length > 0) this.run((machine, nowMs) => machine.onPacket(others, from, nowMs));
+  }
+
+  /** [GOSSIP: a user message in a packet] type byte, then the payload. */
+  #isPortTest(message: Uint8Array, host: string): boolean {
+    if (message[0] !== USER_MESSAGE || message[1] !== PORT_TEST) return false;
+    this.#options.onPortTest(message.subarray(1), { host, isStream: false });
+    return true;
+  }
+
+  #respond(host: string): Responder {
+    const stream = new StreamReader({ keyring: this.#keyring });
+    return {
+      push: (chunk): Answer | null => {
+        const read = stream.push(chunk);
+        if (read.status === "incomplete") return null;
+        if (read.status === "failed")
+          return { bytes: this.#refuse(read.reason, host), isAuthenticated: false };
+        return { bytes: this.#answer(read.message, host), isAuthenticated: this.#keyring !== null };
+      },
+    };
+  }
+
+  #answer(message: Uint8Array, host: string): Uint8Array {
+    const asked = decodeStreamUser(message);
+    if (asked?.[0] === PORT_TEST) {
+      const answer = this.#options.onPortTest(asked, { host, isStream: true });
+      return answer === null ? new Uint8Array() : this.#frame(encodeStreamUser(answer));
+    }
+    let answer: Uint8Array | null = null;
+    this.run((machine, nowMs) => {
+      const answered = machine.answerStream(message, nowMs);
+      answer = answered.answer;
+      return answered.effects;
+    });
+    return answer === null ? new Uint8Array() : this.#frame(answer);
+  }
+
+  /** The dialer is told, so that its log says what is wrong too. */
+  #refuse(reason: string, host: string): Uint8Array {
+    this.#drop(reason, host);
+    return this.#frame(encodeMessage({ type: "error", text: `portmesh: ${reason}` }));
+  }
+
+  // --- out
+
+  #carryOut(effect: Effect): void {
+    switch (effect.kind) {
+      case "packet":
+      case "push-pull":
+      case "stream-ping":
+        return this.#send(effect);
+      default:
+        this.#options.onTell(effect);
+    }
+  }
+
+  #send(effect: Send): void {
+    switch (effect.kind) {
+      case "packet":
+        this.#sendPacket(this.#packet(effect.messages, effect.withCrc), effect.to);
+        break;
+      case "push-pull":
+        void this.#exchange(effect, (machine, message, nowMs) =>
+          machine.onPushPullAnswer(effect.exchange, message, nowMs),
+        );
+        break;
+      case "stream-ping":
+        void this.#exchange(effect, (machine, message) =>
+          machine.onStreamPingAnswer(effect.exchange, message),
+        );
+        break;
+    }
+  }
+
+  #packet(messages: readonly Uint8Array[], withCrc: boolean): Uint8Array {
+    const nonce = () => randomBytes(NONCE_BYTES);
+    return framePacket(messages, { keyring: this.#keyring, nonce, withCrc, compress: false });
+  }
+
+  #sendPacket(packet: Uint8Array, to: Address): void {
+    const source = isWildcard(this.#options.host) ? this.#sourceTo(to) : null;
+    const sourceBytes = source === null ? null : parseIp(source)!.bytes;
+    if (sourceBytes !== null && this.#datagrams?.sendFrom(sourceBytes, packet, ipOf(to), to.port)) return;
+    this.#datagrams?.send(packet, hostOf(to), to.port);
+  }
+
+  /** null: any, and to the other family. */
+  #sourceTo(to: Address): string | null {
+    const source = this.#options.source();
+    return source !== null && parseIp(source)?.bytes.length === ipOf(to).length ? source : null;
+  }
+
+  async #exchange(
+    effect: Extract<Send, { kind: "push-pull" | "stream-ping" }>,
+    onAnswer: (machine: Membership, message: Uint8Array, nowMs: number) => readonly Effect[],
+  ): Promise<void> {
+    const { reader, message } = this.#reader(
+      effect.to,
+      effect.kind === "stream-ping" ? MAX_SHORT_BYTES : undefined,
+    );
+    const { error } = await this.#dial(effect.to, this.#frame(effect.request), effect.timeoutMs, reader);
+    if (this.#isClosed) return;
+    const answer = message();
+    if (answer !== null && error === null) this.run((machine, nowMs) => onAnswer(machine, answer, nowMs));
+    else this.run((machine) => machine.onExchangeFailed(effect.exchange));
+  }
+
+  /** @param maxFrameBytes of what is sealed, too: which kind of answer it must be is known */
+  #reader(
+    from: Address,
+    maxFrameBytes?: number,
+  ): { readonly reader: Reader; readonly message: () => Uint8Array | null } {
+    const stream = new StreamReader({
+      keyring: this.#keyring,
+      ...(maxFrameBytes !== undefined && { maxFrameBytes }),
+    });
+    let message: Uint8Array | null = null;
+    const reader: Reader = {
+      push: (chunk) => {
+        const read = stream.push(chunk);
+        if (read.status === "complete") message = read.message;
+        else if (read.status === "failed") this.#drop(read.reason, hostOf(from));
+        return read.status !== "incomplete";
+      },
+    };
+    return { reader, message: () => message };
+  }
+
+  async #dial(
+    to: Address,
+    request: Uint8Array,
+    timeoutMs: number,
+    reader: Reader | null,
+  ): Promise<{ readonly error: string | null }> {
+    if (this.#dialed >= this.#options.maxExchanges) return { error: this.#refuseToDial(to) };
+    const target = { host: hostOf(to), port: to.port, localHost: this.#sourceTo(to) };
+    this.#dialed++;
+    const result = await dialExchange({ ...target, request, timeoutMs, reader, limiter: this.#limiter });
+    this.#dialed--;
+    return result;
+  }
+
+  #refuseToDial(to: Address): string {
+    this.#drop("too-many-dials", hostOf(to));
+    return "too many exchanges are under way";
+  }
+
+  #frame(message: Uint8Array): Uint8Array {
+    const nonce = () => randomBytes(NONCE_BYTES);
+    return frameStream(message, { keyring: this.#keyring, nonce, compress: false });
+  }
+
+  // --- time and counts
+
+  #wake(): void {
+    const atMs = this.#options.machine.nextDeadlineMs();
+    if (this.#isClosed || (this.#timer !== null && atMs >= this.#wakeAtMs)) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#wakeAtMs = atMs;
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = null;
+        this.run((machine, nowMs) => machine.tick(nowMs));
+      },
+      Math.max(0, Math.ceil(atMs - performance.now())),
+    );
+  }
+
+  #drop(reason: string, from: string): void {
+    this.#count(reason);
+    const nowMs = performance.now();
+    this.#keyTroubles.note(reason, from, nowMs);
+    if (nowMs - (this.#toldAtMs.get(reason) ?? Number.NEGATIVE_INFINITY) < TELL_AGAIN_MS) return;
+    this.#toldAtMs.set(reason, nowMs); // bounded by the number of reasons
+    this.#options.onDropped(reason, from);
+  }
+
+  #count(reason: string): void {
+    this.#dropped[reason] = (this.#dropped[reason] ?? 0) + 1;
+  }
+}

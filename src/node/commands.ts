@@ -1,0 +1,183 @@
+/**
+ * What operators ask of the mesh by command, in the words of the admin API: a request is judged against everything known
+ * and carried out whole or refused whole. A change is done when it is kept and this node serves it.
+ */
+import {
+  type CreateService,
+  type NodeWish,
+  type Refusal,
+  refusals,
+  type ServiceSpec,
+  type TaskDeclaration,
+  type UpdateService,
+} from "../admin/index.ts";
+import {
+  type CatalogWriter,
+  findConflicts,
+  type TaskRecord,
+  type VisibleService,
+  type VisibleTask,
+} from "../catalog/index.ts";
+import type { Mesh } from "./cluster/mesh.ts";
+import type { ServiceChange } from "./input-with-change.ts";
+
+export interface CommandParts {
+  readonly mesh: Pick<Mesh, "catalog" | "write" | "writeKept" | "isKnownNode" | "isLiveNode" | "forget">;
+  readonly self: string;
+  readonly nowMs: () => number;
+  /** Why the change is refused, whatever the catalog says: null when it is not. */
+  readonly objectTo: (change: ServiceChange) => Pick<Refusal, "error" | "about"> | null;
+  /** Resolves when this node serves what the catalog says. */
+  readonly apply: () => Promise<void>;
+}
+
+const NOBODY = { counter: Number.MAX_SAFE_INTEGER, node: "" };
+
+export class Commands {
+  readonly #parts: CommandParts;
+
+  constructor(parts: CommandParts) {
+    this.#parts = parts;
+  }
+
+  async createService({ name, spec, tasks }: CreateService): Promise<Refusal | null> {
+    if (this.#service(name) !== undefined) return refusals.serviceExists(name);
+    const refusal =
+      this.#takenPort(name, spec) ?? this.#objectTo({ name, spec, addTasks: tasks, removeTasks: [] });
+    if (refusal !== null) return refusal;
+    return await this.#writeKept((writer, nowMs) => {
+      writer.writeService(name, spec, nowMs);
+      for (const task of tasks) writer.writeTask(recordOf(name, task));
+    });
+  }
+
+  async updateService(name: string, request: UpdateService): Promise<Refusal | null> {
+    const service = this.#service(name);
+    const { spec, expected, addTasks, removeTasks } = request;
+    if (service === undefined) return refusals.noSuchService(name);
+    if (spec !== null && service.origin === "file") return this.#declaredByFile(service);
+    const { stamp } = service;
+    if (expected.counter !== stamp.counter || expected.node !== stamp.node)
+      return refusals.serviceChanged(name);
+    const refusal =
+      (spec === null ? null : this.#takenPort(name, spec)) ??
+      this.#judgeTasks(name, addTasks, removeTasks) ??
+      this.#objectTo({ name, spec, addTasks, removeTasks });
+    if (refusal !== null) return refusal;
+    return await this.#writeKept((writer, nowMs) => {
+      if (spec !== null) writer.writeService(name, spec, nowMs);
+      for (const task of removeTasks) writer.removeTask(name, task);
+      for (const task of addTasks) writer.writeTask(recordOf(name, task));
+    });
+  }
+
+  async removeService(name: string): Promise<Refusal | null> {
+    const service = this.#service(name);
+    if (service === undefined) return refusals.noSuchService(name);
+    if (service.origin === "file") return this.#declaredByFile(service);
+    return await this.#writeKept((writer) => writer.removeService(name));
+  }
+
+  async addTask(service: string, task: TaskDeclaration): Promise<Refusal | null> {
+    if (this.#service(service) === undefined) return refusals.noSuchService(service);
+    const change = { name: service, spec: null, addTasks: [task], removeTasks: [] };
+    const refusal = this.#judgeTasks(service, [task], []) ?? this.#objectTo(change);
+    return refusal ?? (await this.#writeKept((writer) => writer.writeTask(recordOf(service, task))));
+  }
+
+  async removeTask(service: string, name: string): Promise<Refusal | null> {
+    const refusal = this.#judgeTasks(service, [], [name]);
+    return refusal ?? (await this.#writeKept((writer) => writer.removeTask(service, name)));
+  }
+
+  async drainTask(service: string, name: string, isDraining: boolean): Promise<Refusal | null> {
+    const task = this.#ownTask(service, name);
+    if (task === undefined) return this.#noSuchTask(service, name);
+    const { owner: _owner, stamp: _stamp, ...record } = task;
+    return await this.#write((writer) => writer.writeTask({ ...record, isDraining }));
+  }
+
+  async wishForNode(name: string, wish: NodeWish): Promise<Refusal | null> {
+    const { mesh } = this.#parts;
+    if (!mesh.isKnownNode(name)) return refusals.noSuchNode(name);
+    if (wish === "forget" && mesh.isLiveNode(name)) return refusals.nodeAlive(name);
+    const refusal = await this.#write((writer) => writer.wish(name, wish === "resume" ? null : wish));
+    if (refusal === null && wish === "forget") mesh.forget(name);
+    return refusal;
+  }
+
+  #judgeTasks(service: string, add: readonly TaskDeclaration[], remove: readonly string[]): Refusal | null {
+    for (const name of remove) {
+      const task = this.#ownTask(service, name);
+      if (task === undefined) return this.#noSuchTask(service, name);
+      if (task.origin === "file") return refusals.taskFromFile(service, name);
+    }
+    const twice = add.find(
+      ({ name }) => this.#ownTask(service, name) !== undefined && !remove.includes(name),
+    );
+    return twice === undefined ? null : refusals.taskExists(service, twice.name);
+  }
+
+  #noSuchTask(service: string, name: string): Refusal {
+    if (this.#service(service) === undefined) return refusals.noSuchService(service);
+    const elsewhere = this.#parts.mesh.catalog.tasksOf(service).filter((task) => task.name === name);
+    return refusals.noSuchTask(
+      service,
+      name,
+      elsewhere.map((task) => task.owner),
+    );
+  }
+
+  /** As the youngest of all, which loses every port that another has. */
+  #takenPort(name: string, spec: ServiceSpec): Refusal | null {
+    const services = [...this.#parts.mesh.catalog.services().values()].filter(
+      (service) => service.name !== name,
+    );
+    const times = { created: NOBODY, createdAtMs: 0, updatedAtMs: 0 };
+    const lost = findConflicts([...services, { name, spec, ...times }]).get(name)?.[0];
+    return lost === undefined ? null : refusals.portTaken(lost, lost.keptBy);
+  }
+
+  #objectTo(change: ServiceChange): Refusal | null {
+    const objection = this.#parts.objectTo(change);
+    return objection === null ? null : { code: "invalid", ...objection };
+  }
+
+  async #writeKept(change: (writer: CatalogWriter, nowMs: number) => void): Promise<Refusal | null> {
+    const { mesh, nowMs, apply } = this.#parts;
+    const timeMs = nowMs();
+    const refused = mesh.writeKept((writer) => change(writer, timeMs));
+    if (refused === null) await apply();
+    return refused;
+  }
+
+  /** Also where nothing can be kept: a node whose disk is full has to be drained. */
+  async #write(change: (writer: CatalogWriter, nowMs: number) => void): Promise<Refusal | null> {
+    const { mesh, nowMs, apply } = this.#parts;
+    const refused = mesh.write((writer) => change(writer, nowMs()));
+    if (refused !== null) return { code: "invalid", error: refused };
+    await apply();
+    return null;
+  }
+
+  #declaredByFile({ name, definitions }: VisibleService): Refusal {
+    const { mesh } = this.#parts;
+    return refusals.serviceFromFile(
+      name,
+      definitions.map(({ node, file }) => ({ node, file, isAlive: mesh.isLiveNode(node) })),
+    );
+  }
+
+  #service(name: string): VisibleService | undefined {
+    return this.#parts.mesh.catalog.services().get(name);
+  }
+
+  #ownTask(service: string, name: string): VisibleTask | undefined {
+    const { mesh, self } = this.#parts;
+    return mesh.catalog.tasksOf(service).find((task) => task.owner === self && task.name === name);
+  }
+}
+
+function recordOf(service: string, task: TaskDeclaration): TaskRecord {
+  return { ...task, service, isDraining: false, origin: "api" };
+}

@@ -1,0 +1,256 @@
+/** The mesh as listings show it: what the catalog says, together with what this node has seen of it. Pure. */
+import type {
+  DefinitionView,
+  NodeView,
+  OverwrittenView,
+  PortConflict,
+  ServiceView,
+  TaskState,
+  TaskView,
+} from "../admin/index.ts";
+import type { Catalog, Overwritten, VisibleService, VisibleTask } from "../catalog/index.ts";
+import { compareServiceRules, type Labels } from "../config/index.ts";
+import type { Member, MemberState } from "../membership/index.ts";
+import { type BindError, type ProxyStatus, rangesOf, type TaskStatus } from "../proxy/index.ts";
+import { hostOf } from "./cluster/address.ts";
+import { addressKey } from "./cluster/seeds.ts";
+import type { ClosedPorts } from "./reach-report.ts";
+import { ZONE_LABEL } from "./routing-input.ts";
+
+/** A service that is defined differently in several places. */
+export interface DifferingService {
+  readonly service: string;
+  readonly inForce: DefinitionView;
+  /** Newest first. */
+  readonly others: readonly DefinitionView[];
+}
+
+/** A service that a file no longer declares, and where it still is. */
+export interface KeptService {
+  readonly service: string;
+  /** The one in force first. */
+  readonly definitions: readonly DefinitionView[];
+}
+
+export interface ClusterSnapshot {
+  readonly self: string;
+  readonly catalog: Catalog;
+  readonly proxy: ProxyStatus;
+  readonly members: readonly Member[];
+}
+
+export function servicesView(seen: ClusterSnapshot): ServiceView[] {
+  return [...seen.catalog.services().values()].map((service) => serviceView(service, seen));
+}
+
+export function serviceView(service: VisibleService, seen: ClusterSnapshot): ServiceView {
+  const { name, spec, origin, stamp, created, createdAtMs, updatedAtMs } = service;
+  const statuses = statusesOf(name, seen.proxy);
+  const tasks = seen.catalog.tasksOf(name).map((task) => taskView(task, statuses, seen));
+  return {
+    name,
+    spec,
+    origin,
+    definitions: definitionsView(service, seen),
+    stamp,
+    created,
+    createdAtMs,
+    updatedAtMs,
+    tasks,
+    conflicts: conflictsOf(name, seen.catalog),
+    overwritten: seen.catalog.overwrittenOf(name).map(overwrittenView),
+  };
+}
+
+function overwrittenView({ lost, by }: Overwritten): OverwrittenView {
+  const places = { node: lost.stamp.node, atMs: lost.atMs, byNode: by.stamp.node, byAtMs: by.atMs };
+  if (lost.spec === null) return { ...places, differences: ["removed -> kept"] };
+  if (by.spec === null) return { ...places, differences: ["changed -> removed"] };
+  return { ...places, differences: compareServiceRules(lost.spec, by.spec) };
+}
+
+/** The one in force first. */
+export function definitionsView(
+  { spec, definitions }: Pick<VisibleService, "spec" | "definitions">,
+  { self, members }: Pick<ClusterSnapshot, "self" | "members">,
+): DefinitionView[] {
+  const alive = new Set(members.flatMap(({ name, state }) => (state === "alive" ? [name] : [])));
+  return definitions.map((definition) => ({
+    node: definition.node,
+    file: definition.file,
+    isAlive: definition.node === self || alive.has(definition.node),
+    changedAtMs: definition.updatedAtMs,
+    differences: definition.spec === spec ? [] : compareServiceRules(spec, definition.spec),
+  }));
+}
+
+/** Services that nodes define differently. */
+export function differingView(
+  services: Iterable<VisibleService>,
+  seen: Pick<ClusterSnapshot, "self" | "members">,
+): DifferingService[] {
+  return [...services].flatMap((service) => {
+    if (service.definitions.length < 2) return [];
+    const [inForce, ...others] = definitionsView(service, seen);
+    const differing = others.filter(({ differences }) => differences.length > 0);
+    return differing.length === 0 ? [] : [{ service: service.name, inForce: inForce!, others: differing }];
+  });
+}
+
+/** Those of `removed` that are still there. */
+export function keptView(
+  removed: readonly string[],
+  services: ReadonlyMap<string, VisibleService>,
+  seen: Pick<ClusterSnapshot, "self" | "members">,
+): KeptService[] {
+  return removed.flatMap((name) => {
+    const service = services.get(name);
+    return service === undefined ? [] : [{ service: name, definitions: definitionsView(service, seen) }];
+  });
+}
+
+export function conflictsView(catalog: Catalog): PortConflict[] {
+  return [...catalog.conflicts().keys()].flatMap((name) => conflictsOf(name, catalog));
+}
+
+/** By name; a node without a cluster sees itself. */
+export function nodesView(seen: ClusterSnapshot, labels: Labels): NodeView[] {
+  const tasks = countTasks(seen.catalog);
+  const viewOf = (name: string, member: Member | null) =>
+    nodeView(name, member, seen, labels, tasks.get(name) ?? 0);
+  const members = seen.members.map((member) => viewOf(member.name, member));
+  const all = members.length === 0 ? [viewOf(seen.self, null)] : members;
+  return all.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** By node. */
+function countTasks(catalog: Catalog): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { owner } of catalog.tasks()) counts.set(owner, (counts.get(owner) ?? 0) + 1);
+  return counts;
+}
+
+function nodeView(
+  name: string,
+  member: Member | null,
+  { self, catalog }: ClusterSnapshot,
+  ownLabels: Labels,
+  tasks: number,
+): NodeView {
+  const record = catalog.nodes().get(name);
+  const labels = record?.labels ?? (name === self ? ownLabels : {});
+  return {
+    name,
+    address: member === null ? null : addressKey({ host: hostOf(member.address), port: member.address.port }),
+    state: member === null ? "alive" : STATES[member.state],
+    isSelf: name === self,
+    isDraining: record?.isDraining ?? false,
+    labels,
+    zone: labels[ZONE_LABEL] ?? null,
+    tasks,
+    version: record?.version ?? null,
+    relay: record?.relay == null ? null : addressKey({ host: record.relay.address, port: record.relay.port }),
+    rttMs: member?.rttMs ?? null,
+    bindErrors: (record?.bindErrors ?? []).map(([service, listener, error]) => ({
+      service,
+      listener,
+      error,
+    })),
+  };
+}
+
+const STATES: Readonly<Record<MemberState, NodeView["state"]>> = {
+  alive: "alive",
+  suspect: "suspect",
+  dead: "failed",
+  left: "left",
+};
+
+function conflictsOf(service: string, catalog: Catalog): PortConflict[] {
+  const lost = catalog.conflicts().get(service) ?? [];
+  return lost.map(({ protocol, published, keptBy }) => ({
+    service,
+    protocol,
+    port: published,
+    with: keptBy,
+  }));
+}
+
+function taskView(task: VisibleTask, statuses: TaskStatuses, seen: ClusterSnapshot): TaskView {
+  const { name, host, port, weight, owner, origin } = task;
+  const status = pickStatus(statuses.get(statusKey(name, owner === seen.self ? null : owner)));
+  const isDraining = task.isDraining || seen.catalog.nodes().get(owner)?.isDraining === true;
+  const state = stateOf(task, isDraining, status, seen);
+  return { name, host, port, weight, node: owner, origin, state, error: errorOf(state, status) };
+}
+
+function errorOf(state: TaskState, status: TaskStatus | undefined): string | null {
+  if (state === "active" || state === "draining") return null;
+  return (state === "loop" ? status?.loop : status?.lastError?.message) ?? null;
+}
+
+/** By statusKey: a service may have ten thousand tasks. */
+type TaskStatuses = ReadonlyMap<string, readonly TaskStatus[]>;
+
+function statusesOf(service: string, { services }: ProxyStatus): TaskStatuses {
+  const tasks = services.find((each) => each.name === service)?.tasks ?? [];
+  return Map.groupBy(tasks, ({ name, node }) => statusKey(name, node));
+}
+
+function statusKey(name: string, node: string | null): string {
+  return `${node ?? ""} ${name}`;
+}
+
+/** A name with several addresses fails, or leads back, when all of them do. @param task with null for the node it is asked on */
+export function statusOfTask(
+  service: string,
+  { name, node }: { readonly name: string; readonly node: string | null },
+  { services }: ProxyStatus,
+): TaskStatus | undefined {
+  const tasks = services.find((each) => each.name === service)?.tasks ?? [];
+  return pickStatus(tasks.filter((status) => status.node === node && status.name === name));
+}
+
+function pickStatus(statuses: readonly TaskStatus[] = []): TaskStatus | undefined {
+  return statuses.find(({ state }) => state !== "failing" && state !== "loop") ?? statuses[0];
+}
+
+function stateOf(
+  task: VisibleTask,
+  isDraining: boolean,
+  status: TaskStatus | undefined,
+  seen: ClusterSnapshot,
+): TaskState {
+  if (status?.state === "loop") return "loop";
+  const peer = seen.proxy.peers.find(({ name }) => name === task.owner);
+  if (peer?.isReachable === false) return "unreachable";
+  // also one that this node's proxy takes for draining: it has not heard yet that this is over
+  if (isDraining || status?.state === "draining") return "draining";
+  return status?.state === "failing" || isReportedDown(task, seen) ? "failing" : "active";
+}
+
+/** Its node cannot reach it. */
+function isReportedDown({ service, name, owner }: VisibleTask, { catalog }: ClusterSnapshot): boolean {
+  const down = catalog.nodes().get(owner)?.downTasks ?? [];
+  return down.some((task) => task.service === service && task.task === name);
+}
+
+/** As the others are told: in the place of listeners, which there are none of. */
+export function closedPortErrors(
+  closed: readonly ClosedPorts[],
+): [service: string, listener: string, error: string][] {
+  return closed.flatMap(({ service, ports }) =>
+    ports.map((port): [string, string, string] => [service, port, `${port} closed: no reachable task`]),
+  );
+}
+
+/** As the others are told. */
+export function bindErrorsOf(
+  errors: readonly BindError[],
+): [service: string, listener: string, error: string][] {
+  return rangesOf(errors).map(({ first: { service, protocol, address, port }, lastPort, error }) => [
+    service,
+    `${protocol} ${addressKey({ host: address, port })}${lastPort === port ? "" : `-${lastPort}`}`,
+    error ?? "",
+  ]);
+}

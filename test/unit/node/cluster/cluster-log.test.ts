@@ -1,0 +1,137 @@
+import { beforeEach, describe, expect, test } from "bun:test";
+import type { MemberEvent } from "../../../../src/membership/index.ts";
+import { ClusterLog } from "../../../../src/node/cluster/cluster-log.ts";
+import { recordingLog } from "../../../support/node/recording-log.ts";
+import { ManualClock } from "../../../support/time/manual-clock.ts";
+
+const AT = { ip: Uint8Array.of(10, 0, 0, 2), port: 7946 };
+const OTHER = { ip: Uint8Array.of(10, 0, 0, 3), port: 7946 };
+const IPV6 = { ip: new Uint8Array(16).fill(0xfd, 0, 1).fill(3, 15), port: 7946 };
+
+let clock: ManualClock;
+let lines: string[];
+let log: ClusterLog;
+
+beforeEach(() => {
+  clock = new ManualClock();
+  const recording = recordingLog();
+  lines = recording.lines;
+  log = new ClusterLog(recording.log, clock);
+});
+
+function tell(event: MemberEvent): string[] {
+  const before = lines.length;
+  log.member(event, "10.0.0.2:7946");
+  return lines.slice(before);
+}
+
+test.each<[MemberEvent, string]>([
+  [{ type: "joined", name: "b" }, "info node b is alive"],
+  [{ type: "cleared", name: "b" }, "info node b is alive after all"],
+  [{ type: "suspected", name: "b" }, "warn node b does not answer"],
+  [{ type: "failed", name: "b" }, "warn node b has failed"],
+  [{ type: "left", name: "b" }, "info node b has left"],
+])("%#: told each time", (event, line) => {
+  expect([...tell(event), ...tell(event)]).toEqual([line, line]);
+});
+
+test.each<[MemberEvent, string]>([
+  [{ type: "refuted", by: "b" }, "warn node b took this node for dead: it was too slow, or the network is"],
+  [
+    { type: "conflict", name: "b", known: AT, other: IPV6 },
+    "error two nodes are named b: 10.0.0.2:7946 and [fd00::3]:7946; set node.name of one of them",
+  ],
+  [
+    { type: "other-cluster", name: "b", cluster: "test", address: OTHER },
+    'error node b (10.0.0.3:7946) belongs to cluster "test": refused; compare cluster.name of both',
+  ],
+  [
+    { type: "incompatible", name: "b", reason: "its versions are [9]" },
+    "error node b speaks another protocol: refused: its versions are [9]",
+  ],
+  [
+    { type: "udp-broken", name: "b" },
+    "warn node b answers over TCP but not over UDP: is UDP blocked between the nodes?",
+  ],
+  [{ type: "peer-error", text: "no" }, "error another node refuses this one: no"],
+])("%#: told once a minute", async (event, line) => {
+  expect([...tell(event), ...tell(event)]).toEqual([line]);
+  await clock.advance(59_999);
+  expect(tell(event)).toEqual([]);
+  await clock.advance(1);
+  expect(tell(event)).toEqual([line]);
+});
+
+test("one node's trouble does not hide another's", () => {
+  expect(
+    [...tell({ type: "udp-broken", name: "b" }), ...tell({ type: "udp-broken", name: "c" })].length,
+  ).toBe(2);
+});
+
+test("what others may choose at will does not fill the log", () => {
+  for (let count = 0; count < 100; count++) {
+    tell({ type: "peer-error", text: `no ${count}` });
+    tell({ type: "other-cluster", name: `n${count}`, cluster: "test", address: OTHER });
+  }
+  expect(lines.length).toBe(2);
+});
+
+test("what is no news to an operator is not told", () => {
+  const quiet: MemberEvent[] = [
+    { type: "updated", name: "b" },
+    { type: "forgotten", name: "b" },
+    { type: "exchanged", with: AT, isMerged: true },
+    { type: "may-close" },
+  ];
+  expect(quiet.flatMap(tell)).toEqual([]);
+});
+
+describe("what cannot be opened is explained", () => {
+  test.each([
+    ["cannot-decrypt", "it uses a key that this node does not have: compare cluster.keys of both"],
+    ["not-encrypted", "it does not encrypt and this node does: compare cluster.keys of both"],
+    ["encrypted", "it encrypts and this node has no key: compare cluster.keys of both"],
+    ["crc", "it is damaged, or another protocol"],
+  ])("%s", (reason, why) => {
+    log.dropped(reason, "10.0.0.2");
+    expect(lines).toEqual([`warn cannot understand what 10.0.0.2 sends: ${why}`]);
+  });
+});
+
+test("what is kept says what is at stake", () => {
+  log.store("cannot write /d/state: EROFS");
+  log.store(null);
+  log.damaged("/d/state.damaged", "cannot restore the catalog: its checksum is wrong");
+  expect(lines).toEqual([
+    "error cannot write /d/state: EROFS: services and tasks made by command will not survive a restart",
+    "info the state file can be written again",
+    "error cannot restore the catalog: its checksum is wrong; what the last run has kept is now /d/state.damaged",
+  ]);
+});
+
+test.each<[MemberEvent["type"], string]>([
+  ["joined", "nodes are alive"],
+  ["cleared", "nodes are alive after all"],
+  ["suspected", "nodes do not answer"],
+  ["failed", "nodes have failed"],
+  ["left", "nodes have left"],
+])("%s: of thousands of made-up names some are told, the others summed up", async (type, text) => {
+  for (let i = 0; i < 5_000; i++) log.member({ type, name: `made-up-${i}` } as MemberEvent, "10.0.0.2:7946");
+  expect(lines).toHaveLength(100);
+  await clock.advance(10_000);
+  expect(lines[100]).toBe(`warn 4900 more ${text}: too many to be told one by one`);
+  for (let i = 0; i < 5_000; i++) log.member({ type, name: `made-up-${i}` } as MemberEvent, "10.0.0.2:7946");
+  expect(lines).toHaveLength(111);
+});
+
+test("neither do made-up names of what is told once a minute each fill the log", () => {
+  const made = Array.from({ length: 5_000 }, (_, i) => `made-up-${i}`);
+  for (const name of made) {
+    tell({ type: "conflict", name, known: AT, other: OTHER });
+    tell({ type: "incompatible", name, reason: "no" });
+    tell({ type: "other-cluster", name, cluster: name, address: AT });
+    tell({ type: "refuted", by: name });
+    tell({ type: "too-many", name, members: 12_000 });
+  }
+  expect(lines.length).toBeLessThanOrEqual(4 * 100 + 1);
+});
