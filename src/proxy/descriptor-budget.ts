@@ -5,7 +5,7 @@
  *     reserve        admin socket, state, log, configuration, lookups, and what a worker opens before it looks
  *     gossip         connections from other nodes and strangers to the gossip port, and as many to other nodes
  *     fixed          listening sockets; of each peer a heartbeat, and per worker a link and a waiting connection
- *     workers        the rest, evenly: each divides its part further (worker/descriptor-shares.ts)
+ *     workers        the rest, evenly: each divides its part further (table/descriptor-shares.ts)
  *
  * Nothing a stranger can open comes out of the reserve, so the admin socket answers whatever happens on the ports.
  */

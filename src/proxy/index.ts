@@ -2,7 +2,6 @@
 export { type Candidate, createBalancer, hashClient, hashText, orderOfPicks } from "./balance/index.ts";
 export { DescriptorBudget, gossipConnectionsWithin } from "./descriptor-budget.ts";
 export { collapseListeners, type ListenerRange, rangesOf } from "./listener-ranges.ts";
-export { addressesOf, loopOf, servesPort } from "./port-tasks.ts";
 export {
   type BindError,
   EMPTY_TABLE,
@@ -13,5 +12,6 @@ export {
   SpliceProxy,
   type TableChanges,
 } from "./proxy.ts";
-export type * from "./routing-table.ts";
-export type * from "./status.ts";
+export { addressesOf, loopOf, servesPort } from "./table/port-tasks.ts";
+export type * from "./table/routing-table.ts";
+export type * from "./table/status.ts";

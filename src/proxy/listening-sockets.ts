@@ -25,9 +25,9 @@ import {
   udpSocket,
 } from "../sys/socket.ts";
 import { parseIp } from "../wire/index.ts";
-import { keepAlive } from "./keep-alive.ts";
-import type { Protocol } from "./routing-table.ts";
-import { sharedPortPicker } from "./udp/link/shared-port.ts";
+import { keepAlive } from "./table/keep-alive.ts";
+import type { Protocol } from "./table/routing-table.ts";
+import { sharedPortPicker } from "./udp/relay/shared-port.ts";
 
 /** The kernel lowers it to net.core.somaxconn. */
 const BACKLOG = 65_535;

@@ -13,6 +13,19 @@ import { OwnPorts } from "../sys/port-owner.ts";
 import { Slots } from "../sys/slots.ts";
 import { close } from "../sys/socket.ts";
 import { isWildcard } from "../wire/index.ts";
+import { DescriptorBudget } from "./descriptor-budget.ts";
+import { describeExcess } from "./listener-limit.ts";
+import {
+  cannotListen,
+  type ListenAddress,
+  openListeningSockets,
+  startListening,
+  stopListening,
+} from "./listening-sockets.ts";
+import { ownUdpListeners } from "./own-udp-listeners.ts";
+import { TaskWatch } from "./reach/task-watch.ts";
+import { readStatus } from "./read-status.ts";
+import { type Shortage, ShortageWatch } from "./shortage-watch.ts";
 import {
   clearPeer,
   clearServiceIfIdle,
@@ -26,27 +39,21 @@ import {
   sumRows,
   T_OPEN,
   TASK_FIELDS,
-} from "./counters.ts";
-import { DescriptorBudget } from "./descriptor-budget.ts";
-import { describeExcess } from "./listener-limit.ts";
-import {
-  cannotListen,
-  type ListenAddress,
-  openListeningSockets,
-  startListening,
-  stopListening,
-} from "./listening-sockets.ts";
-import { ownUdpListeners } from "./own-udp-listeners.ts";
-import { addressesOf } from "./port-tasks.ts";
-import type { TaskEndpoint } from "./reach/probe.ts";
-import { TaskWatch } from "./reach/task-watch.ts";
-import { readStatus } from "./read-status.ts";
-import type { Protocol, PublishedPort, Relay, RoutingTable, Service, Task } from "./routing-table.ts";
-import { type Shortage, ShortageWatch } from "./shortage-watch.ts";
-import { type SourcePortStatus, sessionPorts, sourcePortStatus } from "./source-ports.ts";
-import type { ConnectionRecord, ProxyStatus } from "./status.ts";
+} from "./table/counters.ts";
+import { addressesOf } from "./table/port-tasks.ts";
+import type {
+  Protocol,
+  PublishedPort,
+  Relay,
+  RoutingTable,
+  Service,
+  Task,
+  TaskEndpoint,
+} from "./table/routing-table.ts";
+import { type SourcePortStatus, sessionPorts, sourcePortStatus } from "./table/source-ports.ts";
+import type { ConnectionRecord, ProxyStatus } from "./table/status.ts";
+import type { WorkerListener, WorkerRelay, WorkerTable } from "./table/worker-messages.ts";
 import { otherWildcard, type Wanted, withoutPaired } from "./wildcard-pair.ts";
-import type { WorkerListener, WorkerRelay, WorkerTable } from "./worker/messages.ts";
 import { type WorkerEvents, WorkerThread } from "./worker-thread.ts";
 
 const FIRST_RETRY_MS = 1_000;

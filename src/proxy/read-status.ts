@@ -1,13 +1,14 @@
 /** Adds up the workers' counters into what `status` shows. */
 import { errnoText } from "../sys/errno.ts";
 import type { Slots } from "../sys/slots.ts";
+import { type Listener, listenerKey, taskKey } from "./proxy.ts";
 import {
   P_FAILURES,
   P_RTT_MS,
   PEER_FIELDS,
-  REFUSALS,
+  REFUSAL_REASONS,
   RELAY_DROPS,
-  RELAY_REFUSALS,
+  RELAY_ERRORS,
   S_ACCEPTED,
   S_BYTES_IN,
   S_BYTES_OUT,
@@ -36,12 +37,11 @@ import {
   T_OPEN,
   T_TOTAL,
   TASK_FIELDS,
-} from "./counters.ts";
-import { addressesOf, loopOf } from "./port-tasks.ts";
-import { type Listener, listenerKey, taskKey } from "./proxy.ts";
-import type { Peer, RoutingTable, Service, Task } from "./routing-table.ts";
-import type { SourcePortStatus } from "./source-ports.ts";
-import type { PeerStatus, PortStatus, ProxyStatus, ServiceStatus, TaskStatus } from "./status.ts";
+} from "./table/counters.ts";
+import { addressesOf, loopOf } from "./table/port-tasks.ts";
+import type { Peer, RoutingTable, Service, Task } from "./table/routing-table.ts";
+import type { SourcePortStatus } from "./table/source-ports.ts";
+import type { PeerStatus, PortStatus, ProxyStatus, ServiceStatus, TaskStatus } from "./table/status.ts";
 
 /** After a failed connect that no worker has repeated nor seen mended since. */
 const FAILING_SHOWN_MS = 60_000;
@@ -67,7 +67,7 @@ export function readStatus(
     workersOutOfDescriptors: counters.paused.reduce((sum, paused) => sum + paused, 0),
     sourcePorts,
     relay: {
-      connectionsRefusedTotal: readRow(RELAY_REFUSALS, counters.relayRefusals),
+      connectionsRefusedTotal: readRow(RELAY_ERRORS, counters.relayRefusals),
       datagramsDroppedTotal: readRow(RELAY_DROPS, counters.relayDrops),
     },
     peers: table.peers.map((peer) => readPeer(peer, counters, peers.get(peer.name))),
@@ -124,7 +124,7 @@ type ServiceCounts = Pick<ServiceStatus, "tcp" | "udp" | "relayedUdp" | "refused
 
 function readService(counters: SharedCounters, slot = -1): ServiceCounts {
   const read = (field: number) => (slot < 0 ? 0 : sumRows(counters.services, slot * SERVICE_FIELDS + field));
-  const refused = REFUSALS.map((reason, index) => [reason, read(S_REFUSALS + index)] as const);
+  const refused = REFUSAL_REASONS.map((reason, index) => [reason, read(S_REFUSALS + index)] as const);
   return {
     tcp: {
       openConnections: counters.open[slot] ?? 0,

@@ -5,17 +5,17 @@
 import type { Clock } from "../sys/clock.ts";
 import {
   REFUSAL_INDEX,
-  type Refusal,
+  type RefusalReason,
   S_REFUSALS,
   SERVICE_FIELDS,
   type SharedCounters,
   sumRows,
-} from "./counters.ts";
+} from "./table/counters.ts";
 
 const FIRST_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 60_000;
 /** Refusals that say that something has run out. */
-const REASONS = ["out-of-descriptors", "out-of-ports"] as const satisfies readonly Refusal[];
+const REASONS = ["out-of-descriptors", "out-of-ports"] as const satisfies readonly RefusalReason[];
 
 /** What has run out since the last report. */
 export interface Shortage {

@@ -2,9 +2,9 @@
 import { MessageChannel, type MessagePort, type Worker } from "node:worker_threads";
 import { openWakeup, ringWakeup } from "../sys/wakeup.ts";
 import { startWorker } from "../sys/worker.ts";
-import type { TaskEndpoint } from "./reach/probe.ts";
-import type { ConnectionRecord } from "./status.ts";
-import type { FromWorker, ToWorker, WorkerSetup, WorkerTable } from "./worker/messages.ts";
+import type { TaskEndpoint } from "./table/routing-table.ts";
+import type { ConnectionRecord } from "./table/status.ts";
+import type { FromWorker, ToWorker, WorkerSetup, WorkerTable } from "./table/worker-messages.ts";
 
 export interface WorkerEvents {
   onConnectionsClosed(records: readonly ConnectionRecord[]): void;

@@ -1,7 +1,8 @@
 /** How the main thread finds out whether a task is there, over TCP and UDP, on this host and on another one. */
 import { afterEach, describe, expect, test } from "bun:test";
-import { Probe, type TaskEndpoint } from "../../src/proxy/reach/probe.ts";
+import { Probe } from "../../src/proxy/reach/probe.ts";
 import { TaskWatch } from "../../src/proxy/reach/task-watch.ts";
+import type { TaskEndpoint } from "../../src/proxy/table/routing-table.ts";
 import { ECONNREFUSED, EHOSTUNREACH } from "../../src/sys/errno.ts";
 import { UdpSockets } from "../../src/sys/udp-sockets.ts";
 import { freeUdpPort, UdpPeer } from "../support/load/udp-peer.ts";

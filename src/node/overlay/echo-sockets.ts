@@ -2,7 +2,7 @@
  * The node's own UDP sockets at its overlay addresses, for echoes.
  *
  * Relays have sockets at the same address and port, and which one takes a datagram goes by their order in the kernel,
- * the node's own being the first (proxy/udp/link/shared-port.ts). So it is open before those of relays, and stays open
+ * the node's own being the first (proxy/udp/relay/shared-port.ts). So it is open before those of relays, and stays open
  * when a driver begins anew at the same address.
  */
 import { EchoSocket } from "../../overlay/index.ts";

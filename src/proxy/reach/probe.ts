@@ -34,17 +34,10 @@ import {
 } from "../../sys/socket.ts";
 import type { UdpSockets } from "../../sys/udp-sockets.ts";
 import { parseIp } from "../../wire/index.ts";
-import type { Protocol } from "../routing-table.ts";
-import { readEndpoint } from "../socket-address.ts";
+import type { TaskEndpoint } from "../table/routing-table.ts";
+import { readEndpoint } from "../table/socket-address.ts";
 
 /** Where a task of this node takes its clients. */
-export interface TaskEndpoint {
-  readonly protocol: Protocol;
-  /** Literal IP. */
-  readonly address: string;
-  readonly port: number;
-}
-
 export type ProbeResult =
   | "answered"
   | "refused" // by its host or on the way

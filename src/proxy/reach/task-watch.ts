@@ -3,7 +3,8 @@
  * again, and counts as down once that has taken too long. A task that nobody has failed to reach costs nothing.
  */
 import { UdpSockets } from "../../sys/udp-sockets.ts";
-import { Probe, type TaskEndpoint } from "./probe.ts";
+import type { TaskEndpoint } from "../table/routing-table.ts";
+import { Probe } from "./probe.ts";
 import { SILENT_MS, Trial } from "./trial.ts";
 
 const TICK_MS = 50;

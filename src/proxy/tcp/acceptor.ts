@@ -8,9 +8,9 @@ import type { Continuable, Pollable } from "../../sys/event-loop.ts";
 import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
 import { accept, waitingClients } from "../../sys/socket.ts";
 import type { Endpoint } from "../../wire/index.ts";
-import { readEndpoint } from "../socket-address.ts";
-import type { DescriptorWaiter } from "../worker/context.ts";
-import type { DescriptorShare } from "../worker/descriptor-shares.ts";
+import type { DescriptorWaiter } from "../table/descriptor-gate.ts";
+import type { DescriptorShare } from "../table/descriptor-shares.ts";
+import { readEndpoint } from "../table/socket-address.ts";
 import type { TcpContext } from "./tcp-context.ts";
 
 /** Connections per turn: bounds how long a storm of clients holds up the connections that are open. */

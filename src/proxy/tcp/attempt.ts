@@ -8,10 +8,10 @@ import {
   RELAY_TASK_REFUSED,
   RELAY_TASK_TIMED_OUT,
 } from "../../wire/index.ts";
-import type { RelayPeer } from "../worker/relay-peer.ts";
-import type { Target } from "../worker/target.ts";
-import type { LineWaiter } from "./relay/line-pool.ts";
-import { type LineOwner, RelayLine } from "./relay/relay-line.ts";
+import type { RelayPeer } from "../table/peer.ts";
+import type { Target } from "../table/target.ts";
+import { RelayConnection, type RelayConnectionOwner } from "./relay/relay-connection.ts";
+import type { RelayWaiter } from "./relay/relay-pool.ts";
 import type { TcpContext } from "./tcp-context.ts";
 
 /** TCP sends its SYN again then, so a connect that took longer says little about the path. [RFC 6298 §2.1, §3] */
@@ -86,8 +86,8 @@ export class Attempt implements Pollable {
 }
 
 /** A task of another node that is being asked for. */
-export class RelayAttempt implements LineOwner, LineWaiter {
-  line: RelayLine;
+export class RelayAttempt implements RelayConnectionOwner, RelayWaiter {
+  relay: RelayConnection;
   /** false: the connection had been waiting for a client. */
   readonly isFresh: boolean;
   /** When its node was asked for it. */
@@ -98,16 +98,16 @@ export class RelayAttempt implements LineOwner, LineWaiter {
     public dialer: Dialing,
     readonly target: Target,
     readonly peer: RelayPeer,
-    ready: RelayLine | null,
+    ready: RelayConnection | null,
   ) {
     this.isFresh = ready === null;
-    this.line = ready ?? new RelayLine(dialer.context, peer, this);
-    this.line.owner = this;
+    this.relay = ready ?? new RelayConnection(dialer.context, peer, this);
+    this.relay.owner = this;
   }
 
   /** How long its node and its target may take. */
   get timeoutMs(): number {
-    return this.target.connectTimeoutMs + (this.line.isOpening ? this.peer.openTimeoutMs : 0);
+    return this.target.connectTimeoutMs + (this.relay.isOpening ? this.peer.openTimeoutMs : 0);
   }
 
   /** The task has accepted. */
@@ -118,9 +118,9 @@ export class RelayAttempt implements LineOwner, LineWaiter {
   }
 
   /** One of the pool's is ready before its own. */
-  exchange(ready: RelayLine): RelayLine {
-    const own = this.line;
-    this.line = ready;
+  exchange(ready: RelayConnection): RelayConnection {
+    const own = this.relay;
+    this.relay = ready;
     ready.owner = this;
     return own;
   }
@@ -132,26 +132,26 @@ export class RelayAttempt implements LineOwner, LineWaiter {
   onReady(): void {
     const { context } = this.dialer;
     const { nowMs } = context.loop;
-    context.lines.left(this);
-    this.peer.onOpened(nowMs - this.line.openedMs, nowMs);
+    context.relayPools.left(this);
+    this.peer.onOpened(nowMs - this.relay.openedMs, nowMs);
     this.onOpened();
   }
 
-  onAnswer(_line: RelayLine, answer: number): void {
+  onAnswer(_relay: RelayConnection, answer: number): void {
     this.dialer.onRelayAnswer(this, answer);
   }
 
-  onLost(_line: RelayLine, errnoValue: number): void {
-    this.dialer.context.lines.left(this);
+  onLost(_relay: RelayConnection, errnoValue: number): void {
+    this.dialer.context.relayPools.left(this);
     this.dialer.onRelayLost(this, errnoValue);
   }
 
   /** The client's own deadlines hold. */
-  onLineDeadline(): void {}
+  onConnectionDeadline(): void {}
 
   /** Its node has the question, and another task has served the client. */
   get isUndecided(): boolean {
-    return this.#isLate && !this.line.isOpening;
+    return this.#isLate && !this.relay.isOpening;
   }
 
   /** Milliseconds since the question. */
@@ -165,20 +165,20 @@ export class RelayAttempt implements LineOwner, LineWaiter {
     this.#isLate = true;
     const { nowMs } = this.dialer.context.loop;
     this.dialer.lastErrno = ETIMEDOUT;
-    if (this.line.isOpening) this.peer.onLate(nowMs);
+    if (this.relay.isOpening) this.peer.onLate(nowMs);
     else this.target.onLate(nowMs);
   }
 
   /** It has had all the time there is. */
   onTimedOut(): void {
     const { nowMs } = this.dialer.context.loop;
-    if (this.line.isOpening) this.peer.onFailed(nowMs);
+    if (this.relay.isOpening) this.peer.onFailed(nowMs);
     this.target.onFailed(ETIMEDOUT, nowMs);
   }
 
   close(): void {
-    this.dialer.context.lines.left(this);
-    this.line.close();
+    this.dialer.context.relayPools.left(this);
+    this.relay.close();
   }
 }
 

@@ -1,9 +1,9 @@
 /** The line that the log gets of a finished connection. */
 import type { Endpoint } from "../../wire/index.ts";
-import { formatAddress, formatEndpoint } from "../socket-address.ts";
-import type { ConnectionRecord } from "../status.ts";
-import type { Route } from "../worker/route.ts";
-import type { Target } from "../worker/target.ts";
+import type { Route } from "../table/route.ts";
+import { formatAddress, formatEndpoint } from "../table/socket-address.ts";
+import type { ConnectionRecord } from "../table/status.ts";
+import type { Target } from "../table/target.ts";
 
 export interface ConnectionEnd {
   readonly target: Target | null;

@@ -30,16 +30,16 @@ import {
 } from "../../wire/index.ts";
 import {
   REFUSAL_INDEX,
-  type Refusal,
+  type RefusalReason,
   S_ACCEPTED,
   S_BYTES_IN,
   S_BYTES_OUT,
   S_RELAYED_TCP,
-} from "../counters.ts";
-import { keepAlive } from "../keep-alive.ts";
-import type { RecentList } from "../recent-list.ts";
-import type { Route } from "../worker/route.ts";
-import type { Target } from "../worker/target.ts";
+} from "../table/counters.ts";
+import { keepAlive } from "../table/keep-alive.ts";
+import type { RecentList } from "../table/recent-list.ts";
+import type { Route } from "../table/route.ts";
+import type { Target } from "../table/target.ts";
 import { connectionRecord } from "./connection-record.ts";
 import { Dialer } from "./dialer.ts";
 import {
@@ -80,7 +80,7 @@ const STATE_BREAKING = 3;
 const STATE_LINGERING = 4;
 const STATE_CLOSED = 5;
 
-export type CloseReason = "done" | "client-reset" | "task-reset" | "client-gone" | Refusal;
+export type CloseReason = "done" | "client-reset" | "task-reset" | "client-gone" | RefusalReason;
 
 export class TcpConnection extends Waiting implements Pollable, Continuable, Evictable<TcpConnection> {
   older: TcpConnection | null = null;
@@ -319,14 +319,14 @@ export class TcpConnection extends Waiting implements Pollable, Continuable, Evi
   }
 
   /** From the dialer: every task failed. */
-  onDialFailed(reason: Refusal, errnoValue: number): void {
+  onDialFailed(reason: RefusalReason, errnoValue: number): void {
     this.#dialer = null;
     if (this.#isRelayed) this.#refuseRelayed(reason, errnoValue);
     else this.#close(reason);
   }
 
   /** The other node tells its client, or finds another task: this is no end for anybody here. */
-  #refuseRelayed(reason: Refusal, errnoValue: number): void {
+  #refuseRelayed(reason: RefusalReason, errnoValue: number): void {
     const isScarce = reason === "out-of-descriptors" || reason === "out-of-ports";
     this.context.refuseRelay(isScarce ? "out-of-descriptors" : "task-failed");
     if (isScarce) this.#answer(RELAY_OUT_OF_DESCRIPTORS);
@@ -592,7 +592,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable, Evi
     this.#target?.onClosed();
     const { open, relayedOpen } = this.context.worker.counters;
     Atomics.sub(this.#isRelayed ? relayedOpen : open, rules.slot, 1);
-    if (reason in REFUSAL_INDEX) rules.refuse(reason as Refusal);
+    if (reason in REFUSAL_INDEX) rules.refuse(reason as RefusalReason);
   }
 
   #record(reason: CloseReason): void {

@@ -18,10 +18,10 @@ import {
 import { connect, send, setNoDelay, setOutOfBandInline, tcpSocket } from "../../sys/socket.ts";
 import { encodeRelayTask, RELAY_CONNECTED } from "../../wire/index.ts";
 import { hashClient } from "../balance/index.ts";
-import type { Refusal } from "../counters.ts";
-import type { DescriptorWaiter } from "../worker/context.ts";
-import type { RelayPeer } from "../worker/relay-peer.ts";
-import type { Target } from "../worker/target.ts";
+import type { RefusalReason } from "../table/counters.ts";
+import type { DescriptorWaiter } from "../table/descriptor-gate.ts";
+import type { RelayPeer } from "../table/peer.ts";
+import type { Target } from "../table/target.ts";
 import { Attempt, type Dialing, errnoOfAnswer, RelayAttempt } from "./attempt.ts";
 import { READ_EVENTS, type TcpConnection } from "./connection.ts";
 import { watchOvertaken } from "./overtaken.ts";
@@ -142,14 +142,14 @@ export class Dialer implements DescriptorWaiter, Dialing {
   }
 
   onRelayAnswer(attempt: RelayAttempt, answer: number): void {
-    const { target, line, peer } = attempt;
+    const { target, relay, peer } = attempt;
     peer.onAnswered();
     if (answer === RELAY_CONNECTED && target.cutAtMs > this.context.loop.nowMs) {
       this.#takeOut(attempt);
       attempt.onAccepted();
-      line.release();
+      relay.release();
       this.#letRivalsGo();
-      return this.connection.onDialed(target, line.fd, true, line.keys);
+      return this.connection.onDialed(target, relay.fd, true, relay.keys);
     }
     this.#drop(attempt);
     if (answer !== RELAY_CONNECTED) this.#onFailed(target, errnoOfAnswer(answer));
@@ -172,13 +172,13 @@ export class Dialer implements DescriptorWaiter, Dialing {
       this.#onFailed(target, EMSGSIZE);
       return false;
     }
-    const ready = isFresh ? null : this.context.lines.take(peer);
+    const ready = isFresh ? null : this.context.relayPools.take(peer);
     const attempt = new RelayAttempt(this, target, peer, ready);
     this.#addAttempt(attempt);
     if (ready === null) {
-      const opened = attempt.line.open();
+      const opened = attempt.relay.open();
       if (opened === 0) {
-        this.context.lines.wait(attempt);
+        this.context.relayPools.wait(attempt);
         return this.#hedge(relayDelayMs(attempt));
       }
       this.#takeOut(attempt);
@@ -197,10 +197,10 @@ export class Dialer implements DescriptorWaiter, Dialing {
 
   #askRelay(attempt: RelayAttempt): boolean {
     const { connection } = this;
-    const { target, line } = attempt;
+    const { target, relay } = attempt;
     attempt.askedMs = this.context.loop.nowMs;
     const destination = publishedAddress(this.context, connection);
-    return line.ask({ source: connection.client, destination }, target.relayTask);
+    return relay.ask({ source: connection.client, destination }, target.relayTask);
   }
 
   #onRelayFailed(target: Target, peer: RelayPeer, errnoValue: number): void {
@@ -302,7 +302,7 @@ export class Dialer implements DescriptorWaiter, Dialing {
     this.connection.onDialFailed(this.#refusal(), this.lastErrno);
   }
 
-  #refusal(): Refusal {
+  #refusal(): RefusalReason {
     if (this.#lacksDescriptor) return "out-of-descriptors";
     return this.#lacksPort ? "out-of-ports" : "no-task";
   }
@@ -345,8 +345,8 @@ export class Dialer implements DescriptorWaiter, Dialing {
 }
 
 /** Two round trips more until a new connection is ready; and one, as its task may not have been measured yet. */
-function relayDelayMs({ target, peer, line }: RelayAttempt): number {
-  return target.acceptTimeoutMs + (line.isOpening ? 3 : 1) * Math.floor(peer.rttMs);
+function relayDelayMs({ target, peer, relay }: RelayAttempt): number {
+  return target.acceptTimeoutMs + (relay.isOpening ? 3 : 1) * Math.floor(peer.rttMs);
 }
 
 function isOutOfDescriptors(result: number): boolean {

@@ -1,7 +1,7 @@
 /** One worker's listening socket of a published TCP port: applies the connection limit, starts connections. */
 import { close, setResetOnClose } from "../../sys/socket.ts";
-import type { DescriptorShare } from "../worker/descriptor-shares.ts";
-import type { Route } from "../worker/route.ts";
+import type { DescriptorShare } from "../table/descriptor-shares.ts";
+import type { Route } from "../table/route.ts";
 import { Acceptor } from "./acceptor.ts";
 import { TcpConnection } from "./connection.ts";
 import { connectionRecord } from "./connection-record.ts";

@@ -9,7 +9,7 @@ import { Waiting } from "../../sys/deadline-list.ts";
 import { EALREADY, EISCONN, ETIMEDOUT } from "../../sys/errno.ts";
 import { connect } from "../../sys/socket.ts";
 import { RELAY_CONNECTED } from "../../wire/index.ts";
-import type { DescriptorShare } from "../worker/descriptor-shares.ts";
+import type { DescriptorShare } from "../table/descriptor-shares.ts";
 import { type Attempt, type Dialing, errnoOfAnswer, type RelayAttempt } from "./attempt.ts";
 import type { TcpContext } from "./tcp-context.ts";
 

@@ -1,7 +1,7 @@
 /** Writes the PROXY header that tells a task who its client is. [PROXY §2.1, §2.2] */
 import { localAddress } from "../../sys/socket.ts";
 import { type Endpoint, encodeProxyV1, encodeProxyV2 } from "../../wire/index.ts";
-import { readEndpoint } from "../socket-address.ts";
+import { readEndpoint } from "../table/socket-address.ts";
 import type { TcpConnection } from "./connection.ts";
 import type { TcpContext } from "./tcp-context.ts";
 

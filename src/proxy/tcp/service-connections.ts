@@ -5,8 +5,9 @@
  *
  * Nothing is done for a byte that passes: a connection that is found to be in use takes its place in the order then.
  */
-import { type Recent, RecentList } from "../recent-list.ts";
-import type { DescriptorShare } from "../worker/descriptor-shares.ts";
+
+import type { DescriptorShare } from "../table/descriptor-shares.ts";
+import { type Recent, RecentList } from "../table/recent-list.ts";
 
 /** The client's side and the task's. */
 export const CONNECTION_DESCRIPTORS = 2;

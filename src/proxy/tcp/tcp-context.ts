@@ -4,16 +4,16 @@ import type { DeadlineList } from "../../sys/deadline-list.ts";
 import type { EventLoop } from "../../sys/event-loop.ts";
 import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
 import { PROXY_V2_MAX_BYTES, type RelayTask } from "../../wire/index.ts";
-import { RELAY_REFUSALS, type RelayRefusal } from "../counters.ts";
-import type { OwnKeys } from "../sealing/own-key.ts";
-import { patienceMs, stepFrom } from "../worker/connect-time.ts";
-import type { WorkerContext } from "../worker/context.ts";
-import type { Route } from "../worker/route.ts";
+import type { OwnKeys } from "../relay/own-key.ts";
+import { patienceMs, stepFrom } from "../table/connect-time.ts";
+import { RELAY_ERRORS, type RelayError } from "../table/counters.ts";
+import type { Route } from "../table/route.ts";
+import type { WorkerContext } from "../table/worker-context.ts";
 import type { TcpConnection } from "./connection.ts";
 import { createFlowResources, type FlowResources, PipePool } from "./flow/index.ts";
 import { Challenges } from "./relay/challenges.ts";
-import { LinePools } from "./relay/line-pool.ts";
 import { RelayKeys } from "./relay/relay-keys.ts";
+import { RelayPools } from "./relay/relay-pool.ts";
 import { ServiceConnections } from "./service-connections.ts";
 
 /** A PROXY header must have arrived whole by then. */
@@ -47,7 +47,7 @@ export class TcpContext {
   readonly challenges = new Challenges();
   readonly ownKeys: OwnKeys;
   readonly onForgedRecord = () => this.refuseRelay("forged-record");
-  readonly lines: LinePools;
+  readonly relayPools: RelayPools;
   /** For one call at a time: a struct sockaddr, its length, a PROXY header, what is in a record. */
   readonly memory = new Arena(3 * PROXY_V2_MAX_BYTES);
   readonly sockaddrAt = this.memory.take(SOCKADDR_MAX);
@@ -73,7 +73,7 @@ export class TcpContext {
     this.relayCheck = loop.deadlines.list(RELAY_CHECK_MS);
     this.lingerDeadline = loop.deadlines.list(LINGER_STEP_MS);
     this.relayIdle = loop.deadlines.list(RELAY_IDLE_MS);
-    this.lines = new LinePools(this);
+    this.relayPools = new RelayPools(this);
   }
 
   /** Those of the service that counts in `slot`. */
@@ -99,8 +99,8 @@ export class TcpContext {
     return this.loop.deadlines.list(patienceMs(timeoutMs));
   }
 
-  refuseRelay(reason: RelayRefusal): void {
+  refuseRelay(reason: RelayError): void {
     const { counters, index } = this.worker;
-    counters.relayRefusals[index]![RELAY_REFUSALS.indexOf(reason)]!++;
+    counters.relayRefusals[index]![RELAY_ERRORS.indexOf(reason)]!++;
   }
 }

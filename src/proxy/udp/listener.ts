@@ -14,8 +14,8 @@ import {
   sockaddrPort,
 } from "../../sys/sockaddr.ts";
 import { createEndpoint, decodeProxyHeader, type Endpoint, parseIp } from "../../wire/index.ts";
-import { S_UDP_BYTES_IN, S_UDP_DATAGRAMS_IN } from "../counters.ts";
-import type { Route } from "../worker/route.ts";
+import { S_UDP_BYTES_IN, S_UDP_DATAGRAMS_IN } from "../table/counters.ts";
+import type { Route } from "../table/route.ts";
 import { KeyLayout } from "./client-key.ts";
 import { SessionSet } from "./session-set.ts";
 import { BATCH_SIZE, type UdpContext } from "./udp-context.ts";
@@ -80,7 +80,7 @@ export class UdpListener implements Pollable, Continuable {
 
   /** One batch a turn, so that answers are not held up. */
   #receiveBatch(): void {
-    const { incoming, outbox } = this.context;
+    const { incoming, toTasks } = this.context;
     const count = incoming.receive(this.fd, 0, BATCH_SIZE);
     if (count < 0) return this.#onError(-count);
     this.#errors = 0;
@@ -89,7 +89,7 @@ export class UdpListener implements Pollable, Continuable {
       bytes += incoming.length(slot);
       this.#onDatagram(slot);
     }
-    outbox.sendAll();
+    toTasks.sendAll();
     const { rules } = this.route;
     rules.count(S_UDP_DATAGRAMS_IN, count);
     rules.count(S_UDP_BYTES_IN, bytes);
@@ -121,7 +121,7 @@ export class UdpListener implements Pollable, Continuable {
     const session = this.#sessions.forDatagram();
     if (session === null) return rules.refuse(this.#sessions.refusal);
     const payloadAt = incoming.payloadAt(slot) + headerLength;
-    context.outbox.add(session, slot, payloadAt, incoming.length(slot) - headerLength);
+    context.toTasks.add(session, slot, payloadAt, incoming.length(slot) - headerLength);
   }
 
   #readPeer(slot: number): void {

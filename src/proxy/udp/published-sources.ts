@@ -5,7 +5,7 @@
  * Asked only before a session is opened. Built anew when the table says otherwise.
  */
 import { type Endpoint, PrefixSet } from "../../wire/index.ts";
-import type { UdpListeners } from "../routing-table.ts";
+import type { UdpListeners } from "../table/routing-table.ts";
 
 export class PublishedSources {
   /** By published port: where it is listened on. Bounded by the number of ports. */

@@ -5,11 +5,11 @@
 import { EAGAIN, EMSGSIZE, ENOBUFS } from "../../sys/errno.ts";
 import type { TurnEnder } from "../../sys/event-loop.ts";
 import { ReceiveBatch, SendBatch } from "../../sys/messages.ts";
-import { S_UDP_BYTES_OUT, S_UDP_DATAGRAMS_OUT } from "../counters.ts";
-import type { LinkSocket } from "./link/link-socket.ts";
-import { isCongestion, isUnsegmentable } from "./outbox.ts";
+import { S_UDP_BYTES_OUT, S_UDP_DATAGRAMS_OUT } from "../table/counters.ts";
+import type { RelaySocket } from "./relay/relay-socket.ts";
 import { BURST_BYTES, type UdpSession } from "./session.ts";
 import type { SessionSet } from "./session-set.ts";
+import { isCongestion, isUnsegmentable } from "./task-send-batch.ts";
 import type { UdpContext } from "./udp-context.ts";
 
 /** With less room than this the batch is sent first. */
@@ -73,7 +73,7 @@ export class Replies implements TurnEnder {
   }
 
   /** Takes what another node has sent, one batch at most; true: there may be more. */
-  receiveFromLink(socket: LinkSocket): boolean {
+  receiveFromRelay(socket: RelaySocket): boolean {
     const room = this.#makeRoom();
     const count = this.#received.receive(socket.fd, this.#used, room);
     if (count === -EAGAIN) return false;
@@ -83,7 +83,7 @@ export class Replies implements TurnEnder {
     }
     const first = this.#used;
     this.#used += count;
-    for (let slot = first; slot < first + count; slot++) this.#takeFromLink(socket, slot);
+    for (let slot = first; slot < first + count; slot++) this.#takeFromRelay(socket, slot);
     return count === room;
   }
 
@@ -97,10 +97,10 @@ export class Replies implements TurnEnder {
     const count = this.#count;
     this.#count = this.#used = 0;
     for (let first = 0; first < count; ) {
-      const { home } = this.#sessions[first]!;
+      const { returnPath } = this.#sessions[first]!;
       let end = first + 1;
-      while (end < count && this.#sessions[end]!.home === home) end++;
-      home.sendAnswers(first, end);
+      while (end < count && this.#sessions[end]!.returnPath === returnPath) end++;
+      returnPath.sendAnswers(first, end);
       first = end;
     }
     if (this.#done.length > 0) this.#endDone();
@@ -130,7 +130,8 @@ export class Replies implements TurnEnder {
   }
 
   #endDone(): void {
-    for (const session of this.#done) if (!session.isClosed && session.isDone) session.home.onDone(session);
+    for (const session of this.#done)
+      if (!session.isClosed && session.isDone) session.returnPath.onDone(session);
     this.#done.length = 0;
   }
 
@@ -151,11 +152,11 @@ export class Replies implements TurnEnder {
     this.#onAnswered(session, count);
   }
 
-  #takeFromLink(socket: LinkSocket, slot: number): void {
+  #takeFromRelay(socket: RelaySocket, slot: number): void {
     const received = this.#received;
     const session = socket.receive(received.payloadAt(slot), received.length(slot));
     if (session === null) return;
-    const { dataAt, dataLength } = socket.link.datagram;
+    const { dataAt, dataLength } = socket.relay.datagram;
     this.#add(session, dataAt, dataLength);
     this.#onAnswered(session, 1);
   }
@@ -167,7 +168,7 @@ export class Replies implements TurnEnder {
   }
 
   #onAnswered(session: UdpSession, answers: number): void {
-    session.home.touch(session);
+    session.returnPath.touch(session);
     session.onAnswered();
     if (session.isDoneAfter(answers)) this.#done.push(session);
     if (this.#isQueued) return;
@@ -176,9 +177,9 @@ export class Replies implements TurnEnder {
   }
 
   #onError(session: UdpSession, error: number): void {
-    const { home } = session;
-    if (error === EMSGSIZE) home.refuse(session, "too-long", 1);
-    else if (!isCongestion(error)) home.onFailed(session, error);
+    const { returnPath } = session;
+    if (error === EMSGSIZE) returnPath.refuse(session, "too-long", 1);
+    else if (!isCongestion(error)) returnPath.onFailed(session, error);
   }
 
   #fill(set: SessionSet, first: number, end: number): void {

@@ -9,7 +9,7 @@ import {
   encodeRelaySession,
   PROXY_V2_MAX_ENCODED_BYTES,
 } from "../../wire/index.ts";
-import type { Target } from "../worker/target.ts";
+import type { Target } from "../table/target.ts";
 import type { UdpSession } from "./session.ts";
 import type { SessionSet } from "./session-set.ts";
 

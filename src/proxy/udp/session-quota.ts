@@ -21,9 +21,9 @@ import {
   setReuseAddress,
   udpSocket,
 } from "../../sys/socket.ts";
-import type { Refusal } from "../counters.ts";
-import type { Rules } from "../worker/route.ts";
-import type { Target } from "../worker/target.ts";
+import type { RefusalReason } from "../table/counters.ts";
+import type { Rules } from "../table/route.ts";
+import type { Target } from "../table/target.ts";
 import type { UdpSession } from "./session.ts";
 import type { SessionRanks } from "./session-ranks.ts";
 import type { PortLease, TaskPorts } from "./task-ports.ts";
@@ -85,7 +85,7 @@ export class SessionQuota {
     return fd < 0 ? fd : this.#connect(fd, target);
   }
 
-  /** See `SessionHome.reopen`. The session keeps the old socket when there is no other to be had. */
+  /** See `ReturnPath.reopen`. The session keeps the old socket when there is no other to be had. */
   reopen(session: UdpSession): boolean {
     const { loop } = this.context;
     const opened = udpSocket(session.target.family);
@@ -195,9 +195,9 @@ export class SessionQuota {
     return session !== null;
   }
 
-  #evict(session: UdpSession, reason: Refusal): void {
-    this.context.outbox.sendBefore(session);
-    if (!session.isClosed) session.home.close(session, reason);
+  #evict(session: UdpSession, reason: RefusalReason): void {
+    this.context.toTasks.sendBefore(session);
+    if (!session.isClosed) session.returnPath.close(session, reason);
   }
 }
 

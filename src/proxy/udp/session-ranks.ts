@@ -6,8 +6,9 @@
  * address that it names, so a flood from made-up addresses evicts itself. One that has just asked gets the time for an
  * answer, at the cost of those that have had theirs.
  */
-import { RecentList } from "../recent-list.ts";
-import type { DescriptorShare } from "../worker/descriptor-shares.ts";
+
+import type { DescriptorShare } from "../table/descriptor-shares.ts";
+import { RecentList } from "../table/recent-list.ts";
 import type { UdpSession } from "./session.ts";
 
 /** One datagram, or several that came together, and no answer. */

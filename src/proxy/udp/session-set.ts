@@ -9,21 +9,21 @@ import { EPOLLIN } from "../../sys/epoll.ts";
 import { EINVAL, EMFILE } from "../../sys/errno.ts";
 import type { Endpoint } from "../../wire/index.ts";
 import { hashClient } from "../balance/index.ts";
-import { type Refusal, S_UDP_OPEN, S_UDP_SESSIONS } from "../counters.ts";
-import type { Route, Rules } from "../worker/route.ts";
-import type { Target } from "../worker/target.ts";
+import { type RefusalReason, S_UDP_OPEN, S_UDP_SESSIONS } from "../table/counters.ts";
+import type { Route, Rules } from "../table/route.ts";
+import type { Target } from "../table/target.ts";
 import type { KeyLayout } from "./client-key.ts";
-import type { LinkPeer } from "./link/link-context.ts";
+import type { UdpPeer } from "./relay/relay-context.ts";
+import type { ReturnPath } from "./return-path.ts";
 import { writeProxyHeader, writeRelayHeader } from "./send-proxy.ts";
 import { UdpSession } from "./session.ts";
-import type { SessionHome } from "./session-home.ts";
 import { isExhaustion, isOutOfPorts, SessionQuota } from "./session-quota.ts";
 import { SessionTable } from "./session-table.ts";
 import type { UdpContext } from "./udp-context.ts";
 
-export class SessionSet implements SessionHome {
+export class SessionSet implements ReturnPath {
   /** Why the last call gave no session. */
-  refusal: Refusal = "no-task";
+  refusal: RefusalReason = "no-task";
   #route!: Route;
   #isPerPacket = false;
   #quota!: SessionQuota;
@@ -73,7 +73,7 @@ export class SessionSet implements SessionHome {
     this.#fail(session.target, errnoValue);
   }
 
-  refuse(_session: UdpSession, reason: Refusal, datagrams: number): void {
+  refuse(_session: UdpSession, reason: RefusalReason, datagrams: number): void {
     this.#route.rules.refuse(reason, datagrams);
   }
 
@@ -104,7 +104,7 @@ export class SessionSet implements SessionHome {
   /** Ends those whose task has gone or has had its time, and those whose source is a published port by now. */
   onTargetsChanged(nowMs: number): void {
     for (const session of this.#table) {
-      const isElsewhere = session.link !== null && session.link.peer !== session.target.peer;
+      const isElsewhere = session.relaySocket !== null && session.relaySocket.peer !== session.target.peer;
       if (isElsewhere || session.target.isGone(nowMs)) this.close(session, "session-moved");
       else if (this.#isPublished(session.key)) this.close(session, "published-source");
     }
@@ -115,7 +115,7 @@ export class SessionSet implements SessionHome {
   }
 
   /** @param reason null: in the normal course of things */
-  close(session: UdpSession, reason: Refusal | null): void {
+  close(session: UdpSession, reason: RefusalReason | null): void {
     if (session.isClosed) return;
     if (reason !== null) session.rules.refuse(reason);
     session.end();
@@ -156,7 +156,7 @@ export class SessionSet implements SessionHome {
     return publishedSources.includes(source);
   }
 
-  #refuse(reason: Refusal): null {
+  #refuse(reason: RefusalReason): null {
     this.refusal = reason;
     return null;
   }
@@ -238,15 +238,15 @@ export class SessionSet implements SessionHome {
     hash: number,
     clientHash: number,
     target: Target,
-    peer: LinkPeer,
+    peer: UdpPeer,
   ): UdpSession | number {
     const header = writeRelayHeader(this, key, target);
     if (header === null) return EINVAL;
     this.#quota.makeRoom();
     const { rules } = this.#route;
     const session = new UdpSession(this, key, hash, clientHash, target, -1, rules, this.#quota.ranks);
-    session.link = this.context.links.socketTo(peer);
-    session.leg = session.link.link.add(session, header);
+    session.relaySocket = this.context.relays.socketTo(peer);
+    session.relayed = session.relaySocket.relay.add(session, header);
     return session;
   }
 

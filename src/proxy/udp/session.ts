@@ -1,7 +1,7 @@
 /**
  * One client and its task: a connected socket, so that answers find their client and ICMP errors their cause.
  *
- * It is passive data for the listener's side (its `SessionHome` opens and closes it, `Outbox` sends through it) and a
+ * It is passive data for the listener's side (its `ReturnPath` opens and closes it, `TaskSendBatch` sends through it) and a
  * handler for the task's side.
  */
 
@@ -9,12 +9,12 @@ import { Waiting } from "../../sys/deadline-list.ts";
 import { EPOLLERR } from "../../sys/epoll.ts";
 import type { Continuable, Pollable } from "../../sys/event-loop.ts";
 import { dropErrors, setBufferSizes } from "../../sys/socket.ts";
-import type { Recent } from "../recent-list.ts";
-import type { Rules } from "../worker/route.ts";
-import type { Target } from "../worker/target.ts";
-import type { EntryLeg } from "./link/entry-link-port.ts";
-import type { LinkSocket } from "./link/link-socket.ts";
-import type { SessionHome } from "./session-home.ts";
+import type { Recent } from "../table/recent-list.ts";
+import type { Rules } from "../table/route.ts";
+import type { Target } from "../table/target.ts";
+import type { RelayedSession } from "./relay/entry-relay-port.ts";
+import type { RelaySocket } from "./relay/relay-socket.ts";
+import type { ReturnPath } from "./return-path.ts";
 import { RANK_CONVERSING, RANK_ONE_SHOT, RANK_USED, type SessionRanks } from "./session-ranks.ts";
 import type { TableEntry } from "./session-table.ts";
 import type { PortLease } from "./task-ports.ts";
@@ -38,7 +38,7 @@ export class UdpSession
   older: UdpSession | null = null;
   newer: UdpSession | null = null;
   isClosed = false;
-  /** Its datagrams in the batch at hand: slots of the `Outbox`, chained; -1 = none. */
+  /** Its datagrams in the batch at hand: slots of the `TaskSendBatch`, chained; -1 = none. */
   firstSlot = -1;
   lastSlot = -1;
   /** The PROXY header before each datagram to the task, once it was needed. */
@@ -49,8 +49,8 @@ export class UdpSession
   canSegment = true;
   canSegmentReplies = true;
   /** The way to a task of another node; the session then has no socket of its own, and its descriptor is -1. */
-  link: LinkSocket | null = null;
-  leg: EntryLeg<UdpSession> | null = null;
+  relaySocket: RelaySocket | null = null;
+  relayed: RelayedSession<UdpSession> | null = null;
   /** How many tasks in a row have not wanted what it sent. */
   moves = 0;
   rank = RANK_ONE_SHOT;
@@ -71,7 +71,7 @@ export class UdpSession
   #lookedMs = 0;
 
   constructor(
-    readonly home: SessionHome,
+    readonly returnPath: ReturnPath,
     readonly key: Int32Array,
     readonly hash: number,
     readonly clientHash: number,
@@ -83,12 +83,12 @@ export class UdpSession
     readonly ranks: SessionRanks,
   ) {
     super();
-    this.openedMs = this.usedMs = home.context.loop.nowMs;
+    this.openedMs = this.usedMs = returnPath.context.loop.nowMs;
   }
 
   /** Answers, or an ICMP error. */
   onEvents(fd: number, events: number): void {
-    if (!this.#isQueued) this.home.context.replies.receiveFrom(this);
+    if (!this.#isQueued) this.returnPath.context.replies.receiveFrom(this);
     if ((events & EPOLLERR) !== 0 && fd === this.fd && !this.isClosed) this.#dropErrors();
   }
 
@@ -130,7 +130,7 @@ export class UdpSession
 
   /** The socket goes out from an address of this node that has gone or is no longer the one to use. */
   replaceSocket(fd: number, lease: PortLease<UdpSession> | null): void {
-    const { loop } = this.home.context;
+    const { loop } = this.returnPath.context;
     loop.close(this.fd);
     this.lease?.end();
     this.fd = fd;
@@ -142,7 +142,7 @@ export class UdpSession
   /** A task that never answers, as with syslog, works if sending to it goes on without an error. */
   onSent(): void {
     const { target, openedMs } = this;
-    const { nowMs } = this.home.context.loop;
+    const { nowMs } = this.returnPath.context.loop;
     if (this.#unansweredSinceMs === 0) this.#unansweredSinceMs = nowMs;
     if (target.failingUntilMs !== 0 && nowMs - openedMs > PROOF_MS) target.onAnswered();
   }
@@ -153,13 +153,13 @@ export class UdpSession
     return this.#unansweredSinceMs !== 0 && nowMs - this.#unansweredSinceMs > STRANDED_MS;
   }
 
-  /** The part of its end that is the same wherever its client is; for its home to call, once. */
+  /** The part of its end that is the same wherever its client is; for its returnPath to call, once. */
   end(): void {
-    const { loop, worker, outbox } = this.home.context;
+    const { loop, worker, toTasks } = this.returnPath.context;
     this.isClosed = true;
-    outbox.forget(this);
+    toTasks.forget(this);
     this.waitingIn?.cancel(this);
-    if (this.link !== null) this.link.remove(this.leg!);
+    if (this.relaySocket !== null) this.relaySocket.remove(this.relayed!);
     else loop.close(this.fd);
     this.lease?.end();
     this.ranks.remove(this);
@@ -171,38 +171,38 @@ export class UdpSession
   queue(): void {
     if (this.#isQueued) return;
     this.#isQueued = true;
-    this.home.context.loop.goOn(this);
+    this.returnPath.context.loop.goOn(this);
   }
 
   /** Room for bursts, which most sessions never need. */
   growBuffers(): void {
-    if (this.#hasBigBuffers || this.link !== null) return;
+    if (this.#hasBigBuffers || this.relaySocket !== null) return;
     this.#hasBigBuffers = true;
     setBufferSizes(this.fd, BIG_BUFFER_BYTES);
   }
 
   onGoOn(): void {
     this.#isQueued = false;
-    if (!this.isClosed) this.home.context.replies.receiveFrom(this);
+    if (!this.isClosed) this.returnPath.context.replies.receiveFrom(this);
   }
 
   /** It was answered before: answers may come to an address that this node no longer has, and no error tells. */
   #lookForAnswers(): void {
-    const { nowMs } = this.home.context.loop;
+    const { nowMs } = this.returnPath.context.loop;
     if (this.#unansweredSinceMs === 0 || nowMs - this.#unansweredSinceMs < SILENCE_MS) return;
-    if (this.link !== null || nowMs - this.#lookedMs < SILENCE_MS) return;
+    if (this.relaySocket !== null || nowMs - this.#lookedMs < SILENCE_MS) return;
     this.#lookedMs = nowMs;
-    this.home.reopen(this);
+    this.returnPath.reopen(this);
   }
 
   /** Each is a datagram that did not arrive. */
   #dropErrors(): void {
     const count = dropErrors(this.fd);
-    if (count > 0) this.home.refuse(this, "unreachable", count);
+    if (count > 0) this.returnPath.refuse(this, "unreachable", count);
   }
 
   /** Idle for too long. */
   onDeadline(): void {
-    this.home.close(this, null);
+    this.returnPath.close(this, null);
   }
 }

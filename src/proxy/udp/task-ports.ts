@@ -1,8 +1,8 @@
 /**
  * The local ports of this worker's sessions with one task: which are taken, and by whom. See `source-ports.ts`.
  */
-import { type Recent, RecentList } from "../recent-list.ts";
-import type { PortBlocks } from "../source-ports.ts";
+import { type Recent, RecentList } from "../table/recent-list.ts";
+import type { PortBlocks } from "../table/source-ports.ts";
 import { mattersLess, RANK_CONVERSING, type Ranked } from "./session-ranks.ts";
 
 /** Leases looked at for one that makes room. */

@@ -5,24 +5,24 @@ import type { PortRun } from "../../sys/local-ports.ts";
 import { DATAGRAM_MAX, ReceiveBatch, receiveBatchBytes, sendBatchBytes } from "../../sys/messages.ts";
 import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
 import { createEndpoint, type Endpoint, PROXY_V2_MAX_ENCODED_BYTES, ProxyHeader } from "../../wire/index.ts";
-import type { UdpListeners } from "../routing-table.ts";
-import { claimBlock, PortBlocks } from "../source-ports.ts";
-import type { WorkerContext } from "../worker/context.ts";
-import type { Target } from "../worker/target.ts";
+import type { UdpListeners } from "../table/routing-table.ts";
+import { claimBlock, PortBlocks } from "../table/source-ports.ts";
+import type { Target } from "../table/target.ts";
+import type { WorkerContext } from "../table/worker-context.ts";
 import { ClientKey } from "./client-key.ts";
-import { LinkContext, type LinkHost, linkContextBytes } from "./link/link-context.ts";
-import { Outbox } from "./outbox.ts";
 import { PublishedSources } from "./published-sources.ts";
+import { RelayContext, type RelayHost, relayContextBytes } from "./relay/relay-context.ts";
 import { Replies } from "./replies.ts";
 import type { UdpSession } from "./session.ts";
 import { SessionRanks } from "./session-ranks.ts";
 import { SourcePorts } from "./task-ports.ts";
+import { TaskSendBatch } from "./task-send-batch.ts";
 
 /** Datagrams per system call. Only the pages that datagrams have reached take memory. */
 export const BATCH_SIZE = 64;
 const ARENA_BYTES =
   2 * (receiveBatchBytes(BATCH_SIZE) + sendBatchBytes(BATCH_SIZE)) +
-  linkContextBytes(BATCH_SIZE) +
+  relayContextBytes(BATCH_SIZE) +
   DATAGRAM_MAX +
   4096;
 
@@ -30,9 +30,9 @@ export class UdpContext {
   readonly loop: EventLoop;
   readonly memory = new Arena(ARENA_BYTES);
   readonly incoming = new ReceiveBatch(this.memory, BATCH_SIZE, true);
-  readonly outbox = new Outbox(this, BATCH_SIZE);
+  readonly toTasks = new TaskSendBatch(this, BATCH_SIZE);
   readonly replies = new Replies(this, BATCH_SIZE);
-  readonly links: LinkContext;
+  readonly relays: RelayContext;
   readonly sourcePorts: SourcePorts<UdpSession>;
   /** For one call at a time: a struct sockaddr, a PROXY header. */
   readonly sockaddrAt = this.memory.take(SOCKADDR_MAX);
@@ -55,7 +55,7 @@ export class UdpContext {
 
   constructor(
     readonly worker: WorkerContext,
-    host: LinkHost,
+    host: RelayHost,
     /** Local ports for the sessions of all workers. */
     runs: readonly PortRun[],
   ) {
@@ -63,7 +63,7 @@ export class UdpContext {
     const workers = worker.counters.services.length;
     const claim = (block: number) => this.#claim(block);
     this.sourcePorts = new SourcePorts(new PortBlocks({ runs, workers, random: Math.random, claim }));
-    this.links = new LinkContext(this, host, BATCH_SIZE);
+    this.relays = new RelayContext(this, host, BATCH_SIZE);
   }
 
   /** The sessions of the service that counts in `slot`. */

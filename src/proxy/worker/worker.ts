@@ -11,30 +11,11 @@ import { EPOLLIN } from "../../sys/epoll.ts";
 import { EventLoop, type Pollable } from "../../sys/event-loop.ts";
 import { returnHeap, Scavenger } from "../../sys/scavenger.ts";
 import { clearWakeup } from "../../sys/wakeup.ts";
-import { RELAY_DROPS, type RelayDrop } from "../counters.ts";
-import { OwnKeys } from "../sealing/own-key.ts";
-import { identityOf, NO_IDENTITY } from "../sealing/relay-identity.ts";
-import { Attempt } from "../tcp/attempt.ts";
-import { TcpConnection } from "../tcp/connection.ts";
-import { TcpListener } from "../tcp/listener.ts";
-import { Heartbeats } from "../tcp/relay/heartbeat.ts";
-import { RelayAcceptor } from "../tcp/relay/relay-acceptor.ts";
-import { RelayLine } from "../tcp/relay/relay-line.ts";
-import { TcpContext } from "../tcp/tcp-context.ts";
-import type { LinkHost } from "../udp/link/link-context.ts";
-import { RelayListener } from "../udp/link/relay-listener.ts";
-import { UdpListener } from "../udp/listener.ts";
-import { UdpContext } from "../udp/udp-context.ts";
-import { ConnectionRecorder, DescriptorGate, type WorkerContext } from "./context.ts";
-import { DescriptorShares } from "./descriptor-shares.ts";
-import type {
-  FromWorker,
-  ToWorker,
-  WorkerListener,
-  WorkerRelay,
-  WorkerSetup,
-  WorkerTable,
-} from "./messages.ts";
+import { identityOf, NO_IDENTITY } from "../relay/identity.ts";
+import { OwnKeys } from "../relay/own-key.ts";
+import { RELAY_DROPS, type RelayDrop } from "../table/counters.ts";
+import { DescriptorGate } from "../table/descriptor-gate.ts";
+import { DescriptorShares } from "../table/descriptor-shares.ts";
 import {
   type CompiledListener,
   type CompiledTable,
@@ -49,8 +30,28 @@ import {
   TableCompiler,
   type TaskFailed,
   targetsOf,
-} from "./route.ts";
-import type { Target } from "./target.ts";
+} from "../table/route.ts";
+import type { Target } from "../table/target.ts";
+import { ConnectionRecorder, type WorkerContext } from "../table/worker-context.ts";
+import type {
+  FromWorker,
+  ToWorker,
+  WorkerListener,
+  WorkerRelay,
+  WorkerSetup,
+  WorkerTable,
+} from "../table/worker-messages.ts";
+import { Attempt } from "../tcp/attempt.ts";
+import { TcpConnection } from "../tcp/connection.ts";
+import { TcpListener } from "../tcp/listener.ts";
+import { Heartbeats } from "../tcp/relay/heartbeat.ts";
+import { RelayAcceptor } from "../tcp/relay/relay-acceptor.ts";
+import { RelayConnection } from "../tcp/relay/relay-connection.ts";
+import { TcpContext } from "../tcp/tcp-context.ts";
+import { UdpListener } from "../udp/listener.ts";
+import type { RelayHost } from "../udp/relay/relay-context.ts";
+import { RelayListener } from "../udp/relay/relay-listener.ts";
+import { UdpContext } from "../udp/udp-context.ts";
 
 /** How often records are sent, drain deadlines and descriptors looked at, while there is any of these. */
 const TICK_MS = 100;
@@ -66,7 +67,7 @@ interface Listener {
   close(): void;
 }
 
-export class Worker extends Waiting implements Pollable, LinkHost {
+export class Worker extends Waiting implements Pollable, RelayHost {
   identity = NO_IDENTITY;
   readonly #loop = new EventLoop();
   readonly #context: WorkerContext;
@@ -218,7 +219,7 @@ export class Worker extends Waiting implements Pollable, LinkHost {
     this.#startDraining(before);
     for (const listener of listeners.values()) listener.onTargetsChanged(this.#loop.nowMs);
     for (const listener of this.#relayListeners.values()) listener.onTargetsChanged(this.#loop.nowMs);
-    this.#udp.links.keepOnly(new Set(this.#table.peers.values()));
+    this.#udp.relays.keepOnly(new Set(this.#table.peers.values()));
     for (const connection of this.#connections()) connection.onTargetsChanged();
   }
 
@@ -243,7 +244,7 @@ export class Worker extends Waiting implements Pollable, LinkHost {
       acceptors.set(fd, this.#relayAcceptors.get(fd) ?? new RelayAcceptor(this.#tcp, fd));
     for (const [fd, acceptor] of this.#relayAcceptors) if (!acceptors.has(fd)) acceptor.close();
     this.#relayAcceptors = acceptors;
-    this.#tcp.lines.keepOnly(this.#table.peers);
+    this.#tcp.relayPools.keepOnly(this.#table.peers);
     if (this.#context.index === 0) this.#heartbeats.keepOnly(this.#table.peers);
   }
 
@@ -277,7 +278,7 @@ export class Worker extends Waiting implements Pollable, LinkHost {
     for (const listener of this.#listeners.values()) listener.close();
     for (const listener of this.#relayListeners.values()) listener.close();
     for (const acceptor of this.#relayAcceptors.values()) acceptor.close();
-    this.#tcp.lines.close();
+    this.#tcp.relayPools.close();
     this.#heartbeats.close();
     for (const connection of this.#connections()) connection.cut();
     this.#closeOvertaken();
@@ -289,7 +290,7 @@ export class Worker extends Waiting implements Pollable, LinkHost {
   /** Attempts that are left have no client any more. */
   #closeOvertaken(): void {
     for (const handler of this.#loop.handlers())
-      if (handler instanceof Attempt || handler instanceof RelayLine) handler.close();
+      if (handler instanceof Attempt || handler instanceof RelayConnection) handler.close();
   }
 
   #sendRecords(): void {

@@ -1,7 +1,7 @@
 /** A task as a balancer sees it, with everything settable. */
 
 import { type Candidate, hashText } from "../../../src/proxy/balance/index.ts";
-import type { Distance } from "../../../src/proxy/routing-table.ts";
+import type { Distance } from "../../../src/proxy/table/routing-table.ts";
 
 export interface FakeCandidate extends Omit<Candidate, "failingUntilMs" | "distance"> {
   failingUntilMs: number;

@@ -1,14 +1,14 @@
 import { expect, test } from "bun:test";
+import { taskKey } from "../../../src/proxy/proxy.ts";
+import { readStatus } from "../../../src/proxy/read-status.ts";
 import {
   createCounters,
   T_FAILING,
   T_LAST_ERRNO,
   T_LAST_FAILURE_AT,
   TASK_FIELDS,
-} from "../../../src/proxy/counters.ts";
-import { taskKey } from "../../../src/proxy/proxy.ts";
-import { readStatus } from "../../../src/proxy/read-status.ts";
-import type { TaskStatus } from "../../../src/proxy/status.ts";
+} from "../../../src/proxy/table/counters.ts";
+import type { TaskStatus } from "../../../src/proxy/table/status.ts";
 import { Slots } from "../../../src/sys/slots.ts";
 import { tableOf } from "../../support/proxy/routing-table.ts";
 

@@ -1,7 +1,12 @@
 /** When and how a shortage is reported. */
 import { beforeEach, expect, test } from "bun:test";
-import { createCounters, REFUSAL_INDEX, S_REFUSALS, SERVICE_FIELDS } from "../../../src/proxy/counters.ts";
 import { type Shortage, ShortageWatch } from "../../../src/proxy/shortage-watch.ts";
+import {
+  createCounters,
+  REFUSAL_INDEX,
+  S_REFUSALS,
+  SERVICE_FIELDS,
+} from "../../../src/proxy/table/counters.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
 
 const counters = createCounters(2);

@@ -5,7 +5,7 @@
  */
 import { openPipe, type PipeEnds } from "../../../sys/pipe.ts";
 import { close } from "../../../sys/socket.ts";
-import type { DescriptorShare } from "../../worker/descriptor-shares.ts";
+import type { DescriptorShare } from "../../table/descriptor-shares.ts";
 
 /** Room for one long splice; an ordinary user gets less once `pipe-user-pages-soft` is reached. */
 export const PIPE_BYTES = 512 * 1024;

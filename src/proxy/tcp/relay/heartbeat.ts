@@ -8,10 +8,10 @@ import type { DeadlineList } from "../../../sys/deadline-list.ts";
 import { EAGAIN } from "../../../sys/errno.ts";
 import { isEstablished, resentSegments, roundTripMs } from "../../../sys/socket.ts";
 import { RELAY_CONNECTED } from "../../../wire/index.ts";
-import { patienceMs } from "../../worker/connect-time.ts";
-import type { RelayPeer, RelayPeers } from "../../worker/relay-peer.ts";
+import { patienceMs } from "../../table/connect-time.ts";
+import type { RelayPeer, RelayPeers } from "../../table/peer.ts";
 import type { TcpContext } from "../tcp-context.ts";
-import { type LineOwner, RelayLine } from "./relay-line.ts";
+import { RelayConnection, type RelayConnectionOwner } from "./relay-connection.ts";
 import { SilenceLimit } from "./silence-limit.ts";
 
 const INTERVAL_MS = 250;
@@ -53,9 +53,9 @@ export class Heartbeats {
   }
 }
 
-class Heartbeat implements LineOwner {
+class Heartbeat implements RelayConnectionOwner {
   readonly #interval: DeadlineList;
-  #line: RelayLine;
+  #connection: RelayConnection;
   #isBeating = false;
   /** null: the last beat has come back. */
   #sentMs: number | null = null;
@@ -74,55 +74,55 @@ class Heartbeat implements LineOwner {
     this.#interval = context.loop.deadlines.list(INTERVAL_MS);
     this.#heardMs = context.loop.nowMs;
     this.#limit = new SilenceLimit(peer.peer.isWan === true);
-    this.#line = this.#open();
+    this.#connection = this.#open();
   }
 
-  onReady(line: RelayLine): void {
+  onReady(connection: RelayConnection): void {
     const { nowMs } = this.context.loop;
     this.#heardMs = nowMs;
-    this.#limit.onConnected(roundTripMs(line.fd), nowMs);
-    this.peer.onOpened(nowMs - line.openedMs, nowMs);
-    line.ask(null, null);
+    this.#limit.onConnected(roundTripMs(connection.fd), nowMs);
+    this.peer.onOpened(nowMs - connection.openedMs, nowMs);
+    connection.ask(null, null);
   }
 
-  onAnswer(line: RelayLine, answer: number): void {
+  onAnswer(connection: RelayConnection, answer: number): void {
     const { nowMs } = this.context.loop;
     if (!this.#isBeating && answer !== RELAY_CONNECTED) return;
     this.#isBeating = true;
     this.#heardMs = nowMs;
     if (this.#sentMs === null) this.peer.onHeartbeat(0);
-    else this.#onBeat(line, Math.max(0.001, performance.now() - this.#sentMs));
+    else this.#onBeat(connection, Math.max(0.001, performance.now() - this.#sentMs));
     this.#sentMs = null;
   }
 
   /** What was lost on the way makes a beat late, and the node no farther away. */
-  #onBeat(line: RelayLine, tookMs: number): void {
-    const isResent = resentSegments(line.fd) !== this.#resent;
+  #onBeat(connection: RelayConnection, tookMs: number): void {
+    const isResent = resentSegments(connection.fd) !== this.#resent;
     this.#limit.onBeat(tookMs, isResent, this.context.loop.nowMs);
-    this.peer.onHeartbeat((isResent && roundTripMs(line.fd)) || tookMs);
+    this.peer.onHeartbeat((isResent && roundTripMs(connection.fd)) || tookMs);
   }
 
   /** Refused or broken: nobody is there. It is tried again at the next beat. */
-  onLost(line: RelayLine): void {
+  onLost(connection: RelayConnection): void {
     this.#isBeating = false;
     this.peer.onLost();
-    this.#interval.arm(line, this.context.loop.nowMs);
+    this.#interval.arm(connection, this.context.loop.nowMs);
   }
 
-  onLineDeadline(line: RelayLine): void {
+  onConnectionDeadline(connection: RelayConnection): void {
     const { nowMs } = this.context.loop;
     this.#hearOthers(nowMs);
-    const isOverdue = !line.isOpen || nowMs - this.#waitingSinceMs(nowMs) >= this.#limit.ms;
-    if (isOverdue && nowMs - line.dueMs < LATE_MS) this.#tellSilence(nowMs);
-    const silentMs = nowMs - Math.max(line.openedMs, this.#heardMs);
-    if (line.isOpen && !(isOverdue && silentMs >= this.#patienceMs)) {
-      this.#beat(line);
-      this.#interval.arm(line, nowMs);
+    const isOverdue = !connection.isOpen || nowMs - this.#waitingSinceMs(nowMs) >= this.#limit.ms;
+    if (isOverdue && nowMs - connection.dueMs < LATE_MS) this.#tellSilence(nowMs);
+    const silentMs = nowMs - Math.max(connection.openedMs, this.#heardMs);
+    if (connection.isOpen && !(isOverdue && silentMs >= this.#patienceMs)) {
+      this.#beat(connection);
+      this.#interval.arm(connection, nowMs);
       return;
     }
-    if (line.isOpen) this.#limit.onSilence();
-    line.close();
-    this.#line = this.#open();
+    if (connection.isOpen) this.#limit.onSilence();
+    connection.close();
+    this.#connection = this.#open();
   }
 
   #hearOthers(nowMs: number): void {
@@ -134,11 +134,11 @@ class Heartbeat implements LineOwner {
   /** Unless clients have heard the peer meanwhile. */
   #tellSilence(nowMs: number): void {
     if (nowMs - this.#othersHeardMs >= this.#limit.ms) this.peer.onSilent();
-    else if (this.#line.isOpen) this.peer.onHeard();
+    else if (this.#connection.isOpen) this.peer.onHeard();
   }
 
   get #patienceMs(): number {
-    const { isOpening, fd } = this.#line;
+    const { isOpening, fd } = this.#connection;
     if (!isEstablished(fd))
       return Math.min(Math.max(PATIENCE_LIMITS * this.#limit.ms, MIN_PATIENCE_MS), MAX_PATIENCE_MS);
     return isOpening ? patienceMs(this.peer.openTimeoutMs) : OPEN_PATIENCE_LIMITS * this.#limit.ms;
@@ -150,25 +150,25 @@ class Heartbeat implements LineOwner {
   }
 
   close(): void {
-    this.#line.close();
-    this.#line.waitingIn?.cancel(this.#line);
+    this.#connection.close();
+    this.#connection.waitingIn?.cancel(this.#connection);
   }
 
-  #open(): RelayLine {
-    const line = new RelayLine(this.context, this.peer, this);
+  #open(): RelayConnection {
+    const connection = new RelayConnection(this.context, this.peer, this);
     this.#isBeating = false;
     this.#sentMs = null;
-    if (line.open() < 0) this.peer.onLost();
-    this.#interval.arm(line, this.context.loop.nowMs);
-    return line;
+    if (connection.open() < 0) this.peer.onLost();
+    this.#interval.arm(connection, this.context.loop.nowMs);
+    return connection;
   }
 
   /** One at a time: a second one would only wait behind the first. */
-  #beat(line: RelayLine): void {
+  #beat(connection: RelayConnection): void {
     if (!this.#isBeating || this.#sentMs !== null) return;
-    const sent = line.sendByte(BEAT);
+    const sent = connection.sendByte(BEAT);
     if (sent !== 0 && sent !== -EAGAIN) return;
     this.#sentMs = performance.now();
-    this.#resent = resentSegments(line.fd);
+    this.#resent = resentSegments(connection.fd);
   }
 }

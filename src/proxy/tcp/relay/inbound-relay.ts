@@ -32,10 +32,10 @@ import {
   recordLength,
   writeGreeting,
 } from "../../../wire/index.ts";
-import type { RelayRefusal } from "../../counters.ts";
-import type { Recent } from "../../recent-list.ts";
-import type { OwnKey } from "../../sealing/own-key.ts";
-import { readEndpoint } from "../../socket-address.ts";
+import type { OwnKey } from "../../relay/own-key.ts";
+import type { RelayError } from "../../table/counters.ts";
+import type { Recent } from "../../table/recent-list.ts";
+import { readEndpoint } from "../../table/socket-address.ts";
 import { READ_EVENTS, TcpConnection } from "../connection.ts";
 import { copyEndpoint } from "../header-reader.ts";
 import type { TcpContext } from "../tcp-context.ts";
@@ -236,13 +236,13 @@ export class InboundRelay extends Waiting implements Pollable, Recent<InboundRel
     return sendByte(this.context, this.fd, this.#keys, answer) === 0;
   }
 
-  #answerNo(answer: number, reason: RelayRefusal): void {
+  #answerNo(answer: number, reason: RelayError): void {
     this.context.refuseRelay(reason);
     this.#answer(answer);
     this.close();
   }
 
-  #refuse(reason: RelayRefusal): void {
+  #refuse(reason: RelayError): void {
     this.context.refuseRelay(reason);
     setResetOnClose(this.fd);
     this.close();

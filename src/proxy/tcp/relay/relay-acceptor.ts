@@ -1,6 +1,7 @@
 /** One worker's listening socket of the relay. */
-import { RecentList } from "../../recent-list.ts";
-import type { DescriptorShare } from "../../worker/descriptor-shares.ts";
+
+import type { DescriptorShare } from "../../table/descriptor-shares.ts";
+import { RecentList } from "../../table/recent-list.ts";
 import { Acceptor } from "../acceptor.ts";
 import { InboundRelay } from "./inbound-relay.ts";
 

@@ -1,7 +1,7 @@
 /** What every balancer promises, run by all of them with equal and with unequal weights. */
 import { describe, expect, test } from "bun:test";
 import { type Balancer, createBalancer } from "../../../../src/proxy/balance/index.ts";
-import type { Balance } from "../../../../src/proxy/routing-table.ts";
+import type { Balance } from "../../../../src/proxy/table/routing-table.ts";
 import { type FakeCandidate, fakeCandidates } from "../../../support/proxy/fake-candidate.ts";
 import { seededRandom } from "../../../support/random/seeded-random.ts";
 

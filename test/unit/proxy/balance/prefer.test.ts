@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { createBalancer, orderOfPicks } from "../../../../src/proxy/balance/index.ts";
-import type { Balance, Distance, Prefer } from "../../../../src/proxy/routing-table.ts";
+import type { Balance, Distance, Prefer } from "../../../../src/proxy/table/routing-table.ts";
 import { type FakeCandidate, fakeCandidate } from "../../../support/proxy/fake-candidate.ts";
 import { seededRandom } from "../../../support/random/seeded-random.ts";
 

@@ -1,12 +1,12 @@
 /** Attempts that another task has overtaken: what they cost, and what is learnt from them. */
 import { beforeEach, expect, test } from "bun:test";
-import { createCounters } from "../../../../src/proxy/counters.ts";
+import { createCounters } from "../../../../src/proxy/table/counters.ts";
+import { DescriptorGate } from "../../../../src/proxy/table/descriptor-gate.ts";
+import { type DescriptorShare, DescriptorShares } from "../../../../src/proxy/table/descriptor-shares.ts";
+import { Target } from "../../../../src/proxy/table/target.ts";
 import type { Attempt } from "../../../../src/proxy/tcp/attempt.ts";
 import { watchOvertaken } from "../../../../src/proxy/tcp/overtaken.ts";
 import type { TcpContext } from "../../../../src/proxy/tcp/tcp-context.ts";
-import { DescriptorGate } from "../../../../src/proxy/worker/context.ts";
-import { type DescriptorShare, DescriptorShares } from "../../../../src/proxy/worker/descriptor-shares.ts";
-import { Target } from "../../../../src/proxy/worker/target.ts";
 import { DeadlineList } from "../../../../src/sys/deadline-list.ts";
 
 const TOTAL = 64;

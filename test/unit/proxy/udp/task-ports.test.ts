@@ -1,7 +1,7 @@
 /** Ports of the sessions with one task, against the dull way to keep them. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { PortBlocks } from "../../../../src/proxy/source-ports.ts";
+import { PortBlocks } from "../../../../src/proxy/table/source-ports.ts";
 import { type PortLease, SourcePorts } from "../../../../src/proxy/udp/task-ports.ts";
 
 const NOW_MS = 100_000;

@@ -1,0 +1,174 @@
+/**
+ * The routing table: everything the proxy needs to know to serve published ports, and nothing else.
+ *
+ * It is immutable and structured-cloneable. Whoever owns the services (today the configuration file) builds a
+ * new one for every change; the proxy compares it with the table it runs and changes only what differs.
+ * Names have been resolved, port ranges expanded and `bind` rules turned into addresses before it gets here.
+ */
+import type { Balance, Distance, Prefer } from "../balance/index.ts";
+import type { AcceptsClear } from "../relay/clear-rule.ts";
+
+export type { Balance, Distance, Prefer };
+export type Protocol = "tcp" | "udp";
+export type SendProxy = "none" | "v1" | "v2";
+/** `session`: a client stays with its task until idle; `packet`: every datagram picks again. */
+export type UdpMode = "session" | "packet";
+
+export interface RoutingTable {
+  /** Unique by name. No two services listen on the same protocol, address and port. */
+  readonly services: readonly Service[];
+  /** The other nodes that run tasks of these services; unique by name. */
+  readonly peers: readonly Peer[];
+  /** null: this node relays nothing, neither way. */
+  readonly relay: Relay | null;
+  /** Addresses of this machine without zone, where a listener at a wildcard address is reached. [] while no UDP port is published. */
+  readonly localAddresses: readonly string[];
+  /** Where other nodes listen on published UDP ports. */
+  readonly otherUdpListeners: readonly UdpListeners[];
+}
+
+/** Every one of the ports is listened on at every one of the addresses. */
+export interface UdpListeners {
+  /** Literal addresses or CIDR prefixes. */
+  readonly addresses: readonly string[];
+  readonly ports: readonly number[];
+}
+
+/** Another node, as the relay reaches it. */
+export interface Peer {
+  readonly name: string;
+  /** Literal IP address of its relay. */
+  readonly address: string;
+  /** TCP */
+  readonly port: number;
+  readonly udpPort: number;
+  /**
+   * What goes to it is encrypted here. false: it goes in clear, proved but readable, which only an overlay that encrypts
+   * makes secret.
+   */
+  readonly isSealed: boolean;
+  /** Literal address that connections and datagrams to it leave from, while this machine has it; absent: any. */
+  readonly source?: string;
+  /** Its answers may take long: silence is forgiven for longer. */
+  readonly isWan?: boolean;
+}
+
+/** This node's part of the relay. */
+export interface Relay {
+  /** Name of this node. */
+  readonly node: string;
+  /** Literal addresses to listen on: TCP, and UDP where it shares no port. */
+  readonly listenAddresses: readonly string[];
+  /** TCP */
+  readonly port: number;
+  readonly udpPort: number;
+  /**
+   * Where the node itself has a socket at udpPort, which takes all that is not for the relay (udp/relay/shared-port.ts):
+   * UDP is listened to at these literal addresses, beside it. Absent: at listenAddresses, alone.
+   */
+  readonly sharedUdpAddresses?: readonly string[];
+  /** UDP, at listenAddresses besides: nodes of an older version send there. */
+  readonly formerUdpPort?: number;
+  /** Hex of 32 bytes each: the first signs, all verify. Never empty; a cluster without keys has one made from its name. */
+  readonly keys: readonly string[];
+  /**
+   * Where other nodes may come in clear: at all addresses, or at these literal ones of this node alone, such as that of
+   * an overlay which encrypts; elsewhere what is not sealed is refused. Sealed is taken everywhere.
+   */
+  readonly acceptsClear: AcceptsClear;
+}
+
+export interface Service {
+  readonly name: string;
+  readonly balance: Balance;
+  readonly prefer: Prefer;
+  readonly sendProxy: SendProxy;
+  /** CIDR prefixes whose connections must start with a PROXY header; all others must not. */
+  readonly acceptProxy: readonly string[];
+  /** CIDR prefixes; a client is served when `allow` matches and `deny` does not. */
+  readonly allow: readonly string[];
+  readonly deny: readonly string[];
+  /** Open client connections over all ports and workers; 0 = no limit. */
+  readonly maxConnections: number;
+  /** Close a TCP connection after so long without a byte either way; 0 = never. */
+  readonly idleTimeoutMs: number;
+  /** How long connections to a draining or removed task may go on; 0 = cut at once. */
+  readonly drainTimeoutMs: number;
+  readonly udp: UdpRules;
+  readonly ports: readonly PublishedPort[];
+  readonly tasks: readonly Task[];
+  /** Local addresses to listen on: literal IPs; "0.0.0.0" and "::" are the wildcards. */
+  readonly listenAddresses: readonly string[];
+}
+
+export interface UdpRules {
+  readonly mode: UdpMode;
+  readonly idleTimeoutMs: number;
+  /** Per worker share of it: the oldest idle session is evicted at the limit. */
+  readonly maxSessions: number;
+  /** A session ends when each of its datagrams has had so many answers; 0 = when it is idle. */
+  readonly responses: number;
+}
+
+export interface PublishedPort {
+  readonly protocol: Protocol;
+  readonly published: number;
+  readonly target: number;
+  /** `host`: only tasks of this node serve it. */
+  readonly mode: "ingress" | "host";
+  /** true: nothing listens, because no task is reachable. */
+  readonly isClosed?: boolean;
+  /** Where it is listened on, if not at all of its service's addresses. */
+  readonly listenAddresses?: readonly string[];
+  /** What it is not listened on for that reason. */
+  readonly leftToTasks?: readonly LeftAddress[];
+  /** Tasks that get no clients of this port: they lead back to it. */
+  readonly loops?: readonly TaskLoop[];
+}
+
+/** A task whose address and port is, perhaps over other published ports, the published port itself. */
+export interface TaskLoop {
+  /** Name, node and address as in its Task. */
+  readonly task: string;
+  readonly node: string | null;
+  readonly address: string;
+  /** "8080/tcp -> 192.0.2.2:8080 (web on n2)" */
+  readonly path: string;
+}
+
+/** An address that a task of this node has at a published port: the port is left to it there. */
+export interface LeftAddress {
+  readonly address: string;
+  readonly service: string;
+  /** Name of the task. */
+  readonly task: string;
+}
+
+/** Where a task of this node is reached. */
+export interface TaskEndpoint {
+  readonly protocol: Protocol;
+  /** Literal IP address. */
+  readonly address: string;
+  readonly port: number;
+}
+
+export interface Task {
+  /** As the operator wrote it (`10.1.0.7:8081`, `web.internal`): for status and logs, and what a relay asks for. */
+  readonly name: string;
+  /** The peer that runs it; null: this node. A relay's exit node connects to tasks of its own only. */
+  readonly node: string | null;
+  readonly distance: Distance;
+  /** What source-hash goes by: the same on every node, and for all ports of the service. */
+  readonly identity: string;
+  /**
+   * Literal IPv4 or IPv6 address; of another node's task what that node calls it, which may be a name: it is not
+   * connected to from here. A name with several addresses is several tasks with one name.
+   */
+  readonly address: string;
+  /** null: the target port of the published port. */
+  readonly port: number | null;
+  /** 1…256, share of new connections. */
+  readonly weight: number;
+  /** Draining tasks get no new connection; theirs go on until drainTimeoutMs. */
+  readonly isDraining: boolean;
+}

@@ -1,0 +1,81 @@
+/** What the main thread and a worker tell each other. The worker learns of a message by its wake-up descriptor. */
+
+import type { MessagePort } from "node:worker_threads";
+import type { PortRun } from "../../sys/local-ports.ts";
+import type { RelaySettings } from "../relay/identity.ts";
+import type { SharedCounters } from "./counters.ts";
+import type { Peer, PublishedPort, Service, Task, TaskEndpoint, UdpListeners } from "./routing-table.ts";
+import type { ConnectionRecord } from "./status.ts";
+
+export interface WorkerSetup {
+  readonly index: number;
+  readonly port: MessagePort;
+  readonly wakeupFd: number;
+  readonly counters: SharedCounters;
+  /** Descriptors at or above it pause accepting: the lowest free number is handed out, so few are left then. */
+  readonly scarceAtFd: number;
+  readonly maxPipes: number;
+  /** Local ports for the UDP sessions of all workers. */
+  readonly sourcePorts: readonly PortRun[];
+}
+
+/** A routing table with this worker's sockets and the counter slots filled in. */
+export interface WorkerTable {
+  readonly services: readonly WorkerService[];
+  readonly peers: readonly WorkerPeer[];
+  readonly relay: WorkerRelay | null;
+  /** Where this node and others listen on published UDP ports. */
+  readonly udpListeners: readonly UdpListeners[];
+  /** What this worker's clients, pipes and relay connections may have open. */
+  readonly descriptors: number;
+}
+
+export interface WorkerPeer extends Peer {
+  readonly slot: number;
+}
+
+/** This node's part of the relay, with this worker's sockets. */
+export interface WorkerRelay extends RelaySettings {
+  readonly tcpListeners: readonly WorkerListener[];
+  readonly udpListeners: readonly WorkerListener[];
+}
+
+export interface WorkerService extends Omit<Service, "ports" | "tasks" | "listenAddresses"> {
+  readonly slot: number;
+  readonly tasks: readonly WorkerTask[];
+  readonly ports: readonly WorkerPort[];
+}
+
+export interface WorkerTask extends Task {
+  readonly slot: number;
+}
+
+export interface WorkerPort extends Omit<PublishedPort, "listenAddresses" | "leftToTasks"> {
+  readonly listeners: readonly WorkerListener[];
+}
+
+/** A bound socket; TCP ones already listen. The worker owns it from now on and closes it when it leaves the table. */
+export interface WorkerListener {
+  readonly fd: number;
+  readonly address: string;
+}
+
+export type ToWorker =
+  | { readonly type: "table"; readonly sequence: number; readonly table: WorkerTable }
+  | { readonly type: "record"; readonly isOn: boolean }
+  | { readonly type: "stop" };
+
+export type FromWorker =
+  | { readonly type: "ready" }
+  | { readonly type: "applied"; readonly sequence: number }
+  /** A task of this node cannot be reached; again at most once a second. `patienceMs`: see TaskFailed. */
+  | {
+      readonly type: "task-failed";
+      readonly task: TaskEndpoint;
+      readonly errno: number;
+      readonly patienceMs: number | null;
+    }
+  | { readonly type: "records"; readonly records: readonly ConnectionRecord[] }
+  /** Something has run out; the counters say what. */
+  | { readonly type: "shortage" }
+  | { readonly type: "stopped" };

@@ -1,0 +1,226 @@
+/**
+ * One connection to the relay of another node, from connect to the answer:
+ *
+ *   connecting, greeting -> ready -> asked -> (answered: handed over) | lost
+ *
+ * It belongs to whoever uses it: a pool while it is ready and waits, a client's attempt, a heartbeat. See
+ * wire/relay-header.ts and wire/sealed-hello.ts for what is said.
+ */
+
+import { Waiting } from "../../../sys/deadline-list.ts";
+import { EPOLLRDHUP } from "../../../sys/epoll.ts";
+import { EAGAIN, ECONNRESET, EINPROGRESS, EPROTO } from "../../../sys/errno.ts";
+import type { Pollable } from "../../../sys/event-loop.ts";
+import {
+  bindSource,
+  connect,
+  MSG_PEEK,
+  recv,
+  send,
+  setOutOfBandInline,
+  setResetOnClose,
+  setThinStream,
+  tcpSocket,
+} from "../../../sys/socket.ts";
+import {
+  GREETING_BYTES,
+  greetingChallenge,
+  greetingPublicKey,
+  HELLO_BYTES,
+  RECORD_STREAM,
+  RELAY_NONCE_BYTES,
+  RELAY_VERSION,
+  type RecordKeys,
+  type RelayClients,
+  writeRelayQuestion,
+} from "../../../wire/index.ts";
+import type { RelayPeer } from "../../table/peer.ts";
+import { READ_EVENTS } from "../connection.ts";
+import type { TcpContext } from "../tcp-context.ts";
+import { receiveByte, sendByte } from "./single-byte.ts";
+
+export interface RelayConnectionOwner {
+  /** It may be asked now. */
+  onReady(connection: RelayConnection): void;
+  /** One byte has come: RELAY_CONNECTED, or why not; or of a heartbeat the byte that was sent. */
+  onAnswer(connection: RelayConnection, answer: number): void;
+  /** It is closed. @param errnoValue positive */
+  onLost(connection: RelayConnection, errnoValue: number): void;
+  /** What it waited for has taken too long; it is still open. */
+  onConnectionDeadline(connection: RelayConnection): void;
+}
+
+const GREETING = 1;
+const READY = 2;
+const ASKED = 3;
+const CLOSED = 4;
+
+export class RelayConnection extends Waiting implements Pollable {
+  owner: RelayConnectionOwner;
+  fd = -1;
+  openedMs = 0;
+  /** Once it has been asked; null: it is not sealed. */
+  keys: RecordKeys | null = null;
+  /** Of the exit node, once it is ready. */
+  readonly #greeting = new Uint8Array(GREETING_BYTES);
+  #state = GREETING;
+  #greetedBytes = 0;
+
+  constructor(
+    readonly context: TcpContext,
+    readonly peer: RelayPeer,
+    owner: RelayConnectionOwner,
+  ) {
+    super();
+    this.owner = owner;
+  }
+
+  get isOpen(): boolean {
+    return this.#state !== CLOSED;
+  }
+
+  get isOpening(): boolean {
+    return this.#state === GREETING;
+  }
+
+  get isReady(): boolean {
+    return this.#state === READY;
+  }
+
+  /** 0, or -errno when there is no descriptor or the connect fails at once; nothing is open then. */
+  open(): number {
+    const { loop } = this.context;
+    const fd = tcpSocket(this.peer.family);
+    if (fd < 0) return fd;
+    this.fd = fd;
+    this.openedMs = loop.nowMs;
+    setOutOfBandInline(fd);
+    setThinStream(fd, true);
+    this.#bindSource();
+    const outcome = this.#connect();
+    if (outcome !== 0 && outcome !== -EINPROGRESS) return this.#abort(outcome);
+    // the greeting says that it is connected, an error that it is not: there is no need to hear of room to write
+    const watched = loop.watch(fd, READ_EVENTS, this);
+    return watched < 0 ? this.#abort(watched) : 0;
+  }
+
+  /**
+   * Asks for a task for a client, or for a heartbeat with null twice, into the empty buffer of a fresh socket. False: it
+   * did not go.
+   */
+  ask(clients: RelayClients | null, task: Uint8Array | null): boolean {
+    const { memory, headerAt, relay } = this.context;
+    this.#state = ASKED;
+    const challenge = greetingChallenge(this.#greeting);
+    const length = this.peer.isSealed
+      ? this.#writeSealed(clients, task)
+      : relay.signerFor(this.peer).write(clients, task, challenge, memory.bytes, headerAt);
+    return length > 0 && send(this.fd, memory.address(headerAt), length) === length;
+  }
+
+  /** Another byte behind the question, once that has been answered; 0 or -errno. */
+  sendByte(byte: number): number {
+    return sendByte(this.context, this.fd, this.keys, byte);
+  }
+
+  onEvents(_fd: number, events: number): void {
+    if (this.#state === GREETING) this.#readGreeting();
+    else if (this.#state === READY) this.#noticeEnd();
+    else if (this.#state === ASKED) this.#readAnswer((events & EPOLLRDHUP) !== 0);
+  }
+
+  onDeadline(): void {
+    this.owner.onConnectionDeadline(this);
+  }
+
+  /** The socket has another owner from now on. */
+  release(): void {
+    setThinStream(this.fd, false);
+    this.#end();
+  }
+
+  /** What has been asked is taken back, with RST: to the exit node FIN would be a client that has said all. */
+  close(): void {
+    if (this.#state === CLOSED) return;
+    if (this.#state === ASKED) setResetOnClose(this.fd);
+    this.#end();
+    this.context.loop.close(this.fd);
+  }
+
+  /** One that has gone is of no use: the system picks another then. */
+  #bindSource(): void {
+    const { sourceSockaddr, sockaddrLength } = this.peer;
+    if (sourceSockaddr === null) return;
+    const { memory, sockaddrAt } = this.context;
+    memory.bytes.set(sourceSockaddr, sockaddrAt);
+    bindSource(this.fd, memory.address(sockaddrAt), sockaddrLength);
+  }
+
+  #connect(): number {
+    const { memory, sockaddrAt } = this.context;
+    memory.bytes.set(this.peer.sockaddr, sockaddrAt);
+    return connect(this.fd, memory.address(sockaddrAt), this.peer.sockaddrLength);
+  }
+
+  /** Nothing follows it before the question. It almost always comes whole. */
+  #readGreeting(): void {
+    const { memory, headerAt } = this.context;
+    const missing = GREETING_BYTES - this.#greetedBytes;
+    const count = recv(this.fd, memory.address(headerAt), missing, 0);
+    if (count === -EAGAIN) return;
+    if (count <= 0) return this.#lose(count === 0 ? ECONNRESET : -count);
+    if (this.#greetedBytes === 0 && memory.bytes[headerAt] !== RELAY_VERSION) return this.#lose(EPROTO);
+    this.#greeting.set(memory.bytes.subarray(headerAt, headerAt + count), this.#greetedBytes);
+    this.#greetedBytes += count;
+    if (this.#greetedBytes < GREETING_BYTES) return;
+    this.#state = READY;
+    this.owner.onReady(this);
+  }
+
+  /** Nobody has asked, so whatever comes is its end. */
+  #noticeEnd(): void {
+    const { memory, headerAt } = this.context;
+    const peeked = recv(this.fd, memory.address(headerAt), 1, MSG_PEEK);
+    if (peeked !== -EAGAIN) this.#lose(peeked < 0 ? -peeked : ECONNRESET);
+  }
+
+  #readAnswer(hasEnded: boolean): void {
+    const answer = receiveByte(this.context, this.fd, this.keys, hasEnded);
+    if (answer === -EAGAIN) return;
+    if (answer < 0) return this.#lose(-answer);
+    this.owner.onAnswer(this, answer);
+  }
+
+  /** The hello and the question in a record behind it; returns their length, 0 when the greeting has no good key. */
+  #writeSealed(clients: RelayClients | null, task: Uint8Array | null): number {
+    const { memory, headerAt, plainAt, relay, challenges, ownKeys, loop } = this.context;
+    const { bytes } = memory;
+    const prover = relay.proverFor(this.peer);
+    const own = ownKeys.current(loop.nowMs);
+    const secret = own.secretWith(greetingPublicKey(this.#greeting), prover.relayKey);
+    if (secret === null) return 0;
+    const nonce = challenges.take(RELAY_NONCE_BYTES);
+    prover.write(this.#greeting, nonce, own.publicKey, bytes, headerAt);
+    const hello = bytes.subarray(headerAt, headerAt + HELLO_BYTES);
+    this.keys = secret.keysFor("entry", prover.exitNode, this.#greeting, hello);
+    const length = writeRelayQuestion(clients, task, bytes, plainAt);
+    const { sealer } = this.keys;
+    return HELLO_BYTES + sealer.seal(RECORD_STREAM, bytes, plainAt, length, bytes, headerAt + HELLO_BYTES);
+  }
+
+  #end(): void {
+    this.waitingIn?.cancel(this);
+    this.#state = CLOSED;
+  }
+
+  #abort(outcome: number): number {
+    this.context.loop.close(this.fd);
+    this.#state = CLOSED;
+    return outcome;
+  }
+
+  #lose(errnoValue: number): void {
+    this.close();
+    this.owner.onLost(this, errnoValue);
+  }
+}

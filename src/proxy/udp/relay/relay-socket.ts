@@ -1,0 +1,333 @@
+/**
+ * The socket of a link to one other node, connected to its relay, and what its `EntryRelay` asks for: datagrams sealed
+ * and sent, time, sessions told what has become of them.
+ *
+ * What goes wrong is dealt with in the next turn, as a session that moves sends, and there may be a batch under way.
+ */
+
+import { Waiting } from "../../../sys/deadline-list.ts";
+import { EPOLLIN } from "../../../sys/epoll.ts";
+import { EADDRINUSE, ECONNREFUSED, EHOSTUNREACH, ENOBUFS, ETIMEDOUT } from "../../../sys/errno.ts";
+import type { Continuable, Pollable } from "../../../sys/event-loop.ts";
+import type { SendBatch } from "../../../sys/messages.ts";
+import { AF_INET6, setSockaddrPort, writeAnyAddress } from "../../../sys/sockaddr.ts";
+import {
+  bind,
+  connect,
+  connectedMtu,
+  send,
+  setBufferSizes,
+  setMayFragment,
+  udpSocket,
+} from "../../../sys/socket.ts";
+import {
+  ERROR_LIMIT,
+  ERROR_REFUSED,
+  LINK_PORT_MAX,
+  LINK_PORT_MIN,
+  type RelayDatagram,
+  SEALED_BYTES,
+} from "../../../wire/index.ts";
+import type { UdpSession } from "../session.ts";
+import { isCongestion } from "../task-send-batch.ts";
+import type { EntryHandshake, EntryHandshakeOptions } from "./entry-handshake.ts";
+import { EntryRelay } from "./entry-relay.ts";
+import type { DropReason, EntryRelayPort, RelayedSession, UnreachableReason } from "./entry-relay-port.ts";
+import { PathMtu } from "./path-mtu.ts";
+import type { RelayChannel } from "./relay-channel.ts";
+import type { RelayContext, UdpPeer } from "./relay-context.ts";
+import { LONGEST_DATAGRAM, type RelayPath } from "./relay-send-batch.ts";
+
+/** It carries many sessions. */
+const BUFFER_BYTES = 4 * 1024 * 1024;
+/** Of thousands of ports it would have to be most that are taken. */
+const BIND_TRIES = 16;
+/** How often one datagram goes to yet another task before it is given up. */
+const MAX_MOVES = 3;
+
+interface Lost {
+  readonly session: UdpSession;
+  /** errno that stands for what happened */
+  readonly error: number;
+  readonly kept: readonly Uint8Array[];
+}
+
+export class RelaySocket
+  extends Waiting
+  implements Pollable, Continuable, RelayPath, EntryRelayPort<UdpSession>
+{
+  readonly relay = new EntryRelay<UdpSession>(this);
+  /** -1: there is none */
+  fd = -1;
+  canSegment = true;
+  /** The peer has gone or changed; for good. */
+  isEnded = false;
+  #error: UnreachableReason | null = null;
+  #lost: Lost[] = [];
+  #hasMore = false;
+  #isQueued = false;
+
+  constructor(
+    readonly relays: RelayContext,
+    readonly peer: UdpPeer,
+  ) {
+    super();
+  }
+
+  get isPeerHeard(): boolean {
+    return this.peer.isReachable && this.peer.rttMs > 0;
+  }
+
+  get size(): PathMtu {
+    return this.relay.size;
+  }
+
+  /** Opens the socket if there is none: 0 or a positive errno. */
+  open(): number {
+    if (this.fd >= 0) return 0;
+    if (this.isEnded) return EHOSTUNREACH;
+    const { loop, memory, sockaddrAt } = this.relays.context;
+    const { family, udpSockaddr, sockaddrLength } = this.peer;
+    const fd = udpSocket(family);
+    if (fd < 0) return -fd;
+    setBufferSizes(fd, BUFFER_BYTES);
+    this.#bind(fd);
+    setMayFragment(fd, family);
+    memory.bytes.set(udpSockaddr, sockaddrAt);
+    const connected = connect(fd, memory.address(sockaddrAt), sockaddrLength);
+    const watched = connected === 0 ? loop.watch(fd, EPOLLIN, this) : connected;
+    if (watched < 0) {
+      loop.close(fd);
+      return -watched;
+    }
+    this.fd = fd;
+    this.relay.size = sizeOf(fd, family);
+    return 0;
+  }
+
+  /** Sends a datagram in the worker's memory, now or once there is a link; the socket must be open. Flush after it. */
+  send(relayed: RelayedSession<UdpSession>, dataAt: number, length: number): void {
+    const { memory, loop } = this.relays.context;
+    const { owner } = relayed;
+    const headerLength = relayed.isOpened ? 0 : relayed.header.length;
+    if (SEALED_BYTES + headerLength + length > LONGEST_DATAGRAM)
+      owner.returnPath.refuse(owner, "too-long", 1);
+    else if (!this.relay.send(relayed, memory.bytes, dataAt, length, loop.nowMs)) {
+      owner.returnPath.refuse(owner, "send-failed", 1);
+    }
+    this.#arm();
+  }
+
+  /** The session that a received datagram is an answer for. */
+  receive(at: number, length: number): UdpSession | null {
+    const { memory, loop } = this.relays.context;
+    return this.relay.receive(memory.bytes, at, length, loop.nowMs)?.owner ?? null;
+  }
+
+  /** The session has ended. */
+  remove(relayed: RelayedSession<UdpSession>): void {
+    const lost = this.relay.remove(relayed);
+    if (lost > 0) relayed.owner.returnPath.refuse(relayed.owner, "send-failed", lost);
+    this.relays.flushSoon();
+  }
+
+  /** The other node is no longer reached here: sessions move. */
+  end(): void {
+    this.isEnded = true;
+    this.relay.end();
+    this.relays.toExits.flush();
+    this.#error = "refused";
+    this.#settle();
+  }
+
+  onEvents(): void {
+    if (!this.#hasMore) this.#receive();
+  }
+
+  onGoOn(): void {
+    this.#isQueued = false;
+    if (this.#hasMore) this.#receive();
+    this.#settle();
+  }
+
+  onDeadline(nowMs: number): void {
+    this.relay.onTimer(nowMs);
+    this.relays.toExits.flush();
+    // one that has failed may have an address of this machine that is gone: the next link begins with another socket
+    if (this.relay.state === "closed") this.#close();
+    else this.#arm();
+  }
+
+  onReceiveError(error: number): void {
+    if (!isCongestion(error)) this.onSendError(error);
+  }
+
+  onSendError(error: number): void {
+    this.#error = error === ECONNREFUSED ? "refused" : "timeout";
+    this.#queue();
+  }
+
+  onNotSent(reason: "send-failed" | "too-long", datagrams: number): void {
+    this.relays.host.onDropped(reason, datagrams);
+  }
+
+  writeDestination(_batch: SendBatch, _message: number): void {}
+
+  handshakeOptions(): EntryHandshakeOptions {
+    const { node, keys } = this.relays.host.identity;
+    const { loop, worker } = this.relays.context;
+    const { ownKeys } = worker;
+    return {
+      entryNode: node,
+      exitNode: this.peer.name,
+      relayKey: keys[0]!,
+      ownKey: this.peer.isSealed ? ownKeys.current(loop.nowMs) : null,
+      rttMs: this.peer.rttMs,
+      random: (bytes) => this.relays.random(bytes),
+    };
+  }
+
+  sendHandshake(handshake: EntryHandshake): void {
+    const { handshakeAt } = this.relays;
+    const { memory } = this.relays.context;
+    const length = handshake.write(memory.bytes, handshakeAt);
+    const sent = send(this.fd, memory.address(handshakeAt), length);
+    if (sent < 0 && !isCongestion(-sent)) this.onSendError(-sent);
+  }
+
+  sendSealed(
+    channel: RelayChannel,
+    type: number,
+    session: number,
+    header: Uint8Array,
+    bytes: Uint8Array,
+    dataAt: number,
+    dataLength: number,
+  ): void {
+    const { toExits, spareAt, context } = this.relays;
+    const isHere = bytes === context.memory.bytes;
+    if (!isHere) context.memory.bytes.set(bytes.subarray(dataAt, dataAt + dataLength), spareAt);
+    toExits.add(this, channel, type, session, header, isHere ? dataAt : spareAt, dataLength);
+    if (!isHere) toExits.flush();
+  }
+
+  sendProbe(channel: RelayChannel, length: number): void {
+    const { toExits, probeAt } = this.relays;
+    toExits.addProbe(this, channel, length, probeAt);
+  }
+
+  assemble(channel: RelayChannel, datagram: RelayDatagram): boolean {
+    return this.relays.parts.add(channel, datagram);
+  }
+
+  onRejected(relayed: RelayedSession<UdpSession>, code: number, kept: readonly Uint8Array[]): void {
+    this.#lost.push({ session: relayed.owner, error: errnoOf(code), kept });
+    this.#queue();
+  }
+
+  onUnreachable(
+    relayed: RelayedSession<UdpSession>,
+    error: UnreachableReason,
+    kept: readonly Uint8Array[],
+  ): void {
+    this.#lost.push({ session: relayed.owner, error: error === "refused" ? ECONNREFUSED : ETIMEDOUT, kept });
+    this.#queue();
+  }
+
+  onUnused(): void {
+    this.relays.toExits.flush();
+    this.#close();
+  }
+
+  onDropped(reason: DropReason): void {
+    this.relays.host.onDropped(reason, 1);
+  }
+
+  /** To any address when the one that the peer is to be reached from has gone. */
+  #bind(fd: number): void {
+    const { sourceSockaddr } = this.peer;
+    if (sourceSockaddr === null || !this.#bindTo(fd, sourceSockaddr)) this.#bindTo(fd, null);
+  }
+
+  /** To a port that filters know, or to another where those are taken; false: the machine does not have the address. */
+  #bindTo(fd: number, source: Uint8Array | null): boolean {
+    const { memory, sockaddrAt } = this.relays.context;
+    for (let tries = 0; tries <= BIND_TRIES; tries++) {
+      const port = LINK_PORT_MIN + Math.floor(Math.random() * (LINK_PORT_MAX - LINK_PORT_MIN + 1));
+      const length = writeAnyAddress(memory.bytes, sockaddrAt, this.peer.family, 0);
+      if (source !== null) memory.bytes.set(source.subarray(0, length), sockaddrAt);
+      if (tries < BIND_TRIES) setSockaddrPort(memory.bytes, sockaddrAt, port);
+      const bound = bind(fd, memory.address(sockaddrAt), length);
+      if (bound !== -EADDRINUSE) return bound === 0;
+    }
+    return true;
+  }
+
+  #receive(): void {
+    this.#hasMore = this.relays.context.replies.receiveFromRelay(this);
+    this.relays.toExits.flush();
+    this.#arm();
+    if (this.#hasMore) this.#queue();
+  }
+
+  /** First the tasks are marked, then the sessions look for others. */
+  #settle(): void {
+    if (this.#error !== null && this.fd >= 0) {
+      this.relay.fail(this.#error);
+      this.#close();
+    }
+    this.#error = null;
+    const lost = this.#lost;
+    this.#lost = [];
+    for (const { session, error } of lost) if (!session.isClosed) session.returnPath.onFailed(session, error);
+    for (const one of lost) this.#sendElsewhere(one);
+  }
+
+  #sendElsewhere({ session, kept }: Lost): void {
+    if (kept.length === 0) return;
+    const { returnPath } = session;
+    const canMove = !session.isClosed && session.moves < MAX_MOVES;
+    const next = canMove ? returnPath.move(session, [session.target]) : null;
+    if (next === null) return returnPath.refuse(session, "no-task", kept.length);
+    next.moves = session.moves + 1;
+    for (const data of kept) this.relays.context.toTasks.sendAlone(next, data);
+  }
+
+  #close(): void {
+    this.waitingIn?.cancel(this);
+    if (this.fd >= 0) this.relays.context.loop.close(this.fd);
+    this.fd = -1;
+    this.#hasMore = false;
+  }
+
+  #arm(): void {
+    const { loop } = this.relays.context;
+    const { timerMs } = this.relay;
+    const list = timerMs > 0 ? loop.deadlines.list(timerMs) : null;
+    if (list === this.waitingIn) return;
+    if (list === null) this.waitingIn!.cancel(this);
+    else list.arm(this, loop.nowMs);
+  }
+
+  #queue(): void {
+    if (this.#isQueued) return;
+    this.#isQueued = true;
+    this.relays.context.loop.goOn(this);
+  }
+}
+
+/** IP and UDP headers are 28 or 48 bytes. */
+function sizeOf(fd: number, family: number): PathMtu {
+  return new PathMtu(family === AF_INET6 ? 48 : 28, connectedMtu(fd, family));
+}
+
+function errnoOf(code: number): number {
+  switch (code) {
+    case ERROR_REFUSED:
+      return ECONNREFUSED;
+    case ERROR_LIMIT:
+      return ENOBUFS;
+    default:
+      return EHOSTUNREACH;
+  }
+}
