@@ -1,6 +1,6 @@
 /**
- * Published ports of nodes that each have the firewall of the README: every driver with every other, both ways. What the
- * nodes send meanwhile is what the README's table of ports says, all of it and nothing else.
+ * Published ports of nodes that each have the firewall of config/README.md: every driver with every other, both ways. What the
+ * nodes send meanwhile is what the table of ports there says, all of it and nothing else.
  *
  *   test process: clients   ── bridge ──┬─ k1 k2   kernel       every node has a task of its own for TCP and for UDP,
  *   and tasks                           ├─ u1 u2   userspace    and is asked for those of all others
@@ -22,12 +22,13 @@ import { lacks } from "../support/os/require-program.ts";
 import { lacksTun, lacksVxlan } from "../support/overlay/overlay-devices.ts";
 import { waitFor } from "../support/time/wait-for.ts";
 
+const DOCUMENT = "config/README.md";
 const TIMEOUT_MS = 240_000;
 const IPV6_PREFIX = "fd99";
 const ASK_AGAIN_MS = 500;
 const ROLES = ["k1", "k2", "u1", "u2", "n1", "n2"] as const;
 const DRIVERS = { k: "kernel", u: "userspace", n: "none" } as const;
-/** Of the first node's task; the next one has the next port. Both are open in the README's firewall. */
+/** Of the first node's task; the next one has the next port. Both are open in the documented firewall. */
 const WEB_PORT = 8080;
 const ECHO_PORT = 5300;
 /** Names that the name server of the test process knows: of the first node, and of tasks. */
@@ -64,16 +65,16 @@ function haveOverlay(one: string, other: string, encrypt: boolean): boolean {
   return drivers[0] === drivers[1] || !encrypt;
 }
 
-function firewallOfReadme(): string {
-  const [, rules] = /```nft\n(.*?)```/s.exec(readFileSync("README.md", "utf8")) ?? [];
-  if (rules === undefined) throw new Error("README.md has no nft rules");
+function documentedFirewall(): string {
+  const [, rules] = /```nft\n(.*?)```/s.exec(readFileSync(DOCUMENT, "utf8")) ?? [];
+  if (rules === undefined) throw new Error(`${DOCUMENT} has no nft rules`);
   return rules;
 }
 
-/** Rows of the README's table: "7946/tcp in, out nodes". */
-function portsOfReadme(): string[] {
+/** Rows of the table of ports: "7946/tcp in, out nodes". */
+function documentedPorts(): string[] {
   const [, table = ""] =
-    /\| port \| direction .*\n\|[ |-]*\n((?:\|.*\n)*)/.exec(readFileSync("README.md", "utf8")) ?? [];
+    /\| port \| direction .*\n\|[ |-]*\n((?:\|.*\n)*)/.exec(readFileSync(DOCUMENT, "utf8")) ?? [];
   return table
     .trim()
     .split("\n")
@@ -87,7 +88,7 @@ function portsOfReadme(): string[] {
 }
 
 describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan() || lacks("tcpdump", "tshark"))(
-  "behind the README's firewall",
+  "behind the documented firewall",
   () => {
     let network: Namespaces;
     let web: { readonly port: number; kill(): unknown };
@@ -99,7 +100,7 @@ describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan() || lacks("tcpdum
 
     beforeAll(async () => {
       network = Namespaces.create(ROLES.length);
-      const rules = firewallOfReadme();
+      const rules = documentedFirewall();
       for (const [index, machine] of network.nodes.entries()) {
         await machine.run("ip", "address", "add", `${IPV6_PREFIX}::${index + 1}/64`, "dev", "eth0", "nodad");
         await machine.run("nft", rules);
@@ -184,7 +185,7 @@ describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan() || lacks("tcpdum
       }
     }
 
-    /** In the form of portsOfReadme. */
+    /** In the form of documentedPorts. */
     function portsSeen(): string[] {
       return [...seen].map(([row, directions]) => {
         const [, what, end] = /^(.*\/(?:tcp|udp)|arp|icmp\S* \d+|ip protocol \d+) (.*)$/.exec(row)!;
@@ -239,14 +240,14 @@ describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan() || lacks("tcpdum
         }
         const addresses = own.map(({ address }) => address);
         for (const capture of captures) keep(await capture.flows(), addresses);
-        const unsaid = portsSeen().filter((port) => !portsOfReadme().some((said) => covers(said, port)));
+        const unsaid = portsSeen().filter((port) => !documentedPorts().some((said) => covers(said, port)));
         expect(unsaid).toEqual([]);
       },
       TIMEOUT_MS,
     );
 
-    test("all of that, in all rows, is the README's table of ports", () => {
-      expect(portsSeen().sort()).toEqual(portsOfReadme().sort());
+    test("all of that, in all rows, is the documented table of ports", () => {
+      expect(portsSeen().sort()).toEqual(documentedPorts().sort());
     });
   },
 );

@@ -7,7 +7,7 @@ import { formatProblem, jsonSchema, readConfig } from "../../../src/config/index
 
 const folder = join(import.meta.dir, "../../../config");
 const schemaFile = "portmesh.schema.json";
-const examples = readdirSync(folder).filter((name) => name !== schemaFile);
+const examples = readdirSync(folder).filter((name) => /\.(toml|json)$/.test(name) && name !== schemaFile);
 
 /** As another program reads it: TOML through Bun's own parser. */
 function plainValue(name: string): unknown {
