@@ -24,7 +24,7 @@ export interface LoadSummary {
 
 const DEFAULT_CLIENTS = 2;
 /** Clients, nodes and tasks share the cores with everything else: load, but no overload. */
-const DEFAULT_PAUSE_MS = 4;
+const DEFAULT_PAUSE_MS = 15;
 
 export class MeshLoad {
   readonly #loads: ReadonlyMap<string, HttpLoad>;
