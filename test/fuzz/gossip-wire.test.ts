@@ -5,10 +5,10 @@
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { encodeCompound } from "../../src/wire/gossip/compound.ts";
-import { compressIfShorter } from "../../src/wire/gossip/compression.ts";
 import * as gossip from "../../src/wire/gossip/index.ts";
-import { lzwCompress, lzwDecompress } from "../../src/wire/gossip/lzw.ts";
+import { lzwDecompress } from "../../src/wire/gossip/lzw.ts";
 import { GossipSamples } from "../support/gossip/gossip-samples.ts";
+import { compressIfShorter, lzwCompress } from "../support/gossip/lzw-encoder.ts";
 import { lzwOracle } from "../support/gossip/lzw-oracle.ts";
 import { ByteMutator } from "../support/random/byte-mutator.ts";
 import { Seeded } from "../support/random/seed.ts";
@@ -137,13 +137,13 @@ function randomPacket(seeded: Seeded, samples: GossipSamples): Uint8Array {
     else packet = encodeCompound(seeded.below(2) === 0 ? [packet] : [packet, samples.message(), packet]);
   }
   if (seeded.below(2) === 0) return packet;
-  return gossip.framePacket([packet], { keyring: null, nonce: zeros, withCrc: true, compress: false });
+  return gossip.framePacket([packet], { keyring: null, nonce: zeros, withCrc: true });
 }
 
 /** Most often left intact: behind a damaged seal nothing else would be read. */
 function seal(keyring: gossip.Keyring, packet: Uint8Array, seeded: Seeded, mutator: ByteMutator): Uint8Array {
   if (packet.length === 0) return packet;
-  const sealed = gossip.framePacket([packet], { keyring, nonce: zeros, withCrc: false, compress: false });
+  const sealed = gossip.framePacket([packet], { keyring, nonce: zeros, withCrc: false });
   return seeded.below(4) === 0 ? mutator.mutate(sealed, packet) : sealed;
 }
 
@@ -157,7 +157,8 @@ test("StreamReader: in pieces it reads what it reads at once", () => {
   for (let run = 0; run < RUNS; run++) {
     const keyring = seeded.below(4) === 0 ? KEYRING : null;
     const message = mutator.mutate(samples.streamMessage(), samples.message());
-    const framed = gossip.frameStream(message, { keyring, nonce: zeros, compress: seeded.below(2) === 0 });
+    const inner = seeded.below(2) === 0 ? compressIfShorter(message) : message;
+    const framed = gossip.frameStream(inner, { keyring, nonce: zeros });
     const bytes = seeded.below(2) === 0 ? framed : mutator.mutate(framed, message);
     const options = { keyring, maxFrameBytes: 5000, maxMessageBytes: 8000 };
     guard(run, bytes, () => {

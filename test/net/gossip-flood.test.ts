@@ -45,7 +45,6 @@ class Insider {
       keyring,
       nonce: () => crypto.getRandomValues(new Uint8Array(12)),
       withCrc: false,
-      compress: false,
     };
   }
 

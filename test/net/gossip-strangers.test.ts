@@ -4,11 +4,11 @@
  */
 import { afterEach, describe, expect, test } from "bun:test";
 import { encodeStreamUser } from "../../src/wire/gossip/index.ts";
-import { lzwCompress } from "../../src/wire/gossip/lzw.ts";
 import { loopbackPlaces, MeshCluster, newKey } from "../support/cluster/mesh-cluster.ts";
 import { GOSSIP_PORT } from "../support/cluster/mesh-config.ts";
 import type { MeshNode } from "../support/cluster/mesh-node.ts";
 import { GossipStranger } from "../support/gossip/gossip-stranger.ts";
+import { lzwCompress } from "../support/gossip/lzw-encoder.ts";
 import { descriptorsOf, memoryBytesOf } from "../support/os/process-stats.ts";
 import { waitFor } from "../support/time/wait-for.ts";
 

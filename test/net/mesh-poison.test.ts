@@ -88,7 +88,6 @@ function packet(...messages: Uint8Array[]): Uint8Array {
     keyring: null,
     nonce: () => new Uint8Array(12),
     withCrc: false,
-    compress: false,
   });
 }
 

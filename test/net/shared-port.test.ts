@@ -147,7 +147,6 @@ const framed = (messages: Uint8Array[], withKeys: boolean) =>
     keyring: withKeys ? keyring : null,
     nonce: () => Uint8Array.from({ length: NONCE_BYTES }, () => seeded.below(256)),
     withCrc: false,
-    compress: false,
   });
 const user = (payload: Uint8Array) => encodeMessage({ type: "user", payload });
 const root = () => encodeRoot({ sender: "n1", clock: 7, wantsAnswer: true, hash: randomBytes(8) as never });

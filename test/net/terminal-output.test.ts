@@ -47,7 +47,7 @@ test("names with control characters reach neither a terminal nor the log as they
 
   const stranger = createSocket("udp4");
   cleanUps.push(() => stranger.close());
-  const options = { keyring: null, nonce: () => new Uint8Array(12), withCrc: false, compress: false };
+  const options = { keyring: null, nonce: () => new Uint8Array(12), withCrc: false };
   for (const node of [...REFUSED, ...Object.keys(SHOWN), "last"]) {
     const address = Uint8Array.of(127, 0, 0, 9);
     const meta = new Uint8Array();

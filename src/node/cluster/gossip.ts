@@ -300,7 +300,7 @@ export class Gossip {
 
   #packet(messages: readonly Uint8Array[], withCrc: boolean): Uint8Array {
     const nonce = () => randomBytes(NONCE_BYTES);
-    return framePacket(messages, { keyring: this.#keyring, nonce, withCrc, compress: false });
+    return framePacket(messages, { keyring: this.#keyring, nonce, withCrc });
   }
 
   #sendPacket(packet: Uint8Array, to: Address): void {
@@ -373,7 +373,7 @@ export class Gossip {
 
   #frame(message: Uint8Array): Uint8Array {
     const nonce = () => randomBytes(NONCE_BYTES);
-    return frameStream(message, { keyring: this.#keyring, nonce, compress: false });
+    return frameStream(message, { keyring: this.#keyring, nonce });
   }
 
   // --- time and counts

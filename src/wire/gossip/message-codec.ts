@@ -1,21 +1,19 @@
 /**
  * The messages of message.ts ↔ bytes: one type byte, then a msgpack map, except for user messages, which are raw.
- * What is written is byte for byte what members written in Go write. [memberlist net.go]
+ * Byte slices are written as bin, which members written in Go accept for them. [memberlist net.go]
  *
  * Push/pull, and user messages on a stream, have lengths of their own: push-pull.ts, stream-user.ts.
  */
 import type { AliveMessage, DeadMessage, GossipMessage, PingSource, SuspectMessage } from "./message.ts";
 import * as type from "./message-type.ts";
-import { MsgpackReader } from "./msgpack-reader.ts";
-import { MsgpackWriter } from "./msgpack-writer.ts";
-import { RecordFormat } from "./record.ts";
+import { encodeBody, RecordFormat, withType } from "./msgpack.ts";
 
 const PING = new RecordFormat({
   Node: "string",
   SeqNo: "u32",
-  SourceAddr: "bytes?",
-  SourceNode: "string?",
-  SourcePort: "u16?",
+  SourceAddr: "bytes",
+  SourceNode: "string",
+  SourcePort: "u16",
 });
 
 const INDIRECT_PING = new RecordFormat({
@@ -23,9 +21,9 @@ const INDIRECT_PING = new RecordFormat({
   Node: "string",
   Port: "u16",
   SeqNo: "u32",
-  SourceAddr: "bytes?",
-  SourceNode: "string?",
-  SourcePort: "u16?",
+  SourceAddr: "bytes",
+  SourceNode: "string",
+  SourcePort: "u16",
   Target: "bytes",
 });
 
@@ -45,21 +43,15 @@ const ALIVE = new RecordFormat({
 
 /** The message with its type byte, ready for framePacket or frameStream. Not for user messages on a stream. */
 export function encodeMessage(message: GossipMessage): Uint8Array {
-  const writer = new MsgpackWriter();
-  writeMessage(writer, message);
-  return writer.bytes;
-}
-
-function writeMessage(writer: MsgpackWriter, message: GossipMessage): void {
   switch (message.type) {
     case "ping":
-      return PING.write(writer.byte(type.PING), {
+      return encodeBody(type.PING, {
         Node: message.node,
         SeqNo: message.seq,
         ...sourceFields(message.source),
       });
     case "indirect-ping":
-      return INDIRECT_PING.write(writer.byte(type.INDIRECT_PING), {
+      return encodeBody(type.INDIRECT_PING, {
         Nack: message.wantsNack,
         Node: message.node,
         Port: message.port,
@@ -68,19 +60,19 @@ function writeMessage(writer: MsgpackWriter, message: GossipMessage): void {
         Target: message.target,
       });
     case "ack":
-      return ACK.write(writer.byte(type.ACK), { Payload: message.payload, SeqNo: message.seq });
+      return encodeBody(type.ACK, { Payload: message.payload, SeqNo: message.seq });
     case "nack":
-      return NACK.write(writer.byte(type.NACK), { SeqNo: message.seq });
+      return encodeBody(type.NACK, { SeqNo: message.seq });
     case "error":
-      return ERROR.write(writer.byte(type.ERROR), { Error: message.text });
+      return encodeBody(type.ERROR, { Error: message.text });
     case "suspect":
-      return ACCUSATION.write(writer.byte(type.SUSPECT), accusationFields(message));
+      return encodeBody(type.SUSPECT, accusationFields(message));
     case "dead":
-      return ACCUSATION.write(writer.byte(type.DEAD), accusationFields(message));
+      return encodeBody(type.DEAD, accusationFields(message));
     case "alive":
-      return ALIVE.write(writer.byte(type.ALIVE), aliveFields(message));
+      return encodeBody(type.ALIVE, aliveFields(message));
     case "user":
-      writer.byte(type.USER).verbatim(message.payload);
+      return withType(type.USER, message.payload);
   }
 }
 
@@ -89,24 +81,23 @@ function writeMessage(writer: MsgpackWriter, message: GossipMessage): void {
  * carries an address that is not 4 or 16 bytes long. Bytes behind the message are ignored. The result owns its memory.
  */
 export function decodeMessage(bytes: Uint8Array): GossipMessage | null {
-  const reader = new MsgpackReader(bytes, 1);
   switch (bytes[0]) {
     case type.PING:
-      return readPing(reader);
+      return readPing(bytes);
     case type.INDIRECT_PING:
-      return readIndirectPing(reader);
+      return readIndirectPing(bytes);
     case type.ACK:
-      return readAck(reader);
+      return readAck(bytes);
     case type.NACK:
-      return readNack(reader);
+      return readNack(bytes);
     case type.ERROR:
-      return readError(reader);
+      return readError(bytes);
     case type.SUSPECT:
-      return readAccusation(reader, "suspect");
+      return readAccusation(bytes, "suspect");
     case type.DEAD:
-      return readAccusation(reader, "dead");
+      return readAccusation(bytes, "dead");
     case type.ALIVE:
-      return readAlive(reader);
+      return readAlive(bytes);
     case type.USER:
       return { type: "user", payload: new Uint8Array(bytes.subarray(1)) };
     default:
@@ -124,15 +115,17 @@ export function nilIfEmpty(bytes: Uint8Array): Uint8Array | null {
   return bytes.length === 0 ? null : bytes;
 }
 
-interface SourceFields {
-  SourceAddr: Uint8Array | null;
-  SourceNode: string;
-  SourcePort: number;
+/** Undefined fields are not sent. */
+function sourceFields(source: PingSource | null) {
+  if (source === null) return {};
+  const { address, node, port } = source;
+  return { SourceAddr: address, SourceNode: node === "" ? undefined : node, SourcePort: port };
 }
 
-function sourceFields(source: PingSource | null): SourceFields {
-  if (source === null) return { SourceAddr: null, SourceNode: "", SourcePort: 0 };
-  return { SourceAddr: source.address, SourceNode: source.node, SourcePort: source.port };
+interface SourceFields {
+  readonly SourceAddr: Uint8Array | null;
+  readonly SourceNode: string;
+  readonly SourcePort: number;
 }
 
 /** Address and port count together only. */
@@ -156,40 +149,40 @@ function aliveFields(message: AliveMessage) {
   };
 }
 
-function readPing(reader: MsgpackReader): GossipMessage | null {
-  const body = PING.read(reader);
+function readPing(bytes: Uint8Array): GossipMessage | null {
+  const body = PING.decode(bytes, 1);
   return body && { type: "ping", seq: body.SeqNo, node: body.Node, source: sourceOf(body) };
 }
 
-function readIndirectPing(reader: MsgpackReader): GossipMessage | null {
-  const body = INDIRECT_PING.read(reader);
+function readIndirectPing(bytes: Uint8Array): GossipMessage | null {
+  const body = INDIRECT_PING.decode(bytes, 1);
   if (body === null || !isAddress(body.Target)) return null;
   const { SeqNo: seq, Target: target, Port: port, Node: node, Nack: wantsNack } = body;
   return { type: "indirect-ping", seq, target, port, node, wantsNack, source: sourceOf(body) };
 }
 
-function readAck(reader: MsgpackReader): GossipMessage | null {
-  const body = ACK.read(reader);
+function readAck(bytes: Uint8Array): GossipMessage | null {
+  const body = ACK.decode(bytes, 1);
   return body && { type: "ack", seq: body.SeqNo, payload: body.Payload };
 }
 
-function readNack(reader: MsgpackReader): GossipMessage | null {
-  const body = NACK.read(reader);
+function readNack(bytes: Uint8Array): GossipMessage | null {
+  const body = NACK.decode(bytes, 1);
   return body && { type: "nack", seq: body.SeqNo };
 }
 
-function readError(reader: MsgpackReader): GossipMessage | null {
-  const body = ERROR.read(reader);
+function readError(bytes: Uint8Array): GossipMessage | null {
+  const body = ERROR.decode(bytes, 1);
   return body && { type: "error", text: body.Error };
 }
 
-function readAccusation(reader: MsgpackReader, kind: "suspect" | "dead"): GossipMessage | null {
-  const body = ACCUSATION.read(reader);
+function readAccusation(bytes: Uint8Array, kind: "suspect" | "dead"): GossipMessage | null {
+  const body = ACCUSATION.decode(bytes, 1);
   return body && { type: kind, incarnation: body.Incarnation, node: body.Node, from: body.From };
 }
 
-function readAlive(reader: MsgpackReader): GossipMessage | null {
-  const body = ALIVE.read(reader);
+function readAlive(bytes: Uint8Array): GossipMessage | null {
+  const body = ALIVE.decode(bytes, 1);
   if (body === null || !isAddress(body.Addr)) return null;
   return {
     type: "alive",

@@ -3,7 +3,7 @@
  * each once, and needs no more of a push/pull than its header to know what is still to come.
  */
 import { ACK, COMPRESS, ERROR, PING, PUSH_PULL, USER } from "./message-type.ts";
-import { MsgpackReader } from "./msgpack-reader.ts";
+import { decodeValue } from "./msgpack.ts";
 import { MAX_EXCHANGED_MEMBERS, PUSH_PULL_HEADER } from "./push-pull.ts";
 import { STREAM_USER_HEADER } from "./stream-user.ts";
 import { type ScanStatus, ValueScanner } from "./value-scanner.ts";
@@ -44,15 +44,16 @@ export class MessageExtent {
   }
 
   #readHeader(bytes: Uint8Array): boolean {
-    const reader = new MsgpackReader(bytes, BODY_AT);
+    const decoded = decodeValue(bytes, BODY_AT);
+    if (decoded === null) return false;
     if (this.#type === USER) {
-      const header = STREAM_USER_HEADER.read(reader);
+      const header = STREAM_USER_HEADER.read(decoded.value);
       this.#rawBytes = header?.UserMsgLen ?? 0;
       return header !== null;
     }
-    const header = PUSH_PULL_HEADER.read(reader);
+    const header = PUSH_PULL_HEADER.read(decoded.value);
     if (header === null || header.Nodes > MAX_EXCHANGED_MEMBERS) return false;
-    this.#scanner = new ValueScanner(reader.offset, header.Nodes);
+    this.#scanner = new ValueScanner(decoded.end, header.Nodes);
     this.#rawBytes = header.UserStateLen;
     return true;
   }

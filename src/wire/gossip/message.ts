@@ -1,9 +1,8 @@
 /**
  * The messages of the memberlist protocol as values: what its UDP packets and TCP streams carry.
  *
- * Names and texts are byte strings: one JavaScript character is one byte (latin1), because other members do not
- * promise UTF-8 and what they say must be handed on as it came. Addresses are 4 or 16 raw bytes and are kept verbatim:
- * other members compare them byte by byte.
+ * Names and texts are UTF-8; a message with a name that is not is refused, because it could not be handed on as it
+ * came. Addresses are 4 or 16 raw bytes and are kept verbatim: other members compare them byte by byte.
  */
 
 export type GossipMessage =

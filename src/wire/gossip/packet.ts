@@ -11,7 +11,7 @@
 import { crc32 } from "node:zlib";
 import { ByteBuilder } from "./byte-builder.ts";
 import { COMPOUND_BYTES, decodeCompound, encodeCompound } from "./compound.ts";
-import { compressIfShorter, decompress } from "./compression.ts";
+import { decompress } from "./compression.ts";
 import { open, SEAL_BYTES, seal } from "./encryption.ts";
 import type { Keyring } from "./keyring.ts";
 import { COMPOUND, COMPRESS, HAS_CRC, HAS_LABEL } from "./message-type.ts";
@@ -32,7 +32,6 @@ export interface PacketOptions {
   readonly nonce: () => Uint8Array;
   /** Only when all receivers speak core protocol 5 (pMax ≥ 5). */
   readonly withCrc: boolean;
-  readonly compress: boolean;
 }
 
 /**
@@ -41,9 +40,8 @@ export interface PacketOptions {
  */
 export function framePacket(messages: readonly Uint8Array[], options: PacketOptions): Uint8Array {
   if (messages.length === 0) throw new RangeError("cannot make a packet of no messages");
-  const { keyring, nonce, withCrc, compress } = options;
+  const { keyring, nonce, withCrc } = options;
   let packet = messages.length === 1 ? messages[0]! : encodeCompound(messages);
-  if (compress) packet = compressIfShorter(packet);
   if (withCrc) packet = prependCrc(packet);
   if (keyring === null) return packet;
   return seal(packet, { key: keyring.primary, nonce: nonce(), additionalData: NO_ADDITIONAL_DATA });

@@ -7,9 +7,7 @@
  *
  * Events and queries are read as far as telling them apart needs; hand on the bytes they came as, not a new encoding.
  */
-import { MsgpackReader } from "./msgpack-reader.ts";
-import { MsgpackWriter } from "./msgpack-writer.ts";
-import { RecordFormat } from "./record.ts";
+import { encodeBody, RecordFormat } from "./msgpack.ts";
 
 const LEAVE_INTENT = 0;
 const JOIN_INTENT = 1;
@@ -99,67 +97,60 @@ export type SerfMessage = SerfLeaveIntent | SerfJoinIntent | SerfUserEvent | Ser
 
 /** A payload for a user message. Queries are only handed on. */
 export function encodeSerfMessage(message: Exclude<SerfMessage, SerfQuery>): Uint8Array {
-  const writer = new MsgpackWriter();
   switch (message.type) {
-    case "leave-intent": {
-      const { ltime, node, prune } = message;
-      LEAVE_FIELDS.write(writer.byte(LEAVE_INTENT), { LTime: ltime, Node: node, Prune: prune });
-      break;
-    }
+    case "leave-intent":
+      return encodeBody(LEAVE_INTENT, { LTime: message.ltime, Node: message.node, Prune: message.prune });
     case "join-intent":
-      JOIN_FIELDS.write(writer.byte(JOIN_INTENT), { LTime: message.ltime, Node: message.node });
-      break;
-    case "user-event": {
-      const { ltime, name, payload, coalesce } = message;
-      EVENT_FIELDS.write(writer.byte(USER_EVENT), {
-        CC: coalesce,
-        LTime: ltime,
-        Name: name,
-        Payload: payload,
+      return encodeBody(JOIN_INTENT, { LTime: message.ltime, Node: message.node });
+    case "user-event":
+      return encodeBody(USER_EVENT, {
+        CC: message.coalesce,
+        LTime: message.ltime,
+        Name: message.name,
+        Payload: message.payload,
       });
-      break;
-    }
-    case "query-response": {
-      const { flags, from, id, ltime, payload } = message;
-      const fields = { Flags: flags, From: from, ID: id, LTime: ltime, Payload: payload };
-      RESPONSE_FIELDS.write(writer.byte(QUERY_RESPONSE), fields);
-    }
+    case "query-response":
+      return encodeBody(QUERY_RESPONSE, {
+        Flags: message.flags,
+        From: message.from,
+        ID: message.id,
+        LTime: message.ltime,
+        Payload: message.payload,
+      });
   }
-  return writer.bytes;
 }
 
 /** Null when the payload of a user message is none of SerfMessage, or damaged. The result owns its memory. */
 export function decodeSerfMessage(payload: Uint8Array): SerfMessage | null {
-  const reader = new MsgpackReader(payload, 1);
   switch (payload[0]) {
     case LEAVE_INTENT: {
-      const body = LEAVE_FIELDS.read(reader);
+      const body = LEAVE_FIELDS.decode(payload, 1);
       return body && { type: "leave-intent", ltime: body.LTime, node: body.Node, prune: body.Prune };
     }
     case JOIN_INTENT: {
-      const body = JOIN_FIELDS.read(reader);
+      const body = JOIN_FIELDS.decode(payload, 1);
       return body && { type: "join-intent", ltime: body.LTime, node: body.Node };
     }
     case USER_EVENT:
-      return readUserEvent(reader);
+      return readUserEvent(payload);
     case QUERY:
-      return readQuery(reader);
+      return readQuery(payload);
     case QUERY_RESPONSE:
-      return readQueryResponse(reader);
+      return readQueryResponse(payload);
     default:
       return null;
   }
 }
 
-function readUserEvent(reader: MsgpackReader): SerfUserEvent | null {
-  const body = EVENT_FIELDS.read(reader);
+function readUserEvent(bytes: Uint8Array): SerfUserEvent | null {
+  const body = EVENT_FIELDS.decode(bytes, 1);
   if (body === null) return null;
   const { LTime: ltime, Name: name, CC: coalesce } = body;
   return { type: "user-event", ltime, name, payload: bytesOf(body.Payload), coalesce };
 }
 
-function readQuery(reader: MsgpackReader): SerfQuery | null {
-  const body = QUERY_FIELDS.read(reader);
+function readQuery(bytes: Uint8Array): SerfQuery | null {
+  const body = QUERY_FIELDS.decode(bytes, 1);
   if (body === null) return null;
   return {
     type: "query",
@@ -175,8 +166,8 @@ function readQuery(reader: MsgpackReader): SerfQuery | null {
   };
 }
 
-function readQueryResponse(reader: MsgpackReader): SerfQueryResponse | null {
-  const body = RESPONSE_FIELDS.read(reader);
+function readQueryResponse(bytes: Uint8Array): SerfQueryResponse | null {
+  const body = RESPONSE_FIELDS.decode(bytes, 1);
   if (body === null) return null;
   const { LTime: ltime, ID: id, From: from, Flags: flags } = body;
   return { type: "query-response", ltime, id, from, flags, payload: bytesOf(body.Payload) };

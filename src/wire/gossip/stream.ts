@@ -9,7 +9,6 @@
  * This file writes frames; stream-reader.ts reads them.
  */
 import { ByteBuilder } from "./byte-builder.ts";
-import { compressIfShorter } from "./compression.ts";
 import { SEAL_BYTES, seal } from "./encryption.ts";
 import type { Keyring } from "./keyring.ts";
 import { ENCRYPT } from "./message-type.ts";
@@ -19,7 +18,6 @@ export interface FrameOptions {
   readonly keyring: Keyring | null;
   /** 12 random bytes; asked for once per frame that is encrypted. */
   readonly nonce: () => Uint8Array;
-  readonly compress: boolean;
 }
 
 /** Bytes of an encrypted frame in front of what is sealed. */
@@ -27,13 +25,12 @@ export const ENCRYPT_HEADER_BYTES = 5;
 
 /** `message` begins with its type byte. Members take no frame and no message above 20 MiB. */
 export function frameStream(message: Uint8Array, options: FrameOptions): Uint8Array {
-  const { keyring, nonce, compress } = options;
-  const inner = compress ? compressIfShorter(message) : message;
-  if (keyring === null) return inner;
-  const length = inner.length + SEAL_BYTES;
+  const { keyring, nonce } = options;
+  if (keyring === null) return message;
+  const length = message.length + SEAL_BYTES;
   const frame = new ByteBuilder(ENCRYPT_HEADER_BYTES + length);
   frame.push(ENCRYPT);
   frame.pushUint(length, 4);
-  frame.append(seal(inner, { key: keyring.primary, nonce: nonce(), additionalData: frame.bytes }));
+  frame.append(seal(message, { key: keyring.primary, nonce: nonce(), additionalData: frame.bytes }));
   return frame.bytes;
 }

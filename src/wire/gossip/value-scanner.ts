@@ -11,11 +11,13 @@ export class ValueScanner {
   #offset: number;
   #pending: number;
   #neededEnd: number;
+  #valuesLeft: number;
 
-  /** Scans `count` values that follow each other from `offset` on. */
-  constructor(offset: number, count: number) {
+  /** Scans `count` values that follow each other from `offset` on. More than `maxValues`, parts included, are malformed. */
+  constructor(offset: number, count: number, maxValues = Number.POSITIVE_INFINITY) {
     this.#offset = offset;
     this.#pending = count;
+    this.#valuesLeft = maxValues;
     this.#neededEnd = offset + count;
   }
 
@@ -32,6 +34,7 @@ export class ValueScanner {
   /** Goes on with bytes[…end), which begin with the bytes of the calls before. */
   scan(bytes: Uint8Array, end: number): ScanStatus {
     while (this.#pending > 0) {
+      if (this.#pending > this.#valuesLeft) return "malformed";
       if (this.#offset >= end) return "incomplete";
       const descriptor = bytes[this.#offset]!;
       if (descriptor === UNASSIGNED) return "malformed";
@@ -42,6 +45,7 @@ export class ValueScanner {
       if (this.#offset + tokenBytes > end) return this.#await(tokenBytes);
       this.#offset += tokenBytes;
       this.#pending += childCount(descriptor, count) - 1;
+      this.#valuesLeft--;
       this.#neededEnd = this.#offset + this.#pending;
     }
     return "complete";

@@ -170,6 +170,7 @@ export class GossipSamples {
   #name(): string {
     if (this.#seeded.below(10) === 0)
       return this.#seeded.pick(["", "__proto__", "constructor", "Node", "Name"]);
-    return String.fromCharCode(...this.noise(this.#seeded.pick([4, 40])));
+    const length = this.#seeded.pick([4, 40]);
+    return String.fromCodePoint(...this.noise(length).map((byte) => this.#seeded.pick([byte % 128, byte])));
   }
 }

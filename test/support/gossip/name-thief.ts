@@ -3,7 +3,7 @@ import { createSocket } from "node:dgram";
 import { type AddressInfo, createServer } from "node:net";
 import { decodeMessage, encodeMessage, framePacket, StreamReader } from "../../../src/wire/gossip/index.ts";
 
-const PLAIN = { keyring: null, nonce: () => new Uint8Array(12), withCrc: false, compress: false };
+const PLAIN = { keyring: null, nonce: () => new Uint8Array(12), withCrc: false };
 const VERSIONS = Uint8Array.of(1, 5, 2, 2, 5, 5);
 const CLAIM_MS = 100;
 

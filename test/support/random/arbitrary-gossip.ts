@@ -4,8 +4,7 @@ import type { GossipMessage, PingSource, PushPull, RemoteMember } from "../../..
 
 const u32 = fc.oneof(fc.nat(300), fc.nat(2 ** 31 - 1), fc.constant(2 ** 32 - 1));
 const port = fc.nat(65535);
-/** Any bytes, as a string. */
-const name = fc.uint8Array({ maxLength: 40 }).map((bytes) => String.fromCharCode(...bytes));
+const name = fc.string({ unit: "binary", maxLength: 40 });
 const bytes = (maxLength: number) => fc.uint8Array({ maxLength });
 const address = fc.constantFrom(4, 16).chain((n) => fc.uint8Array({ minLength: n, maxLength: n }));
 

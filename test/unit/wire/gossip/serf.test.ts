@@ -23,11 +23,11 @@ describe("messages", () => {
     [{ type: "join-intent", ltime: 300, node: "a" }, "0182a54c54696d65cd012ca44e6f6465a161"],
     [
       { type: "user-event", ltime: 2 ** 40, name: "n", payload: latin1("p"), coalesce: true },
-      "0384a24343c3a54c54696d65cf0000010000000000a44e616d65a16ea75061796c6f6164a170",
+      "0384a24343c3a54c54696d65cf0000010000000000a44e616d65a16ea75061796c6f6164c40170",
     ],
     [
       { type: "query-response", ltime: 1, id: 2 ** 32 - 1, from: "a", flags: 1, payload: new Uint8Array() },
-      "0585a5466c61677301a446726f6da161a24944ceffffffffa54c54696d6501a75061796c6f6164a0",
+      "0585a5466c61677301a446726f6da161a24944ceffffffffa54c54696d6501a75061796c6f6164c400",
     ],
   ])("%j", (message, bytes) => {
     expect(encodeSerfMessage(message).toHex()).toBe(bytes);
@@ -55,7 +55,7 @@ describe("messages", () => {
 
   test("round trip", () => {
     const ltime = fc.maxSafeNat();
-    const text = fc.uint8Array({ maxLength: 300 }).map((bytes) => String.fromCharCode(...bytes));
+    const text = fc.string({ unit: "binary", maxLength: 300 });
     const payload = fc.uint8Array({ maxLength: 300 });
     const u32 = fc.nat(2 ** 31 - 1);
     const message: fc.Arbitrary<Encodable> = fc.oneof(
@@ -137,7 +137,7 @@ describe("push/pull state", () => {
 
   test("our digest rides along, its key in byte order", () => {
     const withDigest = { ...STATE, digest: Uint8Array.of(1, 2) };
-    const digest = `ae${latin1("PortmeshDigest").toHex()}a20102`;
+    const digest = `ae${latin1("PortmeshDigest").toHex()}c4020102`;
     const expected = [...PARTS.slice(0, 4), digest, ...PARTS.slice(4)].join("");
     expect(encodeSerfState(withDigest).toHex()).toBe(`0287${expected}`);
     expect(decodeSerfState(encodeSerfState(withDigest))).toEqual(withDigest);
@@ -167,7 +167,7 @@ describe("push/pull state", () => {
       `82a64576656e74739182a44e616d65a16ea75061796c6f6164${payload}a54c54696d6504`;
     const bytes = encodeSerfState({ ...STATE, events });
     expect(bytes).toEqual(
-      hex(`0286 ${PARTS.with(1, `a64576656e747392 ${element("a170")} ${element("a0")}`).join("")}`),
+      hex(`0286 ${PARTS.with(1, `a64576656e747392 ${element("c40170")} ${element("c400")}`).join("")}`),
     );
     expect(decodeSerfState(bytes)?.events).toEqual(events);
   });
@@ -179,6 +179,15 @@ describe("push/pull state", () => {
       );
     expect(decodeSerfState(events(8_192))?.events.length).toBe(8_192);
     expect(decodeSerfState(events(8_193))).toBeNull();
+  });
+
+  test("an unknown field of more values than any state has is refused, however it is nested", () => {
+    const unknown = (count: number, value: string) =>
+      hex(`0281 a158 dd${count.toString(16).padStart(8, "0")} ${value.repeat(count)}`);
+    expect(decodeSerfState(unknown(2 ** 17, "80"))).not.toBeNull();
+    expect(decodeSerfState(unknown(2 ** 18, "80"))).toBeNull();
+    expect(decodeSerfState(unknown(2 ** 17, "9180"))).toBeNull();
+    expect(decodeSerfState(hex(`0281 a158 ${"91".repeat(2 ** 18)} c0`))).toBeNull();
   });
 
   test("nil for every list is empty", () => {
@@ -196,6 +205,24 @@ describe("push/pull state", () => {
   test("names such as __proto__ are names", () => {
     const state = { ...STATE, statusLTimes: new Map([["__proto__", 5]]), leftMembers: ["__proto__"] };
     expect(decodeSerfState(encodeSerfState(state))).toEqual(state);
+  });
+
+  test("names that are not UTF-8 are left out, the others count", () => {
+    const names = "ab4c6566744d656d6265727392 a2c328 a4676f6e65";
+    const ltimes = "ac5374617475734c54696d6573 83 a2c3a8 07 a2c328 08 a2c1a1 09";
+    const bytes = hex(`0286 ${PARTS.with(3, names).with(5, ltimes).join("")}`);
+    expect(decodeSerfState(bytes)).toEqual({ ...STATE, statusLTimes: new Map([["è", 7]]) });
+  });
+
+  test.each([
+    ["a list of members that is a text", "ab4c6566744d656d62657273 a161"],
+    ["events that are a map", "a64576656e7473 80"],
+    ["a time that is a text", "ac5374617475734c54696d6573 81 a161 a131"],
+    ["a negative time", "ac5374617475734c54696d6573 81 a161 ff"],
+    ["times that are a list", "ac5374617475734c54696d6573 90"],
+    ["a body that is a number", "00"],
+  ])("%s is null", (_name, field) => {
+    expect(decodeSerfState(hex(field === "00" ? "0200" : `0281 ${field}`))).toBeNull();
   });
 
   test("cut short anywhere is null, and so is what is not serf's", () => {
