@@ -23,12 +23,12 @@ import { pushPullFactor } from "./formulas.ts";
 import { Leaving } from "./leaving.ts";
 import { type Member, MemberRecord } from "./member.ts";
 import { MemberTable } from "./member-table.ts";
+import { MAX_META_BYTES, MemberUpdates } from "./member-updates.ts";
 import { MergeQueue } from "./merge-queue.ts";
 import { Moving } from "./moving.ts";
 import { type BroadcastSource, Packets } from "./packets.ts";
 import { Prober } from "./prober.ts";
 import type { Profile } from "./profile.ts";
-import { MAX_META_BYTES, Rumors } from "./rumors.ts";
 import { SerfDelegate } from "./serf-delegate.ts";
 import { SLICE_MEMBERS, StateExchange } from "./state-exchange.ts";
 import { OUR_VERSIONS, readsCrc } from "./versions.ts";
@@ -68,7 +68,7 @@ export class Membership {
   readonly #profile: Profile;
   readonly #table: MemberTable;
   readonly #awareness: Awareness;
-  readonly #rumors: Rumors;
+  readonly #updates: MemberUpdates;
   readonly #serf: SerfDelegate;
   readonly #state: StateExchange;
   readonly #merges = new MergeQueue();
@@ -101,7 +101,7 @@ export class Membership {
       onTooLarge: () => this.#drop("too-large-to-gossip"),
     });
     this.#awareness = new Awareness(profile.hasAwareness ? profile.awarenessMaxMultiplier : 1);
-    this.#rumors = new Rumors({
+    this.#updates = new MemberUpdates({
       profile,
       table: this.#table,
       awareness: this.#awareness,
@@ -121,7 +121,7 @@ export class Membership {
     this.#state = new StateExchange({
       cluster: options.clusterName,
       table: this.#table,
-      rumors: this.#rumors,
+      updates: this.#updates,
       serf: this.#serf,
       localState: () => options.localState?.() ?? NO_BYTES,
       onDigest: (digest) => this.#effects.push({ kind: "remote-state", digest }),
@@ -147,7 +147,7 @@ export class Membership {
         emit: (effect) => this.#effects.push(effect),
         tell: (event) => this.#tell(event),
         drop: (reason) => this.#drop(reason),
-        onSilent: (member, atMs) => this.#rumors.onSuspect(member.name, member.incarnation, name, atMs),
+        onSilent: (member, atMs) => this.#updates.onSuspect(member.name, member.incarnation, name, atMs),
         onRound: (atMs) => this.#forgetOld(atMs),
       },
       nowMs + random() * profile.probeIntervalMs,
@@ -191,7 +191,7 @@ export class Membership {
       const before: DeadMessage | null = left;
       left = message !== null && isGoodbye(message) ? message : null;
       if (before !== null && message !== null && isMove(before, message)) {
-        this.#rumors.onMove(before, message, nowMs, from);
+        this.#updates.onMove(before, message, nowMs, from);
         continue;
       }
       if (before !== null) this.#onMessage(before, from, nowMs);
@@ -251,14 +251,14 @@ export class Membership {
   updateTags(tags: Readonly<Record<string, string>>): Effect[] {
     const self = this.#self();
     self.describe(this.#metaOf(tags), self.versions);
-    this.#rumors.renewSelf();
+    this.#updates.renewSelf();
     return this.#take();
   }
 
   /** This node has another address from now on: every live member hears of it, more than once. */
   moveTo(address: Address, nowMs: number): Effect[] {
     if (this.#leaving.hasBegun || isSameAddress(this.#self().address, address)) return this.#take();
-    this.#moving.begin(this.#rumors.moveSelf(address), nowMs);
+    this.#moving.begin(this.#updates.moveSelf(address), nowMs);
     this.#moving.tick(nowMs);
     return this.#take();
   }
@@ -334,13 +334,13 @@ export class Membership {
         this.#prober.onNack(message.seq);
         break;
       case "alive":
-        this.#rumors.onAlive(message, nowMs, from);
+        this.#updates.onAlive(message, nowMs, from);
         break;
       case "suspect":
-        this.#rumors.onSuspect(message.node, message.incarnation, message.from, nowMs, from);
+        this.#updates.onSuspect(message.node, message.incarnation, message.from, nowMs, from);
         break;
       case "dead":
-        this.#rumors.onDead(message.node, message.incarnation, message.from, nowMs, from);
+        this.#updates.onDead(message.node, message.incarnation, message.from, nowMs, from);
         break;
       case "user":
         this.#onUser(message.payload);
@@ -382,7 +382,7 @@ export class Membership {
     for (let verdicts = 0; verdicts < MAX_VERDICTS_PER_TICK; verdicts++) {
       const member = this.#table.suspicions.takeDue(nowMs);
       if (member === null) return;
-      this.#rumors.expire(member, nowMs);
+      this.#updates.expire(member, nowMs);
     }
   }
 
@@ -465,7 +465,7 @@ export class Membership {
     self.incarnation = 1;
     self.enter("alive", nowMs);
     this.#table.insert(self);
-    this.#rumors.announceSelf();
+    this.#updates.announceSelf();
   }
 
   #self(): MemberRecord {

@@ -13,8 +13,8 @@ import {
   type SerfState,
 } from "../wire/gossip/index.ts";
 import { LamportClock } from "./lamport-clock.ts";
+import { MAX_NAME_BYTES } from "./member-updates.ts";
 import { RecentSet } from "./recent-set.ts";
-import { MAX_NAME_BYTES } from "./rumors.ts";
 
 const MAX_REMEMBERED = 8_192;
 /** Entries looked at for one to forget: most are of members when there are many. */

@@ -1,6 +1,6 @@
 /**
  * Push/pull: everything two members know, each to the other. What comes is refused as a whole when its versions exclude
- * ours or when it is another cluster; else it is taken in one by one, like rumors. memberlist: state.go, pushPullNode.
+ * ours or when it is another cluster; else it is taken in one by one, like updates. memberlist: state.go, pushPullNode.
  *
  * Deviates: a large one is taken in slices, so that nothing else of the node waits for it, and a large answer is the
  * same for a while: whoever asks may be anybody.
@@ -17,14 +17,14 @@ import { type Address, isSameBytes } from "./address.ts";
 import type { MemberEvent } from "./effect.ts";
 import { CLUSTER_TAG, PROTOCOL_TAG } from "./member.ts";
 import type { MemberTable } from "./member-table.ts";
-import type { Rumors } from "./rumors.ts";
+import type { MemberUpdates } from "./member-updates.ts";
 import type { SerfDelegate } from "./serf-delegate.ts";
 import { findIncompatibility } from "./versions.ts";
 
 export interface StateExchangeHost {
   readonly cluster: string;
   readonly table: MemberTable;
-  readonly rumors: Rumors;
+  readonly updates: MemberUpdates;
   readonly serf: SerfDelegate;
   /** Of our own tables; goes along. */
   readonly localState: () => Uint8Array;
@@ -93,7 +93,7 @@ export class StateExchange {
       if (at > 0) yield;
       const nowMs = now();
       for (const member of members.slice(at, at + SLICE_MEMBERS))
-        this.#host.rumors.onRemoteMember(member, nowMs, source);
+        this.#host.updates.onRemoteMember(member, nowMs, source);
     }
     if (members.length > SLICE_MEMBERS) yield;
     this.#mergeUserState(userState);

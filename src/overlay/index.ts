@@ -1,5 +1,6 @@
 /** The network between the nodes: who has which address, how two nodes reach each other, the drivers that do it. */
 export { isInSubnet, macOf, prefixLengthOf, settleAddress } from "./address-plan.ts";
+export type * from "./driver.ts";
 export { type EndProblem, type InspectedPeer, inspectEnd } from "./inspect-end.ts";
 export {
   type FilteredFrames,
@@ -8,7 +9,6 @@ export {
   type RefusedPeer,
   UnderlayFilter,
 } from "./kernel/index.ts";
-export type * from "./overlay.ts";
 export { OverlayError, type OverlayErrorCode } from "./overlay-error.ts";
 export { readOverlayInterfaces } from "./overlay-interfaces.ts";
 export { type Announcement, type PairPath, pairPath } from "./pair-path.ts";
@@ -26,6 +26,6 @@ export {
 } from "./path/overhead.ts";
 export { BASE_MTU, PathProbe, type PathProbeOptions, type PathState, type Probe } from "./path/path-probe.ts";
 export { type Fault, type Look, type LookOptions, REMOVED } from "./reconcile/index.ts";
-export * from "./route/index.ts";
+export * from "./rtnetlink/index.ts";
 export { localUnderlayMtu, underlayMtu } from "./underlay-mtu.ts";
 export * from "./userspace/index.ts";

@@ -4,9 +4,9 @@
  */
 import { parsePrefix } from "../wire/index.ts";
 import { macOf } from "./address-plan.ts";
+import type { OverlayEnd, OverlayPeer } from "./driver.ts";
 import { aliasOf } from "./kernel/mark.ts";
-import type { OverlayEnd, OverlayPeer } from "./overlay.ts";
-import { macText } from "./route/address-text.ts";
+import { macText } from "./rtnetlink/address-text.ts";
 import {
   findLink,
   findRouteTo,
@@ -18,7 +18,7 @@ import {
   NetlinkError,
   NetlinkSession,
   type Rule,
-} from "./route/index.ts";
+} from "./rtnetlink/index.ts";
 
 /** Of the table main. Rules before it can lead packets elsewhere. */
 const MAIN_PRIORITY = 32_766;

@@ -3,7 +3,7 @@
  * their addresses are never the ones that nodes reach each other by.
  */
 import { isOverlayDevice } from "./kernel/mark.ts";
-import { listLinks, NetlinkError, NetlinkSession } from "./route/index.ts";
+import { listLinks, NetlinkError, NetlinkSession } from "./rtnetlink/index.ts";
 
 /** Names; without any where the kernel may not be asked. */
 export function readOverlayInterfaces(): ReadonlySet<string> {

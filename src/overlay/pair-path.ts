@@ -10,7 +10,7 @@
  *   one has none     node addresses           node addresses, relays sealed
  */
 import { isInSubnet } from "./address-plan.ts";
-import type { Driver } from "./overlay.ts";
+import type { Driver } from "./driver.ts";
 
 /** What a node tells all others of its end. */
 export interface Announcement {

@@ -8,7 +8,7 @@ import {
   listRoutes,
   NetlinkError,
   type NetlinkSession,
-} from "./route/index.ts";
+} from "./rtnetlink/index.ts";
 
 /** Of Ethernet: without any better knowledge. */
 const DEFAULT_MTU_BYTES = 1500;

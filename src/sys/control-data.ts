@@ -8,7 +8,7 @@
  *   in6_pktinfo      address 16 · interface u32                                              20 bytes
  *   segment size     u16 to send, i32 received                                            2, 4 bytes
  *
- * As in messages.ts, musl's u32 length with padding is the same bytes.
+ * As in mmsg.ts, musl's u32 length with padding is the same bytes.
  */
 import type { Arena } from "./arena.ts";
 import { AF_INET6 } from "./sockaddr.ts";

@@ -1,4 +1,4 @@
-/** A UDP socket for the main thread: few datagrams, no hurry. The data path has batches of its own (messages.ts). */
+/** A UDP socket for the main thread: few datagrams, no hurry. The data path has batches of its own (mmsg.ts). */
 import type { udp } from "bun";
 import { check } from "./errno.ts";
 import { DatagramSender } from "./send-from.ts";

@@ -1,7 +1,7 @@
 /**
  * One thread's loop: waits in epoll, tells handlers, runs what asked to go on, expires deadlines.
  *
- * It is edge-triggered: a handler reads until the kernel has nothing left, or asks by `goOn` to be called again.
+ * It is edge-triggered: a handler reads until the kernel has nothing left, or asks by `continueLater` to be called again.
  * An event for a descriptor that was closed earlier in the same batch is recognised by its generation and dropped.
  */
 import { Arena } from "./arena.ts";
@@ -28,7 +28,7 @@ export interface Pollable {
 }
 
 export interface Continuable {
-  onGoOn(): void;
+  onContinue(): void;
 }
 
 export interface TurnEnder {
@@ -47,8 +47,8 @@ export class EventLoop {
   readonly #handlers: (Pollable | null)[] = [];
   readonly #generations: number[] = [];
   /** For the next turn; the other one is being run or empty. */
-  #goOn: Continuable[] = [];
-  #goOnSpare: Continuable[] = [];
+  #continuing: Continuable[] = [];
+  #continuingSpare: Continuable[] = [];
   readonly #atTurnEnd: TurnEnder[] = [];
   readonly #atEveryTurnEnd: TurnEnder[] = [];
   #isStopped = false;
@@ -83,9 +83,9 @@ export class EventLoop {
     socket.close(fd);
   }
 
-  /** Calls `item.onGoOn` in the next turn, which then does not wait, after that turn's events. */
-  goOn(item: Continuable): void {
-    this.#goOn.push(item);
+  /** Calls `item.onContinue` in the next turn, which then does not wait, after that turn's events. */
+  continueLater(item: Continuable): void {
+    this.#continuing.push(item);
   }
 
   /** Calls `item.onTurnEnd` before the loop waits again: for what is gathered over a turn. */
@@ -113,9 +113,9 @@ export class EventLoop {
   }
 
   #turn(): void {
-    const goOn = this.#goOn;
-    this.#goOn = this.#goOnSpare;
-    const timeoutMs = goOn.length > 0 ? 0 : this.deadlines.untilNext(this.nowMs);
+    const continuing = this.#continuing;
+    this.#continuing = this.#continuingSpare;
+    const timeoutMs = continuing.length > 0 ? 0 : this.deadlines.untilNext(this.nowMs);
     const count = check("epoll_wait", epollWait(this.#epoll, this.#events.address(0), MAX_EVENTS, timeoutMs));
     this.nowMs = performance.now();
     this.events += count;
@@ -125,9 +125,9 @@ export class EventLoop {
       if (words[at + EVENT_DATA + 1] !== this.#generations[fd]) continue;
       this.#handlers[fd]?.onEvents(fd, words[at]!);
     }
-    for (const item of goOn) item.onGoOn();
-    goOn.length = 0;
-    this.#goOnSpare = goOn;
+    for (const item of continuing) item.onContinue();
+    continuing.length = 0;
+    this.#continuingSpare = continuing;
     for (const item of this.#atTurnEnd) item.onTurnEnd();
     this.#atTurnEnd.length = 0;
     this.deadlines.expire(this.nowMs);

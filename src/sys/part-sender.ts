@@ -22,7 +22,7 @@ const TAG_BYTES = 16;
 /** A part and its header each; the last part may be in two pieces, and a tag cut in two. */
 const IOVECS = 2 * MAX_PARTS + 3;
 
-/** int32 words inside struct mmsghdr, as in messages.ts */
+/** int32 words inside struct mmsghdr, as in mmsg.ts */
 const NAME = 0;
 const NAME_LENGTH = 2;
 const IOVEC = 4;

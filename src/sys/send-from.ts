@@ -5,7 +5,7 @@
 import { Arena } from "./arena.ts";
 import { CONTROL_MAX, LOCAL_WORDS_IPV6, writePacketInfo } from "./control-data.ts";
 import { EMSGSIZE } from "./errno.ts";
-import { DATAGRAM_MAX, SendBatch, sendBatchBytes } from "./messages.ts";
+import { DATAGRAM_MAX, SendBatch, sendBatchBytes } from "./mmsg.ts";
 import { AF_INET, AF_INET6, writeSockaddr } from "./sockaddr.ts";
 
 const ARENA_BYTES = DATAGRAM_MAX + sendBatchBytes(1) + CONTROL_MAX + 1024;

@@ -1,7 +1,7 @@
 /** The filter on the VXLAN device. A device without one must not be: what cannot be had is an OverlayError. */
 import { ENOENT, EOPNOTSUPP } from "../../sys/errno.ts";
-import type { OverlayEnd } from "../overlay.ts";
-import { NetlinkError, type NetlinkSession, setIngressFilter } from "../route/index.ts";
+import type { OverlayEnd } from "../driver.ts";
+import { NetlinkError, type NetlinkSession, setIngressFilter } from "../rtnetlink/index.ts";
 import { filterUnsupported } from "./refusals.ts";
 
 /** Throws OverlayError or NetlinkError. */

@@ -6,8 +6,8 @@ import { EAFNOSUPPORT } from "../../sys/errno.ts";
 import { VXLAN_DF_SET, type VxlanLink } from "../../wire/netlink/index.ts";
 import { macOf } from "../address-plan.ts";
 import { CLOSED_TO_OTHERS } from "../closed-device.ts";
-import type { OverlayEnd } from "../overlay.ts";
-import { ipBytes, macText } from "../route/address-text.ts";
+import type { OverlayEnd } from "../driver.ts";
+import { ipBytes, macText } from "../rtnetlink/address-text.ts";
 import {
   addAddress,
   createLink,
@@ -17,7 +17,7 @@ import {
   NetlinkError,
   type NetlinkSession,
   setLink,
-} from "../route/index.ts";
+} from "../rtnetlink/index.ts";
 import { setFilter } from "./device-filter.ts";
 import { frameFilter } from "./frame-filter.ts";
 import { DEVICE_GROUP, isOwnDevice } from "./mark.ts";

@@ -17,8 +17,8 @@
 import { ProgramWriter } from "../../wire/classic-bpf.ts";
 import { LINK_PORT_MIN, parseIp } from "../../wire/index.ts";
 import { macOf } from "../address-plan.ts";
-import type { RelayPorts } from "../overlay.ts";
-import { ACCEPT_FRAME, DROP_FRAME } from "../route/index.ts";
+import type { RelayPorts } from "../driver.ts";
+import { ACCEPT_FRAME, DROP_FRAME } from "../rtnetlink/index.ts";
 
 /** Programs have at most 4,096 operations, and the kernel tells of one in at most 32 KiB. */
 export const MEMBERS_MAX = 2_000;

@@ -8,7 +8,7 @@
 import { type IpFamily, parseIp } from "../../wire/index.ts";
 import type { LinkCounters } from "../../wire/netlink/index.ts";
 import { macOf } from "../address-plan.ts";
-import type { OverlayEnd, OverlayPeer } from "../overlay.ts";
+import type { OverlayEnd, OverlayPeer } from "../driver.ts";
 import { OverlayError } from "../overlay-error.ts";
 import { innerMtu, vxlanOverheadBytes } from "../path/overhead.ts";
 import {
@@ -19,7 +19,7 @@ import {
   REMOVED,
   type WantedDevice,
 } from "../reconcile/index.ts";
-import { macText } from "../route/address-text.ts";
+import { macText } from "../rtnetlink/address-text.ts";
 import {
   countFiltered,
   deleteLink,
@@ -27,7 +27,7 @@ import {
   NetlinkError,
   NetlinkSession,
   setLink,
-} from "../route/index.ts";
+} from "../rtnetlink/index.ts";
 import { localUnderlayMtu, underlayMtu } from "../underlay-mtu.ts";
 import { createDevice, removeDevice } from "./device.ts";
 import { frameFilter } from "./frame-filter.ts";

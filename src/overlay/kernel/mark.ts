@@ -2,7 +2,7 @@
  * How a node knows its own device again after it was killed: by the alias, which names cluster and node. The kernel
  * takes an alias only for a link that is there; a device that was left before it had one is told by its group.
  */
-import type { Link } from "../route/index.ts";
+import type { Link } from "../rtnetlink/index.ts";
 
 /** "pmes": a number nobody else gives to a group of interfaces. Set when the device is made. */
 export const DEVICE_GROUP = 0x706d_6573;

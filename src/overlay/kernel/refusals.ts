@@ -1,9 +1,9 @@
 /** What the kernel refuses, as errors that say what to grant or to change and who is in the way. */
 import { EADDRINUSE, EEXIST, EOPNOTSUPP, EPERM } from "../../sys/errno.ts";
 import { findUdpPortOwner } from "../../sys/port-owner.ts";
-import type { OverlayEnd } from "../overlay.ts";
+import type { OverlayEnd } from "../driver.ts";
 import { OverlayError } from "../overlay-error.ts";
-import { type Link, listLinks, NetlinkError, type NetlinkSession } from "../route/index.ts";
+import { type Link, listLinks, NetlinkError, type NetlinkSession } from "../rtnetlink/index.ts";
 
 /** Passes through what is no NetlinkError. */
 export function explain(error: unknown, session: NetlinkSession, end: OverlayEnd): unknown {

@@ -10,14 +10,14 @@
 import { AF_INET } from "../../sys/sockaddr.ts";
 import { parsePrefix } from "../../wire/index.ts";
 import { RT_SCOPE_LINK, RT_TABLE_LOCAL, RTN_UNICAST } from "../../wire/netlink/index.ts";
-import type { OverlayEnd } from "../overlay.ts";
+import type { OverlayEnd } from "../driver.ts";
 import {
   findLink,
   type ListedRoute,
   listAddresses,
   listRoutes,
   type NetlinkSession,
-} from "../route/index.ts";
+} from "../rtnetlink/index.ts";
 
 /** An IPv4 prefix: its network as a number. */
 interface Network {

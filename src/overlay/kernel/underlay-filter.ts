@@ -39,7 +39,7 @@ import {
   NLM_F_APPEND,
   NLM_F_CREATE,
 } from "../../wire/netlink/index.ts";
-import { type NetlinkRequest, NetlinkSession } from "../route/index.ts";
+import { type NetlinkRequest, NetlinkSession } from "../rtnetlink/index.ts";
 
 const CHAIN = "input";
 const SETS = {

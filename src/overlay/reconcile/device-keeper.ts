@@ -28,7 +28,7 @@ import {
   replaceRoute,
   setIngressFilter,
   setLink,
-} from "../route/index.ts";
+} from "../rtnetlink/index.ts";
 import { findDetours, nameRouteInTheWay } from "./others-routes.ts";
 import { type Fault, planRepairs, type Repair, ROUTE_PROTOCOL } from "./plan-repairs.ts";
 import { type MadeDevice, NOTHING_MADE, type ReportedDevice, type WantedDevice } from "./state.ts";

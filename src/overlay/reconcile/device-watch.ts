@@ -11,8 +11,8 @@ import {
   RTNLGRP_NEIGH,
   RTNLGRP_TC,
 } from "../../wire/netlink/index.ts";
-import type { OverlayEnd } from "../overlay.ts";
-import { ipBytes } from "../route/address-text.ts";
+import type { OverlayEnd } from "../driver.ts";
+import { ipBytes } from "../rtnetlink/address-text.ts";
 
 const GROUPS = [
   RTNLGRP_LINK,

@@ -14,7 +14,7 @@ import {
   NetlinkError,
   type NetlinkSession,
   type Rule,
-} from "../route/index.ts";
+} from "../rtnetlink/index.ts";
 
 const HOST_BITS = 32;
 const RT_TABLE_DEFAULT = 253;

@@ -9,7 +9,7 @@ import { formatIp, parsePrefix } from "../../wire/index.ts";
 import { RT_TABLE_MAIN } from "../../wire/netlink/index.ts";
 import { CLOSED_TO_OTHERS, isClosedToOthers } from "../closed-device.ts";
 import type { PeerEntry } from "../kernel/plan-entries.ts";
-import type { InterfaceAddress, LinkChange, ListedRoute } from "../route/index.ts";
+import type { InterfaceAddress, LinkChange, ListedRoute } from "../rtnetlink/index.ts";
 import type { MadeDevice, ReportedDevice, WantedDevice } from "./state.ts";
 
 /** Who made a route: "p", of the numbers that iproute2 leaves free (rt_protos). */

@@ -1,6 +1,6 @@
 /** What a driver's device has to be, and what the kernel says it is. Plain values. */
 import type { PeerEntry } from "../kernel/plan-entries.ts";
-import type { ForwardingEntry, InterfaceAddress, Link, ListedRoute, Neighbour } from "../route/index.ts";
+import type { ForwardingEntry, InterfaceAddress, Link, ListedRoute, Neighbour } from "../rtnetlink/index.ts";
 
 export interface WantedDevice {
   readonly name: string;

@@ -9,7 +9,7 @@ import { SEAL_HEADER_BYTES } from "../../wire/index.ts";
 import { PathProbe } from "../path/path-probe.ts";
 import { type ControlMessage, REPORT } from "./control-message.ts";
 import { wordOf } from "./ipv4-word.ts";
-import type { PairKeys, PairKeysBook } from "./pair-keys.ts";
+import type { PairKeyCache, PairKeys } from "./pair-key-cache.ts";
 import { Reassembly } from "./reassembly.ts";
 import type { ReceivingChain } from "./receiving-keys.ts";
 import { SealSize } from "./seal-size.ts";
@@ -22,7 +22,7 @@ export interface SealedPeerOptions {
   /** Never empty; as in OverlayPeer. */
   readonly secrets: readonly string[];
   /** What is kept of peers that were here before; this node's. */
-  readonly book: PairKeysBook;
+  readonly cache: PairKeyCache;
   /** Of IP and UDP headers on the way: 28 or 48. */
   readonly udpOverheadBytes: number;
   /** Of the interface that the way begins with. */
@@ -152,7 +152,7 @@ export class SealedPeer {
   }
 
   #keysOf(secret: string, nowMs: number): PairKeys {
-    return this.#options.book.keysOf(secret, { ...this.#options, nowMs });
+    return this.#options.cache.keysOf(secret, { ...this.#options, nowMs });
   }
 
   #countRetired(keys: Iterable<ReceivingChain["ready"][number]>): void {

@@ -6,12 +6,12 @@ import { EAFNOSUPPORT } from "../../sys/errno.ts";
 import { close } from "../../sys/socket.ts";
 import { openTun, type Tun, TunError } from "../../sys/tun.ts";
 import { CLOSED_TO_OTHERS } from "../closed-device.ts";
+import type { OverlayEnd } from "../driver.ts";
 import { DEVICE_GROUP } from "../kernel/mark.ts";
 import { deviceTaken, subnetTaken } from "../kernel/refusals.ts";
 import { findSubnetClash } from "../kernel/subnet-clash.ts";
-import type { OverlayEnd } from "../overlay.ts";
 import { OverlayError } from "../overlay-error.ts";
-import { addAddress, findLink, NetlinkError, type NetlinkSession, setLink } from "../route/index.ts";
+import { addAddress, findLink, NetlinkError, type NetlinkSession, setLink } from "../rtnetlink/index.ts";
 
 /**
  * Of super-packets: what their segments are sent as, with a head of some 100 bytes for each, must fit into one datagram

@@ -1,8 +1,8 @@
 /** What rtnetlink refuses, as an error that says what to grant. */
 import { EPERM } from "../../sys/errno.ts";
-import type { OverlayEnd } from "../overlay.ts";
+import type { OverlayEnd } from "../driver.ts";
 import { OverlayError } from "../overlay-error.ts";
-import { NetlinkError } from "../route/index.ts";
+import { NetlinkError } from "../rtnetlink/index.ts";
 
 /** Passes through what is no NetlinkError. */
 export function explainNetlink(error: unknown, { device }: OverlayEnd): unknown {

@@ -14,7 +14,7 @@ import {
   udpSocket,
 } from "../../sys/socket.ts";
 import { parseIp } from "../../wire/index.ts";
-import type { OverlayEnd } from "../overlay.ts";
+import type { OverlayEnd } from "../driver.ts";
 import { OverlayError } from "../overlay-error.ts";
 
 /** What arrives while the worker writes super-packets to the device; the system's limit is passed where allowed. */

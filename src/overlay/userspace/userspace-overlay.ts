@@ -9,9 +9,9 @@ import { Slots } from "../../sys/slots.ts";
 import { close } from "../../sys/socket.ts";
 import type { TunOffload } from "../../sys/tun.ts";
 import { type IpFamily, parseIp } from "../../wire/index.ts";
+import type { OverlayEnd, OverlayPeer } from "../driver.ts";
 import { aliasOf } from "../kernel/mark.ts";
 import { type PeerEntry, planEntries } from "../kernel/plan-entries.ts";
-import type { OverlayEnd, OverlayPeer } from "../overlay.ts";
 import { OverlayError } from "../overlay-error.ts";
 import { innerMtu, sealedOverheadBytes, vxlanOverheadBytes } from "../path/overhead.ts";
 import {
@@ -21,7 +21,7 @@ import {
   type LookOptions,
   type WantedDevice,
 } from "../reconcile/index.ts";
-import { NetlinkError, NetlinkSession, setLink } from "../route/index.ts";
+import { NetlinkError, NetlinkSession, setLink } from "../rtnetlink/index.ts";
 import { localUnderlayMtu, underlayMtu } from "../underlay-mtu.ts";
 import { clearRow, createCounters, MAX_PEERS, NOBODY, type PeerCounts, readCounts } from "./counters.ts";
 import { GSO_BYTES_MAX, openDevice, type TunDevice } from "./device.ts";

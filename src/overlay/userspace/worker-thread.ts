@@ -3,7 +3,7 @@ import { MessageChannel, type MessagePort, type Worker } from "node:worker_threa
 import { close } from "../../sys/socket.ts";
 import { openWakeup, ringWakeup } from "../../sys/wakeup.ts";
 import { startWorker } from "../../sys/worker.ts";
-import type { FromWorker, ToWorker, WorkerPeer, WorkerSetup } from "./messages.ts";
+import type { FromWorker, ToWorker, WorkerPeer, WorkerSetup } from "./worker-messages.ts";
 
 export class WorkerThread {
   readonly #port: MessagePort;

@@ -43,13 +43,13 @@ export abstract class Acceptor implements Pollable, Continuable, DescriptorWaite
     if (!this.#isWaiting) this.#acceptBatch();
   }
 
-  onGoOn(): void {
+  onContinue(): void {
     if (!this.#isClosed && !this.#isWaiting) this.#acceptBatch();
   }
 
   onDescriptors(): void {
     this.#isWaiting = false;
-    if (!this.#isClosed) this.context.loop.goOn(this);
+    if (!this.#isClosed) this.context.loop.continueLater(this);
   }
 
   /** Serves whoever is in the queue already, then stops listening. */
@@ -68,7 +68,7 @@ export abstract class Acceptor implements Pollable, Continuable, DescriptorWaite
     for (let i = 0; i < ACCEPTS_PER_TURN; i++) {
       if (!this.#acceptOne()) return;
     }
-    this.context.loop.goOn(this);
+    this.context.loop.continueLater(this);
   }
 
   /** false when the queue is empty or accepting is paused. */

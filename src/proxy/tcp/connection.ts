@@ -194,7 +194,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable, Evi
     }
   }
 
-  onGoOn(): void {
+  onContinue(): void {
     this.#isQueued = false;
     if (this.#state === STATE_ESTABLISHED) {
       this.#passEnd(this.#toTask!);
@@ -467,7 +467,7 @@ export class TcpConnection extends Waiting implements Pollable, Continuable, Evi
   #queue(): void {
     if (this.#isQueued) return;
     this.#isQueued = true;
-    this.context.loop.goOn(this);
+    this.context.loop.continueLater(this);
   }
 
   /** EPOLLOUT is asked for once; edge-triggered, it costs nothing while there is room. */

@@ -16,7 +16,7 @@ import {
   readPacketInfo,
   writePacketInfo,
 } from "../../sys/control-data.ts";
-import type { ReceiveBatch, SendBatch } from "../../sys/messages.ts";
+import type { ReceiveBatch, SendBatch } from "../../sys/mmsg.ts";
 import { AF_INET6 } from "../../sys/sockaddr.ts";
 import { type Endpoint, isMappedIpv4 } from "../../wire/index.ts";
 

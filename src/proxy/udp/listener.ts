@@ -66,7 +66,7 @@ export class UdpListener implements Pollable, Continuable {
     if (!this.#isQueued) this.#receiveBatch();
   }
 
-  onGoOn(): void {
+  onContinue(): void {
     this.#isQueued = false;
     if (!this.#isClosed) this.#receiveBatch();
   }
@@ -104,7 +104,7 @@ export class UdpListener implements Pollable, Continuable {
   #queue(): void {
     if (this.#isQueued) return;
     this.#isQueued = true;
-    this.context.loop.goOn(this);
+    this.context.loop.continueLater(this);
   }
 
   #onDatagram(slot: number): void {

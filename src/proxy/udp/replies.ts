@@ -4,7 +4,7 @@
  */
 import { EAGAIN, EMSGSIZE, ENOBUFS } from "../../sys/errno.ts";
 import type { TurnEnder } from "../../sys/event-loop.ts";
-import { ReceiveBatch, SendBatch } from "../../sys/messages.ts";
+import { ReceiveBatch, SendBatch } from "../../sys/mmsg.ts";
 import { S_UDP_BYTES_OUT, S_UDP_DATAGRAMS_OUT } from "../table/counters.ts";
 import type { RelaySocket } from "./relay/relay-socket.ts";
 import { BURST_BYTES, type UdpSession } from "./session.ts";

@@ -171,7 +171,7 @@ export class UdpSession
   queue(): void {
     if (this.#isQueued) return;
     this.#isQueued = true;
-    this.returnPath.context.loop.goOn(this);
+    this.returnPath.context.loop.continueLater(this);
   }
 
   /** Room for bursts, which most sessions never need. */
@@ -181,7 +181,7 @@ export class UdpSession
     setBufferSizes(this.fd, BIG_BUFFER_BYTES);
   }
 
-  onGoOn(): void {
+  onContinue(): void {
     this.#isQueued = false;
     if (!this.isClosed) this.returnPath.context.replies.receiveFrom(this);
   }

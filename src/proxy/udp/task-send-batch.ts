@@ -12,7 +12,7 @@ import {
   ENOBUFS,
   ENOMEM,
 } from "../../sys/errno.ts";
-import { DATAGRAM_MAX, SendBatch } from "../../sys/messages.ts";
+import { DATAGRAM_MAX, SendBatch } from "../../sys/mmsg.ts";
 import { takeError } from "../../sys/socket.ts";
 import type { RefusalReason } from "../table/counters.ts";
 import type { Target } from "../table/target.ts";

@@ -2,7 +2,7 @@
 import { Arena } from "../../sys/arena.ts";
 import type { EventLoop } from "../../sys/event-loop.ts";
 import type { PortRun } from "../../sys/local-ports.ts";
-import { DATAGRAM_MAX, ReceiveBatch, receiveBatchBytes, sendBatchBytes } from "../../sys/messages.ts";
+import { DATAGRAM_MAX, ReceiveBatch, receiveBatchBytes, sendBatchBytes } from "../../sys/mmsg.ts";
 import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
 import { createEndpoint, type Endpoint, PROXY_V2_MAX_ENCODED_BYTES, ProxyHeader } from "../../wire/index.ts";
 import type { UdpListeners } from "../table/routing-table.ts";

@@ -7,13 +7,13 @@ import {
 } from "../../../src/overlay/userspace/counters.ts";
 import { PlainPath } from "../../../src/overlay/userspace/plain/plain-path.ts";
 import { PlainReceiver } from "../../../src/overlay/userspace/plain/plain-receiver.ts";
-import type { DatagramSink } from "../../../src/overlay/userspace/worker/outbox.ts";
+import type { DatagramSink } from "../../../src/overlay/userspace/worker/datagram-sender.ts";
 import { PeerTable } from "../../../src/overlay/userspace/worker/peer-table.ts";
 import { RemotePeer } from "../../../src/overlay/userspace/worker/remote-peer.ts";
 import type { PacketSink } from "../../../src/overlay/userspace/worker/tun-writer.ts";
 import { Arena } from "../../../src/sys/arena.ts";
 import { writeSockaddr } from "../../../src/sys/sockaddr.ts";
-import { createIpv4Packet, decodeIpv4 } from "../../../src/wire/ipv4-packet.ts";
+import { createIpv4Packet, decodeIpv4 } from "../../../src/wire/ip/ipv4-packet.ts";
 import { createVirtioHeader, type VirtioHeader } from "../../../src/wire/virtio-header.ts";
 
 export const OWN_ADDRESS = "10.200.0.1";
@@ -42,16 +42,16 @@ export class PlainFrames {
 
   constructor(isEncrypting = false, secrets: readonly string[] | null = null) {
     const counters = new Counters(this.#counters);
-    const outbox = this.#outbox();
+    const sender = this.#sender();
     const end = { ...OWN, isEncrypting };
-    this.#path = new PlainPath(this.arena, end, outbox, counters);
+    this.#path = new PlainPath(this.arena, end, sender, counters);
     const config = { name: "peer", overlayAddress: PEER_ADDRESS, underlayAddress: "192.0.2.2", port: 4789 };
     const own = { address: OWN_ADDRESS, vni: TEST_VNI };
     this.#peer = new RemotePeer({ ...config, secrets, row: PEER_ROW }, this.#path, own);
     this.#peer.isMacLearnt = true;
     writeSockaddr(this.arena.bytes, SOCKADDR_AT, Uint8Array.of(192, 0, 2, 2), 50_000);
     const table = new PeerTable([this.#peer]);
-    this.#receiver = new PlainReceiver(this.arena, end, table, this.#writer(), outbox, counters);
+    this.#receiver = new PlainReceiver(this.arena, end, table, this.#writer(), sender, counters);
   }
 
   /** Of the peer. */
@@ -80,7 +80,7 @@ export class PlainFrames {
     this.#receiver.onBatchEnd();
   }
 
-  #outbox(): DatagramSink {
+  #sender(): DatagramSink {
     const { arena, datagrams } = this;
     return {
       isFull: false,

@@ -1,6 +1,6 @@
 /** Two ends of a sealed path in memory: what one seals are datagrams that a test may lose, mix and forge. */
 import { Aead } from "../../../src/overlay/seal/aead.ts";
-import { PairKeysBook } from "../../../src/overlay/seal/pair-keys.ts";
+import { PairKeyCache } from "../../../src/overlay/seal/pair-key-cache.ts";
 import { SealReceiver, type SealRejection } from "../../../src/overlay/seal/seal-receiver.ts";
 import { SealedPeer } from "../../../src/overlay/seal/sealed-peer.ts";
 import type { RekeyLimits } from "../../../src/overlay/seal/sending-key.ts";
@@ -29,7 +29,7 @@ export interface SealedEndOptions {
   readonly secrets?: readonly string[];
   readonly limits?: RekeyLimits;
   /** Of an end that was here before. */
-  readonly book?: PairKeysBook;
+  readonly cache?: PairKeyCache;
 }
 
 /** One node, with one peer. */
@@ -46,14 +46,14 @@ export class SealedEnd {
   readonly #bytes = new Uint8Array(MEMORY_BYTES);
   readonly #aead = new Aead(GCM);
 
-  constructor({ own, other, secrets = [SECRET], limits, book = new PairKeysBook() }: SealedEndOptions) {
+  constructor({ own, other, secrets = [SECRET], limits, cache = new PairKeyCache() }: SealedEndOptions) {
     const bytes = this.#bytes;
     const view = new DataView(bytes.buffer);
     this.peer = new SealedPeer({
       ownAddress: own,
       peerAddress: other,
       secrets,
-      book,
+      cache,
       udpOverheadBytes: 28,
       localMtu: 1500,
       random: () => 0.5,

@@ -33,13 +33,13 @@ function on(told: (fd: number, events: number) => void): Pollable {
 function runTurns(loop: EventLoop, count: number, after: (turn: number) => void = () => {}): void {
   let turn = 0;
   const next: Continuable = {
-    onGoOn: () => {
+    onContinue: () => {
       if (++turn === count) return loop.stop();
       after(turn);
-      loop.goOn(next);
+      loop.continueLater(next);
     },
   };
-  loop.goOn(next);
+  loop.continueLater(next);
   loop.run();
 }
 
@@ -136,14 +136,14 @@ test("what asks to go on runs in the next turn, after its events and before its 
   const fd = openBell(true);
   const order: string[] = [];
   const ender = { onTurnEnd: () => order.push("end") };
-  const goer = { onGoOn: () => order.push("go on") };
+  const goer = { onContinue: () => order.push("go on") };
   loop.watch(
     fd,
     EPOLLIN,
     on(() => {
       order.push("event");
       loop.atTurnEnd(ender);
-      if (order.length === 1) loop.goOn(goer);
+      if (order.length === 1) loop.continueLater(goer);
     }),
   );
   runTurns(loop, 3, (turn) => {

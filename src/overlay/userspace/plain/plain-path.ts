@@ -18,7 +18,7 @@ import {
   writeArpRequest,
   writeEthernet,
 } from "../../../wire/ethernet.ts";
-import { foldSmall, sumBytes, sumHeader, swap } from "../../../wire/internet-checksum.ts";
+import { foldSmall, sumBytes, sumHeader, swap } from "../../../wire/ip/internet-checksum.ts";
 import {
   IP_CHECKSUM_AT,
   IP_DESTINATION_AT,
@@ -39,11 +39,11 @@ import {
   UDP_BYTES,
   UDP_CHECKSUM_AT,
   UDP_LENGTH_AT,
-} from "../../../wire/ipv4-packet.ts";
+} from "../../../wire/ip/ipv4-packet.ts";
 import { GSO_NONE, GSO_TCPV4, GSO_UDP_L4 } from "../../../wire/virtio-header.ts";
 import { VXLAN_BYTES, writeVxlan } from "../../../wire/vxlan.ts";
 import type { Counters } from "../counters.ts";
-import type { DatagramSink } from "../worker/outbox.ts";
+import type { DatagramSink } from "../worker/datagram-sender.ts";
 import type { PeerPath, TunPacket } from "../worker/peer-path.ts";
 import { FRAME_HEAD_AT, FRAME_HEAD_BYTES, FRAME_HEAD_WORDS, type RemotePeer } from "../worker/remote-peer.ts";
 import type { PlainEnd } from "./plain-end.ts";
@@ -61,7 +61,7 @@ export class PlainPath implements PeerPath {
   constructor(
     arena: Arena,
     readonly end: PlainEnd,
-    readonly outbox: DatagramSink,
+    readonly sender: DatagramSink,
     readonly counters: Counters,
   ) {
     this.#bytes = arena.bytes;
@@ -81,21 +81,21 @@ export class PlainPath implements PeerPath {
     const nowMs = performance.now();
     if (nowMs - peer.askedAtMs < ASK_EVERY_MS || this.#isFull()) return;
     peer.askedAtMs = nowMs;
-    const { end, outbox } = this;
-    const at = outbox.prefixAt;
+    const { end, sender } = this;
+    const at = sender.prefixAt;
     writeVxlan(end.vni, this.#bytes, at);
     writeEthernet(EVERYBODY, end.mac, ETHERTYPE_ARP, this.#bytes, at + VXLAN_BYTES);
     writeArpRequest(end.mac, end.address, peer.address, this.#bytes, at + FRAME_HEAD_BYTES);
-    outbox.add(peer, at, FRAME_HEAD_BYTES + ARP_BYTES, 0, 0);
+    sender.add(peer, at, FRAME_HEAD_BYTES + ARP_BYTES, 0, 0);
   }
 
   #sendWhole(peer: RemotePeer, packet: TunPacket): boolean {
     if (packet.virtio.needsChecksum && !this.#completeChecksum(packet)) return false;
     if (this.#isFull()) return this.#dropFull(peer);
-    const { outbox } = this;
-    const prefixAt = outbox.prefixAt;
+    const { sender } = this;
+    const prefixAt = sender.prefixAt;
     this.#writeFrameHead(peer, prefixAt);
-    outbox.add(peer, packet.at, packet.length, prefixAt + FRAME_HEAD_AT, FRAME_HEAD_BYTES);
+    sender.add(peer, packet.at, packet.length, prefixAt + FRAME_HEAD_AT, FRAME_HEAD_BYTES);
     return true;
   }
 
@@ -185,7 +185,7 @@ export class PlainPath implements PeerPath {
     ipSum: number,
   ): number {
     const bytes = this.#bytes;
-    const prefixAt = this.outbox.prefixAt;
+    const prefixAt = this.sender.prefixAt;
     this.#writeFrameHead(peer, prefixAt);
     const ipAt = prefixAt + IP_AT;
     const words = this.#words;
@@ -201,8 +201,8 @@ export class PlainPath implements PeerPath {
   }
 
   #addSegment(peer: RemotePeer, payloadAt: number, payloadBytes: number, headerBytes: number): void {
-    const prefixAt = this.outbox.prefixAt;
-    this.outbox.add(peer, payloadAt, payloadBytes, prefixAt + FRAME_HEAD_AT, FRAME_HEAD_BYTES + headerBytes);
+    const prefixAt = this.sender.prefixAt;
+    this.sender.add(peer, payloadAt, payloadBytes, prefixAt + FRAME_HEAD_AT, FRAME_HEAD_BYTES + headerBytes);
   }
 
   #writeFrameHead(peer: RemotePeer, prefixAt: number): void {
@@ -246,10 +246,10 @@ export class PlainPath implements PeerPath {
 
   /** After trying to make room. */
   #isFull(): boolean {
-    return this.outbox.isFull && !this.outbox.flush();
+    return this.sender.isFull && !this.sender.flush();
   }
 
-  /** One packet's segments are more than an outbox holds, and the socket takes no more. */
+  /** One packet's segments are more than an sender holds, and the socket takes no more. */
   #dropFull(peer: RemotePeer): boolean {
     this.counters.dropPackets(peer.row, "send-failed", 1);
     return true;

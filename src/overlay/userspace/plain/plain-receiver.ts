@@ -20,7 +20,7 @@ import {
   writeArpReply,
   writeEthernet,
 } from "../../../wire/ethernet.ts";
-import { foldSmall, sumHeader, swap } from "../../../wire/internet-checksum.ts";
+import { foldSmall, sumHeader, swap } from "../../../wire/ip/internet-checksum.ts";
 import {
   createIpv4Packet,
   decodeIpv4,
@@ -33,7 +33,7 @@ import {
   PROTOCOL_UDP,
   TCP_CHECKSUM_AT,
   UDP_CHECKSUM_AT,
-} from "../../../wire/ipv4-packet.ts";
+} from "../../../wire/ip/ipv4-packet.ts";
 import {
   VIRTIO_BYTES,
   writeChecksumVirtioHeader,
@@ -41,7 +41,7 @@ import {
 } from "../../../wire/virtio-header.ts";
 import { readVni, VXLAN_BYTES, writeVxlan } from "../../../wire/vxlan.ts";
 import type { Counters, FrameDrop } from "../counters.ts";
-import type { DatagramSink } from "../worker/outbox.ts";
+import type { DatagramSink } from "../worker/datagram-sender.ts";
 import type { FrameReceiver } from "../worker/peer-path.ts";
 import type { PeerTable } from "../worker/peer-table.ts";
 import type { RemotePeer } from "../worker/remote-peer.ts";
@@ -63,7 +63,7 @@ export class PlainReceiver implements FrameReceiver {
     readonly end: PlainEnd,
     peers: PeerTable,
     readonly tun: PacketSink,
-    readonly outbox: DatagramSink,
+    readonly sender: DatagramSink,
     readonly counters: Counters,
   ) {
     this.peers = peers;
@@ -149,15 +149,15 @@ export class PlainReceiver implements FrameReceiver {
   }
 
   #answer(requestAt: number, { senderMacAt }: ArpPacket, peer: RemotePeer): void {
-    const { outbox, end } = this;
-    if (outbox.isFull && !outbox.flush()) return this.counters.dropPackets(peer.row, "send-failed", 1);
+    const { sender, end } = this;
+    if (sender.isFull && !sender.flush()) return this.counters.dropPackets(peer.row, "send-failed", 1);
     const bytes = this.#bytes;
-    const at = outbox.prefixAt;
+    const at = sender.prefixAt;
     const to = bytes.subarray(senderMacAt, senderMacAt + MAC_BYTES);
     writeVxlan(end.vni, bytes, at);
     writeEthernet(to, end.mac, ETHERTYPE_ARP, bytes, at + VXLAN_BYTES);
     writeArpReply(bytes, requestAt, end.mac, bytes, at + FRAME_HEAD_BYTES);
-    outbox.add(peer, at, FRAME_HEAD_BYTES + ARP_BYTES, 0, 0);
+    sender.add(peer, at, FRAME_HEAD_BYTES + ARP_BYTES, 0, 0);
   }
 
   get #arena(): Arena {

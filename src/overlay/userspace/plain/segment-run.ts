@@ -12,7 +12,7 @@
  */
 import type { Arena } from "../../../sys/arena.ts";
 import { readInt32, readUint16, writeUint16 } from "../../../wire/big-endian.ts";
-import { foldSmall, sumHeader, swap } from "../../../wire/internet-checksum.ts";
+import { foldSmall, sumHeader, swap } from "../../../wire/ip/internet-checksum.ts";
 import {
   IP_CHECKSUM_AT,
   IP_FRAGMENT_AT,
@@ -28,7 +28,7 @@ import {
   TCP_OFFSET_AT,
   TCP_PSH,
   TCP_SEQUENCE_AT,
-} from "../../../wire/ipv4-packet.ts";
+} from "../../../wire/ip/ipv4-packet.ts";
 import { VIRTIO_BYTES, writeTcpVirtioHeader } from "../../../wire/virtio-header.ts";
 import { PARTS_MAX, type PacketSink } from "../worker/tun-writer.ts";
 

@@ -7,14 +7,14 @@ import { Libcrypto } from "../../../sys/libcrypto.ts";
 import { Gcm, MAX_SEAL_BYTES } from "../../../wire/index.ts";
 import { udpOverheadBytes } from "../../path/overhead.ts";
 import { wordOf } from "../../seal/ipv4-word.ts";
-import { PairKeysBook } from "../../seal/pair-keys.ts";
+import { PairKeyCache } from "../../seal/pair-key-cache.ts";
 import { SealReceiver, type SealRejection, type SealSink } from "../../seal/seal-receiver.ts";
 import { SealSender } from "../../seal/seal-sender.ts";
 import { SealedPeer } from "../../seal/sealed-peer.ts";
 import { type Counters, F_BYTES_IN, F_DATAGRAMS_IN, type FrameDrop, NOBODY } from "../counters.ts";
-import type { WorkerPeer, WorkerSetup } from "../messages.ts";
 import type { RemotePeer } from "../worker/remote-peer.ts";
 import type { TunWriter } from "../worker/tun-writer.ts";
+import type { WorkerPeer, WorkerSetup } from "../worker-messages.ts";
 import { SealedPath } from "./sealed-path.ts";
 
 /** A seal, in whole words. */
@@ -27,7 +27,7 @@ export function sealedPeersBytes(): number {
 export class SealedPeers implements SealSink {
   readonly sender: SealSender;
   readonly #receiver: SealReceiver;
-  readonly #book = new PairKeysBook();
+  readonly #cache = new PairKeyCache();
   /** By name. */
   #paths = new Map<string, SealedPath>();
   #byPeer = new Map<SealedPeer, SealedPath>();
@@ -128,7 +128,7 @@ export class SealedPeers implements SealSink {
       ownAddress: address,
       peerAddress: config.overlayAddress,
       secrets: config.secrets!,
-      book: this.#book,
+      cache: this.#cache,
       udpOverheadBytes: overheadBytes,
       localMtu: this.#localMtu,
       random: Math.random,

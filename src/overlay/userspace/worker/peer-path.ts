@@ -2,7 +2,7 @@
  * How packets to one peer travel: as plain VXLAN frames, or sealed. What arrives is told apart by its first byte, and
  * goes to the path that it is of.
  */
-import type { Ipv4Packet } from "../../../wire/ipv4-packet.ts";
+import type { Ipv4Packet } from "../../../wire/ip/ipv4-packet.ts";
 import type { VirtioHeader } from "../../../wire/virtio-header.ts";
 import type { RemotePeer } from "./remote-peer.ts";
 
@@ -17,7 +17,7 @@ export interface TunPacket {
 }
 
 export interface PeerPath {
-  /** Puts the datagrams of a packet into the outbox, or counts why not. Their bytes stay where they are until it is flushed. */
+  /** Puts the datagrams of a packet into the sender, or counts why not. Their bytes stay where they are until it is flushed. */
   send(peer: RemotePeer, packet: TunPacket): void;
 }
 

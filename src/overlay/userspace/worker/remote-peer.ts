@@ -12,7 +12,7 @@ import { ETHERNET_BYTES, ETHERTYPE_IPV4, MAC_BYTES, writeEthernet } from "../../
 import { parseIp } from "../../../wire/index.ts";
 import { VXLAN_BYTES, writeVxlan } from "../../../wire/vxlan.ts";
 import { macOf } from "../../address-plan.ts";
-import type { WorkerPeer } from "../messages.ts";
+import type { WorkerPeer } from "../worker-messages.ts";
 import type { PeerPath } from "./peer-path.ts";
 
 /** VXLAN and Ethernet headers of a frame. */

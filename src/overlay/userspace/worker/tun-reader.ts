@@ -2,12 +2,12 @@
 import type { Arena } from "../../../sys/arena.ts";
 import { EINTR } from "../../../sys/errno.ts";
 import { readPacket } from "../../../sys/tun.ts";
-import { createIpv4Packet, decodeIpv4 } from "../../../wire/ipv4-packet.ts";
+import { createIpv4Packet, decodeIpv4 } from "../../../wire/ip/ipv4-packet.ts";
 import { createVirtioHeader, readVirtioHeader, VIRTIO_BYTES } from "../../../wire/virtio-header.ts";
 import { type Counters, F_PACKETS_OUT, NOBODY, type PacketDrop } from "../counters.ts";
-import type { Departures } from "./departures.ts";
 import type { TunPacket } from "./peer-path.ts";
 import type { PeerTable } from "./peer-table.ts";
+import type { TransmitQueue } from "./transmit-queue.ts";
 
 /** Packets read before their datagrams are sent. */
 const BATCH = 8;
@@ -31,18 +31,18 @@ export class TunReader {
     readonly arena: Arena,
     readonly fd: number,
     peers: PeerTable,
-    readonly outbox: Pick<Departures, "isFull" | "flush">,
+    readonly transmitQueue: Pick<TransmitQueue, "isFull" | "flush">,
     readonly counters: Counters,
   ) {
     this.peers = peers;
     this.#slotsAt = arena.take(BATCH * SLOT_BYTES);
   }
 
-  /** "more": there may be; "blocked": the socket takes no more now. The outbox has to be empty. */
+  /** "more": there may be; "blocked": the socket takes no more now. The transmitQueue has to be empty. */
   read(): "empty" | "more" | "blocked" {
     for (let batch = 0; batch < BATCHES_PER_TURN; batch++) {
       const isEmpty = this.#fill();
-      if (!this.outbox.flush()) return "blocked";
+      if (!this.transmitQueue.flush()) return "blocked";
       if (isEmpty) return "empty";
     }
     return "more";
@@ -58,7 +58,7 @@ export class TunReader {
       if (length < 0) return true;
       const reason = this.#take(at, length);
       if (reason !== null) this.counters.dropPackets(NOBODY, reason, 1);
-      if (this.outbox.isFull) return false;
+      if (this.transmitQueue.isFull) return false;
     }
     return false;
   }

@@ -2,7 +2,7 @@
 import type { Arena } from "../../../sys/arena.ts";
 import { readSegmentSize } from "../../../sys/control-data.ts";
 import { EAGAIN, EINTR } from "../../../sys/errno.ts";
-import { ReceiveBatch, receiveBatchBytes } from "../../../sys/messages.ts";
+import { ReceiveBatch, receiveBatchBytes } from "../../../sys/mmsg.ts";
 import { SEAL_CONTROL, SEAL_PACKET } from "../../../wire/index.ts";
 import { type Counters, F_BYTES_IN, F_DATAGRAMS_IN, NOBODY } from "../counters.ts";
 import type { SealedPeers } from "../sealed/sealed-peers.ts";

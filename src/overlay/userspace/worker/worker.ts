@@ -16,16 +16,16 @@ import { readInt32 } from "../../../wire/big-endian.ts";
 import { parseIp } from "../../../wire/index.ts";
 import { macOf } from "../../address-plan.ts";
 import { Counters } from "../counters.ts";
-import type { FromWorker, ToWorker, WorkerPeer, WorkerSetup } from "../messages.ts";
 import { PlainPath } from "../plain/plain-path.ts";
 import { PlainReceiver } from "../plain/plain-receiver.ts";
 import { SealedPeers, sealedPeersBytes } from "../sealed/sealed-peers.ts";
+import type { FromWorker, ToWorker, WorkerPeer, WorkerSetup } from "../worker-messages.ts";
 import { ClosedPath } from "./closed-path.ts";
-import { Departures } from "./departures.ts";
-import { Outbox, outboxBytes } from "./outbox.ts";
+import { DatagramSender, datagramSenderBytes } from "./datagram-sender.ts";
 import type { PeerPath } from "./peer-path.ts";
 import { PeerTable } from "./peer-table.ts";
 import { RemotePeer } from "./remote-peer.ts";
+import { TransmitQueue } from "./transmit-queue.ts";
 import { TunReader, tunReaderBytes } from "./tun-reader.ts";
 import { TunWriter, tunWriterBytes } from "./tun-writer.ts";
 import { UnderlayReader, underlayReaderBytes } from "./underlay-reader.ts";
@@ -45,7 +45,7 @@ class Ticker extends Waiting {
 
 export class Worker {
   readonly #loop = new EventLoop();
-  readonly #departures: Departures;
+  readonly #transmitQueue: TransmitQueue;
   readonly #sealed: SealedPeers;
   readonly #plain: PlainPath;
   readonly #closed: ClosedPath;
@@ -60,19 +60,23 @@ export class Worker {
   constructor(readonly setup: WorkerSetup) {
     const { address, vni, isEncrypting, tunFd, socketFd } = setup;
     const size =
-      outboxBytes() + tunReaderBytes() + underlayReaderBytes() + tunWriterBytes() + sealedPeersBytes();
+      datagramSenderBytes() +
+      tunReaderBytes() +
+      underlayReaderBytes() +
+      tunWriterBytes() +
+      sealedPeersBytes();
     const arena = new Arena(size + 4096);
     const counters = new Counters(setup.counters);
     const nobody = new PeerTable([]);
     const tun = new TunWriter(arena, tunFd, counters);
-    const outbox = new Outbox(arena, socketFd, counters);
+    const sender = new DatagramSender(arena, socketFd, counters);
     this.#sealed = new SealedPeers(arena, setup, tun, counters);
-    this.#departures = new Departures(outbox, this.#sealed.sender);
+    this.#transmitQueue = new TransmitQueue(sender, this.#sealed.sender);
     const end = { address: readInt32(parseIp(address)!.bytes, 0), mac: macOf(address), vni, isEncrypting };
-    this.#plain = new PlainPath(arena, end, outbox, counters);
+    this.#plain = new PlainPath(arena, end, sender, counters);
     this.#closed = new ClosedPath(counters);
-    this.#plainReceiver = new PlainReceiver(arena, end, nobody, tun, outbox, counters);
-    this.#fromTun = new TunReader(arena, tunFd, nobody, this.#departures, counters);
+    this.#plainReceiver = new PlainReceiver(arena, end, nobody, tun, sender, counters);
+    this.#fromTun = new TunReader(arena, tunFd, nobody, this.#transmitQueue, counters);
     this.#fromUnderlay = new UnderlayReader(
       arena,
       socketFd,
@@ -102,32 +106,32 @@ export class Worker {
     this.#readUnderlay();
   }
 
-  readonly #readUnderlayAgain = { onGoOn: () => this.#readUnderlay() };
+  readonly #readUnderlayAgain = { onContinue: () => this.#readUnderlay() };
 
   #readUnderlay(): void {
-    if (!this.#fromUnderlay.read()) this.#loop.goOn(this.#readUnderlayAgain);
+    if (!this.#fromUnderlay.read()) this.#loop.continueLater(this.#readUnderlayAgain);
     // answers to ARP, to probes
     this.#flush();
   }
 
-  readonly #readTunAgain = { onGoOn: () => this.#readTun() };
+  readonly #readTunAgain = { onContinue: () => this.#readTun() };
 
   #readTun(): void {
     if (this.#isBlocked) return;
     const state = this.#fromTun.read();
     if (state === "blocked") this.#block();
-    else if (state === "more") this.#loop.goOn(this.#readTunAgain);
+    else if (state === "more") this.#loop.continueLater(this.#readTunAgain);
   }
 
   #unblock(): void {
-    if (!this.#departures.flush()) return;
+    if (!this.#transmitQueue.flush()) return;
     this.#isBlocked = false;
     this.#loop.rewatch(this.setup.socketFd, EPOLLIN);
     this.#readTun();
   }
 
   #flush(): void {
-    if (!this.#isBlocked && !this.#departures.flush()) this.#block();
+    if (!this.#isBlocked && !this.#transmitQueue.flush()) this.#block();
   }
 
   /** Room to write is asked for only when there is none: the socket would tell of it after every datagram. */

@@ -4,7 +4,7 @@
  *   connecting, greeting -> ready -> asked -> (answered: handed over) | lost
  *
  * It belongs to whoever uses it: a pool while it is ready and waits, a client's attempt, a heartbeat. See
- * wire/relay-header.ts and wire/sealed-hello.ts for what is said.
+ * wire/relay/header.ts and wire/relay/sealed-hello.ts for what is said.
  */
 
 import { Waiting } from "../../../sys/deadline-list.ts";

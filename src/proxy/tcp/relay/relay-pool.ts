@@ -125,7 +125,7 @@ class RelayPool implements RelayConnectionOwner, Continuable {
     }
   }
 
-  onGoOn(): void {
+  onContinue(): void {
     this.#isQueued = false;
     this.refill();
   }
@@ -195,7 +195,7 @@ class RelayPool implements RelayConnectionOwner, Continuable {
   #refillSoon(): void {
     if (this.#isQueued || this.#isClosed) return;
     this.#isQueued = true;
-    this.context.loop.goOn(this);
+    this.context.loop.continueLater(this);
   }
 
   /** The next client tries again. */

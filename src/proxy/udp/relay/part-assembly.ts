@@ -1,12 +1,12 @@
 /**
- * Datagrams that came in parts (wire/relay-part.ts), put together in the worker's memory. Only authentic parts get here,
+ * Datagrams that came in parts (wire/relay/part.ts), put together in the worker's memory. Only authentic parts get here,
  * each once. A datagram of which parts are lost waits until its place is needed.
  *
  * What has been put together stays where it is until two batches of others have been: until what is at hand has been
  * sent. Bounded: a few MiB, of which only what was used takes memory.
  */
 import type { Arena } from "../../../sys/arena.ts";
-import { DATAGRAM_MAX } from "../../../sys/messages.ts";
+import { DATAGRAM_MAX } from "../../../sys/mmsg.ts";
 import { decodeRelayPart, PART_HEAD_BYTES, type RelayDatagram, RelayPart } from "../../../wire/index.ts";
 import type { RelayChannel } from "./relay-channel.ts";
 import { PREFIX_BYTES } from "./relay-send-batch.ts";

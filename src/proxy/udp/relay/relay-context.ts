@@ -1,7 +1,7 @@
 /** What the links of a worker share, in both roles. */
 
 import type { Continuable } from "../../../sys/event-loop.ts";
-import { DATAGRAM_MAX, sendBatchBytes } from "../../../sys/messages.ts";
+import { DATAGRAM_MAX, sendBatchBytes } from "../../../sys/mmsg.ts";
 import type { RelayIdentity } from "../../relay/identity.ts";
 import type { RelayDrop } from "../../table/counters.ts";
 import type { Rules } from "../../table/route.ts";
@@ -105,10 +105,10 @@ export class RelayContext implements Continuable {
   flushSoon(): void {
     if (this.#isQueued) return;
     this.#isQueued = true;
-    this.context.loop.goOn(this);
+    this.context.loop.continueLater(this);
   }
 
-  onGoOn(): void {
+  onContinue(): void {
     this.#isQueued = false;
     this.flush();
   }

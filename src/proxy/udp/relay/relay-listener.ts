@@ -104,7 +104,7 @@ export class RelayListener implements Pollable, Continuable {
     if (!this.#isQueued) this.#receiveBatch();
   }
 
-  onGoOn(): void {
+  onContinue(): void {
     this.#isQueued = false;
     if (!this.#isClosed) this.#receiveBatch();
   }
@@ -154,7 +154,7 @@ export class RelayListener implements Pollable, Continuable {
   #queue(): void {
     if (this.#isQueued) return;
     this.#isQueued = true;
-    this.context.loop.goOn(this);
+    this.context.loop.continueLater(this);
   }
 
   #onDatagram(slot: number): void {

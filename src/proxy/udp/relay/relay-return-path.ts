@@ -5,7 +5,7 @@
 
 import { Waiting } from "../../../sys/deadline-list.ts";
 import { EPOLLIN } from "../../../sys/epoll.ts";
-import type { SendBatch } from "../../../sys/messages.ts";
+import type { SendBatch } from "../../../sys/mmsg.ts";
 import { AF_INET6 } from "../../../sys/sockaddr.ts";
 import {
   decodeRelaySession,

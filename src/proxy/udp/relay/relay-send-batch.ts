@@ -6,7 +6,7 @@
  * still has it.
  */
 import { EAGAIN, EMSGSIZE } from "../../../sys/errno.ts";
-import { SendBatch } from "../../../sys/messages.ts";
+import { SendBatch } from "../../../sys/mmsg.ts";
 import {
   PART_HEAD_BYTES,
   RELAY_PART,

@@ -9,7 +9,7 @@ import { Waiting } from "../../../sys/deadline-list.ts";
 import { EPOLLIN } from "../../../sys/epoll.ts";
 import { EADDRINUSE, ECONNREFUSED, EHOSTUNREACH, ENOBUFS, ETIMEDOUT } from "../../../sys/errno.ts";
 import type { Continuable, Pollable } from "../../../sys/event-loop.ts";
-import type { SendBatch } from "../../../sys/messages.ts";
+import type { SendBatch } from "../../../sys/mmsg.ts";
 import { AF_INET6, setSockaddrPort, writeAnyAddress } from "../../../sys/sockaddr.ts";
 import {
   bind,
@@ -144,7 +144,7 @@ export class RelaySocket
     if (!this.#hasMore) this.#receive();
   }
 
-  onGoOn(): void {
+  onContinue(): void {
     this.#isQueued = false;
     if (this.#hasMore) this.#receive();
     this.#settle();
@@ -312,7 +312,7 @@ export class RelaySocket
   #queue(): void {
     if (this.#isQueued) return;
     this.#isQueued = true;
-    this.relays.context.loop.goOn(this);
+    this.relays.context.loop.continueLater(this);
   }
 }
 

@@ -1,5 +1,5 @@
 /** Who sent a datagram that belongs to no link: where the answer goes. */
-import type { SendBatch } from "../../../sys/messages.ts";
+import type { SendBatch } from "../../../sys/mmsg.ts";
 import type { RelayListener } from "./relay-listener.ts";
 import type { RelayPath } from "./relay-send-batch.ts";
 

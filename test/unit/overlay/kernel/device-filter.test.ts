@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
+import type { OverlayEnd } from "../../../../src/overlay/driver.ts";
 import { NetlinkError, type NetlinkSession, OverlayError } from "../../../../src/overlay/index.ts";
 import { setFilter } from "../../../../src/overlay/kernel/device-filter.ts";
-import type { OverlayEnd } from "../../../../src/overlay/overlay.ts";
 import { EEXIST, EINVAL, ENOENT, EOPNOTSUPP, EPERM } from "../../../../src/sys/errno.ts";
 import { RTM_NEWQDISC, RTM_NEWTFILTER } from "../../../../src/wire/netlink/index.ts";
 

@@ -8,7 +8,7 @@ import {
   PORTS_MAX,
   type RelayFilter,
 } from "../../../../src/overlay/kernel/frame-filter.ts";
-import { ACCEPT_FRAME, DROP_FRAME } from "../../../../src/overlay/route/index.ts";
+import { ACCEPT_FRAME, DROP_FRAME } from "../../../../src/overlay/rtnetlink/index.ts";
 import { LINK_PORT_MIN } from "../../../../src/wire/index.ts";
 import { runProgram } from "../../../support/os/bpf-machine.ts";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { aliasOf, DEVICE_GROUP, isOwnDevice } from "../../../../src/overlay/kernel/mark.ts";
-import type { Link } from "../../../../src/overlay/route/index.ts";
+import type { Link } from "../../../../src/overlay/rtnetlink/index.ts";
 
 const ALIAS = aliasOf("prod/n1");
 

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
+import type { OverlayEnd } from "../../../../src/overlay/driver.ts";
 import { explain } from "../../../../src/overlay/kernel/refusals.ts";
-import type { OverlayEnd } from "../../../../src/overlay/overlay.ts";
-import { NetlinkError, NetlinkSession } from "../../../../src/overlay/route/index.ts";
+import { NetlinkError, NetlinkSession } from "../../../../src/overlay/rtnetlink/index.ts";
 import { EBUSY, EOPNOTSUPP, EPERM } from "../../../../src/sys/errno.ts";
 
 const end: OverlayEnd = {

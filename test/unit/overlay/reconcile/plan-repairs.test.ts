@@ -8,7 +8,7 @@ import {
   type ReportedDevice,
   type WantedDevice,
 } from "../../../../src/overlay/reconcile/state.ts";
-import type { Link, ListedRoute } from "../../../../src/overlay/route/index.ts";
+import type { Link, ListedRoute } from "../../../../src/overlay/rtnetlink/index.ts";
 import { RT_SCOPE_LINK, RT_TABLE_MAIN, RTN_UNICAST } from "../../../../src/wire/netlink/index.ts";
 
 const INDEX = 7;

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { decodeControl, PROBE } from "../../../../src/overlay/seal/control-message.ts";
-import { PairKeysBook } from "../../../../src/overlay/seal/pair-keys.ts";
+import { PairKeyCache } from "../../../../src/overlay/seal/pair-key-cache.ts";
 import type { SealSender } from "../../../../src/overlay/seal/seal-sender.ts";
 import { SealedPeer } from "../../../../src/overlay/seal/sealed-peer.ts";
 import { Counters, createCounters } from "../../../../src/overlay/userspace/counters.ts";
@@ -17,7 +17,7 @@ function openPath() {
     ownAddress: "10.200.0.1",
     peerAddress: "10.200.0.2",
     secrets: ["11".repeat(32)],
-    book: new PairKeysBook(),
+    cache: new PairKeyCache(),
     udpOverheadBytes: UDP_OVERHEAD_BYTES,
     localMtu: 1500,
     random: () => 0.5,

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { ClientKey, KeyLayout } from "../../../../src/proxy/udp/client-key.ts";
 import { Arena } from "../../../../src/sys/arena.ts";
 import { CONTROL_MAX, writePacketInfo } from "../../../../src/sys/control-data.ts";
-import { ReceiveBatch, receiveBatchBytes, SendBatch, sendBatchBytes } from "../../../../src/sys/messages.ts";
+import { ReceiveBatch, receiveBatchBytes, SendBatch, sendBatchBytes } from "../../../../src/sys/mmsg.ts";
 import { AF_INET, AF_INET6, writeSockaddr } from "../../../../src/sys/sockaddr.ts";
 import { createEndpoint } from "../../../../src/wire/index.ts";
 import { addressOf, endpoint, ipv4Bytes, pureIpv6Bytes } from "../../../support/random/arbitrary-ip.ts";

@@ -1,0 +1,345 @@
+/**
+ * What is said about members, and what becomes of it: alive, suspect and dead, by incarnation. Only a member itself
+ * raises its incarnation; whoever is called dead and is not, says so with a higher one. [SWIM §4.2], memberlist: state.go
+ *
+ * Deviates: a death with a higher incarnation than the one known is remembered, and a stale word of life about a dead
+ * member is answered with its death, so that no old packet raises the dead; a dead member may come back at another
+ * address at once; incarnations that are far from what is known (incarnation.ts) are believed only about this node, which
+ * refutes them, and of a member that says them itself.
+ */
+import {
+  type AliveMessage,
+  type DeadMessage,
+  decodeTags,
+  encodeMessage,
+  type RemoteMember,
+} from "../wire/gossip/index.ts";
+import { type Address, isSameAddress, isSameBytes } from "./address.ts";
+import type { Awareness } from "./awareness.ts";
+import type { MemberEvent } from "./effect.ts";
+import { compareIncarnations, type IncarnationOrder, nextIncarnation } from "./incarnation.ts";
+import { CLUSTER_TAG, MemberRecord, PROTOCOL_TAG } from "./member.ts";
+import type { MemberTable } from "./member-table.ts";
+import type { Profile } from "./profile.ts";
+import { Suspicion } from "./suspicion.ts";
+import { isUsable } from "./versions.ts";
+
+/** Of a DNS name and more; members keep each name in several places. */
+export const MAX_NAME_BYTES = 255;
+/** [memberlist memberlist.go, "MetaMaxSize"] */
+export const MAX_META_BYTES = 512;
+
+export interface RumorHost {
+  readonly profile: Profile;
+  readonly table: MemberTable;
+  readonly awareness: Awareness;
+  readonly self: string;
+  readonly cluster: string;
+  readonly isLeaving: () => boolean;
+  /** Replaces what is queued about the member. */
+  readonly broadcast: (about: string, message: Uint8Array) => void;
+  /** Now, by one packet. */
+  readonly send: (to: Address, message: Uint8Array) => void;
+  readonly tell: (event: MemberEvent) => void;
+  /** Input that is not believed, by reason. */
+  readonly drop: (reason: string) => void;
+}
+
+export class MemberUpdates {
+  readonly #host: RumorHost;
+
+  constructor(host: RumorHost) {
+    this.#host = host;
+  }
+
+  /** @param source whose packet or answer it came with; null: not known */
+  onAlive(said: AliveMessage, nowMs: number, source: Address | null = null): void {
+    const { table, self, isLeaving, drop } = this.#host;
+    const isSelf = said.node === self;
+    if (isSelf && isLeaving()) return;
+    if (said.address.length !== 4 && said.address.length !== 16) return drop("bad-address");
+    if (said.meta.length > MAX_META_BYTES) return drop("too-much-meta");
+    if (!isUsable(said.versions)) return this.#refuseVersions(said);
+    const known = table.get(said.node);
+    if (known === undefined && said.incarnation === 0) return drop("incarnation-0");
+    const record = known ?? this.#insert(said, nowMs);
+    if (record === null || this.#isOfOtherCluster(record, said)) return;
+    if (isSelf) return this.#onAliveSelf(record, said);
+    const address = { ip: said.address, port: said.port };
+    const hasMoved = known !== undefined && !isSameAddress(record.address, address);
+    if (hasMoved && isEchoOfFormerAddress(record, said)) return;
+    if (hasMoved && record.isLive) {
+      return this.#host.tell({ type: "conflict", name: said.node, known: record.address, other: address });
+    }
+    if (hasMoved || known === undefined) return this.#comesAlive(record, said, address, nowMs);
+    const order = compareIncarnations(said.incarnation, record.incarnation);
+    if (order === "newer") return this.#comesAlive(record, said, address, nowMs);
+    if (order !== "far") return this.#onStaleAlive(record, order);
+    drop("implausible-incarnation");
+    const isFromItself = source !== null && isSameAddress(source, record.address);
+    if (isFromItself) this.#comesAlive(record, said, address, nowMs, false);
+    else this.#onStaleAlive(record, order);
+  }
+
+  /** @param source as of onAlive */
+  onSuspect(
+    name: string,
+    incarnation: number,
+    from: string,
+    nowMs: number,
+    source: Address | null = null,
+  ): void {
+    const { table, self, profile, tell } = this.#host;
+    const record = table.get(name);
+    if (record === undefined) return;
+    if (name === self) return this.#onAccused(record, incarnation, from, source);
+    if (!this.#isPlausible(record, incarnation)) return;
+    if (record.suspicion !== null) {
+      if (record.suspicion.confirm(from)) {
+        table.suspicions.add(record);
+        this.#broadcastAccusation("suspect", name, incarnation, from);
+      }
+      return;
+    }
+    if (record.state !== "alive") return;
+    record.incarnation = incarnation;
+    record.enter("suspect", nowMs);
+    record.suspicion = new Suspicion(profile, table.size, from, nowMs);
+    table.suspicions.add(record);
+    this.#broadcastAccusation("suspect", name, incarnation, from);
+    tell({ type: "suspected", name });
+  }
+
+  /** @param source as of onAlive */
+  onDead(
+    name: string,
+    incarnation: number,
+    from: string,
+    nowMs: number,
+    source: Address | null = null,
+  ): void {
+    const { table, self, isLeaving, tell } = this.#host;
+    const record = table.get(name);
+    if (record === undefined) return;
+    if (name === self && !isLeaving()) return this.#onAccused(record, incarnation, from, source);
+    if (!this.#isPlausible(record, incarnation)) return;
+    const wasLive = record.isLive;
+    record.incarnation = incarnation;
+    if (!wasLive) return;
+    record.enter(from === name ? "left" : "dead", nowMs);
+    this.#broadcastAccusation("dead", name, incarnation, from);
+    tell({ type: from === name ? "left" : "failed", name });
+  }
+
+  /**
+   * A goodbye and a newer sign of life in one packet: the member has another address. Members of memberlist see it leave
+   * and come back; for ours it stays alive all the time.
+   */
+  onMove(left: DeadMessage, said: AliveMessage, nowMs: number, source: Address | null): void {
+    const record = this.#host.table.get(said.node);
+    const address = { ip: said.address, port: said.port };
+    const isMove =
+      record !== undefined &&
+      said.node !== this.#host.self &&
+      record.isLive &&
+      !isSameAddress(record.address, address) &&
+      compareIncarnations(left.incarnation, record.incarnation) !== "older" &&
+      this.#isPlausible(record, said.incarnation) &&
+      isSameBytes(said.meta, record.meta);
+    const isSound = (said.address.length === 4 || said.address.length === 16) && isUsable(said.versions);
+    if (!isMove || !isSound) {
+      this.onDead(left.node, left.incarnation, left.from, nowMs, source);
+      return this.onAlive(said, nowMs, source);
+    }
+    this.#comesAlive(record, said, address, nowMs);
+    this.#host.tell({ type: "moved", name: said.node });
+  }
+
+  /** The time of a suspect is over: acts as if somebody had said that it is dead. */
+  expire(record: MemberRecord, nowMs: number): void {
+    this.onDead(record.name, record.incarnation, this.#host.self, nowMs);
+  }
+
+  /** A death that others know of is only a suspicion here, so that whoever lives can still say so. */
+  onRemoteMember(member: RemoteMember, nowMs: number, source: Address | null): void {
+    const { name: node, incarnation } = member;
+    switch (member.state) {
+      case "alive":
+        this.onAlive({ ...member, type: "alive", node }, nowMs, source);
+        break;
+      case "left":
+        this.onDead(node, incarnation, node, nowMs, source);
+        break;
+      case "dead":
+      case "suspect":
+        this.onSuspect(node, incarnation, this.#host.self, nowMs, source);
+    }
+  }
+
+  /** This node has changed: everybody hears of it, and believes it rather than what they have. */
+  renewSelf(): void {
+    const record = this.#host.table.get(this.#host.self)!;
+    record.incarnation = nextIncarnation(record.incarnation);
+    this.announceSelf();
+  }
+
+  /**
+   * This node has another address. Of a live member nobody believes that, so it says goodbye first, as memberlist
+   * demands. Gives both messages, in order, for one packet to each member.
+   */
+  moveSelf(address: Address): readonly [left: Uint8Array, alive: Uint8Array] {
+    const record = this.#host.table.get(this.#host.self)!;
+    const { name } = record;
+    record.incarnation = nextIncarnation(record.incarnation);
+    const left = encodeMessage({ type: "dead", incarnation: record.incarnation, node: name, from: name });
+    record.moveTo(address);
+    this.renewSelf();
+    return [left, this.#aliveSelf()];
+  }
+
+  /** This node as it is now, for everybody. */
+  announceSelf(): void {
+    this.#host.broadcast(this.#host.self, this.#aliveSelf());
+  }
+
+  #aliveSelf(): Uint8Array {
+    const record = this.#host.table.get(this.#host.self)!;
+    const { incarnation, address, meta, versions } = record;
+    const alive: AliveMessage = {
+      type: "alive",
+      incarnation,
+      node: record.name,
+      address: address.ip,
+      port: address.port,
+      meta,
+      versions,
+    };
+    return encodeMessage(alive);
+  }
+
+  #insert(said: AliveMessage, nowMs: number): MemberRecord | null {
+    const { table, drop, self, tell } = this.#host;
+    if (!isUsableName(said.node) || said.node === self) {
+      drop("bad-name");
+      return null;
+    }
+    const record = new MemberRecord(
+      said.node,
+      { ip: said.address, port: said.port },
+      said.meta,
+      said.versions,
+      nowMs,
+    );
+    if (this.#isOfOtherCluster(record, said)) return null;
+    if (table.isFull) {
+      drop("too-many-members");
+      tell({ type: "too-many", name: said.node, members: table.size });
+      return null;
+    }
+    table.insert(record);
+    return record;
+  }
+
+  #isOfOtherCluster(record: MemberRecord, said: AliveMessage): boolean {
+    const tags = isSameBytes(said.meta, record.meta) ? record.tags : decodeTags(said.meta);
+    const cluster = tags[CLUSTER_TAG] ?? "";
+    if (tags[PROTOCOL_TAG] === undefined || cluster === this.#host.cluster) return false;
+    const address = { ip: said.address, port: said.port };
+    this.#host.tell({ type: "other-cluster", name: said.node, cluster, address });
+    return true;
+  }
+
+  #refuseVersions({ node, versions }: AliveMessage): void {
+    this.#host.drop("incompatible");
+    const reason = `its versions are [${[...versions].join(" ")}]`;
+    this.#host.tell({ type: "incompatible", name: node, reason });
+  }
+
+  /** An echo of an earlier life, or somebody else under this node's name. */
+  #onAliveSelf(record: MemberRecord, said: AliveMessage): void {
+    const address = { ip: said.address, port: said.port };
+    if (!isSameAddress(record.address, address)) {
+      if (isEchoOfFormerAddress(record, said)) return;
+      return this.#host.tell({ type: "conflict", name: said.node, known: record.address, other: address });
+    }
+    const order = compareIncarnations(said.incarnation, record.incarnation);
+    if (order === "older") return;
+    const isEcho = isSameBytes(said.meta, record.meta) && isSameBytes(said.versions, record.versions);
+    if (order === "same" && isEcho) return;
+    // They know it by another number, as alive: what it says next must be newer than that, more is not needed.
+    if (order === "far" && isEcho) record.incarnation = said.incarnation;
+    else this.#refute(said.incarnation, said.node, null);
+  }
+
+  /** Alive again is who says so with a newer number; who has said so with an older one hears of the death. */
+  #onStaleAlive(record: MemberRecord, order: IncarnationOrder): void {
+    if (record.isLive || order === "newer") return;
+    const from = record.state === "left" ? record.name : this.#host.self;
+    this.#broadcastAccusation("dead", record.name, record.incarnation, from);
+  }
+
+  /** Of a claim that another member is not alive: not older than what is known, and not far from it. */
+  #isPlausible(record: MemberRecord, incarnation: number): boolean {
+    const order = compareIncarnations(incarnation, record.incarnation);
+    if (order === "far") this.#host.drop("implausible-incarnation");
+    return order === "same" || order === "newer";
+  }
+
+  /** What is old is answered where it came from: nobody else may need to hear it. */
+  #onAccused(record: MemberRecord, incarnation: number, by: string, source: Address | null): void {
+    const order = compareIncarnations(incarnation, record.incarnation);
+    if (order !== "older") return this.#refute(incarnation, by, order === "far" ? source : null);
+    if (source !== null && !this.#host.isLeaving()) this.#host.send(source, this.#aliveSelf());
+  }
+
+  /** @param isHandedOn false: others who know it by another number would not believe it */
+  #comesAlive(
+    record: MemberRecord,
+    said: AliveMessage,
+    address: Address,
+    nowMs: number,
+    isHandedOn = true,
+  ): void {
+    const { tell, broadcast } = this.#host;
+    const before = record.state;
+    const hasOtherMeta = !isSameBytes(record.meta, said.meta);
+    record.incarnation = said.incarnation;
+    record.moveTo(address);
+    record.describe(hasOtherMeta ? said.meta : record.meta, said.versions);
+    if (before === "alive") record.suspicion = null;
+    else record.enter("alive", nowMs);
+    if (isHandedOn) broadcast(record.name, encodeMessage(said));
+    if (before === "dead" || before === "left") tell({ type: "joined", name: record.name });
+    else if (before === "suspect") tell({ type: "cleared", name: record.name });
+    if ((before === "alive" || before === "suspect") && hasOtherMeta)
+      tell({ type: "updated", name: record.name });
+  }
+
+  /** @param source hears of it at once: others may not believe what it said, and so not hand on the answer */
+  #refute(accusedIncarnation: number, by: string, source: Address | null): void {
+    const { table, self, awareness, isLeaving, tell, send } = this.#host;
+    if (isLeaving()) return;
+    table.get(self)!.incarnation = nextIncarnation(accusedIncarnation);
+    awareness.add(1);
+    this.announceSelf();
+    if (source !== null) send(source, this.#aliveSelf());
+    tell({ type: "refuted", by });
+  }
+
+  #broadcastAccusation(type: "suspect" | "dead", node: string, incarnation: number, from: string): void {
+    this.#host.broadcast(node, encodeMessage({ type, incarnation, node, from }));
+  }
+}
+
+/** Other members may use any bytes; control characters are refused, because names are logged and printed. */
+function isUsableName(name: string): boolean {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones
+  return name !== "" && name.length <= MAX_NAME_BYTES && !/[\x00-\x1f\x7f]/.test(name);
+}
+
+/** Somebody has not heard yet that the member has moved. */
+function isEchoOfFormerAddress({ formerAddress, incarnation }: MemberRecord, said: AliveMessage): boolean {
+  if (formerAddress === null) return false;
+  const isThere = isSameAddress(formerAddress, { ip: said.address, port: said.port });
+  return isThere && compareIncarnations(said.incarnation, incarnation) === "older";
+}

@@ -1,0 +1,282 @@
+/**
+ * Datagrams between two nodes: those of clients and tasks, and what keeps the way between the nodes. Big-endian.
+ *
+ * The entry node talks from a connected socket, one *link*, to the relay port of the exit node. A link is authenticated
+ * once; the exit node keeps nothing of a link until its entry node has shown that it receives at the address it sends
+ * from, and no answer to somebody unknown is longer than what it answers:
+ *
+ *     entry node                                              exit node
+ *       HELLO      link id, who I am, tag by the relay key ──▶
+ *                  ◀── CHALLENGE  cookie = tag of exit's secret over sender, link id, time       (nothing is kept)
+ *       CONFIRM    link id, cookie, who I am, tag         ──▶  the link is made
+ *                  ◀── READY      nonce, tag by the link's key
+ *       OPEN       session, its PROXY header, data        ──▶  until answered: any of them may get lost
+ *                  ◀── OPENED     session
+ *       DATA ◀──▶ DATA · CLOSE ◀──▶ CLOSE · PING ──▶ · ◀── PONG · ◀── ERROR (a session) · ◀── RESET (unknown link)
+ *       PROBE ◀──▶ PROBED · PART ◀──▶ PART       how large datagrams may be, and an OPEN or DATA that is larger
+ *
+ * All of them start with:                                          and those under a link's key go on with:
+ *
+ *      0       1       2        4            12                         12            20         24       40
+ *     +-------+-------+--------+------------+                          +-------------+----------+--------+----------+----
+ *     | type  | 1     | n      | link id    |                          | counter     | session  | tag    | n bytes  | data
+ *     +-------+-------+--------+------------+                          +-------------+----------+--------+----------+----
+ *
+ *     HELLO      tag 16, n bytes of entry node's name                  n = 0 but in OPEN, where it is a PROXY header
+ *     CHALLENGE  cookie 16                                             counter: 1, 2, 3 …, never twice under a key
+ *     CONFIRM    cookie 16, tag 16, n bytes of entry node's name       tag: HMAC-SHA-256, the first 16 bytes, of all
+ *     READY      nonce 16, tag 16                                           else in the datagram
+ *     RESET      –                                                     session: 1…2^32-1; CLOSE of 0 ends the link
+ *                                                                      PROBE, PROBED: bytes of the PROBE; PART: a number
+ *                                                                           that its other parts have, n: part.ts
+ *
+ * That is version 1, in clear. In version 2 header and data of all datagrams under a link's key are sealed, and the n
+ * bytes of HELLO, CONFIRM and READY are the 32 of a public key, so nobody between the nodes can read who talks of what.
+ *
+ * This file frames; `tag.ts` authenticates, `datagram-cipher.ts` seals.
+ */
+
+export const RELAY_CLEAR = 1;
+export const RELAY_ENCRYPTED = 2;
+const PUBLIC_KEY_BYTES = 32;
+
+export const RELAY_HELLO = 1;
+export const RELAY_CHALLENGE = 2;
+export const RELAY_CONFIRM = 3;
+export const RELAY_READY = 4;
+export const RELAY_RESET = 5;
+export const RELAY_OPEN = 6;
+export const RELAY_OPENED = 7;
+export const RELAY_DATA = 8;
+export const RELAY_CLOSE = 9;
+export const RELAY_ERROR = 10;
+export const RELAY_PING = 11;
+export const RELAY_PONG = 12;
+export const RELAY_PROBE = 13;
+export const RELAY_PROBED = 14;
+export const RELAY_PART = 15;
+
+/** What an ERROR says of its session: its one byte of data. */
+export const ERROR_NO_SUCH_TASK = 1;
+export const ERROR_REFUSED = 2;
+export const ERROR_LIMIT = 3;
+export const ERROR_DRAINING = 4;
+export const ERROR_MALFORMED = 5;
+const LAST_ERROR = ERROR_MALFORMED;
+
+export const LINK_ID_BYTES = 8;
+export const TAG_BYTES = 16;
+export const COOKIE_BYTES = 16;
+export const NONCE_BYTES = 16;
+export const MAX_NODE_NAME_BYTES = 255;
+
+export const COUNT_AT = 2;
+export const LINK_ID_AT = 4;
+export const RESET_BYTES = 12;
+/** Where the tag, cookie or nonce of a handshake datagram is, and the tag behind a cookie or nonce. */
+export const PROOF_AT = 12;
+export const SECOND_TAG_AT = 28;
+/** With none of the n bytes. */
+export const RELAY_HELLO_BYTES = 28;
+export const CHALLENGE_BYTES = 28;
+const CONFIRM_BYTES = 44;
+export const READY_BYTES = 44;
+
+/** Under a link's key: everything before the tag, and all before header and data. */
+export const SEALED_HEAD_BYTES = 24;
+export const SEALED_BYTES = 40;
+/** Of the n bytes of a PART; behind them, in the first part, there is the header of an OPEN. */
+export const PART_HEAD_BYTES = 12;
+export const COUNTER_AT = 12;
+const SESSION_AT = 20;
+/** Counters end where a number no longer holds them. */
+const COUNTER_HIGH_END = 2 ** 21;
+
+/** A view of one datagram; the reader keeps it and reads into it again. */
+export class RelayDatagram {
+  type = 0;
+  /** RELAY_CLEAR or RELAY_ENCRYPTED: header and data cannot be read before it has been opened. */
+  version = 0;
+  /** Offset of the datagram in `bytes`. */
+  at = 0;
+  /** The link's id as two words. */
+  linkHigh = 0;
+  linkLow = 0;
+  /** The n bytes: the entry node's name, a public key, or the PROXY header of an OPEN. */
+  headerAt = 0;
+  headerLength = 0;
+  /** Only under a link's key. */
+  counter = 0;
+  session = 0;
+  dataAt = 0;
+  dataLength = 0;
+
+  get isSealed(): boolean {
+    return this.type >= RELAY_OPEN;
+  }
+}
+
+/** Reads bytes[at … at + length). False: it is none of ours; `into` then means nothing. Proves nothing about its sender. */
+export function decodeRelayDatagram(
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  into: RelayDatagram,
+): boolean {
+  if (length < RESET_BYTES || !isVersion(bytes[at + 1]!)) return false;
+  into.type = bytes[at]!;
+  into.version = bytes[at + 1]!;
+  into.at = at;
+  into.linkHigh = readUint32(bytes, at + LINK_ID_AT);
+  into.linkLow = readUint32(bytes, at + LINK_ID_AT + 4);
+  into.headerLength = (bytes[at + COUNT_AT]! << 8) | bytes[at + COUNT_AT + 1]!;
+  return into.isSealed ? decodeSealed(bytes, at, length, into) : isHandshake(length, into);
+}
+
+function isVersion(version: number): boolean {
+  return version === RELAY_CLEAR || version === RELAY_ENCRYPTED;
+}
+
+function isHandshake(length: number, datagram: RelayDatagram): boolean {
+  const { at, type, version, headerLength } = datagram;
+  const fixedBytes = handshakeBytes(type);
+  datagram.headerAt = at + fixedBytes;
+  if (fixedBytes + headerLength !== length) return false;
+  const isNamed = type === RELAY_HELLO || type === RELAY_CONFIRM;
+  if (version === RELAY_ENCRYPTED && (isNamed || type === RELAY_READY))
+    return headerLength === PUBLIC_KEY_BYTES;
+  return isNamed ? headerLength >= 1 && headerLength <= MAX_NODE_NAME_BYTES : headerLength === 0;
+}
+
+function handshakeBytes(type: number): number {
+  switch (type) {
+    case RELAY_HELLO:
+      return RELAY_HELLO_BYTES;
+    case RELAY_CHALLENGE:
+      return CHALLENGE_BYTES;
+    case RELAY_CONFIRM:
+      return CONFIRM_BYTES;
+    case RELAY_READY:
+      return READY_BYTES;
+    case RELAY_RESET:
+      return RESET_BYTES;
+    default:
+      return Number.POSITIVE_INFINITY;
+  }
+}
+
+function decodeSealed(bytes: Uint8Array, at: number, length: number, into: RelayDatagram): boolean {
+  if (length < SEALED_BYTES + into.headerLength) return false;
+  const counterHigh = readUint32(bytes, at + COUNTER_AT);
+  if (counterHigh >= COUNTER_HIGH_END) return false;
+  into.counter = counterHigh * 2 ** 32 + readUint32(bytes, at + COUNTER_AT + 4);
+  into.session = readUint32(bytes, at + SESSION_AT);
+  into.headerAt = at + SEALED_BYTES;
+  into.dataAt = into.headerAt + into.headerLength;
+  into.dataLength = length - SEALED_BYTES - into.headerLength;
+  return into.counter > 0 && isSealedKind(into);
+}
+
+/** What only some types have: a session, a header, data. */
+function isSealedKind({ type, session, headerLength, dataLength }: RelayDatagram): boolean {
+  if (type === RELAY_OPEN) return session > 0 && headerLength > 0;
+  if (type === RELAY_PART) return headerLength >= PART_HEAD_BYTES;
+  if (headerLength > 0) return false;
+  switch (type) {
+    case RELAY_DATA:
+      return session > 0;
+    case RELAY_OPENED:
+      return session > 0 && dataLength === 0;
+    case RELAY_CLOSE:
+      return dataLength === 0;
+    case RELAY_ERROR:
+      return session > 0 && dataLength === 1;
+    case RELAY_PING:
+    case RELAY_PONG:
+      return session === 0 && dataLength === 0;
+    case RELAY_PROBE:
+      return session === SEALED_BYTES + dataLength;
+    case RELAY_PROBED:
+      return dataLength === 0;
+    default:
+      return false;
+  }
+}
+
+/** What an authentic ERROR says. */
+export function errorCodeOf(bytes: Uint8Array, { dataAt }: RelayDatagram): number {
+  const code = bytes[dataAt]!;
+  return code >= 1 && code <= LAST_ERROR ? code : ERROR_MALFORMED;
+}
+
+/**
+ * Writes a handshake datagram but for its cookie, nonce and tag, for which it leaves room; returns its length.
+ * `name` is the entry node's (UTF-8, 1…255 bytes) in HELLO and CONFIRM and empty in all others; of RELAY_ENCRYPTED it is
+ * the sender's public key there and in READY.
+ */
+export function writeHandshake(
+  type: number,
+  linkId: Uint8Array,
+  name: Uint8Array,
+  out: Uint8Array,
+  at: number,
+  version = RELAY_CLEAR,
+): number {
+  const fixedBytes = handshakeBytes(type);
+  writeStart(type, version, linkId, name.length, out, at);
+  out.set(name, at + fixedBytes);
+  return fixedBytes + name.length;
+}
+
+/** Writes the SEALED_BYTES before header and data, without the tag. */
+export function writeSealedHead(
+  type: number,
+  linkId: Uint8Array,
+  headerLength: number,
+  counter: number,
+  session: number,
+  out: Uint8Array,
+  at: number,
+  version = RELAY_CLEAR,
+): void {
+  writeStart(type, version, linkId, headerLength, out, at);
+  writeUint32(Math.floor(counter / 2 ** 32), out, at + COUNTER_AT);
+  writeUint32(counter, out, at + COUNTER_AT + 4);
+  writeUint32(session, out, at + SESSION_AT);
+}
+
+function writeStart(
+  type: number,
+  version: number,
+  linkId: Uint8Array,
+  count: number,
+  out: Uint8Array,
+  at: number,
+): void {
+  out[at] = type;
+  out[at + 1] = version;
+  out[at + COUNT_AT] = count >> 8;
+  out[at + COUNT_AT + 1] = count;
+  for (let i = 0; i < LINK_ID_BYTES; i++) out[at + LINK_ID_AT + i] = linkId[i]!;
+}
+
+/** The link id of a datagram, copied. */
+export function linkIdOf(bytes: Uint8Array, at: number): Uint8Array {
+  return bytes.slice(at + LINK_ID_AT, at + LINK_ID_AT + LINK_ID_BYTES);
+}
+
+export function linkIdMatches(bytes: Uint8Array, { at }: RelayDatagram, linkId: Uint8Array): boolean {
+  for (let i = 0; i < LINK_ID_BYTES; i++) if (bytes[at + LINK_ID_AT + i] !== linkId[i]) return false;
+  return true;
+}
+
+function readUint32(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+}
+
+function writeUint32(value: number, out: Uint8Array, at: number): void {
+  out[at] = value >>> 24;
+  out[at + 1] = value >>> 16;
+  out[at + 2] = value >>> 8;
+  out[at + 3] = value;
+}
