@@ -41,7 +41,7 @@ export const ALONE: ReadonlySet<string> = new Set(
 export const LONG: readonly string[] = [
   "test/net/mesh-faults.test.ts",
   "test/interop/serf-mesh.test.ts",
-  "test/net/relay-tcp-cut.test.ts",
+
   "test/net/address-change.test.ts",
   "test/net/relay-tcp.test.ts",
   "test/net/overlay-mesh.test.ts",

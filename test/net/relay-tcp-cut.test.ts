@@ -3,7 +3,7 @@
  *
  *   client ──▶ entry node, this process ── bridge ──╳── n1: exit node ──▶ its task
  */
-import { afterEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { startWebTask } from "../support/load/web-task.ts";
 import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
 import type { NetworkNode } from "../support/network/network-node.ts";
@@ -18,13 +18,6 @@ const RELAY_PORT = 4789;
 const TASK_PORT = 9000;
 
 describe.each(MODES)("%s", (_mode, isSealed) => {
-  let mesh: RelayMesh | null = null;
-
-  afterEach(async () => {
-    await mesh?.stop();
-    mesh = null;
-  });
-
   /** An exit node on that machine, with the task of the service. */
   async function startExit(running: RelayMesh, machine: NetworkNode, service: TestService): Promise<void> {
     const acceptsClear = isSealed ? [] : "always";
@@ -46,13 +39,13 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
   }
 
   describe.skipIf(lacksNamespaces())("an open connection whose exit node is cut off", () => {
-    test.each([
+    test.concurrent.each([
       ["without idle_timeout", 0],
       ["with an idle_timeout of an hour", HOUR_MS],
     ])(
       "ends soon after bytes for it are not answered, %s",
       async (_, idleTimeoutMs) => {
-        const running = (mesh = await RelayMesh.start());
+        await using running = await RelayMesh.start();
         const network = running.keep(Namespaces.create(1), (ended) => ended.close());
         const machine = network.nodes[0]!;
         const { address, wrapper } = machine;

@@ -101,10 +101,14 @@ export class RelayMesh {
   async stop(): Promise<void> {
     for (const cleanUp of this.#cleanUps.splice(0).reverse()) await cleanUp();
   }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
 }
 
 /** An entry node whose only task runs on an exit node. */
-export interface RelayPair {
+export interface RelayPair extends AsyncDisposable {
   readonly mesh: RelayMesh;
   readonly entry: RelayNode;
   readonly exit: RelayNode;
@@ -119,7 +123,8 @@ export async function startPair(rules: Rules = {}, options: RelayNodeOptions = {
   const task = mesh.task();
   await mesh.serve(exit, [here(task)], rules);
   await mesh.route(entry, [exit], [on("exit", task)], rules);
-  return { mesh, entry, exit, task, open: () => mesh.open(task) };
+  const end = () => mesh.stop();
+  return { mesh, entry, exit, task, open: () => mesh.open(task), [Symbol.asyncDispose]: end };
 }
 
 /** Waits until no connection is open at these nodes. */
