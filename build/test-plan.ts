@@ -51,7 +51,7 @@ export const LONG: readonly string[] = [
   "test/net/doctor-overlay.test.ts",
   "test/net/relay-udp.test.ts",
   "test/net/mesh-cli.test.ts",
-  "test/net/config-file.test.ts",
+
   "test/net/name-servers.test.ts",
   "test/net/far-meshes.test.ts",
   "test/net/rotating-names.test.ts",

@@ -2,7 +2,7 @@
  * What a running node makes of a configuration file that has become empty, is gone, is something else than a file, or
  * was rewritten behind its back. The compiled executable on loopback.
  */
-import { afterEach, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import {
   chmodSync,
@@ -35,12 +35,6 @@ const KEPT = "nothing changed: 1 problem";
 /** What a node at rest has, with room for the garbage of a busy test. */
 const MAX_RSS_KIB = 256 * 1024;
 
-const stops: (() => unknown)[] = [];
-
-afterEach(async () => {
-  for (const stop of stops.splice(0).reverse()) await stop();
-});
-
 interface Served {
   readonly node: NodeProcess;
   readonly ports: readonly [number, number];
@@ -49,14 +43,14 @@ interface Served {
   answers(port: number): Promise<boolean>;
 }
 
-async function serve(): Promise<Served> {
+async function serve(stops: AsyncDisposableStack): Promise<Served> {
   const task: HttpTask = startNamedTask("task");
-  stops.push(() => task.stop());
+  stops.defer(() => task.stop());
   const [one, two] = (await freePorts(2)) as [number, number];
   const text = (port: number) =>
     `${serviceFile({ name: "web", publish: [`${port}:${task.port}`], tasks: ["127.0.0.1"] })}\n`;
   const node = await Nodes.start(text(one));
-  stops.push(() => node.kill());
+  stops.defer(() => node.kill());
   const answers = async (port: number) => (await request("127.0.0.1", port)).body === "task";
   await waitFor(() => answers(one), { what: "the first answer" });
   return { node, ports: [one, two], text, answers };
@@ -83,10 +77,11 @@ function linesWith(node: NodeProcess, words: string): number {
   return node.log.split("\n").filter((line) => line.includes(words)).length;
 }
 
-test.each(["", "\n\n", "# saved on a full disk\n", "\uFEFF", "[proxy]\n"])(
+test.concurrent.each(["", "\n\n", "# saved on a full disk\n", "\uFEFF", "[proxy]\n"])(
   "emptied to %j: the ports stay, reload and check say why, and a start fails",
   async (contents) => {
-    const { node, ports, text, answers } = await serve();
+    await using stops = new AsyncDisposableStack();
+    const { node, ports, text, answers } = await serve(stops);
     writeFileSync(node.file, contents);
     await refuses(node, "empty: it sets no key");
     expect(await answers(ports[0])).toBe(true);
@@ -105,14 +100,15 @@ test.each(["", "\n\n", "# saved on a full disk\n", "\uFEFF", "[proxy]\n"])(
   },
 );
 
-test("emptied on one node of a cluster: the services stay everywhere", async () => {
+test.concurrent("emptied on one node of a cluster: the services stay everywhere", async () => {
+  await using stops = new AsyncDisposableStack();
   const cluster = await MeshCluster.start({
     label: "config-file",
     places: loopbackPlaces(2),
     settings: { profile: "local" },
     services: (_, index) => (index === 0 ? serviceFile({ name: "web", publish: ["8080:80"] }) : ""),
   });
-  stops.push(() => cluster.close());
+  stops.defer(() => cluster.close());
   const [n1] = cluster.nodes as [(typeof cluster.nodes)[0]];
   const before = await cluster.agree((services) => services.some(({ name }) => name === "web"));
   writeFileSync(join(n1.directory, "portmesh.toml"), "");
@@ -120,8 +116,9 @@ test("emptied on one node of a cluster: the services stay everywhere", async () 
   expect(await cluster.agree()).toEqual(before);
 });
 
-test("deleted: the ports stay, log and status say it once, and it ends when the file is back", async () => {
-  const { node, ports, text, answers } = await serve();
+test.concurrent("deleted: the ports stay, log and status say it once, and it ends when the file is back", async () => {
+  await using stops = new AsyncDisposableStack();
+  const { node, ports, text, answers } = await serve(stops);
   rmSync(node.file);
   await refuses(node, "cannot read the file: it does not exist");
   expect(await answers(ports[0])).toBe(true);
@@ -154,36 +151,41 @@ const unfit: [string, string, (path: string) => unknown][] = [
   ],
 ];
 
-test.each(unfit)("replaced by %s: refused, and the node stays small and serves", async (_, message, put) => {
-  const { node, ports, text, answers } = await serve();
-  rmSync(node.file);
-  put(node.file);
-  await refuses(node, message);
-  const check = await portmesh("check", "-c", node.file);
-  expect(check.exitCode).toBe(2);
-  expect(check.stderr).toContain(message);
-  expect(await answers(ports[0])).toBe(true);
-  expect(await peakKib(node)).toBeLessThan(MAX_RSS_KIB);
-  rmSync(node.file, { recursive: true });
-  node.write(text(ports[1]));
-  await reloadsAs(node, "applied");
-});
+test.concurrent.each(unfit)(
+  "replaced by %s: refused, and the node stays small and serves",
+  async (_, message, put) => {
+    await using stops = new AsyncDisposableStack();
+    const { node, ports, text, answers } = await serve(stops);
+    rmSync(node.file);
+    put(node.file);
+    await refuses(node, message);
+    const check = await portmesh("check", "-c", node.file);
+    expect(check.exitCode).toBe(2);
+    expect(check.stderr).toContain(message);
+    expect(await answers(ports[0])).toBe(true);
+    expect(await peakKib(node)).toBeLessThan(MAX_RSS_KIB);
+    rmSync(node.file, { recursive: true });
+    node.write(text(ports[1]));
+    await reloadsAs(node, "applied");
+  },
+);
 
 async function peakKib(node: NodeProcess): Promise<number> {
   const status = await Bun.file(`/proc/${node.child.pid}/status`).text();
   return Number(/VmHWM:\s+(\d+)/.exec(status)![1]);
 }
 
-test.skipIf(process.getuid!() !== 0 || lacks("setpriv"))(
+test.concurrent.skipIf(process.getuid!() !== 0 || lacks("setpriv"))(
   "made unreadable for the user of the node: told, until it can be read",
   async () => {
+    await using stops = new AsyncDisposableStack();
     const NOBODY = 65_534;
     const directory = mkdtempSync(join(tmpdir(), "portmesh-test-"));
-    stops.push(() => rmSync(directory, { recursive: true }));
+    stops.defer(() => rmSync(directory, { recursive: true }));
     chownSync(directory, NOBODY, NOBODY);
     const wrapper = [findProgram("setpriv")!, `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"];
     const node = Nodes.startIn(directory, `[node]\ndata_dir = "${directory}/data"\n`, wrapper);
-    stops.push(() => node.kill());
+    stops.defer(() => node.kill());
     await node.serves();
     chmodSync(node.file, 0o600);
     await refuses(node, "permission denied: make it readable");
@@ -193,8 +195,9 @@ test.skipIf(process.getuid!() !== 0 || lacks("setpriv"))(
   },
 );
 
-test("rewritten in place with the same length and time: applied", async () => {
-  const { node, ports, text, answers } = await serve();
+test.concurrent("rewritten in place with the same length and time: applied", async () => {
+  await using stops = new AsyncDisposableStack();
+  const { node, ports, text, answers } = await serve(stops);
   const same = text(ports[0]).length === text(ports[1]).length ? ports[1] : null;
   const next = same === null ? `${text(ports[0]).trimEnd()}#` : text(same);
   const { atime, mtime, size } = statSync(node.file);
@@ -208,8 +211,9 @@ test("rewritten in place with the same length and time: applied", async () => {
   await waitFor(() => answers(ports[1]), { what: "the second port" });
 });
 
-test("a volume that swaps its link to an empty file and back to a good one", async () => {
-  const { node, ports, text } = await serve();
+test.concurrent("a volume that swaps its link to an empty file and back to a good one", async () => {
+  await using stops = new AsyncDisposableStack();
+  const { node, ports, text } = await serve(stops);
   const full = await Bun.file(node.file).text();
   for (const [version, contents] of [
     ["v1", full],
@@ -232,13 +236,14 @@ test("a volume that swaps its link to an empty file and back to a good one", asy
   await reloadsAs(node, "applied");
 });
 
-test("a state file that is a pipe or a link to an endless device: the node starts, and tells it", async () => {
+test.concurrent("a state file that is a pipe or a link to an endless device: the node starts, and tells it", async () => {
+  await using stops = new AsyncDisposableStack();
   for (const put of [
     (path: string) => Bun.spawnSync(["mkfifo", path]),
     (path: string) => symlinkSync("/dev/zero", path),
   ]) {
     const cluster = MeshCluster.prepare({ label: "config-file", places: loopbackPlaces(1) });
-    stops.push(() => cluster.close());
+    stops.defer(() => cluster.close());
     const [node] = cluster.nodes as [(typeof cluster.nodes)[0]];
     const state = join(node.directory, "data", "state");
     mkdirSync(join(node.directory, "data"));
@@ -248,9 +253,10 @@ test("a state file that is a pipe or a link to an endless device: the node start
   }
 });
 
-test("what is linked in the place of the new state file is not overwritten", async () => {
+test.concurrent("what is linked in the place of the new state file is not overwritten", async () => {
+  await using stops = new AsyncDisposableStack();
   const cluster = MeshCluster.prepare({ label: "config-file", places: loopbackPlaces(1) });
-  stops.push(() => cluster.close());
+  stops.defer(() => cluster.close());
   const [node] = cluster.nodes as [(typeof cluster.nodes)[0]];
   const victim = join(node.directory, "victim");
   writeFileSync(victim, "precious");
@@ -263,7 +269,8 @@ test("what is linked in the place of the new state file is not overwritten", asy
   expect(await Bun.file(join(node.directory, "data", "state")).text()).toContain("portmesh-catalog");
 });
 
-test("mistakes around cluster.keys: no output of the node or of a command holds a key", async () => {
+test.concurrent("mistakes around cluster.keys: no output of the node or of a command holds a key", async () => {
+  await using stops = new AsyncDisposableStack();
   const key = randomBytes(32).toString("base64");
   const cluster = MeshCluster.prepare({
     label: "config-file",
@@ -271,7 +278,7 @@ test("mistakes around cluster.keys: no output of the node or of a command holds 
     settings: { keys: [key] },
     services: () => serviceFile({ name: "web", publish: ["8080:80"] }),
   });
-  stops.push(() => cluster.close());
+  stops.defer(() => cluster.close());
   const [node] = cluster.nodes as [(typeof cluster.nodes)[0]];
   await node.start();
   const file = join(node.directory, "portmesh.toml");

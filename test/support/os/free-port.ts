@@ -7,22 +7,23 @@ const FIRST_QUIET_PORT = 10_000;
 const QUIET_PORTS = 22_000;
 const ATTEMPTS = 100;
 
-/** `count` different TCP ports of 127.0.0.1, free at the time of asking. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, () => listen(0, "127.0.0.1")));
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-  return ports;
+/** No port is given twice: tests that run at the same time do not get the same before they listen on it. */
+let latest = Math.floor(Math.random() * QUIET_PORTS);
+
+/** `count` different ports of 127.0.0.1, free at the time of asking. */
+export function freePorts(count: number): Promise<number[]> {
+  return Promise.all(Array.from({ length: count }, () => freeQuietPort()));
 }
 
 export async function freePort(): Promise<number> {
-  return (await freePorts(1))[0]!;
+  return freeQuietPort();
 }
 
 /** Free for TCP and UDP, and not one that a client may happen to get. */
 export async function freeQuietPort(address = "127.0.0.1"): Promise<number> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const port = FIRST_QUIET_PORT + Math.floor(Math.random() * QUIET_PORTS);
+    latest = (latest + 1) % QUIET_PORTS;
+    const port = FIRST_QUIET_PORT + latest;
     if ((await isFreeTcp(port, address)) && (await isFreeUdp(port, address))) return port;
   }
   throw new Error(`no free port at ${address} in ${ATTEMPTS} attempts`);
