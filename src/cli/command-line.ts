@@ -24,10 +24,10 @@ import {
 } from "./invocation.ts";
 
 const HELP = `
-Start with:
-  portmesh demo                    a node with tasks of its own, to look at
-  portmesh check -c portmesh.toml  is the file right?
-  portmesh run -c portmesh.toml    the node
+Start here:
+  portmesh demo                    three nodes with tasks on this machine, to try things out
+  portmesh check -c portmesh.toml  validate the configuration file
+  portmesh run -c portmesh.toml    run the node
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.`;
 
@@ -51,7 +51,7 @@ export async function runCommandLine(
 
 function createProgram(invocation: Invocation): Command {
   const program = new Command("portmesh")
-    .description("Publish a port once; every connection is forwarded to an available task.")
+    .description("Publish a port once; every node forwards its connections to an available task.")
     .version(readBuildInfo().version, "-V, --version", "print the version number")
     .addHelpText("after", HELP)
     .exitOverride()

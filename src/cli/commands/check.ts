@@ -4,8 +4,8 @@ import { EXIT_WRONG, type Invocation } from "../invocation.ts";
 import { formatProblems } from "./load-config.ts";
 
 const HELP = `
-Prints every problem with its line and key. Exit code 0 when the file is right, 2 when it is not.
---json prints a list of {file, line, column, key, value, message}; [] when the file is right.
+Prints every problem with its line and key. Exit code 0 when the file is valid, 2 when it is not.
+--json prints a list of {file, line, column, key, value, message}; [] when the file is valid.
 Warnings (other users can read cluster.keys) go to standard error and do not change the exit code.
 
 Examples:
@@ -16,7 +16,7 @@ export function addCheck(program: Command, invocation: Invocation): void {
   program
     .command("check")
     .summary("validate a configuration file")
-    .description("Validates a configuration file without touching anything.")
+    .description("Validates a configuration file; changes nothing and needs no running node.")
     .requiredOption("-c, --config <file>", "configuration file, TOML or JSON")
     .option("--json", "machine-readable output")
     .addHelpText("after", HELP)

@@ -9,8 +9,8 @@ import { findSocket, type NodeOptions, withNodeOptions } from "./options.ts";
 const TIMEOUT_MS = 30_000;
 
 const HELP = `
-Tests every port that the configuration needs between this node and each other one, in both directions,
-and looks at gossip, relays and the overlay. Takes some seconds. Exit code 1 when something fails.
+Tests every port that the configuration needs between this node and each other node, in both directions, and
+checks gossip, relays and the overlay. Takes a few seconds. Exit code 1 when a test fails.
 
 Examples:
   portmesh doctor
@@ -18,8 +18,8 @@ Examples:
 
 export function addDoctor(program: Command, invocation: Invocation): void {
   withNodeOptions(program.command("doctor"))
-    .summary("find what is wrong between the nodes")
-    .description("Checks the way to the other nodes, and says what to do about what is wrong.")
+    .summary("find and explain problems between the nodes")
+    .description("Tests the connections to the other nodes and says how to fix what fails.")
     .option("--json", "machine-readable output")
     .addHelpText("after", HELP)
     .action(async (options: NodeOptions & { json?: boolean }) => {

@@ -6,11 +6,11 @@ import type { Invocation } from "../invocation.ts";
 /** AES-256, as memberlist takes it: 16, 24 or 32 bytes. */
 const KEY_BYTES = 32;
 const HELP = `
-One line: base64 of ${KEY_BYTES} random bytes. Every node of a cluster has the same keys: the first encrypts,
-all decrypt.
+One line: base64 of ${KEY_BYTES} random bytes. Every node of a cluster needs the same keys: the first
+encrypts, all decrypt.
 
 Example:
-  portmesh keygen     # then in the file of every node: [cluster] keys = ["…"]`;
+  portmesh keygen     # then, in the file of every node: [cluster] keys = ["…"]`;
 
 export function addKeygen(program: Command, invocation: Invocation): void {
   program

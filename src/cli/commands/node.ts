@@ -16,19 +16,19 @@ const VERBS: readonly { readonly verb: NodeWish; readonly summary: string; reado
   [
     {
       verb: "drain",
-      summary: "give the tasks of a node no new connections",
-      description: "Gives the tasks of a node no new connections; the open ones go on. Lasts until resume.",
+      summary: "stop new connections to the tasks of a node",
+      description: "Stops new connections to the tasks of a node; open ones continue. Lasts until resume.",
     },
     {
       verb: "resume",
       summary: "end the drain of a node",
-      description: "Takes the tasks of a drained node into rotation again.",
+      description: "Returns the tasks of a drained node to rotation.",
     },
     {
       verb: "forget",
-      summary: "drop a node that is gone for good",
+      summary: "remove a node that is gone for good",
       description:
-        "Drops a failed node and its tasks from the cluster. A node that runs cannot be forgotten.",
+        "Removes a failed node and its tasks from the cluster. A running node cannot be forgotten.",
     },
   ];
 
@@ -42,7 +42,7 @@ export function addNode(program: Command, invocation: Invocation): void {
     .alias("list")
     .summary("list nodes")
     .description(
-      "Lists the nodes of the cluster and the ports they cannot open. * is the node that was asked.",
+      "Lists the nodes of the cluster and the ports they cannot open. * marks the node that answered.",
     )
     .option("--json", "machine-readable output")
     .action(async (options: NodeOptions & { json?: boolean }) => {
@@ -55,7 +55,7 @@ export function addNode(program: Command, invocation: Invocation): void {
     withNodeOptions(node.command(verb))
       .summary(summary)
       .description(description)
-      .argument("<node>", "its name")
+      .argument("<node>", "node name")
       .action(async (name: string, options: NodeOptions) => {
         const client = new MeshClient(await findSocket(options, invocation.env));
         await client.ask("POST", nodePath(name, verb));

@@ -13,7 +13,7 @@ export interface NodeOptions {
 export function withNodeOptions(command: Command): Command {
   return command
     .option("--socket <path>", "admin socket of the node (default: $PORTMESH_SOCKET)")
-    .option("-c, --config <file>", "configuration file that names the socket");
+    .option("-c, --config <file>", "configuration file that sets admin.socket");
 }
 
 /** The admin socket: --socket, else $PORTMESH_SOCKET, else the one in the file of -c, else the default. */

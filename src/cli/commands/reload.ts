@@ -9,18 +9,18 @@ const REFUSED = 422;
 /** Names take 2 s at most, parsing the largest files two minutes on a busy machine. */
 const TIMEOUT_MS = 150_000;
 const HELP = `
-The whole file is applied or nothing of it. Open connections go on under the old rules; listeners that did not
-change are not touched. Exit code 1 when the file is refused, or when the cluster refuses one of its services.
+The file is applied as a whole or not at all. Open connections continue under the old rules; unchanged
+listeners are not touched. Exit code 1 when the file, or one of its services, is rejected.
 
 Examples:
-  portmesh reload --dry-run        what would change?
+  portmesh reload --dry-run        # show what would change
   portmesh reload
   portmesh reload --json | jq .outcome`;
 
 export function addReload(program: Command, invocation: Invocation): void {
   withNodeOptions(program.command("reload"))
     .summary("apply the configuration file")
-    .description("Has the running node apply its configuration file and prints what changed.")
+    .description("Makes the running node apply its configuration file, and prints what changed.")
     .option("--dry-run", "only print what would change")
     .option("--json", "machine-readable output")
     .addHelpText("after", HELP)

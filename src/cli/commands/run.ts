@@ -6,9 +6,9 @@ import type { Invocation } from "../invocation.ts";
 import { loadFile } from "./load-config.ts";
 
 const HELP = `
-Reload: save the file, send SIGHUP, or run \`portmesh reload\`. A wrong file changes nothing.
-Stop: SIGTERM or Ctrl-C lets open connections finish (drain_timeout); a second one ends at once.
-Log: standard output; pretty on a terminal, JSON lines elsewhere (log.format).
+Reload: save the file, send SIGHUP, or run \`portmesh reload\`. An invalid file changes nothing.
+Stop: SIGTERM or Ctrl-C lets open connections finish (drain_timeout); a second one resets them.
+Log: to standard output, pretty on a terminal and JSON lines otherwise (log.format).
 
 Examples:
   portmesh run -c /etc/portmesh/portmesh.toml
@@ -18,7 +18,7 @@ export function addRun(program: Command, invocation: Invocation): void {
   program
     .command("run")
     .summary("run the node in the foreground")
-    .description("Runs the node in the foreground until it is told to stop.")
+    .description("Runs the node in the foreground until it is stopped.")
     .requiredOption("-c, --config <file>", "configuration file, TOML or JSON")
     .addHelpText("after", HELP)
     .action(async ({ config: file }: { config: string }) => {

@@ -6,7 +6,7 @@ import type { Invocation } from "../invocation.ts";
 import { findSocket, type NodeOptions, withNodeOptions } from "./options.ts";
 
 const HELP = `
-Counters run since the node started. --json prints the whole structure.
+Counters start at zero when the node starts. --json prints everything.
 
 Examples:
   portmesh status
@@ -17,7 +17,7 @@ export function addStatus(program: Command, invocation: Invocation): void {
   withNodeOptions(program.command("status"))
     .summary("show ports, tasks, connections and errors")
     .description(
-      "Shows the node, its cluster, its published ports, their tasks and connections, and what went wrong last.",
+      "Shows the node, its cluster, its published ports with their tasks and connections, and recent errors.",
     )
     .option("--json", "machine-readable output")
     .addHelpText("after", HELP)

@@ -6,8 +6,8 @@ import { CommandFailure, EXIT_WRONG, type Invocation } from "../invocation.ts";
 import { findSocket, type NodeOptions, withNodeOptions } from "./options.ts";
 
 const HELP = `
-A task belongs to the node that declares it, so these commands are for the tasks of the node they talk to.
-Tasks of the configuration file are removed there. \`portmesh service ps\` shows the tasks of all nodes.
+A task belongs to the node that declares it: these commands change the tasks of the node they connect to.
+Tasks of a configuration file are removed in the file. \`portmesh service ps\` shows the tasks of all nodes.
 
 Examples:
   portmesh task add my-web 127.0.0.1:8081
@@ -19,21 +19,21 @@ const VERBS = [
   {
     verb: "rm",
     summary: "remove a task",
-    description: "Removes a task of this node; its open connections may go on for drain_timeout.",
+    description: "Removes a task of this node; its open connections may continue for drain_timeout.",
     method: "DELETE",
     steps: [],
   },
   {
     verb: "drain",
-    summary: "give a task no new connections",
-    description: "Gives a task of this node no new connections; the open ones go on.",
+    summary: "stop new connections to a task",
+    description: "Stops new connections to a task of this node; open ones continue.",
     method: "POST",
     steps: ["drain"],
   },
   {
     verb: "resume",
     summary: "end the drain of a task",
-    description: "Takes a draining task of this node into rotation again.",
+    description: "Returns a draining task of this node to rotation.",
     method: "POST",
     steps: ["resume"],
   },
@@ -53,7 +53,7 @@ function addAdd(task: Command, invocation: Invocation): void {
   withNodeOptions(task.command("add"))
     .summary("add a task to a service")
     .description("Adds a task of this node to a service.")
-    .argument("<service>", "its name")
+    .argument("<service>", "service name")
     .argument("<address>", "HOST, HOST:PORT or [IPv6]:PORT; without a port it gets the target port")
     .option("--weight <number>", "share of new connections, 1..256", "1")
     .action(async (service: string, address: string, options: NodeOptions & { weight: string }) => {
@@ -82,8 +82,8 @@ function addVerb(
   withNodeOptions(task.command(verb))
     .summary(summary)
     .description(description)
-    .argument("<service>", "its name")
-    .argument("<address>", "of the task, as `portmesh service ps` shows it")
+    .argument("<service>", "service name")
+    .argument("<address>", "task address, as `portmesh service ps` shows it")
     .action(async (service: string, address: string, options: NodeOptions) => {
       const { findTaskName } = await import("./service/task-option.ts");
       const client = new MeshClient(await findSocket(options, invocation.env));

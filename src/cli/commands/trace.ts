@@ -6,8 +6,8 @@ import { CommandFailure, EXIT_FAILED, EXIT_WRONG, type Invocation } from "../inv
 import { findSocket, type NodeOptions, withNodeOptions } from "./options.ts";
 
 const HELP = `
-Opens nothing and takes nobody's turn. With --client, allow, deny and source-hash are judged for that address.
-Exit code 1 when a client would be refused.
+Opens no connection and does not advance round-robin. --client evaluates allow, deny and source-hash for that
+address. Exit code 1 when a client would be refused.
 
 Examples:
   portmesh trace 8080

@@ -16,21 +16,21 @@ portmesh demo: three nodes, ${nodes.map(({ name, host }) => `${name} on ${host}`
 only; every node serves TCP port ${ports.web} and UDP port ${ports.dns}. In another terminal:
 
   curl http://${third.host}:${ports.web}/
-      ${third.name} runs no task, and serves: each time another task says hello and tells your address
+      ${third.name} runs no task and serves anyway: each request goes to another task, which shows your address
   dig +short @${third.host} -p ${ports.dns} demo.portmesh TXT
-      a name server behind a UDP port, the same way
+      a DNS server behind a UDP port
   ${portmesh} status ${socket}
-      nodes, ports, tasks, connections of the whole cluster, from any node
+      nodes, ports, tasks and connections of the whole cluster, from any node
   ${portmesh} trace ${ports.web} ${socket}
       which task would be picked from here, and why
   kill -9 ${pids[1]}
-      ${second.name} is gone at once: curl goes on without a failure, with the tasks that are left
+      ${second.name} is out of routing at once: curl keeps working, with the remaining tasks
   $EDITOR ${fileOf(first)}
-      save it and see all nodes follow; a mistake changes nothing
+      save it and all nodes follow; an invalid file changes nothing
   ${portmesh} service create --name more -p ${ports.web + 10}:80 --task ${first.host}:${first.webTasks[0]} --send-proxy v2 --socket ${socketOf(first)}
-      one more port on every node, without a file
+      one more port on every node, without editing a file
 
-Ctrl-C ends it and leaves nothing behind.
+Ctrl-C stops everything and leaves nothing behind.
 
 `;
 }

@@ -49,7 +49,7 @@ bind = "${node.host}:${ports.gossip}"
 profile = "local"
 
 [overlay]
-driver = "none"                    # three nodes of one machine need no network between them
+driver = "none"                    # nodes on one machine need no network between them
 port = ${ports.relay}
 
 [proxy]
@@ -60,7 +60,7 @@ workers = 1
 socket = ${JSON.stringify(socketOf(node))}
 
 [log]
-level = "info"                     # debug: one line for every connection that ends
+level = "info"                     # debug: one line per connection
 format = "pretty"
 
 [[services]]
@@ -68,7 +68,7 @@ name = "hello"
 publish = ["${ports.web}:80"]             # try a second port: publish = ["${ports.web}:80", "${ports.web + 1}:80"]
 tasks = [${taskList(node, node.webTasks)}]
 balance = "round-robin"            # round-robin | least-connections | source-hash | random
-send_proxy = "v2"                  # how the tasks know your address; try "none"
+send_proxy = "v2"                  # tells the tasks your address; try "none"
 drain_timeout = "2s"
 
 [[services]]

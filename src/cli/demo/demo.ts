@@ -27,15 +27,15 @@ const HOSTS = ["127.0.0.1", "127.0.0.2", "127.0.0.3"] as const;
 /** By node: the third runs none. */
 const TASKS = [["task-a", "task-b"], ["task-c"], []] as const;
 const HELP = `
-Starts three nodes on 127.0.0.1, .2 and .3 with web and DNS tasks on the first two. Prints what to try: that
-the third serves too, what happens when one is killed, and when a file is edited. Ports that are taken are
-replaced by the next free ones. Ctrl-C ends it.`;
+Starts three nodes on 127.0.0.1, .2 and .3, with web and DNS tasks on the first two, and prints what to try: a
+request to the third node, killing a node, editing a file. A port that is in use is replaced by the next free
+one. Ctrl-C stops everything.`;
 
 export function addDemo(program: Command, invocation: Invocation): void {
   program
     .command("demo")
-    .summary("run three nodes with tasks, to look at")
-    .description("Runs a cluster of three nodes with tasks on loopback, to look at and to play with.")
+    .summary("run three nodes with tasks, to try things out")
+    .description("Runs a cluster of three nodes with tasks on loopback, to try things out.")
     .addHelpText("after", HELP)
     .action(async () => {
       invocation.exitCode = await runDemo(invocation);

@@ -9,11 +9,11 @@ import { sendChange, warnOfBindErrors } from "./send-change.ts";
 import { withSpecOptions } from "./spec-flags.ts";
 
 const HELP = `
-Publish: PUBLISHED:TARGET[/tcp|/udp], with ranges of equal length if wanted, or with the keys in any order
-published=8080,target=80,protocol=udp,mode=host. The protocol is tcp unless told. mode=host publishes only
-where a task runs, and only to it.
-Task: HOST, HOST:PORT or [IPv6]:PORT, with ,weight=N if wanted; without a port it gets the target port.
-Prints the name. All of it is created or nothing.
+Port: PUBLISHED:TARGET[/tcp|/udp], also with ranges of equal length; or, with keys in any order,
+published=8080,target=80,protocol=udp,mode=host. The protocol defaults to tcp. mode=host publishes only on
+nodes with a task, and only to that task.
+Task: HOST, HOST:PORT or [IPv6]:PORT, then ,weight=N if not 1; without a port it gets the target port.
+Prints the name. Creates everything or nothing.
 
 Examples:
   portmesh service create --name my-web --publish published=8080,target=80 --task 10.1.0.7

@@ -7,8 +7,8 @@ import { findSocket, type NodeOptions, withNodeOptions } from "../options.ts";
 
 const JSON_INDENT = 4; // as Docker prints it
 const HELP = `
-Prints a JSON array shaped like Docker's; what only portmesh knows is under Portmesh. --format takes what such
-lines use of Go's templates: {{json .Path}}, {{.Path}}, {{len .Path}}, {{println …}}, {{range .Path}}…{{end}}.
+Prints a JSON array in Docker's format; fields that only portmesh has are under Portmesh. --format supports
+these Go template actions: {{json .Path}}, {{.Path}}, {{len .Path}}, {{println …}}, {{range .Path}}…{{end}}.
 Exit code 1 when a service does not exist; the others are shown.
 
 Examples:
@@ -25,11 +25,11 @@ interface InspectOptions extends NodeOptions {
 export function addInspect(service: Command, invocation: Invocation): void {
   withNodeOptions(service.command("inspect"))
     .summary("show services in detail")
-    .description("Shows services in detail, in Docker's shape.")
+    .description("Shows services in detail, in Docker's format.")
     .argument("<name...>", "services")
-    .option("-f, --format <template>", "show through a Go template, or json")
-    .addOption(new Option("--pretty", "show for people").conflicts("format"))
-    .addOption(new Option("--json", "show all of it as JSON: the default").conflicts(["format", "pretty"]))
+    .option("-f, --format <template>", "format with a Go template, or json")
+    .addOption(new Option("--pretty", "print a readable summary").conflicts("format"))
+    .addOption(new Option("--json", "print JSON (the default)").conflicts(["format", "pretty"]))
     .addHelpText("after", HELP)
     .action(async (names: string[], options: InspectOptions) => {
       const show = await renderer(options);

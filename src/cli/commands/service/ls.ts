@@ -6,9 +6,9 @@ import { CommandFailure, EXIT_WRONG, type Invocation } from "../../invocation.ts
 import { collect, findSocket, type NodeOptions, withNodeOptions } from "../options.ts";
 
 const HELP = `
-TASKS counts those that are ready for connections, and all. FROM: api services were created by a command, file
-services stand in a configuration file and are changed there.
---format knows .ID .Name .Mode .Replicas .Ports .Origin and \\t, \\n. --filter name=my: those that begin so.
+TASKS: ready for connections / all. FROM: api for services created by a command, file for services declared in
+a configuration file and changed there.
+--format knows .ID .Name .Mode .Replicas .Ports .Origin and \\t, \\n.
 
 Examples:
   portmesh service ls
@@ -27,8 +27,8 @@ export function addLs(service: Command, invocation: Invocation): void {
     .alias("list")
     .summary("list services")
     .description("Lists the services of the cluster.")
-    .option("-f, --filter <condition>", "name=PREFIX; repeatable, one must fit", collect)
-    .option("--format <template>", "show each through a Go template")
+    .option("-f, --filter <condition>", "name=PREFIX; repeatable, one must match", collect)
+    .option("--format <template>", "format each with a Go template")
     .addOption(new Option("-q, --quiet", "only names").conflicts("format"))
     .addOption(new Option("--json", "machine-readable output").conflicts(["format", "quiet"]))
     .addHelpText("after", HELP)

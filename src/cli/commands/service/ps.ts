@@ -5,8 +5,8 @@ import type { Invocation } from "../../invocation.ts";
 import { findSocket, type NodeOptions, withNodeOptions } from "../options.ts";
 
 const HELP = `
-STATE is as this node sees it: active, draining, failing (it does not answer), unreachable (its node cannot be
-relayed to), down (its node is suspect or gone).
+STATE as this node sees it: active, draining, failing (the task does not answer), unreachable (no relay to its
+node), down (its node is suspect or failed), loop (the task leads back to a port it serves).
 
 Examples:
   portmesh service ps my-web

@@ -5,8 +5,8 @@ import { EXIT_FAILED, type Invocation } from "../../invocation.ts";
 import { findSocket, type NodeOptions, withNodeOptions } from "../options.ts";
 
 const HELP = `
-Their tasks go with them, on all nodes; open connections may go on for drain_timeout. Prints each name that is
-gone. Exit code 1 when one could not be removed; the others are.
+Their tasks are removed too, on all nodes; open connections may continue for drain_timeout. Prints each
+removed name. Exit code 1 when one cannot be removed; the others still are.
 
 Example:
   portmesh service rm my-web dns-cache`;

@@ -9,8 +9,8 @@ import { addRm } from "./rm.ts";
 import { addUpdate } from "./update.ts";
 
 const HELP = `
-A service belongs to the whole cluster; its tasks belong to the node that declares them. Services of the
-configuration file are shown here and changed there.
+A service belongs to the whole cluster; its tasks belong to the node that declares them. Services of a
+configuration file are shown here and changed in the file.
 
 Examples:
   portmesh service create --name my-web --publish 8080:80 --task 127.0.0.1

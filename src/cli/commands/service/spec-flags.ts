@@ -31,21 +31,21 @@ export const UDP_FLAGS = [
 export function withSpecOptions(command: Command): Command {
   return command
     .option("--balance <how>", "round-robin, least-connections, source-hash or random")
-    .option("--prefer <tasks>", "any, local or zone; the others stay for when these fail")
+    .option("--prefer <tasks>", "any, local or zone; the others are used when these fail")
     .option("--send-proxy <version>", "none, v1 or v2: PROXY header to the tasks")
     .option("--accept-proxy <prefix>", "clients that must send a PROXY header; repeatable", collect)
     .option("--allow <prefix>", "clients that are served; repeatable", collect)
-    .option("--deny <prefix>", "clients that are refused; repeatable", collect)
+    .option("--deny <prefix>", "clients that are rejected; repeatable", collect)
     .option("--bind <address>", "address, prefix or interface to listen on; repeatable", collect)
     .option("--node-label <key=value>", "only nodes with this label listen; repeatable", collect)
     .option("--max-connections <count>", "open TCP connections on each node; 0 = no limit")
     .option("--idle-timeout <duration>", "close idle TCP connections after this; 0s = never")
-    .option("--drain-timeout <duration>", "how long connections to a removed task may go on")
+    .option("--drain-timeout <duration>", "how long connections to a removed task may continue")
     .option("--udp-mode <mode>", "session or packet")
     .option("--udp-idle-timeout <duration>", "end a UDP session without datagrams after this")
-    .option("--udp-max-sessions <count>", "UDP sessions at which the oldest makes room")
+    .option("--udp-max-sessions <count>", "UDP sessions; at this number the longest idle makes room")
     .option(
       "--udp-responses <count>",
-      "end a UDP session once each datagram has so many answers; 0 = when idle",
+      "end a UDP session once each datagram has this many replies; 0 = only when idle",
     );
 }

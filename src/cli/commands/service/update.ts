@@ -10,9 +10,9 @@ import { withSpecOptions } from "./spec-flags.ts";
 
 const MAX_ATTEMPTS = 5; // each lost to another writer: more would be a fight between two programs
 const HELP = `
---publish-rm takes the target port as with Docker (80, 53/udp), or the pair (8080:80). Removals come first, so
-that a port can be moved in one update. Lists (--allow, --bind, --node-label …) replace what was there; an
-empty value (--deny '') empties them. Prints the name. All of it is changed or nothing.
+--publish-rm takes the target port as Docker does (80, 53/udp), or the pair (8080:80). Removals come first, so
+one update can move a port. List options (--allow, --bind, --node-label …) replace the whole list; an empty
+value (--deny '') clears it. Prints the name. Changes everything or nothing.
 
 Examples:
   portmesh service update --publish-add 9090:80 --publish-rm 8080:80 my-web
@@ -24,7 +24,7 @@ export function addUpdate(service: Command, invocation: Invocation): void {
   const command = service
     .command("update")
     .summary("change a service")
-    .description("Changes a service; open connections go on under the old rules.")
+    .description("Changes a service; open connections continue under the old rules.")
     .argument("<name>", "service")
     .allowExcessArguments() // an image: refused in words
     .usage("[options] <name>")
