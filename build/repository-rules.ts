@@ -68,6 +68,11 @@ const RULES: readonly Rule[] = [
     pattern: /\b(?:Date\.now|Math\.random|setTimeout|setInterval|performance\.now)\b/g,
     message: "pure code: take the time and randomness as arguments",
   },
+  {
+    appliesTo: (path) => isCode(path) && path.startsWith("src/"),
+    pattern: /(?:from|import\()\s*["']undici["']|(?<![\w.])fetch\(/g,
+    message: 'HTTP requests use undici, imported as "undici/index.js": Bun emulates the other name',
+  },
   { appliesTo: isCode, pattern: /^export default\b/gm, message: "no default exports" },
   {
     appliesTo: () => true,

@@ -1,7 +1,8 @@
-/** Asks a running node over its admin socket. What goes wrong says how to get on. */
+/** Asks a running node over its admin socket. An error says what is wrong and what to do about it. */
 import { CommandFailure } from "../invocation.ts";
+import { type HttpResponse, type Method, requestOverSocket } from "./http.ts";
 
-/** Longer means that the node is stopped or hangs. */
+/** After this the node is assumed to be stopped or hung. */
 const TIMEOUT_MS = 10_000;
 
 export interface AskOptions {
@@ -16,23 +17,21 @@ export interface Answer {
   readonly body: unknown;
 }
 
-export type Method = "GET" | "POST" | "DELETE";
-
-/** Statuses that tell of a failure and are not in `expected` end the command with the node's own words. */
+/** An unsuccessful status that is not in `expected` ends the command with the node's own words. */
 export async function askNode(
   socket: string,
   method: Method,
   path: string,
   { expected = [], body: request, timeoutMs = TIMEOUT_MS }: AskOptions = {},
 ): Promise<Answer> {
-  const response = await send(socket, method, path, request, timeoutMs);
-  const body: unknown = await response.json().catch(() => null);
-  if (!response.ok && !expected.includes(response.status)) {
-    throw new CommandFailure(
-      `the node refuses ${method} ${path}: ${reasonOf(body) ?? `status ${response.status}`}`,
-    );
+  const { status, text } = await send(socket, method, path, request, timeoutMs);
+  const body = parseJson(text);
+  const isSuccess = status >= 200 && status < 300;
+  if (!isSuccess && !expected.includes(status)) {
+    throw new CommandFailure(`the node refuses ${method} ${path}: ${reasonOf(body) ?? `status ${status}`}`);
   }
-  return { status: response.status, body };
+  if (body === undefined) throw new CommandFailure(notPortmesh(socket, "the reply is not JSON"));
+  return { status, body };
 }
 
 async function send(
@@ -41,14 +40,9 @@ async function send(
   path: string,
   body: unknown,
   timeoutMs: number,
-): Promise<Response> {
+): Promise<HttpResponse> {
   try {
-    return await fetch(`http://portmesh${path}`, {
-      method,
-      ...(body !== undefined && { body: JSON.stringify(body) }),
-      unix: socket,
-      signal: AbortSignal.timeout(timeoutMs),
-    });
+    return await requestOverSocket(socket, { method, path, body, timeoutMs });
   } catch (error) {
     throw new CommandFailure(unreachable(socket, error, timeoutMs), undefined, { cause: error });
   }
@@ -57,19 +51,38 @@ async function send(
 function unreachable(socket: string, error: unknown, timeoutMs: number): string {
   const { code, message, name } = error as NodeJS.ErrnoException;
   if (name === "TimeoutError") {
-    return `the node behind ${socket} does not answer within ${timeoutMs / 1000} s: it is stopped or overloaded; look at its log`;
+    return `no reply from the node on ${socket} within ${timeoutMs / 1000} s: it is stopped or overloaded; see its log`;
   }
+  if (name === "HTTPParserError") return notPortmesh(socket, "it does not speak HTTP");
   if (code === "EACCES" || code === "EPERM") {
     return `cannot reach the node: permission denied on ${socket}: run this as the user portmesh runs as`;
   }
-  const isNobodyThere = ["ENOENT", "ECONNREFUSED", "FailedToOpenSocket", "ConnectionRefused"].includes(
-    code ?? "",
-  );
-  const reason = isNobodyThere ? `nothing listens on ${socket}` : `${socket}: ${message}`;
   return (
-    `cannot reach the node: ${reason}: is portmesh running? ` +
+    `cannot reach the node: ${reasonFor(socket, code, message)}: is portmesh running? ` +
     "start it with `portmesh run -c FILE`, or name its socket with --socket"
   );
+}
+
+function reasonFor(socket: string, code: string | undefined, message: string): string {
+  if (code === "ENOENT") return `${socket} does not exist`;
+  if (code === "ECONNREFUSED") return `nothing listens on ${socket}`;
+  if (code === "ECONNRESET" || code === "EPIPE" || code === "UND_ERR_SOCKET") {
+    return `the connection to ${socket} was closed before a reply`;
+  }
+  return `${socket}: ${message}`;
+}
+
+function notPortmesh(socket: string, reason: string): string {
+  return `the program that listens on ${socket} is not portmesh (${reason}): name the node's socket with --socket`;
+}
+
+/** Undefined when it is not JSON. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function reasonOf(body: unknown): string | null {

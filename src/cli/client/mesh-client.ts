@@ -1,7 +1,8 @@
 /** Asks a node about the mesh. A refusal ends the command with the node's reason, as short as it can be told. */
 import type { NodeView, Refusal, ServiceView } from "../../admin/index.ts";
 import { CommandFailure, EXIT_FAILED, EXIT_WRONG } from "../invocation.ts";
-import { askNode, type Method } from "./admin-client.ts";
+import { askNode } from "./admin-client.ts";
+import type { Method } from "./http.ts";
 
 const REFUSED = [404, 409, 422];
 

@@ -1,4 +1,5 @@
 /** A node of the demo: this program once more, as a process of its own whose log is shown with its name in front. */
+import { requestOverSocket } from "../client/http.ts";
 import type { DemoNode } from "./demo-config.ts";
 import { fileOf, socketOf } from "./demo-config.ts";
 
@@ -54,11 +55,9 @@ export class NodeChild {
 
   async #countAlive(): Promise<number> {
     try {
-      const response = await fetch("http://portmesh/v1/status", {
-        unix: socketOf(this.node),
-        signal: AbortSignal.timeout(ASK_TIMEOUT_MS),
-      });
-      const { cluster } = (await response.json()) as ClusterAnswer;
+      const request = { method: "GET", path: "/v1/status", timeoutMs: ASK_TIMEOUT_MS } as const;
+      const { text } = await requestOverSocket(socketOf(this.node), request);
+      const { cluster } = JSON.parse(text) as ClusterAnswer;
       return (cluster?.members ?? []).filter(({ state }) => state === "alive").length;
     } catch {
       return 0; // not there yet

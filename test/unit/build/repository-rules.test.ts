@@ -10,6 +10,8 @@ test.each([
   ["src/proxy/a.ts", 'import { dlopen } from "bun:ffi";', "bun:ffi is for src/sys only"],
   ["src/wire/a.ts", "const now = Date.now();", "pure code"],
   ["src/proxy/balance/a.ts", "return Math.random();", "pure code"],
+  ["src/cli/a.ts", 'import { Client } from "undici";', "undici/index.js"],
+  ["src/cli/a.ts", 'await fetch("http://portmesh/");', "undici/index.js"],
   ["src/cli/a.ts", `${"export"} default 1;`, "no default exports"],
   ["README.md", machinePath, "somebody's machine"],
   ["src/wire/a.ts", 'import { x } from "../sys/x.ts";', "src/wire must not import src/sys"],

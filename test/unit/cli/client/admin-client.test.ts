@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { type AdminServer, listenOnSocket } from "../../../../src/admin/index.ts";
+import { askNode } from "../../../../src/cli/client/admin-client.ts";
 import { NO_CHANGES } from "../../../../src/node/reload-report.ts";
 import { runCommand } from "../../../support/node/run-command.ts";
 import { type TempDir, tempDir } from "../../../support/os/temp-dir.ts";
@@ -29,6 +30,12 @@ async function answerWith(status: number, body: unknown): Promise<string[]> {
   return asked;
 }
 
+/** A program that is not a node. */
+function listen(handlers: Partial<Bun.SocketHandler>): Disposable {
+  const listener = Bun.listen({ unix: socket, socket: { data: () => undefined, ...handlers } });
+  return { [Symbol.dispose]: () => listener.stop(true) };
+}
+
 const report = {
   outcome: "applied",
   differing: [],
@@ -43,11 +50,11 @@ const report = {
 };
 
 describe("a node that cannot be reached", () => {
-  test("nobody there: the message says how to get on", async () => {
+  test("no socket: the message says how to get on", async () => {
     const { exitCode, stderr } = await runCommand(["status", "--socket", socket]);
     expect(exitCode).toBe(1);
     expect(stderr).toBe(
-      `cannot reach the node: nothing listens on ${socket}: is portmesh running? ` +
+      `cannot reach the node: ${socket} does not exist: is portmesh running? ` +
         "start it with `portmesh run -c FILE`, or name its socket with --socket\n",
     );
   });
@@ -57,6 +64,35 @@ describe("a node that cannot be reached", () => {
     const { exitCode, stderr } = await runCommand(["reload", "--socket", socket]);
     expect(exitCode).toBe(1);
     expect(stderr).toContain(`nothing listens on ${socket}`);
+  });
+
+  test("a socket that closes connections", async () => {
+    using _ = listen({ open: (connection) => void connection.end() });
+    const { exitCode, stderr } = await runCommand(["status", "--socket", socket]);
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain(`the connection to ${socket} was closed before a reply: is portmesh running?`);
+  });
+
+  test.each(["SSH-2.0-OpenSSH_9.2p1\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"])(
+    "another program: %j",
+    async (reply) => {
+      using _ = listen({ data: (connection) => void connection.write(reply) });
+      const { exitCode, stderr } = await runCommand(["status", "--socket", socket]);
+      expect(exitCode).toBe(1);
+      expect(stderr).toMatch(
+        /^the program that listens on \S+ is not portmesh \(.+\): name the node's socket with --socket\n$/,
+      );
+    },
+  );
+
+  test("a node that does not reply, or not to the end", async () => {
+    for (const reply of ["", "HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{"]) {
+      using _ = listen({ data: (connection) => void connection.write(reply) });
+      const asked = askNode(socket, "GET", "/v1/status", { timeoutMs: 20 });
+      await expect(asked).rejects.toThrow(
+        `no reply from the node on ${socket} within 0.02 s: it is stopped or overloaded; see its log`,
+      );
+    }
   });
 
   test("a node that refuses is quoted", async () => {
