@@ -35,6 +35,12 @@ export interface TurnEnder {
   onTurnEnd(): void;
 }
 
+/** What a handler uses of its loop. */
+export type Loop = Pick<
+  EventLoop,
+  "nowMs" | "deadlines" | "watch" | "rewatch" | "handOver" | "close" | "continueLater"
+>;
+
 export class EventLoop {
   /** Monotonic, read once per turn. */
   nowMs = performance.now();

@@ -25,6 +25,11 @@ export class RecentList<E extends Recent<E>> {
     return this.#oldest;
   }
 
+  /** Oldest first. */
+  *[Symbol.iterator](): Generator<E> {
+    for (let entry = this.#oldest; entry !== null; entry = entry.newer) yield entry;
+  }
+
   add(entry: E): void {
     this.#size++;
     this.#append(entry);

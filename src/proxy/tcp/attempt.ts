@@ -1,7 +1,6 @@
 /** What a client's dialer has under way: a connect to a task of this node, or a question to another node's relay. */
-import { ECONNREFUSED, EMFILE, ENOENT, ESHUTDOWN, ETIMEDOUT } from "../../sys/errno.ts";
+import { ECONNREFUSED, EISCONN, EMFILE, ENOENT, ESHUTDOWN, ETIMEDOUT } from "../../sys/errno.ts";
 import type { Pollable } from "../../sys/event-loop.ts";
-import { roundTripMs } from "../../sys/socket.ts";
 import {
   RELAY_DRAINING,
   RELAY_OUT_OF_DESCRIPTORS,
@@ -11,7 +10,7 @@ import {
 import type { RelayPeer } from "../table/peer.ts";
 import type { Target } from "../table/target.ts";
 import { RelayConnection, type RelayConnectionOwner } from "./relay/relay-connection.ts";
-import type { RelayWaiter } from "./relay/relay-pool.ts";
+import type { RelayPools, RelayWaiter } from "./relay/relay-pool.ts";
 import type { TcpContext } from "./tcp-context.ts";
 
 /** TCP sends its SYN again then, so a connect that took longer says little about the path. [RFC 6298 §2.1, §3] */
@@ -59,8 +58,9 @@ export class Attempt implements Pollable {
   /** The task has accepted. */
   onAccepted(): void {
     const { tookMs } = this;
-    const withoutLossMs = tookMs < SYN_TIMEOUT_MS ? tookMs : roundTripMs(this.fd) || null;
-    this.target.onAccepted(tookMs, this.dialer.context.loop.nowMs, withoutLossMs);
+    const { loop, sockets } = this.dialer.context;
+    const withoutLossMs = tookMs < SYN_TIMEOUT_MS ? tookMs : sockets.roundTripMs(this.fd) || null;
+    this.target.onAccepted(tookMs, loop.nowMs, withoutLossMs);
   }
 
   onEvents(): void {
@@ -98,6 +98,7 @@ export class RelayAttempt implements RelayConnectionOwner, RelayWaiter {
     public dialer: Dialing,
     readonly target: Target,
     readonly peer: RelayPeer,
+    readonly relayPools: RelayPools,
     ready: RelayConnection | null,
   ) {
     this.isFresh = ready === null;
@@ -130,9 +131,8 @@ export class RelayAttempt implements RelayConnectionOwner, RelayWaiter {
   }
 
   onReady(): void {
-    const { context } = this.dialer;
-    const { nowMs } = context.loop;
-    context.relayPools.left(this);
+    const { nowMs } = this.dialer.context.loop;
+    this.relayPools.left(this);
     this.peer.onOpened(nowMs - this.relay.openedMs, nowMs);
     this.onOpened();
   }
@@ -142,7 +142,7 @@ export class RelayAttempt implements RelayConnectionOwner, RelayWaiter {
   }
 
   onLost(_relay: RelayConnection, errnoValue: number): void {
-    this.dialer.context.relayPools.left(this);
+    this.relayPools.left(this);
     this.dialer.onRelayLost(this, errnoValue);
   }
 
@@ -177,9 +177,16 @@ export class RelayAttempt implements RelayConnectionOwner, RelayWaiter {
   }
 
   close(): void {
-    this.dialer.context.relayPools.left(this);
+    this.relayPools.left(this);
     this.relay.close();
   }
+}
+
+/** 0 once connected, -EALREADY or -EINPROGRESS while it lasts, another -errno when it has failed. May be called again. */
+export function connectTo({ memory, sockaddrAt, sockets }: TcpContext, target: Target, fd: number): number {
+  memory.bytes.set(target.sockaddr, sockaddrAt);
+  const outcome = sockets.connect(fd, memory.address(sockaddrAt), target.sockaddrLength);
+  return outcome === -EISCONN ? 0 : outcome;
 }
 
 /** What is shown of a task that its node could not connect to. */

@@ -3,33 +3,52 @@
  * has not answered within the hedge delay, which follows the time the task takes to accept. The first to accept wins;
  * to have lost is no failure. A client sees a failure only when every task has failed.
  */
+import { Waiting } from "../../sys/deadline-list.ts";
 import { EPOLLOUT } from "../../sys/epoll.ts";
 import {
   EADDRNOTAVAIL,
   EAGAIN,
   EALREADY,
   EINPROGRESS,
-  EISCONN,
   EMFILE,
   EMSGSIZE,
   ENFILE,
   ETIMEDOUT,
 } from "../../sys/errno.ts";
-import { connect, send, setNoDelay, setOutOfBandInline, tcpSocket } from "../../sys/socket.ts";
-import { encodeRelayTask, RELAY_CONNECTED } from "../../wire/index.ts";
+import { READ_EVENTS } from "../../sys/tcp-sockets.ts";
+import { type Endpoint, encodeRelayTask, RELAY_CONNECTED, type RecordKeys } from "../../wire/index.ts";
 import { hashClient } from "../balance/index.ts";
 import type { RefusalReason } from "../table/counters.ts";
 import type { DescriptorWaiter } from "../table/descriptor-gate.ts";
+import type { DescriptorShare } from "../table/descriptor-shares.ts";
 import type { RelayPeer } from "../table/peer.ts";
+import type { Route } from "../table/route.ts";
 import type { Target } from "../table/target.ts";
-import { Attempt, type Dialing, errnoOfAnswer, RelayAttempt } from "./attempt.ts";
-import { READ_EVENTS, type TcpConnection } from "./connection.ts";
+import { Attempt, connectTo, type Dialing, errnoOfAnswer, RelayAttempt } from "./attempt.ts";
 import { watchOvertaken } from "./overtaken.ts";
-import { publishedAddress, writeProxyHeader } from "./send-proxy.ts";
+import type { RelayPools } from "./relay/relay-pool.ts";
+import { writeProxyHeader } from "./send-proxy.ts";
 import type { TcpContext } from "./tcp-context.ts";
 
-export class Dialer implements DescriptorWaiter, Dialing {
+export interface DialerOwner {
+  /** The address that the client connected to. */
+  readonly published: Endpoint;
+  /** The rules and tasks in force now. */
+  refreshRoute(): Route;
+  /**
+   * A task has accepted.
+   * @param isWatched its socket is in the loop already, and may have events
+   * @param keys of the sealed relay to its node; null: it is a task of this node, or the relay is not sealed
+   */
+  onDialed(target: Target, fd: number, isWatched: boolean, keys: RecordKeys | null): void;
+  /** No task has accepted. @param errnoValue of the last failure, positive; 0: there was none */
+  onDialFailed(reason: RefusalReason, errnoValue: number): void;
+}
+
+export class Dialer extends Waiting implements DescriptorWaiter, Dialing {
   readonly #clientHash: number;
+  /** In force when a task was last picked. */
+  #route: Route;
   /** Targets that have failed or are being tried; bounded by the number of tasks. */
   #tried: Target[] | null = null;
   #attempts: (Attempt | RelayAttempt)[] | null = null;
@@ -42,32 +61,37 @@ export class Dialer implements DescriptorWaiter, Dialing {
   /** Of the last failure, positive; 0: there was none. */
   lastErrno = 0;
 
+  /** @param share of the service's descriptors */
   constructor(
     readonly context: TcpContext,
-    readonly connection: TcpConnection,
+    readonly relayPools: RelayPools,
+    readonly client: Endpoint,
+    readonly share: DescriptorShare,
+    readonly owner: DialerOwner,
   ) {
-    const { client } = connection;
+    super();
+    this.#route = owner.refreshRoute();
     this.#clientHash = hashClient(client.family, client.bytes, client.offset);
   }
 
   /** Tries one more task. Ends in `onDialed`, `onDialFailed`, or an attempt that is still going on. */
-  next(): void {
-    const { loop } = this.context;
-    this.connection.refreshRoute();
+  tryNext(): void {
+    const { loop, sockets } = this.context;
+    this.#route = this.owner.refreshRoute();
     for (;;) {
-      const target = this.connection.route.balancer.pick(this.#clientHash, loop.nowMs, this.#tried);
+      const target = this.#route.balancer.pick(this.#clientHash, loop.nowMs, this.#tried);
       if (target === null) return this.#onNoneLeft();
       if (target.peer !== null) {
         if (this.#relay(target, target.peer, false)) return;
         continue;
       }
-      const fd = tcpSocket(target.family);
+      const fd = sockets.tcpSocket(target.family);
       if (isOutOfDescriptors(fd)) return this.#awaitDescriptor();
       if (fd < 0) {
         this.#onFailed(target, -fd);
         continue;
       }
-      setOutOfBandInline(fd);
+      sockets.setOutOfBandInline(fd);
       const outcome = this.#connect(target, fd);
       if (outcome === 0) {
         target.onAccepted(0, loop.nowMs);
@@ -82,14 +106,14 @@ export class Dialer implements DescriptorWaiter, Dialing {
   onDescriptors(): void {
     if (this.#isOver || !this.#lacksDescriptor) return;
     this.#lacksDescriptor = false;
-    this.next();
+    this.tryNext();
   }
 
   /** There may be a task for a client that waits for the last ones, or none that is worth waiting for. */
   onTargetsChanged(): void {
-    if (this.connection.listener.route.isClosed) return this.#fail();
+    if (this.owner.refreshRoute().isClosed) return this.#fail();
     const hasDropped = this.#dropCutOff();
-    if ((this.#isLastCall || hasDropped) && !this.#lacksDescriptor) this.next();
+    if ((this.#isLastCall || hasDropped) && !this.#lacksDescriptor) this.tryNext();
   }
 
   /** Tasks that are gone for good need not be waited for. Whether there were any. */
@@ -104,7 +128,7 @@ export class Dialer implements DescriptorWaiter, Dialing {
   onDeadline(): void {
     if (this.#isLastCall) return this.#timeOut();
     for (const attempt of this.#attempts ?? []) attempt.onLate();
-    this.next();
+    this.tryNext();
   }
 
   #timeOut(): void {
@@ -115,14 +139,14 @@ export class Dialer implements DescriptorWaiter, Dialing {
 
   /** Another task has won. Of those that were late it is still to be seen whether they are slow or dead. */
   #letRivalsGo(): void {
-    const { share } = this.connection.connections;
-    for (const attempt of this.#attempts ?? []) watchOvertaken(this.context, attempt, share);
+    for (const attempt of this.#attempts ?? []) watchOvertaken(this.context, attempt, this.share);
     this.abandon();
   }
 
   /** Lets go of everything that is under way: the client has gone, or has a task. */
   abandon(): void {
     this.#isOver = true;
+    this.waitingIn?.cancel(this);
     if (this.#attempts === null) return;
     for (const attempt of this.#attempts) if (attempt.dialer === this) attempt.close();
     this.#countRivals(-Math.max(0, this.#attempts.length - 1));
@@ -138,7 +162,7 @@ export class Dialer implements DescriptorWaiter, Dialing {
       return;
     }
     this.#drop(attempt);
-    this.next();
+    this.tryNext();
   }
 
   onRelayAnswer(attempt: RelayAttempt, answer: number): void {
@@ -149,11 +173,11 @@ export class Dialer implements DescriptorWaiter, Dialing {
       attempt.onAccepted();
       relay.release();
       this.#letRivalsGo();
-      return this.connection.onDialed(target, relay.fd, true, relay.keys);
+      return this.owner.onDialed(target, relay.fd, true, relay.keys);
     }
     this.#drop(attempt);
     if (answer !== RELAY_CONNECTED) this.#onFailed(target, errnoOfAnswer(answer));
-    this.next();
+    this.tryNext();
   }
 
   /** A connection that had waited may have died waiting: a fresh one tells. */
@@ -162,23 +186,23 @@ export class Dialer implements DescriptorWaiter, Dialing {
     this.#takeOut(attempt);
     if (!isFresh && this.#relay(target, peer, true)) return;
     if (isFresh) this.#onRelayFailed(target, peer, errnoValue);
-    this.next();
+    this.tryNext();
   }
 
   /** False when it has failed already; the next target is to be tried then. */
   #relay(target: Target, peer: RelayPeer, isFresh: boolean): boolean {
-    target.relayTask ??= encodeRelayTask(this.connection.route.rules.name, target.taskName, target.port);
+    target.relayTask ??= encodeRelayTask(this.#route.rules.name, target.taskName, target.port);
     if (target.relayTask === null) {
       this.#onFailed(target, EMSGSIZE);
       return false;
     }
-    const ready = isFresh ? null : this.context.relayPools.take(peer);
-    const attempt = new RelayAttempt(this, target, peer, ready);
+    const ready = isFresh ? null : this.relayPools.take(peer);
+    const attempt = new RelayAttempt(this, target, peer, this.relayPools, ready);
     this.#addAttempt(attempt);
     if (ready === null) {
       const opened = attempt.relay.open();
       if (opened === 0) {
-        this.context.relayPools.wait(attempt);
+        this.relayPools.wait(attempt);
         return this.#hedge(relayDelayMs(attempt));
       }
       this.#takeOut(attempt);
@@ -196,11 +220,9 @@ export class Dialer implements DescriptorWaiter, Dialing {
   }
 
   #askRelay(attempt: RelayAttempt): boolean {
-    const { connection } = this;
     const { target, relay } = attempt;
     attempt.askedMs = this.context.loop.nowMs;
-    const destination = publishedAddress(this.context, connection);
-    return relay.ask({ source: connection.client, destination }, target.relayTask);
+    return relay.ask({ source: this.client, destination: this.owner.published }, target.relayTask);
   }
 
   #onRelayFailed(target: Target, peer: RelayPeer, errnoValue: number): void {
@@ -218,12 +240,12 @@ export class Dialer implements DescriptorWaiter, Dialing {
 
   #hedge(delayMs: number): true {
     this.#isLastCall = false;
-    this.context.hedgeDeadline(delayMs).arm(this.connection, this.context.loop.nowMs);
+    this.context.hedgeDeadline(delayMs).arm(this, this.context.loop.nowMs);
     return true;
   }
 
   onAttemptEvents(attempt: Attempt): void {
-    const outcome = this.#connectAgain(attempt.target, attempt.fd);
+    const outcome = connectTo(this.context, attempt.target, attempt.fd);
     if (outcome === -EALREADY) return;
     const { nowMs } = this.context.loop;
     // one that was cut off meanwhile has nobody to cut this connection any more
@@ -234,22 +256,13 @@ export class Dialer implements DescriptorWaiter, Dialing {
     }
     this.#drop(attempt);
     if (outcome !== 0) this.#onFailed(attempt.target, -outcome);
-    this.next();
+    this.tryNext();
   }
 
   /** On loopback and often on a LAN the handshake is over when the first call returns, so it asks at once. */
   #connect(target: Target, fd: number): number {
-    const { memory, sockaddrAt } = this.context;
-    memory.bytes.set(target.sockaddr, sockaddrAt);
-    const outcome = connect(fd, memory.address(sockaddrAt), target.sockaddrLength);
-    return outcome === -EINPROGRESS ? this.#connectAgain(target, fd) : outcome;
-  }
-
-  #connectAgain(target: Target, fd: number): number {
-    const { memory, sockaddrAt } = this.context;
-    memory.bytes.set(target.sockaddr, sockaddrAt);
-    const outcome = connect(fd, memory.address(sockaddrAt), target.sockaddrLength);
-    return outcome === -EISCONN ? 0 : outcome;
+    const outcome = connectTo(this.context, target, fd);
+    return outcome === -EINPROGRESS ? connectTo(this.context, target, fd) : outcome;
   }
 
   #await(target: Target, fd: number): void {
@@ -264,28 +277,29 @@ export class Dialer implements DescriptorWaiter, Dialing {
   }
 
   #win(target: Target, fd: number, isWatched: boolean): void {
-    if (this.connection.route.rules.sendProxy !== "none" && !this.#sendProxyHeader(fd)) {
+    const { sendProxy } = this.#route.rules;
+    if (sendProxy !== "none" && !this.#sendProxyHeader(fd, sendProxy)) {
       this.context.loop.close(fd);
       this.#onFailed(target, EAGAIN);
-      return this.next();
+      return this.tryNext();
     }
     this.#letRivalsGo();
-    this.connection.onDialed(target, fd, isWatched, null);
+    this.owner.onDialed(target, fd, isWatched, null);
   }
 
   /** Into the empty buffer of a fresh socket, so it goes whole or the connection is broken. */
-  #sendProxyHeader(fd: number): boolean {
-    setNoDelay(fd);
-    const { memory, headerAt } = this.context;
-    const length = writeProxyHeader(this.context, this.connection);
-    return send(fd, memory.address(headerAt), length) === length;
+  #sendProxyHeader(fd: number, version: "v1" | "v2"): boolean {
+    const { memory, headerAt, sockets } = this.context;
+    sockets.setNoDelay(fd);
+    const length = writeProxyHeader(this.context, version, this.client, this.owner.published);
+    return sockets.send(fd, memory.address(headerAt), length) === length;
   }
 
   #awaitDescriptor(): void {
     this.context.worker.descriptors.onExhausted();
     this.#lacksDescriptor = true;
     this.#isLastCall = true;
-    this.context.stallDeadline.arm(this.connection, this.context.loop.nowMs);
+    this.context.stallDeadline.arm(this, this.context.loop.nowMs);
     this.context.worker.descriptors.wait(this);
   }
 
@@ -294,12 +308,12 @@ export class Dialer implements DescriptorWaiter, Dialing {
     if (this.#isLastCall) return;
     this.#isLastCall = true;
     const timeoutMs = Math.max(...this.#attempts.map((attempt) => attempt.timeoutMs));
-    this.context.connectDeadline(timeoutMs).arm(this.connection, this.context.loop.nowMs);
+    this.context.connectDeadline(timeoutMs).arm(this, this.context.loop.nowMs);
   }
 
   #fail(): void {
     this.abandon();
-    this.connection.onDialFailed(this.#refusal(), this.lastErrno);
+    this.owner.onDialFailed(this.#refusal(), this.lastErrno);
   }
 
   #refusal(): RefusalReason {
@@ -338,9 +352,8 @@ export class Dialer implements DescriptorWaiter, Dialing {
 
   /** A connection is counted with one descriptor for its task. */
   #countRivals(count: number): void {
-    const { share } = this.connection.connections;
-    if (count > 0) share.add(count);
-    else if (count < 0) share.remove(-count);
+    if (count > 0) this.share.add(count);
+    else if (count < 0) this.share.remove(-count);
   }
 }
 

@@ -1,34 +1,26 @@
 /**
- * Reads an inbound PROXY header. It peeks until the header is whole and then takes exactly its bytes, so what follows
- * stays in the socket for the flow. [PROXY §2]
+ * Reads an inbound PROXY header. It peeks until the header is complete and then takes exactly its bytes, so the bytes
+ * behind it stay in the socket for the flow. [PROXY §2]
  */
 import { EAGAIN } from "../../sys/errno.ts";
-import { MSG_PEEK, recv } from "../../sys/socket.ts";
-import { decodeProxyHeader, type Endpoint, PROXY_V2_MAX_BYTES, ProxyHeader } from "../../wire/index.ts";
-import type { TcpContext } from "./tcp-context.ts";
+import { MSG_PEEK } from "../../sys/socket.ts";
+import { decodeProxyHeader, type Endpoint, PROXY_V2_MAX_BYTES } from "../../wire/index.ts";
+import type { Client } from "./client.ts";
 
 export type HeaderOutcome = "complete" | "incomplete" | "malformed" | "ended";
 
-/** Reused: it is read out before the next header is decoded. */
-const header = new ProxyHeader();
-
-/** On "complete", `client` and `local` hold the addresses that the header names, if it names any. */
-export function readProxyHeader(
-  context: TcpContext,
-  fd: number,
-  client: Endpoint,
-  local: { endpoint: Endpoint | null },
-): HeaderOutcome {
-  const { memory, headerAt } = context;
-  const peeked = recv(fd, memory.address(headerAt), PROXY_V2_MAX_BYTES, MSG_PEEK);
+/** On "complete" the client has the addresses that the header names, if it names any. */
+export function readProxyHeader(client: Client): HeaderOutcome {
+  const { memory, headerAt, proxyHeader, sockets } = client.context;
+  const peeked = sockets.recv(client.fd, memory.address(headerAt), PROXY_V2_MAX_BYTES, MSG_PEEK);
   if (peeked === -EAGAIN) return "incomplete";
   if (peeked <= 0) return "ended";
-  decodeProxyHeader(memory.bytes, headerAt, peeked, header);
-  if (header.status !== "complete") return header.status;
-  recv(fd, memory.address(headerAt), header.headerLength, 0);
-  if (header.command === "proxy" && header.transport === "tcp" && header.hasEndpoints) {
-    Object.assign(client, copyEndpoint(header.source));
-    local.endpoint = copyEndpoint(header.destination);
+  decodeProxyHeader(memory.bytes, headerAt, peeked, proxyHeader);
+  if (proxyHeader.status !== "complete") return proxyHeader.status;
+  sockets.recv(client.fd, memory.address(headerAt), proxyHeader.headerLength, 0);
+  if (proxyHeader.command === "proxy" && proxyHeader.transport === "tcp" && proxyHeader.hasEndpoints) {
+    client.endpoint = copyEndpoint(proxyHeader.source);
+    client.namedLocal = copyEndpoint(proxyHeader.destination);
   }
   return "complete";
 }

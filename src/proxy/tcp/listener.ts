@@ -3,32 +3,31 @@ import { close, setResetOnClose } from "../../sys/socket.ts";
 import type { DescriptorShare } from "../table/descriptor-shares.ts";
 import type { Route } from "../table/route.ts";
 import { Acceptor } from "./acceptor.ts";
-import { TcpConnection } from "./connection.ts";
+import type { Clients } from "./clients.ts";
 import { connectionRecord } from "./connection-record.ts";
-import type { TcpContext } from "./tcp-context.ts";
 
 export class TcpListener extends Acceptor {
   constructor(
-    context: TcpContext,
+    readonly clients: Clients,
     fd: number,
     public route: Route,
   ) {
-    super(context, fd);
+    super(clients.context, fd);
   }
 
-  /** Connections look after themselves: nothing to do. */
+  /** Its clients are notified by the worker. */
   onTargetsChanged(): void {}
 
   protected get share(): DescriptorShare {
-    return this.context.connectionsOf(this.route.rules.slot).share;
+    return this.clients.of(this.route.rules.slot).share;
   }
 
   protected get hasRoom(): boolean {
-    return this.context.connectionsOf(this.route.rules.slot).hasRoom;
+    return this.clients.of(this.route.rules.slot).hasRoom;
   }
 
   protected makeRoom(): boolean {
-    return this.context.connectionsOf(this.route.rules.slot).makeRoom(this.context.loop.nowMs);
+    return this.clients.of(this.route.rules.slot).makeRoom(this.context.loop.nowMs);
   }
 
   protected start(fd: number): void {
@@ -39,7 +38,7 @@ export class TcpListener extends Acceptor {
       Atomics.sub(open, rules.slot, 1);
       return this.#refuse(fd);
     }
-    new TcpConnection(this.context, fd, this, this.peer()).start();
+    this.clients.startLocal(fd, this.peer(), this);
   }
 
   /** Over the limit: with RST, and without the cost of a connection. */

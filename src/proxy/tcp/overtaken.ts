@@ -6,11 +6,10 @@
  * Bounded by one for each target, and by the service's share of the descriptors.
  */
 import { Waiting } from "../../sys/deadline-list.ts";
-import { EALREADY, EISCONN, ETIMEDOUT } from "../../sys/errno.ts";
-import { connect } from "../../sys/socket.ts";
+import { EALREADY, ETIMEDOUT } from "../../sys/errno.ts";
 import { RELAY_CONNECTED } from "../../wire/index.ts";
 import type { DescriptorShare } from "../table/descriptor-shares.ts";
-import { type Attempt, type Dialing, errnoOfAnswer, type RelayAttempt } from "./attempt.ts";
+import { type Attempt, connectTo, type Dialing, errnoOfAnswer, type RelayAttempt } from "./attempt.ts";
 import type { TcpContext } from "./tcp-context.ts";
 
 /** Of `timeoutMs`, which most connects do not need. */
@@ -48,11 +47,9 @@ export class Overtaken extends Waiting implements Dialing {
   }
 
   onAttemptEvents({ target, fd }: Attempt): void {
-    const { memory, sockaddrAt } = this.context;
-    memory.bytes.set(target.sockaddr, sockaddrAt);
-    const outcome = connect(fd, memory.address(sockaddrAt), target.sockaddrLength);
+    const outcome = connectTo(this.context, target, fd);
     if (outcome === -EALREADY) return;
-    if (outcome === 0 || outcome === -EISCONN) this.#onAccepted();
+    if (outcome === 0) this.#onAccepted();
     else this.#onFailed(-outcome);
   }
 

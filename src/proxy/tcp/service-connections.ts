@@ -51,6 +51,10 @@ export class ServiceConnections<E extends Evictable<E>> {
     this.share.remove(CONNECTION_DESCRIPTORS);
   }
 
+  all(): E[] {
+    return [...this.#silent, ...this.#spoken];
+  }
+
   /** For one more: false when there is none to be had now. */
   makeRoom(nowMs: number): boolean {
     while (!this.hasRoom) {

@@ -1,20 +1,18 @@
-/** What the TCP connections of a worker share. */
+/** What the TCP connections of a worker share. It knows none of them. */
 import { Arena } from "../../sys/arena.ts";
 import type { DeadlineList } from "../../sys/deadline-list.ts";
-import type { EventLoop } from "../../sys/event-loop.ts";
+import type { Loop } from "../../sys/event-loop.ts";
 import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
-import { PROXY_V2_MAX_BYTES, type RelayTask } from "../../wire/index.ts";
+import { type TcpSockets, tcpSockets } from "../../sys/tcp-sockets.ts";
+import { PROXY_V2_MAX_BYTES, ProxyHeader, type RelayTask } from "../../wire/index.ts";
 import type { OwnKeys } from "../relay/own-key.ts";
 import { patienceMs, stepFrom } from "../table/connect-time.ts";
 import { RELAY_ERRORS, type RelayError } from "../table/counters.ts";
 import type { Route } from "../table/route.ts";
 import type { WorkerContext } from "../table/worker-context.ts";
-import type { TcpConnection } from "./connection.ts";
 import { createFlowResources, type FlowResources, PipePool } from "./flow/index.ts";
 import { Challenges } from "./relay/challenges.ts";
 import { RelayKeys } from "./relay/relay-keys.ts";
-import { RelayPools } from "./relay/relay-pool.ts";
-import { ServiceConnections } from "./service-connections.ts";
 
 /** A PROXY header must have arrived whole by then. */
 const HEADER_TIMEOUT_MS = 2500;
@@ -34,7 +32,7 @@ const LINGER_STEP_MS = 20;
 const RELAY_IDLE_MS = 60_000;
 
 export class TcpContext {
-  readonly loop: EventLoop;
+  readonly loop: Loop;
   readonly resources: FlowResources;
   readonly headerDeadline: DeadlineList;
   readonly stallDeadline: DeadlineList;
@@ -47,43 +45,32 @@ export class TcpContext {
   readonly challenges = new Challenges();
   readonly ownKeys: OwnKeys;
   readonly onForgedRecord = () => this.refuseRelay("forged-record");
-  readonly relayPools: RelayPools;
   /** For one call at a time: a struct sockaddr, its length, a PROXY header, what is in a record. */
   readonly memory = new Arena(3 * PROXY_V2_MAX_BYTES);
   readonly sockaddrAt = this.memory.take(SOCKADDR_MAX);
   readonly sockaddrLengthAt = this.memory.take(4);
   readonly headerAt = this.memory.take(PROXY_V2_MAX_BYTES);
-  /** by slot; bounded by the number of services */
-  readonly #connections = new Map<number, ServiceConnections<TcpConnection>>();
   readonly plainAt = this.memory.take(PROXY_V2_MAX_BYTES - SOCKADDR_MAX);
+  /** Read out before the next header is decoded. */
+  readonly proxyHeader = new ProxyHeader();
 
   constructor(
     readonly worker: WorkerContext,
     maxPipes: number,
     /** A task of this node by what another node calls it; null: there is none. */
     readonly findRoute: (task: RelayTask) => Route | null,
+    readonly sockets: TcpSockets = tcpSockets,
   ) {
     const { loop } = worker;
     this.loop = loop;
     this.ownKeys = worker.ownKeys;
-    this.resources = createFlowResources(new PipePool(maxPipes, worker.shares.pipes));
+    this.resources = createFlowResources(new PipePool(maxPipes, worker.shares.pipes, sockets), sockets);
     this.headerDeadline = loop.deadlines.list(HEADER_TIMEOUT_MS);
     this.stallDeadline = loop.deadlines.list(STALL_MS);
     this.settleDeadline = loop.deadlines.list(SETTLE_MS);
     this.relayCheck = loop.deadlines.list(RELAY_CHECK_MS);
     this.lingerDeadline = loop.deadlines.list(LINGER_STEP_MS);
     this.relayIdle = loop.deadlines.list(RELAY_IDLE_MS);
-    this.relayPools = new RelayPools(this);
-  }
-
-  /** Those of the service that counts in `slot`. */
-  connectionsOf(slot: number): ServiceConnections<TcpConnection> {
-    let connections = this.#connections.get(slot);
-    if (connections === undefined) {
-      connections = new ServiceConnections(this.worker.shares.tcp(slot));
-      this.#connections.set(slot, connections);
-    }
-    return connections;
   }
 
   hedgeDeadline(delayMs: number): DeadlineList {

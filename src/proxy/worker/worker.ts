@@ -42,11 +42,12 @@ import type {
   WorkerTable,
 } from "../table/worker-messages.ts";
 import { Attempt } from "../tcp/attempt.ts";
-import { TcpConnection } from "../tcp/connection.ts";
+import { Clients } from "../tcp/clients.ts";
 import { TcpListener } from "../tcp/listener.ts";
 import { Heartbeats } from "../tcp/relay/heartbeat.ts";
 import { RelayAcceptor } from "../tcp/relay/relay-acceptor.ts";
 import { RelayConnection } from "../tcp/relay/relay-connection.ts";
+import { RelayPools } from "../tcp/relay/relay-pool.ts";
 import { TcpContext } from "../tcp/tcp-context.ts";
 import { UdpListener } from "../udp/listener.ts";
 import type { RelayHost } from "../udp/relay/relay-context.ts";
@@ -72,6 +73,7 @@ export class Worker extends Waiting implements Pollable, RelayHost {
   readonly #loop = new EventLoop();
   readonly #context: WorkerContext;
   readonly #tcp: TcpContext;
+  readonly #clients: Clients;
   readonly #udp: UdpContext;
   readonly #port: MessagePort;
   readonly #tick: DeadlineList;
@@ -103,6 +105,7 @@ export class Worker extends Waiting implements Pollable, RelayHost {
     this.#tcp = new TcpContext(this.#context, setup.maxPipes, ({ service, task, targetPort }) =>
       findOwnRoute(this.#table, "tcp", service, task, targetPort),
     );
+    this.#clients = new Clients(this.#tcp, new RelayPools(this.#tcp));
     this.#heartbeats = new Heartbeats(this.#tcp);
     this.#udp = new UdpContext(this.#context, this, setup.sourcePorts);
     this.#port = setup.port;
@@ -220,7 +223,7 @@ export class Worker extends Waiting implements Pollable, RelayHost {
     for (const listener of listeners.values()) listener.onTargetsChanged(this.#loop.nowMs);
     for (const listener of this.#relayListeners.values()) listener.onTargetsChanged(this.#loop.nowMs);
     this.#udp.relays.keepOnly(new Set(this.#table.peers.values()));
-    for (const connection of this.#connections()) connection.onTargetsChanged();
+    for (const client of this.#clients.all()) client.onTargetsChanged();
   }
 
   #applyRelay(relay: WorkerRelay | null): void {
@@ -241,20 +244,16 @@ export class Worker extends Waiting implements Pollable, RelayHost {
   #applyTcpRelay(wanted: readonly WorkerListener[]): void {
     const acceptors = new Map<number, RelayAcceptor>();
     for (const { fd } of wanted)
-      acceptors.set(fd, this.#relayAcceptors.get(fd) ?? new RelayAcceptor(this.#tcp, fd));
+      acceptors.set(fd, this.#relayAcceptors.get(fd) ?? new RelayAcceptor(this.#clients, fd));
     for (const [fd, acceptor] of this.#relayAcceptors) if (!acceptors.has(fd)) acceptor.close();
     this.#relayAcceptors = acceptors;
-    this.#tcp.relayPools.keepOnly(this.#table.peers);
+    this.#clients.relayPools.keepOnly(this.#table.peers);
     if (this.#context.index === 0) this.#heartbeats.keepOnly(this.#table.peers);
-  }
-
-  *#connections(): Generator<TcpConnection> {
-    for (const handler of this.#loop.handlers()) if (handler instanceof TcpConnection) yield handler;
   }
 
   #open({ fd, address, route }: CompiledListener): Listener {
     if (route.protocol === "udp") return new UdpListener(this.#udp, fd, address, route);
-    return new TcpListener(this.#tcp, fd, route);
+    return new TcpListener(this.#clients, fd, route);
   }
 
   #startDraining(before: CompiledTable): void {
@@ -268,7 +267,7 @@ export class Worker extends Waiting implements Pollable, RelayHost {
   #cutOverdue(nowMs: number): void {
     if (!this.#draining.some((target) => target.cutAtMs <= nowMs)) return;
     this.#draining = this.#draining.filter((target) => target.cutAtMs > nowMs);
-    for (const connection of this.#connections()) connection.cutIfOverdue(nowMs);
+    for (const client of this.#clients.all()) client.cutIfOverdue(nowMs);
     for (const listener of this.#listeners.values()) listener.onTargetsChanged(nowMs);
     for (const listener of this.#relayListeners.values()) listener.onTargetsChanged(nowMs);
   }
@@ -278,9 +277,9 @@ export class Worker extends Waiting implements Pollable, RelayHost {
     for (const listener of this.#listeners.values()) listener.close();
     for (const listener of this.#relayListeners.values()) listener.close();
     for (const acceptor of this.#relayAcceptors.values()) acceptor.close();
-    this.#tcp.relayPools.close();
+    this.#clients.relayPools.close();
     this.#heartbeats.close();
-    for (const connection of this.#connections()) connection.cut();
+    for (const client of this.#clients.all()) client.cut();
     this.#closeOvertaken();
     this.#udp.close();
     this.#sendRecords();

@@ -1,5 +1,6 @@
 /** What all flows of a worker share. */
 import { Arena } from "../../../sys/arena.ts";
+import { type TcpSockets, tcpSockets } from "../../../sys/tcp-sockets.ts";
 import { RECORD_MAX_BYTES, RECORD_MAX_PLAIN_BYTES } from "../../../wire/index.ts";
 import { BlockPool } from "./block-pool.ts";
 import type { PipePool } from "./pipe-pool.ts";
@@ -10,6 +11,7 @@ export const COPY_BYTES = 16 * 1024;
 export const RECORD_BLOCK_BYTES = 2 * RECORD_MAX_BYTES;
 
 export interface FlowResources {
+  readonly sockets: TcpSockets;
   readonly pipes: PipePool;
   /** COPY_BYTES each. */
   readonly blocks: BlockPool;
@@ -21,12 +23,12 @@ export interface FlowResources {
   discardFree(): void;
 }
 
-export function createFlowResources(pipes: PipePool): FlowResources {
+export function createFlowResources(pipes: PipePool, sockets: TcpSockets = tcpSockets): FlowResources {
   const [blocks, recordBlocks] = [new BlockPool(COPY_BYTES), new BlockPool(RECORD_BLOCK_BYTES)];
   const buffer = new Arena(RECORD_MAX_PLAIN_BYTES);
   const discardFree = () => {
     blocks.discardFree();
     recordBlocks.discardFree();
   };
-  return { pipes, blocks, recordBlocks, buffer, discardFree };
+  return { sockets, pipes, blocks, recordBlocks, buffer, discardFree };
 }

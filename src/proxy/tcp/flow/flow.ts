@@ -29,8 +29,10 @@ export abstract class Flow {
   /** The destination has refused bytes since the last EPOLLOUT. */
   isFull = false;
   isEnded = false;
-  /** The destination has been told. */
+  /** FIN has been sent to the destination. */
   isEndPassed = false;
+  /** The destination is watched for EPOLLOUT. */
+  isRoomWatched = false;
   /** No read will bring more. */
   protected hasEndOfStream = false;
   #shortRead = SHORT_IS_EMPTY;

@@ -8,7 +8,6 @@
  * take. While there are any of these nothing more is read.
  */
 import { EPROTO } from "../../../sys/errno.ts";
-import { recv, send } from "../../../sys/socket.ts";
 import { RECORD_END, RECORD_OVERHEAD_BYTES, type RecordOpener, recordLength } from "../../../wire/index.ts";
 import type { Block } from "./block-pool.ts";
 import { FLOW_EMPTY, FLOW_ENDED, FLOW_MORE, FLOW_SOURCE_FAILED, Flow } from "./flow.ts";
@@ -77,9 +76,15 @@ export class OpeningFlow extends Flow {
 
   /** One read, behind what is there of a record; there is always room for the rest of it. */
   #read(): void {
-    const block = (this.#sealed ??= this.resources.recordBlocks.take());
+    const { recordBlocks, sockets } = this.resources;
+    const block = (this.#sealed ??= recordBlocks.take());
     const room = RECORD_BLOCK_BYTES - this.#sealedBytes;
-    const received = recv(this.sourceFd, block.arena.address(block.offset + this.#sealedBytes), room, 0);
+    const received = sockets.recv(
+      this.sourceFd,
+      block.arena.address(block.offset + this.#sealedBytes),
+      room,
+      0,
+    );
     if (received > 0) {
       this.#sealedBytes += received;
       if (received < room) this.onShortRead();
@@ -119,7 +124,11 @@ export class OpeningFlow extends Flow {
   /** FLOW_EMPTY once nothing is left. */
   #deliver(block: Block): number {
     while (this.#openedBytes > 0) {
-      const sent = send(this.destinationFd, block.arena.address(this.#openedStart), this.#openedBytes);
+      const sent = this.resources.sockets.send(
+        this.destinationFd,
+        block.arena.address(this.#openedStart),
+        this.#openedBytes,
+      );
       if (sent <= 0) return this.onNotSent(sent);
       this.#openedBytes -= sent;
       this.#openedStart += sent;

@@ -3,8 +3,8 @@
  *
  * Invariant: a pipe in the pool is empty. A pipe is out of the pool only while bytes are in flight through it.
  */
-import { openPipe, type PipeEnds } from "../../../sys/pipe.ts";
-import { close } from "../../../sys/socket.ts";
+import type { PipeEnds } from "../../../sys/pipe.ts";
+import { type TcpSockets, tcpSockets } from "../../../sys/tcp-sockets.ts";
 import type { DescriptorShare } from "../../table/descriptor-shares.ts";
 
 /** Room for one long splice; an ordinary user gets less once `pipe-user-pages-soft` is reached. */
@@ -21,6 +21,7 @@ export class PipePool {
   constructor(
     readonly maxOpen: number,
     readonly share: Pick<DescriptorShare, "hasRoom" | "add" | "remove">,
+    readonly sockets: Pick<TcpSockets, "openPipe" | "close"> = tcpSockets,
   ) {}
 
   /** null when the limit is reached or descriptors have run out. */
@@ -28,7 +29,7 @@ export class PipePool {
     const idle = this.#idle.pop();
     if (idle !== undefined) return idle;
     if (this.#opened >= this.maxOpen || !this.share.hasRoom(PIPE_DESCRIPTORS)) return null;
-    const pipe = openPipe(PIPE_BYTES);
+    const pipe = this.sockets.openPipe(PIPE_BYTES);
     if (pipe === null) return null;
     this.#opened++;
     this.share.add(PIPE_DESCRIPTORS);
@@ -42,8 +43,8 @@ export class PipePool {
 
   /** For a pipe that still holds bytes. */
   discard(pipe: PipeEnds): void {
-    close(pipe.readFd);
-    close(pipe.writeFd);
+    this.sockets.close(pipe.readFd);
+    this.sockets.close(pipe.writeFd);
     this.#opened--;
     this.share.remove(PIPE_DESCRIPTORS);
   }

@@ -5,8 +5,7 @@
  * pipe, until reads are short again. Bytes that the destination does not take are held (in the pipe, or in a block)
  * and nothing more is read until they are gone, so held memory is bounded by one pipe or one block per direction.
  */
-import { type PipeEnds, splice } from "../../../sys/pipe.ts";
-import { recv, send } from "../../../sys/socket.ts";
+import type { PipeEnds } from "../../../sys/pipe.ts";
 import type { Block } from "./block-pool.ts";
 import { FLOW_EMPTY, FLOW_ENDED, FLOW_MORE, Flow, isBusy } from "./flow.ts";
 import { COPY_BYTES, type FlowResources } from "./flow-resources.ts";
@@ -78,12 +77,12 @@ export class PlainFlow extends Flow {
   }
 
   #copyOnce(): number {
-    const { buffer } = this.resources;
-    const received = recv(this.sourceFd, buffer.address(0), COPY_BYTES, 0);
+    const { buffer, sockets } = this.resources;
+    const received = sockets.recv(this.sourceFd, buffer.address(0), COPY_BYTES, 0);
     if (received <= 0) return this.onNothingRead(received);
     if (received < COPY_BYTES) this.onShortRead();
     else if (!this.#hasUrgent) this.#isSplicing = true;
-    const sent = send(this.destinationFd, buffer.address(0), received);
+    const sent = sockets.send(this.destinationFd, buffer.address(0), received);
     if (sent === received) {
       this.bytes += sent;
       return FLOW_MORE;
@@ -101,7 +100,7 @@ export class PlainFlow extends Flow {
       this.#isSplicing = false;
       return FLOW_MORE;
     }
-    const moved = splice(this.sourceFd, this.#pipe.writeFd, PIPE_BYTES);
+    const moved = this.resources.sockets.splice(this.sourceFd, this.#pipe.writeFd, PIPE_BYTES);
     if (moved === 0) {
       // end of stream, or an urgent byte with FIN behind it: a read tells
       this.#givePipeBack();
@@ -130,8 +129,9 @@ export class PlainFlow extends Flow {
   }
 
   #deliverPipe(pipe: PipeEnds): number {
+    const { sockets } = this.resources;
     while (this.#held > 0) {
-      const sent = splice(pipe.readFd, this.destinationFd, this.#held);
+      const sent = sockets.splice(pipe.readFd, this.destinationFd, this.#held);
       if (sent <= 0) return this.onNotSent(sent);
       this.#held -= sent;
       this.bytes += sent;
@@ -140,8 +140,13 @@ export class PlainFlow extends Flow {
   }
 
   #deliverBlock(block: Block): number {
+    const { sockets } = this.resources;
     while (this.#held > 0) {
-      const sent = send(this.destinationFd, block.arena.address(block.offset + this.#blockStart), this.#held);
+      const sent = sockets.send(
+        this.destinationFd,
+        block.arena.address(block.offset + this.#blockStart),
+        this.#held,
+      );
       if (sent <= 0) return this.onNotSent(sent);
       this.#held -= sent;
       this.#blockStart += sent;

@@ -4,7 +4,6 @@
  *
  * A record that the destination does not take whole is held in a block, and nothing more is read until it is gone.
  */
-import { recv, send } from "../../../sys/socket.ts";
 import { RECORD_END, RECORD_MAX_PLAIN_BYTES, RECORD_STREAM, type RecordSealer } from "../../../wire/index.ts";
 import type { Block } from "./block-pool.ts";
 import { FLOW_EMPTY, FLOW_ENDED, FLOW_MORE, FLOW_SOURCE_FAILED, Flow } from "./flow.ts";
@@ -67,11 +66,11 @@ export class SealingFlow extends Flow {
 
   /** Until a record is full or the source has nothing more; returns how much. */
   #read(): number {
-    const { buffer } = this.resources;
+    const { buffer, sockets } = this.resources;
     let length = 0;
     while (length < RECORD_MAX_PLAIN_BYTES && this.isReadable && !this.hasEndOfStream) {
       const room = RECORD_MAX_PLAIN_BYTES - length;
-      const received = recv(this.sourceFd, buffer.address(length), room, 0);
+      const received = sockets.recv(this.sourceFd, buffer.address(length), room, 0);
       if (received <= 0) {
         // an error is told once, so it is kept for when what came before it has gone
         if (this.onNothingRead(received) === FLOW_SOURCE_FAILED) this.isReadable = false;
@@ -104,7 +103,11 @@ export class SealingFlow extends Flow {
   /** FLOW_EMPTY once nothing is held. */
   #deliver(block: Block): number {
     while (this.#held > 0) {
-      const sent = send(this.destinationFd, block.arena.address(this.#blockStart), this.#held);
+      const sent = this.resources.sockets.send(
+        this.destinationFd,
+        block.arena.address(this.#blockStart),
+        this.#held,
+      );
       if (sent <= 0) return this.onNotSent(sent);
       this.#held -= sent;
       this.#blockStart += sent;

@@ -6,7 +6,6 @@
 
 import type { DeadlineList } from "../../../sys/deadline-list.ts";
 import { EAGAIN } from "../../../sys/errno.ts";
-import { isEstablished, resentSegments, roundTripMs } from "../../../sys/socket.ts";
 import { RELAY_CONNECTED } from "../../../wire/index.ts";
 import { patienceMs } from "../../table/connect-time.ts";
 import type { RelayPeer, RelayPeers } from "../../table/peer.ts";
@@ -80,7 +79,7 @@ class Heartbeat implements RelayConnectionOwner {
   onReady(connection: RelayConnection): void {
     const { nowMs } = this.context.loop;
     this.#heardMs = nowMs;
-    this.#limit.onConnected(roundTripMs(connection.fd), nowMs);
+    this.#limit.onConnected(this.context.sockets.roundTripMs(connection.fd), nowMs);
     this.peer.onOpened(nowMs - connection.openedMs, nowMs);
     connection.ask(null, null);
   }
@@ -97,9 +96,10 @@ class Heartbeat implements RelayConnectionOwner {
 
   /** What was lost on the way makes a beat late, and the node no farther away. */
   #onBeat(connection: RelayConnection, tookMs: number): void {
-    const isResent = resentSegments(connection.fd) !== this.#resent;
+    const { sockets } = this.context;
+    const isResent = sockets.resentSegments(connection.fd) !== this.#resent;
     this.#limit.onBeat(tookMs, isResent, this.context.loop.nowMs);
-    this.peer.onHeartbeat((isResent && roundTripMs(connection.fd)) || tookMs);
+    this.peer.onHeartbeat((isResent && sockets.roundTripMs(connection.fd)) || tookMs);
   }
 
   /** Refused or broken: nobody is there. It is tried again at the next beat. */
@@ -139,7 +139,7 @@ class Heartbeat implements RelayConnectionOwner {
 
   get #patienceMs(): number {
     const { isOpening, fd } = this.#connection;
-    if (!isEstablished(fd))
+    if (!this.context.sockets.isEstablished(fd))
       return Math.min(Math.max(PATIENCE_LIMITS * this.#limit.ms, MIN_PATIENCE_MS), MAX_PATIENCE_MS);
     return isOpening ? patienceMs(this.peer.openTimeoutMs) : OPEN_PATIENCE_LIMITS * this.#limit.ms;
   }
@@ -169,6 +169,6 @@ class Heartbeat implements RelayConnectionOwner {
     const sent = connection.sendByte(BEAT);
     if (sent !== 0 && sent !== -EAGAIN) return;
     this.#sentMs = performance.now();
-    this.#resent = resentSegments(connection.fd);
+    this.#resent = this.context.sockets.resentSegments(connection.fd);
   }
 }

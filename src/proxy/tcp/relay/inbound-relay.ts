@@ -7,14 +7,14 @@ import { Waiting } from "../../../sys/deadline-list.ts";
 import { EPOLLERR, EPOLLHUP, EPOLLRDHUP } from "../../../sys/epoll.ts";
 import { EAGAIN, EPROTO } from "../../../sys/errno.ts";
 import type { Pollable } from "../../../sys/event-loop.ts";
-import { localAddress, recv, send, setResetOnClose, setThinStream } from "../../../sys/socket.ts";
+import { READ_EVENTS } from "../../../sys/tcp-sockets.ts";
 import {
   decodeProxyHeader,
+  type Endpoint,
   GREETING_BYTES,
   greetingChallenge,
   HELLO_BYTES,
   helloPublicKey,
-  ProxyHeader,
   RECORD_OVERHEAD_BYTES,
   RECORD_STREAM,
   RELAY_CHALLENGE_BYTES,
@@ -35,8 +35,8 @@ import {
 import type { OwnKey } from "../../relay/own-key.ts";
 import type { RelayError } from "../../table/counters.ts";
 import type { Recent } from "../../table/recent-list.ts";
+import type { Route } from "../../table/route.ts";
 import { readEndpoint } from "../../table/socket-address.ts";
-import { READ_EVENTS, TcpConnection } from "../connection.ts";
 import { copyEndpoint } from "../header-reader.ts";
 import type { TcpContext } from "../tcp-context.ts";
 import { receiveByte, sendByte } from "./single-byte.ts";
@@ -50,12 +50,13 @@ const READING = 1;
 const BEATING = 2;
 const CLOSED = 3;
 
-/** Reused: it is read out before the next header is decoded. */
-const header = new ProxyHeader();
-
 export interface InboundOwner {
   /** Its heart beats. */
   onBeating(relay: InboundRelay): void;
+  /** For one more client; false: the service has used up its share of the descriptors. */
+  makeRoomFor(route: Route): boolean;
+  /** A client of its node, whose connection it is now. @param published where the client connected to */
+  onClient(fd: number, client: Endpoint, route: Route, published: Endpoint, keys: RecordKeys | null): void;
   /** Once: it has been closed or is a client's connection now. */
   onGone(relay: InboundRelay): void;
 }
@@ -83,11 +84,11 @@ export class InboundRelay extends Waiting implements Pollable, Recent<InboundRel
 
   /** The first step after accept. */
   start(): void {
-    const { memory, headerAt, loop, relayIdle, challenges } = this.context;
+    const { memory, headerAt, loop, relayIdle, challenges, sockets } = this.context;
     writeGreeting(challenges.take(RELAY_CHALLENGE_BYTES), this.#ownKey.publicKey, this.#greeting, 0);
     memory.bytes.set(this.#greeting, headerAt);
-    setThinStream(this.fd, true);
-    const sent = send(this.fd, memory.address(headerAt), GREETING_BYTES);
+    sockets.setThinStream(this.fd, true);
+    const sent = sockets.send(this.fd, memory.address(headerAt), GREETING_BYTES);
     if (sent !== GREETING_BYTES || loop.watch(this.fd, READ_EVENTS, this) < 0) return this.close();
     relayIdle.arm(this, loop.nowMs);
   }
@@ -113,8 +114,8 @@ export class InboundRelay extends Waiting implements Pollable, Recent<InboundRel
 
   /** It almost always comes whole. Nothing follows it before the answer. */
   #readQuestion(): void {
-    const { memory, headerAt } = this.context;
-    const count = recv(this.fd, memory.address(headerAt), QUESTION_MAX_BYTES, 0);
+    const { memory, headerAt, sockets } = this.context;
+    const count = sockets.recv(this.fd, memory.address(headerAt), QUESTION_MAX_BYTES, 0);
     if (count === -EAGAIN) return;
     if (count <= 0) return this.close();
     const length = this.#withEarlier(count);
@@ -123,7 +124,7 @@ export class InboundRelay extends Waiting implements Pollable, Recent<InboundRel
   }
 
   #readClear(length: number): void {
-    const { memory, headerAt, relay } = this.context;
+    const { memory, headerAt, relay, proxyHeader: header } = this.context;
     decodeProxyHeader(memory.bytes, headerAt, length, header);
     if (header.status === "incomplete" && length < RELAY_HEADER_MAX_BYTES) return this.#awaitRest(length);
     if (header.status !== "complete" || header.headerLength !== length) return this.#refuse("malformed");
@@ -161,7 +162,7 @@ export class InboundRelay extends Waiting implements Pollable, Recent<InboundRel
   }
 
   #readOpened(length: number): void {
-    const { memory, plainAt } = this.context;
+    const { memory, plainAt, proxyHeader: header } = this.context;
     decodeProxyHeader(memory.bytes, plainAt, length, header);
     if (header.status !== "complete" || header.headerLength !== length) return this.#refuse("malformed");
     const values = readRelayQuestion(memory.bytes, plainAt, header);
@@ -177,9 +178,9 @@ export class InboundRelay extends Waiting implements Pollable, Recent<InboundRel
   }
 
   #mayBeClear(): boolean {
-    const { memory, sockaddrAt, relay } = this.context;
+    const { memory, sockaddrAt, relay, sockets } = this.context;
     if (relay.clearRule.isEverywhere) return true;
-    localAddress(this.fd, memory.address(sockaddrAt));
+    sockets.localAddress(this.fd, memory.address(sockaddrAt));
     return relay.clearRule.accepts(readEndpoint(memory.bytes, sockaddrAt));
   }
 
@@ -203,13 +204,11 @@ export class InboundRelay extends Waiting implements Pollable, Recent<InboundRel
     const route = this.context.findRoute(task);
     if (route === null) return this.#answerNo(RELAY_NO_SUCH_TASK, "no-such-task");
     if (route.targets.every((target) => target.isDraining)) return this.#answerNo(RELAY_DRAINING, "draining");
-    const connections = this.context.connectionsOf(route.rules.slot);
-    if (!connections.makeRoom(this.context.loop.nowMs))
-      return this.#answerNo(RELAY_OUT_OF_DESCRIPTORS, "out-of-descriptors");
-    const client = copyEndpoint(header.source);
-    const published = copyEndpoint(header.destination);
+    if (!this.owner.makeRoomFor(route)) return this.#answerNo(RELAY_OUT_OF_DESCRIPTORS, "out-of-descriptors");
+    const { source, destination } = this.context.proxyHeader;
+    const [client, published] = [copyEndpoint(source), copyEndpoint(destination)];
     this.#leave();
-    new TcpConnection(this.context, this.fd, { route }, client).startRelayed(published, this.#keys);
+    this.owner.onClient(this.fd, client, route, published, this.#keys);
   }
 
   #beginBeating(): void {
@@ -244,7 +243,7 @@ export class InboundRelay extends Waiting implements Pollable, Recent<InboundRel
 
   #refuse(reason: RelayError): void {
     this.context.refuseRelay(reason);
-    setResetOnClose(this.fd);
+    this.context.sockets.setResetOnClose(this.fd);
     this.close();
   }
 

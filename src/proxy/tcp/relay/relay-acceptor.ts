@@ -1,9 +1,12 @@
 /** One worker's listening socket of the relay. */
 
+import type { Endpoint, RecordKeys } from "../../../wire/index.ts";
 import type { DescriptorShare } from "../../table/descriptor-shares.ts";
 import { RecentList } from "../../table/recent-list.ts";
+import type { Route } from "../../table/route.ts";
 import { Acceptor } from "../acceptor.ts";
-import { InboundRelay } from "./inbound-relay.ts";
+import type { Clients } from "../clients.ts";
+import { type InboundOwner, InboundRelay } from "./inbound-relay.ts";
 
 /** Connections that have not asked yet. A peer keeps at most 64 a worker. */
 const MAX_SILENT = 4_096;
@@ -12,11 +15,18 @@ const MAX_SILENT = 4_096;
  * Anybody can connect and say nothing, so the number of those is bounded, and a newcomer takes the place of the one that
  * has been silent for longest: whoever has the key asks at once, or finds its connection closed and opens another.
  */
-export class RelayAcceptor extends Acceptor {
+export class RelayAcceptor extends Acceptor implements InboundOwner {
   /** Every client's connection passes through it. */
   readonly #silent = new RecentList<InboundRelay>();
   /** Of peers, as their headers have proved: few, and they stay. */
   readonly #beating = new Set<InboundRelay>();
+
+  constructor(
+    readonly clients: Clients,
+    fd: number,
+  ) {
+    super(clients.context, fd);
+  }
 
   protected get share(): DescriptorShare {
     return this.context.worker.shares.relay;
@@ -41,6 +51,14 @@ export class RelayAcceptor extends Acceptor {
     this.#silent.add(relay);
     this.share.add(1);
     relay.start();
+  }
+
+  makeRoomFor({ rules }: Route): boolean {
+    return this.clients.of(rules.slot).makeRoom(this.context.loop.nowMs);
+  }
+
+  onClient(fd: number, client: Endpoint, route: Route, published: Endpoint, keys: RecordKeys | null): void {
+    this.clients.startRelayed(fd, client, route, published, keys);
   }
 
   /** Its heart beats. */

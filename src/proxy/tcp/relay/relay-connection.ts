@@ -11,17 +11,8 @@ import { Waiting } from "../../../sys/deadline-list.ts";
 import { EPOLLRDHUP } from "../../../sys/epoll.ts";
 import { EAGAIN, ECONNRESET, EINPROGRESS, EPROTO } from "../../../sys/errno.ts";
 import type { Pollable } from "../../../sys/event-loop.ts";
-import {
-  bindSource,
-  connect,
-  MSG_PEEK,
-  recv,
-  send,
-  setOutOfBandInline,
-  setResetOnClose,
-  setThinStream,
-  tcpSocket,
-} from "../../../sys/socket.ts";
+import { MSG_PEEK } from "../../../sys/socket.ts";
+import { READ_EVENTS } from "../../../sys/tcp-sockets.ts";
 import {
   GREETING_BYTES,
   greetingChallenge,
@@ -35,7 +26,6 @@ import {
   writeRelayQuestion,
 } from "../../../wire/index.ts";
 import type { RelayPeer } from "../../table/peer.ts";
-import { READ_EVENTS } from "../connection.ts";
 import type { TcpContext } from "../tcp-context.ts";
 import { receiveByte, sendByte } from "./single-byte.ts";
 
@@ -89,13 +79,13 @@ export class RelayConnection extends Waiting implements Pollable {
 
   /** 0, or -errno when there is no descriptor or the connect fails at once; nothing is open then. */
   open(): number {
-    const { loop } = this.context;
-    const fd = tcpSocket(this.peer.family);
+    const { loop, sockets } = this.context;
+    const fd = sockets.tcpSocket(this.peer.family);
     if (fd < 0) return fd;
     this.fd = fd;
     this.openedMs = loop.nowMs;
-    setOutOfBandInline(fd);
-    setThinStream(fd, true);
+    sockets.setOutOfBandInline(fd);
+    sockets.setThinStream(fd, true);
     this.#bindSource();
     const outcome = this.#connect();
     if (outcome !== 0 && outcome !== -EINPROGRESS) return this.#abort(outcome);
@@ -109,13 +99,13 @@ export class RelayConnection extends Waiting implements Pollable {
    * did not go.
    */
   ask(clients: RelayClients | null, task: Uint8Array | null): boolean {
-    const { memory, headerAt, relay } = this.context;
+    const { memory, headerAt, relay, sockets } = this.context;
     this.#state = ASKED;
     const challenge = greetingChallenge(this.#greeting);
     const length = this.peer.isSealed
       ? this.#writeSealed(clients, task)
       : relay.signerFor(this.peer).write(clients, task, challenge, memory.bytes, headerAt);
-    return length > 0 && send(this.fd, memory.address(headerAt), length) === length;
+    return length > 0 && sockets.send(this.fd, memory.address(headerAt), length) === length;
   }
 
   /** Another byte behind the question, once that has been answered; 0 or -errno. */
@@ -135,14 +125,14 @@ export class RelayConnection extends Waiting implements Pollable {
 
   /** The socket has another owner from now on. */
   release(): void {
-    setThinStream(this.fd, false);
+    this.context.sockets.setThinStream(this.fd, false);
     this.#end();
   }
 
   /** What has been asked is taken back, with RST: to the exit node FIN would be a client that has said all. */
   close(): void {
     if (this.#state === CLOSED) return;
-    if (this.#state === ASKED) setResetOnClose(this.fd);
+    if (this.#state === ASKED) this.context.sockets.setResetOnClose(this.fd);
     this.#end();
     this.context.loop.close(this.fd);
   }
@@ -151,22 +141,22 @@ export class RelayConnection extends Waiting implements Pollable {
   #bindSource(): void {
     const { sourceSockaddr, sockaddrLength } = this.peer;
     if (sourceSockaddr === null) return;
-    const { memory, sockaddrAt } = this.context;
+    const { memory, sockaddrAt, sockets } = this.context;
     memory.bytes.set(sourceSockaddr, sockaddrAt);
-    bindSource(this.fd, memory.address(sockaddrAt), sockaddrLength);
+    sockets.bindSource(this.fd, memory.address(sockaddrAt), sockaddrLength);
   }
 
   #connect(): number {
-    const { memory, sockaddrAt } = this.context;
+    const { memory, sockaddrAt, sockets } = this.context;
     memory.bytes.set(this.peer.sockaddr, sockaddrAt);
-    return connect(this.fd, memory.address(sockaddrAt), this.peer.sockaddrLength);
+    return sockets.connect(this.fd, memory.address(sockaddrAt), this.peer.sockaddrLength);
   }
 
   /** Nothing follows it before the question. It almost always comes whole. */
   #readGreeting(): void {
-    const { memory, headerAt } = this.context;
+    const { memory, headerAt, sockets } = this.context;
     const missing = GREETING_BYTES - this.#greetedBytes;
-    const count = recv(this.fd, memory.address(headerAt), missing, 0);
+    const count = sockets.recv(this.fd, memory.address(headerAt), missing, 0);
     if (count === -EAGAIN) return;
     if (count <= 0) return this.#lose(count === 0 ? ECONNRESET : -count);
     if (this.#greetedBytes === 0 && memory.bytes[headerAt] !== RELAY_VERSION) return this.#lose(EPROTO);
@@ -179,8 +169,8 @@ export class RelayConnection extends Waiting implements Pollable {
 
   /** Nobody has asked, so whatever comes is its end. */
   #noticeEnd(): void {
-    const { memory, headerAt } = this.context;
-    const peeked = recv(this.fd, memory.address(headerAt), 1, MSG_PEEK);
+    const { memory, headerAt, sockets } = this.context;
+    const peeked = sockets.recv(this.fd, memory.address(headerAt), 1, MSG_PEEK);
     if (peeked !== -EAGAIN) this.#lose(peeked < 0 ? -peeked : ECONNRESET);
   }
 

@@ -1,0 +1,154 @@
+/**
+ * A client's connection as the proxy accounts for it, from accept to close: where it came from, which rules it follows,
+ * its place among the connections of its service. A phase handles its sockets:
+ *
+ *   Opening ───▶ Splicing ───▶ Closing
+ *      │            │             │
+ *      └────────────┴─────────────┴──▶ closed
+ *
+ * A `LocalClient` connected to a published port of this node; a `RelayedClient` connected to another node, which asks
+ * for a task of this node on its behalf.
+ */
+import type { Pollable } from "../../sys/event-loop.ts";
+import type { Endpoint, RecordKeys } from "../../wire/index.ts";
+import { REFUSAL_INDEX, type RefusalReason } from "../table/counters.ts";
+import type { RecentList } from "../table/recent-list.ts";
+import type { Route } from "../table/route.ts";
+import { readEndpoint } from "../table/socket-address.ts";
+import type { Target } from "../table/target.ts";
+import { connectionRecord } from "./connection-record.ts";
+import type { Flow } from "./flow/index.ts";
+import type { Evictable, ServiceConnections } from "./service-connections.ts";
+import type { TcpContext } from "./tcp-context.ts";
+
+export type CloseReason = "done" | "client-reset" | "task-reset" | "client-gone" | RefusalReason;
+
+/** The handler of a connection's sockets. */
+export interface Phase extends Pollable {
+  /** null: no task has accepted yet. */
+  readonly target: Target | null;
+  readonly hasSpoken: boolean;
+  readonly usedMs: number;
+  /** Tasks were added or removed, or began to drain. */
+  onTargetsChanged(): void;
+  /** "done" closes in order, everything else with RST. */
+  close(reason: CloseReason): void;
+}
+
+export abstract class Client implements Evictable<Client> {
+  older: Client | null = null;
+  newer: Client | null = null;
+  among: RecentList<Client> | null = null;
+  placedMs = 0;
+  /** null: not started, or closed. */
+  phase: Phase | null = null;
+  /** Where the client connected to, as a PROXY header or another node says; null: where its socket says. */
+  namedLocal: Endpoint | null = null;
+  readonly startedMs: number;
+
+  constructor(
+    readonly context: TcpContext,
+    readonly connections: ServiceConnections<Client>,
+    readonly fd: number,
+    /** Where the client is, as far as known: a PROXY header may name another address. */
+    public endpoint: Endpoint,
+    public route: Route,
+  ) {
+    this.startedMs = context.loop.nowMs;
+    connections.add(this);
+  }
+
+  /** Of a sealed relay; null: the client's bytes are not sealed. */
+  abstract readonly keys: RecordKeys | null;
+
+  /** A PROXY header precedes its bytes. */
+  abstract readonly isHeaderExpected: boolean;
+
+  /** By the service's allow and deny. */
+  abstract readonly isAdmitted: boolean;
+
+  /** Open connections of its kind by slot, over all workers. */
+  protected abstract readonly openCounts: Int32Array;
+
+  /** Until a task has accepted, a connection follows the table in force: the tasks it knew at accept may all be gone. */
+  abstract refreshRoute(): Route;
+
+  /** A task has accepted. */
+  abstract onConnected(): void;
+
+  /** No task has accepted. Returns the reason to close with. @param errnoValue positive; 0: none */
+  abstract onDialFailed(reason: RefusalReason, errnoValue: number): CloseReason;
+
+  /** The flow whose destination is another node; null: neither is. */
+  abstract flowToNode(target: Target, toTask: Flow, toClient: Flow): Flow | null;
+
+  /** That node is gone once it has left so many transmissions in a row unanswered. */
+  abstract maxUnanswered(target: Target): number;
+
+  get hasSpoken(): boolean {
+    return this.phase?.hasSpoken ?? false;
+  }
+
+  get usedMs(): number {
+    return this.phase?.usedMs ?? this.startedMs;
+  }
+
+  /** The address that the client connected to. */
+  get published(): Endpoint {
+    return this.namedLocal ?? this.#localAddress();
+  }
+
+  /** Closes the connection once its task's drain time is over. */
+  cutIfOverdue(nowMs: number): void {
+    const { phase } = this;
+    if (phase === null) return;
+    if (phase.target !== null && phase.target.cutAtMs <= nowMs) phase.close("drained");
+    else phase.onTargetsChanged();
+  }
+
+  onTargetsChanged(): void {
+    this.phase?.onTargetsChanged();
+  }
+
+  cut(): void {
+    this.phase?.close("drained");
+  }
+
+  /** Makes room for another client of its service. */
+  evict(): void {
+    this.phase?.close("out-of-descriptors");
+  }
+
+  /** Closes the client's socket. */
+  closeSocket(reason: CloseReason): void {
+    closeSocket(this.context, this.fd, reason);
+  }
+
+  /** The last step of its last phase; its sockets are closed. */
+  onClosed(reason: CloseReason, target: Target | null, bytesIn: number, bytesOut: number): void {
+    const { loop, worker } = this.context;
+    const { rules } = this.route;
+    this.phase = null;
+    target?.onClosed();
+    Atomics.sub(this.openCounts, rules.slot, 1);
+    if (reason in REFUSAL_INDEX) rules.refuse(reason as RefusalReason);
+    this.connections.remove(this);
+    if (worker.recorder.isOn) {
+      const end = { target, bytesIn, bytesOut, durationMs: loop.nowMs - this.startedMs, reason };
+      worker.recorder.add(connectionRecord(this.route, this.endpoint, end));
+    }
+    if (worker.descriptors.isWaitedFor) worker.descriptors.release();
+  }
+
+  #localAddress(): Endpoint {
+    const { memory, sockaddrAt, sockets } = this.context;
+    sockets.localAddress(this.fd, memory.address(sockaddrAt));
+    return readEndpoint(memory.bytes, sockaddrAt);
+  }
+}
+
+/** "done" with FIN, everything else with RST, so that no peer takes it for a complete stream. */
+export function closeSocket({ loop, sockets }: TcpContext, fd: number, reason: CloseReason): void {
+  if (reason !== "done") sockets.setResetOnClose(fd);
+  loop.close(fd);
+}

@@ -1,0 +1,57 @@
+/** The clients with open TCP connections of one worker, by service, and how a new one starts. */
+import type { Endpoint, RecordKeys } from "../../wire/index.ts";
+import type { Route } from "../table/route.ts";
+import type { Client } from "./client.ts";
+import { LocalClient } from "./local-client.ts";
+import { Opening } from "./opening.ts";
+import type { RelayPools } from "./relay/relay-pool.ts";
+import { RelayedClient } from "./relayed-client.ts";
+import { ServiceConnections } from "./service-connections.ts";
+import type { TcpContext } from "./tcp-context.ts";
+
+export class Clients {
+  /** by slot; bounded by the number of services */
+  readonly #services = new Map<number, ServiceConnections<Client>>();
+
+  constructor(
+    readonly context: TcpContext,
+    readonly relayPools: RelayPools,
+  ) {}
+
+  /** The connections of the service with the counters `slot`. */
+  of(slot: number): ServiceConnections<Client> {
+    let connections = this.#services.get(slot);
+    if (connections === undefined) {
+      connections = new ServiceConnections(this.context.worker.shares.tcp(slot));
+      this.#services.set(slot, connections);
+    }
+    return connections;
+  }
+
+  /** Those open now; they may be closed meanwhile. */
+  all(): Client[] {
+    return [...this.#services.values()].flatMap((connections) => connections.all());
+  }
+
+  /** A client that connected to a port of this node. */
+  startLocal(fd: number, endpoint: Endpoint, listener: { readonly route: Route }): void {
+    const connections = this.of(listener.route.rules.slot);
+    const client = new LocalClient(this.context, connections, fd, endpoint, listener);
+    new Opening(client, this.relayPools, false).start();
+  }
+
+  /** A client of another node. Its socket is in the loop. @param published where it connected to */
+  startRelayed(
+    fd: number,
+    endpoint: Endpoint,
+    route: Route,
+    published: Endpoint,
+    keys: RecordKeys | null,
+  ): void {
+    const connections = this.of(route.rules.slot);
+    const client = new RelayedClient(this.context, connections, fd, endpoint, route, published, keys);
+    const opening = new Opening(client, this.relayPools, true);
+    this.context.loop.handOver(fd, opening);
+    opening.start();
+  }
+}
