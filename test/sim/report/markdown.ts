@@ -28,21 +28,21 @@ Seeds from ${report.firstSeed} on, one for each run; the same seeds give the sam
 
 ## One member crashes
 
-Seconds after the crash, p50 / p99. Packets sent per member and second, with the news of the crash and when nothing
-happens. The last column is what a separate model of memberlist predicts, in the same order. Clusters of more than 256 members are
-simulated without push/pull.
+Seconds after the crash, p50 / p99. Packets sent per member and second, after the crash and when nothing happens. The
+last column is the prediction of a separate model of memberlist, in the same order. Clusters of more than 256 members
+are simulated without push/pull.
 
-| members | runs | first suspects | first gives up | all know | spread | packets/s | idle | predicted |
+| members | runs | first suspicion | first declared failed | all know | spread | packets/s | idle | predicted |
 | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |
 ${report.crashes.map(crashRow).join("\n")}
 
 ![latencies](crash.svg)
 
-## Members that are slow
+## Slow members
 
-The messages of C of ${PAUSE_MEMBERS} members stand still for D, in both directions, go on for a moment, stand still again, for a
-minute; their timers run on. False deaths: how often one member takes another for dead, although nobody has crashed. Those of healthy members are about members that were
-never slow. SWIM: fixed suspicion time, no health score, no buddy. ${report.pauseRuns} runs each.
+For one minute the messages of C of ${PAUSE_MEMBERS} members, sent and received, are held back for D at a time; their timers keep running. False
+deaths: how often one member declares another failed although none has crashed. "Of healthy": false deaths of
+members that were never slow. SWIM: fixed suspicion time, no health score, no buddy system. ${report.pauseRuns} runs each.
 
 | C | D | SWIM: all | of healthy | Lifeguard: all | of healthy | ratio of healthy | packets/s, SWIM → Lifeguard |
 | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
