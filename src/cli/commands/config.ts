@@ -4,7 +4,7 @@ import type { Invocation } from "../invocation.ts";
 import { loadConfig } from "./load-config.ts";
 
 const HELP = `
-The output is itself a valid configuration file.
+The output is a valid configuration file as soon as cluster.keys, shown as ***, are filled in again.
 
 Examples:
   portmesh config -c portmesh.toml
