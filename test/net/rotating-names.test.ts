@@ -4,7 +4,7 @@
  *     clients -- node -- rotating.test: 127.0.0.2, then 127.0.0.3, then none
  *     clients -- n1 -- n2 -- rotating.test
  */
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { createSocket } from "node:dgram";
 import { connect, type Socket } from "node:net";
 import type { NodeStatus } from "../../src/node/index.ts";
@@ -22,20 +22,8 @@ const FIRST = "127.0.0.2";
 const SECOND = "127.0.0.3";
 const DRAIN_MS = 500;
 
-let server: NameServer;
-const cleanUps: (() => unknown)[] = [];
-
-beforeEach(async () => {
-  if (!isNotRoot) server = await NameServer.start();
-});
-
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
-  server?.[Symbol.dispose]();
-});
-
 /** Answers every message with its own address, TCP and UDP, until it is told to be silent. */
-function startTask(address: string, port: number): { silenceUdp(): void } {
+function startTask(opened: AsyncDisposableStack, address: string, port: number): { silenceUdp(): void } {
   const tcp = Bun.listen({
     hostname: address,
     port,
@@ -47,10 +35,8 @@ function startTask(address: string, port: number): { silenceUdp(): void } {
     if (!isSilent) udp.send(address, client.port, client.address);
   });
   udp.bind(port, address);
-  cleanUps.push(
-    () => tcp.stop(true),
-    () => udp.close(),
-  );
+  opened.defer(() => tcp.stop(true));
+  opened.defer(() => void udp.close());
   return { silenceUdp: () => void (isSilent = true) };
 }
 
@@ -59,10 +45,14 @@ interface Client {
   ask(): Promise<string | null>;
 }
 
-async function openTcp(port: number, host = "127.0.0.1"): Promise<Client & { readonly socket: Socket }> {
+async function openTcp(
+  opened: AsyncDisposableStack,
+  port: number,
+  host = "127.0.0.1",
+): Promise<Client & { readonly socket: Socket }> {
   const socket = connect(port, host);
   socket.on("error", () => undefined);
-  cleanUps.push(() => socket.destroy());
+  opened.defer(() => void socket.destroy());
   await new Promise((resolve) => socket.once("connect", resolve));
   return {
     socket,
@@ -74,9 +64,9 @@ async function openTcp(port: number, host = "127.0.0.1"): Promise<Client & { rea
   };
 }
 
-function openUdp(port: number, host = "127.0.0.1"): Client {
+function openUdp(opened: AsyncDisposableStack, port: number, host = "127.0.0.1"): Client {
   const socket = createSocket("udp4");
-  cleanUps.push(() => socket.close());
+  opened.defer(() => void socket.close());
   return {
     ask: () =>
       askOnce(
@@ -105,13 +95,20 @@ function rotatingService(tcpPort: number, udpPort: number, target: number): stri
   });
 }
 
-async function startNode(tcpPort: number, udpPort: number, target: number): Promise<NodeProcess> {
+async function startNode(
+  opened: AsyncDisposableStack,
+  server: NameServer,
+  tcpPort: number,
+  udpPort: number,
+  target: number,
+): Promise<NodeProcess> {
   const node = await NodeProcess.start(rotatingService(tcpPort, udpPort, target), server.wrapper());
-  cleanUps.push(() => node.kill());
+  opened.defer(() => node.kill());
   return node;
 }
 
 async function rotateTo(
+  server: NameServer,
   node: { status(): Promise<Pick<NodeStatus, "proxy">> },
   addresses: readonly string[],
 ): Promise<void> {
@@ -120,45 +117,49 @@ async function rotateTo(
   await waitFor(async () => Bun.deepEquals(await tasks(), addresses), { what: `tasks at ${addresses}` });
 }
 
-test.skipIf(isNotRoot)(
+test.concurrent.skipIf(isNotRoot)(
   "an address missing from an answer gets no new clients, and keeps those it has while they are answered",
   async () => {
+    await using opened = new AsyncDisposableStack();
+    const server = opened.use(await NameServer.start());
     const [tcpPort, udpPort, target] = (await freePorts(3)) as [number, number, number];
-    const first = startTask(FIRST, target);
-    startTask(SECOND, target);
+    const first = startTask(opened, FIRST, target);
+    startTask(opened, SECOND, target);
     server.answers.set(NAME, [FIRST]);
-    const node = await startNode(tcpPort, udpPort, target);
-    await rotateTo(node, [FIRST]);
-    const tcp = await openTcp(tcpPort);
-    const udp = openUdp(udpPort);
+    const node = await startNode(opened, server, tcpPort, udpPort, target);
+    await rotateTo(server, node, [FIRST]);
+    const tcp = await openTcp(opened, tcpPort);
+    const udp = openUdp(opened, udpPort);
     expect([await tcp.ask(), await udp.ask()]).toEqual([FIRST, FIRST]);
 
-    await rotateTo(node, [SECOND]);
+    await rotateTo(server, node, [SECOND]);
     const endMs = performance.now() + 4 * DRAIN_MS;
     while (performance.now() < endMs) expect([await tcp.ask(), await udp.ask()]).toEqual([FIRST, FIRST]);
-    expect(await (await openTcp(tcpPort)).ask()).toBe(SECOND);
-    expect(await openUdp(udpPort).ask()).toBe(SECOND);
+    expect(await (await openTcp(opened, tcpPort)).ask()).toBe(SECOND);
+    expect(await openUdp(opened, udpPort).ask()).toBe(SECOND);
 
     first.silenceUdp();
     await waitFor(async () => (await udp.ask()) === SECOND, { what: "the UDP session to move" });
     expect(await tcp.ask()).toBe(FIRST);
 
     const isCut = new Promise((resolve) => tcp.socket.once("close", resolve));
-    await rotateTo(node, []);
+    await rotateTo(server, node, []);
     await isCut;
   },
 );
 
-test.skipIf(isNotRoot)("connections survive that an address goes and comes back", async () => {
+test.concurrent.skipIf(isNotRoot)("connections survive that an address goes and comes back", async () => {
+  await using opened = new AsyncDisposableStack();
+  const server = opened.use(await NameServer.start());
   const [tcpPort, udpPort, target] = (await freePorts(3)) as [number, number, number];
   const addresses = [FIRST, SECOND];
-  for (const address of addresses) startTask(address, target);
+  for (const address of addresses) startTask(opened, address, target);
   server.answers.set(NAME, [FIRST]);
-  const node = await startNode(tcpPort, udpPort, target);
+  const node = await startNode(opened, server, tcpPort, udpPort, target);
   const clients: Client[] = [];
   for (const address of [...addresses, FIRST]) {
-    await rotateTo(node, [address]);
-    const client = await openTcp(tcpPort);
+    await rotateTo(server, node, [address]);
+    const client = await openTcp(opened, tcpPort);
     expect(await client.ask()).toBe(address);
     clients.push(client);
   }
@@ -168,10 +169,12 @@ test.skipIf(isNotRoot)("connections survive that an address goes and comes back"
   expect([task!.address, task!.openConnections]).toEqual([FIRST, 2]);
 });
 
-test.skipIf(isNotRoot)("clients of another node keep their task too", async () => {
+test.concurrent.skipIf(isNotRoot)("clients of another node keep their task too", async () => {
+  await using opened = new AsyncDisposableStack();
+  const server = opened.use(await NameServer.start());
   const [tcpPort, udpPort, target] = (await freePorts(3)) as [number, number, number];
-  const first = startTask(FIRST, target);
-  startTask(SECOND, target);
+  const first = startTask(opened, FIRST, target);
+  startTask(opened, SECOND, target);
   server.answers.set(NAME, [FIRST]);
   const [entry, exit] = loopbackPlaces(2);
   const cluster = await MeshCluster.start({
@@ -180,19 +183,19 @@ test.skipIf(isNotRoot)("clients of another node keep their task too", async () =
     settings: { profile: "local" },
     services: (_, index) => (index === 1 ? rotatingService(tcpPort, udpPort, target) : ""),
   });
-  cleanUps.push(() => cluster.close());
+  opened.defer(() => cluster.close());
   const node = cluster.nodes[1]!;
-  await rotateTo(node, [FIRST]);
-  const udp = openUdp(udpPort, entry!.address);
+  await rotateTo(server, node, [FIRST]);
+  const udp = openUdp(opened, udpPort, entry!.address);
   await waitFor(async () => (await udp.ask()) === FIRST, { what: "the entry node to serve" });
-  const tcp = await openTcp(tcpPort, entry!.address);
+  const tcp = await openTcp(opened, tcpPort, entry!.address);
   expect(await tcp.ask()).toBe(FIRST);
 
-  await rotateTo(node, [SECOND]);
+  await rotateTo(server, node, [SECOND]);
   const endMs = performance.now() + 4 * DRAIN_MS;
   while (performance.now() < endMs) expect([await tcp.ask(), await udp.ask()]).toEqual([FIRST, FIRST]);
-  expect(await (await openTcp(tcpPort, entry!.address)).ask()).toBe(SECOND);
-  expect(await openUdp(udpPort, entry!.address).ask()).toBe(SECOND);
+  expect(await (await openTcp(opened, tcpPort, entry!.address)).ask()).toBe(SECOND);
+  expect(await openUdp(opened, udpPort, entry!.address).ask()).toBe(SECOND);
   first.silenceUdp();
   await waitFor(async () => (await udp.ask()) === SECOND, { what: "the UDP session to move" });
   expect(await tcp.ask()).toBe(FIRST);
