@@ -27,6 +27,9 @@ const OWN_LOOPBACK = [
 /** Runs the command that follows in a network of its own, without a way out; its output is that for errors. */
 const OWN_NETWORK = ["unshare", "--net", "sh", "-c", `${OWN_LOOPBACK} && exec "$@" >&2`, "sh"];
 
+/** Of a file whose tests wait beside each other: each may start some nodes. */
+const CONCURRENT_TESTS = 6;
+
 export function canMakeNetworks(): boolean {
   return process.getuid?.() === 0 && Bun.spawnSync([...OWN_NETWORK, "true"], { stderr: "ignore" }).success;
 }
@@ -53,12 +56,8 @@ async function runFiles(
   prefix: readonly string[],
   output: Output,
 ): Promise<Run & { readonly hasCrashed: boolean }> {
-  const command = [
-    process.execPath,
-    "test",
-    `--timeout=${job.testTimeoutMs}`,
-    ...files.map((file) => `./${file}`),
-  ];
+  const options = [`--timeout=${job.testTimeoutMs}`, `--max-concurrency=${CONCURRENT_TESTS}`];
+  const command = [process.execPath, "test", ...options, ...files.map((file) => `./${file}`)];
   const child = Bun.spawn([...prefix, ...command], {
     stdio: ["ignore", "inherit", "pipe"],
     timeout: job.processTimeoutMs,

@@ -5,7 +5,7 @@
  *    \      /
  *   n1 n2 n3         nodes of ours that both can reach
  */
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { newKey } from "../support/cluster/mesh-cluster.ts";
 import type { MeshPlace } from "../support/cluster/mesh-node.ts";
 import type { SerfAgent } from "../support/gossip/serf-agent.ts";
@@ -22,36 +22,39 @@ const PROBES_DEADLINE_MS = 60_000;
 /** Gossip misses a member once in some hundred messages; a push/pull every 30 s brings it the event. */
 const EVENT_DEADLINE_MS = 75_000;
 
-let network: Namespaces;
-let mesh: SerfMesh;
-let machines: readonly NetworkNode[];
-let s1: SerfAgent;
-let s2: SerfAgent;
+interface Started extends AsyncDisposable {
+  readonly mesh: SerfMesh;
+  readonly machines: readonly NetworkNode[];
+  readonly s1: SerfAgent;
+  readonly s2: SerfAgent;
+}
+
+async function start(): Promise<Started> {
+  await using opened = new AsyncDisposableStack();
+  const network = opened.adopt(Namespaces.create(OURS + THEIRS), (created) => created.close());
+  const machines = network.nodes;
+  const places = machines.map(({ address, wrapper }, index): MeshPlace => {
+    return { name: index < OURS ? `n${index + 1}` : `s${index - OURS + 1}`, address, wrapper };
+  });
+  const mesh = await SerfMesh.start({
+    label: "serf-faults",
+    ours: places.slice(0, OURS),
+    theirs: places.slice(OURS),
+    key: newKey(),
+    joining: "they join us",
+  });
+  opened.defer(() => mesh.close());
+  const [s1, s2] = mesh.agents as [SerfAgent, SerfAgent];
+  const kept = opened.move();
+  return { mesh, machines, s1, s2, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
 
 describe.skipIf(lacksNamespaces() || lacks("serf"))("on a network with holes", () => {
-  beforeEach(async () => {
-    network = Namespaces.create(OURS + THEIRS);
-    machines = network.nodes;
-    const places = machines.map(({ address, wrapper }, index): MeshPlace => {
-      return { name: index < OURS ? `n${index + 1}` : `s${index - OURS + 1}`, address, wrapper };
-    });
-    mesh = await SerfMesh.start({
-      label: "serf-faults",
-      ours: places.slice(0, OURS),
-      theirs: places.slice(OURS),
-      key: newKey(),
-      joining: "they join us",
-    });
-    [s1, s2] = mesh.agents as [SerfAgent, SerfAgent];
-  });
+  afterAll(() => expect(Namespaces.leftovers()).toEqual([]));
 
-  afterEach(async () => {
-    await mesh.close();
-    network.close();
-    expect(Namespaces.leftovers()).toEqual([]);
-  });
-
-  test("events and queries pass our nodes between agents that do not reach each other", async () => {
+  test.concurrent("events and queries pass our nodes between agents that do not reach each other", async () => {
+    await using started = await start();
+    const { machines, s1, s2 } = started;
     await machines[OURS]!.cut("both", [s2.address]);
     await s1.event("deploy", "v1");
     await waitFor(() => s2.events.includes("deploy:v1"), {
@@ -73,7 +76,9 @@ describe.skipIf(lacksNamespaces() || lacks("serf"))("on a network with holes", (
     );
   });
 
-  test("agents that do not reach each other stay alive: our nodes probe for them", async () => {
+  test.concurrent("agents that do not reach each other stay alive: our nodes probe for them", async () => {
+    await using started = await start();
+    const { mesh, machines, s1, s2 } = started;
     await machines[OURS]!.cut("both", [s2.address]);
     const isProbed = (log: string, name: string) => log.split(`Failed ping: ${name} (`).length > 3;
     await waitFor(() => isProbed(s1.log, "s2"), { what: "failed pings", deadlineMs: PROBES_DEADLINE_MS });
@@ -83,7 +88,9 @@ describe.skipIf(lacksNamespaces() || lacks("serf"))("on a network with holes", (
     expect((await s1.info()).health_score).toBe("0"); // our nacks came in time
   });
 
-  test("a node of ours whose UDP is muted is pinged over TCP and stays alive", async () => {
+  test.concurrent("a node of ours whose UDP is muted is pinged over TCP and stays alive", async () => {
+    await using started = await start();
+    const { mesh, machines, s1, s2 } = started;
     await machines[0]!.cut("both", [], { protocol: "udp" });
     const warning = "Was able to connect to n1 but other probes failed";
     await waitFor(() => [s1, s2].some((agent) => agent.log.split(warning).length > 2), {
@@ -95,7 +102,9 @@ describe.skipIf(lacksNamespaces() || lacks("serf"))("on a network with holes", (
     for (const agent of [s1, s2]) expect(agent.log).not.toContain("EventMemberFailed: n1");
   });
 
-  test("an agent whose UDP is muted is pinged over TCP by ours and stays alive", async () => {
+  test.concurrent("an agent whose UDP is muted is pinged over TCP by ours and stays alive", async () => {
+    await using started = await start();
+    const { mesh, machines, s2 } = started;
     await machines[OURS]!.cut("both", [], { protocol: "udp" });
     const warning = "Was able to connect to s1 but other probes failed";
     await waitFor(() => s2.log.split(warning).length > 2, {

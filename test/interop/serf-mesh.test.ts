@@ -3,7 +3,7 @@
  *
  *   n1 n2 n3 (portmesh) and s1 s2 s3 (serf agent), on loopback addresses of their own
  */
-import { afterEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { MeshNode } from "../support/cluster/mesh-node.ts";
 import { recordScenario } from "../support/cluster/mesh-report.ts";
@@ -17,26 +17,19 @@ const CLUSTER = "interop";
 /** Gossip misses a member once in some hundred messages; a push/pull every 30 s brings it the event. */
 const EVENT_DEADLINE_MS = 75_000;
 
-let mesh: SerfMesh | null = null;
-
-afterEach(async () => {
-  await mesh?.close();
-  mesh = null;
-});
-
 async function start(
   ours: number,
   theirs: number,
   options: Partial<SerfMeshOptions> = {},
-): Promise<{ mesh: SerfMesh; n: readonly MeshNode[]; s: readonly SerfAgent[] }> {
-  mesh = await SerfMesh.start({
+): Promise<AsyncDisposable & { mesh: SerfMesh; n: readonly MeshNode[]; s: readonly SerfAgent[] }> {
+  const mesh = await SerfMesh.start({
     label: LABEL,
     joining: "they join us",
     ...serfPlaces(ours, theirs),
     ...options,
     settings: { clusterName: CLUSTER, ...options.settings },
   });
-  return { mesh, n: mesh.cluster.nodes, s: mesh.agents };
+  return { mesh, n: mesh.cluster.nodes, s: mesh.agents, [Symbol.asyncDispose]: () => mesh.close() };
 }
 
 function key(bytes: number): string {
@@ -53,8 +46,9 @@ const VARIANTS: Readonly<Record<string, Partial<SerfMeshOptions>>> = {
 
 describe.skipIf(lacks("serf"))("serf agents and portmesh nodes", () => {
   for (const [variant, options] of Object.entries(VARIANTS)) {
-    test(`${variant}: all see all, with tags, and events pass`, async () => {
-      const { n, s } = await start(3, 3, options);
+    test.concurrent(`${variant}: all see all, with tags, and events pass`, async () => {
+      await using started = await start(3, 3, options);
+      const { n, s } = started;
       for (const agent of s) {
         const members = await agent.members();
         for (const node of n) {
@@ -83,8 +77,9 @@ describe.skipIf(lacks("serf"))("serf agents and portmesh nodes", () => {
     });
   }
 
-  test("an agent that comes later and asks for past events hears of them from a node of ours", async () => {
-    const { n, s } = await start(2, 2);
+  test.concurrent("an agent that comes later and asks for past events hears of them from a node of ours", async () => {
+    await using started = await start(2, 2);
+    const { n, s } = started;
     const [teller, latecomer] = s as [SerfAgent, SerfAgent];
     await latecomer.kill();
     await teller.event("deploy", "v1");
@@ -102,8 +97,9 @@ describe.skipIf(lacks("serf"))("serf agents and portmesh nodes", () => {
     expect(latecomer.events.sort()).toEqual(["deploy:v1", "deploy:v2"]);
   });
 
-  test("a node that leaves is left everywhere, comes back, crashes and is failed, comes back", async () => {
-    const { mesh, n, s } = await start(3, 3, { key: key(32) });
+  test.concurrent("a node that leaves is left everywhere, comes back, crashes and is failed, comes back", async () => {
+    await using started = await start(3, 3, { key: key(32) });
+    const { mesh, n, s } = started;
     const [, , leaver] = n as [MeshNode, MeshNode, MeshNode];
     expect(await leaver.stop()).toBe(0);
     for (const agent of s) await agent.waitForStatus("n3", "left");
@@ -121,8 +117,9 @@ describe.skipIf(lacks("serf"))("serf agents and portmesh nodes", () => {
     await mesh.allAlive();
   });
 
-  test("an agent that leaves is left at ours, one that crashes failed, and both come back", async () => {
-    const { mesh, n, s } = await start(3, 3, { key: key(32) });
+  test.concurrent("an agent that leaves is left at ours, one that crashes failed, and both come back", async () => {
+    await using started = await start(3, 3, { key: key(32) });
+    const { mesh, n, s } = started;
     const [, crashing, leaving] = s as [SerfAgent, SerfAgent, SerfAgent];
     await crashing.kill();
     await mesh.cluster.seenAs("s2", ["failed"]);
@@ -137,8 +134,9 @@ describe.skipIf(lacks("serf"))("serf agents and portmesh nodes", () => {
     await mesh.allAlive();
   });
 
-  test("a node that is killed is alive again within seconds of its return, same name and address", async () => {
-    const { mesh, n } = await start(2, 2);
+  test.concurrent("a node that is killed is alive again within seconds of its return, same name and address", async () => {
+    await using started = await start(2, 2);
+    const { mesh, n } = started;
     for (let round = 0; round < 3; round++) {
       await n[1]!.kill();
       await n[1]!.start();
@@ -146,8 +144,9 @@ describe.skipIf(lacks("serf"))("serf agents and portmesh nodes", () => {
     }
   });
 
-  test("who has left comes back under its name on another address", async () => {
-    const { mesh, n, s } = await start(2, 2);
+  test.concurrent("who has left comes back under its name on another address", async () => {
+    await using started = await start(2, 2);
+    const { mesh, n, s } = started;
     const [, mover] = n as [MeshNode, MeshNode];
     expect(await mover.stop()).toBe(0);
     for (const agent of s) await agent.waitForStatus("n2", "left");
@@ -167,8 +166,9 @@ describe.skipIf(lacks("serf"))("serf agents and portmesh nodes", () => {
     }
   });
 
-  test("suspected while it stood still, a node of ours refutes and is never failed", async () => {
-    const { mesh, n, s } = await start(2, 2);
+  test.concurrent("suspected while it stood still, a node of ours refutes and is never failed", async () => {
+    await using started = await start(2, 2);
+    const { mesh, n, s } = started;
     const [, still] = n as [MeshNode, MeshNode];
     await still.pause();
     const isSuspected = () => s.some((agent) => agent.log.includes("Suspect n2 has failed"));
@@ -178,8 +178,9 @@ describe.skipIf(lacks("serf"))("serf agents and portmesh nodes", () => {
     for (const agent of s) expect(agent.log).not.toMatch(/EventMemberFailed: n2/);
   });
 
-  test("suspected while it stood still, an agent refutes, and ours believe it", async () => {
-    const { mesh, n, s } = await start(2, 2);
+  test.concurrent("suspected while it stood still, an agent refutes, and ours believe it", async () => {
+    await using started = await start(2, 2);
+    const { mesh, n, s } = started;
     const still = s[1]!;
     still.pause();
     await mesh.cluster.seenAs("s2", ["suspect", "failed"]);

@@ -1,7 +1,7 @@
 /**
  * Who is in the cluster: names, keys, cluster names, leaving and coming back. Nodes on loopback addresses of their own.
  */
-import { afterEach, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import {
   loopbackPlaces,
   loopbackSubnet,
@@ -13,7 +13,7 @@ import { meshFile, serviceFile } from "../support/cluster/mesh-config.ts";
 import { MeshNode } from "../support/cluster/mesh-node.ts";
 import { recordScenario } from "../support/cluster/mesh-report.ts";
 import { HttpLoad, request } from "../support/load/http-load.ts";
-import { type HttpTask, startNamedTask } from "../support/load/http-task.ts";
+import { startNamedTask } from "../support/load/http-task.ts";
 import { portmesh } from "../support/node/node-process.ts";
 import { tempDir } from "../support/os/temp-dir.ts";
 import { waitFor } from "../support/time/wait-for.ts";
@@ -22,32 +22,23 @@ const LABEL = "mesh-membership";
 const PORT = 8080;
 const BAD_START = 1;
 
-const clusters: MeshCluster[] = [];
-const strays: MeshNode[] = [];
-let task: HttpTask | null = null;
-let load: HttpLoad | null = null;
-
-afterEach(async () => {
-  await load?.stop();
-  await Promise.all(clusters.splice(0).map((cluster) => cluster.close()));
-  await Promise.all(strays.splice(0).map((node) => node.remove(LABEL)));
-  await task?.stop();
-  [task, load] = [null, null];
-});
-
-async function start(count: number, options: Partial<MeshOptions> = {}): Promise<MeshCluster> {
+async function start(
+  opened: AsyncDisposableStack,
+  count: number,
+  options: Partial<MeshOptions> = {},
+): Promise<MeshCluster> {
   const cluster = await MeshCluster.start({
     label: LABEL,
     places: loopbackPlaces(count),
     ...options,
     settings: { profile: "local", ...options.settings },
   });
-  clusters.push(cluster);
-  return cluster;
+  return opened.adopt(cluster, (started) => started.close());
 }
 
 /** A node that wants to join `cluster` under this name, from an address of its own. */
 function stray(
+  opened: AsyncDisposableStack,
   cluster: MeshCluster,
   name: string,
   settings: Partial<MeshCluster["settings"]> = {},
@@ -64,8 +55,7 @@ function stray(
     bind: [node.address],
     services: "",
   });
-  strays.push(node);
-  return node;
+  return opened.adopt(node, (started) => started.remove(LABEL));
 }
 
 async function membersOf(node: MeshNode): Promise<string[]> {
@@ -80,9 +70,10 @@ async function complains(cluster: MeshCluster, node: MeshNode, about: RegExp): P
   });
 }
 
-test("a name that is taken is refused at the start, and the one who has it stays", async () => {
-  const cluster = await start(2);
-  const impostor = stray(cluster, "n2");
+test.concurrent("a name that is taken is refused at the start, and the one who has it stays", async () => {
+  await using opened = new AsyncDisposableStack();
+  const cluster = await start(opened, 2);
+  const impostor = stray(opened, cluster, "n2");
   const { exitCode, log } = await impostor.failToStart();
   expect(exitCode).toBe(BAD_START);
   expect(log).toContain("n2");
@@ -94,9 +85,10 @@ for (const [what, settings, atStray, inside] of [
   ["key", { keys: [newKey()] }, /key/i, /key/i],
   ["cluster name", { clusterName: "west" }, /east/, /west/],
 ] as const) {
-  test(`another ${what}: they never merge, and both logs name what differs`, async () => {
-    const cluster = await start(2, { settings: { clusterName: "east" } });
-    const other = stray(cluster, "n9", settings);
+  test.concurrent(`another ${what}: they never merge, and both logs name what differs`, async () => {
+    await using opened = new AsyncDisposableStack();
+    const cluster = await start(opened, 2, { settings: { clusterName: "east" } });
+    const other = stray(opened, cluster, "n9", settings);
     await other.start();
     await complains(cluster, other, atStray);
     await complains(cluster, cluster.nodes[0]!, inside);
@@ -106,7 +98,7 @@ for (const [what, settings, atStray, inside] of [
   });
 }
 
-test("without keys only loopback, unless the file says insecure", async () => {
+test.concurrent("without keys only loopback, unless the file says insecure", async () => {
   using directory = tempDir();
   const file = directory.file("portmesh.toml");
   const check = async (cluster: string) => {
@@ -122,20 +114,22 @@ test("without keys only loopback, unless the file says insecure", async () => {
   expect((await check(`bind = "0.0.0.0:7946"\nkeys = ["${newKey()}"]`)).exitCode).toBe(0);
 });
 
-test("keys are rotated by reloads, one node after the other, and nobody is lost or refused", async () => {
-  const running = (task = startNamedTask("task"));
+test.concurrent("keys are rotated by reloads, one node after the other, and nobody is lost or refused", async () => {
+  await using opened = new AsyncDisposableStack();
+  const running = opened.adopt(startNamedTask("task"), (task) => task.stop());
   const service = (index: number) =>
     serviceFile({
       name: "web",
       publish: [`${PORT}:80`],
       tasks: index === 0 ? [`127.0.0.1:${running.port}`] : [],
     });
-  const cluster = await start(3, { services: (_, index) => service(index) });
+  const cluster = await start(opened, 3, { services: (_, index) => service(index) });
   await cluster.agree((services) => services[0]?.tasks.length === 1);
   const [before, after] = [cluster.settings.keys[0]!, newKey()];
   const { address } = cluster.nodes[2]!;
   await waitFor(async () => (await request(address, PORT)).error === null, { what: "n3 to route" });
-  load = new HttpLoad(address, PORT, 2, { pauseMs: 5 });
+  const load = new HttpLoad(address, PORT, 2, { pauseMs: 5 });
+  opened.defer(() => load.stop());
   for (const keys of [[before, after], [after, before], [after]]) {
     for (const node of cluster.nodes) {
       const report = await node.reload(cluster.fileOf(node, { keys }));
@@ -144,20 +138,21 @@ test("keys are rotated by reloads, one node after the other, and nobody is lost 
     }
     await cluster.allAlive();
   }
-  const newcomer = stray(cluster, "n4", { keys: [after] });
+  const newcomer = stray(opened, cluster, "n4", { keys: [after] });
   await newcomer.start();
   await cluster.allAlive([...cluster.nodes, newcomer]);
   await load.stop();
   expect(load.failures).toEqual([]);
   expect(load.records.length).toBeGreaterThan(0);
-  const old = stray(cluster, "n5", { keys: [before] });
+  const old = stray(opened, cluster, "n5", { keys: [before] });
   await old.start();
   await complains(cluster, old, /key/i);
   expect(await membersOf(old)).toEqual(["n5"]);
 });
 
-test("killed and started again within seconds, same name and address: alive again", async () => {
-  const cluster = await start(3);
+test.concurrent("killed and started again within seconds, same name and address: alive again", async () => {
+  await using opened = new AsyncDisposableStack();
+  const cluster = await start(opened, 3);
   const [, , n3] = cluster.nodes;
   const startMs = performance.now();
   for (let round = 0; round < 3; round++) {
@@ -168,8 +163,9 @@ test("killed and started again within seconds, same name and address: alive agai
   recordScenario("3 restarts of a killed node", { "ms until all agree again": performance.now() - startMs });
 });
 
-test("the seed itself is killed and comes back: found again without anybody being told", async () => {
-  const cluster = await start(3);
+test.concurrent("the seed itself is killed and comes back: found again without anybody being told", async () => {
+  await using opened = new AsyncDisposableStack();
+  const cluster = await start(opened, 3);
   const [seed] = cluster.nodes;
   await seed!.kill();
   await cluster.seenAs("n1", ["failed"]);
@@ -177,8 +173,9 @@ test("the seed itself is killed and comes back: found again without anybody bein
   await cluster.allAlive();
 });
 
-test("SIGTERM is a leave: exit 0, seen as left, never as failed", async () => {
-  const cluster = await start(3);
+test.concurrent("SIGTERM is a leave: exit 0, seen as left, never as failed", async () => {
+  await using opened = new AsyncDisposableStack();
+  const cluster = await start(opened, 3);
   const [n1, , n3] = cluster.nodes;
   const seen = new Set<string>();
   let isOver = false;
@@ -198,13 +195,14 @@ test("SIGTERM is a leave: exit 0, seen as left, never as failed", async () => {
   await cluster.allAlive();
 });
 
-test("seeds that are not there yet are tried until they are", async () => {
+test.concurrent("seeds that are not there yet are tried until they are", async () => {
+  await using opened = new AsyncDisposableStack();
   const cluster = MeshCluster.prepare({
     label: LABEL,
     places: loopbackPlaces(3),
     settings: { profile: "local" },
   });
-  clusters.push(cluster);
+  opened.defer(() => cluster.close());
   const [seed, ...others] = cluster.nodes as [MeshNode, MeshNode, MeshNode];
   await Promise.all(others.map((node) => node.start()));
   for (const node of others) expect((await node.status()).state).toBe("serving");
