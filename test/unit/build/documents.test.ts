@@ -1,7 +1,7 @@
 /** The documents: short where a newcomer reads, and true about links, files, keys, defaults and examples. */
 import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { compareConfigs, jsonSchema } from "../../../src/config/index.ts";
 import { configOf, problemsOf } from "../config/problems-of.ts";
 
@@ -9,6 +9,8 @@ const ROOT = join(import.meta.dir, "../../..");
 const MAX_README_LINES = 150;
 const PATTERNS = ["*.md", ...["build", "config", "src", "test"].map((folder) => `${folder}/**/*.md`)];
 const documents = PATTERNS.flatMap((pattern) => [...new Bun.Glob(pattern).scanSync(ROOT)]).sort();
+/** Folders that are not in the repository. */
+const MADE = ["dist/", "dist/bench/"];
 const keyDocument = read("config/README.md");
 
 function read(path: string): string {
@@ -60,6 +62,23 @@ function anchorsOf(path: string): string[] {
       .replaceAll(" ", "-"),
   );
 }
+
+describe("files that a document names", () => {
+  const sources = [...new Bun.Glob("src/**/*.ts").scanSync(ROOT)];
+  const names = new Set(sources.map((path) => basename(path)));
+
+  /** A path from the root, from src or from the document's folder; or the name of a file somewhere in src. */
+  function exists(from: string, name: string): boolean {
+    return ["", "src", dirname(from)].some((base) => existsSync(join(ROOT, base, name))) || names.has(name);
+  }
+
+  test.each(documents)("of %s exist", (path) => {
+    const named = [...withoutCode(read(path)).matchAll(/`([\w./-]+(?:\.tsx?|[\w-]\/))`/g)].map(
+      ([, name]) => name!,
+    );
+    expect(named.filter((name) => !exists(path, name) && !MADE.includes(name))).toEqual([]);
+  });
+});
 
 describe("examples of the documents", () => {
   test.each(
