@@ -23,13 +23,14 @@ interface Rule {
 const ALLOWED_IMPORTS: Readonly<Record<string, readonly string[]>> = {
   wire: [],
   sys: [],
-  config: ["wire", "sys"],
+  model: ["wire"],
+  config: ["model", "wire", "sys"],
   membership: ["wire", "sys"],
-  catalog: ["wire", "sys"],
+  catalog: ["model", "wire", "sys"],
   overlay: ["wire", "sys"],
-  proxy: ["wire", "sys"],
-  admin: ["wire", "sys"],
-  node: ["wire", "sys", "config", "membership", "catalog", "overlay", "proxy", "admin"],
+  proxy: ["model", "wire", "sys"],
+  admin: ["model", "wire", "sys"],
+  node: ["model", "wire", "sys", "config", "membership", "catalog", "overlay", "proxy", "admin"],
 };
 
 /** The folders of src/proxy, the lowest first: each may import those of the layers below. Files beside them may import all. */
@@ -46,6 +47,7 @@ const TOLERATED_CYCLES: readonly string[] = ["src/node", "src/overlay", "src/pro
 
 const PURE_FOLDERS = [
   "src/wire/",
+  "src/model/",
   "src/membership/",
   "src/catalog/",
   "src/proxy/balance/",

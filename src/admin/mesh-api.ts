@@ -1,67 +1,18 @@
 /**
  * The mesh as the admin API shows it: what a node answers about services, tasks and nodes of the whole cluster, and
  * what it can be asked to change. Plain JSON values; times are ms since 1970, names are as the operator wrote them.
- *
- * The shapes of services and tasks are those of the catalog's records (src/catalog/records.ts), so that a record can
- * be handed out and a request be written down without translation.
  */
+import type {
+  Labels,
+  Origin,
+  PortSpec,
+  Protocol,
+  PublishMode,
+  ServiceSpec,
+  Stamp,
+  TaskSpec,
+} from "../model/index.ts";
 import type { AdminNode } from "./app.ts";
-
-export type Protocol = "tcp" | "udp";
-export type Origin = "file" | "api";
-
-/** Lamport counter and writer of a record: says whether it is still the one that was read. */
-export interface Stamp {
-  readonly counter: number;
-  readonly node: string;
-}
-
-export interface PortSpec {
-  readonly protocol: Protocol;
-  readonly published: number;
-  readonly target: number;
-  /** `ingress`: on every node; `host`: only where a task runs, and only to it. */
-  readonly mode: "ingress" | "host";
-}
-
-export interface ServiceSpec {
-  /** Never empty; no protocol and published port twice. */
-  readonly publish: readonly PortSpec[];
-  readonly balance: "round-robin" | "least-connections" | "source-hash" | "random";
-  readonly prefer: "any" | "local" | "zone";
-  readonly sendProxy: "none" | "v1" | "v2";
-  /** CIDR prefixes, like `allow` and `deny`. */
-  readonly acceptProxy: readonly string[];
-  readonly allow: readonly string[];
-  readonly deny: readonly string[];
-  /** Addresses, prefixes or interfaces; null: what proxy.bind of each node says. */
-  readonly bind: readonly string[] | null;
-  /** Only nodes with all these labels listen; {} = every node. */
-  readonly nodes: Readonly<Record<string, string>>;
-  /** 0 = no limit. */
-  readonly maxConnections: number;
-  /** 0 = never. */
-  readonly idleTimeoutMs: number;
-  readonly drainTimeoutMs: number;
-  readonly udp: {
-    readonly mode: "session" | "packet";
-    readonly idleTimeoutMs: number;
-    readonly maxSessions: number;
-    /** A session ends when each of its datagrams has had so many answers; 0 = when it is idle. */
-    readonly responses: number;
-  };
-}
-
-/** A task of the node that is asked: only it can declare one. */
-export interface TaskDeclaration {
-  /** As the operator wrote it: `127.0.0.1`, `10.1.0.7:8081`. Unique in the service on its node. */
-  readonly name: string;
-  readonly host: string;
-  /** null: the target port of the published port. */
-  readonly port: number | null;
-  /** 1..256 */
-  readonly weight: number;
-}
 
 /**
  * As the node that is asked sees it. `failing`: a connect to it has lately failed; `unreachable`: its node is a
@@ -70,7 +21,7 @@ export interface TaskDeclaration {
  */
 export type TaskState = "active" | "draining" | "failing" | "unreachable" | "down" | "loop";
 
-export interface TaskView extends TaskDeclaration {
+export interface TaskView extends TaskSpec {
   readonly node: string;
   readonly origin: Origin;
   readonly state: TaskState;
@@ -140,7 +91,7 @@ export interface NodeView {
   readonly isSelf: boolean;
   /** No new connections to its tasks, because it stops or because an operator wants it. */
   readonly isDraining: boolean;
-  readonly labels: Readonly<Record<string, string>>;
+  readonly labels: Labels;
   /** Its label `zone`. */
   readonly zone: string | null;
   /** How many tasks it has declared. */
@@ -180,7 +131,7 @@ export interface Trace extends TraceQuery {
 export interface ServiceTrace {
   readonly service: string;
   readonly target: number;
-  readonly mode: "ingress" | "host";
+  readonly mode: PublishMode;
   readonly balance: ServiceSpec["balance"];
   readonly prefer: ServiceSpec["prefer"];
   /** Where this node listens for it, "0.0.0.0:8080"; [] when it does not. */
@@ -209,7 +160,7 @@ export interface TraceCandidate {
 export interface CreateService {
   readonly name: string;
   readonly spec: ServiceSpec;
-  readonly tasks: readonly TaskDeclaration[];
+  readonly tasks: readonly TaskSpec[];
 }
 
 /** All of it is done or nothing. */
@@ -218,7 +169,7 @@ export interface UpdateService {
   readonly expected: Stamp;
   /** The whole of it; null: stays as it is. */
   readonly spec: ServiceSpec | null;
-  readonly addTasks: readonly TaskDeclaration[];
+  readonly addTasks: readonly TaskSpec[];
   /** Names of tasks of this node. */
   readonly removeTasks: readonly string[];
 }
@@ -259,7 +210,7 @@ export interface MeshNode extends AdminNode {
   /** With its tasks on all nodes. `not-found`, `declared-by-file`. */
   removeService(name: string): Promise<Refusal | null>;
   /** `not-found` (the service), `exists` (the task). */
-  addTask(service: string, task: TaskDeclaration): Promise<Refusal | null>;
+  addTask(service: string, task: TaskSpec): Promise<Refusal | null>;
   /** `not-found` (service or task of this node), `declared-by-file` (the task). */
   removeTask(service: string, task: string): Promise<Refusal | null>;
   /** `not-found`. False takes it into rotation again. Also for tasks declared by a file. */

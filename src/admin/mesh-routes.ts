@@ -15,13 +15,15 @@
  *     POST   /v1/test-ports                             every port between this node and the others, in both directions
  *     GET    /v1/trace?port=8080&protocol=tcp&client=IP which task would be picked from here, and why
  */
+
 import type { Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import type { z } from "zod";
+import { describeFault } from "../model/index.ts";
 import { adminApp } from "./app.ts";
 import type { MeshNode, Refusal } from "./mesh-api.ts";
-import { createBody, describeFault, taskBody, traceQuery, updateBody } from "./mesh-schema.ts";
+import { createBody, taskBody, traceQuery, updateBody } from "./mesh-schema.ts";
 import { noSuchService } from "./refusals.ts";
 
 /** A service that publishes every port of both protocols fits. */

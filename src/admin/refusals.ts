@@ -1,5 +1,6 @@
 /** The refusals every implementation of the mesh needs, in the words the commands show. */
-import type { DefinitionView, PortSpec, Refusal } from "./mesh-api.ts";
+import type { PortSpec } from "../model/index.ts";
+import type { DefinitionView, Refusal } from "./mesh-api.ts";
 
 /** The same file may be on hundreds of nodes. */
 const MAX_FILES_NAMED = 8;

@@ -6,12 +6,13 @@
  * Life of a write: transaction → replica (stamp, table) → outbox → gossip; what gossip misses, anti-entropy finds.
  */
 
+import type { ServiceSpec } from "../model/index.ts";
 import { AntiEntropy, type Effect } from "./anti-entropy.ts";
 import type { Conflict } from "./conflicts.ts";
 import type { Definition, VisibleService } from "./definitions.ts";
 import { decodeMessage, type Malformed } from "./messages.ts";
 import type { Overwritten } from "./overwritten.ts";
-import type { DeclarationRecord, NodeRecord, NodeWish, ServiceSpec, TaskRecord } from "./records.ts";
+import type { DeclarationRecord, NodeRecord, NodeWish, TaskRecord } from "./records.ts";
 import { type Refusal, Replica } from "./replica.ts";
 import { type CatalogState, type Restored, readSnapshot, writeSnapshot } from "./snapshot.ts";
 import { type CatalogWriter, type Declaration, Transaction } from "./transaction.ts";

@@ -3,10 +3,9 @@
  * the stamp of a service's first write, which travels with its definitions. The older service keeps the port; the other
  * does not listen on it as long as that lasts. Other ports of both are not affected.
  */
-import { canBindsOverlap } from "./bind-overlap.ts";
+import { areSelectorsDisjoint, canBindsOverlap, type Protocol } from "../model/index.ts";
 import { compareStamps, compareTexts } from "./entry.ts";
-import { areSelectorsDisjoint } from "./labels.ts";
-import type { Protocol, ServiceRecord } from "./records.ts";
+import type { ServiceRecord } from "./records.ts";
 
 export interface Conflict {
   readonly protocol: Protocol;

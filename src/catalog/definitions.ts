@@ -3,9 +3,10 @@
  * service, and a command may have made it too; the definition changed last is in force. The service exists as long as
  * one of them does.
  */
+import type { Origin, ServiceSpec, Stamp } from "../model/index.ts";
 import { compareStamps, compareTexts } from "./entry.ts";
 import { MAX_COUNTER } from "./limits.ts";
-import type { DeclarationRecord, Origin, ServiceRecord, ServiceSpec, Stamp } from "./records.ts";
+import type { DeclarationRecord, ServiceRecord } from "./records.ts";
 
 export interface Definition {
   /** The node with the file, or the one on which the command was run. */

@@ -10,12 +10,13 @@
  *     value text     JSON of the record (record-codec.ts), or for tombstones:
  *     age varint     seconds since it was written, so that whoever learns it late does not keep it longer
  */
+import type { Stamp } from "../model/index.ts";
+import { isMemberName, MAX_NODE_NAME_LENGTH } from "../model/index.ts";
 import { type ByteReader, ByteWriter } from "./bytes.ts";
 import type { Entry, EntryHash, EntryHead, EntryKind } from "./entry.ts";
-import { MAX_COUNTER, MAX_NODE_NAME_LENGTH, MAX_REPLACED, MAX_VALUE_BYTES } from "./limits.ts";
-import { isNodeName } from "./names.ts";
-import { checkKey, decodeRecord, encodeRecord, isPrintableAscii, type RecordOf } from "./record-codec.ts";
-import type { DeclarationRecord, Stamp } from "./records.ts";
+import { MAX_COUNTER, MAX_REPLACED, MAX_VALUE_BYTES } from "./limits.ts";
+import { checkKey, decodeRecord, type EncodedRecord, isPrintableAscii } from "./record-codec.ts";
+import type { DeclarationRecord } from "./records.ts";
 
 export const LEAST_ENTRY_BYTES = 6;
 const KINDS: readonly EntryKind[] = ["service", "wish", "task", "node", "declaration"];
@@ -84,7 +85,7 @@ export function openEntry(wire: WireEntry): Entry | { readonly problem: string }
   const { problem: _problem, ...head } = wire;
   const { kind, key, stamp, text } = head;
   if (text === null) return { ...head, record: null };
-  if (!isPrintableAscii(text)) return { problem: "is no printable ASCII" };
+  if (!isPrintableAscii(text)) return { problem: "is not printable ASCII" };
   const decoded = decodeRecord(kind, key, text);
   if ("problem" in decoded) return decoded;
   const problem = kind === "declaration" ? checkAge(decoded.record as DeclarationRecord, stamp) : null;
@@ -96,18 +97,22 @@ function checkAge({ changed }: DeclarationRecord, stamp: Stamp): string | null {
   return changed.counter <= stamp.counter ? null : "changed: is later than its last write";
 }
 
-/** A new version of a row, by this node. null: its tombstone. The problem names what the record has wrong. */
-export function makeEntry<K extends EntryKind>(
-  kind: K,
+/** A new version of a row, by this node. null: its tombstone. The problem names what is wrong with it. */
+export function makeEntry(
+  kind: EntryKind,
   key: string,
   stamp: Stamp,
-  record: RecordOf[K] | null,
+  encoded: EncodedRecord | null,
   bornAtMs: number,
   replaces: readonly Stamp[] = [],
 ): Entry | { readonly problem: string } {
-  const text = record === null ? null : encodeRecord(kind, record);
-  const problem = checkHead({ kind, key, replaces }, stamp.node, stamp.counter);
-  return openEntry({ ...entryHead(kind, key, stamp, text, bornAtMs, replaces), problem });
+  const { record, text } = encoded ?? { record: null, text: null };
+  const problem =
+    checkHead({ kind, key, replaces }, stamp.node, stamp.counter) ??
+    (kind === "declaration" && record !== null ? checkAge(record as DeclarationRecord, stamp) : null);
+  return problem === null
+    ? { ...entryHead(kind, key, stamp, text, bornAtMs, replaces), record }
+    : { problem };
 }
 
 /** The same content with another stamp. */
@@ -169,9 +174,9 @@ function checkHead(
   node: string,
   counter: number,
 ): string | null {
-  if (!isNodeName(node)) return `${JSON.stringify(node)} is no node name`;
+  if (!isMemberName(node)) return `${JSON.stringify(node)} is not a node name`;
   if (counter < 1 || counter > MAX_COUNTER) return `counter ${counter} is outside 1..2^52`;
   if (replaces.length > MAX_REPLACED) return `it names ${replaces.length} earlier versions`;
-  if (replaces.some((stamp) => !isNodeName(stamp.node))) return "an earlier version has no node name";
+  if (replaces.some((stamp) => !isMemberName(stamp.node))) return "an earlier version has no node name";
   return checkKey(kind, key);
 }

@@ -2,8 +2,8 @@
  * One row of the table: a record or its tombstone, with the stamp of the write, and the order in which two versions
  * of a row supersede each other. The order is total, so it does not matter who hears of which version first.
  */
+import type { Stamp } from "../model/index.ts";
 import type { AnyRecord, EntryKind } from "./record-codec.ts";
-import type { Stamp } from "./records.ts";
 
 export type { EntryKind } from "./record-codec.ts";
 

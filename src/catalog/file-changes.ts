@@ -7,10 +7,11 @@
  * but unsettled: as the oldest definition, so that nothing of the others' is undone. Once it has heard them it settles.
  */
 
+import type { ServiceSpec } from "../model/index.ts";
+import { areSpecsEqual } from "../model/index.ts";
 import { UNKNOWN_COUNTER, type VisibleService } from "./definitions.ts";
-import { encodeRecord, taskKey } from "./record-codec.ts";
-import type { DeclarationRecord, ServiceSpec, TaskRecord } from "./records.ts";
-import { areSpecsEqual } from "./service-codec.ts";
+import { taskKey } from "./record-codec.ts";
+import type { DeclarationRecord, TaskRecord } from "./records.ts";
 import type { CatalogWriter, Declaration } from "./transaction.ts";
 
 /** What a file declares. */
@@ -108,7 +109,7 @@ function compareTasks({
     const key = taskKey(task.service, task.name);
     const present = current.get(key);
     if (present === undefined) return [task];
-    const isSame = encodeRecord("task", before.get(key) ?? present) === encodeRecord("task", task);
+    const isSame = areTasksEqual(before.get(key) ?? present, task);
     return isSame && present.origin === "file" ? [] : [task];
   });
   const removeTasks = ownTasks
@@ -119,4 +120,15 @@ function compareTasks({
 
 function byKey(tasks: readonly TaskRecord[]): Map<string, TaskRecord> {
   return new Map(tasks.map((task) => [taskKey(task.service, task.name), task]));
+}
+
+function areTasksEqual(one: TaskRecord, other: TaskRecord): boolean {
+  const { host, port, weight, isDraining, origin } = other;
+  return (
+    one.host === host &&
+    one.port === port &&
+    one.weight === weight &&
+    one.isDraining === isDraining &&
+    one.origin === origin
+  );
 }

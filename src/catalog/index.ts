@@ -18,16 +18,13 @@ export {
   MAX_DOWN_TASKS_BYTES,
   MAX_FILE_LENGTH,
   MAX_NODE_ADDRESSES,
-  MAX_PORTS_PER_SERVICE,
   MAX_SERVICES,
   MAX_TASK_ADDRESSES,
-  MAX_TASKS_PER_NODE,
 } from "./limits.ts";
 export { isCatalogMessage, MAX_MESSAGE_BYTES } from "./messages.ts";
 export { PAYLOAD_OVERHEAD_BYTES } from "./outbox.ts";
 export type { Change, Overwritten } from "./overwritten.ts";
 export type * from "./records.ts";
-export { areSpecsEqual } from "./service-codec.ts";
 export type { CatalogState, Restored } from "./snapshot.ts";
 export type { CatalogWriter, Declaration } from "./transaction.ts";
 export type { VisibleNode, VisibleTask } from "./views.ts";

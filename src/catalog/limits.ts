@@ -1,20 +1,11 @@
 /**
  * What the catalog refuses to hold. Writers refuse at the limit; what comes from others is refused a little above it,
  * because writers that do not know of each other yet, or a new record that overtakes the removal of an old one,
- * may pass the limit for a moment without being at fault. Limits that files and commands have to obey, too, are in
- * wire/service-limits.ts.
+ * may pass the limit for a moment without being at fault. The limits of one service are in model/limits.ts.
  */
-import {
-  MAX_LABELS,
-  MAX_LIST_ENTRIES,
-  MAX_PORTS_PER_SERVICE,
-  MAX_SERVICES_PER_FILE,
-  MAX_TASK_NAME_LENGTH,
-  MAX_TASKS_PER_NODE,
-} from "../wire/index.ts";
+import { MAX_SERVICES_PER_FILE, MAX_TASKS_PER_NODE } from "../model/index.ts";
 
 export const MAX_SERVICES = 4096;
-export { MAX_LABELS, MAX_PORTS_PER_SERVICE, MAX_TASK_NAME_LENGTH, MAX_TASKS_PER_NODE };
 export const MAX_DECLARATIONS_PER_NODE = MAX_SERVICES_PER_FILE;
 /** Wishes are few; as many as services keeps a mistaken script from filling memory. */
 export const MAX_WISHES = 4096;
@@ -50,11 +41,6 @@ export const MAX_VALUE_BYTES = 64 * 1024;
 /** Members of arrays and objects inside an encoded value never nest deeper. */
 export const MAX_VALUE_DEPTH = 8;
 
-export const MAX_NODE_NAME_LENGTH = 128;
-export const MAX_SERVICE_NAME_LENGTH = 63;
-export const MAX_LABEL_KEY_LENGTH = 63;
-export const MAX_LABEL_VALUE_LENGTH = 255;
-export const MAX_PREFIXES = MAX_LIST_ENTRIES;
 /** Of the path of a configuration file. */
 export const MAX_FILE_LENGTH = 255;
 export const MAX_BIND_ERRORS = 64;
@@ -68,8 +54,6 @@ export const MAX_DOWN_TASKS_BYTES = 8 * 1024;
 export const MAX_DOWN_TASKS = 1024;
 /** Of one task; of more of them the first are told. */
 export const MAX_DOWN_PORTS = 64;
-/** Of config/duration.ts: the longest a timer can wait. */
-export const MAX_DURATION_MS = 24 * 24 * 3_600_000;
 
 /** Exactly representable, and far beyond what honest writers reach. */
 export const MAX_COUNTER = 2 ** 52;

@@ -14,11 +14,10 @@
  *                   the first `done` partitions of the summary are answered; the fingerprints are wanted in return.
  *                   flags: 1 the sender's own partition is among them and complete. request 0: not an answer.
  */
+import { isMemberName, MAX_NODE_NAME_LENGTH } from "../model/index.ts";
 import { ByteReader, ByteWriter } from "./bytes.ts";
 import type { EntryHash, EntryHead } from "./entry.ts";
 import { LEAST_ENTRY_BYTES, readEntry, type WireEntry, writeEntry } from "./entry-codec.ts";
-import { MAX_NODE_NAME_LENGTH } from "./limits.ts";
-import { isNodeName } from "./names.ts";
 
 export const ENCODING_VERSION = 2;
 /** None is larger, by either side's will. */
@@ -158,7 +157,7 @@ export function decodeMessage(payload: Uint8Array, steadyMs: number): Message | 
   const reader = new ByteReader(payload, UPDATES_HEADER_BYTES);
   const message = readMessage(reader, type, steadyMs);
   if (reader.isBroken || reader.remaining > 0) return "malformed";
-  return "sender" in message && !isNodeName(message.sender) ? "malformed" : message;
+  return "sender" in message && !isMemberName(message.sender) ? "malformed" : message;
 }
 
 function readMessage(reader: ByteReader, type: Message["type"], steadyMs: number): Message {

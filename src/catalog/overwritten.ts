@@ -3,11 +3,13 @@
  * cluster, or on two nodes at once. Every version names the ones it replaces; a version that neither replaces another
  * nor is replaced by it was made beside it, and only the newer of the two stays.
  */
+import type { ServiceSpec, Stamp } from "../model/index.ts";
+import { areSpecsEqual } from "../model/index.ts";
 import { type Entry, type EntryHead, isSameStamp } from "./entry.ts";
 import { makeEntry } from "./entry-codec.ts";
 import { MAX_REPLACED } from "./limits.ts";
-import type { ServiceRecord, ServiceSpec, Stamp } from "./records.ts";
-import { areSpecsEqual } from "./service-codec.ts";
+import { encodeRecord } from "./record-codec.ts";
+import type { ServiceRecord } from "./records.ts";
 import type { SteadyTime } from "./steady-time.ts";
 
 /** One side of a lost change. */
@@ -113,7 +115,8 @@ export class OverwrittenChanges {
 export function lostEntry({ service, lost }: Overwritten, { nowMs, wallMs }: SteadyTime): Entry {
   const { spec, stamp, atMs } = lost;
   const record = spec && { name: service, spec, created: stamp, createdAtMs: atMs, updatedAtMs: atMs };
-  const entry = makeEntry("service", service, stamp, record, nowMs - (wallMs - atMs));
+  const encoded = record && { record, text: encodeRecord("service", record) };
+  const entry = makeEntry("service", service, stamp, encoded, nowMs - (wallMs - atMs));
   if ("problem" in entry) throw new Error(`cannot write service ${service}: ${entry.problem}`); // it was an entry before
   return entry;
 }

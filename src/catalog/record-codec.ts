@@ -3,25 +3,20 @@
  * on as it came, so that what a newer version added to it survives nodes that do not know it, and every node
  * computes the same hash. What the entry's key says already (names) is not in the value.
  */
-import { parseIp } from "../wire/index.ts";
-import { FieldReader } from "./field-reader.ts";
-import { readLabels, sortedLabels } from "./labels.ts";
 import {
-  MAX_BIND_ERROR_LENGTH,
-  MAX_BIND_ERRORS,
-  MAX_DOWN_PORTS,
-  MAX_DOWN_TASKS,
-  MAX_INTERFACE_NAME_LENGTH,
-  MAX_NODE_ADDRESSES,
-  MAX_TASK_ADDRESSES,
-  MAX_VALUE_BYTES,
-  MAX_VALUE_DEPTH,
-} from "./limits.ts";
-import { isNodeName, isServiceName, isTaskName } from "./names.ts";
+  describeFault,
+  isMemberName,
+  isServiceName,
+  isTaskName,
+  type ServiceSpec,
+  type Stamp,
+  sortedLabels,
+  toPortRuns,
+} from "../model/index.ts";
+import { MAX_VALUE_BYTES, MAX_VALUE_DEPTH } from "./limits.ts";
+import { recordSchemas } from "./record-schemas.ts";
 import type {
   DeclarationRecord,
-  DownTask,
-  NodeNetwork,
   NodeRecord,
   NodeWish,
   OverlayRecord,
@@ -29,14 +24,6 @@ import type {
   ServiceRecord,
   TaskRecord,
 } from "./records.ts";
-import {
-  declarationToJson,
-  isBind,
-  readDeclaration,
-  readService,
-  readTexts,
-  serviceToJson,
-} from "./service-codec.ts";
 
 /** By the kind of its entry. */
 export interface RecordOf {
@@ -53,10 +40,7 @@ export type DecodedRecord<K extends EntryKind> =
   | { readonly record: RecordOf[K] }
   | { readonly problem: string };
 
-const HOST_NAME = /^[a-zA-Z0-9_](?:[a-zA-Z0-9_.-]{0,251}[a-zA-Z0-9_])?$/;
-const MAX_VERSION_LENGTH = 64;
-const MAX_WEIGHT = 256;
-const MAX_VNI = 2 ** 24 - 1;
+const TOO_LARGE = { problem: `is larger than ${MAX_VALUE_BYTES / 1024} KiB` };
 
 const QUOTE = 0x22;
 const OPEN_BRACKET = 0x5b;
@@ -74,43 +58,86 @@ export function checkKey(kind: EntryKind, key: string): string | null {
   switch (kind) {
     case "service":
     case "declaration":
-      return isServiceName(key) ? null : `${JSON.stringify(key)} is no service name`;
+      return isServiceName(key) ? null : `${JSON.stringify(key)} is not a service name`;
     case "wish":
-      return isNodeName(key) ? null : `${JSON.stringify(key)} is no node name`;
+      return isMemberName(key) ? null : `${JSON.stringify(key)} is not a node name`;
     case "node":
       return key === "" ? null : "a node has one record only";
     case "task": {
       const [service, name] = splitTaskKey(key);
-      if (!isServiceName(service)) return `${JSON.stringify(service)} is no service name`;
-      return isTaskName(name) ? null : `${JSON.stringify(name)} is no task name`;
+      if (!isServiceName(service)) return `${JSON.stringify(service)} is not a service name`;
+      return isTaskName(name) ? null : `${JSON.stringify(name)} is not a task name`;
     }
   }
 }
 
+/** A record as every node reads it, and its text. */
+export interface EncodedRecord<K extends EntryKind = EntryKind> {
+  readonly record: RecordOf[K];
+  readonly text: string;
+}
+
 export function encodeRecord<K extends EntryKind>(kind: K, record: RecordOf[K]): string {
-  return JSON.stringify(toJson(kind, record as AnyRecord)).replace(
+  return escaped(JSON.stringify(toJson(kind, record as AnyRecord)));
+}
+
+/** For an entry of this node, or what is wrong with it. `key` is valid: checkKey has said so. */
+export function prepareRecord<K extends EntryKind>(
+  kind: K,
+  key: string,
+  record: RecordOf[K],
+): EncodedRecord<K> | { readonly problem: string } {
+  const value = toJson(kind, record as AnyRecord);
+  const read = readValue(kind, key, value);
+  if ("problem" in read) return read;
+  const text = escaped(JSON.stringify(value));
+  return text.length > MAX_VALUE_BYTES ? TOO_LARGE : { record: read.record, text };
+}
+
+/** Never throws, whatever the text. `key` is valid: checkKey has said so. */
+export function decodeRecord<K extends EntryKind>(kind: K, key: string, text: string): DecodedRecord<K> {
+  if (text.length > MAX_VALUE_BYTES) return TOO_LARGE;
+  if (!isShallow(text)) return { problem: `nests deeper than ${MAX_VALUE_DEPTH}` };
+  try {
+    return readValue(kind, key, JSON.parse(text));
+  } catch {
+    return { problem: "is not JSON" };
+  }
+}
+
+function readValue<K extends EntryKind>(kind: K, key: string, value: unknown): DecodedRecord<K> {
+  const result = recordSchemas[kind].safeParse(value);
+  if (!result.success) return { problem: describeFault(result.error) };
+  return { record: { ...namesIn(kind, key), ...result.data } as unknown as RecordOf[K] };
+}
+
+function escaped(text: string): string {
+  return text.replace(
     /[^\x20-\x7e]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }
 
-/** Never throws, whatever the text. `key` is valid: checkKey has said so. */
-export function decodeRecord<K extends EntryKind>(kind: K, key: string, text: string): DecodedRecord<K> {
-  if (text.length > MAX_VALUE_BYTES) return { problem: `is larger than ${MAX_VALUE_BYTES / 1024} KiB` };
-  if (!isShallow(text)) return { problem: `nests deeper than ${MAX_VALUE_DEPTH}` };
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    return { problem: "is no JSON" };
-  }
-  const reader = new FieldReader();
-  const record = readRecord(reader, kind, key, json) as RecordOf[K];
-  return reader.problem === null ? { record } : { problem: reader.problem };
-}
-
 export function isPrintableAscii(text: string): boolean {
   return !/[^\x20-\x7e]/.test(text);
+}
+
+export function specToJson(spec: ServiceSpec): unknown {
+  return {
+    publish: toPortRuns(spec.publish),
+    balance: spec.balance,
+    prefer: spec.prefer,
+    sendProxy: spec.sendProxy,
+    acceptProxy: spec.acceptProxy,
+    allow: spec.allow,
+    deny: spec.deny,
+    bind: spec.bind,
+    nodes: sortedLabels(spec.nodes),
+    maxConnections: spec.maxConnections,
+    idleTimeoutMs: spec.idleTimeoutMs,
+    drainTimeoutMs: spec.drainTimeoutMs,
+    udp: spec.udp,
+  };
 }
 
 function toJson(kind: EntryKind, record: AnyRecord): unknown {
@@ -118,7 +145,11 @@ function toJson(kind: EntryKind, record: AnyRecord): unknown {
     case "service":
       return serviceToJson(record as ServiceRecord);
     case "declaration":
-      return declarationToJson(record as DeclarationRecord);
+      return {
+        ...serviceToJson(record as DeclarationRecord),
+        changed: stampToJson((record as DeclarationRecord).changed),
+        file: (record as DeclarationRecord).file,
+      };
     case "wish":
       return { wish: (record as NodeWish).wish };
     case "task": {
@@ -139,6 +170,14 @@ function toJson(kind: EntryKind, record: AnyRecord): unknown {
   }
 }
 
+function serviceToJson({ spec, created, createdAtMs, updatedAtMs }: ServiceRecord): object {
+  return { spec: specToJson(spec), created: stampToJson(created), createdAtMs, updatedAtMs };
+}
+
+function stampToJson({ counter, node }: Stamp): [counter: number, node: string] {
+  return [counter, node];
+}
+
 function relayToJson(relay: RelayRecord | null): RelayRecord | null {
   if (relay === null) return null;
   const { address, port, udpPort } = relay;
@@ -151,147 +190,12 @@ function overlayToJson(overlay: OverlayRecord | null): OverlayRecord | null {
   return { driver, address, vni, port, encrypt, publicKey };
 }
 
-function readRecord(reader: FieldReader, kind: EntryKind, key: string, json: unknown): AnyRecord {
-  switch (kind) {
-    case "service":
-      return readService(reader, key, json);
-    case "declaration":
-      return readDeclaration(reader, key, json);
-    case "wish":
-      return { wish: reader.choice(reader.object(json, "").wish, "wish", ["drain", "forget"]) };
-    case "task":
-      return readTask(reader, key, json);
-    case "node":
-      return readNode(reader, json);
-  }
-}
-
-function readTask(reader: FieldReader, key: string, json: unknown): TaskRecord {
-  const value = reader.object(json, "");
+/** The names that the key of the entry holds. */
+function namesIn(kind: EntryKind, key: string): Partial<TaskRecord> {
+  if (kind === "service" || kind === "declaration") return { name: key };
+  if (kind !== "task") return {};
   const [service, name] = splitTaskKey(key);
-  return {
-    service,
-    name,
-    host: reader.named(value.host, "host", "address or host name", isHost),
-    port: value.port === null ? null : reader.integer(value.port, "port", 1, 65_535),
-    weight: reader.integer(value.weight, "weight", 1, MAX_WEIGHT),
-    isDraining: reader.flag(value.isDraining, "isDraining"),
-    origin: reader.choice(value.origin, "origin", ["file", "api"]),
-  };
-}
-
-function readNode(reader: FieldReader, json: unknown): NodeRecord {
-  const value = reader.object(json, "");
-  return {
-    labels: readLabels(reader, value.labels, "labels"),
-    relay: value.relay === null ? null : readRelay(reader, value.relay),
-    overlay:
-      value.overlay === undefined || value.overlay === null ? null : readOverlay(reader, value.overlay),
-    isDraining: reader.flag(value.isDraining, "isDraining"),
-    version: reader.text(value.version, "version", MAX_VERSION_LENGTH),
-    bindErrors: reader
-      .list(value.bindErrors, "bindErrors", MAX_BIND_ERRORS)
-      .map((error, index) => readBindError(reader, error, `bindErrors[${index}]`)),
-    downTasks: reader
-      .list(value.downTasks ?? [], "downTasks", MAX_DOWN_TASKS)
-      .map((task, index) => readDownTask(reader, task, `downTasks[${index}]`)),
-    ...(value.network !== undefined && { network: readNetwork(reader, value.network) }),
-    ...(value.taskAddresses !== undefined && {
-      taskAddresses: reader
-        .list(value.taskAddresses, "taskAddresses", MAX_TASK_ADDRESSES)
-        .map((entry, index) => readTaskAddress(reader, entry, `taskAddresses[${index}]`)),
-    }),
-  };
-}
-
-function readDownTask(reader: FieldReader, json: unknown, path: string): DownTask {
-  const [service, task, ports] = reader.list(json, path, 16);
-  return {
-    service: reader.named(service, path, "service name", isServiceName),
-    task: reader.named(task, path, "task name", isTaskName),
-    ports: reader
-      .list(ports, path, MAX_DOWN_PORTS)
-      .map((port) => reader.named(port, path, "port", isPortKey)),
-  };
-}
-
-function readNetwork(reader: FieldReader, json: unknown): NodeNetwork {
-  const { addresses, bind } = reader.object(json, "network");
-  return {
-    addresses: reader.list(addresses, "network.addresses", MAX_NODE_ADDRESSES).map((entry, index) => {
-      const path = `network.addresses[${index}]`;
-      const [name, address] = reader.list(entry, path, 2);
-      return [
-        reader.text(name, path, MAX_INTERFACE_NAME_LENGTH),
-        reader.named(address, path, "IP address", isIpAddress),
-      ];
-    }),
-    bind: readTexts(reader, bind, "network.bind", "bind rule", isBind),
-  };
-}
-
-function readTaskAddress(reader: FieldReader, json: unknown, path: string): [string, string, string] {
-  const [service, task, address] = reader.list(json, path, 3);
-  return [
-    reader.named(service, path, "service name", isServiceName),
-    reader.named(task, path, "task name", isTaskName),
-    reader.named(address, path, "IP address", isIpAddress),
-  ];
-}
-
-function readRelay(reader: FieldReader, json: unknown): NodeRecord["relay"] {
-  const relay = reader.object(json, "relay");
-  return {
-    address: reader.named(relay.address, "relay.address", "IP address", isIpAddress),
-    port: reader.integer(relay.port, "relay.port", 1, 65_535),
-    ...(relay.udpPort !== undefined && {
-      udpPort: reader.integer(relay.udpPort, "relay.udpPort", 1, 65_535),
-    }),
-  };
-}
-
-function readOverlay(reader: FieldReader, json: unknown): OverlayRecord {
-  const { driver, address, vni, port, encrypt, publicKey } = reader.object(json, "overlay");
-  return {
-    driver: reader.choice(driver, "overlay.driver", ["kernel", "userspace", "none"]),
-    address: address === null ? null : reader.named(address, "overlay.address", "IPv4 address", isIpv4),
-    vni: reader.integer(vni, "overlay.vni", 1, MAX_VNI),
-    port: reader.integer(port, "overlay.port", 1, 65_535),
-    encrypt: reader.flag(encrypt, "overlay.encrypt"),
-    publicKey:
-      publicKey === null
-        ? null
-        : reader.named(publicKey, "overlay.publicKey", "hex of 32 bytes", isPublicKey),
-  };
-}
-
-function readBindError(reader: FieldReader, json: unknown, path: string): [string, string, string] {
-  const error = reader.list(json, path, 16);
-  return [
-    reader.text(error[0], path, MAX_BIND_ERROR_LENGTH),
-    reader.text(error[1], path, MAX_BIND_ERROR_LENGTH),
-    reader.text(error[2], path, MAX_BIND_ERROR_LENGTH),
-  ];
-}
-
-function isPortKey(text: string): boolean {
-  return /^(?:tcp|udp) [1-9][0-9]{0,4}$/.test(text);
-}
-
-function isHost(text: string): boolean {
-  return text.includes(":") ? isIpAddress(text) : HOST_NAME.test(text);
-}
-
-function isIpAddress(text: string): boolean {
-  return text.length <= 64 && parseIp(text) !== null;
-}
-
-function isIpv4(text: string): boolean {
-  return isIpAddress(text) && parseIp(text)!.family === 4;
-}
-
-function isPublicKey(text: string): boolean {
-  return /^[0-9a-f]{64}$/.test(text);
+  return { service, name };
 }
 
 function splitTaskKey(key: string): [service: string, name: string] {

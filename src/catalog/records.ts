@@ -4,48 +4,7 @@
  * Shared records (services made by command, wishes about nodes) may be written by every node; the last writer wins.
  * Owned records (declarations, tasks, nodes) are written by their node only: no other node can change or remove them.
  */
-
-/** Lamport counter and writer. Ordered by counter, then by node name. */
-export interface Stamp {
-  readonly counter: number;
-  readonly node: string;
-}
-
-export type Protocol = "tcp" | "udp";
-export type PublishMode = "ingress" | "host";
-export type Origin = "file" | "api";
-
-export interface PortSpec {
-  readonly protocol: Protocol;
-  readonly published: number;
-  readonly target: number;
-  /** `ingress`: on every node; `host`: only where a task runs, and only to it. */
-  readonly mode: PublishMode;
-}
-
-export interface ServiceSpec {
-  readonly publish: readonly PortSpec[];
-  readonly balance: "round-robin" | "least-connections" | "source-hash" | "random";
-  readonly prefer: "any" | "local" | "zone";
-  readonly sendProxy: "none" | "v1" | "v2";
-  readonly acceptProxy: readonly string[];
-  readonly allow: readonly string[];
-  readonly deny: readonly string[];
-  /** Addresses, prefixes or interfaces; null: what the node's proxy.bind says. */
-  readonly bind: readonly string[] | null;
-  /** Only nodes with all these labels listen; {} = every node. */
-  readonly nodes: Readonly<Record<string, string>>;
-  readonly maxConnections: number;
-  readonly idleTimeoutMs: number;
-  readonly drainTimeoutMs: number;
-  readonly udp: {
-    readonly mode: "session" | "packet";
-    readonly idleTimeoutMs: number;
-    readonly maxSessions: number;
-    /** A session ends when each of its datagrams has had so many answers; 0 = when it is idle. */
-    readonly responses: number;
-  };
-}
+import type { Labels, Origin, ServiceSpec, ServiceTask, Stamp } from "../model/index.ts";
 
 /** A service made by command. Shared, by name. */
 export interface ServiceRecord {
@@ -69,21 +28,14 @@ export interface DeclarationRecord extends ServiceRecord {
 }
 
 /** Owned by the node that runs it, by service and name. */
-export interface TaskRecord {
+export interface TaskRecord extends ServiceTask {
   readonly service: string;
-  /** As the operator wrote it: `127.0.0.1`, `10.1.0.7:8081`, `web.internal`. Unique in the service on its node. */
-  readonly name: string;
-  readonly host: string;
-  /** null: the target port of the published port. */
-  readonly port: number | null;
-  readonly weight: number;
-  readonly isDraining: boolean;
   readonly origin: Origin;
 }
 
 /** Owned by the node it is about. */
 export interface NodeRecord {
-  readonly labels: Readonly<Record<string, string>>;
+  readonly labels: Labels;
   /** Where it takes relays; null: nowhere. */
   readonly relay: RelayRecord | null;
   /** Its end of the overlay; null: it has said nothing of one. */

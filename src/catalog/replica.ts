@@ -6,6 +6,8 @@
  * what it has now: equal content keeps the newer stamp, anything else gets a newer one yet, unknown rows a tombstone.
  */
 
+import type { Stamp } from "../model/index.ts";
+import { areSpecsEqual } from "../model/index.ts";
 import { UNKNOWN_COUNTER } from "./definitions.ts";
 import {
   compareStamps,
@@ -31,9 +33,8 @@ import {
 import { Outbox } from "./outbox.ts";
 import { isOverwritten, lostEntry, OverwrittenChanges } from "./overwritten.ts";
 import { Owners } from "./owners.ts";
-import { encodeRecord, type RecordOf } from "./record-codec.ts";
-import type { DeclarationRecord, NodeWish, Stamp, TaskRecord } from "./records.ts";
-import { areSpecsEqual } from "./service-codec.ts";
+import { type EncodedRecord, prepareRecord } from "./record-codec.ts";
+import type { DeclarationRecord, NodeWish, TaskRecord } from "./records.ts";
 import { SharedSpecs } from "./shared-specs.ts";
 import { SteadyTime } from "./steady-time.ts";
 import { Table } from "./table.ts";
@@ -50,7 +51,7 @@ export interface Write {
   readonly kind: EntryKind;
   readonly key: string;
   /** null: remove it. */
-  readonly record: RecordOf[EntryKind] | null;
+  readonly encoded: EncodedRecord | null;
   /** Where it is the first version here it is the oldest: what others remember of an earlier life is newer. */
   readonly isUnsettled?: boolean;
 }
@@ -94,14 +95,13 @@ export class Replica {
   }
 
   /** One of this node's writes; the record has been checked. Equal content is not written again. */
-  write({ kind, key, record, isUnsettled = false }: Write): void {
+  write({ kind, key, encoded, isUnsettled = false }: Write): void {
     const previous = this.table.get(kind, key, this.self);
-    const text = record === null ? null : encodeRecord(kind, record);
-    if (text === (previous?.text ?? null)) return;
+    if ((encoded?.text ?? null) === (previous?.text ?? null)) return;
     const isOldest = isUnsettled && previous === undefined && this.witness(OLDEST_COUNTER);
     const stamp = isOldest ? { counter: OLDEST_COUNTER, node: this.self } : this.#nextStamp();
     const replaces = kind === "service" ? versionsUpTo(previous) : [];
-    const entry = makeEntry(kind, key, stamp, record, this.time.nowMs, replaces);
+    const entry = makeEntry(kind, key, stamp, encoded, this.time.nowMs, replaces);
     if ("problem" in entry) throw new Error(`cannot write ${kind} ${key}: ${entry.problem}`); // was checked before
     this.#putOwn(entry);
   }
@@ -116,7 +116,11 @@ export class Replica {
   /** An entry that the snapshot kept. @param name of this node then: its tasks and its file are still its own. */
   restore(entry: Entry, name: string): void {
     this.witness(entry.stamp.counter);
-    if (!isShared(entry.kind) && entry.stamp.node === name && name !== this.self) return this.write(entry);
+    if (!isShared(entry.kind) && entry.stamp.node === name && name !== this.self) {
+      const { kind, key, record, text } = entry;
+      const encoded = record === null || text === null ? null : { record, text };
+      return this.write({ kind, key, encoded });
+    }
     if (this.#isForgotten(entry)) return;
     const current = this.table.getLike(entry);
     if (current === undefined || compareVersions(current, entry) < 0) this.#put(entry);
@@ -225,7 +229,9 @@ export class Replica {
       earlier.record as DeclarationRecord,
       stamp,
     );
-    const settled = makeEntry("declaration", current.key, stamp, record, this.time.nowMs);
+    const encoded = prepareRecord("declaration", current.key, record);
+    if ("problem" in encoded) return restamped(current, stamp);
+    const settled = makeEntry("declaration", current.key, stamp, encoded, this.time.nowMs);
     return "problem" in settled ? restamped(current, stamp) : settled;
   }
 
@@ -264,7 +270,7 @@ export class Replica {
       if (entry.kind !== "task" || entry.record === null || !entry.key.startsWith(prefix)) continue;
       const isOlder = entry.stamp.counter < service.stamp.counter;
       if (isOlder && (entry.record as TaskRecord).origin === "api") {
-        this.write({ kind: "task", key: entry.key, record: null });
+        this.write({ kind: "task", key: entry.key, encoded: null });
       }
     }
   }
@@ -286,7 +292,7 @@ export class Replica {
     for (const entry of [...(this.table.rowsOf(node)?.values() ?? [])]) {
       if (entry.text !== null) this.#putOwn(restamped(entry, this.#nextStamp()));
     }
-    this.write({ kind: "wish", key: node, record: null });
+    this.write({ kind: "wish", key: node, encoded: null });
   }
 
   #forgetWishCounter(node: string): number {

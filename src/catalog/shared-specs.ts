@@ -2,8 +2,9 @@
  * The same file may be on every node: equal specifications of one service become one object in memory, found by the text
  * they were read from, so that many declarations cost little and are compared by identity.
  */
+import type { ServiceSpec } from "../model/index.ts";
 import type { Entry } from "./entry.ts";
-import type { DeclarationRecord, ServiceSpec } from "./records.ts";
+import type { DeclarationRecord } from "./records.ts";
 
 interface Known {
   /** `{"spec":{…},"created":[`: texts that begin so have this specification. */

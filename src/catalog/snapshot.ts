@@ -3,19 +3,27 @@
  * declarations with their tombstones, this node's tasks made by command, the counter, which nodes are dead or forgotten,
  * and whatever the caller adds. A snapshot that is damaged or of a newer version changes nothing and says so.
  */
+
 import { createHash } from "node:crypto";
+import { z } from "zod";
+import {
+  describeFault,
+  flag,
+  integer,
+  list,
+  type Stamp,
+  serviceName,
+  storedServiceSpec,
+} from "../model/index.ts";
 import { ByteReader, ByteWriter } from "./bytes.ts";
 import { compareStamps, type Entry } from "./entry.ts";
 import { openEntry, readEntry, writeEntry } from "./entry-codec.ts";
-import { FieldReader } from "./field-reader.ts";
 import { DEAD_OWNER_LIFE_MS, MAX_COUNTER, MAX_OWNERS, SERVICE_TOMBSTONE_LIFE_MS } from "./limits.ts";
-import { isNodeName, isServiceName } from "./names.ts";
-import { type Change, MAX_OVERWRITTEN, type Overwritten } from "./overwritten.ts";
-import type { OwnersState } from "./owners.ts";
-import type { DeclarationRecord, Stamp, TaskRecord } from "./records.ts";
+import { MAX_OVERWRITTEN, type Overwritten } from "./overwritten.ts";
+import { specToJson } from "./record-codec.ts";
+import { memberName, stamp } from "./record-schemas.ts";
+import type { DeclarationRecord, TaskRecord } from "./records.ts";
 import type { Replica } from "./replica.ts";
-import { readSpec, readStamp, specToJson } from "./service-codec.ts";
-import { type FirstBody, readFirstBody, restoreFirstBody } from "./snapshot-v1.ts";
 
 /** The caller's part. */
 export interface CatalogState {
@@ -31,16 +39,32 @@ export interface Restored extends CatalogState {
 }
 
 const FORMAT = "portmesh-catalog";
-const FIRST_VERSION = 1;
 const VERSION = 2;
 
-interface Body extends CatalogState {
-  readonly node: string;
-  readonly counter: number;
-  readonly entries: readonly Entry[];
-  readonly owners: OwnersState;
-  readonly overwritten: readonly Overwritten[];
-}
+const change = z.object({
+  spec: storedServiceSpec.nullable(),
+  stamp: stamp(1),
+  atMs: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+});
+
+const bodySchema = z.object({
+  node: memberName,
+  counter: integer(0, MAX_COUNTER),
+  entries: z.string(),
+  owners: z.object({
+    dead: list(z.tuple([memberName, integer(0, DEAD_OWNER_LIFE_MS * 2)])).max(MAX_OWNERS),
+    forgotten: list(
+      z.tuple([memberName, integer(0, MAX_COUNTER), integer(0, SERVICE_TOMBSTONE_LIFE_MS), flag()]),
+    ).max(MAX_OWNERS),
+  }),
+  overwritten: list(
+    z.tuple([serviceName, change, change]).transform(([service, lost, by]) => ({ service, lost, by })),
+  ).max(MAX_OVERWRITTEN),
+  isFileKnown: flag(),
+  members: z.unknown(),
+});
+
+type Body = Omit<z.output<typeof bodySchema>, "entries"> & { readonly entries: readonly Entry[] };
 
 export function writeSnapshot(replica: Replica, state: CatalogState): string {
   const writer = new ByteWriter();
@@ -63,12 +87,9 @@ export function readSnapshot(replica: Replica, text: string): Restored {
     return { isFileKnown: false, members: null, problem: `cannot restore the catalog: ${body}` };
   }
   replica.witness(body.counter);
-  if ("declared" in body) restoreFirstBody(replica, body);
-  else {
-    replica.owners.restore(body.owners, replica.time.nowMs);
-    for (const entry of body.entries) replica.restore(entry, body.node);
-    for (const change of body.overwritten) replica.overwritten.add(change);
-  }
+  replica.owners.restore(body.owners, replica.time.nowMs);
+  for (const entry of body.entries) replica.restore(entry, body.node);
+  for (const change of body.overwritten) replica.overwritten.add(change);
   return { isFileKnown: body.isFileKnown, members: body.members, problem: null };
 }
 
@@ -114,95 +135,50 @@ function isFromApi(entry: Entry): boolean {
 }
 
 /** The body, or what is wrong with it. Nothing has been changed yet. */
-function readBody(text: string, steadyMs: number): Body | FirstBody | string {
+function readBody(text: string, steadyMs: number): Body | string {
   const lineEnd = text.indexOf("\n");
   const header = parseObject(text.slice(0, Math.max(0, lineEnd)));
   const body = text.slice(lineEnd + 1).replace(/\n$/, "");
-  if (header?.format !== FORMAT) return "it is no snapshot";
-  if (header.version !== VERSION && header.version !== FIRST_VERSION) {
-    return `its version is ${JSON.stringify(header.version)}, not ${VERSION}`;
-  }
+  if (header?.format !== FORMAT) return "it is not a snapshot";
+  if (header.version !== VERSION) return `its version is ${JSON.stringify(header.version)}, not ${VERSION}`;
   if (header.sha256 !== checksum(body)) return "its checksum is wrong";
   const json = parseObject(body);
-  if (json === null) return "it is no JSON";
-  const reader = new FieldReader();
-  if (header.version === FIRST_VERSION) {
-    const first = readFirstBody(reader, json, steadyMs);
-    return reader.problem ?? first;
-  }
-  const read: Body = {
-    node: reader.named(json.node, "node", "node name", isNodeName),
-    counter: reader.integer(json.counter, "counter", 0, MAX_COUNTER),
-    entries: readEntries(reader, json.entries, steadyMs),
-    owners: readOwners(reader, json.owners),
-    overwritten: reader
-      .list(json.overwritten, "overwritten", MAX_OVERWRITTEN)
-      .map((change) => readOverwritten(reader, change)),
-    isFileKnown: reader.flag(json.isFileKnown, "isFileKnown"),
-    members: json.members,
-  };
-  return reader.problem ?? read;
+  if (json === null) return "it is not JSON";
+  const result = bodySchema.safeParse(json);
+  if (!result.success) return describeFault(result.error);
+  const entries = readEntries(result.data.entries, steadyMs);
+  return typeof entries === "string" ? `entries: ${entries}` : { ...result.data, entries };
 }
 
-function readEntries(reader: FieldReader, json: unknown, steadyMs: number): Entry[] {
-  const bytes = new ByteReader(reader.base64(json, "entries"));
+/** The entries, or what is wrong with one of them. */
+function readEntries(base64: string, steadyMs: number): Entry[] | string {
+  const bytes = bytesOf(base64);
+  if (bytes === null) return "not base64";
+  const reader = new ByteReader(bytes);
   const entries: Entry[] = [];
-  while (bytes.remaining > 0) {
-    const entry = openEntry(readEntry(bytes, steadyMs));
-    if (bytes.isBroken) reader.fail("entries", "end in the middle of one");
-    else if ("problem" in entry) reader.fail("entries", entry.problem);
-    else entries.push(entry);
+  while (reader.remaining > 0) {
+    const entry = openEntry(readEntry(reader, steadyMs));
+    if (reader.isBroken) return "end in the middle of one";
+    if ("problem" in entry) return entry.problem;
+    entries.push(entry);
   }
   return entries;
 }
 
-function readOwners(reader: FieldReader, json: unknown): OwnersState {
-  const { dead, forgotten } = reader.object(json, "owners");
-  return {
-    dead: reader.list(dead, "owners.dead", MAX_OWNERS).map((entry) => {
-      const [owner, deadForMs] = reader.list(entry, "owners.dead", 2);
-      return [readOwner(reader, owner), reader.integer(deadForMs, "owners.dead", 0, DEAD_OWNER_LIFE_MS * 2)];
-    }),
-    forgotten: reader.list(forgotten, "owners.forgotten", MAX_OWNERS).map((entry) => {
-      const [owner, counter, leftMs, hadDeclarations] = reader.list(entry, "owners.forgotten", 4);
-      return [
-        readOwner(reader, owner),
-        reader.integer(counter, "owners.forgotten", 0, MAX_COUNTER),
-        reader.integer(leftMs, "owners.forgotten", 0, SERVICE_TOMBSTONE_LIFE_MS),
-        reader.flag(hadDeclarations, "owners.forgotten"),
-      ];
-    }),
-  };
+function bytesOf(base64: string): Uint8Array | null {
+  try {
+    return Uint8Array.fromBase64(base64);
+  } catch {
+    return null;
+  }
 }
 
 function overwrittenToJson({ service, lost, by }: Overwritten): unknown {
   return [service, changeToJson(lost), changeToJson(by)];
 }
 
-function changeToJson({ spec, stamp, atMs }: Change): unknown {
+function changeToJson({ spec, stamp, atMs }: Overwritten["lost"]): unknown {
   return { spec: spec === null ? null : specToJson(spec), stamp: [stamp.counter, stamp.node], atMs };
-}
-
-function readOverwritten(reader: FieldReader, json: unknown): Overwritten {
-  const [service, lost, by] = reader.list(json, "overwritten", 3);
-  return {
-    service: reader.named(service, "overwritten", "service name", isServiceName),
-    lost: readChange(reader, lost),
-    by: readChange(reader, by),
-  };
-}
-
-function readChange(reader: FieldReader, json: unknown): Change {
-  const { spec, stamp, atMs } = reader.object(json, "overwritten");
-  return {
-    spec: spec === null ? null : readSpec(reader, spec),
-    stamp: readStamp(reader, stamp, "overwritten", 1),
-    atMs: reader.integer(atMs, "overwritten", Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
-  };
-}
-
-function readOwner(reader: FieldReader, json: unknown): string {
-  return reader.named(json, "owners", "node name", isNodeName);
 }
 
 function parseObject(text: string): Record<string, unknown> | null {

@@ -2,22 +2,13 @@
  * Several writes of this node that take effect together or not at all. The first refusal decides; nothing has been
  * written then. Later writes see earlier ones of the same transaction.
  */
-import { findExcess } from "../wire/index.ts";
+import { areSpecsEqual, MAX_TASKS_PER_NODE, type ServiceSpec, type Stamp } from "../model/index.ts";
 import { UNKNOWN_COUNTER, YOUNGEST_COUNTER } from "./definitions.ts";
 import type { EntryKind } from "./entry.ts";
-import { MAX_DECLARATIONS_PER_NODE, MAX_SERVICES, MAX_TASKS_PER_NODE, MAX_WISHES } from "./limits.ts";
-import { checkKey, decodeRecord, encodeRecord, type RecordOf, taskKey } from "./record-codec.ts";
-import type {
-  DeclarationRecord,
-  NodeRecord,
-  NodeWish,
-  ServiceRecord,
-  ServiceSpec,
-  Stamp,
-  TaskRecord,
-} from "./records.ts";
+import { MAX_DECLARATIONS_PER_NODE, MAX_SERVICES, MAX_WISHES } from "./limits.ts";
+import { checkKey, type EncodedRecord, prepareRecord, type RecordOf, taskKey } from "./record-codec.ts";
+import type { DeclarationRecord, NodeRecord, NodeWish, ServiceRecord, TaskRecord } from "./records.ts";
 import type { Replica, Write } from "./replica.ts";
-import { areSpecsEqual } from "./service-codec.ts";
 
 /** A service as this node's file has it. */
 export interface Declaration {
@@ -150,24 +141,22 @@ export class Transaction implements CatalogWriter {
 
   #stage<K extends EntryKind>(kind: K, key: string, record: RecordOf[K] | null, isUnsettled = false): void {
     if (this.refusal !== null) return;
-    const problem = checkKey(kind, key) ?? this.#checkRecord(kind, key, record);
+    const wrongKey = checkKey(kind, key);
+    const encoded = record === null || wrongKey !== null ? null : prepareRecord(kind, key, record);
+    const problem = wrongKey ?? (encoded !== null && "problem" in encoded ? encoded.problem : null);
     if (problem !== null) this.refusal = `cannot write ${kind} ${key.replace("\0", " ")}: ${problem}`;
-    else this.#writes.set(`${kind} ${key}`, { kind, key, record, isUnsettled });
-  }
-
-  #checkRecord<K extends EntryKind>(kind: K, key: string, record: RecordOf[K] | null): string | null {
-    if (record === null) return null;
-    if ("spec" in record) {
-      const excess = findExcess(record.spec);
-      if (excess !== null) return `spec.${excess.field}: ${excess.message}`;
-    }
-    const decoded = decodeRecord(kind, key, encodeRecord(kind, record));
-    return "problem" in decoded ? decoded.problem : null;
+    else
+      this.#writes.set(`${kind} ${key}`, {
+        kind,
+        key,
+        encoded: encoded as EncodedRecord | null,
+        isUnsettled,
+      });
   }
 
   #current<K extends EntryKind>(kind: K, key: string): RecordOf[K] | null {
     const staged = this.#writes.get(`${kind} ${key}`);
-    if (staged !== undefined) return staged.record as RecordOf[K] | null;
+    if (staged !== undefined) return (staged.encoded?.record ?? null) as RecordOf[K] | null;
     const entry = this.#replica.table.get(kind, key, this.#replica.self);
     return (entry?.record ?? null) as RecordOf[K] | null;
   }
@@ -206,7 +195,7 @@ export class Transaction implements CatalogWriter {
     for (const write of this.#writes.values()) {
       if (write.kind !== kind) continue;
       const exists = this.#replica.table.get(kind, write.key, this.#replica.self)?.record != null;
-      after += Number(write.record !== null) - Number(exists);
+      after += Number(write.encoded !== null) - Number(exists);
     }
     if (after <= limit || after <= count) return null;
     return `cannot write ${kind}: ${after} ${what}: at most ${limit} are allowed`;

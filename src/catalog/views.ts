@@ -2,6 +2,7 @@
  * What readers see: services out of their definitions, tasks and nodes without those of dead nodes. Built when asked for and kept until the table
  * changes, so that asking often costs nothing.
  */
+import type { ServiceSpec, Stamp } from "../model/index.ts";
 import { type Conflict, findConflicts } from "./conflicts.ts";
 import {
   type Definition,
@@ -11,17 +12,9 @@ import {
   type VisibleService,
 } from "./definitions.ts";
 import { compareTexts, type Entry } from "./entry.ts";
-import type {
-  DeclarationRecord,
-  NodeRecord,
-  NodeWish,
-  ServiceRecord,
-  ServiceSpec,
-  Stamp,
-  TaskRecord,
-} from "./records.ts";
+import { specToJson } from "./record-codec.ts";
+import type { DeclarationRecord, NodeRecord, NodeWish, ServiceRecord, TaskRecord } from "./records.ts";
 import type { Replica } from "./replica.ts";
-import { specToJson } from "./service-codec.ts";
 
 export type VisibleTask = TaskRecord & { readonly owner: string; readonly stamp: Stamp };
 export type VisibleNode = NodeRecord & { readonly stamp: Stamp };

@@ -3,12 +3,9 @@
  * Order (of services, ports, tasks, prefixes) is not a difference.
  */
 
-import { formatHostPort } from "./address.ts";
-import type { Config, Labels, PortConfig, ServiceConfig, TaskConfig } from "./config.ts";
-import { formatDuration } from "./duration.ts";
-import { collapsePorts, formatRange } from "./port-range.ts";
-
-export type ServiceRules = Omit<ServiceConfig, "name" | "tasks">;
+import { comparePorts, compareRules, compareValue, missingIn, type ServiceTask } from "../model/index.ts";
+import { formatHostPort } from "../wire/index.ts";
+import type { Config, GossipAddress, ServiceConfig } from "./config.ts";
 
 export interface ConfigChanges {
   readonly services: {
@@ -59,12 +56,12 @@ function compareSettings(before: Config, after: Config): SettingChange[] {
     { key: "cluster.keys", of: (config: Config) => maskKeys(config.cluster?.keys), needsRestart: false },
     {
       key: "cluster.join",
-      of: (config: Config) => config.cluster?.join.map(formatHostPort),
+      of: (config: Config) => config.cluster?.join.map(formatAddress),
       needsRestart: false,
     },
     {
       key: "cluster.bind",
-      of: (config: Config) => config.cluster && formatHostPort(config.cluster.bind),
+      of: (config: Config) => config.cluster && formatAddress(config.cluster.bind),
       needsRestart: true,
     },
     { key: "cluster.profile", of: (config: Config) => config.cluster?.profile, needsRestart: true },
@@ -92,62 +89,15 @@ function isPartOfCluster(key: string): boolean {
 }
 
 function compareServices(before: ServiceConfig, after: ServiceConfig): string[] {
-  const ports = comparePorts(before.publish, after.publish);
-  return [...ports, ...compareTasks(before.tasks, after.tasks), ...compareOptions(before, after)];
-}
-
-/** Everything of a service but its name and tasks: "balance round-robin -> random". */
-export function compareServiceRules(before: ServiceRules, after: ServiceRules): string[] {
-  return [...comparePorts(before.publish, after.publish), ...compareOptions(before, after)];
-}
-
-function compareOptions(before: ServiceRules, after: ServiceRules): string[] {
   return [
-    ...compareValue("balance", before.balance, after.balance),
-    ...compareValue("prefer", before.prefer, after.prefer),
-    ...compareValue("send_proxy", before.sendProxy, after.sendProxy),
-    ...comparePrefixes("accept_proxy", before.acceptProxy, after.acceptProxy),
-    ...comparePrefixes("allow", before.allow, after.allow),
-    ...comparePrefixes("deny", before.deny, after.deny),
-    ...compareValue("bind", describeBind(before.bind), describeBind(after.bind)),
-    ...compareValue("nodes", describeLabels(before.nodes), describeLabels(after.nodes)),
-    ...compareValue("max_connections", before.maxConnections, after.maxConnections),
-    ...compareDuration("idle_timeout", before.idleTimeoutMs, after.idleTimeoutMs),
-    ...compareDuration("drain_timeout", before.drainTimeoutMs, after.drainTimeoutMs),
-    ...compareValue("udp.mode", before.udp.mode, after.udp.mode),
-    ...compareDuration("udp.idle_timeout", before.udp.idleTimeoutMs, after.udp.idleTimeoutMs),
-    ...compareValue("udp.max_sessions", before.udp.maxSessions, after.udp.maxSessions),
-    ...compareValue("udp.responses", before.udp.responses, after.udp.responses),
+    ...comparePorts(before, after),
+    ...compareTasks(before.tasks, after.tasks),
+    ...compareRules(before, after),
   ];
 }
 
-function compareValue(key: string, before: string | number, after: string | number): string[] {
-  return before === after ? [] : [`${key} ${before} -> ${after}`];
-}
-
-function compareDuration(key: string, beforeMs: number, afterMs: number): string[] {
-  return compareValue(key, formatDuration(beforeMs), formatDuration(afterMs));
-}
-
-function comparePrefixes(key: string, before: readonly string[], after: readonly string[]): string[] {
-  return [
-    ...missingIn(before, after, String).map((prefix) => `${key} removed ${prefix}`),
-    ...missingIn(after, before, String).map((prefix) => `${key} added ${prefix}`),
-  ];
-}
-
-function comparePorts(before: readonly PortConfig[], after: readonly PortConfig[]): string[] {
-  const id = (port: PortConfig) => `${port.published}:${port.target}/${port.protocol} ${port.mode}`;
-  const describe = (ports: readonly PortConfig[]) =>
-    collapsePorts(ports).map((range) => `${formatRange(range)}${range.mode === "host" ? " on host" : ""}`);
-  return [
-    ...describe(missingIn(before, after, id)).map((range) => `publish removed ${range}`),
-    ...describe(missingIn(after, before, id)).map((range) => `publish added ${range}`),
-  ];
-}
-
-function compareTasks(before: readonly TaskConfig[], after: readonly TaskConfig[]): string[] {
-  const id = (task: TaskConfig) => `${task.host} ${task.port}`;
+function compareTasks(before: readonly ServiceTask[], after: readonly ServiceTask[]): string[] {
+  const id = (task: ServiceTask) => `${task.host} ${task.port}`;
   const old = new Map(before.map((task) => [id(task), task]));
   return [
     ...missingIn(before, after, id).map((task) => `task removed ${task.name}`),
@@ -156,7 +106,7 @@ function compareTasks(before: readonly TaskConfig[], after: readonly TaskConfig[
   ];
 }
 
-function compareTask(before: TaskConfig, after: TaskConfig): string[] {
+function compareTask(before: ServiceTask, after: ServiceTask): string[] {
   const changes = compareValue(`task ${after.name} weight`, before.weight, after.weight);
   if (before.name !== after.name) changes.push(`task ${before.name} is now written ${after.name}`);
   if (before.isDraining !== after.isDraining) {
@@ -165,20 +115,8 @@ function compareTask(before: TaskConfig, after: TaskConfig): string[] {
   return changes;
 }
 
-/** The entries of `list` that `other` has not, by `id`. */
-function missingIn<T>(list: readonly T[], other: readonly T[], id: (entry: T) => string): T[] {
-  const others = new Set(other.map(id));
-  return list.filter((entry) => !others.has(id(entry)));
-}
-
-function describeBind(bind: readonly string[] | null): string {
-  if (bind === null) return "proxy.bind";
-  return bind.length === 0 ? "every address" : [...bind].sort().join(", ");
-}
-
-function describeLabels(labels: Labels): string {
-  const pairs = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
-  return pairs.length === 0 ? "every node" : pairs.sort().join(", ");
+function formatAddress({ host, port }: GossipAddress): string {
+  return formatHostPort(host, port);
 }
 
 /** Enough to see that a key has changed, of no use to open anything. */

@@ -5,17 +5,11 @@
  * The file's own spelling lives in schema.ts; nothing outside this folder knows it.
  */
 
+import type { Labels, ServiceSpec, ServiceTask } from "../model/index.ts";
+
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error";
 export type LogFormat = "auto" | "json" | "pretty";
-export type Protocol = "tcp" | "udp";
-export type Balance = "round-robin" | "least-connections" | "source-hash" | "random";
-export type SendProxy = "none" | "v1" | "v2";
-export type UdpMode = "session" | "packet";
-
-export type Prefer = "any" | "local" | "zone";
-export type PublishMode = "ingress" | "host";
 export type Profile = "lan" | "wan" | "local";
-export type Labels = Readonly<Record<string, string>>;
 
 export interface Config {
   readonly node: NodeConfig;
@@ -74,53 +68,7 @@ export interface GossipAddress {
   readonly port: number;
 }
 
-export interface ServiceConfig {
+export interface ServiceConfig extends ServiceSpec {
   readonly name: string;
-  /** In file order, ranges expanded to single ports. */
-  readonly publish: readonly PortConfig[];
-  readonly tasks: readonly TaskConfig[];
-  readonly balance: Balance;
-  readonly prefer: Prefer;
-  readonly sendProxy: SendProxy;
-  /** Canonical CIDR prefixes. */
-  readonly acceptProxy: readonly string[];
-  /** Canonical CIDR prefixes. */
-  readonly allow: readonly string[];
-  /** Canonical CIDR prefixes. */
-  readonly deny: readonly string[];
-  /** null: what proxy.bind says; [] = every address. */
-  readonly bind: readonly string[] | null;
-  /** Only nodes with all these labels listen; {} = every node. */
-  readonly nodes: Labels;
-  /** 0 = no limit. */
-  readonly maxConnections: number;
-  /** 0 = never. */
-  readonly idleTimeoutMs: number;
-  readonly drainTimeoutMs: number;
-  readonly udp: {
-    readonly mode: UdpMode;
-    readonly idleTimeoutMs: number;
-    readonly maxSessions: number;
-    /** A session ends when each of its datagrams has had so many answers; 0 = when it is idle. */
-    readonly responses: number;
-  };
-}
-
-export interface PortConfig {
-  readonly protocol: Protocol;
-  readonly published: number;
-  readonly target: number;
-  readonly mode: PublishMode;
-}
-
-export interface TaskConfig {
-  /** Literal IP address (canonical, no brackets) or DNS name (lower case). */
-  readonly host: string;
-  /** null: the target port of the published port. */
-  readonly port: number | null;
-  /** 1..256. */
-  readonly weight: number;
-  readonly isDraining: boolean;
-  /** As the operator wrote it: for status and logs. */
-  readonly name: string;
+  readonly tasks: readonly ServiceTask[];
 }

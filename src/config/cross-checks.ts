@@ -1,29 +1,26 @@
 /**
  * What no key can tell alone: names and tasks given twice, ports claimed twice, options without effect.
  *
- * Works on the file's raw values and passes over what the schema has refused, so that one wrong key hides no other
- * problem. Its own findings never repeat the schema's.
+ * Takes what could be read of each part and passes over what could not, so that one wrong key hides no other problem.
  */
-import { isIP } from "node:net";
-import { findExcess, findLabelFault, MAX_TASKS_PER_NODE } from "../wire/index.ts";
-import { canBindsOverlap } from "./address.ts";
-import { type ConfigDocument, valueAt } from "./document.ts";
-import { findUselessOptions, type ServiceOption } from "./option-rules.ts";
-import { formatRange, type PortRange } from "./port-range.ts";
-import { formatPath, type Path, showValue } from "./problem.ts";
-import {
-  bindList,
-  gossipBind,
-  labelTable,
-  ownAddress,
-  publishEntry,
-  serviceName,
-  taskEntry,
-} from "./schema.ts";
-import { isLoopback } from "./unreachable-address.ts";
 
-/** Both protocols on every port of two addresses; more would be a mistake and costs memory per port. */
-const maxPorts = 4 * 65_535;
+import { isIP } from "node:net";
+import {
+  areSelectorsDisjoint,
+  canBindsOverlap,
+  findUselessOptions,
+  formatRange,
+  type Labels,
+  MAX_PORTS_PER_FILE,
+  MAX_TASKS_PER_NODE,
+  type PortRange,
+  type ServiceOption,
+  showValue,
+} from "../model/index.ts";
+import { type ConfigDocument, valueAt } from "./document.ts";
+import { formatPath, type Path } from "./problem.ts";
+import type { ServiceReading, SettingsReading } from "./readings.ts";
+import { isLoopback } from "./unreachable-address.ts";
 
 const MEANT_FOR_A_CLUSTER: readonly Path[] = [
   ["node", "advertise"],
@@ -33,33 +30,33 @@ const MEANT_FOR_A_CLUSTER: readonly Path[] = [
 interface Claim {
   readonly range: PortRange;
   readonly bind: readonly string[];
-  readonly nodes: Readonly<Record<string, string>>;
+  readonly nodes: Labels;
   readonly path: Path;
   /** Position in the file: of two rival claims the later one is the problem. */
   readonly order: number;
 }
 
-export function crossCheck(document: ConfigDocument): void {
-  checkCluster(document);
-  const services = listAt(document, ["services"]);
+export function crossCheck(
+  document: ConfigDocument,
+  settings: SettingsReading,
+  services: readonly ServiceReading[],
+): void {
+  checkCluster(document, settings);
   const claims: Claim[] = [];
   const names = new Map<string, Path>();
-  for (const index of services.keys()) {
+  for (const [index, service] of services.entries()) {
     const path = ["services", index];
-    const ranges = readRanges(document, path);
-    checkName(document, path, names);
-    checkTasks(document, path);
-    checkOptions(document, path, ranges);
-    checkLimits(document, path, ranges);
-    claims.push(...readClaims(document, path, ranges, claims.length));
+    checkName(document, path, service, names);
+    checkTasks(document, path, service);
+    checkOptions(document, path, service);
+    claims.push(...readClaims(path, service, settings.proxyBind, claims.length));
   }
   checkCounts(document, services);
-  checkPortCount(document, claims);
   checkClaims(document, claims);
 }
 
-/** Keys that mean nothing to a node alone, and the ones without which a cluster is open to everybody. */
-function checkCluster(document: ConfigDocument): void {
+/** Keys that have no effect without a cluster, and those without which anybody can join it. */
+function checkCluster(document: ConfigDocument, { bindHost, advertise }: SettingsReading): void {
   const cluster = valueAt(document.value, ["cluster"]);
   if (cluster === undefined) {
     for (const path of MEANT_FOR_A_CLUSTER) {
@@ -75,10 +72,9 @@ function checkCluster(document: ConfigDocument): void {
       "nothing can be encrypted without cluster.keys: set them to what `portmesh keygen` prints";
     document.report(["overlay", "encrypt"], encrypt, message);
   }
-  const host = parseGossipBind(bind);
-  if (host !== null) checkAdvertise(document, host);
-  if (host === null || (Array.isArray(keys) && keys.length > 0) || insecure === true) return;
-  if (isLoopback(host)) return;
+  if (bindHost === null) return;
+  if (advertise !== null) checkAdvertise(document, advertise, bindHost);
+  if ((Array.isArray(keys) && keys.length > 0) || insecure === true || isLoopback(bindHost)) return;
   document.reportUnquoted(
     bind === undefined ? ["cluster"] : ["cluster", "bind"],
     bind,
@@ -87,17 +83,9 @@ function checkCluster(document: ConfigDocument): void {
   );
 }
 
-/** null: not an address at all, which is told elsewhere. */
-function parseGossipBind(bind: unknown): string | null {
-  if (bind === undefined) return "0.0.0.0";
-  return gossipBind.safeParse(bind).data?.host ?? null;
-}
-
-/** What only makes sense together with where this node listens. */
-function checkAdvertise(document: ConfigDocument, bindHost: string): void {
+/** Together with where this node listens. */
+function checkAdvertise(document: ConfigDocument, address: string, bindHost: string): void {
   const path = ["node", "advertise"];
-  const address = ownAddress.safeParse(valueAt(document.value, path)).data;
-  if (address === undefined) return;
   const value = showValue(address);
   const [family, bindFamily] = [isIP(address), isIP(bindHost)];
   if (family !== bindFamily) {
@@ -109,105 +97,69 @@ function checkAdvertise(document: ConfigDocument, bindHost: string): void {
   }
 }
 
-function checkName(document: ConfigDocument, service: Path, names: Map<string, Path>): void {
+function checkName(
+  document: ConfigDocument,
+  service: Path,
+  { name }: ServiceReading,
+  names: Map<string, Path>,
+): void {
   const path = [...service, "name"];
-  const name = serviceName.safeParse(valueAt(document.value, path)).data;
-  if (name === undefined) return;
+  if (name === null) return;
   const first = names.get(name);
   if (first === undefined) names.set(name, path);
   else document.report(path, name, `${showValue(name)} is also the name of ${where(document, first)}`);
 }
 
-function checkTasks(document: ConfigDocument, service: Path): void {
+function checkTasks(document: ConfigDocument, service: Path, { tasks }: ServiceReading): void {
   const seen = new Map<string, Path>();
-  for (const [index, value] of listAt(document, [...service, "tasks"]).entries()) {
-    const task = taskEntry.safeParse(value).data;
-    if (task === undefined) continue;
+  for (const [index, task] of tasks.entries()) {
+    if (task === null) continue;
     const path = [...service, "tasks", index];
     const key = `${task.host} ${task.port}`;
     const first = seen.get(key);
     if (first === undefined) seen.set(key, path);
-    else
+    else {
+      const value = valueAt(document.value, path);
       document.report(path, value, `${showValue(task.name)} is the same task as ${where(document, first)}`);
+    }
   }
 }
 
-function checkOptions(document: ConfigDocument, service: Path, ranges: readonly (PortRange | null)[]): void {
-  if (ranges.length === 0 || ranges.includes(null)) return; // what is published is not known
-  const protocols = new Set(ranges.flatMap((range) => range?.protocol ?? []));
+function checkOptions(document: ConfigDocument, service: Path, { publish }: ServiceReading): void {
+  if (publish.length === 0 || publish.includes(null)) return; // what is published is not known
+  const protocols = new Set(publish.flatMap((range) => range?.protocol ?? []));
   const given = (key: ServiceOption) => valueAt(document.value, [...service, ...key.split(".")]);
   for (const { option, message } of findUselessOptions(protocols, given, (key) => key)) {
     document.report([...service, option], given(option), message);
   }
 }
 
-/** One entry per `publish` entry; null where it is wrong. */
-function readRanges(document: ConfigDocument, service: Path): (PortRange | null)[] {
-  return listAt(document, [...service, "publish"]).map((entry) => publishEntry.safeParse(entry).data ?? null);
-}
-
 /** None when the bind rules of the service are wrong: what it claims is not known then. */
 function readClaims(
-  document: ConfigDocument,
   service: Path,
-  ranges: readonly (PortRange | null)[],
+  { publish, bind, nodes }: ServiceReading,
+  proxyBind: readonly string[] | null,
   firstOrder: number,
 ): Claim[] {
-  const own = valueAt(document.value, [...service, "bind"]);
-  const bind = bindList.safeParse(own ?? valueAt(document.value, ["proxy", "bind"]) ?? []).data;
-  const nodes = labelTable.safeParse(valueAt(document.value, [...service, "nodes"]) ?? {}).data;
-  if (bind === undefined || nodes === undefined) return [];
-  return ranges.flatMap((range, index) => {
+  const rules = bind === undefined ? proxyBind : bind;
+  if (rules === null || nodes === null) return [];
+  return publish.flatMap((range, index) => {
     const path = [...service, "publish", index];
-    return range === null ? [] : [{ range, bind, nodes, path, order: firstOrder + index }];
+    return range === null ? [] : [{ range, bind: rules, nodes, path, order: firstOrder + index }];
   });
 }
 
-/** What the catalog holds of one service: the same function decides there. */
-function checkLimits(document: ConfigDocument, service: Path, ranges: readonly (PortRange | null)[]): void {
-  const texts = (key: string) =>
-    listAt(document, [...service, key]).filter((text) => typeof text === "string");
-  const excess = findExcess({
-    publish: ranges.filter((range) => range !== null),
-    acceptProxy: texts("accept_proxy"),
-    allow: texts("allow"),
-    deny: texts("deny"),
-    bind: texts("bind"),
-    nodes: labelsAt(document, [...service, "nodes"]),
-  });
-  if (excess === null) return;
-  const path = [...service, excess.field === "acceptProxy" ? "accept_proxy" : excess.field];
-  document.reportUnquoted(path, sizeAt(document, path), excess.message);
-}
-
-/** Of the whole file, and of this node. */
-function checkCounts(document: ConfigDocument, services: readonly unknown[]): void {
-  const report = (path: Path, message: string) =>
-    document.reportUnquoted(path, sizeAt(document, path), message);
-  const labels = findLabelFault(labelsAt(document, ["node", "labels"]));
-  if (labels !== null) report(["node", "labels"], labels);
-  const tasks = [...services.keys()].reduce(
-    (sum, index) => sum + listAt(document, ["services", index, "tasks"]).length,
-    0,
-  );
-  if (tasks > MAX_TASKS_PER_NODE)
-    report(["services"], `${tasks} tasks in all: a node has at most ${MAX_TASKS_PER_NODE}`);
-}
-
-/** Of a list or table too long to be shown. */
-function sizeAt(document: ConfigDocument, path: Path): number {
-  return Object.keys((valueAt(document.value, path) ?? {}) as object).length;
-}
-
-/** {} when they are wrong: that is told elsewhere. */
-function labelsAt(document: ConfigDocument, path: Path): Readonly<Record<string, string>> {
-  return labelTable.safeParse(valueAt(document.value, path) ?? {}).data ?? {};
-}
-
-function checkPortCount(document: ConfigDocument, claims: readonly Claim[]): void {
-  const count = claims.reduce((sum, claim) => sum + claim.range.count, 0);
-  if (count > maxPorts) {
-    document.report(["services"], count, `${count} published ports in all: at most ${maxPorts} are allowed`);
+/** Of the whole file. */
+function checkCounts(document: ConfigDocument, services: readonly ServiceReading[]): void {
+  const tasks = services.reduce((sum, service) => sum + service.tasks.length, 0);
+  const ports = services
+    .flatMap(({ publish }) => publish)
+    .reduce((sum, range) => sum + (range?.count ?? 0), 0);
+  for (const [count, most, message] of [
+    [tasks, MAX_TASKS_PER_NODE, `${tasks} tasks in all: a node has at most ${MAX_TASKS_PER_NODE}`],
+    [ports, MAX_PORTS_PER_FILE, `${ports} published ports in all: at most ${MAX_PORTS_PER_FILE} are allowed`],
+  ] as const) {
+    if (count > most) document.reportUnquoted(["services"], count, message);
   }
 }
 
@@ -245,10 +197,7 @@ function reportClash(document: ConfigDocument, one: Claim, other: Claim): void {
 
 /** Two services can share a port on different addresses, or on nodes that no selector of both matches. */
 function canMeet(one: Claim, other: Claim): boolean {
-  const isDisjoint = Object.entries(one.nodes).some(
-    ([key, value]) => Object.hasOwn(other.nodes, key) && other.nodes[key] !== value,
-  );
-  return !isDisjoint && canBindsOverlap(one.bind, other.bind);
+  return !areSelectorsDisjoint(one.nodes, other.nodes) && canBindsOverlap(one.bind, other.bind);
 }
 
 function lastPort(claim: Claim): number {
@@ -258,9 +207,4 @@ function lastPort(claim: Claim): number {
 /** "services[0].name (line 12)" */
 function where(document: ConfigDocument, path: Path): string {
   return `${formatPath(path)} (line ${document.placeOf(path).line})`;
-}
-
-function listAt(document: ConfigDocument, path: Path): readonly unknown[] {
-  const value = valueAt(document.value, path);
-  return Array.isArray(value) ? value : [];
 }

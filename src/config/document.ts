@@ -6,7 +6,8 @@
  *
  * Invariant: nesting is bounded here (`maxDepth`), so nothing behind this file can overflow the stack.
  */
-import { formatPath, type Path, type Problem, showValue } from "./problem.ts";
+import { showValue } from "../model/index.ts";
+import { formatPath, type Path, type Problem } from "./problem.ts";
 import { isSecret, MASKED, maskPath, maskValue } from "./secrets.ts";
 
 /** Deeper than any valid file (services[0].publish[0].target is 5) with room for a useful error. */

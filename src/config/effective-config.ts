@@ -3,10 +3,9 @@
  * equal Config again, but for cluster.keys: they are masked, whoever reads this may post it somewhere.
  */
 
-import { formatHostPort } from "./address.ts";
-import type { ClusterConfig, Config, PortConfig, ServiceConfig } from "./config.ts";
-import { formatDuration } from "./duration.ts";
-import { collapsePorts, expandRanges, formatRange } from "./port-range.ts";
+import { collapsePorts, expandRanges, formatDuration, formatRange, type PortSpec } from "../model/index.ts";
+import { formatHostPort } from "../wire/index.ts";
+import type { ClusterConfig, Config, ServiceConfig } from "./config.ts";
 import { MASKED } from "./secrets.ts";
 
 export function effectiveConfig(config: Config): unknown {
@@ -32,15 +31,15 @@ function effectiveCluster(cluster: ClusterConfig): unknown {
   return {
     name: cluster.name,
     keys: cluster.keys.map(() => MASKED),
-    join: cluster.join.map(formatHostPort),
-    bind: formatHostPort(cluster.bind),
+    join: cluster.join.map(({ host, port }) => formatHostPort(host, port)),
+    bind: formatHostPort(cluster.bind.host, cluster.bind.port),
     profile: cluster.profile,
     insecure: cluster.isInsecure,
   };
 }
 
 /** Only single ports of mode ingress have a short form. */
-function effectivePublish(ports: readonly PortConfig[]): unknown[] {
+function effectivePublish(ports: readonly PortSpec[]): unknown[] {
   return collapsePorts(ports).flatMap((range): unknown[] =>
     range.mode === "ingress" ? [formatRange(range)] : expandRanges([range]),
   );

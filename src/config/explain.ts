@@ -1,8 +1,10 @@
 /** zod issues -> problems: one per fault, with the place in the file and the offending value. */
+
 import { closest, distance } from "fastest-levenshtein";
 import type { z } from "zod";
+import { showValue } from "../model/index.ts";
 import { type ConfigDocument, valueAt } from "./document.ts";
-import { type Path, showValue } from "./problem.ts";
+import type { Path } from "./problem.ts";
 
 type Issue = z.core.$ZodIssue;
 

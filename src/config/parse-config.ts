@@ -2,16 +2,16 @@
  * File text -> Config, or every problem at once. Reads nothing but the host name, and never throws:
  * whatever the text is, the answer is a configuration or a list of problems in file order.
  */
+
 import { hostname } from "node:os";
-import { MAX_SERVICES_PER_FILE } from "../wire/index.ts";
+import { expandRanges, MAX_SERVICES_PER_FILE } from "../model/index.ts";
 import type { ClusterConfig, Config, ServiceConfig } from "./config.ts";
 import { crossCheck } from "./cross-checks.ts";
 import { ConfigDocument, valueAt } from "./document.ts";
-import { reportIssues } from "./explain.ts";
 import { readJson } from "./json-document.ts";
-import { expandRanges } from "./port-range.ts";
 import { firstProblems, type Path, type Problem } from "./problem.ts";
-import { adminSchema, type ConfigFile, fileSchema, GOSSIP_PORT } from "./schema.ts";
+import { readServices, readSettings, type ServiceReading, type SettingsReading } from "./readings.ts";
+import { adminSchema, type ConfigFile, GOSSIP_PORT } from "./schema.ts";
 import { countValues, MAX_VALUES } from "./size-limits.ts";
 import { readToml } from "./toml-document.ts";
 
@@ -45,11 +45,11 @@ export function parseConfig(text: string, file: string, check: ConfigCheck = () 
   if (document.isBroken)
     return looksLikeYaml(withoutBom, file) ? refuseFile(file, YAML) : { problems: document.problems };
   limitServices(document);
-  const result = fileSchema.safeParse(document.value);
-  if (!result.success) reportIssues(document, result.error.issues);
-  crossCheck(document);
+  const settings = readSettings(document);
+  const services = readServices(document);
+  crossCheck(document, settings, services);
   if (document.problems.length === 0 && !setsKeys(document.value)) return refuseFile(file, EMPTY);
-  const config = result.success && document.problems.length === 0 ? deepFreeze(build(result.data)) : null;
+  const config = document.problems.length === 0 ? deepFreeze(build(settings.data!, services)) : null;
   if (config !== null)
     check(config, (path, message) => document.report(path, valueAt(document.value, path), message));
   if (config !== null && document.problems.length === 0) return { config };
@@ -104,7 +104,7 @@ function looksLikeYaml(text: string, file: string): boolean {
   return /\.ya?ml$/i.test(file) || /^(---|[\w-]+:( |\r?$))/.test(first);
 }
 
-function build(file: ConfigFile): Config {
+function build(file: NonNullable<SettingsReading["data"]>, services: readonly ServiceReading[]): Config {
   return {
     node: {
       name: file.node.name ?? hostname(),
@@ -117,7 +117,7 @@ function build(file: ConfigFile): Config {
     proxy: file.proxy,
     admin: file.admin,
     log: file.log,
-    services: file.services.map(buildService),
+    services: services.map(({ data }) => buildService(data!)),
   };
 }
 

@@ -62,16 +62,3 @@ export function formatPath(path: Path): string {
   }
   return text;
 }
-
-const maxShownLength = 80; // a line of a terminal; the whole value is in Problem.value
-
-/** A value as it is quoted in a message: short, on one line, without control characters. */
-export function showValue(value: unknown): string {
-  if (value === undefined) return "nothing";
-  if (value instanceof Date) return "a date";
-  if (Array.isArray(value)) return "a list";
-  if (typeof value === "object" && value !== null) return "a table";
-  if (typeof value !== "string") return String(value);
-  const isLong = value.length > maxShownLength;
-  return JSON.stringify(isLong ? `${value.slice(0, maxShownLength)}…` : value);
-}

@@ -7,25 +7,41 @@
 
 import { isIP } from "node:net";
 import type { z } from "zod";
-import { isWildcard } from "../wire/index.ts";
-import { canonicalAddress, canonicalBind, canonicalPrefix } from "./address.ts";
 import {
   anyOf,
-  canonicalText,
+  bindList,
+  canonicalAddress,
+  canonicalPrefix,
   choice,
+  complain,
+  DEFAULT_RULES,
   duration,
+  findSizeFault,
   flag,
+  formatDuration,
   integer,
   labels,
   list,
-  nonEmptyList,
+  nodeName,
   type Parsed,
+  type PortRange,
+  PUBLISH_PATTERN,
   parsedText,
+  parsePublish,
+  parseTaskAddress,
+  port,
+  protocol,
+  publishList,
+  publishMode,
+  ruleFields,
+  serviceName,
+  showValue,
+  type TaskAddress,
   table,
-} from "./fields.ts";
-import { type PortRange, parsePublish, publishPattern } from "./port-range.ts";
-import { showValue } from "./problem.ts";
-import { parseTaskAddress, type TaskAddress } from "./task-address.ts";
+  udpFields,
+  weight,
+} from "../model/index.ts";
+import { isWildcard } from "../wire/index.ts";
 import { whyUnreachable } from "./unreachable-address.ts";
 
 /** sockaddr_un.sun_path holds 108 bytes with the final NUL: unix(7). */
@@ -33,18 +49,6 @@ const maxSocketPathBytes = 107;
 export const GOSSIP_PORT = 7946;
 /** Two more follow it: of UDP relays and of path probes. */
 const MAX_OVERLAY_PORT = 65_533;
-
-const nodeName = canonicalText(
-  "a name: a letter or digit, then letters, digits, '_', '.' or '-', at most 128 characters",
-  (text) => (/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$/.test(text) ? text : null),
-  "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$",
-);
-
-export const serviceName = canonicalText(
-  "a service name: a letter or digit, then letters, digits, '_', '.' or '-', at most 63 characters",
-  (text) => (/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$/.test(text) ? text : null),
-  "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$",
-);
 
 const socketPath = parsedText("a path", (text): Parsed<string> => {
   const bytes = Buffer.byteLength(text);
@@ -60,14 +64,6 @@ const directory = parsedText("a path", (text): Parsed<string> => {
   if (!text.startsWith("/")) return { error: `${showValue(text)} is not an absolute path` };
   return text.includes("\0") ? { error: `${showValue(text)} contains a NUL character` } : { value: text };
 });
-
-const prefix = canonicalText("an IP address or a CIDR prefix like 192.0.2.0/24", canonicalPrefix);
-
-export const bindList = list(
-  canonicalText("an IP address, a CIDR prefix or an interface name", canonicalBind),
-);
-
-const port = integer(1, 65535);
 
 /** The shortest prefix is that of the largest private network, the longest leaves room for two nodes. */
 const overlaySubnet = parsedText('an IPv4 prefix like "10.200.0.0/16"', (text): Parsed<string> => {
@@ -90,13 +86,13 @@ export const publishEntry = anyOf(
         const range = parsePublish(text);
         return "error" in range ? range : { value: range };
       },
-      publishPattern,
+      PUBLISH_PATTERN,
     ),
     table({
       published: port.meta({ description: "Port clients connect to." }),
       target: port.optional().meta({ description: "Port of the tasks; default: the published port." }),
-      protocol: choice(["tcp", "udp"]).default("tcp"),
-      mode: choice(["ingress", "host"]).default("ingress").meta({
+      protocol: protocol.default("tcp"),
+      mode: publishMode.default("ingress").meta({
         description: "ingress: on every node; host: only where a task runs, and only to it.",
       }),
     }).transform(
@@ -124,67 +120,69 @@ export const taskEntry = anyOf('a task address like "10.1.0.7:8081" or a table w
   taskAddress.transform((address) => ({ ...address, weight: 1, isDraining: false })),
   table({
     address: taskAddress.meta({ description: "IP address or DNS name, with or without a port." }),
-    weight: integer(1, 256).default(1).meta({ description: "Share of new connections." }),
+    weight: weight.default(1).meta({ description: "Share of new connections." }),
     drain: flag().default(false).meta({ description: "No new connections; the open ones go on." }),
   }).transform(({ address, weight, drain }) => ({ ...address, weight, isDraining: drain })),
 ]);
 
+const { udp: UDP_DEFAULTS, ...DEFAULTS } = DEFAULT_RULES;
+
 const udp = table({
-  mode: choice(["session", "packet"]).default("session").meta({
+  mode: udpFields.mode.default(UDP_DEFAULTS.mode).meta({
     description: "session: a client stays with its task until idle; packet: every datagram picks again.",
   }),
   idle_timeout: duration(1)
     .prefault("90s")
     .meta({ description: "A session without datagrams ends after this." }),
-  max_sessions: integer(1, 1_048_576)
-    .default(65_536)
+  max_sessions: udpFields.maxSessions
+    .default(UDP_DEFAULTS.maxSessions)
     .meta({ description: "At this many the oldest idle session makes room." }),
-  responses: integer(0, 65_535).default(0).meta({
+  responses: udpFields.responses.default(UDP_DEFAULTS.responses).meta({
     description: "A session ends when each of its datagrams has had so many answers; 0: when it is idle.",
   }),
 });
 
-export const labelTable = labels("a table of labels");
-
 const service = table({
   name: serviceName.meta({ description: "Unique in the file." }),
-  publish: nonEmptyList(publishEntry).meta({
+  publish: publishList(publishEntry).meta({
     description:
       "Published ports: PUBLISHED:TARGET[/tcp|/udp], ranges of equal length, or one port for both sides.",
   }),
   tasks: list(taskEntry)
     .prefault([])
     .meta({ description: "Where the service runs; without a port of its own a task gets the target port." }),
-  balance: choice(["round-robin", "least-connections", "source-hash", "random"])
-    .default("round-robin")
-    .meta({ description: "How a task is picked." }),
-  prefer: choice(["any", "local", "zone"]).default("any").meta({
+  balance: ruleFields.balance.default(DEFAULTS.balance).meta({ description: "How a task is picked." }),
+  prefer: ruleFields.prefer.default(DEFAULTS.prefer).meta({
     description: "Tasks picked first: of any node, of this node, of nodes with the same label zone.",
   }),
-  send_proxy: choice(["none", "v1", "v2"])
-    .default("none")
+  send_proxy: ruleFields.sendProxy
+    .default(DEFAULTS.sendProxy)
     .meta({ description: "PROXY protocol header sent to the task; v1 knows TCP only." }),
-  accept_proxy: list(prefix).prefault([]).meta({
+  accept_proxy: ruleFields.acceptProxy.prefault([...DEFAULTS.acceptProxy]).meta({
     description: "From these clients a PROXY protocol header is required; from all others refused.",
   }),
-  allow: list(prefix)
-    .prefault(["0.0.0.0/0", "::/0"])
+  allow: ruleFields.allow
+    .prefault([...DEFAULTS.allow])
     .meta({ description: "Clients that are served, unless deny matches." }),
-  deny: list(prefix).prefault([]).meta({ description: "Clients that are refused." }),
-  bind: bindList.optional().meta({ description: "Where to listen; default: proxy.bind." }),
-  nodes: labelTable.prefault({}).meta({
+  deny: ruleFields.deny.prefault([...DEFAULTS.deny]).meta({ description: "Clients that are refused." }),
+  bind: ruleFields.bind.optional().meta({ description: "Where to listen; default: proxy.bind." }),
+  nodes: ruleFields.nodes.prefault({}).meta({
     description: "Only nodes with all these labels listen; default: every node.",
   }),
-  max_connections: integer(0, 2_147_483_647)
-    .default(0)
+  max_connections: ruleFields.maxConnections
+    .default(DEFAULTS.maxConnections)
     .meta({ description: "Open TCP connections on this node; 0 = no limit." }),
   idle_timeout: duration(0)
-    .prefault("0s")
+    .prefault(formatDuration(DEFAULTS.idleTimeoutMs))
     .meta({ description: "Close a TCP connection without traffic after this; 0s = never." }),
   drain_timeout: duration(0)
-    .prefault("30s")
+    .prefault(formatDuration(DEFAULTS.drainTimeoutMs))
     .meta({ description: "How long connections to a draining or removed task may go on; 0s = cut at once." }),
   udp: udp.prefault({}).meta({ description: "Rules for the UDP ports of the service." }),
+}).superRefine((service, context) => {
+  const fault = findSizeFault({ ...service, acceptProxy: service.accept_proxy, bind: service.bind ?? null });
+  const path = fault?.field === "acceptProxy" ? "accept_proxy" : fault?.field;
+  if (fault !== null) complain(context, fault.message, [String(path)]);
 });
 
 const key = parsedText("a key: base64 of 32 bytes, as `portmesh keygen` prints", (text): Parsed<string> => {
@@ -268,7 +266,7 @@ export const fileSchema = table({
       description:
         "Address other nodes reach this one by; default: that of cluster.bind or of the default route.",
     }),
-    labels: labelTable
+    labels: labels()
       .prefault({})
       .meta({ description: "What services select nodes by; zone also means nearness." }),
     data_dir: directory
@@ -316,4 +314,4 @@ export const fileSchema = table({
 /** A file that fits the schema, in the file's own key names, with defaults filled in. */
 export type ConfigFile = z.output<typeof fileSchema>;
 
-export { prefix as prefixEntry, service as serviceTable };
+export { service as serviceTable };

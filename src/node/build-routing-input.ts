@@ -2,8 +2,9 @@
  * The catalog -> the routing input of this node. Pure. With the changes that a file would make, it is
  * the input after them: what a reload prepares before anybody else hears of it.
  */
+
 import type { Conflict, NodeRecord, ServiceRecord, TaskRecord } from "../catalog/index.ts";
-import type { Labels } from "../config/index.ts";
+import type { Labels } from "../model/index.ts";
 import {
   type InputNode,
   type InputPeer,

@@ -2,13 +2,12 @@
  * What operators ask of the mesh by command, in the words of the admin API: a request is judged against everything known
  * and carried out whole or refused whole. A change is done when it is kept and this node serves it.
  */
+
 import {
   type CreateService,
   type NodeWish,
   type Refusal,
   refusals,
-  type ServiceSpec,
-  type TaskDeclaration,
   type UpdateService,
 } from "../admin/index.ts";
 import {
@@ -18,6 +17,7 @@ import {
   type VisibleService,
   type VisibleTask,
 } from "../catalog/index.ts";
+import type { ServiceSpec, TaskSpec } from "../model/index.ts";
 import type { Mesh } from "./cluster/mesh.ts";
 import type { ServiceChange } from "./input-with-change.ts";
 
@@ -78,7 +78,7 @@ export class Commands {
     return await this.#writeKept((writer) => writer.removeService(name));
   }
 
-  async addTask(service: string, task: TaskDeclaration): Promise<Refusal | null> {
+  async addTask(service: string, task: TaskSpec): Promise<Refusal | null> {
     if (this.#service(service) === undefined) return refusals.noSuchService(service);
     const change = { name: service, spec: null, addTasks: [task], removeTasks: [] };
     const refusal = this.#judgeTasks(service, [task], []) ?? this.#objectTo(change);
@@ -106,7 +106,7 @@ export class Commands {
     return refusal;
   }
 
-  #judgeTasks(service: string, add: readonly TaskDeclaration[], remove: readonly string[]): Refusal | null {
+  #judgeTasks(service: string, add: readonly TaskSpec[], remove: readonly string[]): Refusal | null {
     for (const name of remove) {
       const task = this.#ownTask(service, name);
       if (task === undefined) return this.#noSuchTask(service, name);
@@ -178,6 +178,6 @@ export class Commands {
   }
 }
 
-function recordOf(service: string, task: TaskDeclaration): TaskRecord {
+function recordOf(service: string, task: TaskSpec): TaskRecord {
   return { ...task, service, isDraining: false, origin: "api" };
 }

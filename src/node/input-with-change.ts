@@ -1,5 +1,5 @@
 /** The routing input as it would be after a change of one service by command. Pure. */
-import type { ServiceSpec, TaskDeclaration } from "../admin/index.ts";
+import type { ServiceSpec, TaskSpec } from "../model/index.ts";
 import type { InputService, InputTask, RoutingInput } from "./routing-input.ts";
 
 export interface ServiceChange {
@@ -7,7 +7,7 @@ export interface ServiceChange {
   /** null: stays as it is. */
   readonly spec: ServiceSpec | null;
   /** Of this node. */
-  readonly addTasks: readonly TaskDeclaration[];
+  readonly addTasks: readonly TaskSpec[];
   readonly removeTasks: readonly string[];
 }
 

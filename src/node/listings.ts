@@ -1,4 +1,5 @@
 /** The mesh as listings show it: what the catalog says, together with what this node has seen of it. Pure. */
+
 import type {
   DefinitionView,
   NodeView,
@@ -9,8 +10,8 @@ import type {
   TaskView,
 } from "../admin/index.ts";
 import type { Catalog, Overwritten, VisibleService, VisibleTask } from "../catalog/index.ts";
-import { compareServiceRules, type Labels } from "../config/index.ts";
 import type { Member, MemberState } from "../membership/index.ts";
+import { compareSpecs, type Labels } from "../model/index.ts";
 import { type BindError, type ProxyStatus, rangesOf, type TaskStatus } from "../proxy/index.ts";
 import { hostOf } from "./cluster/address.ts";
 import { addressKey } from "./cluster/seeds.ts";
@@ -66,7 +67,7 @@ function overwrittenView({ lost, by }: Overwritten): OverwrittenView {
   const places = { node: lost.stamp.node, atMs: lost.atMs, byNode: by.stamp.node, byAtMs: by.atMs };
   if (lost.spec === null) return { ...places, differences: ["removed -> kept"] };
   if (by.spec === null) return { ...places, differences: ["changed -> removed"] };
-  return { ...places, differences: compareServiceRules(lost.spec, by.spec) };
+  return { ...places, differences: compareSpecs(lost.spec, by.spec) };
 }
 
 /** The one in force first. */
@@ -80,7 +81,7 @@ export function definitionsView(
     file: definition.file,
     isAlive: definition.node === self || alive.has(definition.node),
     changedAtMs: definition.updatedAtMs,
-    differences: definition.spec === spec ? [] : compareServiceRules(spec, definition.spec),
+    differences: definition.spec === spec ? [] : compareSpecs(spec, definition.spec),
   }));
 }
 

@@ -2,6 +2,7 @@
  * A running node: reloads, tells its status, drains and stops. Everything it is made of was started before
  * (start-node.ts) and is stopped here in reverse order.
  */
+
 import type {
   CreateService,
   MeshNode,
@@ -9,12 +10,12 @@ import type {
   NodeWish,
   Refusal,
   ServiceView,
-  TaskDeclaration,
   Trace,
   TraceQuery,
   UpdateService,
 } from "../admin/index.ts";
 import type { Config } from "../config/index.ts";
+import type { TaskSpec } from "../model/index.ts";
 import type { Mesh } from "./cluster/mesh.ts";
 import { Commands } from "./commands.ts";
 import { inputWithChange, type ServiceChange } from "./input-with-change.ts";
@@ -165,7 +166,7 @@ export class Node implements MeshNode {
     return this.#commands.removeService(name);
   }
 
-  addTask(service: string, task: TaskDeclaration): Promise<Refusal | null> {
+  addTask(service: string, task: TaskSpec): Promise<Refusal | null> {
     return this.#commands.addTask(service, task);
   }
 

@@ -3,10 +3,8 @@
  * the reader. Services that lost a port to an older one, tasks of nodes that drain, nodes that are gone: all of that
  * has been settled before it gets here.
  */
-import type { Labels, ServiceConfig } from "../config/index.ts";
+import type { Labels, ServiceSpec, ServiceTask } from "../model/index.ts";
 import type { LocalAddress } from "../sys/local-addresses.ts";
-
-export type ServiceRules = Omit<ServiceConfig, "name" | "tasks">;
 
 export interface RoutingInput {
   /** Name and labels of this node. */
@@ -37,7 +35,7 @@ export interface InputNode {
   readonly notListening: readonly string[];
 }
 
-export interface InputService extends ServiceRules {
+export interface InputService extends ServiceSpec {
   readonly name: string;
   /** "tcp 8080": published ports that belong to an older service. */
   readonly lostPorts: ReadonlySet<string>;
@@ -45,17 +43,9 @@ export interface InputService extends ServiceRules {
   readonly tasks: readonly InputTask[];
 }
 
-export interface InputTask {
+export interface InputTask extends ServiceTask {
   /** The node that runs it. */
   readonly node: string;
-  /** As the operator wrote it. */
-  readonly name: string;
-  /** Literal address or DNS name, as that node sees it. */
-  readonly host: string;
-  readonly port: number | null;
-  readonly weight: number;
-  /** Itself or its whole node. */
-  readonly isDraining: boolean;
 }
 
 export interface InputPeer {

@@ -3,7 +3,9 @@
  * is opened and no turn is used up. Where turns or chance decide, the workers' own are not known here: one of those whose
  * turn it may be is named.
  */
+
 import type { ServiceTrace, Trace, TraceCandidate, TraceQuery } from "../admin/index.ts";
+import type { Prefer } from "../model/index.ts";
 import {
   type Candidate,
   createBalancer,
@@ -12,7 +14,6 @@ import {
   hashText,
   loopOf,
   orderOfPicks,
-  type Prefer,
   type PublishedPort,
   type RoutingTable,
   type Service,

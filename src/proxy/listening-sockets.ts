@@ -4,6 +4,7 @@
  *
  * SO_REUSEPORT would also let a second portmesh share the port unnoticed, so the address is first tried without it.
  */
+import type { Protocol } from "../model/index.ts";
 import { Arena } from "../sys/arena.ts";
 import { EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EMFILE, EPERM, errnoText } from "../sys/errno.ts";
 import { type OwnPorts, readLocalPortRange } from "../sys/port-owner.ts";
@@ -26,7 +27,6 @@ import {
 } from "../sys/socket.ts";
 import { parseIp } from "../wire/index.ts";
 import { keepAlive } from "./table/keep-alive.ts";
-import type { Protocol } from "./table/routing-table.ts";
 import { sharedPortPicker } from "./udp/relay/shared-port.ts";
 
 /** The kernel lowers it to net.core.somaxconn. */

@@ -6,6 +6,7 @@
  */
 
 import { cpus } from "node:os";
+import type { Protocol } from "../model/index.ts";
 import { steadyClock } from "../sys/clock.ts";
 import { raiseFileLimit } from "../sys/file-limit.ts";
 import { readLocalPorts } from "../sys/local-ports.ts";
@@ -42,7 +43,6 @@ import {
 } from "./table/counters.ts";
 import { addressesOf } from "./table/port-tasks.ts";
 import type {
-  Protocol,
   PublishedPort,
   Relay,
   RoutingTable,

@@ -1,8 +1,9 @@
 /** Bytes ↔ values, one file per format. Pure: no sockets, no clocks, no state but a count; it imports no other folder. */
 export { GCM_NONCE_BYTES, Gcm } from "./aes-gcm.ts";
+export { formatHostPort } from "./ip/host-port.ts";
 export * from "./ip/ip-address.ts";
 export { formatIp, MAX_IP_TEXT_BYTES, writeIp } from "./ip/ip-format.ts";
-export { type Prefix, PrefixSet, parsePrefix } from "./ip/prefix.ts";
+export { haveCommonAddress, type Prefix, PrefixSet, parsePrefix } from "./ip/prefix.ts";
 export { decodeProxyHeader } from "./proxy-protocol/decode.ts";
 export { ProxyHeader, type ProxyTransport } from "./proxy-protocol/header.ts";
 export { encodeProxyV1, PROXY_V1_MAX_BYTES } from "./proxy-protocol/v1.ts";
@@ -23,4 +24,3 @@ export * from "./relay/source-ports.ts";
 export * from "./relay/tag.ts";
 export { REPLAY_WINDOW, type ReplayVerdict, ReplayWindow } from "./replay-window.ts";
 export * from "./seal-datagram.ts";
-export * from "./service-limits.ts";

@@ -1,6 +1,7 @@
 /** `portmesh task`: the tasks of this node, one at a time. */
+
 import type { Command } from "commander";
-import type { TaskDeclaration } from "../../admin/index.ts";
+import type { TaskSpec } from "../../model/index.ts";
 import { MeshClient, servicePath } from "../client/mesh-client.ts";
 import { CommandFailure, EXIT_WRONG, type Invocation } from "../invocation.ts";
 import { findSocket, type NodeOptions, withNodeOptions } from "./options.ts";
@@ -64,8 +65,8 @@ function addAdd(task: Command, invocation: Invocation): void {
     });
 }
 
-async function readTask(address: string, weightText: string): Promise<TaskDeclaration> {
-  const { parseTaskAddress } = await import("../../config/index.ts");
+async function readTask(address: string, weightText: string): Promise<TaskSpec> {
+  const { parseTaskAddress } = await import("../../model/index.ts");
   const { parseWeight } = await import("./service/task-option.ts");
   const parsed = parseTaskAddress(address);
   if ("error" in parsed) throw new CommandFailure(parsed.error, EXIT_WRONG);

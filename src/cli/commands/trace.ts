@@ -34,7 +34,7 @@ export function addTrace(program: Command, invocation: Invocation): void {
 
 async function readQuery(text: string, client: string | undefined): Promise<Record<string, string>> {
   const match = /^(\d{1,5})(?:\/(tcp|udp))?$/i.exec(text);
-  const { isPort, showValue } = await import("../../config/index.ts");
+  const { isPort, showValue } = await import("../../model/index.ts");
   if (match === null || !isPort(Number(match[1]))) {
     throw new CommandFailure(
       `${showValue(text)} is not a port in 1..65535, PORT/tcp or PORT/udp`,

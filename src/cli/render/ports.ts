@@ -1,6 +1,5 @@
 /** Published ports as a person reads them: neighbours become ranges. */
-import type { PortSpec } from "../../admin/index.ts";
-import { collapsePorts, formatRange } from "../../config/index.ts";
+import { collapsePorts, formatRange, type PortSpec } from "../../model/index.ts";
 
 /** ["8080:80/tcp", "30000-30009:30000-30009/udp", "53:53/udp (host)"] */
 export function formatPorts(ports: readonly PortSpec[]): string[] {

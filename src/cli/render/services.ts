@@ -1,6 +1,7 @@
 /** Services and tasks of the whole cluster as tables. Lines end with a line end. */
+
 import type { DefinitionView, PortConflict, ServiceView, TaskView } from "../../admin/index.ts";
-import { formatDuration } from "../../config/index.ts";
+import { formatDuration } from "../../model/index.ts";
 import { formatAge, formatCount, formatTime } from "./format.ts";
 import { formatPorts } from "./ports.ts";
 import { type Column, renderNote, renderTable } from "./table.ts";

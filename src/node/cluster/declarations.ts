@@ -1,16 +1,17 @@
 /** What a configuration file declares, as the catalog keeps it; and what the catalog would look like with it. */
+
 import type {
   Catalog,
   Declaration,
   FileChanges,
   FileDeclarations,
-  ServiceSpec,
   TaskRecord,
   VisibleService,
   VisibleTask,
 } from "../../catalog/index.ts";
 import { MAX_FILE_LENGTH } from "../../catalog/index.ts";
 import type { Config, ServiceConfig } from "../../config/index.ts";
+import type { ServiceSpec } from "../../model/index.ts";
 
 /** @param file its path */
 export function declarationsOf(config: Config, file: string): FileDeclarations {

@@ -5,7 +5,6 @@
  */
 import {
   applyFileChanges,
-  areSpecsEqual,
   Catalog,
   type CatalogState,
   type CatalogWriter,
@@ -26,6 +25,7 @@ import {
 } from "../../catalog/index.ts";
 import type { ClusterConfig, Config } from "../../config/index.ts";
 import type { Member, MembershipStats } from "../../membership/index.ts";
+import { areSpecsEqual } from "../../model/index.ts";
 import type { Clock } from "../../sys/clock.ts";
 import type { LocalNetwork } from "../../sys/local-addresses.ts";
 import type { LookupHost } from "../../sys/lookup-host.ts";

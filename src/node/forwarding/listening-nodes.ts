@@ -1,6 +1,7 @@
 /** Every live node of the cluster, as far as it matters for where its services listen. Pure. */
+
 import { isIP } from "node:net";
-import type { Labels } from "../../config/index.ts";
+import type { Labels } from "../../model/index.ts";
 import type { LocalAddress } from "../../sys/local-addresses.ts";
 import { PrefixSet, parseIp } from "../../wire/index.ts";
 import type { InputService } from "../routing-input.ts";

@@ -3,9 +3,6 @@
  * A balancer picks for one service on one worker; it holds no connection counts and no clock of its own.
  */
 
-export type Balance = "round-robin" | "least-connections" | "source-hash" | "random";
-/** Which tasks are picked first: any, those of this node, those of its zone. The others stay for when they fail. */
-export type Prefer = "any" | "local" | "zone";
 /** How far away a task is: on this node, in this node's zone, elsewhere. */
 export type Distance = "local" | "zone" | "far";
 

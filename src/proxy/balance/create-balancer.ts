@@ -3,7 +3,8 @@
  * failing tasks are passed over while another one is left, however far away, and picked when none is: a task that may
  * have recovered is better than an error.
  */
-import type { Balance, Balancer, Candidate, Distance, Prefer } from "./candidate.ts";
+import type { Balance, Prefer } from "../../model/index.ts";
+import type { Balancer, Candidate, Distance } from "./candidate.ts";
 import { LeastConnections } from "./least-connections.ts";
 import { createRoundRobin } from "./round-robin.ts";
 import { SourceHash } from "./source-hash.ts";

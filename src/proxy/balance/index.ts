@@ -1,5 +1,5 @@
 /** Picking the task for a new connection, session or datagram. Pure: time, randomness and counts are handed in. */
-export type { Balance, Balancer, Candidate, Distance, Prefer } from "./candidate.ts";
+export type { Balancer, Candidate, Distance } from "./candidate.ts";
 export { createBalancer } from "./create-balancer.ts";
 export { hashClient, hashText } from "./hash.ts";
 export { orderOfPicks } from "./order-of-picks.ts";

@@ -3,6 +3,7 @@
  *
  * Routes are immutable. A connection keeps the route it was accepted on, so a reload does not change its rules.
  */
+import type { Protocol, SendProxy, UdpRules } from "../../model/index.ts";
 import { PrefixSet } from "../../wire/index.ts";
 import { type Balancer, createBalancer } from "../balance/index.ts";
 import {
@@ -14,7 +15,7 @@ import {
 } from "./counters.ts";
 import { peersOf, type RelayPeer, type RelayPeers } from "./peer.ts";
 import { servesPort } from "./port-tasks.ts";
-import type { Protocol, SendProxy, TaskEndpoint, UdpRules } from "./routing-table.ts";
+import type { TaskEndpoint } from "./routing-table.ts";
 import { Target } from "./target.ts";
 import type { WorkerPort, WorkerService, WorkerTable, WorkerTask } from "./worker-messages.ts";
 

@@ -5,14 +5,11 @@
  * new one for every change; the proxy compares it with the table it runs and changes only what differs.
  * Names have been resolved, port ranges expanded and `bind` rules turned into addresses before it gets here.
  */
-import type { Balance, Distance, Prefer } from "../balance/index.ts";
+import type { PortSpec, Protocol, ServiceTask, TrafficRules } from "../../model/index.ts";
+import type { Distance } from "../balance/index.ts";
 import type { AcceptsClear } from "../relay/clear-rule.ts";
 
-export type { Balance, Distance, Prefer };
-export type Protocol = "tcp" | "udp";
-export type SendProxy = "none" | "v1" | "v2";
-/** `session`: a client stays with its task until idle; `packet`: every datagram picks again. */
-export type UdpMode = "session" | "packet";
+export type { Distance };
 
 export interface RoutingTable {
   /** Unique by name. No two services listen on the same protocol, address and port. */
@@ -78,44 +75,15 @@ export interface Relay {
   readonly acceptsClear: AcceptsClear;
 }
 
-export interface Service {
+export interface Service extends TrafficRules {
   readonly name: string;
-  readonly balance: Balance;
-  readonly prefer: Prefer;
-  readonly sendProxy: SendProxy;
-  /** CIDR prefixes whose connections must start with a PROXY header; all others must not. */
-  readonly acceptProxy: readonly string[];
-  /** CIDR prefixes; a client is served when `allow` matches and `deny` does not. */
-  readonly allow: readonly string[];
-  readonly deny: readonly string[];
-  /** Open client connections over all ports and workers; 0 = no limit. */
-  readonly maxConnections: number;
-  /** Close a TCP connection after so long without a byte either way; 0 = never. */
-  readonly idleTimeoutMs: number;
-  /** How long connections to a draining or removed task may go on; 0 = cut at once. */
-  readonly drainTimeoutMs: number;
-  readonly udp: UdpRules;
   readonly ports: readonly PublishedPort[];
   readonly tasks: readonly Task[];
   /** Local addresses to listen on: literal IPs; "0.0.0.0" and "::" are the wildcards. */
   readonly listenAddresses: readonly string[];
 }
 
-export interface UdpRules {
-  readonly mode: UdpMode;
-  readonly idleTimeoutMs: number;
-  /** Per worker share of it: the oldest idle session is evicted at the limit. */
-  readonly maxSessions: number;
-  /** A session ends when each of its datagrams has had so many answers; 0 = when it is idle. */
-  readonly responses: number;
-}
-
-export interface PublishedPort {
-  readonly protocol: Protocol;
-  readonly published: number;
-  readonly target: number;
-  /** `host`: only tasks of this node serve it. */
-  readonly mode: "ingress" | "host";
+export interface PublishedPort extends PortSpec {
   /** true: nothing listens, because no task is reachable. */
   readonly isClosed?: boolean;
   /** Where it is listened on, if not at all of its service's addresses. */
@@ -152,9 +120,7 @@ export interface TaskEndpoint {
   readonly port: number;
 }
 
-export interface Task {
-  /** As the operator wrote it (`10.1.0.7:8081`, `web.internal`): for status and logs, and what a relay asks for. */
-  readonly name: string;
+export interface Task extends Omit<ServiceTask, "host"> {
   /** The peer that runs it; null: this node. A relay's exit node connects to tasks of its own only. */
   readonly node: string | null;
   readonly distance: Distance;
@@ -165,10 +131,4 @@ export interface Task {
    * connected to from here. A name with several addresses is several tasks with one name.
    */
   readonly address: string;
-  /** null: the target port of the published port. */
-  readonly port: number | null;
-  /** 1…256, share of new connections. */
-  readonly weight: number;
-  /** Draining tasks get no new connection; theirs go on until drainTimeoutMs. */
-  readonly isDraining: boolean;
 }

@@ -1,5 +1,6 @@
 /** What the proxy tells about itself: plain values, summed over the workers at the time of asking. */
-import type { LeftAddress, Protocol } from "./routing-table.ts";
+import type { Protocol } from "../../model/index.ts";
+import type { LeftAddress } from "./routing-table.ts";
 import type { SourcePortStatus } from "./source-ports.ts";
 
 export interface ProxyStatus {

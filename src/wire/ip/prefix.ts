@@ -33,6 +33,11 @@ export function parsePrefix(text: string): Prefix | null {
   return { family: address.family, network: cleared(address.bytes, lengthBits), lengthBits };
 }
 
+export function haveCommonAddress(one: Prefix, other: Prefix): boolean {
+  if (one.family !== other.family) return false;
+  return haveSameBits(one.network, 0, other.network, 0, Math.min(one.lengthBits, other.lengthBits));
+}
+
 export class PrefixSet {
   /** Every address of both families is in the set: the caller need not ask. */
   readonly matchesEverything: boolean;

@@ -1,11 +1,7 @@
 /** Records of the catalog for tests: complete ones, of which a test says only what it is about. */
-import type {
-  Declaration,
-  NodeRecord,
-  PortSpec,
-  ServiceSpec,
-  TaskRecord,
-} from "../../../src/catalog/index.ts";
+
+import type { Declaration, NodeRecord, TaskRecord } from "../../../src/catalog/index.ts";
+import type { PortSpec, ServiceSpec } from "../../../src/model/index.ts";
 
 export function port(published: number, changes: Partial<PortSpec> = {}): PortSpec {
   return { protocol: "tcp", published, target: 80, mode: "ingress", ...changes };

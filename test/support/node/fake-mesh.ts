@@ -1,4 +1,5 @@
 /** A mesh in memory that keeps the promises of MeshNode: one node, edge-1, whose services and tasks are lists. */
+
 import {
   type CreateService,
   type DefinitionView,
@@ -7,14 +8,13 @@ import {
   type NodeWish,
   type Refusal,
   refusals,
-  type ServiceSpec,
   type ServiceView,
-  type TaskDeclaration,
   type TaskView,
   type Trace,
   type TraceQuery,
   type UpdateService,
 } from "../../../src/admin/index.ts";
+import type { ServiceSpec, TaskSpec } from "../../../src/model/index.ts";
 
 export const SELF = "edge-1";
 export const CREATED_AT = Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -141,7 +141,7 @@ export class FakeMesh implements MeshNode {
     return null;
   }
 
-  async addTask(name: string, task: TaskDeclaration): Promise<Refusal | null> {
+  async addTask(name: string, task: TaskSpec): Promise<Refusal | null> {
     const service = this.service(name);
     if (service === null) return refusals.noSuchService(name);
     if (service.tasks.some((other) => other.name === task.name)) return refusals.taskExists(name, task.name);
@@ -215,6 +215,6 @@ export class FakeMesh implements MeshNode {
   }
 }
 
-function asView(task: TaskDeclaration): TaskView {
+function asView(task: TaskSpec): TaskView {
   return taskView(task.name, task);
 }

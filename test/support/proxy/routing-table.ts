@@ -1,11 +1,6 @@
 /** Routing tables for tests: a service with defaults, everything can be overridden. */
-import {
-  EMPTY_TABLE,
-  type Protocol,
-  type RoutingTable,
-  type Service,
-  type Task,
-} from "../../../src/proxy/index.ts";
+import type { Protocol } from "../../../src/model/index.ts";
+import { EMPTY_TABLE, type RoutingTable, type Service, type Task } from "../../../src/proxy/index.ts";
 
 const ANYONE = ["0.0.0.0/0", "::/0"];
 

@@ -3,10 +3,10 @@ import { ByteWriter } from "../../../src/catalog/bytes.ts";
 import type { EntryKind } from "../../../src/catalog/entry.ts";
 import { entryHead, writeEntry } from "../../../src/catalog/entry-codec.ts";
 import { Catalog } from "../../../src/catalog/index.ts";
-import { MAX_SERVICES, MAX_TASKS_PER_NODE } from "../../../src/catalog/limits.ts";
+import { MAX_SERVICES } from "../../../src/catalog/limits.ts";
 import { ENCODING_VERSION, startUpdates } from "../../../src/catalog/messages.ts";
 import { encodeRecord, taskKey } from "../../../src/catalog/record-codec.ts";
-import type { Stamp } from "../../../src/catalog/records.ts";
+import { MAX_TASKS_PER_NODE, type Stamp } from "../../../src/model/index.ts";
 import { rootHash } from "../../support/catalog/catalog-network.ts";
 import { declared, nodeRecord, port, spec, task } from "../../support/catalog/catalog-records.ts";
 
@@ -147,10 +147,14 @@ test("Catalog: the writes of a transaction see each other", () => {
 });
 
 test.each([
-  ["service names", (a: Catalog) => a.writeService("web shop", spec(1), 0), /"web shop" is no service name/],
-  ["node names", (a: Catalog) => a.wish("", "drain"), /"" is no node name/],
-  ["task names", (a: Catalog) => a.writeTask(task("web", "x".repeat(262))), /is no task name/],
-  ["ports", (a: Catalog) => a.writeService("web", spec(0), 0), /publish\[0\].published: 0 is outside/],
+  [
+    "service names",
+    (a: Catalog) => a.writeService("web shop", spec(1), 0),
+    /"web shop" is not a service name/,
+  ],
+  ["node names", (a: Catalog) => a.wish("", "drain"), /"" is not a node name/],
+  ["task names", (a: Catalog) => a.writeTask(task("web", "x".repeat(262))), /is not a task name/],
+  ["ports", (a: Catalog) => a.writeService("web", spec(0), 0), /publish\[0\]\[1\]: 0 is outside/],
   [
     "a port twice",
     (a: Catalog) => a.writeService("web", spec([port(1), port(1)]), 0),
@@ -159,12 +163,12 @@ test.each([
   [
     "prefixes",
     (a: Catalog) => a.writeService("web", spec(1, { allow: ["10.0.0.0/33"] }), 0),
-    /allow\[0\]: is no prefix/,
+    /allow\[0\]: "10.0.0.0\/33" is not an IP address or a CIDR prefix/,
   ],
   [
     "hosts",
     (a: Catalog) => a.writeTask(task("web", "x", { host: "a b" })),
-    /host: is no address or host name/,
+    /host: "a b" is not an IP address or a DNS name/,
   ],
   [
     "relay addresses",

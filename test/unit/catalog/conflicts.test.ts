@@ -1,12 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { canBindsOverlap } from "../../../src/catalog/bind-overlap.ts";
-import {
-  findConflicts,
-  type PortSpec,
-  type ServiceRecord,
-  type ServiceSpec,
-} from "../../../src/catalog/index.ts";
+import { findConflicts, type ServiceRecord } from "../../../src/catalog/index.ts";
+import { canBindsOverlap, type PortSpec, type ServiceSpec } from "../../../src/model/index.ts";
 import { port, spec } from "../../support/catalog/catalog-records.ts";
 
 function service(

@@ -5,9 +5,9 @@ import {
   compareFile,
   type FileAge,
   type FileDeclarations,
-  type ServiceSpec,
   type TaskRecord,
 } from "../../../src/catalog/index.ts";
+import type { ServiceSpec } from "../../../src/model/index.ts";
 import { declared, spec, task } from "../../support/catalog/catalog-records.ts";
 
 const NOW_MS = 1_700_000_000_000;

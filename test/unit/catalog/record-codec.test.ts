@@ -1,7 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import type { NodeRecord, ServiceRecord, TaskRecord } from "../../../src/catalog/index.ts";
-import { areSpecsEqual } from "../../../src/catalog/index.ts";
 import {
   checkKey,
   decodeRecord,
@@ -9,6 +8,7 @@ import {
   isPrintableAscii,
   taskKey,
 } from "../../../src/catalog/record-codec.ts";
+import { areSpecsEqual } from "../../../src/model/index.ts";
 import { nodeRecord, port, spec, task } from "../../support/catalog/catalog-records.ts";
 
 /** With an end of the overlay that differs in this from a right one. */
@@ -19,23 +19,25 @@ function nodeWith(changes: object) {
 
 const label = fc.stringMatching(/^[a-z][a-z0-9_./-]{0,9}$/);
 const text = fc.string({ maxLength: 20, unit: "grapheme" }).filter((value) => !/\p{Cc}/u.test(value));
-const ports = fc.uniqueArray(fc.integer({ min: 1, max: 300 }), { maxLength: 30 }).chain((numbers) =>
-  fc.tuple(
-    ...numbers.map((published) =>
-      fc.record({
-        protocol: fc.constantFrom("tcp" as const, "udp" as const),
-        published: fc.constant(published),
-        target: fc.oneof(fc.constant(published + 1), fc.integer({ min: 1, max: 65_535 })),
-        mode: fc.constantFrom("ingress" as const, "host" as const),
-      }),
+const ports = fc
+  .uniqueArray(fc.integer({ min: 1, max: 300 }), { minLength: 1, maxLength: 30 })
+  .chain((numbers) =>
+    fc.tuple(
+      ...numbers.map((published) =>
+        fc.record({
+          protocol: fc.constantFrom("tcp" as const, "udp" as const),
+          published: fc.constant(published),
+          target: fc.oneof(fc.constant(published + 1), fc.integer({ min: 1, max: 65_535 })),
+          mode: fc.constantFrom("ingress" as const, "host" as const),
+        }),
+      ),
     ),
-  ),
-);
+  );
 
 const serviceSpec = fc.record({
   publish: ports,
   balance: fc.constantFrom("round-robin" as const, "source-hash" as const),
-  allow: fc.constantFrom(["::/0"], ["10.0.0.0/8", "192.0.2.1"], []),
+  allow: fc.constantFrom(["::/0"], ["10.0.0.0/8", "192.0.2.1/32"], []),
   bind: fc.constantFrom(null, [], ["eth0", "::1", "10.0.0.0/8"]),
   nodes: fc.dictionary(label, text),
   maxConnections: fc.nat(2 ** 31 - 1),
@@ -150,28 +152,31 @@ test("areSpecsEqual: the order of labels is no difference, every field is", () =
   for (const changes of others) expect(areSpecsEqual(one, { ...one, ...changes })).toBe(false);
 });
 
+const NOT_A_LABEL =
+  "labels.a b: not a label: a letter or digit, then letters, digits, '_', '.', '/' or '-', at most 63 characters";
+
 test.each([
   ["task", taskKey("web", "x"), { ...task("web", "x"), weight: 257 }, "weight: 257 is outside 1..256"],
-  [
-    "task",
-    taskKey("web", "x"),
-    { ...task("web", "x"), isDraining: 1 },
-    "isDraining: is neither true nor false",
-  ],
+  ["task", taskKey("web", "x"), { ...task("web", "x"), isDraining: 1 }, "isDraining: 1 is not true or false"],
   [
     "task",
     taskKey("web", "x"),
     { ...task("web", "x"), host: "::1%eth0" },
-    "host: is no address or host name",
+    'host: "::1%eth0" is not an IP address or a DNS name',
   ],
-  ["node", "", { ...nodeRecord(), labels: { __proto: "x", "a b": "y" } }, "labels: is no label key"],
-  ["node", "", { ...nodeRecord(), labels: { a: "\u0007" } }, "labels.a: contains a control character"],
-  ["node", "", { ...nodeRecord(), labels: ["a"] }, "labels: is no object"],
+  ["node", "", { ...nodeRecord(), labels: { a: "x", "a b": "y" } }, NOT_A_LABEL],
+  [
+    "node",
+    "",
+    { ...nodeRecord(), labels: { a: "\u0007" } },
+    "labels: the value of a contains a control character",
+  ],
+  ["node", "", { ...nodeRecord(), labels: ["a"] }, "labels: a list is not a table of labels"],
   [
     "node",
     "",
     { ...nodeRecord(), relay: { address: "web.internal", port: 1 } },
-    "relay.address: is no IP address",
+    'relay.address: "web.internal" is not an IP address',
   ],
   [
     "node",
@@ -179,25 +184,35 @@ test.each([
     { ...nodeRecord(), relay: { address: "10.0.0.1", port: 1, udpPort: 65_536 } },
     "relay.udpPort: 65536 is outside 1..65535",
   ],
-  ["node", "", nodeWith({ driver: "vxlan" }), "overlay.driver: is none of kernel, userspace, none"],
-  ["node", "", nodeWith({ address: "fd00::1" }), "overlay.address: is no IPv4 address"],
+  [
+    "node",
+    "",
+    nodeWith({ driver: "vxlan" }),
+    'overlay.driver: "vxlan" is not one of kernel, userspace, none',
+  ],
+  ["node", "", nodeWith({ address: "fd00::1" }), 'overlay.address: "fd00::1" is not an IPv4 address'],
   ["node", "", nodeWith({ vni: 2 ** 24 }), "overlay.vni: 16777216 is outside 1..16777215"],
-  ["node", "", nodeWith({ publicKey: "00" }), "overlay.publicKey: is no hex of 32 bytes"],
+  ["node", "", nodeWith({ publicKey: "00" }), 'overlay.publicKey: "00" is not hex of 32 bytes'],
   [
     "node",
     "",
     { ...nodeRecord(), bindErrors: Array(65).fill(["", "", ""]) },
     "bindErrors: has 65 entries: at most 64 are allowed",
   ],
-  ["node", "", { ...nodeRecord(), downTasks: [["web", "10.1.0.7", ["tcp 0"]]] }, "downTasks[0]: is no port"],
+  [
+    "node",
+    "",
+    { ...nodeRecord(), downTasks: [["web", "10.1.0.7", ["tcp 0"]]] },
+    'downTasks[0][2][0]: "tcp 0" is not a port like "tcp 8080"',
+  ],
   [
     "node",
     "",
     { ...nodeRecord(), downTasks: Array(1025).fill(["web", "x", []]) },
     "downTasks: has 1025 entries: at most 1024 are allowed",
   ],
-  ["wish", "a", { wish: "restart" }, "wish: is none of drain, forget"],
-  ["wish", "a", null, "is no object"],
+  ["wish", "a", { wish: "restart" }, 'wish: "restart" is not one of drain, forget'],
+  ["wish", "a", null, "null is not an object"],
 ] as const)("decodeRecord: %s %j", (kind, key, value, problem) => {
   expect(decodeRecord(kind, key, JSON.stringify(value))).toEqual({ problem });
 });
@@ -209,7 +224,7 @@ test.each([{}, { udpPort: 7946 }])("decodeRecord: a node that takes relays, with
 
 test("decodeRecord: a label called __proto__ is refused and changes no object", () => {
   const hostile = JSON.stringify(nodeRecord()).replace('"labels":{}', '"labels":{"__proto__":"x"}');
-  expect(decodeRecord("node", "", hostile)).toEqual({ problem: "labels: is no label key" });
+  expect(decodeRecord("node", "", hostile)).toEqual({ problem: NOT_A_LABEL.replace("a b", "__proto__") });
 });
 
 test("decodeRecord: brackets inside texts are no nesting", () => {

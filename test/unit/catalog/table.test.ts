@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { compareVersions, type Entry } from "../../../src/catalog/entry.ts";
 import { entryHead, makeEntry } from "../../../src/catalog/entry-codec.ts";
 import { MAX_SHARED_TOMBSTONES } from "../../../src/catalog/limits.ts";
+import { encodeRecord } from "../../../src/catalog/record-codec.ts";
 import { SteadyTime } from "../../../src/catalog/steady-time.ts";
 import { Table } from "../../../src/catalog/table.ts";
 import { Tombstones } from "../../../src/catalog/tombstones.ts";
@@ -56,12 +57,17 @@ test("Table: beyond the bound the oldest shared tombstones go, the same ones in 
   expect(ascending.get("service", "s50", "")).toBe(all[50]!);
 });
 
+function encoded(name: string) {
+  const record = task("web", name);
+  return { record, text: encodeRecord("task", record) };
+}
+
 test("Table: tombstones past their time go, shared and owned by their own times", () => {
   const table = new Table();
   table.put(tombstone("old", 1, 100));
   table.put(tombstone("young", 2, 200));
   table.put(made(makeEntry("task", "web\0x", { counter: 3, node: "b" }, null, 200)));
-  table.put(made(makeEntry("task", "web\0y", { counter: 4, node: "b" }, task("web", "y"), 0)));
+  table.put(made(makeEntry("task", "web\0y", { counter: 4, node: "b" }, encoded("y"), 0)));
   table.removeTombstones(150, 250);
   expect(table.get("service", "old", "")).toBeUndefined();
   expect(table.get("service", "young", "")).toBeDefined();
@@ -70,7 +76,7 @@ test("Table: tombstones past their time go, shared and owned by their own times"
 
 test("Table: an owner without rows is not counted any more", () => {
   const table = new Table();
-  const entry = made(makeEntry("task", "web\0x", { counter: 3, node: "b" }, task("web", "x"), 0));
+  const entry = made(makeEntry("task", "web\0x", { counter: 3, node: "b" }, encoded("x"), 0));
   table.put(entry);
   expect(table.ownerCount).toBe(1);
   table.remove(entry);

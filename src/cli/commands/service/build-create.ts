@@ -1,8 +1,9 @@
 /** The options of `service create` -> the request. Pure; throws CommandFailure for what is wrong in itself. */
-import type { CreateService, PortSpec, TaskDeclaration } from "../../../admin/index.ts";
-import { serviceName } from "../../../config/index.ts";
+
+import type { CreateService } from "../../../admin/index.ts";
+import { DEFAULT_RULES, type PortSpec, serviceName, type TaskSpec } from "../../../model/index.ts";
 import { parsePublishOption } from "./publish-option.ts";
-import { applyRules, defaultRules, refuseUseless, wrong } from "./service-rules.ts";
+import { applyRules, refuseUseless, wrong } from "./service-rules.ts";
 import { FlagSources, portKey } from "./sources.ts";
 import type { SpecOptions } from "./spec-flags.ts";
 import { parseTaskOption } from "./task-option.ts";
@@ -23,7 +24,7 @@ export function buildCreate(options: CreateOptions): Built<CreateService> {
   const name = serviceName.safeParse(options.name);
   if (!name.success) wrong("--name", name.error.issues[0]?.message ?? "wrong");
   const publish = readPorts("--publish", options.publish, [], sources);
-  const spec = { publish, ...applyRules(options, defaultRules()) };
+  const spec = { publish, ...applyRules(options, DEFAULT_RULES) };
   refuseUseless(options, spec);
   return {
     request: { name: name.data, spec, tasks: readTasks("--task", options.task ?? [], sources) },
@@ -52,8 +53,8 @@ export function readPorts(
   return [...ports.values()];
 }
 
-export function readTasks(flag: string, texts: readonly string[], sources: FlagSources): TaskDeclaration[] {
-  const tasks: TaskDeclaration[] = [];
+export function readTasks(flag: string, texts: readonly string[], sources: FlagSources): TaskSpec[] {
+  const tasks: TaskSpec[] = [];
   for (const text of texts) {
     const parsed = parseTaskOption(text);
     if ("error" in parsed) wrong(`${flag} ${text}`, parsed.error);

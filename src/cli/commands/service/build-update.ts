@@ -1,5 +1,7 @@
 /** A service and the options of `service update` -> the request. Pure; throws CommandFailure for what is wrong. */
-import type { PortSpec, ServiceSpec, ServiceView, UpdateService } from "../../../admin/index.ts";
+
+import type { ServiceView, UpdateService } from "../../../admin/index.ts";
+import { areSpecsEqual, type PortSpec } from "../../../model/index.ts";
 import { CommandFailure, EXIT_WRONG } from "../../invocation.ts";
 import { formatPorts } from "../../render/ports.ts";
 import { type Built, readPorts, readTasks } from "./build-create.ts";
@@ -31,7 +33,7 @@ export function buildUpdate(service: ServiceView, options: UpdateOptions): Built
   refuseUseless(options, spec);
   const request = {
     expected: service.stamp,
-    spec: isEqual(spec, service.spec) ? null : spec,
+    spec: areSpecsEqual(spec, service.spec) ? null : spec,
     addTasks: readTasks("--task-add", options.taskAdd ?? [], sources),
     removeTasks: readRemovals(service, options.taskRm ?? [], sources),
   };
@@ -73,9 +75,4 @@ function readRemovals(service: ServiceView, texts: readonly string[], sources: F
     sources.addTask(name, `--task-rm ${text}`);
     return name;
   });
-}
-
-/** Both are plain values with the same keys in the same order. */
-function isEqual(one: ServiceSpec, other: ServiceSpec): boolean {
-  return Bun.deepEquals(one, other);
 }

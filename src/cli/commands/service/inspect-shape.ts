@@ -2,9 +2,10 @@
  * A service in the shape of `docker service inspect`, so that scripts and `--format` lines go on working; what only
  * portmesh knows is under `Portmesh`. Docker writes PublishMode from some version on; here it is there for `host` only.
  */
+
 import { createHash } from "node:crypto";
-import type { PortSpec, ServiceView } from "../../../admin/index.ts";
-import { formatDuration } from "../../../config/index.ts";
+import type { ServiceView } from "../../../admin/index.ts";
+import { formatDuration, type PortSpec } from "../../../model/index.ts";
 import { formatDockerPorts } from "../../render/ports.ts";
 
 const ID_LENGTH = 25; // as long as Docker's

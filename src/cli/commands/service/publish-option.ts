@@ -3,8 +3,14 @@
  * ranges as in the file, and the long form published=8080,target=80,protocol=tcp,mode=host with its keys in any order.
  * Capitals do not count. What Docker would do and portmesh does not (random ports, SCTP) is refused in words.
  */
-import type { PortSpec } from "../../../admin/index.ts";
-import { expandRanges, isPort, type PortRange, parsePublish, showValue } from "../../../config/index.ts";
+import {
+  expandRanges,
+  isPort,
+  type PortRange,
+  type PortSpec,
+  parsePublish,
+  showValue,
+} from "../../../model/index.ts";
 
 export type ParsedOption<T> = { readonly value: T } | { readonly error: string };
 

@@ -2,22 +2,23 @@
  * The options of `service create` and `service update` that make up a specification, checked with the same rules as
  * the keys of the file. Options that are not given leave what is there. An empty value empties a list.
  */
-import type { ServiceSpec } from "../../../admin/index.ts";
+
 import {
   bindList,
-  choice,
+  duration,
   findUselessOptions,
-  prefixEntry,
+  labels,
+  prefix,
+  ruleFields,
   type ServiceOption,
-  serviceTable,
+  type ServiceRules,
+  type ServiceSpec,
+  serviceSpec,
   showValue,
-} from "../../../config/index.ts";
-import { type Excess, findExcess } from "../../../wire/index.ts";
+  udpFields,
+} from "../../../model/index.ts";
 import { CommandFailure, EXIT_WRONG } from "../../invocation.ts";
 import { type SpecOptions, UDP_FLAGS } from "./spec-flags.ts";
-
-/** Everything of a specification but the ports. */
-export type ServiceRules = Omit<ServiceSpec, "publish">;
 
 /** A zod schema, as far as it is used here. */
 interface Field<T> {
@@ -28,14 +29,8 @@ interface Field<T> {
   };
 }
 
-const FILE = serviceTable.shape;
-const UDP = FILE.udp.unwrap().shape;
-/** As in the file. */
-const LABEL_KEY = /^[a-zA-Z0-9][a-zA-Z0-9_./-]{0,62}$/;
-const MAX_LABEL_LENGTH = 128;
-const PREFER = choice(["any", "local", "zone"]);
-
-const LIST_FLAGS: Readonly<Record<Excess["field"], string>> = {
+/** Flags whose lists can be too long together. */
+const LIST_FLAGS: Readonly<Record<string, string>> = {
   publish: "--publish",
   acceptProxy: "--accept-proxy",
   allow: "--allow",
@@ -44,53 +39,31 @@ const LIST_FLAGS: Readonly<Record<Excess["field"], string>> = {
   nodes: "--node-label",
 };
 
-/** The defaults of the file. */
-export function defaultRules(): ServiceRules {
-  const file = serviceTable.parse({ name: "default", publish: ["1"] });
-  return {
-    balance: file.balance,
-    prefer: "any",
-    sendProxy: file.send_proxy,
-    acceptProxy: file.accept_proxy,
-    allow: file.allow,
-    deny: file.deny,
-    bind: null,
-    nodes: {},
-    maxConnections: file.max_connections,
-    idleTimeoutMs: file.idle_timeout,
-    drainTimeoutMs: file.drain_timeout,
-    udp: {
-      mode: file.udp.mode,
-      idleTimeoutMs: file.udp.idle_timeout,
-      maxSessions: file.udp.max_sessions,
-      responses: file.udp.responses,
-    },
-  };
-}
-
 /** `current` with the options in it. Throws CommandFailure for the first wrong one. */
 export function applyRules(options: SpecOptions, current: ServiceRules): ServiceRules {
   return {
-    balance: readOne("--balance", options.balance, FILE.balance) ?? current.balance,
-    prefer: readOne("--prefer", options.prefer, PREFER) ?? current.prefer,
-    sendProxy: readOne("--send-proxy", options.sendProxy, FILE.send_proxy) ?? current.sendProxy,
+    balance: readOne("--balance", options.balance, ruleFields.balance) ?? current.balance,
+    prefer: readOne("--prefer", options.prefer, ruleFields.prefer) ?? current.prefer,
+    sendProxy: readOne("--send-proxy", options.sendProxy, ruleFields.sendProxy) ?? current.sendProxy,
     acceptProxy: readPrefixes("--accept-proxy", options.acceptProxy) ?? current.acceptProxy,
     allow: readPrefixes("--allow", options.allow) ?? current.allow,
     deny: readPrefixes("--deny", options.deny) ?? current.deny,
     bind: options.bind === undefined ? current.bind : readBind(options.bind),
     nodes: options.nodeLabel === undefined ? current.nodes : readLabels(options.nodeLabel),
     maxConnections:
-      readNumber("--max-connections", options.maxConnections, FILE.max_connections) ?? current.maxConnections,
-    idleTimeoutMs: readOne("--idle-timeout", options.idleTimeout, FILE.idle_timeout) ?? current.idleTimeoutMs,
-    drainTimeoutMs:
-      readOne("--drain-timeout", options.drainTimeout, FILE.drain_timeout) ?? current.drainTimeoutMs,
+      readNumber("--max-connections", options.maxConnections, ruleFields.maxConnections) ??
+      current.maxConnections,
+    idleTimeoutMs: readOne("--idle-timeout", options.idleTimeout, duration(0)) ?? current.idleTimeoutMs,
+    drainTimeoutMs: readOne("--drain-timeout", options.drainTimeout, duration(0)) ?? current.drainTimeoutMs,
     udp: {
-      mode: readOne("--udp-mode", options.udpMode, UDP.mode) ?? current.udp.mode,
+      mode: readOne("--udp-mode", options.udpMode, udpFields.mode) ?? current.udp.mode,
       idleTimeoutMs:
-        readOne("--udp-idle-timeout", options.udpIdleTimeout, UDP.idle_timeout) ?? current.udp.idleTimeoutMs,
+        readOne("--udp-idle-timeout", options.udpIdleTimeout, duration(1)) ?? current.udp.idleTimeoutMs,
       maxSessions:
-        readNumber("--udp-max-sessions", options.udpMaxSessions, UDP.max_sessions) ?? current.udp.maxSessions,
-      responses: readNumber("--udp-responses", options.udpResponses, UDP.responses) ?? current.udp.responses,
+        readNumber("--udp-max-sessions", options.udpMaxSessions, udpFields.maxSessions) ??
+        current.udp.maxSessions,
+      responses:
+        readNumber("--udp-responses", options.udpResponses, udpFields.responses) ?? current.udp.responses,
     },
   };
 }
@@ -112,8 +85,8 @@ export function refuseUseless(options: SpecOptions, spec: ServiceSpec): void {
     max_connections: options.maxConnections,
     send_proxy: spec.sendProxy, // also one that was set before, when a udp port comes along
   };
-  const excess = findExcess(spec);
-  if (excess !== null) wrong(LIST_FLAGS[excess.field], excess.message);
+  const fault = serviceSpec.safeParse(spec).error?.issues[0];
+  if (fault !== undefined) wrong(LIST_FLAGS[String(fault.path[0])] ?? String(fault.path[0]), fault.message);
   const protocols = new Set(spec.publish.map((port) => port.protocol));
   const [first] = findUselessOptions(
     protocols,
@@ -139,9 +112,7 @@ function readNumber<T>(flag: string, text: string | undefined, field: Field<T>):
 }
 
 function readPrefixes(flag: string, texts: readonly string[] | undefined): readonly string[] | undefined {
-  return texts === undefined
-    ? undefined
-    : filled(texts).map((text) => readOne(flag, text, prefixEntry) ?? "");
+  return texts === undefined ? undefined : filled(texts).map((text) => readOne(flag, text, prefix) ?? "");
 }
 
 function readBind(texts: readonly string[]): readonly string[] | null {
@@ -149,11 +120,11 @@ function readBind(texts: readonly string[]): readonly string[] | null {
   return rules.length === 0 ? null : (readOne("--bind", rules, bindList) ?? null);
 }
 
-function readLabels(texts: readonly string[]): Record<string, string> {
+function readLabels(texts: readonly string[]): Readonly<Record<string, string>> {
   const pairs = filled(texts).map((text): [string, string] => {
     const [key = "", ...value] = text.split("=");
-    const isLabel = LABEL_KEY.test(key) && value.length > 0 && value.join("=").length <= MAX_LABEL_LENGTH;
-    if (!isLabel) wrong("--node-label", `${showValue(text)} is not KEY=VALUE`);
+    const isPair = value.length > 0 && labels().safeParse({ [key]: value.join("=") }).success;
+    if (!isPair) wrong("--node-label", `${showValue(text)} is not KEY=VALUE`);
     return [key, value.join("=")];
   });
   const keys = pairs.map(([key]) => key);

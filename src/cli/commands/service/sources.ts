@@ -1,5 +1,7 @@
 /** Which flag said what, so that a refusal can name it: `--publish 8080:80: port 8080/tcp is published by …`. */
-import type { PortSpec, Refusal } from "../../../admin/index.ts";
+
+import type { Refusal } from "../../../admin/index.ts";
+import type { PortSpec } from "../../../model/index.ts";
 
 export class FlagSources {
   readonly #ports = new Map<string, string>();

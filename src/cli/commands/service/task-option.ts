@@ -1,11 +1,10 @@
 /** `--task ADDRESS[,weight=N]`: where a task of this node listens. */
-import type { TaskDeclaration } from "../../../admin/index.ts";
-import { parseTaskAddress, showValue } from "../../../config/index.ts";
+import { parseTaskAddress, showValue, type TaskSpec } from "../../../model/index.ts";
 import type { ParsedOption } from "./publish-option.ts";
 
 const DEFAULT_WEIGHT = 1;
 
-export function parseTaskOption(text: string): ParsedOption<TaskDeclaration> {
+export function parseTaskOption(text: string): ParsedOption<TaskSpec> {
   const [name = "", ...options] = text.trim().split(",");
   const address = parseTaskAddress(name);
   if ("error" in address) return address;
@@ -26,7 +25,7 @@ export function parseWeight(text: string): ParsedOption<number> {
 
 /** The name under which a service knows a task, however the address is spelled now; as it is when it has none. */
 export function findTaskName(
-  tasks: readonly Pick<TaskDeclaration, "name" | "host" | "port">[],
+  tasks: readonly Pick<TaskSpec, "name" | "host" | "port">[],
   text: string,
 ): string {
   if (tasks.some((task) => task.name === text)) return text;

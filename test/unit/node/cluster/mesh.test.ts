@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { MAX_BIND_ERRORS, MAX_TASKS_PER_NODE } from "../../../../src/catalog/index.ts";
+import { MAX_BIND_ERRORS } from "../../../../src/catalog/index.ts";
 import type { Config } from "../../../../src/config/index.ts";
+import { MAX_TASKS_PER_NODE } from "../../../../src/model/index.ts";
 import { ClusterLog } from "../../../../src/node/cluster/cluster-log.ts";
 import { Mesh } from "../../../../src/node/cluster/mesh.ts";
 import { spec, task } from "../../../support/catalog/catalog-records.ts";
@@ -155,7 +156,7 @@ describe("the file", () => {
     const tooLong = { ...config81, node: { ...config81.node, labels: { zone: "x".repeat(1_000) } } };
     mesh.adopt(tooLong);
     mesh.setBindErrors([]);
-    const reason = "cannot write node : labels.zone: is longer than 255 characters";
+    const reason = "cannot write node : labels.zone: longer than 128 characters";
     expect(lines).toEqual([
       `error cannot publish labels and addresses of this node to the cluster: ${reason}`,
     ]);

@@ -1,7 +1,8 @@
 /** What every balancer promises, run by all of them with equal and with unequal weights. */
+
 import { describe, expect, test } from "bun:test";
+import type { Balance } from "../../../../src/model/index.ts";
 import { type Balancer, createBalancer } from "../../../../src/proxy/balance/index.ts";
-import type { Balance } from "../../../../src/proxy/table/routing-table.ts";
 import { type FakeCandidate, fakeCandidates } from "../../../support/proxy/fake-candidate.ts";
 import { seededRandom } from "../../../support/random/seeded-random.ts";
 

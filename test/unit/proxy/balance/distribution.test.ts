@@ -1,7 +1,8 @@
 /** How the balancers spread connections: orders where they are fixed, shares within 5 standard deviations else. */
+
 import { expect, test } from "bun:test";
+import type { Balance } from "../../../../src/model/index.ts";
 import { type Balancer, createBalancer } from "../../../../src/proxy/balance/index.ts";
-import type { Balance } from "../../../../src/proxy/table/routing-table.ts";
 import { type FakeCandidate, fakeCandidate, fakeCandidates } from "../../../support/proxy/fake-candidate.ts";
 import { seededRandom } from "../../../support/random/seeded-random.ts";
 

@@ -1,8 +1,10 @@
 /** Near tasks before far ones, working ones before failing ones; in which order one client would get them all. */
+
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import type { Balance, Prefer } from "../../../../src/model/index.ts";
 import { createBalancer, orderOfPicks } from "../../../../src/proxy/balance/index.ts";
-import type { Balance, Distance, Prefer } from "../../../../src/proxy/table/routing-table.ts";
+import type { Distance } from "../../../../src/proxy/table/routing-table.ts";
 import { type FakeCandidate, fakeCandidate } from "../../../support/proxy/fake-candidate.ts";
 import { seededRandom } from "../../../support/random/seeded-random.ts";
 

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import type { PortSpec } from "../../../../../src/admin/index.ts";
 import {
   matchesPort,
   parsePublishOption,
@@ -8,6 +7,7 @@ import {
 } from "../../../../../src/cli/commands/service/publish-option.ts";
 import { findTaskName, parseTaskOption } from "../../../../../src/cli/commands/service/task-option.ts";
 import { formatPorts } from "../../../../../src/cli/render/ports.ts";
+import type { PortSpec } from "../../../../../src/model/index.ts";
 
 function port(published: number, target: number, protocol: PortSpec["protocol"] = "tcp", mode = "ingress") {
   return { protocol, published, target, mode } as PortSpec;

@@ -1,23 +1,25 @@
 /**
- * The kinds of value a configuration file has, as zod schemas that complain in our words:
- * what was found and what is allowed, to be read after the key.
+ * The kinds of value that files, requests and records have, as zod schemas. Their messages say what was found and what is
+ * allowed, and read after the key.
  */
 import { z } from "zod";
-import { formatDuration, maxDurationMs, parseDuration } from "./duration.ts";
-import { showValue } from "./problem.ts";
+import { DURATION_PATTERN, formatDuration, parseDuration } from "./duration.ts";
+import { findLabelFault, LABEL_KEY_PATTERN } from "./labels.ts";
+import { MAX_DURATION_MS, MAX_LABEL_VALUE_LENGTH, MAX_LIST_ENTRIES } from "./limits.ts";
+import { showValue } from "./show-value.ts";
 
 export type Parsed<T> = { readonly value: T } | ParseFault;
 
 export interface ParseFault {
   readonly error: string;
-  /** `error` holds nothing of the text, so it can be told of a secret. */
+  /** `error` quotes nothing of the text, so it can be shown where the text is a secret. */
   readonly quotesNothing?: true;
 }
 
 type Complaint = (issue: z.core.$ZodRawIssue) => string;
 
 /** `what` finishes the sentence `"x" is not ...` and names what is missing. */
-function notA(what: string): Complaint {
+export function notA(what: string): Complaint {
   return ({ input }) =>
     input === undefined ? `missing: expected ${what}` : `${showValue(input)} is not ${what}`;
 }
@@ -43,17 +45,17 @@ export function canonicalText(what: string, canonical: (text: string) => string 
   return parsedText(what, parse, pattern);
 }
 
-/** A duration in milliseconds, from `minMs` to maxDurationMs. */
+/** A duration in milliseconds, from `minMs` to MAX_DURATION_MS. */
 export function duration(minMs: number) {
   const what = 'a duration like "250ms", "30s", "5m" or "1h30m"';
   const parse = (text: string): Parsed<number> => {
     const value = parseDuration(text);
     if (value === null) return { error: `${showValue(text)} is not ${what}` };
-    if (value >= minMs && value <= maxDurationMs) return { value };
-    const range = `${formatDuration(minMs)}..${formatDuration(maxDurationMs)}`;
+    if (value >= minMs && value <= MAX_DURATION_MS) return { value };
+    const range = `${formatDuration(minMs)}..${formatDuration(MAX_DURATION_MS)}`;
     return { error: `${showValue(text)} is outside ${range}` };
   };
-  return parsedText(what, parse, "^(\\d+h)?(\\d+m)?(\\d+s)?(\\d+ms)?$");
+  return parsedText(what, parse, DURATION_PATTERN);
 }
 
 export function integer(min: number, max: number) {
@@ -84,20 +86,45 @@ const notAList: Complaint = (issue) => {
     : complaint;
 };
 
+/** At most MAX_LIST_ENTRIES of them. */
+export function shortList<T extends z.ZodType>(entry: T) {
+  return list(entry).max(MAX_LIST_ENTRIES, {
+    error: ({ input }) => `${lengthOf(input)} entries: at most ${MAX_LIST_ENTRIES} are allowed`,
+  });
+}
+
 export function nonEmptyList<T extends z.ZodType>(entry: T) {
   return list(entry).min(1, { error: "empty: at least one entry is required" });
 }
 
-/** Keys and values of node labels: short texts. */
-export function labels(what: string) {
-  const key = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9_./-]{0,62}$/);
-  const value = z.string({ error: notA("a text") }).max(128, { error: "longer than 128 characters" });
-  return z.record(key, value, {
-    error: (issue) =>
-      issue.code === "invalid_key"
-        ? "not a label: a letter or digit, then letters, digits, '_', '.', '/' or '-', at most 63 characters"
-        : notA(what)(issue),
-  });
+/** Labels of a node, or a selector of nodes. */
+export function labels() {
+  const key = z.string().regex(new RegExp(LABEL_KEY_PATTERN));
+  const value = z
+    .string({ error: notA("a text") })
+    .max(MAX_LABEL_VALUE_LENGTH, { error: `longer than ${MAX_LABEL_VALUE_LENGTH} characters` });
+  const table = z
+    .record(key, value, {
+      error: (issue) => (issue.code === "invalid_key" ? NOT_A_LABEL : notA("a table of labels")(issue)),
+    })
+    .superRefine((table, context) => complain(context, findLabelFault(table)));
+  return z.preprocess(refuseProto, table);
+}
+
+const NOT_A_LABEL =
+  "not a label: a letter or digit, then letters, digits, '_', '.', '/' or '-', at most 63 characters";
+
+/** zod's records leave out this key without a word. */
+function refuseProto<T>(input: T, context: z.RefinementCtx): T {
+  const hasProto = typeof input === "object" && input !== null && Object.hasOwn(input, "__proto__");
+  if (hasProto) complain(context, NOT_A_LABEL, ["__proto__"]);
+  return input;
+}
+
+/** Adds an issue of our own words; null: nothing is wrong. */
+export function complain(context: z.RefinementCtx, message: string | null, path: string[] = []): void {
+  if (message === null) return;
+  context.addIssue({ code: "custom", message, path, params: { quotesNothing: true } });
 }
 
 /** A table that knows all its keys. The message of an unknown key is the list of known ones: see explain.ts. */
@@ -115,4 +142,20 @@ export function anyOf<T extends readonly z.core.SomeType[]>(
   hint: (input: unknown) => string = () => "",
 ) {
   return z.union(options, { error: (issue) => notA(what)(issue) + hint(issue.input) });
+}
+
+function lengthOf(list: unknown): number {
+  return Array.isArray(list) ? list.length : 0;
+}
+
+/** "spec.publish[0].target: 70000 is outside 1..65535"; the first of several faults. */
+export function describeFault(error: z.ZodError): string {
+  const issue = error.issues[0];
+  if (issue === undefined) return "wrong";
+  const path = issue.path.reduce<string>(
+    (text, step) =>
+      text + (typeof step === "number" ? `[${step}]` : `${text === "" ? "" : "."}${String(step)}`),
+    "",
+  );
+  return path === "" ? issue.message : `${path}: ${issue.message}`;
 }

@@ -1,7 +1,7 @@
 /** Where a task listens, as the operator writes it: HOST, HOST:PORT, [v6]:PORT or a bare IPv6 address. */
-import { canonicalAddress, canonicalDnsName } from "./address.ts";
+import { canonicalHost } from "./address.ts";
 import { isPort } from "./port-range.ts";
-import { showValue } from "./problem.ts";
+import { showValue } from "./show-value.ts";
 
 export interface TaskAddress {
   /** Canonical IP address or DNS name. */
@@ -12,7 +12,7 @@ export interface TaskAddress {
 /** The address, or what is wrong with it. */
 export function parseTaskAddress(text: string): TaskAddress | { readonly error: string } {
   const { host, port } = splitPort(text);
-  const canonical = host === null ? null : (canonicalAddress(host) ?? canonicalDnsName(host));
+  const canonical = host === null ? null : canonicalHost(host);
   if (canonical === null) return { error: `${showValue(text)} is not HOST, HOST:PORT or [IPv6]:PORT` };
   if (port !== null && !isPort(port)) return { error: `${port} is outside 1..65535` };
   return { host: canonical, port };

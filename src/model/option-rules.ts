@@ -2,7 +2,7 @@
  * Options of a service that can do nothing with what it publishes. Such an option is a misunderstanding, and silence
  * would hide it. Shared by the file and the commands, which spell the options differently.
  */
-import type { Protocol } from "./config.ts";
+import type { Protocol } from "./service.ts";
 
 /** In the file's spelling. */
 export type ServiceOption =

@@ -2,28 +2,25 @@
  * The publish grammar: PUBLISHED[:TARGET][/tcp|/udp], where both sides are a port or ranges of equal length.
  * Ranges stay ranges until a file is known to be right, so that no input costs more memory than its own length.
  */
-import { isIP } from "node:net";
-import type { PortConfig, Protocol, PublishMode } from "./config.ts";
-import { showValue } from "./problem.ts";
+import { canonicalAddress } from "./address.ts";
+import { MAX_PORT } from "./limits.ts";
+import type { PortSpec } from "./service.ts";
+import { showValue } from "./show-value.ts";
 
-export interface PortRange {
-  readonly protocol: Protocol;
-  /** First published port; `count` ports follow each other from here. */
-  readonly published: number;
-  readonly target: number;
+/** `count` ports that follow each other on both sides; `published` and `target` are the first. */
+export interface PortRange extends PortSpec {
   readonly count: number;
-  readonly mode: PublishMode;
 }
 
-export const publishPattern = "^\\d+(-\\d+)?(:\\d+(-\\d+)?)?(/([tT][cC][pP]|[uU][dD][pP]))?$";
+export const PUBLISH_PATTERN = "^\\d+(-\\d+)?(:\\d+(-\\d+)?)?(/([tT][cC][pP]|[uU][dD][pP]))?$";
 
-const grammar = /^(\d+)(?:-(\d+))?(?::(\d+)(?:-(\d+))?)?(?:\/(tcp|udp))?$/i;
+const GRAMMAR = /^(\d+)(?:-(\d+))?(?::(\d+)(?:-(\d+))?)?(?:\/(tcp|udp))?$/i;
 /** Docker's ADDRESS:PUBLISHED[:TARGET]. */
-const withAddress = /^(?:\[([^\]]*)\]|([^:[\]]*)):([^[\]]+)$/;
+const WITH_ADDRESS = /^(?:\[([^\]]*)\]|([^:[\]]*)):([^[\]]+)$/;
 
 /** The range, or what is wrong with it. */
 export function parsePublish(text: string): PortRange | { readonly error: string } {
-  const match = grammar.exec(text);
+  const match = GRAMMAR.exec(text);
   if (match === null) return { error: explainPublish(text) };
   const published = Number(match[1]);
   const lastPublished = Number(match[2] ?? published);
@@ -49,11 +46,11 @@ export function parsePublish(text: string): PortRange | { readonly error: string
 
 function explainPublish(text: string): string {
   const notPublish = `${showValue(text)} is not PUBLISHED:TARGET[/tcp|/udp]`;
-  const [, bracketed, plain, ports = ""] = withAddress.exec(text) ?? [];
+  const [, bracketed, plain, ports = ""] = WITH_ADDRESS.exec(text) ?? [];
   const address = bracketed ?? plain ?? "";
-  if (isIP(address) !== 0 && grammar.test(ports))
+  if (canonicalAddress(address) !== null && GRAMMAR.test(ports))
     return `${notPublish}: for one address publish ${showValue(ports)} and set bind = [${showValue(address)}]`;
-  if (/^[a-z]/i.test(address) && grammar.test(ports))
+  if (/^[a-z]/i.test(address) && GRAMMAR.test(ports))
     return `${notPublish}: publish ${showValue(ports)} and name the address or interface in bind`;
   const [, portsFirst, protocolLast] = /^([\d:-]+):(tcp|udp)$/i.exec(text) ?? [];
   if (portsFirst !== undefined) return `${notPublish}: write ${showValue(`${portsFirst}/${protocolLast}`)}`;
@@ -62,7 +59,7 @@ function explainPublish(text: string): string {
 }
 
 export function isPort(port: number): boolean {
-  return Number.isInteger(port) && port >= 1 && port <= 65535;
+  return Number.isInteger(port) && port >= 1 && port <= MAX_PORT;
 }
 
 /** "30000-30009:30000-30009/tcp" */
@@ -72,7 +69,7 @@ export function formatRange({ protocol, published, target, count }: Omit<PortRan
   return `${published}-${published + last}:${target}-${target + last}/${protocol}`;
 }
 
-export function expandRanges(ranges: readonly PortRange[]): PortConfig[] {
+export function expandRanges(ranges: readonly PortRange[]): PortSpec[] {
   return ranges.flatMap(({ protocol, published, target, count, mode }) =>
     Array.from({ length: count }, (_, index) => ({
       protocol,
@@ -84,18 +81,18 @@ export function expandRanges(ranges: readonly PortRange[]): PortConfig[] {
 }
 
 /** The reverse of expandRanges: neighbours in the list that are neighbours in both numbers become one range. */
-export function collapsePorts(ports: readonly PortConfig[]): PortRange[] {
-  const ranges: PortRange[] = [];
-  for (const port of ports) {
+export function collapsePorts(ports: readonly (PortSpec & { readonly count?: number })[]): PortRange[] {
+  const ranges: (PortRange & { count: number })[] = [];
+  for (const { protocol, published, target, mode, count = 1 } of ports) {
     const last = ranges.at(-1);
     const isNext =
       last !== undefined &&
-      last.protocol === port.protocol &&
-      last.mode === port.mode &&
-      last.published + last.count === port.published &&
-      last.target + last.count === port.target;
-    if (isNext) ranges[ranges.length - 1] = { ...last, count: last.count + 1 };
-    else ranges.push({ ...port, count: 1 });
+      last.protocol === protocol &&
+      last.mode === mode &&
+      last.published + last.count === published &&
+      last.target + last.count === target;
+    if (isNext) last.count += count;
+    else ranges.push({ protocol, published, target, count, mode });
   }
   return ranges;
 }

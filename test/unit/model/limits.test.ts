@@ -1,8 +1,14 @@
 import { expect, test } from "bun:test";
 import { Catalog } from "../../../src/catalog/index.ts";
 import { parseConfig } from "../../../src/config/index.ts";
+import {
+  DEFAULT_RULES,
+  describeFault,
+  MAX_LABELS,
+  MAX_LIST_ENTRIES,
+  serviceSpec,
+} from "../../../src/model/index.ts";
 import { declarationsOf } from "../../../src/node/cluster/declarations.ts";
-import { findExcess, findLabelFault, MAX_LABELS, MAX_LIST_ENTRIES } from "../../../src/wire/index.ts";
 import { nodeRecord, port, spec } from "../../support/catalog/catalog-records.ts";
 
 const many = (count: number, make: (index: number) => string) =>
@@ -72,14 +78,22 @@ test("a file has at most 4,096 services and 10,000 tasks", () => {
   ]);
 });
 
-test("findExcess: what a command may make the catalog accepts, too", () => {
+test("what a request may make, the catalog accepts, too", () => {
   const most = spec(many(1_600, String).map((_, index) => port(index * 2 + 1)));
-  expect(findExcess(most)).toBeNull();
+  expect(serviceSpec.safeParse(most).success).toBe(true);
   expect(new Catalog("a").writeService("web", most, 1)).toBeNull();
   const more = spec(80, { deny: prefixes(1_100) });
-  expect(findExcess(more)).toEqual({ field: "deny", message: "1100 entries: at most 1024 are allowed" });
+  expect(describeFault(serviceSpec.safeParse(more).error!)).toBe(
+    "deny: 1100 entries: at most 1024 are allowed",
+  );
   expect(new Catalog("a").writeService("web", more, 1)).toBe(
     "cannot write service web: spec.deny: 1100 entries: at most 1024 are allowed",
   );
-  expect(findLabelFault({})).toBeNull();
+});
+
+test("a file that says nothing of a rule has the default", () => {
+  const result = parseConfig('services = [{ name = "web", publish = ["80"] }]', "test.toml");
+  if ("problems" in result) throw new Error("the file is refused");
+  const { name: _name, tasks: _tasks, publish: _publish, ...rules } = result.config.services[0]!;
+  expect(rules).toEqual(DEFAULT_RULES);
 });

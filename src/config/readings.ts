@@ -1,0 +1,89 @@
+/**
+ * The values of a file as its schema reads them: everything once, and of a service with a fault what is right in it, for
+ * the checks that need several keys.
+ */
+
+import { z } from "zod";
+import {
+  bindList,
+  type Labels,
+  labels,
+  list,
+  type PortRange,
+  type ServiceTask,
+  serviceName,
+} from "../model/index.ts";
+import { type ConfigDocument, valueAt } from "./document.ts";
+import { reportIssues } from "./explain.ts";
+import {
+  type ConfigFile,
+  fileSchema,
+  gossipBind,
+  ownAddress,
+  publishEntry,
+  serviceTable,
+  taskEntry,
+} from "./schema.ts";
+
+/** Everything but the services. */
+export interface SettingsReading {
+  /** null: something is wrong. */
+  readonly data: Omit<ConfigFile, "services"> | null;
+  /** Where gossip listens; null: not readable, or no cluster. */
+  readonly bindHost: string | null;
+  readonly advertise: string | null;
+  /** null: not readable. */
+  readonly proxyBind: readonly string[] | null;
+}
+
+/** null is what could not be read. */
+export interface ServiceReading {
+  readonly data: ConfigFile["services"][number] | null;
+  readonly name: string | null;
+  readonly publish: readonly (PortRange | null)[];
+  readonly tasks: readonly (ServiceTask | null)[];
+  /** undefined: as proxy.bind. */
+  readonly bind: readonly string[] | null | undefined;
+  readonly nodes: Labels | null;
+}
+
+const settingsSchema = fileSchema.extend({ services: list(z.unknown()).prefault([]) });
+
+export function readSettings(document: ConfigDocument): SettingsReading {
+  const result = settingsSchema.safeParse(document.value);
+  if (!result.success) reportIssues(document, result.error.issues);
+  const read = <T>(schema: z.ZodType<T>, section: string, key: string, missing: T | null): T | null => {
+    const value = valueAt(document.value, [section, key]);
+    return value === undefined ? missing : (schema.safeParse(value).data ?? null);
+  };
+  return {
+    data: result.data ?? null,
+    bindHost: read(gossipBind, "cluster", "bind", { host: "0.0.0.0", port: 0 })?.host ?? null,
+    advertise: read(ownAddress, "node", "advertise", null),
+    proxyBind: read(bindList, "proxy", "bind", []),
+  };
+}
+
+export function readServices(document: ConfigDocument): ServiceReading[] {
+  const services = valueAt(document.value, ["services"]);
+  if (!Array.isArray(services)) return [];
+  return services.map((value, index) => {
+    const result = serviceTable.safeParse(value);
+    if (result.success) return { data: result.data, ...result.data, bind: result.data.bind };
+    reportIssues(document, result.error.issues, ["services", index]);
+    return salvage((value ?? {}) as Readonly<Record<string, unknown>>);
+  });
+}
+
+function salvage({ name, publish, tasks, bind, nodes }: Readonly<Record<string, unknown>>): ServiceReading {
+  const each = <T>(entries: unknown, schema: z.ZodType<T>) =>
+    Array.isArray(entries) ? entries.map((entry) => schema.safeParse(entry).data ?? null) : [];
+  return {
+    data: null,
+    name: serviceName.safeParse(name).data ?? null,
+    publish: each(publish, publishEntry),
+    tasks: each(tasks, taskEntry),
+    bind: bind === undefined ? undefined : (bindList.safeParse(bind).data ?? null),
+    nodes: labels().safeParse(nodes ?? {}).data ?? null,
+  };
+}

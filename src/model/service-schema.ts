@@ -1,0 +1,163 @@
+/**
+ * The rules of a service as zod schemas. The file takes the fields and spells some of them differently; requests and
+ * records have the schema of the whole. So what one of them accepts, all of them accept.
+ */
+import { z } from "zod";
+import { canonicalHost, canonicalPrefix } from "./address.ts";
+import { canonicalBind } from "./bind-rule.ts";
+import { canonicalText, choice, complain, integer, labels, nonEmptyList, shortList } from "./fields.ts";
+import {
+  MAX_CONNECTIONS,
+  MAX_DURATION_MS,
+  MAX_PORT,
+  MAX_UDP_RESPONSES,
+  MAX_UDP_SESSIONS,
+  MAX_WEIGHT,
+} from "./limits.ts";
+import {
+  isNodeName,
+  isServiceName,
+  isTaskName,
+  MAX_TASK_NAME_LENGTH,
+  NODE_NAME_PATTERN,
+  SERVICE_NAME_PATTERN,
+} from "./names.ts";
+import { collapsePorts, expandRanges, type PortRange } from "./port-range.ts";
+import {
+  BALANCES,
+  PREFERENCES,
+  PROTOCOLS,
+  PUBLISH_MODES,
+  SEND_PROXY,
+  type ServiceRules,
+  type ServiceSpec,
+  UDP_MODES,
+} from "./service.ts";
+import { findPortExcess, findRepeatedPort, findSizeFault } from "./service-size.ts";
+
+export const serviceName = canonicalText(
+  "a service name: a letter or digit, then letters, digits, '_', '.' or '-', at most 63 characters",
+  (text) => (isServiceName(text) ? text : null),
+  SERVICE_NAME_PATTERN,
+);
+
+export const nodeName = canonicalText(
+  "a name: a letter or digit, then letters, digits, '_', '.' or '-', at most 128 characters",
+  (text) => (isNodeName(text) ? text : null),
+  NODE_NAME_PATTERN,
+);
+
+export const taskName = canonicalText(
+  `a task name: printable ASCII without spaces, at most ${MAX_TASK_NAME_LENGTH} characters`,
+  (text) => (isTaskName(text) ? text : null),
+);
+
+export const host = canonicalText("an IP address or a DNS name", canonicalHost);
+export const port = integer(1, MAX_PORT);
+export const weight = integer(1, MAX_WEIGHT);
+export const protocol = choice(PROTOCOLS);
+export const publishMode = choice(PUBLISH_MODES);
+export const prefix = canonicalText("an IP address or a CIDR prefix like 192.0.2.0/24", canonicalPrefix);
+export const bindList = shortList(
+  canonicalText("an IP address, a CIDR prefix or an interface name", canonicalBind),
+);
+
+/** At least one of them, and not too many ports in all. */
+export function publishList<T extends z.ZodType<PortRange>>(entry: T) {
+  return nonEmptyList(entry).superRefine((ranges, context) => complain(context, findPortExcess(ranges)));
+}
+
+export const udpFields = {
+  mode: choice(UDP_MODES),
+  idleTimeoutMs: integer(1, MAX_DURATION_MS),
+  maxSessions: integer(1, MAX_UDP_SESSIONS),
+  responses: integer(0, MAX_UDP_RESPONSES),
+};
+
+export const ruleFields = {
+  balance: choice(BALANCES),
+  prefer: choice(PREFERENCES),
+  sendProxy: choice(SEND_PROXY),
+  acceptProxy: shortList(prefix),
+  allow: shortList(prefix),
+  deny: shortList(prefix),
+  bind: bindList,
+  nodes: labels(),
+  maxConnections: integer(0, MAX_CONNECTIONS),
+  idleTimeoutMs: integer(0, MAX_DURATION_MS),
+  drainTimeoutMs: integer(0, MAX_DURATION_MS),
+};
+
+export const taskFields = { name: taskName, host, port: port.nullable(), weight };
+
+export const DEFAULT_RULES: ServiceRules = {
+  balance: "round-robin",
+  prefer: "any",
+  sendProxy: "none",
+  acceptProxy: [],
+  allow: ["0.0.0.0/0", "::/0"],
+  deny: [],
+  bind: null,
+  nodes: {},
+  maxConnections: 0,
+  idleTimeoutMs: 0,
+  drainTimeoutMs: 30_000,
+  udp: { mode: "session", idleTimeoutMs: 90_000, maxSessions: 65_536, responses: 0 },
+};
+
+const portSpec = z.strictObject({ protocol, published: port, target: port, mode: publishMode });
+
+/** As requests spell it: no other keys than those of the model. */
+export const serviceSpec = z
+  .strictObject({
+    ...ruleFields,
+    publish: nonEmptyList(portSpec).superRefine((ports, context) =>
+      checkPorts(collapsePorts(ports), context),
+    ),
+    bind: ruleFields.bind.nullable(),
+    udp: z.strictObject({ ...udpFields, responses: udpFields.responses.default(0) }),
+  })
+  .superRefine(checkSize);
+
+/** As records spell it: ports as ranges (toPortRuns), other keys may be there. */
+export const storedServiceSpec = z
+  .object({
+    ...ruleFields,
+    publish: z.array(portRun()).min(1).superRefine(checkPorts).transform(expandRanges),
+    bind: ruleFields.bind.nullable(),
+    udp: z.object({ ...udpFields, responses: udpFields.responses.default(0) }),
+  })
+  .superRefine(checkSize);
+
+type PortRun = readonly [protocol: string, published: number, target: number, count: number, mode: string];
+
+/** What storedServiceSpec reads as `publish`: a range of thousands of ports is as short as one port. */
+export function toPortRuns(ports: ServiceSpec["publish"]): PortRun[] {
+  return collapsePorts(ports).map((range) => [
+    range.protocol,
+    range.published,
+    range.target,
+    range.count,
+    range.mode,
+  ]);
+}
+
+function portRun() {
+  return z
+    .tuple([protocol, port, port, integer(1, MAX_PORT), publishMode])
+    .rest(z.unknown())
+    .transform(([protocol, published, target, count, mode], context): PortRange => {
+      const last = Math.max(published, target) + count - 1;
+      if (last > MAX_PORT) complain(context, `${last} is outside 1..${MAX_PORT}`);
+      return { protocol, published, target, count, mode };
+    });
+}
+
+function checkPorts(ranges: readonly PortRange[], context: z.RefinementCtx): void {
+  complain(context, findPortExcess(ranges) ?? findRepeatedPort(ranges));
+}
+
+function checkSize(spec: ServiceSpec, context: z.RefinementCtx): void {
+  const fault = findSizeFault(spec);
+  if (fault !== null) complain(context, fault.message, [fault.field]);
+}

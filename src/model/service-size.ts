@@ -1,0 +1,57 @@
+/** How much room a service takes in its record of the catalog. */
+import { labelBytes } from "./labels.ts";
+import { MAX_PORTS_PER_SERVICE, MAX_SERVICE_BYTES } from "./limits.ts";
+import { collapsePorts, type PortRange } from "./port-range.ts";
+import type { Protocol, ServiceSpec } from "./service.ts";
+
+/** `["tcp",65535,65535,16384,"ingress"],` */
+const PORT_RUN_BYTES = 38;
+
+/** The keys of a service whose values are lists. */
+export type ListField = "publish" | "acceptProxy" | "allow" | "deny" | "bind" | "nodes";
+
+type Lists = Pick<ServiceSpec, Exclude<ListField, "publish">> & {
+  readonly publish: readonly (ServiceSpec["publish"][number] & { readonly count?: number })[];
+};
+
+/** The longest list of a service whose lists are too long together; null: they are not. */
+export function findSizeFault(
+  service: Lists,
+): { readonly field: ListField; readonly message: string } | null {
+  const sizes = {
+    publish: collapsePorts(service.publish).length * PORT_RUN_BYTES,
+    acceptProxy: listBytes(service.acceptProxy),
+    allow: listBytes(service.allow),
+    deny: listBytes(service.deny),
+    bind: listBytes(service.bind ?? []),
+    nodes: labelBytes(service.nodes),
+  };
+  const total = Object.values(sizes).reduce((sum, bytes) => sum + bytes, 0);
+  if (total <= MAX_SERVICE_BYTES) return null;
+  const fields = Object.keys(sizes) as ListField[];
+  const field = fields.reduce((most, other) => (sizes[other] > sizes[most] ? other : most));
+  const share = `${sizes[field]} of ${total} bytes of the service's lists`;
+  return { field, message: `${share}: ${MAX_SERVICE_BYTES} are allowed; divide it into several services` };
+}
+
+/** null: not too many. */
+export function findPortExcess(ranges: readonly Pick<PortRange, "count">[]): string | null {
+  const ports = ranges.reduce((sum, { count }) => sum + count, 0);
+  return ports > MAX_PORTS_PER_SERVICE
+    ? `${ports} ports: a service has at most ${MAX_PORTS_PER_SERVICE}`
+    : null;
+}
+
+/** null: every protocol and published port is there once. */
+export function findRepeatedPort(ranges: readonly PortRange[]): string | null {
+  const ends: Record<Protocol, number> = { tcp: 0, udp: 0 };
+  for (const { protocol, published, count } of ranges.toSorted((a, b) => a.published - b.published)) {
+    if (published <= ends[protocol]) return `${published}/${protocol} is published twice`;
+    ends[protocol] = published + count - 1;
+  }
+  return null;
+}
+
+function listBytes(texts: readonly string[]): number {
+  return texts.reduce((sum, text) => sum + text.length + 3, 0);
+}
