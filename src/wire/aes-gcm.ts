@@ -9,6 +9,8 @@ import { type CipherGCM, createCipheriv, createDecipheriv } from "node:crypto";
 
 export const GCM_TAG_BYTES = 16;
 export const GCM_NONCE_BYTES = 12;
+/** In a nonce. */
+const COUNTER_AT = 4;
 
 const ALGORITHM = "aes-256-gcm";
 const OPTIONS = { authTagLength: GCM_TAG_BYTES } as const;
@@ -82,8 +84,43 @@ const runtime: GcmMaker = {
   },
 };
 
+/**
+ * Nonces of 4 bytes and a counter of 64 bits, big-endian [NIST SP 800-38D §8.2.1], in one buffer: each is good until the
+ * next one is made.
+ */
+class NonceBuilder {
+  readonly #bytes = new Uint8Array(GCM_NONCE_BYTES);
+  readonly #view = new DataView(this.#bytes.buffer);
+
+  /** Four zeros and the counter, up to 2^53. */
+  ofCounter(counter: number): Uint8Array {
+    this.#view.setUint32(0, 0);
+    return this.#withCounter(counter);
+  }
+
+  /** Four zeros and a counter as it is in a packet: the 8 bytes at `at`. */
+  ofPacketCounter(bytes: Uint8Array, at: number): Uint8Array {
+    this.#view.setUint32(0, 0);
+    for (let i = 0; i < 8; i++) this.#bytes[COUNTER_AT + i] = bytes[at + i]!;
+    return this.#bytes;
+  }
+
+  /** The 4 bytes at `at` and the counter. */
+  ofHeader(bytes: Uint8Array, at: number, counter: number): Uint8Array {
+    for (let i = 0; i < COUNTER_AT; i++) this.#bytes[i] = bytes[at + i]!;
+    return this.#withCounter(counter);
+  }
+
+  #withCounter(counter: number): Uint8Array {
+    this.#view.setUint32(COUNTER_AT, Math.floor(counter / 2 ** 32));
+    this.#view.setUint32(COUNTER_AT + 4, counter >>> 0);
+    return this.#bytes;
+  }
+}
+
 /** Belongs to one thread. */
 export class Gcm {
+  readonly nonce = new NonceBuilder();
   readonly #short: GcmMaker;
   readonly #maxShortBytes: number;
 

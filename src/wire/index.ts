@@ -1,5 +1,6 @@
 /** Bytes ↔ values, one file per format. Pure: no sockets, no clocks, no state but a count; it imports no other folder. */
 export { GCM_NONCE_BYTES, Gcm } from "./aes-gcm.ts";
+export { Hkdf } from "./hkdf.ts";
 export { formatHostPort } from "./ip/host-port.ts";
 export * from "./ip/ip-address.ts";
 export { formatIp, MAX_IP_TEXT_BYTES, writeIp } from "./ip/ip-format.ts";

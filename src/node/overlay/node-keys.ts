@@ -5,19 +5,18 @@
  * The key is new at every start and is never written anywhere: what was recorded before is of no use after it, and
  * counters of what is sealed begin at 0 under secrets that nobody has had before.
  */
-import { createPublicKey, diffieHellman, generateKeyPairSync, hkdfSync, type KeyObject } from "node:crypto";
+import { KeyPair } from "../../sys/key-pair.ts";
+import { Hkdf } from "../../wire/index.ts";
 
 const SECRET_BYTES = 32;
 
 export class NodeKeys {
   /** Hex of 32 bytes: what the others are told. */
   readonly publicKey: string;
-  readonly #privateKey: KeyObject;
+  readonly #pair = new KeyPair();
 
   constructor() {
-    const { publicKey, privateKey } = generateKeyPairSync("x25519");
-    this.#privateKey = privateKey;
-    this.publicKey = Buffer.from(publicKey.export({ format: "jwk" }).x!, "base64url").toString("hex");
+    this.publicKey = this.#pair.publicKey.toHex();
   }
 
   /**
@@ -25,29 +24,12 @@ export class NodeKeys {
    * null: its public key is one that makes the secret known to everybody [RFC 7748 §6.1].
    */
   secretsWith(peerPublicKey: string, clusterKeys: readonly string[], clusterName: string): string[] | null {
-    const shared = this.#agree(Buffer.from(peerPublicKey, "hex"));
+    const shared = this.#pair.agree(Buffer.from(peerPublicKey, "hex"));
     if (shared === null) return null;
     const nodes = [this.publicKey, peerPublicKey].sort().join(" ");
     return clusterKeys.map((key) => {
       const material = Buffer.concat([shared, Buffer.from(key, "base64")]);
-      const secret = hkdfSync(
-        "sha256",
-        material,
-        clusterName,
-        `portmesh overlay pair ${nodes}`,
-        SECRET_BYTES,
-      );
-      return Buffer.from(secret).toString("hex");
+      return new Hkdf(material, clusterName).expand(SECRET_BYTES, `portmesh overlay pair ${nodes}`).toHex();
     });
-  }
-
-  #agree(peerPublicKey: Buffer): Buffer | null {
-    const key = { kty: "OKP", crv: "X25519", x: peerPublicKey.toString("base64url") };
-    try {
-      const publicKey = createPublicKey({ key, format: "jwk" });
-      return diffieHellman({ privateKey: this.#privateKey, publicKey });
-    } catch {
-      return null;
-    }
   }
 }

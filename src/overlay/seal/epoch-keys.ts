@@ -9,7 +9,7 @@
  * The sender goes on by itself; the receiver has the next KEYS_AHEAD keys ready, so nothing is lost and nobody has to
  * agree. While nothing shows that it is heard, the sender stays within them.
  */
-import { hkdfSync } from "node:crypto";
+import { Hkdf } from "../../wire/index.ts";
 
 /** Keys after the one in use that a receiver has ready. */
 export const KEYS_AHEAD = 3;
@@ -47,5 +47,5 @@ export class EpochKeys {
 }
 
 function derive(secret: Uint8Array, label: string, length: number): Uint8Array {
-  return new Uint8Array(hkdfSync("sha256", secret, new Uint8Array(0), label, length));
+  return new Hkdf(secret, "").expand(length, label);
 }

@@ -6,17 +6,14 @@
  *     keys    as of a sealed TCP relay (`sealed-hello.ts`); info: one label for each direction, link id, nonce, the entry
  *             node's and the exit node's public key
  */
-import { GCM_NONCE_BYTES, type Gcm } from "../aes-gcm.ts";
+import type { Gcm } from "../aes-gcm.ts";
 import { COUNTER_AT, SEALED_BYTES, SEALED_HEAD_BYTES } from "./datagram.ts";
 import type { PairSecret } from "./sealed-hello.ts";
 import { type DatagramSeal, deriveReadyKey, type LinkKeys } from "./tag.ts";
 
-const COUNTER_BYTES = 8;
-
 /** Seals and opens the datagrams of one direction, where they are. */
 export class DatagramCipher implements DatagramSeal {
   readonly #key: Uint8Array;
-  readonly #nonce = new Uint8Array(GCM_NONCE_BYTES);
 
   /** @param key 32 bytes, used for nothing else */
   constructor(
@@ -27,9 +24,9 @@ export class DatagramCipher implements DatagramSeal {
   }
 
   seal(bytes: Uint8Array, headAt: number, headerLength: number, dataAt: number, dataLength: number): void {
-    this.#readNonce(bytes, headAt);
+    const nonce = this.gcm.nonce.ofPacketCounter(bytes, headAt + COUNTER_AT);
     const head = bytes.subarray(headAt, headAt + SEALED_HEAD_BYTES);
-    const sealing = this.gcm.for(headerLength + dataLength).startSeal(this.#key, this.#nonce, head);
+    const sealing = this.gcm.for(headerLength + dataLength).startSeal(this.#key, nonce, head);
     const headerAt = headAt + SEALED_BYTES;
     if (headerLength > 0)
       bytes.set(sealing.update(bytes.subarray(headerAt, headerAt + headerLength)), headerAt);
@@ -42,21 +39,16 @@ export class DatagramCipher implements DatagramSeal {
   }
 
   open(bytes: Uint8Array, at: number, length: number): boolean {
-    this.#readNonce(bytes, at);
+    const nonce = this.gcm.nonce.ofPacketCounter(bytes, at + COUNTER_AT);
     const sealedAt = at + SEALED_BYTES;
     const head = bytes.subarray(at, at + SEALED_HEAD_BYTES);
     const tag = bytes.subarray(at + SEALED_HEAD_BYTES, sealedAt);
     const ciphertext = bytes.subarray(sealedAt, at + length);
-    const plain = this.gcm.for(ciphertext.length).open(this.#key, this.#nonce, head, ciphertext, tag);
+    const plain = this.gcm.for(ciphertext.length).open(this.#key, nonce, head, ciphertext, tag);
     if (plain === null) return false;
     bytes.set(plain, sealedAt);
     this.gcm.release(plain);
     return true;
-  }
-
-  #readNonce(bytes: Uint8Array, at: number): void {
-    for (let i = 0; i < COUNTER_BYTES; i++)
-      this.#nonce[GCM_NONCE_BYTES - COUNTER_BYTES + i] = bytes[at + COUNTER_AT + i]!;
   }
 }
 

@@ -19,13 +19,12 @@
  */
 
 import type { Gcm } from "../aes-gcm.ts";
+import { Hkdf } from "../hkdf.ts";
 import { TAG_BYTES } from "./datagram.ts";
 import { GREETING_BYTES, RELAY_NONCE_BYTES, RELAY_PUBLIC_KEY_BYTES } from "./header.ts";
 import { RECORD_KEY_BYTES, RecordOpener, RecordSealer } from "./sealed-record.ts";
-import { DIGEST_ROOM_BYTES, Tagger } from "./tag.ts";
+import { Tagger } from "./tag.ts";
 
-/** Number of the only block. [RFC 5869 §2.3] */
-const LAST_BLOCK = Uint8Array.of(1);
 /** First byte of a hello; a PROXY header begins with another. */
 export const RELAY_SEALED = 1;
 const NONCE_AT = 1;
@@ -80,9 +79,7 @@ export function greetingPublicKey(greeting: Uint8Array): Uint8Array {
 
 /** What two workers share: makes the keys of each of their connections. */
 export class PairSecret {
-  /** Keyed with the pseudorandom key. [RFC 5869 §2.2] */
-  readonly #expand: Bun.CryptoHasher;
-  readonly #digest = new Uint8Array(DIGEST_ROOM_BYTES);
+  readonly #hkdf: Hkdf;
 
   /**
    * @param secret of X25519
@@ -93,8 +90,7 @@ export class PairSecret {
     secret: Uint8Array,
     readonly gcm: Gcm,
   ) {
-    const pseudorandomKey = new Bun.CryptoHasher("sha256", relayKey).update(secret).digest();
-    this.#expand = new Bun.CryptoHasher("sha256", pseudorandomKey);
+    this.#hkdf = new Hkdf(secret, relayKey);
   }
 
   /** @param side of whom these are; `hello` is HELLO_BYTES long */
@@ -106,12 +102,8 @@ export class PairSecret {
     return { sealer: new RecordSealer(own, this.gcm), opener: new RecordOpener(other, this.gcm) };
   }
 
-  /** A key for what the label says and what both sides have said, the lengths of which are fixed: one block of output. */
+  /** A key for what the label says and what both sides have said, the lengths of which are fixed. */
   derive(label: string, ...said: readonly Uint8Array[]): Uint8Array {
-    const hasher = this.#expand.copy().update(label);
-    for (const part of said) hasher.update(part);
-    hasher.update(LAST_BLOCK).digest(this.#digest);
-    // a digest in memory of its own costs ten times as much as its bytes
-    return this.#digest.slice(0, RECORD_KEY_BYTES);
+    return this.#hkdf.expand(RECORD_KEY_BYTES, label, ...said);
   }
 }

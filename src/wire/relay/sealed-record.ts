@@ -27,7 +27,6 @@ export const RECORD_MAX_BYTES = RECORD_MAX_PLAIN_BYTES + RECORD_OVERHEAD_BYTES;
 
 export const RECORD_KEY_BYTES = 32;
 
-const NONCE_BYTES = RECORD_HEADER_BYTES + 8;
 /** Below what NIST and RFC 8446 §5.5 advise for one key, and 256 GiB of full records. */
 const REKEY_RECORDS = 2 ** 22;
 const NEXT_KEY_LABEL = "portmesh next record key";
@@ -41,9 +40,6 @@ export function recordLength(bytes: Uint8Array, at: number, length: number): num
     return plain + RECORD_OVERHEAD_BYTES;
   return kind === RECORD_END && plain === 0 ? RECORD_OVERHEAD_BYTES : -1;
 }
-
-/** Reused: written for one record at a time. */
-const nonce = new Uint8Array(NONCE_BYTES);
 
 /** Key and number of the next record of one direction. There may be many, so it is small. */
 abstract class RecordKey {
@@ -61,18 +57,17 @@ abstract class RecordKey {
     this.#recordsPerKey = recordsPerKey;
   }
 
-  /** The key for the record whose header is at `at`; header and number are in `nonce` then. */
-  protected take(bytes: Uint8Array, at: number): Uint8Array {
+  /** Of the next record. */
+  protected get key(): Uint8Array {
+    return this.#key;
+  }
+
+  /** The nonce of the next record, whose header is at `at`; good until the next nonce. Changes the key when it is time. */
+  protected nextNonce(bytes: Uint8Array, at: number): Uint8Array {
     const count = this.#count++;
     if (count > 0 && count % this.#recordsPerKey === 0)
       this.#key = new Bun.CryptoHasher("sha256", this.#key).update(NEXT_KEY_LABEL).digest();
-    const high = Math.floor(count / 2 ** 32);
-    for (let i = 0; i < 4; i++) {
-      nonce[i] = bytes[at + i]!;
-      nonce[NONCE_BYTES - 1 - i] = count >>> (8 * i);
-      nonce[NONCE_BYTES - 5 - i] = high >>> (8 * i);
-    }
-    return this.#key;
+    return this.gcm.nonce.ofHeader(bytes, at, count);
   }
 }
 
@@ -85,7 +80,8 @@ export class RecordSealer extends RecordKey {
     out[outAt + 1] = length >> 16;
     out[outAt + 2] = length >> 8;
     out[outAt + 3] = length;
-    const sealing = this.gcm.for(length).startSeal(this.take(out, outAt), nonce, null);
+    const nonce = this.nextNonce(out, outAt);
+    const sealing = this.gcm.for(length).startSeal(this.key, nonce, null);
     if (length > 0) {
       const sealed = sealing.update(bytes.subarray(at, at + length));
       out.set(sealed, plainAt);
@@ -107,7 +103,8 @@ export class RecordOpener extends RecordKey {
     const tagAt = at + length - GCM_TAG_BYTES;
     const ciphertext = bytes.subarray(plainAt, tagAt);
     const tag = bytes.subarray(tagAt, tagAt + GCM_TAG_BYTES);
-    const plain = this.gcm.for(ciphertext.length).open(this.take(bytes, at), nonce, null, ciphertext, tag);
+    const nonce = this.nextNonce(bytes, at);
+    const plain = this.gcm.for(ciphertext.length).open(this.key, nonce, null, ciphertext, tag);
     if (plain === null) return false;
     out.set(plain, outAt);
     this.gcm.release(plain);

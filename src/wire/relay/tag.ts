@@ -23,7 +23,7 @@ import {
 } from "./datagram.ts";
 
 /** A digest needs more room than SHA-256 fills: the runtime asks for that of its longest one. */
-export const DIGEST_ROOM_BYTES = 64;
+const DIGEST_ROOM_BYTES = 64;
 const KEY_BYTES = 32;
 
 /** What makes the datagrams of one direction of a link authentic. */
