@@ -4,7 +4,7 @@
  *
  *   clients -> n1, n2 :8080/tcp, :8053/udp -> tasks of n2
  */
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { loopbackPlaces, MeshCluster, namespacePlaces } from "../support/cluster/mesh-cluster.ts";
 import { serviceFile } from "../support/cluster/mesh-config.ts";
 import type { MeshNode } from "../support/cluster/mesh-node.ts";
@@ -31,11 +31,7 @@ const ECHO = `
   });
   console.log("ready");`;
 
-const cleanUps: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
-  expect(Namespaces.leftovers()).toEqual([]);
-});
+afterAll(() => expect(Namespaces.leftovers()).toEqual([]));
 
 interface Backend {
   readonly port: number;
@@ -44,7 +40,7 @@ interface Backend {
 }
 
 /** One program that answers HTTP and UDP on one port, and can be stopped and started again. */
-async function startBackend(): Promise<Backend> {
+async function startBackend(opened: AsyncDisposableStack): Promise<Backend> {
   const port = await freeQuietPort();
   let stops: (() => unknown)[] = [];
   const stop = async () => {
@@ -57,7 +53,7 @@ async function startBackend(): Promise<Backend> {
     stops = [() => web.stop(true), () => udp.close()];
   };
   await start();
-  cleanUps.push(stop);
+  opened.defer(stop);
   return { port, start, stop };
 }
 
@@ -68,14 +64,14 @@ function services(tasks: readonly string[]): string {
   ].join("\n");
 }
 
-async function startMesh(tasks: readonly string[]): Promise<MeshCluster> {
+async function startMesh(opened: AsyncDisposableStack, tasks: readonly string[]): Promise<MeshCluster> {
   const cluster = await MeshCluster.start({
     label: "closed-ports",
     places: loopbackPlaces(2),
     settings: { profile: "local" },
     services: (_, index) => services(index === 1 ? tasks : []),
   });
-  cleanUps.push(() => cluster.close());
+  opened.defer(() => cluster.close());
   return cluster;
 }
 
@@ -106,9 +102,10 @@ async function toldClosed(nodes: readonly MeshNode[], wanted: boolean): Promise<
   }
 }
 
-test("a task that is gone closes its ports on all nodes, one that is back opens them", async () => {
-  const backend = await startBackend();
-  const { nodes } = await startMesh([`127.0.0.1:${backend.port}`]);
+test.concurrent("a task that is gone closes its ports on all nodes, one that is back opens them", async () => {
+  await using opened = new AsyncDisposableStack();
+  const backend = await startBackend(opened);
+  const { nodes } = await startMesh(opened, [`127.0.0.1:${backend.port}`]);
   await opens(nodes, true);
   await backend.stop();
   await opens(nodes, false);
@@ -125,9 +122,10 @@ test("a task that is gone closes its ports on all nodes, one that is back opens 
   await toldClosed(nodes, false);
 });
 
-test("a backend that restarts within a second closes nothing", async () => {
-  const backend = await startBackend();
-  const { nodes } = await startMesh([`127.0.0.1:${backend.port}`]);
+test.concurrent("a backend that restarts within a second closes nothing", async () => {
+  await using opened = new AsyncDisposableStack();
+  const backend = await startBackend(opened);
+  const { nodes } = await startMesh(opened, [`127.0.0.1:${backend.port}`]);
   await opens(nodes, true);
   const closings = () => nodes.map((node) => node.log.split("closed: no reachable task").length);
   const before = closings(); // a node that starts knows of no task yet
@@ -144,10 +142,11 @@ test("a backend that restarts within a second closes nothing", async () => {
   expect(closings()).toEqual(before);
 });
 
-test("tasks that drain, a node that drains, and a service without tasks: closed until there is a task", async () => {
-  const backend = await startBackend();
+test.concurrent("tasks that drain, a node that drains, and a service without tasks: closed until there is a task", async () => {
+  await using opened = new AsyncDisposableStack();
+  const backend = await startBackend(opened);
   const task = `127.0.0.1:${backend.port}`;
-  const cluster = await startMesh([]);
+  const cluster = await startMesh(opened, []);
   const { nodes } = cluster;
   const [n1, n2] = nodes as [MeshNode, MeshNode];
   await opens(nodes, false);
@@ -169,13 +168,14 @@ test("tasks that drain, a node that drains, and a service without tasks: closed 
   await opens(nodes, false);
 });
 
-test("a UDP port that is left to its task at one address is closed at the others while the program is away", async () => {
-  const backend = await startBackend();
+test.concurrent("a UDP port that is left to its task at one address is closed at the others while the program is away", async () => {
+  await using opened = new AsyncDisposableStack();
+  const backend = await startBackend(opened);
   const { port } = backend;
   const node = await NodeProcess.start(
     serviceFile({ name: "own", publish: [`${port}/udp`], tasks: ["127.0.0.1"] }),
   );
-  cleanUps.push(() => node.kill());
+  opened.defer(() => node.kill());
   const isOpen = (wanted: boolean) =>
     waitFor(async () => (await isUdpOpen(port, "::1")) === wanted, {
       what: `the port to be ${wanted ? "open" : "closed"}`,
@@ -188,14 +188,15 @@ test("a UDP port that is left to its task at one address is closed at the others
 });
 
 describe.skipIf(lacksNamespaces())("in two namespaces", () => {
-  test("a node that is cut off from the only task closes its ports, the other serves on", async () => {
+  test.concurrent("a node that is cut off from the only task closes its ports, the other serves on", async () => {
+    await using opened = new AsyncDisposableStack();
     const network = Namespaces.create(2);
-    cleanUps.push(() => network.close());
+    opened.defer(() => network.close());
     const [place1, place2] = network.nodes as [(typeof network.nodes)[0], (typeof network.nodes)[0]];
     const task = Bun.spawn([...place2.wrapper, process.execPath, "-e", ECHO], {
       stdio: ["ignore", "pipe", "inherit"],
     });
-    cleanUps.push(() => task.kill("SIGKILL"));
+    opened.defer(() => task.kill("SIGKILL"));
     await task.stdout.getReader().read(); // it listens
     const cluster = await MeshCluster.start({
       label: "closed-ports-cut",
@@ -207,7 +208,7 @@ describe.skipIf(lacksNamespaces())("in two namespaces", () => {
           tasks: index === 1 ? ["127.0.0.1"] : [],
         }),
     });
-    cleanUps.push(() => cluster.close());
+    opened.defer(() => cluster.close());
     const [n1, n2] = cluster.nodes as [MeshNode, MeshNode];
     await opens([n1, n2], true);
 
