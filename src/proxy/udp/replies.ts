@@ -1,56 +1,64 @@
 /**
- * Datagrams on their way back to clients: received from the sockets of many sessions into one batch, sent when the
- * turn ends or the batch is full, so that a turn costs one send per listener and not one per session.
+ * Datagrams on their way back to clients: received from the sockets of many sessions into one batch, sent when the turn
+ * ends or the batch is full, so that a turn costs one send per listener and not one per session.
  */
-import { EAGAIN, EMSGSIZE, ENOBUFS } from "../../sys/errno.ts";
+import type { Arena } from "../../sys/arena.ts";
+import { EAGAIN, EMSGSIZE } from "../../sys/errno.ts";
 import type { TurnEnder } from "../../sys/event-loop.ts";
-import { ReceiveBatch, SendBatch } from "../../sys/mmsg.ts";
-import { S_UDP_BYTES_OUT, S_UDP_DATAGRAMS_OUT } from "../table/counters.ts";
-import type { RelaySocket } from "./relay/relay-socket.ts";
+import { ReceiveBatch } from "../../sys/mmsg.ts";
+import type { ReplyBatch, UdpLoop } from "./return-path.ts";
+import { isCongestion } from "./send-errors.ts";
 import { BURST_BYTES, type UdpSession } from "./session.ts";
-import type { SessionSet } from "./session-set.ts";
-import { isCongestion, isUnsegmentable } from "./task-send-batch.ts";
-import type { UdpContext } from "./udp-context.ts";
 
 /** With less room than this the batch is sent first. */
 const LEAST_ROOM = 32;
 /** Errors in a row that are read off a socket in one turn. */
 const MAX_ERRORS = 4;
 
-export class Replies implements TurnEnder {
+/** The socket of a relay to another node. */
+export interface RelaySource {
+  readonly fd: number;
+  /** Where the data of the datagram is that `receive` was given last. */
+  readonly datagram: { readonly dataAt: number; readonly dataLength: number };
+  /** The session that a received datagram is a reply for; null: there is nothing to pass on. */
+  receive(at: number, length: number): UdpSession | null;
+  /** @param error positive errno */
+  onReceiveError(error: number): void;
+}
+
+export class Replies implements ReplyBatch<UdpSession>, TurnEnder {
   readonly #received: ReceiveBatch;
-  readonly #sent: SendBatch;
-  /** by answer; those of one session that were received together follow each other */
+  /** by reply; those of one session that were received together follow each other */
   readonly #sessions: UdpSession[] = [];
-  /** Those that end once their last answer is sent; bounded by the size of a batch. */
+  /** Those that end once their last reply is sent; bounded by the size of a batch. */
   readonly #done: UdpSession[] = [];
   readonly #payloadAt: Int32Array;
   readonly #length: Int32Array;
   #count = 0;
-  /** Slots of #received that hold answers, and others that turned out to be none. */
+  /** Slots of #received that hold replies, and others that turned out to be none. */
   #used = 0;
   #isQueued = false;
 
   constructor(
-    readonly context: UdpContext,
+    readonly loop: UdpLoop,
+    memory: Arena,
     readonly size: number,
   ) {
-    this.#received = new ReceiveBatch(context.memory, size, false);
-    this.#sent = new SendBatch(context.memory, size, true);
+    this.#received = new ReceiveBatch(memory, size, false);
     this.#payloadAt = new Int32Array(size);
     this.#length = new Int32Array(size);
   }
 
-  payloadAt(answer: number): number {
-    return this.#payloadAt[answer]!;
+  payloadAt(index: number): number {
+    return this.#payloadAt[index]!;
   }
 
-  length(answer: number): number {
-    return this.#length[answer]!;
+  length(index: number): number {
+    return this.#length[index]!;
   }
 
-  session(answer: number): UdpSession {
-    return this.#sessions[answer]!;
+  session(index: number): UdpSession {
+    return this.#sessions[index]!;
   }
 
   /** Takes what the task has sent, one batch at most; asks for another turn when there is more. */
@@ -73,7 +81,7 @@ export class Replies implements TurnEnder {
   }
 
   /** Takes what another node has sent, one batch at most; true: there may be more. */
-  receiveFromRelay(socket: RelaySocket): boolean {
+  receiveFromRelay(socket: RelaySource): boolean {
     const room = this.#makeRoom();
     const count = this.#received.receive(socket.fd, this.#used, room);
     if (count === -EAGAIN) return false;
@@ -100,33 +108,10 @@ export class Replies implements TurnEnder {
       const { returnPath } = this.#sessions[first]!;
       let end = first + 1;
       while (end < count && this.#sessions[end]!.returnPath === returnPath) end++;
-      returnPath.sendAnswers(first, end);
+      returnPath.sendReplies(this, first, end);
       first = end;
     }
     if (this.#done.length > 0) this.#endDone();
-  }
-
-  /** Sends those in slots first…end, all of one listener. */
-  sendToClients(set: SessionSet, first: number, end: number): void {
-    const { rules } = set.route;
-    for (let at = first; at < end; ) {
-      this.#fill(set, at, end);
-      const sent = this.#sent.send(set.fd, 0, this.#sent.messages);
-      if (sent > 0) {
-        const datagrams = this.#sent.datagramsIn(0, sent);
-        rules.count(S_UDP_DATAGRAMS_OUT, datagrams);
-        rules.count(S_UDP_BYTES_OUT, this.#sent.payloadBytesIn(0, sent));
-        at += datagrams;
-      } else if (this.#sent.datagramsIn(0, 1) > 1 && isUnsegmentable(-sent)) {
-        this.#sessions[at]!.canSegmentReplies = false;
-      } else if (sent === -EAGAIN || sent === -ENOBUFS) {
-        return rules.refuse("send-failed", end - at);
-      } else {
-        const datagrams = this.#sent.datagramsIn(0, 1);
-        rules.refuse(sent === -EMSGSIZE ? "too-long" : "send-failed", datagrams);
-        at += datagrams;
-      }
-    }
   }
 
   #endDone(): void {
@@ -152,11 +137,11 @@ export class Replies implements TurnEnder {
     this.#onAnswered(session, count);
   }
 
-  #takeFromRelay(socket: RelaySocket, slot: number): void {
+  #takeFromRelay(socket: RelaySource, slot: number): void {
     const received = this.#received;
     const session = socket.receive(received.payloadAt(slot), received.length(slot));
     if (session === null) return;
-    const { dataAt, dataLength } = socket.relay.datagram;
+    const { dataAt, dataLength } = socket.datagram;
     this.#add(session, dataAt, dataLength);
     this.#onAnswered(session, 1);
   }
@@ -167,31 +152,18 @@ export class Replies implements TurnEnder {
     this.#length[this.#count++] = length;
   }
 
-  #onAnswered(session: UdpSession, answers: number): void {
+  #onAnswered(session: UdpSession, replies: number): void {
     session.returnPath.touch(session);
     session.onAnswered();
-    if (session.isDoneAfter(answers)) this.#done.push(session);
+    if (session.isDoneAfter(replies)) this.#done.push(session);
     if (this.#isQueued) return;
     this.#isQueued = true;
-    this.context.loop.atTurnEnd(this);
+    this.loop.atTurnEnd(this);
   }
 
   #onError(session: UdpSession, error: number): void {
     const { returnPath } = session;
     if (error === EMSGSIZE) returnPath.refuse(session, "too-long", 1);
     else if (!isCongestion(error)) returnPath.onFailed(session, error);
-  }
-
-  #fill(set: SessionSet, first: number, end: number): void {
-    const sent = this.#sent;
-    let before: UdpSession | null = null;
-    sent.clear();
-    for (let answer = first; answer < end; answer++) {
-      const session = this.#sessions[answer]!;
-      const mayJoin = session === before && session.canSegmentReplies;
-      const isJoined = sent.add(this.#payloadAt[answer]!, this.#length[answer]!, 0, 0, mayJoin);
-      if (!isJoined) set.layout.writeDestination(session.key, sent, sent.messages - 1);
-      before = session;
-    }
   }
 }

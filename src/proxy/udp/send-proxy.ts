@@ -1,5 +1,5 @@
 /**
- * The PROXY header that goes before every datagram to a task and tells it who its client is. [PROXY §2.2]
+ * The PROXY header before every datagram to a task, with the client's address. [PROXY §2.2]
  * As unbound (proxy-protocol-port), dnsdist and knot expect it: in each datagram, not only in the first.
  */
 import {
@@ -10,16 +10,21 @@ import {
   PROXY_V2_MAX_ENCODED_BYTES,
 } from "../../wire/index.ts";
 import type { Target } from "../table/target.ts";
-import type { UdpSession } from "./session.ts";
-import type { SessionSet } from "./session-set.ts";
+import type { KeyLayout } from "./client-key.ts";
+
+/** Where clients send to: the layout of their keys, and the listener's own address. */
+interface Listener {
+  readonly layout: KeyLayout;
+  readonly local: Endpoint;
+}
 
 interface Endpoints {
   readonly source: Endpoint;
   readonly destination: Endpoint;
 }
 
-/** The client is who an inbound header named, else who sent the datagram. */
-function endpointsOf({ layout, local }: SessionSet, key: Int32Array): Endpoints {
+/** The client is the source of the inbound header if there is one, else the sender of the datagram. */
+function endpointsOf({ layout, local }: Listener, key: Int32Array): Endpoints {
   const source = createEndpoint();
   let destination = createEndpoint();
   if (layout.readNamed(key, source, destination)) return { source, destination };
@@ -30,17 +35,22 @@ function endpointsOf({ layout, local }: SessionSet, key: Int32Array): Endpoints 
   return { source, destination };
 }
 
-export function writeProxyHeader(set: SessionSet, { key }: UdpSession): Uint8Array {
-  const { source, destination } = endpointsOf(set, key);
+export function writeProxyHeader(listener: Listener, key: Int32Array): Uint8Array {
+  const { source, destination } = endpointsOf(listener, key);
   const header = new Uint8Array(PROXY_V2_MAX_ENCODED_BYTES);
   return header.subarray(0, encodeProxyV2(source, destination, "udp", header, 0));
 }
 
-/** What another node is told of a session for one of its tasks; null when a name is too long to be told. */
-export function writeRelayHeader(set: SessionSet, key: Int32Array, target: Target): Uint8Array | null {
+/** A session described to the node that runs its task; null: a name is too long. */
+export function writeRelayHeader(
+  listener: Listener,
+  key: Int32Array,
+  service: string,
+  target: Pick<Target, "taskName" | "port">,
+): Uint8Array | null {
   return encodeRelaySession({
-    ...endpointsOf(set, key),
-    service: set.route.rules.name,
+    ...endpointsOf(listener, key),
+    service,
     task: target.taskName,
     targetPort: target.port,
   });

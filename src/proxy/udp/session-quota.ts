@@ -5,25 +5,11 @@
 
 import type { DeadlineList } from "../../sys/deadline-list.ts";
 import { EPOLLIN } from "../../sys/epoll.ts";
-import { EADDRINUSE, EADDRNOTAVAIL, EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../../sys/errno.ts";
-import {
-  AF_INET,
-  SOCKADDR_IN_ADDRESS,
-  SOCKADDR_IN6_ADDRESS,
-  SOCKADDR_MAX,
-  writeAnyAddress,
-} from "../../sys/sockaddr.ts";
-import {
-  bind,
-  connect,
-  localAddress,
-  setReceiveErrors,
-  setReuseAddress,
-  udpSocket,
-} from "../../sys/socket.ts";
+import { EADDRINUSE, EADDRNOTAVAIL, EMFILE } from "../../sys/errno.ts";
 import type { RefusalReason } from "../table/counters.ts";
 import type { Rules } from "../table/route.ts";
 import type { Target } from "../table/target.ts";
+import { isExhaustion } from "./send-errors.ts";
 import type { UdpSession } from "./session.ts";
 import type { SessionRanks } from "./session-ranks.ts";
 import type { PortLease, TaskPorts } from "./task-ports.ts";
@@ -35,7 +21,7 @@ const MAX_EVICTIONS = 2;
 const MAX_BINDS = 32;
 
 export class SessionQuota {
-  readonly ranks: SessionRanks;
+  readonly ranks: SessionRanks<UdpSession>;
   readonly #idleList: DeadlineList | null;
   readonly #limit: number;
   /** What the socket connected last is bound to; -1: the kernel has picked a port. */
@@ -87,11 +73,12 @@ export class SessionQuota {
 
   /** See `ReturnPath.reopen`. The session keeps the old socket when there is no other to be had. */
   reopen(session: UdpSession): boolean {
-    const { loop } = this.context;
-    const opened = udpSocket(session.target.family);
+    const { loop, sockets } = this.context;
+    const opened = sockets.open(session.target.family);
     const fd = opened < 0 ? opened : this.#connect(opened, session.target);
     if (fd < 0) return false;
-    if (session.isClosed || !this.#isFromElsewhere(fd, session.fd) || loop.watch(fd, EPOLLIN, session) < 0) {
+    const isUseful = !session.isClosed && !sockets.haveSameSource(fd, session.fd);
+    if (!isUseful || loop.watch(fd, EPOLLIN, session) < 0) {
       loop.close(fd);
       return false;
     }
@@ -99,25 +86,15 @@ export class SessionQuota {
     return true;
   }
 
-  #isFromElsewhere(fd: number, before: number): boolean {
-    const { memory, sockaddrAt } = this.context;
-    localAddress(before, memory.address(sockaddrAt));
-    const old = memory.bytes.slice(sockaddrAt, sockaddrAt + SOCKADDR_MAX);
-    localAddress(fd, memory.address(sockaddrAt));
-    return !isSameAddress(old, memory.bytes.subarray(sockaddrAt, sockaddrAt + SOCKADDR_MAX));
-  }
-
   /** Closes it when that cannot be. */
   #connect(fd: number, target: Target): number {
-    const { loop, memory, sockaddrAt } = this.context;
+    const { loop, sockets } = this.context;
     const bound = this.#bind(fd, target);
     if (bound < 0) {
       loop.close(fd);
       return bound;
     }
-    setReceiveErrors(fd, target.family);
-    memory.bytes.set(target.sockaddr, sockaddrAt);
-    const connected = connect(fd, memory.address(sockaddrAt), target.sockaddrLength);
+    const connected = sockets.connect(fd, target);
     if (connected === 0) return fd;
     loop.close(fd);
     return connected;
@@ -133,7 +110,6 @@ export class SessionQuota {
     // without any port of its own: as the kernel picks, exclusively
     if (blocks.ports.length === 0) return 0;
     if (isFull) this.#evictForPort(endpoint);
-    setReuseAddress(fd);
     const bound = this.#bindToFree(fd, family);
     if (bound !== -EADDRINUSE) return bound;
     const index = this.#evictForPort(endpoint);
@@ -164,25 +140,24 @@ export class SessionQuota {
   }
 
   #bindTo(fd: number, family: number, index: number): number {
-    const { memory, sockaddrAt } = this.context;
-    const length = writeAnyAddress(memory.bytes, sockaddrAt, family, this.#ports!.portAt(index));
-    const bound = bind(fd, memory.address(sockaddrAt), length);
+    const bound = this.context.sockets.bind(fd, family, this.#ports!.portAt(index));
     if (bound === 0) this.#portIndex = index;
     return bound;
   }
 
   /** A descriptor, at the cost of a session when the share is used up; negative when there is none to be had. */
   #openSocket(family: number): number {
-    const { descriptors } = this.context.worker;
+    const { sockets, worker } = this.context;
+    const { descriptors } = worker;
     // more than one where a reload has made the share smaller: so it shrinks to that
     for (let evicted = 0; evicted < MAX_EVICTIONS && !this.ranks.share.hasRoom(1); evicted++) {
       if (!this.#evictForDescriptor()) return -EMFILE;
     }
-    const fd = udpSocket(family);
+    const fd = sockets.open(family);
     if (fd >= 0 && !descriptors.isScarce(fd)) return fd;
     if (fd < 0 && !isExhaustion(-fd)) return fd;
     descriptors.onExhausted();
-    if (this.#evictForDescriptor()) return fd >= 0 ? fd : udpSocket(family);
+    if (this.#evictForDescriptor()) return fd >= 0 ? fd : sockets.open(family);
     if (fd >= 0) this.context.loop.close(fd);
     return -EMFILE;
   }
@@ -199,20 +174,4 @@ export class SessionQuota {
     this.context.toTasks.sendBefore(session);
     if (!session.isClosed) session.returnPath.close(session, reason);
   }
-}
-
-function isSameAddress(one: Uint8Array, other: Uint8Array): boolean {
-  const at = one[0] === AF_INET ? SOCKADDR_IN_ADDRESS : SOCKADDR_IN6_ADDRESS;
-  const end = at + (one[0] === AF_INET ? 4 : 16);
-  return one.subarray(at, end).every((byte, index) => byte === other[at + index]);
-}
-
-/** There is no port to leave from; nothing is wrong with the task. */
-export function isOutOfPorts(error: number): boolean {
-  return error === EADDRNOTAVAIL || error === EADDRINUSE || error === EAGAIN;
-}
-
-/** There are no descriptors or no memory; nothing is wrong with the task. */
-export function isExhaustion(error: number): boolean {
-  return error === EMFILE || error === ENFILE || error === ENOBUFS || error === ENOMEM;
 }

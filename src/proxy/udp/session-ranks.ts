@@ -8,8 +8,7 @@
  */
 
 import type { DescriptorShare } from "../table/descriptor-shares.ts";
-import { RecentList } from "../table/recent-list.ts";
-import type { UdpSession } from "./session.ts";
+import { type Recent, RecentList } from "../table/recent-list.ts";
 
 /** One datagram, or several that came together, and no answer. */
 export const RANK_ONE_SHOT = 0;
@@ -27,10 +26,25 @@ function importance(rank: number, usedMs: number, nowMs: number): number {
   return rank === RANK_USED ? 1 : 3;
 }
 
-export class SessionRanks {
+/** What decides whether a session makes room for another. */
+export interface Ranked {
+  readonly rank: number;
+  /** When it last carried datagrams. */
+  readonly usedMs: number;
+}
+
+/** A session in these lists. */
+export interface RankedSession<S> extends Recent<S> {
+  rank: number;
+  readonly usedMs: number;
+  /** -1: it has no socket of its own. */
+  readonly fd: number;
+}
+
+export class SessionRanks<S extends RankedSession<S>> {
   /** by rank: those with a socket of their own, and those of another node's tasks */
-  readonly #own = listPerRank();
-  readonly #far = listPerRank();
+  readonly #own = listPerRank<S>();
+  readonly #far = listPerRank<S>();
   #size = 0;
 
   constructor(readonly share: DescriptorShare) {}
@@ -39,50 +53,50 @@ export class SessionRanks {
     return this.#size;
   }
 
-  add(session: UdpSession): void {
+  add(session: S): void {
     this.#size++;
     this.#listOf(session).add(session);
     if (session.fd >= 0) this.share.add(1);
   }
 
   /** Its socket, if it had one, has been closed. */
-  remove(session: UdpSession): void {
+  remove(session: S): void {
     this.#size--;
     this.#listOf(session).remove(session);
     if (session.fd >= 0) this.share.remove(1);
   }
 
   /** It has been used. */
-  touch(session: UdpSession): void {
+  touch(session: S): void {
     this.#listOf(session).touch(session);
   }
 
-  promote(session: UdpSession, rank: number): void {
+  promote(session: S, rank: number): void {
     this.#listOf(session).remove(session);
     session.rank = rank;
     this.#listOf(session).add(session);
   }
 
   /** Makes room for a session; null: there is none. */
-  first(nowMs: number): UdpSession | null {
+  first(nowMs: number): S | null {
     return leastOf(this.#far, leastOf(this.#own, null, nowMs), nowMs);
   }
 
   /** Makes room for a descriptor; null: none has one. */
-  firstWithSocket(nowMs: number): UdpSession | null {
+  firstWithSocket(nowMs: number): S | null {
     return leastOf(this.#own, null, nowMs);
   }
 
-  #listOf({ fd, rank }: UdpSession): RecentList<UdpSession> {
+  #listOf({ fd, rank }: S): RecentList<S> {
     return (fd >= 0 ? this.#own : this.#far)[rank]!;
   }
 }
 
-function leastOf(
-  lists: readonly RecentList<UdpSession>[],
-  other: UdpSession | null,
+function leastOf<S extends RankedSession<S>>(
+  lists: readonly RecentList<S>[],
+  other: S | null,
   nowMs: number,
-): UdpSession | null {
+): S | null {
   let least = other;
   for (const { oldest } of lists) {
     if (oldest !== null && (least === null || mattersLess(oldest, least, nowMs))) least = oldest;
@@ -90,17 +104,11 @@ function leastOf(
   return least;
 }
 
-/** What there is to know of a session for it to make room. */
-export interface Ranked {
-  readonly rank: number;
-  readonly usedMs: number;
-}
-
 export function mattersLess(one: Ranked, other: Ranked, nowMs: number): boolean {
   const difference = importance(one.rank, one.usedMs, nowMs) - importance(other.rank, other.usedMs, nowMs);
   return difference === 0 ? one.usedMs < other.usedMs : difference < 0;
 }
 
-function listPerRank(): readonly RecentList<UdpSession>[] {
-  return Array.from({ length: RANKS }, () => new RecentList<UdpSession>());
+function listPerRank<S extends Recent<S>>(): readonly RecentList<S>[] {
+  return Array.from({ length: RANKS }, () => new RecentList<S>());
 }

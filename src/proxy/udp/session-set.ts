@@ -1,7 +1,7 @@
 /**
- * The sessions of one listener: finds the one a datagram belongs to, opens and moves it, evicts, ends it.
+ * The sessions of one listener: finds the one a datagram belongs to, opens it, moves it, ends it.
  *
- * A session stays with its task until it is idle; it moves when the task has gone, its drain time is over, or it has
+ * A session stays with its task until it is idle. It moves when the task is removed, its drain time is over, or it has
  * failed while another works.
  */
 
@@ -10,18 +10,35 @@ import { EINVAL, EMFILE } from "../../sys/errno.ts";
 import type { Endpoint } from "../../wire/index.ts";
 import { hashClient } from "../balance/index.ts";
 import { type RefusalReason, S_UDP_OPEN, S_UDP_SESSIONS } from "../table/counters.ts";
+import type { RelayPeer } from "../table/peer.ts";
 import type { Route, Rules } from "../table/route.ts";
 import type { Target } from "../table/target.ts";
-import type { KeyLayout } from "./client-key.ts";
-import type { UdpPeer } from "./relay/relay-context.ts";
-import type { ReturnPath } from "./return-path.ts";
+import type { ClientKey, KeyLayout } from "./client-key.ts";
+import type { ReplyBatch, ReturnPath } from "./return-path.ts";
+import { isExhaustion, isOutOfPorts } from "./send-errors.ts";
 import { writeProxyHeader, writeRelayHeader } from "./send-proxy.ts";
-import { UdpSession } from "./session.ts";
-import { isExhaustion, isOutOfPorts, SessionQuota } from "./session-quota.ts";
+import { type TaskRelay, UdpSession } from "./session.ts";
+import { SessionQuota } from "./session-quota.ts";
 import { SessionTable } from "./session-table.ts";
 import type { UdpContext } from "./udp-context.ts";
 
-export class SessionSet implements ReturnPath {
+/** Relays to other nodes, as sessions use them. */
+export interface TaskRelays {
+  /** @param header the other node's description of the session */
+  add(peer: RelayPeer, session: UdpSession, header: Uint8Array): TaskRelay;
+  /** Sends what sessions have relayed. */
+  flush(): void;
+}
+
+/** The socket that clients send to. */
+export interface ListenerSocket {
+  readonly fd: number;
+  readonly layout: KeyLayout;
+  /** Its own address. */
+  readonly local: Endpoint;
+}
+
+export class SessionSet implements ReturnPath<UdpSession> {
   /** Why the last call gave no session. */
   refusal: RefusalReason = "no-task";
   #route!: Route;
@@ -34,11 +51,8 @@ export class SessionSet implements ReturnPath {
 
   constructor(
     readonly context: UdpContext,
-    /** of the listener */
-    readonly fd: number,
-    readonly layout: KeyLayout,
-    /** The listener's own address. */
-    readonly local: Endpoint,
+    readonly relays: TaskRelays,
+    readonly listener: ListenerSocket,
     route: Route,
   ) {
     this.route = route;
@@ -55,9 +69,13 @@ export class SessionSet implements ReturnPath {
     this.#quota = new SessionQuota(this.context, route.rules);
   }
 
-  /** The session for the context's key and client, opened if there is none; null: see `refusal`. */
-  forDatagram(): UdpSession | null {
-    return this.#isPerPacket ? this.#forPacket() : this.#forClient();
+  /**
+   * The session that a datagram belongs to, opened if there is none; null: see `refusal`.
+   * @param key of the client; in packet mode the task is appended to it
+   * @param client its address, as the service sees it
+   */
+  forDatagram(key: ClientKey, client: Endpoint): UdpSession | null {
+    return this.#isPerPacket ? this.#forPacket(key, client) : this.#forClient(key, client);
   }
 
   rulesOf(): Rules {
@@ -94,17 +112,18 @@ export class SessionSet implements ReturnPath {
   }
 
   writeProxyHeader(session: UdpSession): Uint8Array {
-    return writeProxyHeader(this, session);
+    return writeProxyHeader(this.listener, session.key);
   }
 
-  sendAnswers(first: number, end: number): void {
-    this.context.replies.sendToClients(this, first, end);
+  sendReplies(replies: ReplyBatch<UdpSession>, first: number, end: number): void {
+    const { fd, layout } = this.listener;
+    this.context.toClients.send(fd, layout, this.#route.rules, replies, first, end);
   }
 
-  /** Ends those whose task has gone or has had its time, and those whose source is a published port by now. */
+  /** Ends sessions whose task is removed or at the end of its drain time, and those whose source is now a published port. */
   onTargetsChanged(nowMs: number): void {
     for (const session of this.#table) {
-      const isElsewhere = session.relaySocket !== null && session.relaySocket.peer !== session.target.peer;
+      const isElsewhere = session.relay !== null && session.relay.peer !== session.target.peer;
       if (isElsewhere || session.target.isGone(nowMs)) this.close(session, "session-moved");
       else if (this.#isPublished(session.key)) this.close(session, "published-source");
     }
@@ -114,7 +133,7 @@ export class SessionSet implements ReturnPath {
     for (const session of this.#table) this.close(session, null);
   }
 
-  /** @param reason null: in the normal course of things */
+  /** @param reason null: a normal end */
   close(session: UdpSession, reason: RefusalReason | null): void {
     if (session.isClosed) return;
     if (reason !== null) session.rules.refuse(reason);
@@ -124,35 +143,37 @@ export class SessionSet implements ReturnPath {
     session.rules.count(S_UDP_OPEN, -1);
   }
 
-  #forClient(): UdpSession | null {
-    const session = this.#find();
+  #forClient(key: ClientKey, client: Endpoint): UdpSession | null {
+    const session = this.#find(key);
     if (session !== null && !this.#mustMove(session)) return session;
     if (session !== null) this.close(session, "session-moved");
-    const { key, tried } = this.context;
     if (this.#isPublished(key.words)) return this.#refuse("published-source");
-    tried.length = 0;
-    const clientHash = this.#hashClient();
+    const clientHash = hashClient(client.family, client.bytes, client.offset);
     const target = this.#pick(clientHash, null);
-    return target === null ? null : this.#open(key.toArray(), clientHash, target, tried);
+    return target === null ? null : this.#open(key.toArray(), clientHash, target, this.#noneTried());
   }
 
-  #forPacket(): UdpSession | null {
-    const { key, tried } = this.context;
-    const clientHash = this.#hashClient();
+  #forPacket(key: ClientKey, client: Endpoint): UdpSession | null {
+    const clientHash = hashClient(client.family, client.bytes, client.offset);
     const target = this.#pick(clientHash, null);
     if (target === null) return null;
     key.append(this.context.idOf(target));
-    const session = this.#find();
+    const session = this.#find(key);
     if (session !== null) return session;
     if (this.#isPublished(key.words)) return this.#refuse("published-source");
-    tried.length = 0;
-    return this.#open(key.toArray(), clientHash, target, tried);
+    return this.#open(key.toArray(), clientHash, target, this.#noneTried());
   }
 
-  /** Whether the datagrams of this key come from where a node listens, whoever an inbound header names. */
+  #noneTried(): Target[] {
+    const { tried } = this.context;
+    tried.length = 0;
+    return tried;
+  }
+
+  /** Whether the sender of this key's datagrams is a published port of a node, whatever client an inbound header names. */
   #isPublished(key: Int32Array): boolean {
     const { publishedSources, source } = this.context;
-    this.layout.readPeer(key, source);
+    this.listener.layout.readPeer(key, source);
     return publishedSources.includes(source);
   }
 
@@ -161,8 +182,7 @@ export class SessionSet implements ReturnPath {
     return null;
   }
 
-  #find(): UdpSession | null {
-    const { key } = this.context;
+  #find(key: ClientKey): UdpSession | null {
     if (this.#last !== null && key.equals(this.#last.key)) return this.#last;
     const session = this.#table.find(key.words, key.length, this.#table.hash(key.words, key.length));
     if (session !== null) this.#last = session;
@@ -185,14 +205,9 @@ export class SessionSet implements ReturnPath {
     return other !== null && other !== target && other.failingUntilMs <= nowMs;
   }
 
-  #hashClient(): number {
-    const { family, bytes, offset } = this.context.client;
-    return hashClient(family, bytes, offset);
-  }
-
   /**
-   * With `first`, or with another when there is no way to that one. The key becomes the session's; in packet mode its
-   * last word is filled in here, and the session may exist already.
+   * With `first`, or with another task when that one cannot be reached. The key becomes the session's; in packet mode
+   * its last word is filled in here, and the session may exist already.
    */
   #open(key: Int32Array, clientHash: number, first: Target, tried: Target[]): UdpSession | null {
     let target: Target | null = first;
@@ -220,7 +235,7 @@ export class SessionSet implements ReturnPath {
     return null;
   }
 
-  /** With a task of this node; a positive errno when that cannot be. */
+  /** With a task of this node: the session or a positive errno. */
   #openHere(key: Int32Array, hash: number, clientHash: number, target: Target): UdpSession | number {
     const { loop } = this.context;
     const { rules } = this.#route;
@@ -238,15 +253,14 @@ export class SessionSet implements ReturnPath {
     hash: number,
     clientHash: number,
     target: Target,
-    peer: UdpPeer,
+    peer: RelayPeer,
   ): UdpSession | number {
-    const header = writeRelayHeader(this, key, target);
+    const { rules } = this.#route;
+    const header = writeRelayHeader(this.listener, key, rules.name, target);
     if (header === null) return EINVAL;
     this.#quota.makeRoom();
-    const { rules } = this.#route;
     const session = new UdpSession(this, key, hash, clientHash, target, -1, rules, this.#quota.ranks);
-    session.relaySocket = this.context.relays.socketTo(peer);
-    session.relayed = session.relaySocket.relay.add(session, header);
+    session.relay = this.relays.add(peer, session, header);
     return session;
   }
 

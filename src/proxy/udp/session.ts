@@ -1,8 +1,8 @@
 /**
- * One client and its task: a connected socket, so that answers find their client and ICMP errors their cause.
+ * One client and its task: a connected socket, so that replies find their client and ICMP errors their cause.
  *
- * It is passive data for the listener's side (its `ReturnPath` opens and closes it, `TaskSendBatch` sends through it) and a
- * handler for the task's side.
+ * It is passive data for the client's side (its `ReturnPath` opens and closes it, `TaskSendBatch` sends through it) and
+ * a handler for the task's side.
  */
 
 import { Waiting } from "../../sys/deadline-list.ts";
@@ -12,8 +12,6 @@ import { dropErrors, setBufferSizes } from "../../sys/socket.ts";
 import type { Recent } from "../table/recent-list.ts";
 import type { Rules } from "../table/route.ts";
 import type { Target } from "../table/target.ts";
-import type { RelayedSession } from "./relay/entry-relay-port.ts";
-import type { RelaySocket } from "./relay/relay-socket.ts";
 import type { ReturnPath } from "./return-path.ts";
 import { RANK_CONVERSING, RANK_ONE_SHOT, RANK_USED, type SessionRanks } from "./session-ranks.ts";
 import type { TableEntry } from "./session-table.ts";
@@ -29,6 +27,20 @@ const PROOF_MS = 4000;
 const SILENCE_MS = 2000;
 /** An address that the name of the task no longer has keeps its sessions while it answers within this time. */
 const STRANDED_MS = 5000;
+
+/** A session's path to its task on another node. */
+export interface TaskRelay {
+  /** That node. */
+  readonly peer: object;
+  /** The other node has accepted the session. */
+  readonly isAccepted: boolean;
+  /** To be called before `send`: 0 or a positive errno. */
+  open(): number;
+  /** Sends a datagram in the worker's memory. */
+  send(dataAt: number, length: number): void;
+  /** The session has ended. */
+  end(): void;
+}
 
 export class UdpSession
   extends Waiting
@@ -48,9 +60,8 @@ export class UdpSession
   /** Whether datagrams of one length may go down as one, to the task and to the client; tried until it fails. */
   canSegment = true;
   canSegmentReplies = true;
-  /** The way to a task of another node; the session then has no socket of its own, and its descriptor is -1. */
-  relaySocket: RelaySocket | null = null;
-  relayed: RelayedSession<UdpSession> | null = null;
+  /** The path to a task on another node; the session then has no socket of its own, and its descriptor is -1. */
+  relay: TaskRelay | null = null;
   /** How many tasks in a row have not wanted what it sent. */
   moves = 0;
   rank = RANK_ONE_SHOT;
@@ -71,7 +82,7 @@ export class UdpSession
   #lookedMs = 0;
 
   constructor(
-    readonly returnPath: ReturnPath,
+    readonly returnPath: ReturnPath<UdpSession>,
     readonly key: Int32Array,
     readonly hash: number,
     readonly clientHash: number,
@@ -80,7 +91,7 @@ export class UdpSession
     public fd: number,
     /** The service's when it was opened: where it is counted. */
     readonly rules: Rules,
-    readonly ranks: SessionRanks,
+    readonly ranks: SessionRanks<UdpSession>,
   ) {
     super();
     this.openedMs = this.usedMs = returnPath.context.loop.nowMs;
@@ -159,7 +170,7 @@ export class UdpSession
     this.isClosed = true;
     toTasks.forget(this);
     this.waitingIn?.cancel(this);
-    if (this.relaySocket !== null) this.relaySocket.remove(this.relayed!);
+    if (this.relay !== null) this.relay.end();
     else loop.close(this.fd);
     this.lease?.end();
     this.ranks.remove(this);
@@ -176,7 +187,7 @@ export class UdpSession
 
   /** Room for bursts, which most sessions never need. */
   growBuffers(): void {
-    if (this.#hasBigBuffers || this.relaySocket !== null) return;
+    if (this.#hasBigBuffers || this.relay !== null) return;
     this.#hasBigBuffers = true;
     setBufferSizes(this.fd, BIG_BUFFER_BYTES);
   }
@@ -190,7 +201,7 @@ export class UdpSession
   #lookForAnswers(): void {
     const { nowMs } = this.returnPath.context.loop;
     if (this.#unansweredSinceMs === 0 || nowMs - this.#unansweredSinceMs < SILENCE_MS) return;
-    if (this.relaySocket !== null || nowMs - this.#lookedMs < SILENCE_MS) return;
+    if (this.relay !== null || nowMs - this.#lookedMs < SILENCE_MS) return;
     this.#lookedMs = nowMs;
     this.returnPath.reopen(this);
   }

@@ -1,24 +1,21 @@
 /**
  * Datagrams on their way to tasks: those of one batch are grouped by session and each group is sent by one call, in
- * the order they came. What a task refuses goes to another one while its bytes are still here.
+ * order. What a task refuses goes to another task while its bytes are still here.
  */
-import {
-  EADDRNOTAVAIL,
-  EAGAIN,
-  EINVAL,
-  EIO,
-  EMSGSIZE,
-  ENETUNREACH,
-  ENOBUFS,
-  ENOMEM,
-} from "../../sys/errno.ts";
-import { DATAGRAM_MAX, SendBatch } from "../../sys/mmsg.ts";
+import type { Arena } from "../../sys/arena.ts";
+import { EINVAL, EMSGSIZE } from "../../sys/errno.ts";
+import { DATAGRAM_MAX, SendBatch, sendBatchBytes } from "../../sys/mmsg.ts";
 import { takeError } from "../../sys/socket.ts";
+import { PROXY_V2_MAX_ENCODED_BYTES } from "../../wire/index.ts";
 import type { RefusalReason } from "../table/counters.ts";
 import type { Target } from "../table/target.ts";
-import type { RelaySocket } from "./relay/relay-socket.ts";
-import { BURST_BYTES, type UdpSession } from "./session.ts";
-import type { UdpContext } from "./udp-context.ts";
+import { isCongestion, isLocal, isUnsegmentable } from "./send-errors.ts";
+import { BURST_BYTES, type TaskRelay, type UdpSession } from "./session.ts";
+
+/** Bytes of a worker's memory. */
+export function taskSendBatchBytes(size: number): number {
+  return sendBatchBytes(size) + DATAGRAM_MAX + PROXY_V2_MAX_ENCODED_BYTES + 256;
+}
 
 export class TaskSendBatch {
   readonly #batch: SendBatch;
@@ -33,6 +30,8 @@ export class TaskSendBatch {
   /** Slots of the group at hand. */
   readonly #group: Int32Array;
   readonly #aloneAt: number;
+  /** The PROXY header of the group at hand. */
+  readonly #headerAt: number;
   #count = 0;
   #headerLength = 0;
   /** How many of the group are out, and from which on the task may have refused them. */
@@ -43,18 +42,19 @@ export class TaskSendBatch {
   #isSending = false;
 
   constructor(
-    readonly context: UdpContext,
+    readonly memory: Arena,
     size: number,
   ) {
-    this.#batch = new SendBatch(context.memory, size, false);
+    this.#batch = new SendBatch(memory, size, false);
     this.#payloadAt = new Int32Array(size);
     this.#length = new Int32Array(size);
     this.#nextSlot = new Int32Array(size);
     this.#group = new Int32Array(size);
-    this.#aloneAt = context.memory.take(DATAGRAM_MAX);
+    this.#aloneAt = memory.take(DATAGRAM_MAX);
+    this.#headerAt = memory.take(PROXY_V2_MAX_ENCODED_BYTES);
   }
 
-  /** The bytes must stay in place until `sendAll`. */
+  /** The bytes must stay in place until `sendAll`, and after it until what it relays has been flushed. */
   add(session: UdpSession, slot: number, payloadAt: number, length: number): void {
     this.#payloadAt[slot] = payloadAt;
     this.#length[slot] = length;
@@ -71,12 +71,11 @@ export class TaskSendBatch {
   sendAll(): void {
     for (let i = 0; i < this.#waiting.length; i++) this.#sendGroup(this.#waiting[i]!);
     this.#waiting.length = 0;
-    this.context.relays.toExits.flush();
   }
 
   /** Sends one datagram from anywhere; not while a batch is being gathered. */
   sendAlone(session: UdpSession, data: Uint8Array): void {
-    this.context.memory.bytes.set(data, this.#aloneAt);
+    this.memory.bytes.set(data, this.#aloneAt);
     this.add(session, 0, this.#aloneAt, data.length);
     this.sendAll();
   }
@@ -119,10 +118,10 @@ export class TaskSendBatch {
 
   /** Length of the PROXY header that goes before each datagram of the session, 0 for none. */
   #prepareHeader(session: UdpSession): number {
-    if (session.relaySocket !== null) return 0;
+    if (session.relay !== null) return 0;
     if (session.returnPath.rulesOf(session).sendProxy !== "v2") return 0;
     session.header ??= session.returnPath.writeProxyHeader(session);
-    this.context.memory.bytes.set(session.header, this.context.headerAt);
+    this.memory.bytes.set(session.header, this.#headerAt);
     return session.header.length;
   }
 
@@ -141,7 +140,7 @@ export class TaskSendBatch {
 
   /** Sends what it can: 0, or the errno that keeps the datagram at #at from going. */
   #sendRest(session: UdpSession): number {
-    if (session.relaySocket !== null) return this.#relayRest(session, session.relaySocket);
+    if (session.relay !== null) return this.#relayRest(session, session.relay);
     this.#fill(session);
     const sent = this.#batch.send(session.fd, 0, this.#batch.messages);
     if (sent < 0) return -sent;
@@ -167,26 +166,31 @@ export class TaskSendBatch {
   }
 
   /** To another node, which may refuse them later: then they come back to be sent elsewhere. */
-  #relayRest(session: UdpSession, socket: RelaySocket): number {
-    const error = socket.open();
+  #relayRest(session: UdpSession, relay: TaskRelay): number {
+    const error = relay.open();
     if (error !== 0) return error;
     session.onDelivered(this.#count - this.#at);
     for (; this.#at < this.#count; this.#at++) {
       const slot = this.#group[this.#at]!;
-      socket.send(session.relayed!, this.#payloadAt[slot]!, this.#length[slot]!);
+      relay.send(this.#payloadAt[slot]!, this.#length[slot]!);
     }
     session.returnPath.touch(session);
-    if (session.relayed!.isOpened) session.onSent();
+    if (relay.isAccepted) session.onSent();
     return 0;
   }
 
   #fill(session: UdpSession): void {
-    const { headerAt } = this.context;
     this.#batch.clear();
     for (let i = this.#at; i < this.#count; i++) {
       const slot = this.#group[i]!;
       const mayJoin = session.canSegment && i > this.#at;
-      this.#batch.add(this.#payloadAt[slot]!, this.#length[slot]!, headerAt, this.#headerLength, mayJoin);
+      this.#batch.add(
+        this.#payloadAt[slot]!,
+        this.#length[slot]!,
+        this.#headerAt,
+        this.#headerLength,
+        mayJoin,
+      );
     }
   }
 
@@ -213,7 +217,7 @@ export class TaskSendBatch {
 
   /** Its source address has gone: once more from the new one, and its task is not to blame. */
   #hasReopened(session: UdpSession): boolean {
-    if (session.relaySocket !== null || session.isClosed || !session.returnPath.reopen(session)) return false;
+    if (session.relay !== null || session.isClosed || !session.returnPath.reopen(session)) return false;
     this.#unprovenFrom = this.#at;
     this.#isRetry = false;
     return true;
@@ -247,19 +251,4 @@ export class TaskSendBatch {
     session.returnPath.refuse(session, reason, this.#count - this.#at);
     return null;
   }
-}
-
-/** The datagram could not be queued; nothing is wrong with the task. */
-export function isCongestion(error: number): boolean {
-  return error === EAGAIN || error === ENOBUFS || error === ENOMEM;
-}
-
-/** It may be the source address that is wrong and not the task. */
-function isLocal(error: number): boolean {
-  return error === EINVAL || error === EADDRNOTAVAIL || error === ENETUNREACH;
-}
-
-/** Datagrams cannot go down as one: longer than the path's MTU, or a device that computes no checksums. */
-export function isUnsegmentable(error: number): boolean {
-  return error === EMSGSIZE || error === EINVAL || error === EIO;
 }

@@ -1,73 +1,84 @@
-/** What the UDP listeners of a worker share: memory for batches, and what is known about the datagram at hand. */
+/** What the UDP sockets and sessions of a worker share: memory for batches, datagrams under way, source ports. */
 import { Arena } from "../../sys/arena.ts";
-import type { EventLoop } from "../../sys/event-loop.ts";
 import type { PortRun } from "../../sys/local-ports.ts";
-import { DATAGRAM_MAX, ReceiveBatch, receiveBatchBytes, sendBatchBytes } from "../../sys/mmsg.ts";
-import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
-import { createEndpoint, type Endpoint, PROXY_V2_MAX_ENCODED_BYTES, ProxyHeader } from "../../wire/index.ts";
+import { ReceiveBatch, receiveBatchBytes, sendBatchBytes } from "../../sys/mmsg.ts";
+import { createEndpoint, type Endpoint, ProxyHeader } from "../../wire/index.ts";
 import type { UdpListeners } from "../table/routing-table.ts";
 import { claimBlock, PortBlocks } from "../table/source-ports.ts";
 import type { Target } from "../table/target.ts";
 import type { WorkerContext } from "../table/worker-context.ts";
 import { ClientKey } from "./client-key.ts";
+import { ClientSendBatch } from "./client-send-batch.ts";
 import { PublishedSources } from "./published-sources.ts";
-import { RelayContext, type RelayHost, relayContextBytes } from "./relay/relay-context.ts";
 import { Replies } from "./replies.ts";
+import type { SessionContext, UdpLoop } from "./return-path.ts";
 import type { UdpSession } from "./session.ts";
 import { SessionRanks } from "./session-ranks.ts";
+import { KernelSockets, type SessionSockets } from "./session-sockets.ts";
 import { SourcePorts } from "./task-ports.ts";
-import { TaskSendBatch } from "./task-send-batch.ts";
+import { TaskSendBatch, taskSendBatchBytes } from "./task-send-batch.ts";
 
 /** Datagrams per system call. Only the pages that datagrams have reached take memory. */
 export const BATCH_SIZE = 64;
 const ARENA_BYTES =
-  2 * (receiveBatchBytes(BATCH_SIZE) + sendBatchBytes(BATCH_SIZE)) +
-  relayContextBytes(BATCH_SIZE) +
-  DATAGRAM_MAX +
-  4096;
+  2 * receiveBatchBytes(BATCH_SIZE) + taskSendBatchBytes(BATCH_SIZE) + sendBatchBytes(BATCH_SIZE) + 4096;
 
-export class UdpContext {
-  readonly loop: EventLoop;
-  readonly memory = new Arena(ARENA_BYTES);
-  readonly incoming = new ReceiveBatch(this.memory, BATCH_SIZE, true);
-  readonly toTasks = new TaskSendBatch(this, BATCH_SIZE);
-  readonly replies = new Replies(this, BATCH_SIZE);
-  readonly relays: RelayContext;
+/** The worker, as far as UDP needs it. */
+export interface UdpWorker extends Pick<WorkerContext, "counters" | "descriptors" | "shares" | "ownKeys"> {
+  readonly loop: UdpLoop;
+}
+
+export interface UdpContextOptions {
+  /** Local ports for the sessions of all workers. */
+  readonly sourcePorts: readonly PortRun[];
+  /** Bytes of memory that others take. */
+  readonly moreBytes: number;
+  /** Absent: the kernel's. */
+  readonly sockets?: SessionSockets;
+}
+
+export class UdpContext implements SessionContext<UdpSession> {
+  readonly loop: UdpLoop;
+  readonly memory: Arena;
+  readonly incoming: ReceiveBatch;
+  readonly toTasks: TaskSendBatch;
+  readonly replies: Replies;
+  readonly toClients: ClientSendBatch;
   readonly sourcePorts: SourcePorts<UdpSession>;
-  /** For one call at a time: a struct sockaddr, a PROXY header. */
-  readonly sockaddrAt = this.memory.take(SOCKADDR_MAX);
-  readonly headerAt = this.memory.take(PROXY_V2_MAX_ENCODED_BYTES);
-  /** Of the datagram at hand: what its session is found by, its inbound header, who its client is. */
+  readonly sockets: SessionSockets;
+  /** For one datagram at a time: the key of its session, its inbound header. */
   readonly key = new ClientKey();
   readonly header = new ProxyHeader();
-  client: Endpoint = createEndpoint();
   /** For one call at a time. */
   readonly source: Endpoint = createEndpoint();
-  publishedSources = new PublishedSources([]);
-  /** Tasks that could not be reached for the datagram at hand. */
+  /** For one new session at a time: tasks that could not be reached for it. */
   readonly tried: Target[] = [];
+  publishedSources = new PublishedSources([]);
   /** by slot; bounded by the number of services */
-  readonly #ranks = new Map<number, SessionRanks>();
-  /** Of blocks of ports; bounded by those there are. */
+  readonly #ranks = new Map<number, SessionRanks<UdpSession>>();
+  /** Of blocks of ports; bounded by their number. */
   readonly #claims: number[] = [];
   readonly #ids = new WeakMap<Target, number>();
   #lastId = 0;
 
   constructor(
-    readonly worker: WorkerContext,
-    host: RelayHost,
-    /** Local ports for the sessions of all workers. */
-    runs: readonly PortRun[],
+    readonly worker: UdpWorker,
+    { sourcePorts: runs, moreBytes, sockets }: UdpContextOptions,
   ) {
     this.loop = worker.loop;
+    this.memory = new Arena(ARENA_BYTES + moreBytes);
+    this.incoming = new ReceiveBatch(this.memory, BATCH_SIZE, true);
+    this.toTasks = new TaskSendBatch(this.memory, BATCH_SIZE);
+    this.replies = new Replies(this.loop, this.memory, BATCH_SIZE);
+    this.toClients = new ClientSendBatch(this.memory, BATCH_SIZE);
+    this.sockets = sockets ?? new KernelSockets(this.memory);
     const workers = worker.counters.services.length;
     const claim = (block: number) => this.#claim(block);
     this.sourcePorts = new SourcePorts(new PortBlocks({ runs, workers, random: Math.random, claim }));
-    this.relays = new RelayContext(this, host, BATCH_SIZE);
   }
 
   /** The sessions of the service that counts in `slot`. */
-  ranksOf(slot: number): SessionRanks {
+  ranksOf(slot: number): SessionRanks<UdpSession> {
     let ranks = this.#ranks.get(slot);
     if (ranks === undefined) {
       ranks = new SessionRanks(this.worker.shares.udp(slot));
@@ -81,15 +92,7 @@ export class UdpContext {
     this.publishedSources = new PublishedSources(listeners);
   }
 
-  #claim(block: number): boolean {
-    const fd = claimBlock(block);
-    if (fd < 0) return false;
-    this.#claims.push(fd);
-    this.worker.shares.ports.add(1);
-    return true;
-  }
-
-  /** The worker ends: its ports are others'. */
+  /** The worker ends: its ports become free for others. */
   close(): void {
     for (const fd of this.#claims) this.loop.close(fd);
   }
@@ -102,5 +105,13 @@ export class UdpContext {
       this.#ids.set(target, id);
     }
     return id;
+  }
+
+  #claim(block: number): boolean {
+    const fd = claimBlock(block);
+    if (fd < 0) return false;
+    this.#claims.push(fd);
+    this.worker.shares.ports.add(1);
+    return true;
   }
 }

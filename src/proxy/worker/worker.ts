@@ -50,8 +50,9 @@ import { RelayConnection } from "../tcp/relay/relay-connection.ts";
 import { RelayPools } from "../tcp/relay/relay-pool.ts";
 import { TcpContext } from "../tcp/tcp-context.ts";
 import { UdpListener } from "../udp/listener.ts";
-import type { RelayHost } from "../udp/relay/relay-context.ts";
+import { RELAY_CONTEXT_BYTES, RelayContext, type RelayHost } from "../udp/relay/relay-context.ts";
 import { RelayListener } from "../udp/relay/relay-listener.ts";
+import { RelaySockets } from "../udp/relay/relay-sockets.ts";
 import { UdpContext } from "../udp/udp-context.ts";
 
 /** How often records are sent, drain deadlines and descriptors looked at, while there is any of these. */
@@ -75,6 +76,8 @@ export class Worker extends Waiting implements Pollable, RelayHost {
   readonly #tcp: TcpContext;
   readonly #clients: Clients;
   readonly #udp: UdpContext;
+  readonly #relays: RelayContext;
+  readonly #relaySockets: RelaySockets;
   readonly #port: MessagePort;
   readonly #tick: DeadlineList;
   #table = EMPTY_TABLE;
@@ -107,7 +110,10 @@ export class Worker extends Waiting implements Pollable, RelayHost {
     );
     this.#clients = new Clients(this.#tcp, new RelayPools(this.#tcp));
     this.#heartbeats = new Heartbeats(this.#tcp);
-    this.#udp = new UdpContext(this.#context, this, setup.sourcePorts);
+    const { sourcePorts } = setup;
+    this.#udp = new UdpContext(this.#context, { sourcePorts, moreBytes: RELAY_CONTEXT_BYTES });
+    this.#relays = new RelayContext(this.#udp, this);
+    this.#relaySockets = new RelaySockets(this.#relays);
     this.#port = setup.port;
     this.#tick = this.#loop.deadlines.list(TICK_MS);
   }
@@ -222,7 +228,7 @@ export class Worker extends Waiting implements Pollable, RelayHost {
     this.#startDraining(before);
     for (const listener of listeners.values()) listener.onTargetsChanged(this.#loop.nowMs);
     for (const listener of this.#relayListeners.values()) listener.onTargetsChanged(this.#loop.nowMs);
-    this.#udp.relays.keepOnly(new Set(this.#table.peers.values()));
+    this.#relaySockets.keepOnly(new Set(this.#table.peers.values()));
     for (const client of this.#clients.all()) client.onTargetsChanged();
   }
 
@@ -233,7 +239,7 @@ export class Worker extends Waiting implements Pollable, RelayHost {
     for (const { fd, address } of relay?.udpListeners ?? []) {
       const known = this.#relayListeners.get(fd);
       if (known !== undefined && this.identity !== before) known.identity = this.identity;
-      listeners.set(fd, known ?? new RelayListener(this.#udp, fd, address, this.identity));
+      listeners.set(fd, known ?? new RelayListener(this.#relays, fd, address, this.identity));
     }
     for (const [fd, listener] of this.#relayListeners) if (!listeners.has(fd)) listener.close();
     this.#relayListeners = listeners;
@@ -252,7 +258,7 @@ export class Worker extends Waiting implements Pollable, RelayHost {
   }
 
   #open({ fd, address, route }: CompiledListener): Listener {
-    if (route.protocol === "udp") return new UdpListener(this.#udp, fd, address, route);
+    if (route.protocol === "udp") return new UdpListener(this.#udp, this.#relaySockets, fd, address, route);
     return new TcpListener(this.#clients, fd, route);
   }
 

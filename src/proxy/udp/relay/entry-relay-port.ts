@@ -1,10 +1,9 @@
-/** What an `EntryRelay` has to do with: the sessions that go through it, and its owner, who has the sockets. */
+/** The sessions of an `EntryRelay`, and what it asks of its owner, which has the socket. */
 import type { RelayDatagram } from "../../../wire/index.ts";
 import type { EntryHandshake, EntryHandshakeOptions } from "./entry-handshake.ts";
-import type { EntryRelay } from "./entry-relay.ts";
 import type { OpenVerdict, RelayChannel } from "./relay-channel.ts";
 
-/** A session as its link knows it. `O` is the session. */
+/** A session as its relay knows it. `O` is the session. */
 export class RelayedSession<O> {
   /** The exit node has accepted it: its header need not be repeated. */
   isOpened = false;
@@ -12,8 +11,7 @@ export class RelayedSession<O> {
   isAsked = false;
 
   constructor(
-    readonly relay: EntryRelay<O>,
-    /** 1 … 2^32 - 1, not used by another leg of the link */
+    /** 1 … 2^32 - 1, not used by another session of the relay */
     readonly id: number,
     readonly owner: O,
     /** The PROXY header of its OPEN. */
@@ -23,7 +21,7 @@ export class RelayedSession<O> {
 
 export type DropReason = "malformed" | Exclude<OpenVerdict, "new">;
 
-/** What a link asks of its owner. */
+/** What a relay asks of its owner. */
 export interface EntryRelayPort<O> {
   /** The exit node's heartbeat, over TCP. */
   readonly isPeerHeard: boolean;
@@ -46,9 +44,9 @@ export interface EntryRelayPort<O> {
   assemble(channel: RelayChannel, datagram: RelayDatagram): boolean;
   /** The exit node does not serve the session: ERROR_… . The datagrams are those it has not accepted. */
   onRejected(relayed: RelayedSession<O>, code: number, kept: readonly Uint8Array[]): void;
-  /** The exit node cannot be reached: the link is closed. */
+  /** The exit node cannot be reached: the relay is closed. */
   onUnreachable(relayed: RelayedSession<O>, error: UnreachableReason, kept: readonly Uint8Array[]): void;
-  /** The link is closed, for want of use. */
+  /** The relay is closed because it has no sessions. */
   onUnused(): void;
   onDropped(reason: DropReason): void;
 }

@@ -50,7 +50,7 @@ export class EntryRelay<O> {
   /** Of what `receive` was given last. */
   readonly datagram = new RelayDatagram();
   /** Of datagrams to the exit node; the owner makes it anew with its socket. */
-  size = new PathMtu(IPV6_OVERHEAD_BYTES);
+  pathMtu = new PathMtu(IPV6_OVERHEAD_BYTES);
   readonly #port: EntryRelayPort<O>;
   /** bounded by the services' max_sessions */
   readonly #relayed = new Map<number, RelayedSession<O>>();
@@ -83,7 +83,7 @@ export class EntryRelay<O> {
 
   /** A new session; nothing is sent yet. */
   add(owner: O, header: Uint8Array): RelayedSession<O> {
-    const relayed = new RelayedSession(this, this.#freeId(), owner, header);
+    const relayed = new RelayedSession(this.#freeId(), owner, header);
     this.#relayed.set(relayed.id, relayed);
     return relayed;
   }
@@ -224,8 +224,8 @@ export class EntryRelay<O> {
   }
 
   #onProbe(type: number, size: number): void {
-    if (type === RELAY_PROBED) return this.size.onAnswered(size);
-    this.size.onAsked(size);
+    if (type === RELAY_PROBED) return this.pathMtu.onAnswered(size);
+    this.pathMtu.onAsked(size);
     this.#sendEmpty(RELAY_PROBED, size);
   }
 
@@ -244,7 +244,7 @@ export class EntryRelay<O> {
 
   #checkPeer(nowMs: number): void {
     this.#usedMs = nowMs;
-    for (const size of this.size.poll(nowMs)) this.#port.sendProbe(this.#channel!, size);
+    for (const size of this.pathMtu.poll(nowMs)) this.#port.sendProbe(this.#channel!, size);
     if (nowMs - this.#heardMs < PING_AFTER_MS) return;
     const maxPings = this.#port.isPeerHeard ? MAX_PINGS_WITH_HEARTBEAT : MAX_PINGS;
     if (this.#pings++ >= maxPings) this.fail("timeout");

@@ -47,7 +47,7 @@ export class ExitRelay<S> {
   isProven = false;
   heardMs: number;
   /** Of datagrams to the entry node. */
-  readonly size: PathMtu;
+  readonly pathMtu: PathMtu;
   readonly #port: ExitRelayPort<S>;
   /** bounded by the services' max_sessions */
   readonly #sessions = new Map<number, S>();
@@ -61,7 +61,7 @@ export class ExitRelay<S> {
     /** Of IP and UDP headers on the way. */
     overheadBytes = IPV6_OVERHEAD_BYTES,
   ) {
-    this.size = new PathMtu(overheadBytes);
+    this.pathMtu = new PathMtu(overheadBytes);
     const { linkId, keys, publicKey } = confirmed;
     const version = publicKey === null ? RELAY_CLEAR : RELAY_ENCRYPTED;
     this.channel = new RelayChannel(linkId, version, keys.toEntry, keys.toExit);
@@ -79,7 +79,7 @@ export class ExitRelay<S> {
     if (verdict !== "new") return verdict;
     this.isProven = true;
     this.heardMs = nowMs;
-    for (const size of this.size.poll(nowMs)) this.#port.sendProbe(size);
+    for (const size of this.pathMtu.poll(nowMs)) this.#port.sendProbe(size);
     this.#onAuthentic(bytes, datagram);
     return verdict;
   }
@@ -101,9 +101,9 @@ export class ExitRelay<S> {
     const { type, session: id, dataAt, dataLength } = datagram;
     if (type === RELAY_PING) return this.#port.send(RELAY_PONG, 0, 0);
     if (type === RELAY_CLOSE) return this.#onClose(id);
-    if (type === RELAY_PROBED) return this.size.onAnswered(id);
+    if (type === RELAY_PROBED) return this.pathMtu.onAnswered(id);
     if (type === RELAY_PROBE) {
-      this.size.onAsked(id);
+      this.pathMtu.onAsked(id);
       return this.#port.send(RELAY_PROBED, id, 0);
     }
     if (type !== RELAY_OPEN && type !== RELAY_DATA) return;

@@ -4,9 +4,6 @@
  */
 
 import type { DeadlineList } from "../../../sys/deadline-list.ts";
-import { EPOLLIN } from "../../../sys/epoll.ts";
-import { EAGAIN } from "../../../sys/errno.ts";
-import type { Continuable, Pollable } from "../../../sys/event-loop.ts";
 import { AF_INET, AF_INET6 } from "../../../sys/sockaddr.ts";
 import {
   createEndpoint,
@@ -24,11 +21,13 @@ import {
 import type { RelayIdentity } from "../../relay/identity.ts";
 import { RecentList } from "../../table/recent-list.ts";
 import { ClientKey, KeyLayout } from "../client-key.ts";
+import { type DatagramOwner, DatagramReceiver } from "../datagram-receiver.ts";
 import { SessionTable } from "../session-table.ts";
-import { BATCH_SIZE, type UdpContext } from "../udp-context.ts";
+import type { UdpContext } from "../udp-context.ts";
 import { ExitHandshake, writeReady } from "./exit-handshake.ts";
-import { RelayReturnPath } from "./relay-return-path.ts";
-import { Sender } from "./sender-path.ts";
+import { HandshakeSender } from "./handshake-sender.ts";
+import type { RelayContext } from "./relay-context.ts";
+import { RelayReturnPath, type RelayReturnPathOwner } from "./relay-return-path.ts";
 
 /** Links of one worker; the one silent for longest is ended to make room. */
 const MAX_RELAYS = 4096;
@@ -38,12 +37,12 @@ const SILENCE_MS = 90_000;
 const UNPROVEN_MS = 10_000;
 /** RESETs in any second: enough for all links after a restart, and no help to who sends garbage. */
 const MAX_RESETS_PER_SEC = 256;
-/** Errors in a row after which a broken socket waits for its next event. */
-const MAX_ERRORS = 16;
 const NO_NAME = new Uint8Array(0);
 
-export class RelayListener implements Pollable, Continuable {
+export class RelayListener implements DatagramOwner, RelayReturnPathOwner {
+  readonly context: UdpContext;
   readonly layout: KeyLayout;
+  readonly #receiver: DatagramReceiver;
   #identity: RelayIdentity;
   /** That the socket is bound to. */
   readonly #address: Endpoint;
@@ -61,13 +60,10 @@ export class RelayListener implements Pollable, Continuable {
   readonly #touched: RelayReturnPath[] = [];
   #resets = 0;
   #resetsSinceMs = 0;
-  #errors = 0;
-  #isQueued = false;
-  #isClosed = false;
 
   /** @param address that `fd` is bound to */
   constructor(
-    readonly context: UdpContext,
+    readonly relays: RelayContext,
     readonly fd: number,
     address: string,
     identity: RelayIdentity,
@@ -79,10 +75,12 @@ export class RelayListener implements Pollable, Continuable {
       family === 4 ? AF_INET : AF_INET6,
       bytes.every((byte) => byte === 0),
     );
-    this.#silent = context.loop.deadlines.list(SILENCE_MS);
-    this.#unproven = context.loop.deadlines.list(UNPROVEN_MS);
+    this.context = relays.udp;
+    const { deadlines } = this.context.loop;
+    this.#silent = deadlines.list(SILENCE_MS);
+    this.#unproven = deadlines.list(UNPROVEN_MS);
     this.#handshake = this.#handshakeAs(identity);
-    context.loop.watch(fd, EPOLLIN, this);
+    this.#receiver = new DatagramReceiver(this.context, fd, this);
   }
 
   /** Links under a key that is gone, and clear ones where they are no more, end at once: their entry nodes find out. */
@@ -100,15 +98,6 @@ export class RelayListener implements Pollable, Continuable {
     for (const returnPath of this.#table) returnPath.onTargetsChanged(nowMs);
   }
 
-  onEvents(): void {
-    if (!this.#isQueued) this.#receiveBatch();
-  }
-
-  onContinue(): void {
-    this.#isQueued = false;
-    if (!this.#isClosed) this.#receiveBatch();
-  }
-
   /** Ends a link, which its entry node knows or will find out. */
   end(returnPath: RelayReturnPath): void {
     returnPath.endSessions();
@@ -119,46 +108,19 @@ export class RelayListener implements Pollable, Continuable {
 
   /** Tells all entry nodes and closes the socket. */
   close(): void {
-    const { replies, relays, loop } = this.context;
+    const { replies } = this.context;
     replies.flush();
     for (const returnPath of this.#table) {
       returnPath.sayGoodbye();
       this.end(returnPath);
     }
-    relays.flush();
-    this.#isClosed = true;
-    loop.close(this.fd);
+    this.relays.flush();
+    this.#receiver.close();
   }
 
-  /** One batch a turn, so that answers are not held up. */
-  #receiveBatch(): void {
-    const { incoming, toTasks, relays } = this.context;
-    const count = incoming.receive(this.fd, 0, BATCH_SIZE);
-    if (count < 0) return this.#onError(-count);
-    this.#errors = 0;
-    for (let slot = 0; slot < count; slot++) this.#onDatagram(slot);
-    toTasks.sendAll();
-    for (const returnPath of this.#touched) {
-      returnPath.relay.acknowledge();
-      if (returnPath.waitingIn !== null) this.#silent.arm(returnPath, this.context.loop.nowMs);
-    }
-    this.#touched.length = 0;
-    relays.toEntries.flush();
-    if (count === BATCH_SIZE) this.#queue();
-  }
-
-  #onError(error: number): void {
-    if (error !== EAGAIN && ++this.#errors < MAX_ERRORS) this.#queue();
-  }
-
-  #queue(): void {
-    if (this.#isQueued) return;
-    this.#isQueued = true;
-    this.context.loop.continueLater(this);
-  }
-
-  #onDatagram(slot: number): void {
-    const { incoming, memory, relays } = this.context;
+  onDatagram(slot: number): void {
+    const { relays } = this;
+    const { incoming, memory } = this.context;
     const length = incoming.length(slot);
     const isOurs =
       !incoming.isTruncated(slot) &&
@@ -171,8 +133,20 @@ export class RelayListener implements Pollable, Continuable {
     else relays.host.onDropped("malformed", 1);
   }
 
+  onBatchEnd(): void {
+    const { toTasks, loop } = this.context;
+    toTasks.sendAll();
+    for (const returnPath of this.#touched) {
+      returnPath.relay.acknowledge();
+      if (returnPath.waitingIn !== null) this.#silent.arm(returnPath, loop.nowMs);
+    }
+    this.#touched.length = 0;
+    this.relays.toEntries.flush();
+  }
+
   #onSealed(slot: number, length: number): void {
-    const { memory, relays, loop } = this.context;
+    const { relays } = this;
+    const { memory, loop } = this.context;
     const returnPath = this.#find();
     if (returnPath === null) return this.#reset();
     returnPath.slot = slot;
@@ -193,14 +167,15 @@ export class RelayListener implements Pollable, Continuable {
   }
 
   #reset(): void {
-    const { relays, loop, memory } = this.context;
+    const { relays } = this;
+    const { loop, memory } = this.context;
     relays.host.onDropped("unknown-link", 1);
     if (loop.nowMs - this.#resetsSinceMs >= 1000) {
       this.#resetsSinceMs = loop.nowMs;
       this.#resets = 0;
     }
     if (this.#resets++ >= MAX_RESETS_PER_SEC) return;
-    const sender = new Sender(this, this.#key.toArray());
+    const sender = new HandshakeSender(this.fd, this.layout, this.#key.toArray());
     const at = relays.toEntries.prepare(sender);
     const linkId = linkIdOf(memory.bytes, this.#datagram.at);
     relays.toEntries.addPlain(
@@ -210,8 +185,9 @@ export class RelayListener implements Pollable, Continuable {
   }
 
   #onHello(length: number): void {
-    const { relays, memory, loop } = this.context;
-    const sender = new Sender(this, this.#key.toArray());
+    const { relays } = this;
+    const { memory, loop } = this.context;
+    const sender = new HandshakeSender(this.fd, this.layout, this.#key.toArray());
     const at = relays.toEntries.prepare(sender);
     const { bytes } = memory;
     const address = bytesOf(sender.key);
@@ -222,8 +198,9 @@ export class RelayListener implements Pollable, Continuable {
   }
 
   #onConfirm(length: number): void {
-    const { relays, memory, loop } = this.context;
-    const sender = new Sender(this, this.#key.toArray());
+    const { relays } = this;
+    const { memory, loop } = this.context;
+    const sender = new HandshakeSender(this.fd, this.layout, this.#key.toArray());
     const address = bytesOf(sender.key);
     const confirmed = this.#handshake.confirm(memory.bytes, this.#datagram, length, address, loop.nowMs);
     if (typeof confirmed === "string") return relays.host.onDropped(confirmed, 1);
@@ -234,7 +211,7 @@ export class RelayListener implements Pollable, Continuable {
   }
 
   /** A handshake that is proved. */
-  #isTaken(sender: Sender): boolean {
+  #isTaken(sender: HandshakeSender): boolean {
     return this.#datagram.version === RELAY_ENCRYPTED || this.#mayBeClear(sender.key);
   }
 
@@ -262,7 +239,8 @@ export class RelayListener implements Pollable, Continuable {
   }
 
   #handshakeAs({ node, keys }: RelayIdentity): ExitHandshake {
-    const { relays, worker } = this.context;
+    const { relays } = this;
+    const { worker } = this.context;
     const random = (bytes: number) => relays.random(bytes);
     return new ExitHandshake({ node, relayKeys: keys, random, ownKeys: worker.ownKeys });
   }

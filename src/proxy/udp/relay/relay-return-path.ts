@@ -34,29 +34,39 @@ import {
 import type { Recent } from "../../table/recent-list.ts";
 import type { Rules } from "../../table/route.ts";
 import type { Target } from "../../table/target.ts";
-import type { ReturnPath } from "../return-path.ts";
+import type { KeyLayout } from "../client-key.ts";
+import type { ReplyBatch, ReturnPath } from "../return-path.ts";
+import { isExhaustion, isOutOfPorts } from "../send-errors.ts";
 import { UdpSession } from "../session.ts";
-import { isExhaustion, isOutOfPorts } from "../session-quota.ts";
 import type { TableEntry } from "../session-table.ts";
 import type { UdpContext } from "../udp-context.ts";
 import type { ConfirmedRelay } from "./exit-handshake.ts";
 import { ExitRelay, type ExitRelayPort } from "./exit-relay.ts";
 import type { PathMtu } from "./path-mtu.ts";
 import type { RelayChannel } from "./relay-channel.ts";
-import type { RelayListener } from "./relay-listener.ts";
-import { LONGEST_DATAGRAM, type RelayPath } from "./relay-send-batch.ts";
+import type { RelayContext } from "./relay-context.ts";
+import { LONGEST_DATAGRAM, type RelayDestination } from "./relay-send-batch.ts";
 
 const NO_BYTES = new Uint8Array(0);
 /** IP and UDP headers. */
 const IPV4_OVERHEAD_BYTES = 28;
 const IPV6_OVERHEAD_BYTES = 48;
 
+/** The socket that entry nodes send to. */
+export interface RelayReturnPathOwner {
+  readonly relays: RelayContext;
+  readonly fd: number;
+  readonly layout: KeyLayout;
+  /** The entry node has ended its relay, or is silent. */
+  end(returnPath: RelayReturnPath): void;
+}
+
 export class RelayReturnPath
   extends Waiting
   implements
-    ReturnPath,
+    ReturnPath<UdpSession>,
     ExitRelayPort<UdpSession>,
-    RelayPath,
+    RelayDestination,
     TableEntry<RelayReturnPath>,
     Recent<RelayReturnPath>
 {
@@ -65,6 +75,7 @@ export class RelayReturnPath
   newer: RelayReturnPath | null = null;
   canSegment = true;
   refusal: RefusalReason = "no-task";
+  readonly relays: RelayContext;
   readonly context: UdpContext;
   readonly relay: ExitRelay<UdpSession>;
   /** The slot of the datagram at hand. */
@@ -73,19 +84,20 @@ export class RelayReturnPath
 
   /** @param key the sender's address, the link id */
   constructor(
-    readonly listener: RelayListener,
+    readonly listener: RelayReturnPathOwner,
     readonly key: Int32Array,
     readonly hash: number,
     confirmed: ConfirmedRelay,
   ) {
     super();
-    this.context = listener.context;
+    this.relays = listener.relays;
+    this.context = this.relays.udp;
     const overheadBytes = listener.layout.family === AF_INET6 ? IPV6_OVERHEAD_BYTES : IPV4_OVERHEAD_BYTES;
     this.relay = new ExitRelay<UdpSession>(confirmed, this.context.loop.nowMs, this, overheadBytes);
   }
 
-  get size(): PathMtu {
-    return this.relay.size;
+  get pathMtu(): PathMtu {
+    return this.relay.pathMtu;
   }
 
   get fd(): number {
@@ -120,7 +132,7 @@ export class RelayReturnPath
   open(id: number, bytes: Uint8Array, headerAt: number, headerLength: number): UdpSession | number {
     const asked = decodeRelaySession(bytes, headerAt, headerLength);
     if (asked === null) return ERROR_MALFORMED;
-    const found = this.context.relays.host.findTask(asked.service, asked.task, asked.targetPort);
+    const found = this.relays.host.findTask(asked.service, asked.task, asked.targetPort);
     if (found === null) return ERROR_NO_SUCH_TASK;
     if (found.target.isDraining) return ERROR_DRAINING;
     return this.#open(id, asked, found.target, found.rules);
@@ -143,19 +155,19 @@ export class RelayReturnPath
 
   send(type: number, id: number, code: number): void {
     if (this.#isEnded) return;
-    const { relays } = this.context;
+    const { relays } = this;
     relays.toEntries.addCode(this, this.relay.channel, type, id, code);
     relays.flushSoon();
   }
 
   sendProbe(length: number): void {
     if (this.#isEnded) return;
-    const { toEntries, probeAt } = this.context.relays;
+    const { toEntries, probeAt } = this.relays;
     toEntries.addProbe(this, this.relay.channel, length, probeAt);
   }
 
   assemble(channel: RelayChannel, datagram: RelayDatagram): boolean {
-    return this.context.relays.parts.add(channel, datagram);
+    return this.relays.parts.add(channel, datagram);
   }
 
   onEnded(): void {
@@ -169,7 +181,7 @@ export class RelayReturnPath
   }
 
   touch(session: UdpSession): void {
-    this.context.relays.quotaOf(session.rules).touch(session);
+    this.relays.quotaOf(session.rules).touch(session);
   }
 
   onFailed(session: UdpSession, errnoValue: number): void {
@@ -192,7 +204,7 @@ export class RelayReturnPath
   }
 
   reopen(session: UdpSession): boolean {
-    return this.context.relays.quotaOf(session.rules).reopen(session);
+    return this.relays.quotaOf(session.rules).reopen(session);
   }
 
   /** The entry node counts too, and ends it. */
@@ -202,11 +214,11 @@ export class RelayReturnPath
     return session.header!;
   }
 
-  sendAnswers(first: number, end: number): void {
-    const { replies, relays } = this.context;
-    for (let answer = first; answer < end; answer++) {
-      const session = replies.session(answer);
-      const length = replies.length(answer);
+  sendReplies(replies: ReplyBatch<UdpSession>, first: number, end: number): void {
+    const { relays } = this;
+    for (let index = first; index < end; index++) {
+      const session = replies.session(index);
+      const length = replies.length(index);
       if (session.isClosed) continue;
       if (SEALED_BYTES + length > LONGEST_DATAGRAM) session.rules.refuse("too-long");
       else {
@@ -216,7 +228,7 @@ export class RelayReturnPath
           RELAY_DATA,
           session.key[0]! >>> 0,
           NO_BYTES,
-          replies.payloadAt(answer),
+          replies.payloadAt(index),
           length,
         );
         session.rules.count(S_RELAYED_DATAGRAMS_OUT, 1);
@@ -240,7 +252,7 @@ export class RelayReturnPath
   onSendError(): void {}
 
   onNotSent(reason: "send-failed" | "too-long", datagrams: number): void {
-    this.context.relays.host.onDropped(reason, datagrams);
+    this.relays.host.onDropped(reason, datagrams);
   }
 
   #open(
@@ -249,7 +261,8 @@ export class RelayReturnPath
     target: Target,
     rules: Rules,
   ): UdpSession | number {
-    const { loop, relays } = this.context;
+    const { relays } = this;
+    const { loop } = this.context;
     const quota = relays.quotaOf(rules);
     const fd = quota.connect(target);
     if (fd < 0 && isOutOfPorts(-fd)) rules.refuse("out-of-ports");

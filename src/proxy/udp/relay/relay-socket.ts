@@ -28,15 +28,18 @@ import {
   type RelayDatagram,
   SEALED_BYTES,
 } from "../../../wire/index.ts";
-import type { UdpSession } from "../session.ts";
-import { isCongestion } from "../task-send-batch.ts";
+import type { RelayPeer } from "../../table/peer.ts";
+import type { RelaySource } from "../replies.ts";
+import { isCongestion } from "../send-errors.ts";
+import type { TaskRelay, UdpSession } from "../session.ts";
+import type { UdpContext } from "../udp-context.ts";
 import type { EntryHandshake, EntryHandshakeOptions } from "./entry-handshake.ts";
 import { EntryRelay } from "./entry-relay.ts";
 import type { DropReason, EntryRelayPort, RelayedSession, UnreachableReason } from "./entry-relay-port.ts";
 import { PathMtu } from "./path-mtu.ts";
 import type { RelayChannel } from "./relay-channel.ts";
-import type { RelayContext, UdpPeer } from "./relay-context.ts";
-import { LONGEST_DATAGRAM, type RelayPath } from "./relay-send-batch.ts";
+import type { RelayContext } from "./relay-context.ts";
+import { LONGEST_DATAGRAM, type RelayDestination } from "./relay-send-batch.ts";
 
 /** It carries many sessions. */
 const BUFFER_BYTES = 4 * 1024 * 1024;
@@ -54,8 +57,9 @@ interface Lost {
 
 export class RelaySocket
   extends Waiting
-  implements Pollable, Continuable, RelayPath, EntryRelayPort<UdpSession>
+  implements Pollable, Continuable, RelaySource, RelayDestination, EntryRelayPort<UdpSession>
 {
+  readonly context: UdpContext;
   readonly relay = new EntryRelay<UdpSession>(this);
   /** -1: there is none */
   fd = -1;
@@ -69,24 +73,35 @@ export class RelaySocket
 
   constructor(
     readonly relays: RelayContext,
-    readonly peer: UdpPeer,
+    readonly peer: RelayPeer,
   ) {
     super();
+    this.context = relays.udp;
   }
 
   get isPeerHeard(): boolean {
     return this.peer.isReachable && this.peer.rttMs > 0;
   }
 
-  get size(): PathMtu {
-    return this.relay.size;
+  get pathMtu(): PathMtu {
+    return this.relay.pathMtu;
+  }
+
+  get datagram(): RelayDatagram {
+    return this.relay.datagram;
+  }
+
+  /** A new session; nothing is sent yet. */
+  add(session: UdpSession, header: Uint8Array): TaskRelay {
+    return new SocketSession(this, this.relay.add(session, header));
   }
 
   /** Opens the socket if there is none: 0 or a positive errno. */
   open(): number {
     if (this.fd >= 0) return 0;
     if (this.isEnded) return EHOSTUNREACH;
-    const { loop, memory, sockaddrAt } = this.relays.context;
+    const { loop, memory } = this.context;
+    const { sockaddrAt } = this.relays;
     const { family, udpSockaddr, sockaddrLength } = this.peer;
     const fd = udpSocket(family);
     if (fd < 0) return -fd;
@@ -101,13 +116,13 @@ export class RelaySocket
       return -watched;
     }
     this.fd = fd;
-    this.relay.size = sizeOf(fd, family);
+    this.relay.pathMtu = sizeOf(fd, family);
     return 0;
   }
 
   /** Sends a datagram in the worker's memory, now or once there is a link; the socket must be open. Flush after it. */
   send(relayed: RelayedSession<UdpSession>, dataAt: number, length: number): void {
-    const { memory, loop } = this.relays.context;
+    const { memory, loop } = this.context;
     const { owner } = relayed;
     const headerLength = relayed.isOpened ? 0 : relayed.header.length;
     if (SEALED_BYTES + headerLength + length > LONGEST_DATAGRAM)
@@ -120,7 +135,7 @@ export class RelaySocket
 
   /** The session that a received datagram is an answer for. */
   receive(at: number, length: number): UdpSession | null {
-    const { memory, loop } = this.relays.context;
+    const { memory, loop } = this.context;
     return this.relay.receive(memory.bytes, at, length, loop.nowMs)?.owner ?? null;
   }
 
@@ -175,7 +190,7 @@ export class RelaySocket
 
   handshakeOptions(): EntryHandshakeOptions {
     const { node, keys } = this.relays.host.identity;
-    const { loop, worker } = this.relays.context;
+    const { loop, worker } = this.context;
     const { ownKeys } = worker;
     return {
       entryNode: node,
@@ -189,7 +204,7 @@ export class RelaySocket
 
   sendHandshake(handshake: EntryHandshake): void {
     const { handshakeAt } = this.relays;
-    const { memory } = this.relays.context;
+    const { memory } = this.context;
     const length = handshake.write(memory.bytes, handshakeAt);
     const sent = send(this.fd, memory.address(handshakeAt), length);
     if (sent < 0 && !isCongestion(-sent)) this.onSendError(-sent);
@@ -204,7 +219,8 @@ export class RelaySocket
     dataAt: number,
     dataLength: number,
   ): void {
-    const { toExits, spareAt, context } = this.relays;
+    const { context } = this;
+    const { toExits, spareAt } = this.relays;
     const isHere = bytes === context.memory.bytes;
     if (!isHere) context.memory.bytes.set(bytes.subarray(dataAt, dataAt + dataLength), spareAt);
     toExits.add(this, channel, type, session, header, isHere ? dataAt : spareAt, dataLength);
@@ -251,7 +267,8 @@ export class RelaySocket
 
   /** To a port that filters know, or to another where those are taken; false: the machine does not have the address. */
   #bindTo(fd: number, source: Uint8Array | null): boolean {
-    const { memory, sockaddrAt } = this.relays.context;
+    const { memory } = this.context;
+    const { sockaddrAt } = this.relays;
     for (let tries = 0; tries <= BIND_TRIES; tries++) {
       const port = LINK_PORT_MIN + Math.floor(Math.random() * (LINK_PORT_MAX - LINK_PORT_MIN + 1));
       const length = writeAnyAddress(memory.bytes, sockaddrAt, this.peer.family, 0);
@@ -264,7 +281,7 @@ export class RelaySocket
   }
 
   #receive(): void {
-    this.#hasMore = this.relays.context.replies.receiveFromRelay(this);
+    this.#hasMore = this.context.replies.receiveFromRelay(this);
     this.relays.toExits.flush();
     this.#arm();
     if (this.#hasMore) this.#queue();
@@ -290,18 +307,18 @@ export class RelaySocket
     const next = canMove ? returnPath.move(session, [session.target]) : null;
     if (next === null) return returnPath.refuse(session, "no-task", kept.length);
     next.moves = session.moves + 1;
-    for (const data of kept) this.relays.context.toTasks.sendAlone(next, data);
+    for (const data of kept) this.relays.sendAlone(next, data);
   }
 
   #close(): void {
     this.waitingIn?.cancel(this);
-    if (this.fd >= 0) this.relays.context.loop.close(this.fd);
+    if (this.fd >= 0) this.context.loop.close(this.fd);
     this.fd = -1;
     this.#hasMore = false;
   }
 
   #arm(): void {
-    const { loop } = this.relays.context;
+    const { loop } = this.context;
     const { timerMs } = this.relay;
     const list = timerMs > 0 ? loop.deadlines.list(timerMs) : null;
     if (list === this.waitingIn) return;
@@ -312,7 +329,35 @@ export class RelaySocket
   #queue(): void {
     if (this.#isQueued) return;
     this.#isQueued = true;
-    this.relays.context.loop.continueLater(this);
+    this.context.loop.continueLater(this);
+  }
+}
+
+/** One session of a relay, as `UdpSession` uses it. */
+class SocketSession implements TaskRelay {
+  constructor(
+    readonly socket: RelaySocket,
+    readonly relayed: RelayedSession<UdpSession>,
+  ) {}
+
+  get peer(): RelayPeer {
+    return this.socket.peer;
+  }
+
+  get isAccepted(): boolean {
+    return this.relayed.isOpened;
+  }
+
+  open(): number {
+    return this.socket.open();
+  }
+
+  send(dataAt: number, length: number): void {
+    this.socket.send(this.relayed, dataAt, length);
+  }
+
+  end(): void {
+    this.socket.remove(this.relayed);
   }
 }
 
