@@ -15,15 +15,18 @@ import {
   setReuseAddress,
   udpSocket,
 } from "../../sys/socket.ts";
+import { claimBlock } from "../table/source-ports.ts";
 import type { Target } from "../table/target.ts";
 
 /** Results are 0 or -errno where nothing else is said. */
 export interface SessionSockets {
   /** A descriptor or -errno. */
   open(family: number): number;
+  /** Takes a block of local ports for this worker as long as the descriptor is open; negative: another has it. */
+  claim(block: number): number;
   /** To a local port that sessions with other tasks may have too. */
   bind(fd: number, family: number, port: number): number;
-  connect(fd: number, target: Pick<Target, "family" | "sockaddr" | "sockaddrLength">): number;
+  connect(fd: number, target: Target): number;
   /** Whether two connected sockets send from the same address. */
   haveSameSource(one: number, other: number): boolean;
 }
@@ -40,16 +43,17 @@ export class KernelSockets implements SessionSockets {
     return udpSocket(family);
   }
 
+  claim(block: number): number {
+    return claimBlock(block);
+  }
+
   bind(fd: number, family: number, port: number): number {
     setReuseAddress(fd);
     const length = writeAnyAddress(this.memory.bytes, this.#sockaddrAt, family, port);
     return bind(fd, this.memory.address(this.#sockaddrAt), length);
   }
 
-  connect(
-    fd: number,
-    { family, sockaddr, sockaddrLength }: Pick<Target, "family" | "sockaddr" | "sockaddrLength">,
-  ): number {
+  connect(fd: number, { family, sockaddr, sockaddrLength }: Target): number {
     setReceiveErrors(fd, family);
     this.memory.bytes.set(sockaddr, this.#sockaddrAt);
     return connect(fd, this.memory.address(this.#sockaddrAt), sockaddrLength);

@@ -4,7 +4,7 @@ import type { PortRun } from "../../sys/local-ports.ts";
 import { ReceiveBatch, receiveBatchBytes, sendBatchBytes } from "../../sys/mmsg.ts";
 import { createEndpoint, type Endpoint, ProxyHeader } from "../../wire/index.ts";
 import type { UdpListeners } from "../table/routing-table.ts";
-import { claimBlock, PortBlocks } from "../table/source-ports.ts";
+import { PortBlocks } from "../table/source-ports.ts";
 import type { Target } from "../table/target.ts";
 import type { WorkerContext } from "../table/worker-context.ts";
 import { ClientKey } from "./client-key.ts";
@@ -108,7 +108,7 @@ export class UdpContext implements SessionContext<UdpSession> {
   }
 
   #claim(block: number): boolean {
-    const fd = claimBlock(block);
+    const fd = this.sockets.claim(block);
     if (fd < 0) return false;
     this.#claims.push(fd);
     this.worker.shares.ports.add(1);
