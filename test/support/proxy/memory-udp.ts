@@ -49,7 +49,7 @@ export class MemoryLoop implements UdpLoop {
     socket.isClosed = true;
   }
 
-  goOn(): void {}
+  continueLater(): void {}
 
   atTurnEnd(): void {}
 }
