@@ -1,5 +1,6 @@
 /** The sessions of a listener, with sockets in memory: which task a datagram goes to, and for how long. */
 import { beforeEach, describe, expect, test } from "bun:test";
+import type { UdpRules } from "../../../../src/model/index.ts";
 import {
   REFUSAL_INDEX,
   type RefusalReason,
@@ -13,7 +14,6 @@ import {
   TableCompiler,
   targetsOf,
 } from "../../../../src/proxy/table/route.ts";
-import type { UdpRules } from "../../../../src/proxy/table/routing-table.ts";
 import type { WorkerTask } from "../../../../src/proxy/table/worker-messages.ts";
 import { ClientKey, KeyLayout } from "../../../../src/proxy/udp/client-key.ts";
 import type { UdpSession } from "../../../../src/proxy/udp/session.ts";
