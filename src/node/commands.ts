@@ -11,6 +11,7 @@ import {
   type UpdateService,
 } from "../admin/index.ts";
 import {
+  type Catalog,
   type CatalogWriter,
   findConflicts,
   type TaskRecord,
@@ -18,11 +19,14 @@ import {
   type VisibleTask,
 } from "../catalog/index.ts";
 import type { ServiceSpec, TaskSpec } from "../model/index.ts";
-import type { Mesh } from "./cluster/mesh.ts";
+import type { CatalogWrites } from "./cluster/catalog-writes.ts";
+import type { Cluster } from "./cluster/cluster.ts";
 import type { ServiceChange } from "./input-with-change.ts";
 
 export interface CommandParts {
-  readonly mesh: Pick<Mesh, "catalog" | "write" | "writeKept" | "isKnownNode" | "isLiveNode" | "forget">;
+  readonly catalog: Catalog;
+  readonly writes: Pick<CatalogWrites, "write" | "writeKept">;
+  readonly nodes: Pick<Cluster, "isKnownNode" | "isLiveNode" | "forget">;
   readonly self: string;
   readonly nowMs: () => number;
   /** Why the change is refused, whatever the catalog says: null when it is not. */
@@ -98,11 +102,11 @@ export class Commands {
   }
 
   async wishForNode(name: string, wish: NodeWish): Promise<Refusal | null> {
-    const { mesh } = this.#parts;
-    if (!mesh.isKnownNode(name)) return refusals.noSuchNode(name);
-    if (wish === "forget" && mesh.isLiveNode(name)) return refusals.nodeAlive(name);
+    const { nodes } = this.#parts;
+    if (!nodes.isKnownNode(name)) return refusals.noSuchNode(name);
+    if (wish === "forget" && nodes.isLiveNode(name)) return refusals.nodeAlive(name);
     const refusal = await this.#write((writer) => writer.wish(name, wish === "resume" ? null : wish));
-    if (refusal === null && wish === "forget") mesh.forget(name);
+    if (refusal === null && wish === "forget") nodes.forget(name);
     return refusal;
   }
 
@@ -120,7 +124,7 @@ export class Commands {
 
   #noSuchTask(service: string, name: string): Refusal {
     if (this.#service(service) === undefined) return refusals.noSuchService(service);
-    const elsewhere = this.#parts.mesh.catalog.tasksOf(service).filter((task) => task.name === name);
+    const elsewhere = this.#parts.catalog.tasksOf(service).filter((task) => task.name === name);
     return refusals.noSuchTask(
       service,
       name,
@@ -130,9 +134,7 @@ export class Commands {
 
   /** As the youngest of all, which loses every port that another has. */
   #takenPort(name: string, spec: ServiceSpec): Refusal | null {
-    const services = [...this.#parts.mesh.catalog.services().values()].filter(
-      (service) => service.name !== name,
-    );
+    const services = [...this.#parts.catalog.services().values()].filter((service) => service.name !== name);
     const times = { created: NOBODY, createdAtMs: 0, updatedAtMs: 0 };
     const lost = findConflicts([...services, { name, spec, ...times }]).get(name)?.[0];
     return lost === undefined ? null : refusals.portTaken(lost, lost.keptBy);
@@ -144,37 +146,37 @@ export class Commands {
   }
 
   async #writeKept(change: (writer: CatalogWriter, nowMs: number) => void): Promise<Refusal | null> {
-    const { mesh, nowMs, apply } = this.#parts;
+    const { writes, nowMs, apply } = this.#parts;
     const timeMs = nowMs();
-    const refused = mesh.writeKept((writer) => change(writer, timeMs));
+    const refused = writes.writeKept((writer) => change(writer, timeMs));
     if (refused === null) await apply();
     return refused;
   }
 
   /** Also where nothing can be kept: a node whose disk is full has to be drained. */
   async #write(change: (writer: CatalogWriter, nowMs: number) => void): Promise<Refusal | null> {
-    const { mesh, nowMs, apply } = this.#parts;
-    const refused = mesh.write((writer) => change(writer, nowMs()));
+    const { writes, nowMs, apply } = this.#parts;
+    const refused = writes.write((writer) => change(writer, nowMs()));
     if (refused !== null) return { code: "invalid", error: refused };
     await apply();
     return null;
   }
 
   #declaredByFile({ name, definitions }: VisibleService): Refusal {
-    const { mesh } = this.#parts;
+    const { nodes } = this.#parts;
     return refusals.serviceFromFile(
       name,
-      definitions.map(({ node, file }) => ({ node, file, isAlive: mesh.isLiveNode(node) })),
+      definitions.map(({ node, file }) => ({ node, file, isAlive: nodes.isLiveNode(node) })),
     );
   }
 
   #service(name: string): VisibleService | undefined {
-    return this.#parts.mesh.catalog.services().get(name);
+    return this.#parts.catalog.services().get(name);
   }
 
   #ownTask(service: string, name: string): VisibleTask | undefined {
-    const { mesh, self } = this.#parts;
-    return mesh.catalog.tasksOf(service).find((task) => task.owner === self && task.name === name);
+    const { catalog, self } = this.#parts;
+    return catalog.tasksOf(service).find((task) => task.owner === self && task.name === name);
   }
 }
 

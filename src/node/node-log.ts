@@ -12,6 +12,7 @@ import type { RoutingWarning } from "./build-routing.ts";
 import type { ForwardingLoop } from "./forwarding/forwarding-loops.ts";
 import type { Log } from "./log.ts";
 import type { ClosedPorts } from "./reach-report.ts";
+import type { PartName } from "./reconcile.ts";
 import { type ReloadReport, summarizeChanges } from "./reload-report.ts";
 import type { NameStatus } from "./resolver.ts";
 
@@ -28,6 +29,17 @@ const MAX_PROBLEM_LINES = 10;
 
 /** A range of thousands of ports may close in pieces. */
 const MAX_RANGES_NAMED = 8;
+
+/** What a part of a pass updates. */
+const PARTS: Readonly<Record<PartName, string>> = {
+  members: "this node's address, keys or seeds in its cluster",
+  records: "what this node announces to the cluster",
+  push: "the other nodes",
+  overlay: "the overlay",
+  store: "the state file",
+  gate: "closed ports",
+  tables: "the routing table, the running one stays",
+};
 
 export class NodeLog {
   readonly #log: Log;
@@ -119,8 +131,9 @@ export class NodeLog {
       this.#log.warn(`${hidden} more tasks lead back to their own published ports: see portmesh status`);
   }
 
-  refreshFailed(error: unknown): void {
-    this.#log.error({ err: error }, "cannot apply changed addresses: the running table stays");
+  /** It is tried again. */
+  reconcileFailed(part: PartName, error: unknown): void {
+    this.#log.error({ err: error, part }, `cannot update ${PARTS[part]}; trying again`);
   }
 
   reload(report: ReloadReport): void {

@@ -14,10 +14,12 @@ import type {
   TraceQuery,
   UpdateService,
 } from "../admin/index.ts";
+import type { Catalog } from "../catalog/index.ts";
 import type { Config } from "../config/index.ts";
 import type { TaskSpec } from "../model/index.ts";
-import type { Mesh } from "./cluster/mesh.ts";
+import type { Cluster } from "./cluster/cluster.ts";
 import { Commands } from "./commands.ts";
+import { derive, withConfig } from "./derive.ts";
 import { inputWithChange, type ServiceChange } from "./input-with-change.ts";
 import {
   type ClusterSnapshot,
@@ -32,11 +34,12 @@ import {
 } from "./listings.ts";
 import { wantsConnections } from "./log.ts";
 import type { NodeLog } from "./node-log.ts";
+import type { NodeOptions, NodeParts, NodeProxy } from "./node-parts.ts";
 import type { PeerPorts } from "./port-test/judge.ts";
+import type { Reconciler } from "./reconcile.ts";
 import { Reloader } from "./reload.ts";
 import type { ReloadReport, ReloadTrigger } from "./reload-report.ts";
 import type { Resolver } from "./resolver.ts";
-import type { NodeOptions, NodeParts, NodeProxy } from "./start-node.ts";
 import type { ClusterStatus, NodeStatus } from "./status.ts";
 import type { Objection, TableUpdates } from "./table-updates.ts";
 import { traceRoute } from "./trace.ts";
@@ -53,7 +56,9 @@ export interface StartedParts {
   readonly resolver: Resolver;
   readonly proxy: NodeProxy;
   readonly tables: TableUpdates;
-  readonly mesh: Mesh;
+  readonly cluster: Cluster;
+  readonly catalog: Catalog;
+  readonly reconciler: Reconciler;
   /** In the order of starting; run in reverse. */
   readonly stops: (() => unknown)[];
 }
@@ -70,10 +75,12 @@ export class Node implements MeshNode {
   readonly #commands: Commands;
 
   constructor(started: StartedParts) {
-    const { options, parts, tables, mesh } = started;
+    const { options, parts, tables, cluster, catalog, reconciler } = started;
     this.#started = started;
     this.#commands = new Commands({
-      mesh,
+      catalog,
+      writes: cluster.writes,
+      nodes: cluster,
       self: options.config.node.name,
       nowMs: () => parts.clock.nowMs(),
       objectTo: (change) => this.#objectTo(change),
@@ -85,13 +92,13 @@ export class Node implements MeshNode {
         file: options.file,
         read: parts.readConfig,
         tables,
-        inputWith: (config) => mesh.inputWith(config),
+        inputWith: (config) => derive(withConfig(reconciler.facts, config), parts.clock.nowMs()).routing,
         keptWith: (config, removed) => this.#keptWith(config, removed),
         differingWith: (config) => this.#differingWith(config),
-        unpublishedWith: (config) => mesh.unpublishedWith(config),
+        unpublishedWith: (config) => cluster.unpublishedWith(config),
         clock: parts.clock,
         onApplied: (config) => this.#onApplied(config),
-        onUnchanged: () => mesh.offerAgain(),
+        onUnchanged: () => cluster.offerAgain(),
       },
       options.config,
     );
@@ -112,7 +119,7 @@ export class Node implements MeshNode {
   }
 
   status(): NodeStatus {
-    const { options, parts, startedAt, proxy, tables, mesh } = this.#started;
+    const { options, parts, startedAt, proxy, tables, cluster, reconciler } = this.#started;
     return {
       node: this.#reloader.running.node.name,
       version: options.version,
@@ -129,29 +136,29 @@ export class Node implements MeshNode {
       names: this.#names(),
       warnings: tables.warnings,
       differing: this.#differingWith(this.#reloader.running),
-      unpublished: mesh.unpublished,
-      addressProblem: mesh.addressProblem,
-      storeError: mesh.storeError,
+      unpublished: cluster.unpublished,
+      addressProblem: reconciler.facts.address?.problem ?? null,
+      storeError: cluster.storeError,
       logLoss: options.log.loss,
       proxy: proxy.status(),
       cluster: this.#cluster(),
-      overlay: mesh.overlayStatus,
+      overlay: cluster.overlayStatus,
     };
   }
 
   // --- the mesh
 
   services(): readonly ServiceView[] {
-    return servicesView(this.#seen());
+    return servicesView(this.#snapshot());
   }
 
   service(name: string): ServiceView | null {
-    const service = this.#started.mesh.catalog.services().get(name);
-    return service === undefined ? null : serviceView(service, this.#seen());
+    const service = this.#started.catalog.services().get(name);
+    return service === undefined ? null : serviceView(service, this.#snapshot());
   }
 
   nodes(): readonly NodeView[] {
-    return nodesView(this.#seen(), this.#reloader.running.node.labels);
+    return nodesView(this.#snapshot(), this.#reloader.running.node.labels);
   }
 
   createService(request: CreateService): Promise<Refusal | null> {
@@ -183,24 +190,24 @@ export class Node implements MeshNode {
   }
 
   async testPorts(): Promise<readonly PeerPorts[]> {
-    return this.#started.mesh.testPorts();
+    return this.#started.cluster.testPorts();
   }
 
   async trace(query: TraceQuery): Promise<Trace> {
-    const { mesh, tables } = this.#started;
-    return traceRoute(query, { ...this.#seen(), input: mesh.input(), table: tables.table });
+    const { reconciler, tables } = this.#started;
+    return traceRoute(query, { ...this.#snapshot(), input: reconciler.derived.routing, table: tables.table });
   }
 
   /** Resolves when all is stopped: true when no connection was left, false when it was hurried. */
   async drainAndStop(): Promise<boolean> {
-    const { log, proxy, tables, mesh, stops } = this.#started;
+    const { log, proxy, tables, cluster, stops } = this.#started;
     const timeoutMs = Math.max(0, ...tables.table.services.map((service) => service.drainTimeoutMs));
     this.#state = "draining";
     log.draining(timeoutMs);
-    await mesh.announceStop();
+    await cluster.announceLeaving();
     await tables.close(); // a change now would open the listeners again
     const isDrained = await proxy.drain();
-    await mesh.leave();
+    await cluster.leave();
     for (const stop of stops.toReversed()) await stop();
     log.stopped(isDrained);
     return isDrained;
@@ -209,7 +216,7 @@ export class Node implements MeshNode {
   /** Ends a drain at once: what is open is reset, and whoever has not heard that this node leaves finds it gone. */
   hurry(): void {
     this.#started.proxy.hurry();
-    this.#started.mesh.hurry();
+    this.#started.cluster.hurry();
   }
 
   #watchFile(): void {
@@ -228,17 +235,16 @@ export class Node implements MeshNode {
   }
 
   #onApplied(config: Config): void {
-    const { options, parts, proxy, mesh } = this.#started;
+    const { options, parts, proxy, cluster } = this.#started;
     this.#appliedAt = parts.clock.nowMs();
-    mesh.adopt(config);
-    if (config.cluster !== null) mesh.changeCluster(config.cluster);
+    cluster.writes.applyFile(config);
     options.log.level = config.log.level;
     proxy.recordConnections(wantsConnections(config.log.level));
   }
 
   #objectTo(change: ServiceChange): Pick<Refusal, "error" | "about"> | null {
-    const { tables, mesh } = this.#started;
-    const objections = tables.objectionsTo(inputWithChange(mesh.input(), change));
+    const { tables, reconciler } = this.#started;
+    const objections = tables.objectionsTo(inputWithChange(reconciler.derived.routing, change));
     const isAsked = ({ loop }: Objection) =>
       loop?.service === change.name && change.addTasks.some(({ name }) => name === loop.task);
     const first = objections.find(isAsked) ?? objections[0];
@@ -250,48 +256,46 @@ export class Node implements MeshNode {
 
   /** What the catalog says is served here from now on; by a node that stops, nothing more is. */
   async #apply(): Promise<void> {
-    const { tables, mesh } = this.#started;
+    const { tables, reconciler } = this.#started;
     if (this.#state === "draining") return;
-    await tables.change((turn) => turn.apply(mesh.input(), NEW_NAMES_MS));
+    await tables.change((turn) => turn.apply(reconciler.derived.routing, NEW_NAMES_MS));
   }
 
   #differingWith(config: Config): DifferingService[] {
-    const { mesh, options } = this.#started;
-    const seen = { self: options.config.node.name, members: mesh.members() };
-    return differingView(mesh.servicesWith(config).values(), seen);
+    const { cluster } = this.#started;
+    return differingView(cluster.writes.servicesWith(config).values(), this.#nodes);
   }
 
   #keptWith(config: Config, removed: readonly string[]): KeptService[] {
     if (removed.length === 0) return [];
-    const { mesh, options } = this.#started;
-    const seen = { self: options.config.node.name, members: mesh.members() };
-    return keptView(removed, mesh.servicesWith(config), seen);
+    const { cluster } = this.#started;
+    return keptView(removed, cluster.writes.servicesWith(config), this.#nodes);
   }
 
-  #seen(): ClusterSnapshot {
-    const { mesh, proxy, options } = this.#started;
-    return {
-      self: options.config.node.name,
-      catalog: mesh.catalog,
-      proxy: proxy.status(),
-      members: mesh.members(),
-    };
+  get #nodes(): Pick<ClusterSnapshot, "self" | "members"> {
+    const { cluster, options } = this.#started;
+    return { self: options.config.node.name, members: cluster.members() };
+  }
+
+  #snapshot(): ClusterSnapshot {
+    const { catalog, proxy } = this.#started;
+    return { ...this.#nodes, catalog, proxy: proxy.status() };
   }
 
   #cluster(): ClusterStatus | null {
-    const { cluster } = this.#reloader.running;
-    const { mesh } = this.#started;
-    if (cluster === null) return null;
-    const { healthScore, queueLengths, droppedTotal } = mesh.stats;
+    const { cluster: config } = this.#reloader.running;
+    const { cluster, catalog } = this.#started;
+    if (config === null) return null;
+    const { healthScore, queueLengths, droppedTotal } = cluster.stats;
     return {
-      name: cluster.name,
+      name: config.name,
       members: this.nodes(),
-      gossip: { healthScore, queueLengths, droppedTotal, keyTrouble: mesh.keyTrouble },
-      conflicts: conflictsView(mesh.catalog),
+      gossip: { healthScore, queueLengths, droppedTotal, keyTrouble: cluster.keyMismatches },
+      conflicts: conflictsView(catalog),
       catalog: {
-        services: mesh.catalog.services().size,
-        tasks: mesh.catalog.tasks().length,
-        revision: mesh.catalog.fingerprint,
+        services: catalog.services().size,
+        tasks: catalog.tasks().length,
+        revision: catalog.fingerprint,
       },
     };
   }

@@ -63,6 +63,7 @@ export class PortGate {
   /** Nodes that serve in the running table. */
   #serving: ReadonlySet<string> = new Set();
   #isLookDue = false;
+  #reachChanges = 0;
   #cancelTick: () => void = () => undefined;
 
   constructor(options: PortGateOptions) {
@@ -91,9 +92,10 @@ export class PortGate {
     this.#options.onReach(input, table);
   }
 
-  /** Tasks of this node or of others have gone down or come up. */
-  lookSoon(): void {
-    this.#isLookDue = true;
+  /** @param reachChanges how often tasks have gone down or come up: they are looked at when that is more than before */
+  follow(reachChanges: number): void {
+    if (reachChanges !== this.#reachChanges) this.#isLookDue = true;
+    this.#reachChanges = reachChanges;
   }
 
   start(): void {

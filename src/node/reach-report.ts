@@ -2,7 +2,7 @@
  * What this node tells of its tasks and ports: to the log, and to the other nodes. They close ports that lead to tasks of
  * this node only when those are down.
  */
-import type { DownTask } from "../catalog/index.ts";
+import type { DownTask, NodeRecord } from "../catalog/index.ts";
 import type { PublishedPort, RoutingTable, Service } from "../proxy/index.ts";
 import type { TaskReach } from "./port-gate.ts";
 import { portKey, type RoutingInput } from "./routing-input.ts";
@@ -18,27 +18,26 @@ export interface Reach {
   readonly down: readonly DownTask[];
 }
 
-/** Who hears of it. */
-export interface ReachListeners {
-  /** The other nodes. */
-  readonly mesh: { setReach(reach: Reach): void };
+export interface ReachReportOptions {
   readonly log: { portsClosed(ports: ClosedPorts): void; portsOpened(ports: ClosedPorts): void };
+  /** For the other nodes. */
+  readonly onReach: (reach: Reach) => void;
 }
 
 export class ReachReport {
-  readonly #listeners: ReachListeners;
+  readonly #options: ReachReportOptions;
   #closed: readonly ClosedPorts[] = [];
 
-  constructor(listeners: ReachListeners) {
-    this.#listeners = listeners;
+  constructor(options: ReachReportOptions) {
+    this.#options = options;
   }
 
   report(now: Reach): void {
-    const { mesh, log } = this.#listeners;
+    const { onReach, log } = this.#options;
     for (const ports of without(now.closed, this.#closed)) log.portsClosed(ports);
     for (const ports of without(this.#closed, now.closed)) log.portsOpened(ports);
     this.#closed = now.closed;
-    mesh.setReach(now);
+    onReach(now);
   }
 }
 
@@ -62,7 +61,18 @@ function portsOf(ranges: readonly string[]): Pick<PublishedPort, "protocol" | "p
   });
 }
 
-export function reachOf(input: RoutingInput, table: RoutingTable, reach: Pick<TaskReach, "isTaskUp">): Reach {
+/** Whether a node, another one, has said that it cannot reach a task of its own through this port. */
+export function isReportedDown(
+  record: NodeRecord | undefined,
+  service: string,
+  task: string,
+  port: string,
+): boolean {
+  const found = (record?.downTasks ?? []).find((each) => each.service === service && each.task === task);
+  return found !== undefined && (found.ports.length === 0 || found.ports.includes(port));
+}
+
+export function reachIn(input: RoutingInput, table: RoutingTable, reach: Pick<TaskReach, "isTaskUp">): Reach {
   return { closed: closedPortsOf(table), down: downTasksOf(input, table, reach) };
 }
 

@@ -1,6 +1,6 @@
 /** What came of a reload: the answer to `portmesh reload`, kept for `portmesh status`. Plain values. */
 import type { ConfigChanges, Problem } from "../config/index.ts";
-import type { Unpublished } from "./cluster/mesh.ts";
+import type { Unpublished } from "./cluster/cluster.ts";
 import type { DifferingService, KeptService } from "./listings.ts";
 import type { Applied } from "./table-updates.ts";
 

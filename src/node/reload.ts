@@ -14,7 +14,7 @@ import {
   type ReportProblem,
 } from "../config/index.ts";
 import type { Clock } from "../sys/clock.ts";
-import type { Unpublished } from "./cluster/mesh.ts";
+import type { Unpublished } from "./cluster/cluster.ts";
 import { reportObjections, reportUnlistened } from "./config-check.ts";
 import type { DifferingService, KeptService } from "./listings.ts";
 import { NO_CHANGES, type ReloadReport, type ReloadTrigger } from "./reload-report.ts";

@@ -11,17 +11,20 @@ import { readDefaultRouteInterface } from "../sys/default-address.ts";
 import { Libcrypto } from "../sys/libcrypto.ts";
 import { readLocalNetwork, withoutTentative } from "../sys/local-addresses.ts";
 import { lookupHost } from "../sys/lookup-host.ts";
+import { socketTransport } from "./cluster/socket-transport.ts";
 import type { Log } from "./log.ts";
 import type { Node } from "./node.ts";
+import type { NodeOptions, NodeParts } from "./node-parts.ts";
 import { openDrivers } from "./overlay/drivers.ts";
 import { PathWatch } from "./overlay/path-watch.ts";
 import { NodeSignals } from "./signals.ts";
-import { type NodeOptions, type NodeParts, startNode } from "./start-node.ts";
+import { startNode } from "./start-node.ts";
 import { enableTcpMtuProbing } from "./tcp-mtu-probing.ts";
 
 const realParts: NodeParts = {
   startProxy: (options) => SpliceProxy.start(options),
   lookup: lookupHost,
+  gossip: socketTransport,
   readNetwork: readLocalNetwork,
   readUsableAddresses: () => withoutTentative(readLocalNetwork().addresses),
   clock: systemClock,

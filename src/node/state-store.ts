@@ -3,6 +3,7 @@
  * be written is told once and tried again with every change. A damaged file is set aside, never a reason not to start.
  */
 import { join } from "node:path";
+import type { CatalogState } from "../catalog/index.ts";
 import type { Clock } from "../sys/clock.ts";
 import { DirectoryLock } from "../sys/directory-lock.ts";
 import { makeStateDirectory, readStateFile, setAside, writeStateFile } from "../sys/state-file.ts";
@@ -27,6 +28,7 @@ export class StateStore {
   readonly #path: string;
   #cancel: (() => void) | null = null;
   #error: string | null = null;
+  #followed: { readonly kept: CatalogState; readonly revision: number } | null = null;
   /** null: not locked, where nothing can be kept. */
   #lock: DirectoryLock | null = null;
 
@@ -78,8 +80,10 @@ export class StateStore {
     }
   }
 
-  /** Something that must survive has changed. */
-  changed(): void {
+  /** Written soon when it is not what it was: the catalog of this revision, and what is kept with it. */
+  follow(kept: CatalogState, revision: number): void {
+    if (Bun.deepEquals({ kept, revision }, this.#followed)) return;
+    this.#followed = { kept, revision };
     this.#cancel ??= this.#options.clock.after(WRITE_AFTER_MS, () => this.write());
   }
 

@@ -41,8 +41,6 @@ export interface TableUpdatesParts {
   readonly onLoops: (loops: readonly ForwardingLoop[]) => void;
   /** What other nodes have to know of this node's tasks is another than before. */
   readonly onTaskAddresses: (addresses: Routing["taskAddresses"]) => void;
-  /** A refresh failed; the running table stays. */
-  readonly onRefreshError: (error: unknown) => void;
 }
 
 /** What may be done while no other change is under way. */
@@ -111,16 +109,17 @@ export class TableUpdates {
     });
   }
 
-  /** The cluster, names or interfaces have changed: makes a new table of what is to be served now, soon and once. */
-  refresh(): void {
+  /**
+   * Makes a new table of what is to be served by then, when the changes before it are done. Rejects when that fails: the
+   * running table stays. Nothing when one is due already.
+   */
+  refresh(): Promise<void> | undefined {
     if (this.#isRefreshDue || this.#isClosed) return;
     this.#isRefreshDue = true;
-    this.#queue
-      .run(async () => {
-        this.#isRefreshDue = false;
-        if (this.#input !== null) await this.#apply(this.#parts.currentInput(), 0);
-      })
-      .catch(this.#parts.onRefreshError);
+    return this.#queue.run(async () => {
+      this.#isRefreshDue = false;
+      if (this.#input !== null && !this.#isClosed) await this.#apply(this.#parts.currentInput(), 0);
+    });
   }
 
   /** Why a change by file or command to this input is refused; [] when it is not. */

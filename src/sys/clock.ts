@@ -7,10 +7,15 @@ export interface Clock {
   after(delayMs: number, run: () => void): () => void;
 }
 
-export const systemClock: Clock = { nowMs: Date.now, after };
+/** The clock of a node: the system's, which may be set at any time, and one for measuring. */
+export interface NodeClock extends Clock {
+  readonly steady: Clock;
+}
 
 /** For measuring: with fractions of milliseconds, and nobody sets it. */
 export const steadyClock: Clock = { nowMs: () => performance.now(), after };
+
+export const systemClock: NodeClock = { nowMs: Date.now, after, steady: steadyClock };
 
 function after(delayMs: number, run: () => void): () => void {
   const timer = setTimeout(run, delayMs);

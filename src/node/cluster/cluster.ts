@@ -1,102 +1,76 @@
 /**
- * This node among others: joins, finds back, notices who comes and goes, defends its name. What the members tell each
- * other beyond that is not its business: it hands user messages and digests on.
+ * This node's part in the cluster: the catalog, the other members, the overlay, the state file. It starts and ends them in
+ * order; in between each follows the facts (reconcile.ts).
+ *
+ * A node without [cluster] has the same catalog and no other members: services made by command work there too.
  */
-
-import type { Effect as CatalogEffect } from "../../catalog/index.ts";
-import type { ClusterConfig, GossipAddress } from "../../config/index.ts";
-import {
-  type Address,
-  type BroadcastSource,
-  CLUSTER_TAG,
-  type Member,
-  type MemberEvent,
-  Membership,
-  type MembershipStats,
-  PROFILES,
-  PROTOCOL_TAG,
-  type Tell,
-} from "../../membership/index.ts";
-import { gossipConnectionsWithin } from "../../proxy/index.ts";
-import type { Clock } from "../../sys/clock.ts";
-import { raiseFileLimit } from "../../sys/file-limit.ts";
+import type { Catalog } from "../../catalog/index.ts";
+import type { ClusterConfig, Config } from "../../config/index.ts";
+import type { Member, MembershipStats } from "../../membership/index.ts";
+import type { NodeClock } from "../../sys/clock.ts";
 import type { LookupHost } from "../../sys/lookup-host.ts";
-import { Keyring, packetOverheadBytes } from "../../wire/gossip/index.ts";
-import { NodeError } from "../node-error.ts";
-import { addressOf, hostOf } from "./address.ts";
+import { sourceOf } from "../facts.ts";
+import type { NodeError } from "../node-error.ts";
+import type { Overlay } from "../overlay/overlay.ts";
+import type { OverlayStatus } from "../overlay/overlay-status.ts";
+import type { PeerPorts } from "../port-test/judge.ts";
+import type { PortTester } from "../port-test/port-tester.ts";
+import type { Reconciler } from "../reconcile.ts";
+import { DEFAULT_DATA_DIR, StateStore } from "../state-store.ts";
+import type { AddressChange } from "./address-watch.ts";
+import { CatalogExchange } from "./catalog-exchange.ts";
+import { CatalogWrites } from "./catalog-writes.ts";
 import type { ClusterLog } from "./cluster-log.ts";
-import { Gossip, type GossipOptions } from "./gossip.ts";
+import type { GossipTransport } from "./gossip.ts";
 import type { KeyMismatch } from "./key-mismatch.ts";
-import type { KnownAddresses } from "./known-addresses.ts";
-import { addressKey, Seeds } from "./seeds.ts";
+import { KnownAddresses } from "./known-addresses.ts";
+import { Members } from "./members.ts";
+import { OwnRecords } from "./own-records.ts";
+import { newPortTester } from "./port-tests.ts";
 
-/** Of a UDP packet that no network splits. */
-const PACKET_BYTES = 1_400;
-/** Told to others with every member: the version of what portmesh nodes say to each other. */
-const PORTMESH_PROTOCOL = "1";
-/**
- * How long the start waits for a first answer of a seed: what others know should be known before the first word. Both
- * take two round trips, for which a profile of nodes that are far apart has more time.
- */
-const FIRST_ANSWER_MS = 1_500;
-const NAME_CHECK_MS = 1_000;
-/** Of an exchange. Members write a frame in one go: a second of lost packets is forgiven. */
-const EXCHANGE_SILENCE_MS = 3_000;
-/** A node that has just started ends by itself when its name is taken: whoever was there before gives it so long. */
-const NAME_GRACE_MS = 5_000;
-/** Goodbye takes at most 5 s twice and a second of grace: the machine sees to that, this is for when it does not. */
-const LEAVE_MS = 12_000;
-/** Thousands that come at once are told together: once for each, everything that looks at all would be quadratic. */
-const MEMBERS_PER_MS = 100;
-/** Keys may come by a reload: room for what they add is kept. */
-const ANY_KEYRING = Keyring.of([new Uint8Array(32)]);
+const OVERLAY_TICK_MS = 500;
+const NO_STATS: MembershipStats = { healthScore: 0, queueLengths: {}, droppedTotal: {} };
 
 export interface ClusterOptions {
-  readonly config: ClusterConfig;
-  readonly name: string;
-  /** Literal address that others reach this node by, at the start. */
-  readonly address: string;
-  /** Literal address of this machine that everything leaves from; null: any. */
-  readonly source: () => string | null;
-  readonly clock: Clock;
+  readonly catalog: Catalog;
+  readonly reconciler: Reconciler;
+  /** null: no cluster. */
+  readonly overlay: Overlay | null;
+  readonly clock: NodeClock;
   readonly lookup: LookupHost;
+  readonly transport: GossipTransport;
   readonly random: () => number;
   readonly log: ClusterLog;
-  readonly known: KnownAddresses;
-  /** What goes to every portmesh node, by and by. */
-  readonly broadcasts: BroadcastSource;
-  /** Goes along with push/pull. */
-  readonly localState: () => Uint8Array;
-  readonly onUserMessage: (payload: Uint8Array) => void;
-  readonly onRemoteState: (digest: Uint8Array) => void;
-  readonly onPortTest: GossipOptions["onPortTest"];
-  /** Somebody has come or gone. */
-  readonly onMembers: () => void;
-  /** This node's name is another's; only with keys, which prove that it is. */
+  /** When the file was last written, ms since 1970; null: not known. */
+  readonly fileChangedAtMs: () => number | null;
+  /** The node cannot go on: its name is another's. */
   readonly onFatal: (error: NodeError) => void;
 }
 
-export class Cluster {
-  readonly #options: ClusterOptions;
-  readonly #machine: Membership;
-  readonly #seeds: Seeds;
-  #address: string;
-  #gossip: Gossip | null = null;
-  /** While the start waits for a first answer; an error ends it. */
-  #onAnswer: ((error: NodeError | null) => void) | null = null;
-  /** Without keys anybody may claim anything, and answer to this node's name: that ends nothing. */
-  #hasKeys: boolean;
-  #isCheckingName = false;
-  #membersToldAtMs = Number.NEGATIVE_INFINITY;
-  #cancelTelling: (() => void) | null = null;
-  readonly #mayClose = Promise.withResolvers<void>();
+/** What stays unknown to other nodes, and why. */
+export interface Unpublished {
+  /** null: this node's own record: labels, relay, overlay. */
+  readonly service: string | null;
+  readonly reason: string;
+}
 
-  /** Resolves when a first seed has answered, or after a while. Rejects with NodeError. */
-  static async enter(options: ClusterOptions): Promise<Cluster> {
+export class Cluster {
+  readonly writes: CatalogWrites;
+  readonly #options: ClusterOptions;
+  readonly #config: Config;
+  readonly #store: StateStore;
+  readonly #known = new KnownAddresses();
+  readonly #exchange: CatalogExchange;
+  readonly #records: OwnRecords;
+  readonly #portTester: PortTester;
+  #members: Members | null = null;
+  #cancelTick: () => void = () => undefined;
+
+  /** Rejects with NodeError or OverlayError. */
+  static async start(options: ClusterOptions): Promise<Cluster> {
     const cluster = new Cluster(options);
     try {
-      await cluster.#open();
-      await cluster.#askSeeds();
+      await cluster.#start();
     } catch (error) {
       cluster.close();
       throw error;
@@ -105,307 +79,245 @@ export class Cluster {
   }
 
   private constructor(options: ClusterOptions) {
-    const { config, name, address, clock, lookup, random, log, known } = options;
+    const { catalog, reconciler, overlay, clock, log } = options;
+    const { self, file } = reconciler.facts;
     this.#options = options;
-    this.#address = address;
-    this.#hasKeys = config.keys.length > 0;
-    this.#machine = new Membership(
-      {
-        profile: PROFILES[config.profile],
-        name,
-        address: addressOf(address, config.bind.port)!,
-        tags: { [PROTOCOL_TAG]: PORTMESH_PROTOCOL, [CLUSTER_TAG]: config.name },
-        clusterName: config.name,
-        packetBudgetBytes: PACKET_BYTES - packetOverheadBytes(ANY_KEYRING),
-        random,
-        userBroadcasts: options.broadcasts,
-        localState: options.localState,
-      },
-      performance.now(),
-    );
-    this.#seeds = new Seeds(config.join, {
+    this.#config = file.config;
+    this.#store = new StateStore({
+      directory: file.config.node.dataDir ?? DEFAULT_DATA_DIR,
       clock,
-      lookup,
-      random,
-      ownAddress: () => ({ host: this.#address, port: config.bind.port }),
-      liveAddresses: () => new Set(this.liveMembers().map(memberAddress)),
-      lostAddresses: () => known.without(new Set(this.liveMembers().map(memberAddress))),
-      join: ({ host, port }) => this.#join(host, port),
-      onUnresolved: (host, error) => log.unresolved(host, error),
+      snapshot: () => catalog.snapshot(reconciler.derived.kept),
+      onError: (error) => log.store(error),
+    });
+    this.#store.lock();
+    this.writes = new CatalogWrites({ ...options, store: this.#store });
+    this.#exchange = new CatalogExchange(options);
+    this.#records = new OwnRecords(options);
+    this.#portTester = newPortTester({
+      self,
+      clock: clock.steady,
+      config: () => reconciler.facts.file.config,
+      members: () => this.#members,
+      nodes: () => catalog.nodes(),
+      overlay,
+      source: () => sourceOf(reconciler.facts),
     });
   }
 
-  // --- members
+  // --- what is known of it
 
-  /** This node among them. */
+  /** Every member, this node included; [] without a cluster. */
   members(): readonly Member[] {
-    return this.#machine.members();
+    return this.#members?.members() ?? [];
   }
 
-  /** Alive or under suspicion, without this node. */
-  liveMembers(): Member[] {
-    const { name: self } = this.#options;
-    return this.#machine
-      .members()
-      .filter(({ name, state }) => name !== self && (state === "alive" || state === "suspect"));
+  isLiveNode(name: string): boolean {
+    const { self, members } = this.#options.reconciler.facts;
+    return name === self || members.live.includes(name);
   }
 
-  /** null: there is none of that name. */
-  member(name: string): Member | null {
-    return this.#machine.member(name);
+  isKnownNode(name: string): boolean {
+    return name === this.#options.reconciler.facts.self || this.#members?.isKnown(name) === true;
   }
 
-  /** null: it is closed. */
-  get gossip(): Gossip | null {
-    return this.#gossip;
+  /** What other nodes do not learn of this node and its file. */
+  get unpublished(): readonly Unpublished[] {
+    return [...this.#unpublishedRecord, ...this.writes.unpublished];
   }
 
-  /** Names of those who understand our user messages. */
-  peers(): string[] {
-    return this.liveMembers().flatMap(({ name, isPortmesh }) => (isPortmesh ? [name] : []));
+  /** The same with another file; nothing is written. */
+  unpublishedWith(config: Config): readonly Unpublished[] {
+    return [...this.#unpublishedRecord, ...this.writes.unpublishedWith(config)];
   }
 
-  isKnown(name: string): boolean {
-    return this.#machine.member(name) !== null || this.#options.known.has(name);
-  }
-
-  /** One that is dead: nobody asks for it any more. */
-  forget(name: string): void {
-    this.#options.known.delete(name);
-    this.#gossip?.run((machine) => machine.forget(name).effects);
-  }
-
-  get keyTrouble(): readonly KeyMismatch[] {
-    return this.#gossip?.keyTrouble ?? [];
+  /** Hosts that use other keys than this node. */
+  get keyMismatches(): readonly KeyMismatch[] {
+    return this.#members?.keyMismatches ?? [];
   }
 
   get stats(): MembershipStats {
-    const { healthScore, queueLengths, droppedTotal } = this.#machine.stats;
-    return { healthScore, queueLengths, droppedTotal: { ...droppedTotal, ...this.#gossip?.droppedTotal } };
+    return this.#members?.stats ?? NO_STATS;
   }
 
-  // --- what is said
-
-  /** To single members; those that are gone are passed over. */
-  send(effects: readonly CatalogEffect[]): void {
-    for (const { to, payload, reliable } of effects) {
-      const member = this.#machine.member(to);
-      if (member === null) continue;
-      if (reliable) void this.#gossip?.sendReliably(member.address, payload);
-      else this.#gossip?.run((machine) => machine.sendUser(to, payload));
-    }
+  /** Why what must survive a restart cannot be written; null: it can. */
+  get storeError(): string | null {
+    return this.#store.error;
   }
 
-  /** The file has other keys or seeds. */
-  change({ keys, join }: ClusterConfig): void {
-    this.#gossip?.setKeyring(keyringOf(keys));
-    this.#hasKeys = keys.length > 0;
-    this.#seeds.change(join);
+  get overlayStatus(): OverlayStatus | null {
+    return this.#options.overlay?.status ?? null;
   }
 
-  /** Others reach this node by this address from now on; those that have given it up already are asked. */
-  moveTo(address: string): void {
-    if (address === this.#address) return;
-    this.#address = address;
-    const to = addressOf(address, this.#options.config.bind.port)!;
-    this.#gossip?.run((machine, nowMs) => machine.moveTo(to, nowMs));
-    void this.#seeds.ask();
+  /** Every port between this node and each other, in both directions. Takes some seconds. */
+  testPorts(): Promise<readonly PeerPorts[]> {
+    return this.#portTester.test();
   }
 
-  /** Resolves when everybody has heard it, or should have, or when it is hurried. */
+  // --- what happens to it
+
+  /** The file has not changed: what the catalog has refused of it may be accepted now. */
+  offerAgain(): void {
+    if (this.unpublished.length > 0) this.writes.applyFile(this.#options.reconciler.facts.file.config);
+  }
+
+  /** A dead node that will not come back: it is neither asked nor remembered. */
+  forget(name: string): void {
+    this.#members?.forget(name);
+    this.#learnMembers();
+  }
+
+  /** The address that this node announces, or that it should have, has changed. */
+  changeAddress(change: AddressChange): void {
+    const { log, reconciler } = this.#options;
+    log.address(change);
+    const before = reconciler.facts.address;
+    if (before === null) return;
+    const problem = change.kind === "lost" ? change.problem : null;
+    const announced = change.kind === "moved" ? change.address : before.announced;
+    reconciler.learn({ address: { announced, isLocal: change.kind !== "lost", problem } });
+  }
+
+  // --- the end
+
+  /** The others hear that this node takes no more work for its tasks; resolves when they should have. */
+  async announceLeaving(): Promise<void> {
+    const { reconciler } = this.#options;
+    reconciler.learn({ phase: "leaving" });
+    reconciler.now();
+    await this.#exchange.spread();
+  }
+
+  /** Goodbye to all, then the end of it. */
   async leave(): Promise<void> {
-    this.#seeds.close();
-    if (this.#gossip === null) return;
-    this.#gossip.run((machine, nowMs) => machine.leave(nowMs));
-    const cancel = this.#options.clock.after(LEAVE_MS, this.#mayClose.resolve);
-    await this.#mayClose.promise;
-    cancel();
+    await this.#members?.leave();
+    this.close();
   }
 
-  /** Nobody waits for the others to hear the goodbye any more. */
+  /** Ends announceLeaving and leave, or the next ones, at once. */
   hurry(): void {
-    this.#mayClose.resolve();
+    this.#exchange.hurry();
+    this.#members?.hurry();
   }
 
   close(): void {
-    this.#cancelTelling?.();
-    this.#seeds.close();
-    this.#gossip?.close();
-    this.#gossip = null;
+    this.#cancelTick();
+    this.#exchange.close();
+    this.#members?.close();
+    this.#store.close();
   }
 
-  // --- start
-
-  async #open(): Promise<void> {
-    const { config, log } = this.#options;
-    const { host, port } = config.bind;
-    try {
-      this.#gossip = await Gossip.open({
-        host,
-        port,
-        source: this.#options.source,
-        keyring: keyringOf(config.keys),
-        machine: this.#machine,
-        maxExchanges: gossipConnectionsWithin(raiseFileLimit()),
-        silenceMs: EXCHANGE_SILENCE_MS + this.#farMs,
-        exchangeTimeoutMs: PROFILES[config.profile].exchangeTimeoutMs,
-        onTell: (tell) => this.#onTell(tell),
-        onPortTest: this.#options.onPortTest,
-        onDropped: (reason, from) => log.dropped(reason, from),
-      });
-    } catch (error) {
-      throw cannotBind(config.bind, error);
-    }
-  }
-
-  async #askSeeds(): Promise<void> {
-    const answered = new Promise<void>((resolve, reject) => {
-      this.#onAnswer = (error) => (error === null ? resolve() : reject(error));
-    });
-    const asked = this.#seeds.ask().then((isAsked) => (isAsked ? answered : undefined));
-    try {
-      await Promise.race([asked, answered, this.#pause(FIRST_ANSWER_MS + this.#farMs)]);
-    } finally {
-      this.#onAnswer = null;
-    }
-  }
-
-  #join(host: string, port: number): void {
-    const to = addressOf(host, port);
-    if (to !== null) this.#gossip?.run((machine, nowMs) => machine.join(to, nowMs));
-  }
-
-  // --- what comes
-
-  #onTell(tell: Tell): void {
-    const { onUserMessage, onRemoteState } = this.#options;
-    if (tell.kind === "user") onUserMessage(tell.payload);
-    else if (tell.kind === "remote-state") onRemoteState(tell.digest);
-    else this.#onEvent(tell.event);
-  }
-
-  #onEvent(event: MemberEvent): void {
-    const { log, name, known } = this.#options;
-    const member = "name" in event ? this.#machine.member(event.name) : null;
-    log.member(event, member === null ? "" : memberAddress(member));
-    switch (event.type) {
-      case "joined":
-        if (member !== null)
-          known.add(member.name, { host: hostOf(member.address), port: member.address.port });
-        return this.#membersChanged();
-      case "moved":
-        if (member !== null)
-          known.add(member.name, { host: hostOf(member.address), port: member.address.port });
-        return this.#membersChanged();
-      case "left":
-        known.delete(event.name);
-        return this.#membersChanged();
-      case "failed":
-      case "forgotten":
-        return this.#membersChanged();
-      case "conflict":
-        if (event.name === name && this.#hasKeys) void this.#checkName(event.other);
-        return;
-      case "exchanged":
-        if (this.#onAnswer === null || !event.isMerged || this.#isCheckingName) return;
-        if (this.liveMembers().length > 0) this.#onAnswer(null);
-        return;
-      case "may-close":
-        this.#mayClose.resolve();
-    }
-  }
-
-  /** At once in a cluster of usual size, a few times a second in a huge one. */
-  #membersChanged(): void {
-    if (this.#cancelTelling !== null) return;
-    const pauseMs = Math.floor(this.#machine.size / MEMBERS_PER_MS);
-    const waitMs = this.#membersToldAtMs + pauseMs - performance.now();
-    if (waitMs <= 0) return this.#tellMembers();
-    this.#cancelTelling = this.#options.clock.after(waitMs, () => this.#tellMembers());
-  }
-
-  #tellMembers(): void {
-    this.#cancelTelling = null;
-    this.#membersToldAtMs = performance.now();
-    const { known, onMembers } = this.#options;
-    for (const { name, rttMs } of this.#machine.members()) if (rttMs !== null) known.prove(name);
-    onMembers();
-  }
+  // --- the start
 
   /**
-   * Somebody is said to have this node's name at another address: an echo of an earlier life, or a living rival. Who
-   * has just come gives in; of two that both have been there for long, the one with the greater address.
+   * This node's own records are published before any of another node is accepted: what others remember of an earlier run is
+   * compared with them. How old the declarations of its file are is decided after that, when they can be compared.
    */
-  async #checkName(other: Address): Promise<void> {
-    if (this.#isCheckingName) return;
-    this.#isCheckingName = true;
-    const hasJustCome = this.#onAnswer !== null;
-    let isLost = await this.#isTaken(other);
-    if (isLost && !hasJustCome) {
-      isLost = this.#yieldsTo(other);
-      if (isLost) await this.#pause(NAME_GRACE_MS);
-      isLost &&= await this.#isTaken(other);
-    }
-    this.#isCheckingName = false;
-    const error = isLost ? nameTaken(this.#options.name, other) : null;
-    if (this.#onAnswer !== null) this.#onAnswer(error);
-    else if (error !== null) this.#options.onFatal(error);
+  async #start(): Promise<void> {
+    const { catalog, reconciler, overlay } = this.#options;
+    const { self } = reconciler.facts;
+    this.#restore();
+    catalog.setLive([self]);
+    const earlierAddress = catalog.nodes().get(self)?.overlay?.address ?? null;
+    if (overlay !== null) reconciler.learn({ overlay: overlay.facts });
+    this.writes.declareFirst();
+    reconciler.attach("records", (derived) => this.#records.apply(derived));
+    reconciler.now();
+    if (this.#config.cluster !== null) this.#members = await this.#join(this.#config.cluster);
+    this.#learnMembers();
+    this.#attach();
+    this.#exchange.start(this.#members);
+    await this.#exchange.synced();
+    overlay?.start(catalog.nodes(), earlierAddress);
+    if (overlay !== null) this.#followWith(overlay);
+    this.#compareFile();
   }
 
-  async #isTaken(other: Address): Promise<boolean> {
-    const isAnswering = await this.#gossip?.isAnswering(
-      other,
-      this.#options.name,
-      NAME_CHECK_MS + this.#farMs,
-    );
-    return isAnswering === true && this.#gossip !== null;
+  #restore(): void {
+    const { catalog, reconciler, clock, log } = this.#options;
+    const text = this.#store.read();
+    if (text === null) return;
+    const { isFileKnown, members, problem } = catalog.restore(text, clock.nowMs());
+    if (problem !== null) log.damaged(this.#store.setAside(), problem);
+    this.#known.restore(members);
+    const file = { ...reconciler.facts.file, isKnown: isFileKnown };
+    reconciler.learn({ file, catalogRevision: catalog.revision });
   }
 
-  /** What two round trips may take longer than with profile lan. */
-  get #farMs(): number {
-    const { profile } = this.#options.config;
-    return Math.max(0, PROFILES[profile].probeTimeoutMs - PROFILES.lan.probeTimeoutMs);
-  }
-
-  #yieldsTo(other: Address): boolean {
-    const { config } = this.#options;
-    return addressKey({ host: this.#address, port: config.bind.port }) > textOf(other);
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#options.clock.after(ms, resolve);
+  #join(config: ClusterConfig): Promise<Members> {
+    const { catalog, reconciler, clock, lookup, transport, random, log } = this.#options;
+    const { self, address } = reconciler.facts;
+    return Members.join({
+      config,
+      name: self,
+      address: address!.announced,
+      source: sourceOf(reconciler.facts),
+      clock: clock.steady,
+      lookup,
+      transport,
+      random,
+      log,
+      known: this.#known,
+      broadcasts: catalog,
+      localState: () => catalog.digest(),
+      onUserMessage: (payload) => this.#exchange.onMessage(payload),
+      onRemoteState: (digest) => this.#exchange.onDigest(digest),
+      onPortTest: (payload, from) => this.#portTester.onMessage(payload, from),
+      onMembers: () => this.#learnMembers(),
+      onFatal: (error) => this.#giveUp(error),
     });
   }
-}
 
-function keyringOf(keys: readonly string[]): Keyring | null {
-  return Keyring.of(keys.map((key) => new Uint8Array(Buffer.from(key, "base64"))));
-}
+  #attach(): void {
+    const { reconciler } = this.#options;
+    const members = this.#members;
+    if (members !== null)
+      reconciler.attach("members", (derived) => {
+        if (derived.members !== null) members.follow(derived.members);
+      });
+    reconciler.attach("push", ({ writes }) => this.#exchange.push(writes));
+    reconciler.attach("store", ({ kept }) => this.#store.follow(kept, reconciler.facts.catalogRevision));
+  }
 
-function memberAddress({ address }: Member): string {
-  return textOf(address);
-}
+  #followWith(overlay: Overlay): void {
+    const { reconciler, clock } = this.#options;
+    reconciler.learn({ overlay: overlay.facts });
+    reconciler.attach("overlay", (derived) => {
+      if (derived.overlay !== null) overlay.follow(derived.overlay);
+      reconciler.learn({ overlay: overlay.facts });
+    });
+    const tick = () => {
+      overlay.tick();
+      this.#cancelTick = clock.after(OVERLAY_TICK_MS, tick);
+    };
+    this.#cancelTick = clock.after(OVERLAY_TICK_MS, tick);
+  }
 
-function textOf(address: Address): string {
-  return addressKey({ host: hostOf(address), port: address.port });
-}
+  #compareFile(): void {
+    const { reconciler, fileChangedAtMs } = this.#options;
+    const { file } = reconciler.facts;
+    const age = file.isKnown ? "known" : { changedAtMs: fileChangedAtMs() };
+    reconciler.learn({ file: { ...file, age } });
+    this.writes.applyFile(file.config);
+  }
 
-function nameTaken(name: string, other: Address): NodeError {
-  const text = `the name "${name}" is taken: a node of this name is alive at ${textOf(other)}; set node.name to another`;
-  return new NodeError("name-taken", text);
-}
+  /** Records of nodes that are gone are hidden, of those that are back shown. */
+  #learnMembers(): void {
+    const { catalog, reconciler } = this.#options;
+    const live = (this.#members?.liveMembers() ?? []).map(({ name }) => name);
+    catalog.setLive([reconciler.facts.self, ...live]);
+    const known = this.#known.toJson();
+    reconciler.learn({ members: { live, known }, catalogRevision: catalog.revision });
+  }
 
-function cannotBind({ host, port }: GossipAddress, error: unknown): NodeError {
-  const { code, message } = error as NodeJS.ErrnoException;
-  const reason =
-    code === "EADDRINUSE"
-      ? `another program uses it, perhaps serf, Docker Swarm or another portmesh (find it with: ss -lnp 'sport = :${port}')`
-      : code === "EADDRNOTAVAIL"
-        ? "this machine has no such address"
-        : message;
-  const where = addressKey({ host, port });
-  return new NodeError("cannot-bind", `cannot gossip on ${where}: ${reason}: set cluster.bind`, {
-    cause: error,
-  });
+  /** What this node would say from now on, goodbye too, would be said in another's name. */
+  #giveUp(error: NodeError): void {
+    this.hurry();
+    this.#members?.close();
+    this.#options.onFatal(error);
+  }
+
+  get #unpublishedRecord(): Unpublished[] {
+    const { refusal } = this.#records;
+    return refusal === null ? [] : [{ service: null, reason: refusal }];
+  }
 }

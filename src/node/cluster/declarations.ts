@@ -24,7 +24,7 @@ export function declarationsOf(config: Config, file: string): FileDeclarations {
 
 /** The services of the catalog after the changes. */
 export function servicesWith(
-  catalog: Catalog,
+  catalog: Pick<Catalog, "self" | "services" | "servicesWith" | "ownDeclarations">,
   { declare, undeclare }: FileChanges,
   nowMs: number,
 ): ReadonlyMap<string, VisibleService> {

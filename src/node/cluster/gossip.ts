@@ -6,12 +6,13 @@
  * be able to fill the log.
  */
 import type { Address, Effect, Membership, Send, Tell } from "../../membership/index.ts";
-import { type Datagram, DatagramSocket } from "../../sys/datagram-socket.ts";
+import type { Clock } from "../../sys/clock.ts";
+import type { Datagram, DatagramSocket, DatagramSocketOptions } from "../../sys/datagram-socket.ts";
 import {
   type Answer,
   CLOSED_EARLY,
-  dialExchange,
-  ExchangeServer,
+  type DialOptions,
+  type ListenOptions,
   type Reader,
   type Responder,
 } from "../../sys/exchange.ts";
@@ -50,7 +51,18 @@ const TELL_AGAIN_MS = 60_000;
 /** Alone on its connection: any number does. */
 const NAME_CHECK_SEQ = 1;
 
+/** The sockets of gossip, so that tests can connect nodes in memory. Each rejects with the error of the system. */
+export interface GossipTransport {
+  readonly listen: (options: ListenOptions) => Promise<{ close(): void }>;
+  readonly dial: (options: DialOptions) => Promise<{ readonly error: string | null }>;
+  readonly openDatagrams: (options: DatagramSocketOptions) => Promise<GossipDatagrams>;
+}
+
+export type GossipDatagrams = Pick<DatagramSocket, "send" | "sendFrom" | "close">;
+
 export interface GossipOptions {
+  readonly transport: GossipTransport;
+  readonly clock: Clock;
   readonly host: string;
   readonly port: number;
   /** Literal address of this machine that everything leaves from; null: any. */
@@ -86,16 +98,19 @@ export class Gossip {
   readonly #options: GossipOptions;
   readonly #dropped: Record<string, number> = {};
   readonly #toldAtMs = new Map<string, number>();
-  readonly #keyTroubles = new KeyMismatches();
+  readonly #keyMismatches = new KeyMismatches();
   /** Reused. Relays share the port: what is for them gets here while they do not listen, at a start and an end. */
   readonly #relayed = new RelayDatagram();
   #keyring: Keyring | null;
   readonly #limiter: ExchangeLimiter;
   #dialed = 0;
-  #sweeper: ReturnType<typeof setInterval> | null = null;
-  #datagrams: DatagramSocket | null = null;
-  #exchanges: ExchangeServer | null = null;
-  #timer: ReturnType<typeof setTimeout> | null = null;
+  #cancelSweep: () => void = () => undefined;
+  #datagrams: GossipDatagrams | null = null;
+  #exchanges: { close(): void } | null = null;
+  #cancelWake: (() => void) | null = null;
+  /** What the machine wants and is not carried out yet, in order. */
+  readonly #effects: Effect[] = [];
+  #isCarryingOut = false;
   #wakeAtMs = Number.POSITIVE_INFINITY;
   #isClosed = false;
 
@@ -115,9 +130,9 @@ export class Gossip {
   /** Rejects with the error of the system when the port cannot be had. */
   static async open(options: GossipOptions): Promise<Gossip> {
     const gossip = new Gossip(options);
-    const { host, port } = options;
+    const { host, port, transport } = options;
     try {
-      gossip.#exchanges = await ExchangeServer.listen({
+      gossip.#exchanges = await transport.listen({
         host,
         port,
         timeoutMs: options.exchangeTimeoutMs,
@@ -125,7 +140,7 @@ export class Gossip {
         onOpen: (fromHost) => gossip.#respond(fromHost),
         onLimit: (reason, fromHost) => gossip.#drop(reason, fromHost),
       });
-      gossip.#datagrams = await DatagramSocket.open({
+      gossip.#datagrams = await transport.openDatagrams({
         host,
         port,
         sharing: "first", // relays come after it
@@ -135,7 +150,7 @@ export class Gossip {
       gossip.close();
       throw error;
     }
-    gossip.#sweeper = setInterval(() => gossip.#limiter.sweep(performance.now()), SWEEP_MS);
+    gossip.#sweep();
     gossip.#wake();
     return gossip;
   }
@@ -145,8 +160,8 @@ export class Gossip {
     return this.#dropped;
   }
 
-  get keyTrouble(): KeyMismatch[] {
-    return this.#keyTroubles.current(performance.now());
+  get keyMismatches(): KeyMismatch[] {
+    return this.#keyMismatches.current(this.#nowMs);
   }
 
   /** The next packet is sealed with its first key. */
@@ -154,9 +169,10 @@ export class Gossip {
     this.#keyring = keyring;
   }
 
-  /** Carries out what `step` makes the machine want. */
+  /** Carries out what `step` makes the machine want, behind all that it has wanted before. */
   run(step: (machine: Membership, nowMs: number) => readonly Effect[]): void {
-    for (const effect of step(this.#options.machine, performance.now())) this.#carryOut(effect);
+    this.#effects.push(...step(this.#options.machine, this.#nowMs));
+    if (!this.#isCarryingOut) this.#carryOutAll();
     this.#wake();
   }
 
@@ -206,9 +222,9 @@ export class Gossip {
   }
 
   close(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    if (this.#sweeper !== null) clearInterval(this.#sweeper);
-    this.#timer = null;
+    this.#cancelWake?.();
+    this.#cancelWake = null;
+    this.#cancelSweep();
     this.#isClosed = true;
     this.#datagrams?.close();
     this.#exchanges?.close();
@@ -268,6 +284,17 @@ export class Gossip {
   }
 
   // --- out
+
+  /** Carrying one out may make the machine want more: that comes after what it wanted before. */
+  #carryOutAll(): void {
+    this.#isCarryingOut = true;
+    try {
+      for (let effect = this.#effects.shift(); effect !== undefined; effect = this.#effects.shift())
+        this.#carryOut(effect);
+    } finally {
+      this.#isCarryingOut = false;
+    }
+  }
 
   #carryOut(effect: Effect): void {
     switch (effect.kind) {
@@ -361,7 +388,13 @@ export class Gossip {
     if (this.#dialed >= this.#options.maxExchanges) return { error: this.#refuseToDial(to) };
     const target = { host: hostOf(to), port: to.port, localHost: this.#sourceTo(to) };
     this.#dialed++;
-    const result = await dialExchange({ ...target, request, timeoutMs, reader, limiter: this.#limiter });
+    const result = await this.#options.transport.dial({
+      ...target,
+      request,
+      timeoutMs,
+      reader,
+      limiter: this.#limiter,
+    });
     this.#dialed--;
     return result;
   }
@@ -378,24 +411,30 @@ export class Gossip {
 
   // --- time and counts
 
+  get #nowMs(): number {
+    return this.#options.clock.nowMs();
+  }
+
+  #sweep(): void {
+    this.#limiter.sweep(this.#nowMs);
+    this.#cancelSweep = this.#options.clock.after(SWEEP_MS, () => this.#sweep());
+  }
+
   #wake(): void {
     const atMs = this.#options.machine.nextDeadlineMs();
-    if (this.#isClosed || (this.#timer !== null && atMs >= this.#wakeAtMs)) return;
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#isClosed || (this.#cancelWake !== null && atMs >= this.#wakeAtMs)) return;
+    this.#cancelWake?.();
     this.#wakeAtMs = atMs;
-    this.#timer = setTimeout(
-      () => {
-        this.#timer = null;
-        this.run((machine, nowMs) => machine.tick(nowMs));
-      },
-      Math.max(0, Math.ceil(atMs - performance.now())),
-    );
+    this.#cancelWake = this.#options.clock.after(Math.max(0, Math.ceil(atMs - this.#nowMs)), () => {
+      this.#cancelWake = null;
+      this.run((machine, nowMs) => machine.tick(nowMs));
+    });
   }
 
   #drop(reason: string, from: string): void {
     this.#count(reason);
-    const nowMs = performance.now();
-    this.#keyTroubles.note(reason, from, nowMs);
+    const nowMs = this.#nowMs;
+    this.#keyMismatches.note(reason, from, nowMs);
     if (nowMs - (this.#toldAtMs.get(reason) ?? Number.NEGATIVE_INFINITY) < TELL_AGAIN_MS) return;
     this.#toldAtMs.set(reason, nowMs); // bounded by the number of reasons
     this.#options.onDropped(reason, from);

@@ -2,19 +2,20 @@
 import type { NodeRecord } from "../../catalog/index.ts";
 import type { Config } from "../../config/index.ts";
 import type { Member } from "../../membership/index.ts";
-import { steadyClock } from "../../sys/clock.ts";
+import type { Clock } from "../../sys/clock.ts";
 import { tryConnection } from "../../sys/connection-trial.ts";
 import { tryDatagrams } from "../../sys/datagram-trial.ts";
 import { randomBytes } from "../../sys/random.ts";
 import { parseIp } from "../../wire/index.ts";
 import type { Overlay } from "../overlay/overlay.ts";
+import { reachOf } from "../overlay/overlay-facts.ts";
 import { encodePortTest } from "../port-test/message.ts";
 import { PortTester } from "../port-test/port-tester.ts";
 import { relayHello } from "../port-test/relay-hello.ts";
 import type { TestedPeer, TrialNetwork } from "../port-test/trials.ts";
 import { addressOf, hostOf } from "./address.ts";
-import type { Cluster } from "./cluster.ts";
 import type { Gossip, StreamAnswer } from "./gossip.ts";
+import type { Members } from "./members.ts";
 import { relayKeys } from "./relay-keys.ts";
 
 /** Of pings of a test: those of membership count up from 0. */
@@ -23,8 +24,10 @@ const PING_SEQ_MIN = 2 ** 31;
 export interface PortTestParts {
   readonly self: string;
   readonly config: () => Config;
-  /** null while the node has not entered its cluster. */
-  readonly cluster: () => Cluster | null;
+  /** Of the times that the overlay gives, too. */
+  readonly clock: Clock;
+  /** null while the node has not joined its cluster. */
+  readonly members: () => Members | null;
   readonly nodes: () => ReadonlyMap<string, NodeRecord>;
   readonly overlay: Overlay | null;
   /** Literal address of this machine that gossip and relays leave from; null: any. */
@@ -32,15 +35,15 @@ export interface PortTestParts {
 }
 
 export function newPortTester(parts: PortTestParts): PortTester {
-  const { self, config, cluster, overlay } = parts;
-  const gossip = () => cluster()?.gossip ?? null;
+  const { self, clock, config, members, overlay } = parts;
+  const gossip = () => members()?.gossip ?? null;
   const hasKeys = () => (config().cluster?.keys.length ?? 0) > 0;
   const to = (peer: TestedPeer) => addressOf(peer.address, peer.gossipPort)!;
   return new PortTester({
     self,
     hasKeys,
     peer: (name) => {
-      const member = cluster()?.member(name) ?? null;
+      const member = members()?.member(name) ?? null;
       return member === null || name === self ? null : testedPeer(member, parts);
     },
     peers: () => testedPeers(parts),
@@ -52,14 +55,14 @@ export function newPortTester(parts: PortTestParts): PortTester {
     echoHeardMs: (node) => overlay?.heard(node)?.probeMs ?? null,
     network: networkOf(parts, gossip),
     random: randomBytes,
-    clock: steadyClock,
+    clock,
   });
 }
 
 const UNREACHED: StreamAnswer = { payload: null, failure: "unreached" };
 
 function testedPeers(parts: PortTestParts): TestedPeer[] {
-  const members = parts.cluster()?.members() ?? [];
+  const members = parts.members()?.members() ?? [];
   return members
     .filter(({ name, state }) => name !== parts.self && state !== "left")
     .map((member) => testedPeer(member, parts));
@@ -68,7 +71,7 @@ function testedPeers(parts: PortTestParts): TestedPeer[] {
 function testedPeer(member: Member, { nodes, overlay }: PortTestParts): TestedPeer {
   const { name, address, rttMs, isPortmesh } = member;
   const node = nodes().get(name);
-  const reach = node === undefined ? null : (overlay?.reach(name, node) ?? null);
+  const reach = node === undefined || overlay === null ? null : reachOf(name, node, overlay.facts);
   return {
     name,
     address: hostOf(address),
@@ -83,7 +86,7 @@ function testedPeer(member: Member, { nodes, overlay }: PortTestParts): TestedPe
 }
 
 function networkOf(
-  { self, config, overlay, source }: PortTestParts,
+  { self, clock, config, overlay, source }: PortTestParts,
   gossip: () => Gossip | null,
 ): TrialNetwork {
   /** From where gossip and relays do. */
@@ -126,7 +129,7 @@ function networkOf(
     },
     probeEcho: (peer) => overlay?.probe(peer),
     echoAnsweredMs: (peer) => overlay?.heard(peer)?.answerMs ?? null,
-    nowMs: () => steadyClock.nowMs(),
-    wait: (ms) => new Promise((resolve) => steadyClock.after(ms, resolve)),
+    nowMs: () => clock.nowMs(),
+    wait: (ms) => new Promise((resolve) => clock.after(ms, resolve)),
   };
 }

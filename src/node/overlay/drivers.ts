@@ -11,16 +11,17 @@ import {
   sealedOverheadBytes,
   UserspaceOverlay,
 } from "../../overlay/index.ts";
+import type { Clock } from "../../sys/clock.ts";
 import type { OpenDrivers, OverlayDriver } from "./open-driver.ts";
 import type { PeerFigures } from "./overlay-status.ts";
 import { UnderlayGuard } from "./underlay-guard.ts";
 
 /** @param owner "<cluster>/<node>": whose the devices are, also those that a killed node has left */
-export function openDrivers(owner: string): OpenDrivers {
+export function openDrivers(owner: string, clock: Clock): OpenDrivers {
   return {
     kernel: (end, { onReport }) => new KernelDriver(KernelOverlay.open(end, { owner, onReport }), end),
     userspace: (end, { isEncrypting, onReport }) =>
-      new UserspaceDriver(UserspaceOverlay.open(end, { owner, isEncrypting, onReport }), end),
+      new UserspaceDriver(UserspaceOverlay.open(end, { owner, isEncrypting, onReport }), end, clock),
     removeLeftover: (end) => KernelOverlay.removeLeftover(end, { owner }),
     inspect: (end, peers) => inspectEnd(end, owner, peers),
   };
@@ -67,11 +68,13 @@ class KernelDriver implements OverlayDriver {
 
 class UserspaceDriver implements OverlayDriver {
   readonly #overlay: UserspaceOverlay;
+  readonly #clock: Clock;
   readonly #guard: UnderlayGuard;
   readonly #family: 4 | 6;
 
-  constructor(overlay: UserspaceOverlay, { device, underlayAddress }: OverlayEnd) {
+  constructor(overlay: UserspaceOverlay, { device, underlayAddress }: OverlayEnd, clock: Clock) {
     this.#overlay = overlay;
+    this.#clock = clock;
     this.#family = isIP(underlayAddress) === 6 ? 6 : 4;
     this.#guard = new UnderlayGuard(device, null);
   }
@@ -93,7 +96,11 @@ class UserspaceDriver implements OverlayDriver {
     const counts = this.#overlay.countsOf(peer);
     const notes = [this.#guard.problem ?? [], counts?.isSegmentationRefused ? CUT_HERE : []].flat();
     if (counts === null) return { notes };
-    return { notes, rejectedTotal: counts.framesDropped, ...sealedFigures(counts.sealed, this.#family) };
+    return {
+      notes,
+      rejectedTotal: counts.framesDropped,
+      ...sealedFigures(counts.sealed, this.#family, this.#clock.nowMs()),
+    };
   }
 
   close(): Promise<void> {
@@ -107,11 +114,11 @@ type InnerMtus = ReadonlyMap<string, number>;
 const CUT_HERE =
   "the way there takes no segmented bursts (UDP_SEGMENT): datagrams are sent one by one, which is slower";
 
-function sealedFigures(sealed: SealedFigures | null, family: 4 | 6): Partial<PeerFigures> {
+function sealedFigures(sealed: SealedFigures | null, family: 4 | 6, nowMs: number): Partial<PeerFigures> {
   if (sealed === null) return {};
   const { keySinceMs, mtuBytes, rttMs, loss } = sealed;
   return {
-    keyAgeMs: Math.max(0, Date.now() - keySinceMs),
+    keyAgeMs: Math.max(0, nowMs - keySinceMs),
     ...(mtuBytes !== null && { mtuBytes: mtuBytes - sealedOverheadBytes(family) }),
     ...(rttMs !== null && { rttMs }),
     ...(loss !== null && { loss }),

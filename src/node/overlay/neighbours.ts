@@ -80,12 +80,10 @@ export class Neighbours {
     this.#forgetSecrets();
   }
 
-  /** False: they are what they were. */
-  changeClusterKeys(clusterKeys: readonly string[]): boolean {
-    if (Bun.deepEquals(clusterKeys, this.#clusterKeys)) return false;
+  changeClusterKeys(clusterKeys: readonly string[]): void {
+    if (Bun.deepEquals(clusterKeys, this.#clusterKeys)) return;
     this.#clusterKeys = clusterKeys;
     this.#secrets.clear();
-    return true;
   }
 
   /** A driver that begins anew has forgotten which counters it has used: it must not have a secret that it had. */

@@ -6,7 +6,7 @@
  * common, relays go over the nodes' own addresses, sealed when one of both encrypts. So nothing is lost while one of
  * two has not heard of the other yet, or when something between them lets no UDP pass.
  */
-import type { NodeRecord, OverlayRecord } from "../../catalog/index.ts";
+import type { OverlayRecord } from "../../catalog/index.ts";
 import type { ClusterConfig, OverlayConfig } from "../../config/index.ts";
 import {
   type Driver,
@@ -21,16 +21,17 @@ import {
   settleAddress,
 } from "../../overlay/index.ts";
 import type { Clock } from "../../sys/clock.ts";
-import type { Reach } from "../build-routing-input.ts";
 import { sourceAddress } from "../cluster/source-address.ts";
+import type { OverlayInput } from "../derive.ts";
 import { EchoSockets } from "./echo-sockets.ts";
 import { endProblems } from "./end-problems.ts";
 import { type Neighbour, Neighbours, type Nodes } from "./neighbours.ts";
 import { type OpenDrivers, type OpenedDriver, type OverlayDriver, openDriver } from "./open-driver.ts";
+import type { OverlayFacts, OverlayReach } from "./overlay-facts.ts";
 import type { OverlayLog } from "./overlay-log.ts";
 import { NO_FIGURES, type OverlayPeerStatus, type OverlayStatus } from "./overlay-status.ts";
 import type { PathWatch, PathWatchOptions, WatchedPeer } from "./path-watch.ts";
-import { announcementOf, formerUdpPortOf, relayPortsAt, udpPortOf } from "./relay-ports.ts";
+import { formerUdpPortOf, relayPortsAt } from "./relay-ports.ts";
 import { Upkeep, type UpkeepOptions } from "./upkeep.ts";
 
 export interface OverlayOptions {
@@ -45,11 +46,11 @@ export interface OverlayOptions {
   /** Version of what seals short messages; null: the runtime does. */
   readonly libcrypto: string | null;
   readonly open: OpenDrivers;
-  readonly watchPaths: (options: Omit<PathWatchOptions, "random">) => Paths;
+  readonly watchPaths: (options: Omit<PathWatchOptions, "random" | "clock">) => Paths;
   readonly clock: Clock;
   readonly log: Pick<OverlayLog, "opened" | "moved" | "noEchoes" | "paths"> & UpkeepOptions["log"];
   /** Others are reached in another way than before, or this node has something else to announce. */
-  readonly onChange: () => void;
+  readonly onChange: (facts: OverlayFacts) => void;
 }
 
 export type Paths = Pick<
@@ -123,6 +124,13 @@ export class Overlay {
     });
   }
 
+  /** What the rest of the node has to know. */
+  get facts(): OverlayFacts {
+    const { announcement, udpPort, sharedUdpAddresses, formerUdpPort, addresses, acceptsClear } = this;
+    const reached = this.#reached();
+    return { announcement, udpPort, sharedUdpAddresses, formerUdpPort, addresses, acceptsClear, reached };
+  }
+
   /** What this node tells all others. */
   get announcement(): OverlayRecord {
     const { vni, port, encrypt } = this.#options.config;
@@ -168,24 +176,20 @@ export class Overlay {
     this.#isStarted = true;
     this.#open(this.#settle(nodes, earlier));
     this.#tellOpened();
-    this.follow(nodes);
+    this.#nodes = nodes;
+    this.#followNodes();
   }
 
-  /** The nodes announce this now. @param active names of those that packets go to */
-  follow(nodes: Nodes, active: ReadonlySet<string> = this.#active): void {
+  /** Applies what differs from before: the node's address, the cluster's keys, what the nodes announce. */
+  follow({ address, clusterKeys, nodes, active }: OverlayInput): void {
+    const hasMoved = address !== this.#nodeAddress;
+    this.#nodeAddress = address;
     this.#active = active;
     this.#nodes = nodes;
+    this.#neighbours.changeClusterKeys(clusterKeys);
     if (!this.#isStarted) return;
-    this.#followAddress(nodes);
-    this.#neighbours.follow(nodes, this.announcement);
-    this.#apply();
-  }
-
-  /** Others reach this node by this address from now on: a driver whose packets left from the other one begins anew. */
-  moveTo(address: string): void {
-    this.#nodeAddress = address;
-    if (this.#opened.driver === null || this.#isMoving) return;
-    if (this.#underlayAddress() !== this.#openedEnd?.underlayAddress) void this.#openAgain(this.#address);
+    if (hasMoved) this.#followNodeAddress();
+    this.#followNodes();
   }
 
   /** From time to time: what has changed without a word is seen, what was refused is tried again. */
@@ -196,34 +200,6 @@ export class Overlay {
     if (++this.#ticks % LOOK_TICKS !== 0) return;
     if (this.#underlayAddress() !== this.#openedEnd?.underlayAddress) void this.#openAgain(this.#address);
     else this.#applyToDriver();
-  }
-
-  /** The file has other keys. */
-  changeKeys(clusterKeys: readonly string[], nodes: Nodes): void {
-    if (this.#neighbours.changeClusterKeys(clusterKeys)) this.follow(nodes);
-  }
-
-  /**
-   * How the relay of a node is reached now; null: it has none.
-   * @param source where relays leave from that do not go over the overlay; null: anywhere
-   */
-  reach(name: string, node: NodeRecord, source: string | null = null): Reach | null {
-    const { relay } = node;
-    if (relay === null) return null;
-    const neighbour = this.#neighbours.all.get(name);
-    const announced = announcementOf(node);
-    const udpPort = udpPortOf(node);
-    const isEncrypted = this.#options.config.encrypt || announced.encrypt;
-    if (neighbour?.peer == null || !this.#isUp(name))
-      return {
-        address: relay.address,
-        port: relay.port,
-        udpPort,
-        isSealed: isEncrypted,
-        ...(source !== null && { source }),
-      };
-    const isSealed = isEncrypted && neighbour.path.frames !== "sealed";
-    return { address: neighbour.peer.overlayAddress, port: relay.port, udpPort, isSealed };
   }
 
   /** Where the other node's end is; null: the two have no overlay in common. */
@@ -330,13 +306,13 @@ export class Overlay {
   }
 
   #watch(end: OverlayEnd, { mtuBytes }: OverlayDriver): Paths {
-    const { watchPaths, log, onChange } = this.#options;
+    const { watchPaths, log } = this.#options;
     return watchPaths({
       end,
       sockets: this.#echoSockets,
       deviceMtuBytes: mtuBytes,
       onChange: () => this.#onPaths(),
-      onOpen: onChange,
+      onOpen: () => this.#changed(),
       onError: (error) => log.noEchoes(error),
     });
   }
@@ -351,10 +327,23 @@ export class Overlay {
     await driver?.close();
   }
 
-  #followAddress(nodes: Nodes): void {
+  /** A driver whose packets leave from another address than the node announces now begins anew. */
+  #followNodeAddress(): void {
+    if (this.#opened.driver === null || this.#isMoving) return;
+    if (this.#underlayAddress() !== this.#openedEnd?.underlayAddress) void this.#openAgain(this.#address);
+  }
+
+  #followNodes(): void {
+    this.#resolveClash();
+    this.#neighbours.follow(this.#nodes, this.announcement);
+    this.#apply();
+  }
+
+  /** Two nodes may have picked one overlay address: one of them picks another. */
+  #resolveClash(): void {
     const before = this.#address;
     if (before === null || this.#isMoving) return;
-    const address = this.#settle(nodes, before);
+    const address = this.#settle(this.#nodes, before);
     if (address === before) return;
     this.#options.log.moved(before, address);
     void this.#openAgain(address);
@@ -377,7 +366,7 @@ export class Overlay {
     if (driver === null) this.#tellOpened();
     this.#logPaths(this.#up, []);
     this.#up = [];
-    if (driver !== null || this.#awaited === null) this.#options.onChange();
+    if (driver !== null || this.#awaited === null) this.#changed();
   }
 
   /** Something has happened to the device, or it is time to try again. */
@@ -501,7 +490,19 @@ export class Overlay {
     if (Bun.deepEquals(up, this.#up)) return;
     this.#logPaths(this.#up, up);
     this.#up = up;
-    this.#options.onChange();
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.#options.onChange(this.facts);
+  }
+
+  #reached(): Map<string, OverlayReach> {
+    const reached = new Map<string, OverlayReach>();
+    for (const [name, { peer, path }] of this.#neighbours.all)
+      if (peer !== null && this.#isUp(name))
+        reached.set(name, { address: peer.overlayAddress, isEncrypted: path.frames === "sealed" });
+    return reached;
   }
 }
 

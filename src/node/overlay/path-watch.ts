@@ -13,7 +13,7 @@ import {
   sealedOverheadBytes,
   vxlanOverheadBytes,
 } from "../../overlay/index.ts";
-import { steadyClock } from "../../sys/clock.ts";
+import type { Clock } from "../../sys/clock.ts";
 import type { EchoSockets } from "./echo-sockets.ts";
 import type { PeerFigures } from "./overlay-status.ts";
 
@@ -32,6 +32,8 @@ export interface PathWatchOptions {
   /** The longest packet that the device takes. */
   readonly deviceMtuBytes: number;
   readonly random: () => number;
+  /** Not set by anybody. */
+  readonly clock: Clock;
   /** The path to a node is another than before. */
   readonly onChange: () => void;
   /** The socket of echoes is open. */
@@ -120,14 +122,21 @@ export class PathWatch {
     if (this.#isClosed) return;
     if (this.#error === null) this.#options.onError(error);
     this.#error = error;
-    this.#cancelRetry = steadyClock.after(RETRY_MS, () => this.#open());
+    this.#cancelRetry = this.#options.clock.after(RETRY_MS, () => this.#open());
   }
 
   #begin(socket: EchoSocket): void {
     if (this.#isClosed) return;
-    const { end, random, onChange, onOpen } = this.#options;
+    const { end, random, clock, onChange, onOpen } = this.#options;
     const { address } = end;
-    this.#echoes = new EchoService({ address, socket, deviceMtu: this.#deviceMtuBytes, random, onChange });
+    this.#echoes = new EchoService({
+      address,
+      socket,
+      clock,
+      deviceMtu: this.#deviceMtuBytes,
+      random,
+      onChange,
+    });
     this.#error = null;
     this.setPeers(this.#peers, this.#active);
     onOpen();

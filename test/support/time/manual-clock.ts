@@ -1,12 +1,14 @@
 /** A clock that stands still until the test moves it; timers run in order of their time. */
-import type { Clock } from "../../../src/sys/clock.ts";
+import type { NodeClock } from "../../../src/sys/clock.ts";
 
 interface Timer {
   readonly atMs: number;
   readonly run: () => void;
 }
 
-export class ManualClock implements Clock {
+export class ManualClock implements NodeClock {
+  /** Nobody sets this one. */
+  readonly steady = this;
   #nowMs = 1_000_000;
   readonly #timers = new Set<Timer>();
 

@@ -20,13 +20,15 @@ beforeEach(() => {
   other = new Catalog("b");
   [applied, forgotten, unkept] = [0, [], null];
   commands = new Commands({
-    mesh: {
-      catalog,
+    catalog,
+    writes: {
       write: (change) => catalog.transaction(change),
       writeKept: (change) => {
         const error = unkept === null ? catalog.transaction(change) : unkept;
         return error === null ? null : { code: unkept === null ? "invalid" : "not-kept", error };
       },
+    },
+    nodes: {
       isKnownNode: (name) => ["a", "b", "dead"].includes(name),
       isLiveNode: (name) => ["a", "b"].includes(name),
       forget: (name) => forgotten.push(name),

@@ -3,6 +3,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { readConfig } from "../../../src/config/index.ts";
 import { type Log, type Node, type NodeParts, startNode } from "../../../src/node/index.ts";
 import type { ProxyOptions } from "../../../src/proxy/index.ts";
+import { MemoryGossip } from "../../support/gossip/memory-gossip.ts";
 import { configOf } from "../../support/node/config-of.ts";
 import { FakeDrivers } from "../../support/node/fake-overlay.ts";
 import { FakeProxy } from "../../support/node/fake-proxy.ts";
@@ -45,6 +46,7 @@ async function start(parts: Partial<NodeParts> = {}): Promise<Node> {
   const options = { file: dir.file("pm.toml"), config, version, log: recordingLog(), onFatal: () => {} };
   return await startNode(options, {
     startProxy: async () => proxy,
+    gossip: new MemoryGossip(clock).transport,
     lookup: async () => ({ error: "name not found", isAnswered: true }),
     readNetwork: () => ({ hasIpv6: false, addresses: [] }),
     readUsableAddresses: () => [],

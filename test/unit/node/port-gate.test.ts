@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { PortGate } from "../../../src/node/port-gate.ts";
-import { reachOf } from "../../../src/node/reach-report.ts";
+import { reachIn } from "../../../src/node/reach-report.ts";
 import type { RoutingInput } from "../../../src/node/routing-input.ts";
 import type { PublishedPort, RoutingTable, Service, Task } from "../../../src/proxy/index.ts";
 import { configOf } from "../../support/node/config-of.ts";
@@ -16,6 +16,7 @@ const LONG_MS = 1_700;
 let clock: ManualClock;
 let gate: PortGate;
 /** "tcp 127.0.0.1:80" */
+let reachChanges = 0;
 let down: Set<string>;
 let silent: Set<string>;
 /** null: the proxy looks after silent peers every 250 ms. */
@@ -63,7 +64,7 @@ function table(
 
 function setDown(...tasks: string[]): void {
   down = new Set(tasks);
-  gate.lookSoon();
+  gate.follow(++reachChanges);
 }
 
 /** Published ports that are closed. */
@@ -164,7 +165,7 @@ describe("a port", () => {
   test("is closed when the task's own node cannot reach it", async () => {
     run(table({ tasks: [FAR] }));
     reported.add("n2 test far tcp 80");
-    gate.lookSoon();
+    gate.follow(++reachChanges);
     await clock.advance(LONG_MS);
     expect(closed()).toEqual([80]);
   });
@@ -215,7 +216,7 @@ describe("a port", () => {
   });
 });
 
-describe("reachOf", () => {
+describe("reachIn", () => {
   const input = viewOf(
     configOf(
       '[node]\nname = "n1"\n[[services]]\nname = "test"\npublish = ["80", "81"]\ntasks = ["127.0.0.1", "web.test"]',
@@ -226,7 +227,7 @@ describe("reachOf", () => {
   test("tells the tasks that are down, on all ports or on some, and names without an address", async () => {
     const tasks = [{ name: "127.0.0.1", port: null }];
     const isTaskUp = (_: Task, { target }: PublishedPort) => target !== 81;
-    expect(reachOf(input, table({ ports, tasks }), { isTaskUp }).down).toEqual([
+    expect(reachIn(input, table({ ports, tasks }), { isTaskUp }).down).toEqual([
       { service: "test", task: "127.0.0.1", ports: ["tcp 81"] },
       { service: "test", task: "web.test", ports: [] },
     ]);
@@ -235,13 +236,13 @@ describe("reachOf", () => {
   test("a name is down when all its addresses are", async () => {
     const tasks = ["10.0.0.1", "10.0.0.2"].map((address) => ({ name: "web.test", port: null, address }));
     const isTaskUp = ({ address }: Task) => address !== "10.0.0.1";
-    const { down } = reachOf(input, table({ ports, tasks }), { isTaskUp });
+    const { down } = reachIn(input, table({ ports, tasks }), { isTaskUp });
     expect(down.filter(({ task }) => task === "web.test")).toEqual([]);
   });
 
   test("tells closed ports as ranges", async () => {
     const many = [80, 81, 82, 90].flatMap((published) => portsOf({ published, isClosed: true }));
-    const { closed } = reachOf(input, table({ ports: many, tasks: [] }), { isTaskUp: () => true });
+    const { closed } = reachIn(input, table({ ports: many, tasks: [] }), { isTaskUp: () => true });
     expect(closed).toEqual([{ service: "test", ports: ["80-82/tcp", "90/tcp"] }]);
   });
 });

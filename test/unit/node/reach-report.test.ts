@@ -7,7 +7,7 @@ function reportOf(...looks: readonly (readonly string[])[]): string[] {
     portsClosed: ({ ports }: ClosedPorts) => lines.push(`closed ${ports.join(" ")}`),
     portsOpened: ({ ports }: ClosedPorts) => lines.push(`opened ${ports.join(" ")}`),
   };
-  const report = new ReachReport({ mesh: { setReach: () => undefined }, log });
+  const report = new ReachReport({ onReach: () => undefined, log });
   for (const ports of looks) {
     report.report({ closed: ports.length === 0 ? [] : [{ service: "range", ports }], down: [] });
   }

@@ -43,9 +43,6 @@ beforeEach(async () => {
     onWarnings: () => undefined,
     onLoops: () => undefined,
     onTaskAddresses: () => undefined,
-    onRefreshError: (error) => {
-      throw error;
-    },
   });
   await tables.change((turn) => turn.apply(viewOf(configOf(WEB)), 0));
   reloader = new Reloader(

@@ -9,12 +9,13 @@ let dir: TempDir;
 let clock: ManualClock;
 let told: (string | null)[];
 let snapshots: number;
+let revision: number;
 let store: StateStore;
 
 beforeEach(() => {
   dir = tempDir();
   clock = new ManualClock();
-  [told, snapshots] = [[], 0];
+  [told, snapshots, revision] = [[], 0, 0];
   store = new StateStore({
     directory: dir.file("data"),
     clock,
@@ -25,6 +26,11 @@ beforeEach(() => {
 
 afterEach(() => dir[Symbol.dispose]());
 
+/** Something that must survive. */
+function change(): void {
+  store.follow({ isFileKnown: true, members: {} }, ++revision);
+}
+
 /** A file where the directory should be: also root cannot write there. */
 function block(): void {
   rmSync(dir.file("data"), { recursive: true, force: true });
@@ -32,17 +38,17 @@ function block(): void {
 }
 
 test("a burst of changes is written once", async () => {
-  for (let change = 0; change < 50; change++) store.changed();
+  for (let i = 0; i < 50; i++) change();
   expect(snapshots).toBe(0);
   await clock.advance(500);
   expect([store.read(), snapshots]).toEqual(["snapshot 1", 1]);
-  store.changed();
+  change();
   await clock.advance(500);
   expect(store.read()).toBe("snapshot 2");
 });
 
 test("write: at once, and what waited is done with it", async () => {
-  store.changed();
+  change();
   store.write();
   expect(store.read()).toBe("snapshot 1");
   await clock.advance(10_000);
@@ -52,7 +58,7 @@ test("write: at once, and what waited is done with it", async () => {
 test("close writes what waits, and nothing otherwise; twice is once", () => {
   store.close();
   expect(existsSync(store.path)).toBe(false);
-  store.changed();
+  change();
   store.close();
   store.close();
   expect([store.read(), snapshots, clock.timerCount]).toEqual(["snapshot 1", 1, 0]);
@@ -65,7 +71,7 @@ test("nothing there is no error", () => {
 test("an error is told once, it is tried with every change, and told when it works again", async () => {
   block();
   for (let attempt = 0; attempt < 3; attempt++) {
-    store.changed();
+    change();
     await clock.advance(500);
   }
   expect(snapshots).toBe(3);
@@ -73,7 +79,7 @@ test("an error is told once, it is tried with every change, and told when it wor
   expect(told[0]).toStartWith(`cannot write ${store.path}: `);
   expect(store.error).toBe(told[0]!);
   rmSync(dir.file("data"));
-  store.changed();
+  change();
   await clock.advance(500);
   expect([told.slice(1), store.error, store.read()]).toEqual([[null], null, "snapshot 4"]);
 });

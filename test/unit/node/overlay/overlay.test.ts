@@ -3,6 +3,7 @@ import type { NodeRecord, OverlayRecord } from "../../../../src/catalog/index.ts
 import type { ClusterConfig, OverlayConfig } from "../../../../src/config/index.ts";
 import { NodeKeys } from "../../../../src/node/overlay/node-keys.ts";
 import { Overlay } from "../../../../src/node/overlay/overlay.ts";
+import { reachOf } from "../../../../src/node/overlay/overlay-facts.ts";
 import { OverlayError } from "../../../../src/overlay/index.ts";
 import { nodeRecord } from "../../../support/catalog/catalog-records.ts";
 import { FakeDrivers } from "../../../support/node/fake-overlay.ts";
@@ -88,6 +89,15 @@ function other(end: Partial<OverlayRecord> = {}, address = "192.0.2.2"): NodeRec
   };
   const udpPort = end.driver === "none" ? 4789 : 7946;
   return nodeRecord({ relay: { address, port: 4789, udpPort }, overlay: { ...defaults, ...end } });
+}
+
+/** The nodes announce this now. */
+function follow(
+  made: Overlay,
+  nodes: ReadonlyMap<string, NodeRecord>,
+  clusterKeys: readonly string[] = [KEY],
+): void {
+  made.follow({ address: "192.0.2.1", clusterKeys, nodes, active: new Set() });
 }
 
 function started(nodes: ReadonlyMap<string, NodeRecord>, ...rest: Parameters<typeof overlay>): Overlay {
@@ -316,14 +326,14 @@ describe("the address", () => {
     const made = started(NOBODY);
     const { address, publicKey } = made.announcement;
     const before = address!;
-    made.follow(new Map([["z", other({ address: before })]]));
+    follow(made, new Map([["z", other({ address: before })]]));
     expect(made.announcement).toMatchObject({ address: before, publicKey });
     const nodes = new Map([["a", other({ address: before })]]);
-    made.follow(nodes);
+    follow(made, nodes);
     expect(made.announcement).toMatchObject({ driver: "userspace", address: null });
     expect(made.udpPort).toBe(7946); // relays for UDP stay where they are
     await waitFor(() => changes > 0, { what: "the new driver" });
-    made.follow(nodes);
+    follow(made, nodes);
     const after = made.announcement.address!;
     expect(after).not.toBe(before);
     expect(drivers.running).toEqual([`userspace ${after}`]);
@@ -339,9 +349,9 @@ describe("the address", () => {
       ["a", other({ ...plain, address: made.announcement.address })],
       ["b", other(plain, "192.0.2.3")],
     ]);
-    made.follow(nodes);
+    follow(made, nodes);
     await waitFor(() => changes > 0, { what: "the new driver" });
-    made.follow(nodes);
+    follow(made, nodes);
     expect(drivers.applied).toBe(1);
     expect(drivers.peers.map(({ name }) => name)).toEqual(["a", "b"]);
   });
@@ -358,7 +368,7 @@ describe("the address", () => {
 });
 
 describe("another node", () => {
-  const reached = (made: Overlay, record: NodeRecord) => made.reach("b", record);
+  const reached = (made: Overlay, record: NodeRecord) => reachOf("b", record, made.facts);
   const direct = { address: "192.0.2.2", port: 4789, udpPort: 7946 };
   const inside = { address: "10.200.9.9", port: 4789, udpPort: 7946 };
 
@@ -377,9 +387,9 @@ describe("another node", () => {
     const record = other();
     const made = started(new Map([["b", record]]));
     const source = "192.0.2.1";
-    expect(made.reach("b", record, source)).toEqual({ ...direct, isSealed: true, source });
+    expect(reachOf("b", record, made.facts, source)).toEqual({ ...direct, isSealed: true, source });
     drivers.setUp("b", true);
-    expect(made.reach("b", record, source)).toEqual({ ...inside, isSealed: false });
+    expect(reachOf("b", record, made.facts, source)).toEqual({ ...inside, isSealed: false });
   });
 
   test("in plain VXLAN of the kernel is reached by sealed relays when one of both encrypts", () => {
@@ -410,9 +420,9 @@ describe("another node", () => {
     const older = new Map([["b", { ...other(), relay: { address: "192.0.2.2", port: 4789 } }]]);
     const made = started(new Map([["b", other()]]));
     expect(made.formerUdpPort).toBeNull();
-    made.follow(older);
+    follow(made, older);
     expect(made.formerUdpPort).toBe(4790);
-    made.follow(NOBODY);
+    follow(made, NOBODY);
     expect(made.formerUdpPort).toBeNull();
     expect(started(older, { driver: "none" }).formerUdpPort).toBeNull();
   });
@@ -432,10 +442,10 @@ describe("another node", () => {
     const made = started(nodes);
     const own = made.announcement.publicKey!;
     expect(drivers.peers[0]!.secrets).toEqual(PEER_KEYS.secretsWith(own, [KEY], "prod"));
-    made.changeKeys([OTHER_KEY, KEY], nodes);
+    follow(made, nodes, [OTHER_KEY, KEY]);
     expect(drivers.peers[0]!.secrets).toEqual(PEER_KEYS.secretsWith(own, [OTHER_KEY, KEY], "prod"));
     const again = new NodeKeys();
-    made.follow(new Map([["b", other({ publicKey: again.publicKey })]]));
+    follow(made, new Map([["b", other({ publicKey: again.publicKey })]]), [OTHER_KEY, KEY]);
     expect(drivers.peers[0]!.secrets).toEqual(again.secretsWith(own, [OTHER_KEY, KEY], "prod"));
   });
 
@@ -454,7 +464,7 @@ describe("another node", () => {
   test("that the driver refuses is told once and tried again; the others are told nothing", () => {
     const made = started(NOBODY, { driver: "kernel" });
     drivers.error = new Error("no memory");
-    made.follow(new Map([["b", other({ driver: "kernel" })]]));
+    follow(made, new Map([["b", other({ driver: "kernel" })]]));
     for (let i = 0; i < 20; i++) made.tick();
     expect(lines.slice(1)).toEqual(["refused kernel no memory"]);
     expect(troubleOf(made)).toBe("no memory");
@@ -468,14 +478,14 @@ describe("another node", () => {
     const made = started(NOBODY);
     const { address, publicKey } = made.announcement;
     const nodes = new Map([["b", other()]]);
-    made.follow(nodes);
+    follow(made, nodes);
     drivers.error = GONE;
     drivers.report();
     const advanced = clock.advance(1_000);
     await waitFor(() => changes > 0, { what: "another driver" });
     drivers.error = null;
     await advanced;
-    made.follow(nodes);
+    follow(made, nodes);
     expect(made.announcement).toMatchObject({ driver: "userspace", address });
     expect(made.announcement.publicKey).not.toBe(publicKey);
     expect([drivers.ends.length, drivers.running.length, drivers.peers.length]).toEqual([2, 1, 1]);
@@ -492,9 +502,9 @@ describe("another node", () => {
 
   test("that has not changed is not told to the driver again", () => {
     const made = started(new Map([["b", other()]]));
-    made.follow(new Map([["b", other()]]));
+    follow(made, new Map([["b", other()]]));
     expect(drivers.applied).toBe(1);
-    made.follow(new Map([["b", other({}, "192.0.2.9")]]));
+    follow(made, new Map([["b", other({}, "192.0.2.9")]]));
     expect(drivers.peers[0]!.underlayAddress).toBe("192.0.2.9");
   });
 });
@@ -571,13 +581,13 @@ describe("the status", () => {
     expect(told()).toEqual(["b down: portmesh4789 is down"]);
     drivers.setUp("b", true);
     told();
-    made.follow(new Map([["b", other({ vni: 7 })]]));
+    follow(made, new Map([["b", other({ vni: 7 })]]));
     made.tick();
     expect(told()).toEqual(["b down: overlay.vni is 4096 here, 7 there"]);
-    made.follow(new Map([["b", other()]]));
+    follow(made, new Map([["b", other()]]));
     made.tick();
     told();
-    made.follow(NOBODY);
+    follow(made, NOBODY);
     made.tick();
     expect(told()).toEqual(["forgets b"]);
   });
@@ -586,7 +596,7 @@ describe("the status", () => {
     const made = started(new Map([["b", other({ vni: 7 })]]), { encrypt: false });
     const problem = "overlay.vni is 4096 here, 7 there";
     expect(peerOf(made)).toMatchObject({ path: "direct", encryption: "relay", problem });
-    made.follow(new Map([["b", nodeRecord({ relay: { address: "192.0.2.2", port: 4789 } })]]));
+    follow(made, new Map([["b", nodeRecord({ relay: { address: "192.0.2.2", port: 4789 } })]]));
     expect(peerOf(made)).toMatchObject({ driver: null, path: "direct", encryption: "none", problem: null });
   });
 });
