@@ -35,7 +35,8 @@ export interface Derived {
   readonly overlay: OverlayInput | null;
   /** Kept with the catalog. */
   readonly kept: CatalogState;
-  readonly reachChanges: number;
+  /** Equal in two passes when their routing tables are. */
+  readonly routingSources: readonly unknown[];
   /** Computed when read: few passes need it. */
   readonly routing: RoutingInput;
 }
@@ -65,7 +66,7 @@ export function derive(facts: Facts, nowMs: number): Derived {
     members: membersInput(facts),
     overlay: overlayInput(facts),
     kept: { isFileKnown: file.isKnown, members: members.known },
-    reachChanges: facts.reachChanges,
+    routingSources: routingSources(facts),
     get routing() {
       return routingInput(facts, nowMs);
     },
@@ -122,6 +123,18 @@ function overlayInput({ catalog, address, file: { config } }: Facts): OverlayInp
     nodes: catalog.nodes(),
     active: new Set(catalog.tasks().map(({ owner }) => owner)),
   };
+}
+
+/** By identity: a fact that is learned again as it was is not replaced. */
+function routingSources({
+  catalogRevision,
+  file,
+  address,
+  network,
+  overlay,
+  localChanges,
+}: Facts): unknown[] {
+  return [catalogRevision, file, address, network, overlay, localChanges];
 }
 
 function routingInput(facts: Facts, nowMs: number): RoutingInput {

@@ -48,8 +48,8 @@ export interface Facts {
   readonly bindErrors: NodeRecord["bindErrors"];
   /** Ports without a reachable task, and tasks of this node that are down. */
   readonly reach: Reach;
-  /** How often a task has gone down or come up. */
-  readonly reachChanges: number;
+  /** How often names of tasks, or ports that are due to be closed or opened, have changed. */
+  readonly localChanges: number;
   /** Addresses of this node's tasks given by name, as far as others have to know them. */
   readonly taskAddresses: NonNullable<NodeRecord["taskAddresses"]>;
 }
@@ -108,7 +108,7 @@ export function factsAtStart({ config, path, version, catalog, network, announce
     overlay: null,
     bindErrors: [],
     reach: { closed: [], down: [] },
-    reachChanges: 0,
+    localChanges: 0,
     taskAddresses: [],
   };
 }

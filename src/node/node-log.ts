@@ -37,7 +37,6 @@ const PARTS: Readonly<Record<PartName, string>> = {
   push: "the other nodes",
   overlay: "the overlay",
   store: "the state file",
-  gate: "closed ports",
   tables: "the routing table, the running one stays",
 };
 

@@ -32,8 +32,24 @@ const LOOKS_TO_SPEAK = 4;
 /** What the proxy knows of the tasks. */
 export type TaskReach = Pick<SpliceProxy, "isTaskUp" | "silentLooksOf" | "openConnectionsOf">;
 
+/** Set when tasks have gone down or come up, which thousands may do at once; taken by the next look. */
+export class ReachNews {
+  #isSet = false;
+
+  set(): void {
+    this.#isSet = true;
+  }
+
+  take(): boolean {
+    const wasSet = this.#isSet;
+    this.#isSet = false;
+    return wasSet;
+  }
+}
+
 export interface PortGateOptions {
   readonly reach: TaskReach;
+  readonly news: ReachNews;
   readonly clock: Clock;
   /** Whether another node has said that it cannot reach this task of its own. */
   readonly isReportedDown: (node: string, service: string, task: string, portKey: string) => boolean;
@@ -63,7 +79,6 @@ export class PortGate {
   /** Nodes that serve in the running table. */
   #serving: ReadonlySet<string> = new Set();
   #isLookDue = false;
-  #reachChanges = 0;
   #cancelTick: () => void = () => undefined;
 
   constructor(options: PortGateOptions) {
@@ -92,12 +107,6 @@ export class PortGate {
     this.#options.onReach(input, table);
   }
 
-  /** @param reachChanges how often tasks have gone down or come up: they are looked at when that is more than before */
-  follow(reachChanges: number): void {
-    if (reachChanges !== this.#reachChanges) this.#isLookDue = true;
-    this.#reachChanges = reachChanges;
-  }
-
   start(): void {
     const { clock } = this.#options;
     const dueMs = clock.nowMs() + TICK_MS;
@@ -113,7 +122,7 @@ export class PortGate {
 
   /** @param isInTime silence and waiting since the last tick count */
   #tick(isInTime: boolean): void {
-    const hasNews = this.#isLookDue;
+    const hasNews = this.#options.news.take() || this.#isLookDue;
     this.#isLookDue = false;
     const isOtherPeer = this.#listenToPeers(isInTime);
     if (!hasNews && !isOtherPeer && this.#waiting.size === 0 && !this.#isDrainAwaited) return;

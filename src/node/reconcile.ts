@@ -15,7 +15,7 @@ import type { Facts } from "./facts.ts";
  * In the order of a pass: other nodes hear of an address before they get records from it, and of this node's records
  * before anything else is done with them.
  */
-const ORDER = ["members", "records", "push", "overlay", "store", "gate", "tables"] as const;
+const ORDER = ["members", "records", "push", "overlay", "store", "tables"] as const;
 
 /** Facts that keep changing each other are a bug: the turn must end all the same. */
 const MAX_ROUNDS = 20;
@@ -66,11 +66,11 @@ export class Reconciler {
 
   /** Records facts; those that are what they were change nothing. */
   learn(learned: Partial<Facts>): void {
-    const isNew = Object.entries(learned).some(
+    const changed = Object.entries(learned).filter(
       ([name, fact]) => !Bun.deepEquals(fact, this.#facts[name as keyof Facts]),
     );
-    if (!isNew) return;
-    this.#facts = { ...this.#facts, ...learned };
+    if (changed.length === 0) return;
+    this.#facts = { ...this.#facts, ...Object.fromEntries(changed) };
     this.changed();
   }
 

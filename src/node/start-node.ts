@@ -21,7 +21,7 @@ import { NodeLog } from "./node-log.ts";
 import type { NodeOptions, NodeParts, NodeProxy } from "./node-parts.ts";
 import { Overlay } from "./overlay/overlay.ts";
 import { OverlayLog } from "./overlay/overlay-log.ts";
-import { PortGate } from "./port-gate.ts";
+import { PortGate, ReachNews } from "./port-gate.ts";
 import { isReportedDown, ReachReport, reachIn } from "./reach-report.ts";
 import { Reconciler } from "./reconcile.ts";
 import { Resolver } from "./resolver.ts";
@@ -61,8 +61,9 @@ async function startParts(options: NodeOptions, parts: NodeParts, stops: Stops):
     onError: (part, error) => log.reconcileFailed(part, error),
   });
   stops.push(() => reconciler.close());
+  const news = new ReachNews();
   const [proxy, cluster] = await bothOf(
-    startProxy(options, parts, log, reconciler),
+    startProxy(options, parts, log, reconciler, news),
     startCluster(options, parts, catalog, reconciler, stops),
     stops,
   );
@@ -80,14 +81,14 @@ async function startParts(options: NodeOptions, parts: NodeParts, stops: Stops):
     lookup: parts.lookup,
     onChange: (name) => {
       log.name(name);
-      reconciler.changed();
+      reconciler.learn({ localChanges: reconciler.facts.localChanges + 1 });
     },
   });
   stops.push(
     () => resolver.keep([]),
     () => interfaces.setActive(false),
   );
-  const gate = newGate(proxy, parts, log, reconciler);
+  const gate = newGate(proxy, news, parts, log, reconciler);
   stops.push(() => gate.stop());
   const tables = new TableUpdates({
     proxy,
@@ -101,7 +102,7 @@ async function startParts(options: NodeOptions, parts: NodeParts, stops: Stops):
   });
   await tables.change((turn) => turn.apply(reconciler.derived.routing, FIRST_NAMES_MS));
   gate.start();
-  serve(reconciler, gate, tables);
+  serve(reconciler, tables);
   watchAddress(options, parts, cluster, reconciler, stops);
   return new Node({
     options,
@@ -119,9 +120,8 @@ async function startParts(options: NodeOptions, parts: NodeParts, stops: Stops):
 }
 
 /** The first table is in force: it follows the facts, and others may send their clients to tasks of this node. */
-function serve(reconciler: Reconciler, gate: PortGate, tables: TableUpdates): void {
-  reconciler.attach("gate", ({ reachChanges }) => gate.follow(reachChanges));
-  reconciler.attach("tables", () => tables.refresh());
+function serve(reconciler: Reconciler, tables: TableUpdates): void {
+  reconciler.attach("tables", ({ routingSources }) => tables.follow(routingSources));
   reconciler.learn({ phase: "serving" });
   reconciler.now();
 }
@@ -142,6 +142,7 @@ async function startProxy(
   parts: NodeParts,
   log: NodeLog,
   reconciler: Reconciler,
+  news: ReachNews,
 ): Promise<NodeProxy> {
   const proxy = await parts.startProxy({
     workers: config.proxy.workers,
@@ -150,7 +151,7 @@ async function startProxy(
     onShortage: (shortage) => log.shortage(shortage),
     hasGossip: config.cluster !== null,
     onBindErrors: (errors) => reconciler.learn({ bindErrors: bindErrorsOf(errors) }),
-    onReachChange: () => reconciler.learn({ reachChanges: reconciler.facts.reachChanges + 1 }),
+    onReachChange: () => news.set(),
   });
   proxy.recordConnections(wantsConnections(config.log.level));
   return proxy;
@@ -219,13 +220,20 @@ function newOverlay(
   });
 }
 
-function newGate(proxy: NodeProxy, { clock }: NodeParts, log: NodeLog, reconciler: Reconciler): PortGate {
+function newGate(
+  proxy: NodeProxy,
+  news: ReachNews,
+  { clock }: NodeParts,
+  log: NodeLog,
+  reconciler: Reconciler,
+): PortGate {
   const report = new ReachReport({ log, onReach: (reach) => reconciler.learn({ reach }) });
   return new PortGate({
     reach: proxy,
+    news,
     clock,
     isReportedDown: (node, ...task) => isReportedDown(reconciler.facts.catalog.nodes().get(node), ...task),
-    onDue: () => reconciler.changed(),
+    onDue: () => reconciler.learn({ localChanges: reconciler.facts.localChanges + 1 }),
     onReach: (input, table) => report.report(reachIn(input, table, proxy)),
   });
 }

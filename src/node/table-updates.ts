@@ -76,6 +76,8 @@ export class TableUpdates {
   readonly #queue = new SerialQueue();
   #input: RoutingInput | null = null;
   #routing: Routing = NO_ROUTING;
+  /** Of the table that is due or runs; null: the last one failed. */
+  #sources: readonly unknown[] | null = null;
   #isRefreshDue = false;
   #isClosed = false;
 
@@ -110,16 +112,20 @@ export class TableUpdates {
   }
 
   /**
-   * Makes a new table of what is to be served by then, when the changes before it are done. Rejects when that fails: the
-   * running table stays. Nothing when one is due already.
+   * Makes a new table once when `sources` are others than before: of what is to be served by then, after the changes that
+   * are under way. Rejects when that fails: the running table stays, and the same sources may be given again.
    */
-  refresh(): Promise<void> | undefined {
+  async follow(sources: readonly unknown[]): Promise<void> {
+    if (this.#sources?.every((source, index) => source === sources[index]) === true) return;
+    this.#sources = sources;
     if (this.#isRefreshDue || this.#isClosed) return;
     this.#isRefreshDue = true;
-    return this.#queue.run(async () => {
-      this.#isRefreshDue = false;
-      if (this.#input !== null && !this.#isClosed) await this.#apply(this.#parts.currentInput(), 0);
-    });
+    try {
+      await this.#queue.run(() => this.#refresh());
+    } catch (error) {
+      this.#sources = null;
+      throw error;
+    }
   }
 
   /** Why a change by file or command to this input is refused; [] when it is not. */
@@ -134,6 +140,11 @@ export class TableUpdates {
         .map((loop) => ({ loop, message: describeLoop(loop) })),
       ...(isWorse ? [{ loop: null, message: excess }] : []),
     ];
+  }
+
+  async #refresh(): Promise<void> {
+    this.#isRefreshDue = false;
+    if (this.#input !== null && !this.#isClosed) await this.#apply(this.#parts.currentInput(), 0);
   }
 
   async #apply(input: RoutingInput, namesMs: number): Promise<Applied> {

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "bun:test";
-import { PortGate } from "../../../src/node/port-gate.ts";
+import { PortGate, ReachNews } from "../../../src/node/port-gate.ts";
 import { reachIn } from "../../../src/node/reach-report.ts";
 import type { RoutingInput } from "../../../src/node/routing-input.ts";
 import type { PublishedPort, RoutingTable, Service, Task } from "../../../src/proxy/index.ts";
@@ -16,7 +16,7 @@ const LONG_MS = 1_700;
 let clock: ManualClock;
 let gate: PortGate;
 /** "tcp 127.0.0.1:80" */
-let reachChanges = 0;
+let news: ReachNews;
 let down: Set<string>;
 let silent: Set<string>;
 /** null: the proxy looks after silent peers every 250 ms. */
@@ -34,7 +34,9 @@ beforeEach(() => {
   looks = null;
   reported = new Set();
   openSessions = 0;
+  news = new ReachNews();
   gate = new PortGate({
+    news,
     clock,
     reach: {
       isTaskUp: ({ address, port }, { protocol, target }) =>
@@ -64,7 +66,7 @@ function table(
 
 function setDown(...tasks: string[]): void {
   down = new Set(tasks);
-  gate.follow(++reachChanges);
+  news.set();
 }
 
 /** Published ports that are closed. */
@@ -165,7 +167,7 @@ describe("a port", () => {
   test("is closed when the task's own node cannot reach it", async () => {
     run(table({ tasks: [FAR] }));
     reported.add("n2 test far tcp 80");
-    gate.follow(++reachChanges);
+    news.set();
     await clock.advance(LONG_MS);
     expect(closed()).toEqual([80]);
   });

@@ -21,6 +21,11 @@ let readFile: (name: string, check?: ConfigCheck) => FileResult | Promise<FileRe
 let applied: Config[];
 let names: Map<string, HostAnswer | Promise<HostAnswer>>;
 
+/** Names or interfaces are others than before. */
+function refresh(): void {
+  void tables.follow([{}]);
+}
+
 beforeEach(async () => {
   file = WEB;
   readFile = (name, check) => parseConfig(file, name, check);
@@ -31,13 +36,13 @@ beforeEach(async () => {
   const resolver = new Resolver({
     clock,
     lookup: async (host) => names.get(host) ?? { error: "name not found", isAnswered: true },
-    onChange: () => tables.refresh(),
+    onChange: refresh,
   });
   const read = () => ({ hasIpv6: false, addresses: [] });
   tables = new TableUpdates({
     proxy,
     resolver,
-    interfaces: new InterfaceWatch({ clock, read, onChange: () => tables.refresh() }),
+    interfaces: new InterfaceWatch({ clock, read, onChange: refresh }),
     gate: { close: (table) => table, adopt: () => undefined },
     currentInput: () => viewOf(reloader.running),
     onWarnings: () => undefined,
