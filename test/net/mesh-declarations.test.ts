@@ -3,7 +3,7 @@
  *
  *   n1.toml ─> n1 ── n2 <─ n2.toml      loopback addresses; `web` is in both files, tasks are two HTTP servers
  */
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { loopbackPlaces, MeshCluster } from "../support/cluster/mesh-cluster.ts";
 import { serviceFile } from "../support/cluster/mesh-config.ts";
 import type { MeshNode } from "../support/cluster/mesh-node.ts";
@@ -15,51 +15,14 @@ const PORT = 8080;
 const OTHER_PORT = 8090;
 
 let task: HttpTask;
-let cluster: MeshCluster;
-let n1: MeshNode;
-let n2: MeshNode;
-
 beforeAll(() => {
   task = startNamedTask("task");
 });
 
 afterAll(() => task.stop());
 
-beforeEach(async () => {
-  cluster = await MeshCluster.start({
-    label: "mesh-declarations",
-    places: loopbackPlaces(2),
-    settings: { profile: "local" },
-    services: () => web(PORT),
-  });
-  [n1, n2] = cluster.nodes as [MeshNode, MeshNode];
-  await serves(PORT);
-});
-
-afterEach(() => cluster.close());
-
 function web(port: number, extra = ""): string {
   return serviceFile({ name: "web", publish: [`${port}:80`], tasks: [`127.0.0.1:${task.port}`], extra });
-}
-
-function load(node: MeshNode, services: string) {
-  return node.reload(cluster.fileOf(node, {}, services));
-}
-
-async function serves(port: number, nodes = cluster.running): Promise<void> {
-  for (const node of nodes) {
-    await cluster.waitFor(async () => (await request(node.address, port)).body === "task", {
-      what: `${node.name}:${port} to serve`,
-    });
-  }
-}
-
-async function isClosed(port: number, nodes = cluster.running): Promise<void> {
-  for (const node of nodes) {
-    await cluster.waitFor(async () => !(await accepts(node.address, port)), {
-      what: `${node.name}:${port} to be closed`,
-    });
-  }
 }
 
 interface Inspected {
@@ -81,34 +44,84 @@ async function definitions(node: MeshNode): Promise<string[]> {
   return service!.Portmesh.Definitions.map((one) => `${one.Node}: ${one.Differences.join("; ")}`);
 }
 
-async function areDefined(wanted: readonly string[], nodes = cluster.running): Promise<void> {
-  for (const node of nodes) {
-    await cluster.waitFor(async () => (await definitions(node)).join("\n") === wanted.join("\n"), {
-      what: `${node.name} to have web as ${wanted.join(" | ")}`,
+/** n1 and n2, which both have the service when it resolves. */
+class Declared implements AsyncDisposable {
+  readonly n1: MeshNode;
+  readonly n2: MeshNode;
+
+  private constructor(readonly cluster: MeshCluster) {
+    [this.n1, this.n2] = cluster.nodes as [MeshNode, MeshNode];
+  }
+
+  static async start(): Promise<Declared> {
+    const cluster = await MeshCluster.start({
+      label: "mesh-declarations",
+      places: loopbackPlaces(2),
+      settings: { profile: "local" },
+      services: () => web(PORT),
     });
+    const declared = new Declared(cluster);
+    await declared.serves(PORT);
+    return declared;
+  }
+
+  load(node: MeshNode, services: string) {
+    return node.reload(this.cluster.fileOf(node, {}, services));
+  }
+
+  async serves(port: number, nodes = this.cluster.running): Promise<void> {
+    for (const node of nodes) {
+      await this.cluster.waitFor(async () => (await request(node.address, port)).body === "task", {
+        what: `${node.name}:${port} to serve`,
+      });
+    }
+  }
+
+  async isClosed(port: number, nodes = this.cluster.running): Promise<void> {
+    for (const node of nodes) {
+      await this.cluster.waitFor(async () => !(await accepts(node.address, port)), {
+        what: `${node.name}:${port} to be closed`,
+      });
+    }
+  }
+
+  async areDefined(wanted: readonly string[], nodes = this.cluster.running): Promise<void> {
+    for (const node of nodes) {
+      await this.cluster.waitFor(async () => (await definitions(node)).join("\n") === wanted.join("\n"), {
+        what: `${node.name} to have web as ${wanted.join(" | ")}`,
+      });
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.cluster.close();
   }
 }
 
-test("what one file drops stays as long as the other declares it, and is back with a file that does", async () => {
-  const { outcome, kept } = await load(n1, "");
+test.concurrent("what one file drops stays as long as the other declares it, and is back with a file that does", async () => {
+  await using mesh = await Declared.start();
+  const { cluster, n1, n2 } = mesh;
+  const { outcome, kept } = await mesh.load(n1, "");
   // the watch may have been quicker; then nothing was left to report
   if (outcome === "applied") expect(kept).toMatchObject([{ service: "web", definitions: [{ node: "n2" }] }]);
-  await areDefined(["n2: "]);
-  await serves(PORT);
+  await mesh.areDefined(["n2: "]);
+  await mesh.serves(PORT);
   await n2.stop();
   await n2.start();
   await cluster.allAlive();
-  await serves(PORT); // declared by n2 all the time
-  expect((await load(n2, "")).kept).toEqual([]);
-  await isClosed(PORT);
+  await mesh.serves(PORT); // declared by n2 all the time
+  expect((await mesh.load(n2, "")).kept).toEqual([]);
+  await mesh.isClosed(PORT);
   expect((await n1.services()).length + (await n2.services()).length).toBe(0);
-  await load(n1, web(PORT));
-  await serves(PORT);
-  await areDefined(["n1: "]);
+  await mesh.load(n1, web(PORT));
+  await mesh.serves(PORT);
+  await mesh.areDefined(["n1: "]);
 });
 
-test("of differing definitions the newest is in force: status, inspect and reload show the other", async () => {
-  const report = await load(n2, web(OTHER_PORT, 'balance = "random"'));
+test.concurrent("of differing definitions the newest is in force: status, inspect and reload show the other", async () => {
+  await using mesh = await Declared.start();
+  const { cluster, n1, n2 } = mesh;
+  const report = await mesh.load(n2, web(OTHER_PORT, 'balance = "random"'));
   const differences = [
     "publish removed 8090:80/tcp",
     "publish added 8080:80/tcp",
@@ -117,9 +130,9 @@ test("of differing definitions the newest is in force: status, inspect and reloa
   expect(report.differing).toMatchObject([
     { service: "web", inForce: { node: "n2" }, others: [{ node: "n1", differences }] },
   ]);
-  await serves(OTHER_PORT);
-  await isClosed(PORT);
-  await areDefined(["n2: ", `n1: ${differences.join("; ")}`]);
+  await mesh.serves(OTHER_PORT);
+  await mesh.isClosed(PORT);
+  await mesh.areDefined(["n2: ", `n1: ${differences.join("; ")}`]);
   for (const node of cluster.nodes) {
     const { stdout } = await node.command("status");
     expect(stdout).toContain(`IN FORCE n2:${n2.directory}`);
@@ -134,20 +147,22 @@ test("of differing definitions the newest is in force: status, inspect and reloa
   await n1.stop();
   await n1.start(); // the same file, older than n2's edit, also where its state is lost
   await cluster.allAlive();
-  await serves(OTHER_PORT);
+  await mesh.serves(OTHER_PORT);
   await n1.kill();
   await Bun.$`rm -r ${n1.directory}/data`;
   await n1.start();
   await cluster.allAlive();
-  await areDefined(["n2: ", `n1: ${differences.join("; ")}`]);
-  await serves(OTHER_PORT);
-  await load(n1, web(PORT, "max_connections = 9")); // and now it is edited
-  await serves(PORT);
-  await isClosed(OTHER_PORT);
+  await mesh.areDefined(["n2: ", `n1: ${differences.join("; ")}`]);
+  await mesh.serves(OTHER_PORT);
+  await mesh.load(n1, web(PORT, "max_connections = 9")); // and now it is edited
+  await mesh.serves(PORT);
+  await mesh.isClosed(OTHER_PORT);
 });
 
-test("rm and update of a declared service name the files and change nothing", async () => {
-  await areDefined(await definitions(n1));
+test.concurrent("rm and update of a declared service name the files and change nothing", async () => {
+  await using mesh = await Declared.start();
+  const { cluster, n1 } = mesh;
+  await mesh.areDefined(await definitions(n1));
   for (const args of [
     ["rm", "web"],
     ["update", "--publish-add", "99:99", "web"],
@@ -156,12 +171,14 @@ test("rm and update of a declared service name the files and change nothing", as
     expect(exitCode).toBe(1);
     for (const { name, directory } of cluster.nodes) expect(stderr).toContain(`${name}:${directory}`);
   }
-  await serves(PORT);
+  await mesh.serves(PORT);
 });
 
-test("what a failed node declares stays until it is forgotten; back with the same file it declares it again", async () => {
-  await load(n1, "");
-  await areDefined(["n2: "]);
+test.concurrent("what a failed node declares stays until it is forgotten; back with the same file it declares it again", async () => {
+  await using mesh = await Declared.start();
+  const { cluster, n1, n2 } = mesh;
+  await mesh.load(n1, "");
+  await mesh.areDefined(["n2: "]);
   await n2.kill();
   await cluster.seenAs("n2", ["failed"], [n1]);
   await n1.stop();
@@ -173,23 +190,27 @@ test("what a failed node declares stays until it is forgotten; back with the sam
   await cluster.waitFor(async () => (await n1.services()).length === 0, { what: "web to be gone" });
   await n2.start();
   await cluster.allAlive();
-  await serves(PORT);
-  await areDefined(["n2: "]);
+  await mesh.serves(PORT);
+  await mesh.areDefined(["n2: "]);
 });
 
-test("a node that comes back from a pause with an old catalog does not bring a removed service back", async () => {
+test.concurrent("a node that comes back from a pause with an old catalog does not bring a removed service back", async () => {
+  await using mesh = await Declared.start();
+  const { cluster, n1, n2 } = mesh;
   await n2.pause();
   await cluster.seenAs("n2", ["failed"], [n1]);
-  await load(n1, "");
+  await mesh.load(n1, "");
   n2.resume();
   await cluster.allAlive();
-  await areDefined(["n2: "]);
-  await load(n2, "");
-  await isClosed(PORT);
+  await mesh.areDefined(["n2: "]);
+  await mesh.load(n2, "");
+  await mesh.isClosed(PORT);
   expect((await n1.services()).length + (await n2.services()).length).toBe(0);
 });
 
-test("more than the cluster holds is refused by check and reload, and nothing else is touched", async () => {
+test.concurrent("more than the cluster holds is refused by check and reload, and nothing else is touched", async () => {
+  await using mesh = await Declared.start();
+  const { cluster, n1 } = mesh;
   const deny = Array.from({ length: 1_100 }, (_, index) => `"10.${index >> 8}.${index & 255}.0/24"`);
   const labels = Array.from({ length: 70 }, (_, index) => `label-${index} = "x"`);
   const wrong = [
@@ -206,10 +227,12 @@ test("more than the cluster holds is refused by check and reload, and nothing el
     const report = await n1.reload(file);
     expect(report).toMatchObject({ outcome: "refused", problems: [{ key }] });
   }
-  await serves(PORT);
+  await mesh.serves(PORT);
 });
 
-test("a service that the cluster refuses is named by reload and status, and hides no other", async () => {
+test.concurrent("a service that the cluster refuses is named by reload and status, and hides no other", async () => {
+  await using mesh = await Declared.start();
+  const { cluster, n1, n2 } = mesh;
   await n1.command("service", "create", "--name", "full", "-p", "7000:80");
   const [full] = (await n1.services()).filter(({ name }) => name === "full") as unknown as {
     stamp: object;
@@ -224,7 +247,7 @@ test("a service that the cluster refuses is named by reload and status, and hide
 
   const more = serviceFile({ name: "more", publish: [`${OTHER_PORT}:80`], tasks: ["127.0.0.1:9"] });
   const other = serviceFile({ name: "other", publish: ["7001:80"] });
-  const report = await load(n1, web(PORT) + more + other);
+  const report = await mesh.load(n1, web(PORT) + more + other);
   const reason = "10001 tasks on this node: at most 10000 are allowed";
   expect(report.outcome).toBeOneOf(["applied", "unchanged"]); // the watch may have been quicker
   expect(report).toMatchObject({
