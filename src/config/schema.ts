@@ -90,10 +90,12 @@ export const publishEntry = anyOf(
     ),
     table({
       published: port.meta({ description: "Port clients connect to." }),
-      target: port.optional().meta({ description: "Port of the tasks; default: the published port." }),
+      target: port
+        .optional()
+        .meta({ description: "Port of tasks that name none; default: the published port." }),
       protocol: protocol.default("tcp"),
       mode: publishMode.default("ingress").meta({
-        description: "ingress: on every node; host: only where a task runs, and only to it.",
+        description: "ingress: open on every node; host: only on nodes with a task, and only to that task.",
       }),
     }).transform(
       ({ published, target, protocol, mode }): PortRange => ({
@@ -121,7 +123,7 @@ export const taskEntry = anyOf('a task address like "10.1.0.7:8081" or a table w
   table({
     address: taskAddress.meta({ description: "IP address or DNS name, with or without a port." }),
     weight: weight.default(1).meta({ description: "Share of new connections." }),
-    drain: flag().default(false).meta({ description: "No new connections; the open ones go on." }),
+    drain: flag().default(false).meta({ description: "No new connections; open ones continue." }),
   }).transform(({ address, weight, drain }) => ({ ...address, weight, isDraining: drain })),
 ]);
 
@@ -129,16 +131,16 @@ const { udp: UDP_DEFAULTS, ...DEFAULTS } = DEFAULT_RULES;
 
 const udp = table({
   mode: udpFields.mode.default(UDP_DEFAULTS.mode).meta({
-    description: "session: a client stays with its task until idle; packet: every datagram picks again.",
+    description: "session: a client keeps its task until it is idle; packet: every datagram picks a task.",
   }),
   idle_timeout: duration(1)
     .prefault("90s")
-    .meta({ description: "A session without datagrams ends after this." }),
+    .meta({ description: "A session without datagrams ends after this time." }),
   max_sessions: udpFields.maxSessions
     .default(UDP_DEFAULTS.maxSessions)
-    .meta({ description: "At this many the oldest idle session makes room." }),
+    .meta({ description: "At this number the longest idle session makes room." }),
   responses: udpFields.responses.default(UDP_DEFAULTS.responses).meta({
-    description: "A session ends when each of its datagrams has had so many answers; 0: when it is idle.",
+    description: "A session ends once each of its datagrams has this many replies; 0: only when idle.",
   }),
 });
 
@@ -146,38 +148,43 @@ const service = table({
   name: serviceName.meta({ description: "Unique in the file." }),
   publish: publishList(publishEntry).meta({
     description:
-      "Published ports: PUBLISHED:TARGET[/tcp|/udp], ranges of equal length, or one port for both sides.",
+      "Published ports: PUBLISHED:TARGET[/tcp|/udp], ranges of equal length, or one port for both.",
   }),
   tasks: list(taskEntry)
     .prefault([])
-    .meta({ description: "Where the service runs; without a port of its own a task gets the target port." }),
+    .meta({ description: "Tasks of this node; a task without a port gets the target port." }),
   balance: ruleFields.balance.default(DEFAULTS.balance).meta({ description: "How a task is picked." }),
   prefer: ruleFields.prefer.default(DEFAULTS.prefer).meta({
-    description: "Tasks picked first: of any node, of this node, of nodes with the same label zone.",
+    description:
+      "Tasks picked first, others when those fail: of any node, of this node, of nodes with the same zone label.",
   }),
   send_proxy: ruleFields.sendProxy
     .default(DEFAULTS.sendProxy)
-    .meta({ description: "PROXY protocol header sent to the task; v1 knows TCP only." }),
+    .meta({ description: "PROXY protocol header sent to the task; v1 is TCP only." }),
   accept_proxy: ruleFields.acceptProxy.prefault([...DEFAULTS.acceptProxy]).meta({
-    description: "From these clients a PROXY protocol header is required; from all others refused.",
+    description: "Clients that must send a PROXY protocol header; all others must not.",
   }),
   allow: ruleFields.allow
     .prefault([...DEFAULTS.allow])
     .meta({ description: "Clients that are served, unless deny matches." }),
-  deny: ruleFields.deny.prefault([...DEFAULTS.deny]).meta({ description: "Clients that are refused." }),
+  deny: ruleFields.deny
+    .prefault([...DEFAULTS.deny])
+    .meta({ description: "Clients that are rejected; deny wins over allow." }),
   bind: ruleFields.bind.optional().meta({ description: "Where to listen; default: proxy.bind." }),
   nodes: ruleFields.nodes.prefault({}).meta({
     description: "Only nodes with all these labels listen; default: every node.",
   }),
   max_connections: ruleFields.maxConnections
     .default(DEFAULTS.maxConnections)
-    .meta({ description: "Open TCP connections on this node; 0 = no limit." }),
+    .meta({ description: "Open TCP connections per node; 0: no limit." }),
   idle_timeout: duration(0)
     .prefault(formatDuration(DEFAULTS.idleTimeoutMs))
-    .meta({ description: "Close a TCP connection without traffic after this; 0s = never." }),
+    .meta({ description: "A TCP connection without traffic is cut after this time; 0s: never." }),
   drain_timeout: duration(0)
     .prefault(formatDuration(DEFAULTS.drainTimeoutMs))
-    .meta({ description: "How long connections to a draining or removed task may go on; 0s = cut at once." }),
+    .meta({
+      description: "How long connections to a draining or removed task may continue; 0s: cut at once.",
+    }),
   udp: udp.prefault({}).meta({ description: "Rules for the UDP ports of the service." }),
 }).superRefine((service, context) => {
   const fault = findSizeFault({ ...service, acceptProxy: service.accept_proxy, bind: service.bind ?? null });
@@ -237,78 +244,82 @@ function scopeHint(text: string): string {
 }
 
 const cluster = table({
-  name: serviceName.default("portmesh").meta({ description: "Clusters of different names never merge." }),
+  name: serviceName.default("portmesh").meta({ description: "Clusters with different names never merge." }),
   keys: list(key).prefault([]).meta({
-    description: "Base64 keys as `portmesh keygen` prints: the first encrypts, all decrypt.",
+    description: "Base64 keys from `portmesh keygen`: the first encrypts, all decrypt.",
   }),
-  join: list(seed).prefault([]).meta({ description: "Nodes to join, by address or name; retried for ever." }),
+  join: list(seed).prefault([]).meta({ description: "Seed nodes, by address or DNS name; retried forever." }),
   bind: gossipBind
     .prefault(`0.0.0.0:${GOSSIP_PORT}`)
-    .meta({ description: "Where gossip listens, TCP and UDP." }),
+    .meta({ description: "Address and port of gossip, TCP and UDP." }),
   profile: choice(["lan", "wan", "local"])
     .default("lan")
-    .meta({ description: "Timing: how fast a failure is found, how much delay is forgiven." }),
+    .meta({ description: "Timing: how fast a failure is detected, and how much delay is tolerated." }),
   insecure: flag().default(false).meta({
-    description: "Allows a node without keys to be reached from other machines.",
+    description: "Lets a node without keys listen on more than loopback.",
   }),
 });
 
 export const adminSchema = table({
   socket: socketPath
     .prefault("/run/portmesh/portmesh.sock")
-    .meta({ description: "Unix socket of the commands: an absolute path." }),
+    .meta({ description: "Unix socket the commands connect to: an absolute path." }),
 }).prefault({});
 
 export const fileSchema = table({
   node: table({
-    name: nodeName.optional().meta({ description: "Name of this node; default: the host name." }),
+    name: nodeName
+      .optional()
+      .meta({ description: "Name of this node, unique in the cluster; default: the host name." }),
     advertise: ownAddress.optional().meta({
       description:
-        "Address other nodes reach this one by; default: that of cluster.bind or of the default route.",
+        "Address other nodes reach this node at; default: the address of cluster.bind, else of the default route.",
     }),
     labels: labels()
       .prefault({})
-      .meta({ description: "What services select nodes by; zone also means nearness." }),
+      .meta({ description: "Services select nodes by labels; zone also means nearness." }),
     data_dir: directory
       .optional()
-      .meta({ description: "What survives a restart is kept here; default: /var/lib/portmesh." }),
+      .meta({ description: "Directory for state that survives a restart; default: /var/lib/portmesh." }),
   }).prefault({}),
-  cluster: cluster.optional().meta({ description: "Without it the node stands alone." }),
+  cluster: cluster.optional().meta({ description: "Without this table the node stands alone." }),
   overlay: table({
     driver: choice(["auto", "kernel", "userspace", "none"])
       .default("auto")
       .meta({
         description:
-          "kernel: a VXLAN device; userspace: TUN and our own VXLAN, encrypted as a whole; none: relays go from node " +
-          "address to node address; auto: kernel where nothing is encrypted and the machine allows it, else none.",
+          "kernel: a VXLAN device; userspace: TUN and VXLAN in this process, every packet encrypted; none: relays between " +
+          "node addresses; auto: kernel when nothing is encrypted and the machine allows it, otherwise none.",
       }),
     port: integer(1, MAX_OVERLAY_PORT).default(4789).meta({
-      description: "The overlay, UDP, and relays between nodes, TCP; the next port takes relays of UDP.",
+      description: "UDP: VXLAN and relays; TCP: relays.",
     }),
     vni: integer(1, 16_777_215).default(4096).meta({ description: "VXLAN network identifier." }),
     subnet: overlaySubnet.prefault("10.200.0.0/16").meta({
-      description: "Where the overlay addresses of the nodes come from: the same on every node.",
+      description: "Overlay addresses of the nodes are taken from it: the same on every node.",
     }),
     encrypt: flag().optional().meta({
-      description: "What goes from node to node is encrypted; default: true when cluster.keys is set.",
+      description: "Encrypt all traffic between nodes; default: true when cluster.keys is set.",
     }),
   }).prefault({}),
   proxy: table({
-    workers: integer(0, 64).default(0).meta({ description: "Proxy threads; 0 = one per core." }),
+    workers: integer(0, 64).default(0).meta({ description: "Proxy threads; 0: one per core." }),
     bind: bindList
       .prefault([])
-      .meta({ description: "Where services listen: addresses, prefixes or interfaces; [] = every address." }),
+      .meta({
+        description: "Where services listen: addresses, prefixes or interface names; []: every address.",
+      }),
   }).prefault({}),
   admin: adminSchema,
   log: table({
     level: choice(["trace", "debug", "info", "warn", "error"])
       .default("info")
-      .meta({ description: "Least important lines written." }),
+      .meta({ description: "Least severe lines written." }),
     format: choice(["auto", "json", "pretty"])
       .default("auto")
-      .meta({ description: "auto: pretty on a terminal, else json." }),
+      .meta({ description: "auto: pretty on a terminal, otherwise json." }),
   }).prefault({}),
-  services: list(service).prefault([]).meta({ description: "What is published, and where it runs." }),
+  services: list(service).prefault([]).meta({ description: "Services: published ports and tasks." }),
 }).meta({ title: "portmesh configuration" });
 
 /** A file that fits the schema, in the file's own key names, with defaults filled in. */
