@@ -68,8 +68,7 @@ function checkCluster(document: ConfigDocument, { bindHost, advertise }: Setting
   const { keys, bind, insecure } = (cluster ?? {}) as Record<string, unknown>;
   const encrypt = valueAt(document.value, ["overlay", "encrypt"]);
   if (encrypt === true && !(Array.isArray(keys) && keys.length > 0)) {
-    const message =
-      "nothing can be encrypted without cluster.keys: set them to what `portmesh keygen` prints";
+    const message = "cannot encrypt without cluster.keys: set them to the output of `portmesh keygen`";
     document.report(["overlay", "encrypt"], encrypt, message);
   }
   if (bindHost === null) return;
@@ -78,8 +77,8 @@ function checkCluster(document: ConfigDocument, { bindHost, advertise }: Setting
   document.reportUnquoted(
     bind === undefined ? ["cluster"] : ["cluster", "bind"],
     bind,
-    "without cluster.keys anybody who reaches this address can join: set keys to what `portmesh keygen` prints, " +
-      "bind to loopback, or say insecure = true",
+    "without cluster.keys anyone who can reach this address can join: set keys to the output of `portmesh keygen`, " +
+      "bind to loopback, or set insecure = true",
   );
 }
 
@@ -92,7 +91,7 @@ function checkAdvertise(document: ConfigDocument, address: string, bindHost: str
     const message = `${value} is an IPv${family} address, but cluster.bind ${showValue(bindHost)} listens on IPv${bindFamily} only`;
     document.report(path, address, message);
   } else if (isLoopback(address) && !isLoopback(bindHost)) {
-    const message = `${value} is reached by this machine alone: set an address that other nodes reach`;
+    const message = `${value} is reachable from this machine only: set an address that other nodes can reach`;
     document.report(path, address, message);
   }
 }

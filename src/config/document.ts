@@ -77,7 +77,7 @@ export class ConfigDocument {
 
 function secretMessage(value: unknown): string {
   const shown = typeof value === "object" ? showValue(value) : MASKED;
-  return `${shown} is not allowed here: cluster.keys is a list of texts, as \`portmesh keygen\` prints them`;
+  return `${shown} is not allowed here: cluster.keys is a list of strings, as \`portmesh keygen\` prints them`;
 }
 
 export function newTable(): Table {

@@ -31,7 +31,7 @@ export interface WrongConfig {
 }
 
 /** What an editor on a full disk leaves; applied, it would close every port. */
-const EMPTY = "empty: it sets no key; a node without services of its own says services = []";
+const EMPTY = "empty: it sets no key; for a node without services of its own, set services = []";
 const YAML = "YAML is not supported: write TOML, with a table [[services]] for each service, or JSON";
 
 /** TOML or JSON by the extension of `file`, else by the first character that is not a space. */
@@ -77,7 +77,7 @@ function readDocument(text: string, file: string): ConfigDocument {
     // both parsers recurse, and TOML's passes every character of a text as an argument: the stack ends somewhere
     if (!(error instanceof RangeError)) throw error;
     const document = new ConfigDocument(file);
-    document.fail({ line: 1, column: 1 }, "cannot parse: nested too deeply, or a text that is too long");
+    document.fail({ line: 1, column: 1 }, "cannot parse: nested too deeply, or a string is too long");
     return document;
   }
 }

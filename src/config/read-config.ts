@@ -72,9 +72,9 @@ function reasonOf(error: NodeJS.ErrnoException): string {
     case "EPERM":
       return "permission denied: make it readable for the user portmesh runs as";
     case "not-regular":
-      return `${error.message}: save the configuration in a file`;
+      return `${error.message}: save the configuration to a file`;
     case "ELOOP":
-      return "its symbolic links lead in a circle";
+      return "its symbolic links form a loop";
     default:
       return error.message;
   }

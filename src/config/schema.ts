@@ -180,11 +180,9 @@ const service = table({
   idle_timeout: duration(0)
     .prefault(formatDuration(DEFAULTS.idleTimeoutMs))
     .meta({ description: "A TCP connection without traffic is cut after this time; 0s: never." }),
-  drain_timeout: duration(0)
-    .prefault(formatDuration(DEFAULTS.drainTimeoutMs))
-    .meta({
-      description: "How long connections to a draining or removed task may continue; 0s: cut at once.",
-    }),
+  drain_timeout: duration(0).prefault(formatDuration(DEFAULTS.drainTimeoutMs)).meta({
+    description: "How long connections to a draining or removed task may continue; 0s: cut at once.",
+  }),
   udp: udp.prefault({}).meta({ description: "Rules for the UDP ports of the service." }),
 }).superRefine((service, context) => {
   const fault = findSizeFault({ ...service, acceptProxy: service.accept_proxy, bind: service.bind ?? null });
@@ -227,10 +225,10 @@ export const gossipBind = parsedText(
 );
 
 export const ownAddress = parsedText(
-  "an IP address of this node that others reach",
+  "an IP address of this node that other nodes can reach",
   (text): Parsed<string> => {
     const address = canonicalAddress(text);
-    const expected = "an IP address of this node that others reach";
+    const expected = "an IP address of this node that other nodes can reach";
     if (address === null) return { error: `${showValue(text)} is not ${expected}${scopeHint(text)}` };
     const reason = whyUnreachable(address);
     if (reason !== null) return { error: `${showValue(text)} ${reason}: set ${expected}` };
@@ -240,7 +238,7 @@ export const ownAddress = parsedText(
 
 /** "fe80::1%eth0" */
 function scopeHint(text: string): string {
-  return text.includes("%") ? ": an address with an interface means nothing on other machines" : "";
+  return text.includes("%") ? ": an address with an interface is valid on this machine only" : "";
 }
 
 const cluster = table({
@@ -304,11 +302,9 @@ export const fileSchema = table({
   }).prefault({}),
   proxy: table({
     workers: integer(0, 64).default(0).meta({ description: "Proxy threads; 0: one per core." }),
-    bind: bindList
-      .prefault([])
-      .meta({
-        description: "Where services listen: addresses, prefixes or interface names; []: every address.",
-      }),
+    bind: bindList.prefault([]).meta({
+      description: "Where services listen: addresses, prefixes or interface names; []: every address.",
+    }),
   }).prefault({}),
   admin: adminSchema,
   log: table({

@@ -10,10 +10,7 @@ const RANGES = [
   ["240.0.0.0/4", "is reserved"],
   ["::/128", "stands for every address"],
   ["100::/64", "is discarded by routers"],
-  [
-    "fe80::/10",
-    "is link-local: it means nothing without an interface, which is another one on every machine",
-  ],
+  ["fe80::/10", "is link-local: other nodes would need an interface of their own to use it"],
   ["ff00::/8", "is a multicast address"],
 ] as const;
 

@@ -101,7 +101,7 @@ export function nonEmptyList<T extends z.ZodType>(entry: T) {
 export function labels() {
   const key = z.string().regex(new RegExp(LABEL_KEY_PATTERN));
   const value = z
-    .string({ error: notA("a text") })
+    .string({ error: notA("a string") })
     .max(MAX_LABEL_VALUE_LENGTH, { error: `longer than ${MAX_LABEL_VALUE_LENGTH} characters` });
   const table = z
     .record(key, value, {

@@ -33,7 +33,9 @@ export function parsePublish(text: string): PortRange | { readonly error: string
   const count = lastPublished - published + 1;
   const targetCount = lastTarget - target + 1;
   if (count !== targetCount) {
-    return { error: `${count} published and ${targetCount} target ports: both ranges must be equally long` };
+    return {
+      error: `${count} published and ${targetCount} target ports: both ranges must have the same length`,
+    };
   }
   return {
     protocol: match[5]?.toLowerCase() === "udp" ? "udp" : "tcp",

@@ -43,7 +43,7 @@ describe("[cluster]", () => {
   test.each(["", 'bind = "192.0.2.1"', 'bind = "[::]:7946"', "keys = []"])(
     "without keys, refused: %s",
     (line) => {
-      expect(problemsOf(`[cluster]\n${line}`).join()).toContain("`portmesh keygen` prints");
+      expect(problemsOf(`[cluster]\n${line}`).join()).toContain("the output of `portmesh keygen`");
     },
   );
 
@@ -79,7 +79,7 @@ describe("[cluster]", () => {
     expect(encrypts(`[cluster]\nkeys = ["${KEY}"]\n[overlay]\nencrypt = false`)).toBe(false);
     expect(encrypts("[cluster]\ninsecure = true")).toBe(false);
     expect(problemsOf("[cluster]\ninsecure = true\n[overlay]\nencrypt = true").join()).toContain(
-      "overlay.encrypt: nothing can be encrypted without cluster.keys",
+      "overlay.encrypt: cannot encrypt without cluster.keys",
     );
   });
 
@@ -101,7 +101,7 @@ describe("[cluster]", () => {
 });
 
 describe("what stands in the place of keys is hidden, and what is wrong is told all the same", () => {
-  const NOT_HERE = "is not allowed here: cluster.keys is a list of texts, as `portmesh keygen` prints them";
+  const NOT_HERE = "is not allowed here: cluster.keys is a list of strings, as `portmesh keygen` prints them";
   test.each([
     [`keys = "${KEY}"`, `cluster.keys: *** ${NOT_HERE}`],
     [`keys = { a = "${KEY}" }`, `cluster.keys: a table ${NOT_HERE}`],
@@ -142,8 +142,8 @@ describe("what stands in the place of keys is hidden, and what is wrong is told 
 
   test("labels are not secret, whatever they are called", () => {
     expect(problemsOf("[node]\nlabels = { key = 5, cluster = 6 }")).toEqual([
-      "test.toml:2: node.labels.key: 5 is not a text",
-      "test.toml:2: node.labels.cluster: 6 is not a text",
+      "test.toml:2: node.labels.key: 5 is not a string",
+      "test.toml:2: node.labels.cluster: 6 is not a string",
     ]);
   });
 });
@@ -175,9 +175,9 @@ describe("node.advertise", () => {
     ["240.0.0.1", "is reserved"],
     ["255.255.255.255", "is the broadcast address"],
     ["::ffff:224.0.0.1", "is a multicast address"],
-    ["127.0.0.1", "is reached by this machine alone"],
+    ["127.0.0.1", "is reachable from this machine only"],
     ["fe80::1", "is link-local"],
-    ["fe80::1%eth0", "an address with an interface means nothing on other machines"],
+    ["fe80::1%eth0", "an address with an interface is valid on this machine only"],
     ["ff02::1", "is a multicast address"],
     ["::", "stands for every address"],
     ["100::1", "is discarded by routers"],
@@ -192,8 +192,8 @@ describe("node.advertise", () => {
     ["192.0.2.1", "[::]:7946", "is an IPv4 address, but cluster.bind"],
     ["192.0.2.1", "[2001:db8::1]:7946", "is an IPv4 address, but cluster.bind"],
     ["2001:db8::1", "192.0.2.1:7946", "is an IPv6 address, but cluster.bind"],
-    ["127.0.0.2", "192.0.2.1", "is reached by this machine alone"],
-    ["::1", "[::]:7946", "is reached by this machine alone"],
+    ["127.0.0.2", "192.0.2.1", "is reachable from this machine only"],
+    ["::1", "[::]:7946", "is reachable from this machine only"],
   ])("%s is refused with cluster.bind %s: it %s", (advertise, bind, message) => {
     expect(problemsWith(advertise, bind)).toContain(message);
   });

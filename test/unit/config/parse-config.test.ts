@@ -142,7 +142,7 @@ publish = ["80", "81:1/tcp", "53:54/udp", "90-92:190-192", {published = 99}, {pu
 });
 
 describe("parseConfig: a file that sets nothing", () => {
-  const EMPTY = "empty: it sets no key; a node without services of its own says services = []";
+  const EMPTY = "empty: it sets no key; for a node without services of its own, set services = []";
   const texts: [string, string][] = [
     ["nothing", ""],
     ["a byte order mark", "\uFEFF"],
@@ -286,8 +286,8 @@ describe("parseConfig: problems", () => {
     ['"70000:80"', "70000 is outside 1..65535"],
     ['"80:0"', "0 is outside 1..65535"],
     ['"65530-65540"', "65540 is outside 1..65535"],
-    ['"80-82:1-2"', "3 published and 2 target ports: both ranges must be equally long"],
-    ['"80-82:1"', "3 published and 1 target ports: both ranges must be equally long"],
+    ['"80-82:1-2"', "3 published and 2 target ports: both ranges must have the same length"],
+    ['"80-82:1"', "3 published and 1 target ports: both ranges must have the same length"],
     ['"82-80"', "82-80 runs backwards"],
     ['"80/sctp"', '"80/sctp" is not PUBLISHED:TARGET[/tcp|/udp]: "sctp" is not supported'],
     [
@@ -412,7 +412,7 @@ balance = "best"`;
       '{"a.b": 1}',
       ['1: "a.b": unknown key: allowed here are node, cluster, overlay, proxy, admin, log, services'],
     ],
-    ['{"a":'.repeat(90_000), ["1: cannot parse: nested too deeply, or a text that is too long"]],
+    ['{"a":'.repeat(90_000), ["1: cannot parse: nested too deeply, or a string is too long"]],
   ];
   test.each(jsonCases)("JSON %#", (text, expected) => {
     expect(problemsOf(text, "a.json")).toEqual(expected.map((line) => `a.json:${line}`));

@@ -45,7 +45,7 @@ describe("readConfig", () => {
       [link, "device"],
     ] as const) {
       expect(problemsOfFile(path)).toEqual([
-        `${path}: cannot read the file: it is a ${kind}, not a regular file: save the configuration in a file`,
+        `${path}: cannot read the file: it is a ${kind}, not a regular file: save the configuration to a file`,
       ]);
     }
   });
@@ -53,9 +53,7 @@ describe("readConfig", () => {
   test("links that lead in a circle", () => {
     const path = join(folder, "circle");
     symlinkSync("circle", path);
-    expect(problemsOfFile(path)).toEqual([
-      `${path}: cannot read the file: its symbolic links lead in a circle`,
-    ]);
+    expect(problemsOfFile(path)).toEqual([`${path}: cannot read the file: its symbolic links form a loop`]);
   });
 
   test("more than 4 MiB, also 1 TiB with nothing in it", () => {

@@ -48,7 +48,7 @@ describe("--publish", () => {
     ["published=8080,target=65536", "target=65536 is outside 1..65535"],
     ["published=1-2,target=1-2", "ranges have the short form"],
     ["70000:80", "70000 is outside 1..65535"],
-    ["8000-8010:80", "both ranges must be equally long"],
+    ["8000-8010:80", "both ranges must have the same length"],
     ["127.0.0.1:8080:80", "the short form takes no address: name it with --bind"],
     ["[::1]:8080:80", "the short form takes no address: name it with --bind"],
     ["http:80", '"http:80" is not PUBLISHED:TARGET'],
