@@ -4,7 +4,8 @@
  *   clients ──▶ entry node ──┬─▶ exit nodes, some of them played by the test
  *                            └─▶ a task of its own
  */
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
+import type { ServiceStatus } from "../../src/proxy/index.ts";
 import {
   GREETING_BYTES,
   RELAY_CONNECTED,
@@ -23,26 +24,28 @@ import { waitFor } from "../support/time/wait-for.ts";
 
 const CLIENTS = 6;
 
-describe.each(MODES)("%s", (_mode, isSealed) => {
-  let mesh: RelayMesh;
-  let entry: RelayNode;
-  let own: RawListener;
+/** An entry node with a task of its own, and what a test adds. */
+class Entry implements AsyncDisposable {
+  private constructor(
+    readonly isSealed: boolean,
+    readonly mesh: RelayMesh,
+    readonly entry: RelayNode,
+    readonly own: RawListener,
+  ) {}
 
-  beforeEach(async () => {
-    mesh = await RelayMesh.start();
-    entry = await mesh.node("entry", { isSealed });
-    own = mesh.task();
-  });
-  afterEach(() => mesh.stop());
+  static async start(isSealed: boolean): Promise<Entry> {
+    const mesh = await RelayMesh.start();
+    return new Entry(isSealed, mesh, await mesh.node("entry", { isSealed }), mesh.task());
+  }
 
-  function fake(script: Script): FakeExit {
-    return mesh.keep(new FakeExit("fake", script, isSealed), (exit) => exit.close());
+  fake(script: Script): FakeExit {
+    return this.mesh.keep(new FakeExit("fake", script, this.isSealed), (exit) => exit.close());
   }
 
   /** Clients, one after the other, each served by this task to the end. */
-  async function serveAll(task: RawListener, count = CLIENTS): Promise<void> {
+  async serveAll(task: RawListener, count = CLIENTS): Promise<void> {
     for (let i = 0; i < count; i++) {
-      const { client, task: served } = await mesh.open(task);
+      const { client, task: served } = await this.mesh.open(task);
       await client.send(`question ${i}`);
       client.finish();
       expect(await served.receiveRest()).toBe(`question ${i}`);
@@ -53,20 +56,28 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
     }
   }
 
-  function farTask() {
-    return entry.status.tasks[0]!;
+  get farTask(): ServiceStatus["tasks"][number] {
+    return this.entry.status.tasks[0]!;
   }
 
   /** A task of the fake node's first, then one of this node's. */
-  async function besides(exit: { peer: FakeExit["peer"] }): Promise<void> {
-    await mesh.route(entry, [exit], [on(exit.peer.name, { port: 80 }), here(own)]);
+  async besides(exit: { peer: FakeExit["peer"] }): Promise<void> {
+    await this.mesh.route(this.entry, [exit], [on(exit.peer.name, { port: 80 }), here(this.own)]);
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.mesh.stop();
+  }
+}
+
+describe.each(MODES)("%s", (_mode, isSealed) => {
   describe("clients are served by another task when the exit node", () => {
-    test("is gone: its port is closed", async () => {
+    test.concurrent("is gone: its port is closed", async () => {
+      await using started = await Entry.start(isSealed);
+      const { entry, own } = started;
       const port = await freePort();
-      await besides({ peer: { name: "gone", address: "127.0.0.9", port, udpPort: port, isSealed } });
-      await serveAll(own);
+      await started.besides({ peer: { name: "gone", address: "127.0.0.9", port, udpPort: port, isSealed } });
+      await started.serveAll(own);
       expect(entry.proxy.status().peers[0]).toMatchObject({ name: "gone", isReachable: false });
       expect(entry.status.refusedTotal).toEqual({});
     });
@@ -91,30 +102,34 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
       ["says what no one knows", answering(99), "not found"],
       ["answers with an answer and more", answering("\x02garbage"), isSealed ? null : "connection refused"],
     ];
-    test.each(scripts)("%s", async (_, script, message) => {
-      const exit = fake(script);
-      await besides(exit);
-      await serveAll(own);
+    test.concurrent.each(scripts)("%s", async (_, script, message) => {
+      await using started = await Entry.start(isSealed);
+      const { entry, own } = started;
+      const exit = started.fake(script);
+      await started.besides(exit);
+      await started.serveAll(own);
       await waitFor(() => exit.accepted > 0, { what: "the exit node to be tried" });
-      expect(farTask().connectionsTotal).toBe(0);
+      expect(started.farTask.connectionsTotal).toBe(0);
       expect(entry.status.refusedTotal).toEqual({});
       expect(entry.status.tasks[1]!.connectionsTotal).toBe(CLIENTS);
       // a failure of the node is its own, not its task's
       if (message === null) return;
       // one that says nothing may be slow: to have been overtaken is no failure by itself
-      await waitFor(() => farTask().state === "failing", { what: "the failure" });
-      expect(farTask().lastError!.message.toLowerCase()).toContain(message);
+      await waitFor(() => started.farTask.state === "failing", { what: "the failure" });
+      expect(started.farTask.lastError!.message.toLowerCase()).toContain(message);
     });
   });
 
-  test("the exit node's task refuses: the next one serves, and both nodes say why", async () => {
+  test.concurrent("the exit node's task refuses: the next one serves, and both nodes say why", async () => {
+    await using started = await Entry.start(isSealed);
+    const { mesh, entry, own } = started;
     const exit = await mesh.node("exit", { address: "127.0.0.2", isSealed });
     const dead = { port: await freePort() };
     await mesh.serve(exit, [here(dead)]);
     await mesh.route(entry, [exit], [on("exit", dead), here(own)]);
-    await serveAll(own);
-    await waitFor(() => farTask().state === "failing", { what: "the failure" });
-    expect(farTask().lastError!.message).toBe("connection refused");
+    await started.serveAll(own);
+    await waitFor(() => started.farTask.state === "failing", { what: "the failure" });
+    expect(started.farTask.lastError!.message).toBe("connection refused");
     expect(exit.status.tasks[0]!.lastError!.message).toBe("connection refused");
     expect(exit.proxy.status().relay.connectionsRefusedTotal).toMatchObject({
       "task-failed": expect.any(Number),
@@ -123,7 +138,9 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
     await allClosed(entry, exit);
   });
 
-  test("the only task refuses: the client is reset, and both nodes say why", async () => {
+  test.concurrent("the only task refuses: the client is reset, and both nodes say why", async () => {
+    await using started = await Entry.start(isSealed);
+    const { mesh, entry } = started;
     const exit = await mesh.node("exit", { address: "127.0.0.2", isSealed });
     const dead = { port: await freePort() };
     await mesh.serve(exit, [here(dead)]);
@@ -135,7 +152,9 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
     expect(exit.status.refusedTotal).toEqual({});
   });
 
-  test("a name of the task that has several addresses there: the exit node finds the one that works", async () => {
+  test.concurrent("a name of the task that has several addresses there: the exit node finds the one that works", async () => {
+    await using started = await Entry.start(isSealed);
+    const { mesh, entry, own } = started;
     const exit = await mesh.node("exit", { address: "127.0.0.2", isSealed });
     const name = { name: "web.internal" };
     await mesh.serve(exit, [
@@ -143,39 +162,45 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
       here(own, { ...name, address: "127.0.0.1" }),
     ]);
     await mesh.route(entry, [exit], [on("exit", own, name)]);
-    await serveAll(own);
+    await started.serveAll(own);
     expect(entry.status.tasks[0]).toMatchObject({ connectionsTotal: CLIENTS, connectFailuresTotal: 0 });
   });
 
-  test("a task whose name no header has room for: its node is not to blame", async () => {
+  test.concurrent("a task whose name no header has room for: its node is not to blame", async () => {
+    await using started = await Entry.start(isSealed);
+    const { mesh, entry, own } = started;
     const exit = await mesh.node("exit", { address: "127.0.0.2", isSealed });
     const far = mesh.task();
     const name = "x".repeat(256);
     await mesh.serve(exit, [here(far), here(own, { name })]);
     await mesh.route(entry, [exit], [on("exit", own, { name }), on("exit", far)]);
-    await serveAll(far);
-    expect(farTask().lastError!.message).toBe("message too long");
+    await started.serveAll(far);
+    expect(started.farTask.lastError!.message).toBe("message too long");
     expect(exit.proxy.status().relay.connectionsRefusedTotal).toEqual({});
     expect(entry.proxy.status().peers[0]!.failuresTotal).toBe(0);
   });
 
-  test("a slow exit node is overtaken, and told so", async () => {
+  test.concurrent("a slow exit node is overtaken, and told so", async () => {
+    await using started = await Entry.start(isSealed);
+    const { entry, own } = started;
     const asked: RawSocket[] = [];
-    const exit = fake(async (connection) => {
+    const exit = started.fake(async (connection) => {
       const greeted = await Greeted.greet(connection);
       if ((await greeted.question()) === "client") asked.push(connection);
     });
-    await besides(exit);
-    await serveAll(own);
+    await started.besides(exit);
+    await started.serveAll(own);
     await waitFor(() => asked.length > 0, { what: "the exit node to be asked" });
     // it would connect to its task in vain
     for (const connection of asked) expect(await connection.failure()).toBe("ECONNRESET");
     await allClosed(entry);
   });
 
-  test("a slow exit node that answers first after all wins, and the rival is let go", async () => {
+  test.concurrent("a slow exit node that answers first after all wins, and the rival is let go", async () => {
+    await using started = await Entry.start(isSealed);
+    const { mesh, entry } = started;
     let isAsked = false;
-    const slow = fake(async (connection) => {
+    const slow = started.fake(async (connection) => {
       const greeted = await Greeted.greet(connection);
       if ((await greeted.question()) !== "client") return;
       isAsked = true;
@@ -195,27 +220,31 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
   });
 
   describe("a connection that had waited for a client", () => {
-    test("and is dead since the exit node's restart costs no client anything", async () => {
+    test.concurrent("and is dead since the exit node's restart costs no client anything", async () => {
+      await using started = await Entry.start(isSealed);
+      const { mesh, entry } = started;
       const far = mesh.task();
       for (let round = 0; round < 5; round++) {
         const port = round === 0 ? undefined : entry.proxy.status().peers[0]!.port;
         const exit = await mesh.node("exit", { address: "127.0.0.2", isSealed, ...(port && { port }) });
         await mesh.serve(exit, [here(far)]);
         await mesh.route(entry, [exit], [on("exit", far)]);
-        await serveAll(far, 3);
+        await started.serveAll(far, 3);
         await exit.stop();
         const again = await mesh.node("exit", { address: "127.0.0.2", isSealed, port: exit.relay.port });
         await mesh.serve(again, [here(far)]);
-        await serveAll(far, 3);
+        await started.serveAll(far, 3);
         await again.stop();
       }
       expect(entry.status.refusedTotal).toEqual({});
     });
 
-    test("is used; there are no more of them than are needed", async () => {
+    test.concurrent("is used; there are no more of them than are needed", async () => {
+      await using started = await Entry.start(isSealed);
+      const { mesh, entry } = started;
       const waiting = new Set<RawSocket>();
       let greeted = 0;
-      const exit = fake(async (connection) => {
+      const exit = started.fake(async (connection) => {
         const line = await Greeted.greet(connection);
         greeted++;
         waiting.add(connection);
@@ -240,7 +269,9 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
       expect(greeted).toBeLessThanOrEqual(1 + 20 + 2);
     });
 
-    test("is one of a bounded number, however many clients come at once", async () => {
+    test.concurrent("is one of a bounded number, however many clients come at once", async () => {
+      await using started = await Entry.start(isSealed);
+      const { mesh, entry } = started;
       const exit = await mesh.node("exit", { address: "127.0.0.2", isSealed });
       const far = mesh.task();
       await mesh.serve(exit, [here(far)]);
