@@ -2,7 +2,7 @@
  * What breaks in a mesh under load, and what of it clients see: nothing, at the nodes that live. The topology is drawn
  * in test/support/cluster/fault-scenario.ts; how long things took goes to dist/mesh-report.md and is not asserted.
  */
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { takeError } from "../../src/sys/socket.ts";
 import { FaultScenario, PUBLISHED, webService } from "../support/cluster/fault-scenario.ts";
 import type { ServiceView } from "../support/cluster/mesh-node.ts";
@@ -17,26 +17,19 @@ const ENOUGH = 100;
 const TIMEOUT_MS = 180_000;
 const KEEPING_REQUEST = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 
-let scenario: FaultScenario | null = null;
-
-afterEach(async () => {
-  await scenario?.close();
-  scenario = null;
-  expect(Namespaces.leftovers()).toEqual([]);
-});
+afterAll(() => expect(Namespaces.leftovers()).toEqual([]));
 
 /**
  * Breaks one node, waits until the others have declared it dead, mends it, waits until all is as before. At the
  * others no request fails from the moment it is broken.
  */
 async function breakAndMend(
-  name: string,
-  breakIt: (running: FaultScenario) => Promise<void>,
-  mendIt: (running: FaultScenario) => Promise<void>,
-): Promise<{ readonly brokenMs: number; readonly mendedMs: number; readonly running: FaultScenario }> {
-  const running = (scenario = await FaultScenario.start(name));
+  running: FaultScenario,
+  breakIt: () => Promise<unknown>,
+  mendIt: () => Promise<unknown>,
+): Promise<{ readonly brokenMs: number }> {
   const survivors = running.without(BROKEN);
-  await breakIt(running);
+  await breakIt();
   const brokenMs = performance.now();
   const avoidedMs = await running.avoided(BROKEN, survivors);
   running.measure("ms until none asks it", avoidedMs - brokenMs);
@@ -54,7 +47,7 @@ async function breakAndMend(
   expect(running.answering(avoidedMs, survivors)).toEqual(["n3", "n4"]);
 
   const mendingMs = performance.now();
-  await mendIt(running);
+  await mendIt();
   const mendedMs = performance.now();
   await running.servedBy(["n3", "n4", BROKEN], survivors);
   running.measure("ms until it serves again", performance.now() - mendingMs);
@@ -63,17 +56,19 @@ async function breakAndMend(
   await running.finish();
   expect(running.failures(brokenMs, survivors)).toEqual([]);
   expect(running.failures(mendedMs, [BROKEN])).toEqual([]);
-  return { brokenMs, mendedMs, running };
+  return { brokenMs };
 }
 
 describe.skipIf(lacksNamespaces())("a node that breaks under load fails no request at the others", () => {
   test(
     "kill -9",
     async () => {
+      await using running = await FaultScenario.start("kill -9");
+      const broken = running.node(BROKEN);
       await breakAndMend(
-        "kill -9",
-        (running) => running.node(BROKEN).kill(),
-        (running) => running.node(BROKEN).start(),
+        running,
+        () => broken.kill(),
+        () => broken.start(),
       );
     },
     TIMEOUT_MS,
@@ -82,10 +77,12 @@ describe.skipIf(lacksNamespaces())("a node that breaks under load fails no reque
   test(
     "SIGSTOP: it accepts and never answers",
     async () => {
+      await using running = await FaultScenario.start("SIGSTOP");
+      const broken = running.node(BROKEN);
       await breakAndMend(
-        "SIGSTOP",
-        (running) => running.node(BROKEN).pause(),
-        async (running) => running.node(BROKEN).resume(),
+        running,
+        () => broken.pause(),
+        async () => broken.resume(),
       );
     },
     TIMEOUT_MS,
@@ -95,10 +92,12 @@ describe.skipIf(lacksNamespaces())("a node that breaks under load fails no reque
     test(
       `its links to the others are cut: ${direction}`,
       async () => {
-        const { running, brokenMs } = await breakAndMend(
-          `links cut, ${direction}`,
-          (broken) => broken.machine(BROKEN).cut(direction, [broken.network.everyNode]),
-          (broken) => broken.machine(BROKEN).heal(),
+        await using running = await FaultScenario.start(`links cut, ${direction}`);
+        const machine = running.machine(BROKEN);
+        const { brokenMs } = await breakAndMend(
+          running,
+          () => machine.cut(direction, [running.network.everyNode]),
+          () => machine.heal(),
         );
         // clients reach it all the time, and it has a task of its own
         expect(running.failures(brokenMs, [BROKEN])).toEqual([]);
@@ -126,10 +125,10 @@ async function openToBroken(machine: NetworkNode): Promise<RawSocket[]> {
 }
 
 describe.skipIf(lacksNamespaces())("an open connection to a node that is cut off", () => {
-  test(
+  test.concurrent(
     "ends, when bytes for it are not answered, long before its task's time is over",
     async () => {
-      const running = (scenario = await FaultScenario.start("open connections to a node cut off"));
+      await using running = await FaultScenario.start("open connections to a node cut off");
       const clients = await openToBroken(running.machine("n1"));
       expect(clients.length).toBeGreaterThan(0);
       await running.machine(BROKEN).cut("both", [running.network.everyNode]);
@@ -157,11 +156,11 @@ describe.skipIf(lacksNamespaces())("two halves of a cluster", () => {
   ] as const;
   const serviceOf = (half: readonly string[]) => `made-by-${half[0]}`;
 
-  test(
+  test.concurrent(
     "each serve with what they have, take changes, and are one cluster again with the changes of both",
     async () => {
       const serving = ["n2", "n3", "n4", "n5"];
-      const running = (scenario = await FaultScenario.start("two halves", { serving }));
+      await using running = await FaultScenario.start("two halves", { serving });
       const { cluster } = running;
       for (const name of halves[0]) {
         const others = halves[1].map((other) => running.machine(other).address);
@@ -200,11 +199,11 @@ describe.skipIf(lacksNamespaces())("two halves of a cluster", () => {
 });
 
 describe.skipIf(lacksNamespaces())("under load", () => {
-  test(
+  test.concurrent(
     "5 % loss between all nodes fails no request and loses no node for good",
     async () => {
       // a segment that is lost again and again costs seconds: no failure as long as the answer comes
-      const running = (scenario = await FaultScenario.start("5 % loss", { load: { timeoutMs: 30_000 } }));
+      await using running = await FaultScenario.start("5 % loss", { load: { timeoutMs: 30_000 } });
       const { network, cluster, load } = running;
       for (const node of network.nodes) await node.lose(5, [network.everyNode]);
       const lossyMs = performance.now();
@@ -233,7 +232,7 @@ describe.skipIf(lacksNamespaces())("under load", () => {
   test(
     "a rolling restart of the whole cluster fails no request at the nodes that are up",
     async () => {
-      const running = (scenario = await FaultScenario.start("rolling restart"));
+      await using running = await FaultScenario.start("rolling restart");
       const { cluster, load } = running;
       const startMs = performance.now();
       for (const node of cluster.nodes) {
@@ -264,7 +263,7 @@ describe.skipIf(lacksNamespaces())("under load", () => {
     "a task moves from node to node and no request fails",
     async () => {
       const path = ["n2", "n3", "n4", "n5", "n2"];
-      const running = (scenario = await FaultScenario.start("a task moves", { serving: [path[0]!] }));
+      await using running = await FaultScenario.start("a task moves", { serving: [path[0]!] });
       const { cluster } = running;
       const every = running.without();
       const startMs = performance.now();

@@ -32,7 +32,7 @@ export interface ScenarioOptions {
   readonly load?: MeshLoadOptions;
 }
 
-export class FaultScenario {
+export class FaultScenario implements AsyncDisposable {
   readonly #measures: Record<string, number | string> = {};
 
   private constructor(
@@ -53,9 +53,11 @@ export class FaultScenario {
     let cluster: MeshCluster | null = null;
     let load: MeshLoad | null = null;
     try {
-      for (const { name: node, address, wrapper } of network.nodes) {
-        tasks.set(node, await startWebTask(node, TASK_PORT, { address, wrapper }));
-      }
+      await Promise.all(
+        network.nodes.map(async ({ name: node, address, wrapper }) => {
+          tasks.set(node, await startWebTask(node, TASK_PORT, { address, wrapper }));
+        }),
+      );
       cluster = await MeshCluster.start({
         label: `mesh-faults/${name.replaceAll(/[^a-z0-9]+/gi, "-")}`,
         places: namespacePlaces(network),
@@ -173,6 +175,10 @@ export class FaultScenario {
     const ended = Promise.all([this.cluster.close(), ...[...this.tasks.values()].map((task) => task.kill())]);
     await Promise.all([this.load.stop(), ended]);
     this.network.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 }
 
