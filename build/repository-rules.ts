@@ -39,7 +39,7 @@ const PROXY_LAYERS: readonly (readonly string[])[] = [
   ["table"],
   ["reach"],
   ["tcp", "udp"],
-  ["worker"],
+  ["listen", "worker"],
 ];
 
 /** Folders whose cycles are tolerated until they are gone. To become empty, and stay so. */

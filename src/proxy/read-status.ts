@@ -1,7 +1,8 @@
 /** Adds up the workers' counters into what `status` shows. */
 import { errnoText } from "../sys/errno.ts";
-import type { Slots } from "../sys/slots.ts";
-import { type Listener, listenerKey, taskKey } from "./proxy.ts";
+import type { CounterSlots } from "./counter-slots.ts";
+import { listenerKey } from "./listen/listen-address.ts";
+import type { ListenerMap } from "./listen/listeners.ts";
 import {
   P_FAILURES,
   P_RTT_MS,
@@ -49,17 +50,15 @@ const FAILING_SHOWN_MS = 60_000;
 /** What runs, and where it is counted. */
 export interface Counted {
   readonly table: RoutingTable;
-  readonly listeners: ReadonlyMap<string, Listener>;
+  readonly listeners: ListenerMap;
   readonly counters: SharedCounters;
-  readonly services: Slots;
-  readonly tasks: Slots;
-  readonly peers: Slots;
+  readonly slots: CounterSlots;
   readonly sourcePorts: SourcePortStatus;
 }
 
 /** @param nowMs wall clock */
 export function readStatus(
-  { table, listeners, counters, services, tasks, peers, sourcePorts }: Counted,
+  { table, listeners, counters, slots, sourcePorts }: Counted,
   nowMs: number,
 ): ProxyStatus {
   return {
@@ -70,15 +69,15 @@ export function readStatus(
       connectionsRefusedTotal: readRow(RELAY_ERRORS, counters.relayRefusals),
       datagramsDroppedTotal: readRow(RELAY_DROPS, counters.relayDrops),
     },
-    peers: table.peers.map((peer) => readPeer(peer, counters, peers.get(peer.name))),
+    peers: table.peers.map((peer) => readPeer(peer, counters, slots.peers.get(peer.name))),
     services: table.services.map((service) => ({
       name: service.name,
       ports: readPorts(service, listeners),
       tasks: service.tasks.map((task) => ({
-        ...readTask(task, counters, nowMs, tasks.get(taskKey(service, task))),
+        ...readTask(task, counters, nowMs, slots.taskOf(service, task)),
         ...readLoop(service, task),
       })),
-      ...readService(counters, services.get(service.name)),
+      ...readService(counters, slots.services.get(service.name)),
     })),
   };
 }
@@ -107,7 +106,7 @@ function readPeer({ name, address, port }: Peer, counters: SharedCounters, slot 
   };
 }
 
-function readPorts(service: Service, listeners: ReadonlyMap<string, Listener>): PortStatus[] {
+function readPorts(service: Service, listeners: ListenerMap): PortStatus[] {
   return service.ports.map((port) => {
     const { listenAddresses: _, loops: _loops, ...shown } = port;
     return {

@@ -9,7 +9,8 @@ import {
   ECHO_PROBE,
   encodeEcho,
 } from "../../src/overlay/path/echo.ts";
-import { type ListenAddress, openListeningSockets } from "../../src/proxy/listening-sockets.ts";
+import type { ListenAddress } from "../../src/proxy/listen/listen-address.ts";
+import { openListeningSockets } from "../../src/proxy/listen/listening-sockets.ts";
 import { Arena } from "../../src/sys/arena.ts";
 import { DatagramSocket } from "../../src/sys/datagram-socket.ts";
 import { OwnPorts } from "../../src/sys/port-owner.ts";

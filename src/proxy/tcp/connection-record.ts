@@ -1,7 +1,7 @@
 /** The line that the log gets of a finished connection. */
-import type { Endpoint } from "../../wire/index.ts";
+import { type Endpoint, formatHostPort } from "../../wire/index.ts";
 import type { Route } from "../table/route.ts";
-import { formatAddress, formatEndpoint } from "../table/socket-address.ts";
+import { formatEndpoint } from "../table/socket-address.ts";
 import type { ConnectionRecord } from "../table/status.ts";
 import type { Target } from "../table/target.ts";
 
@@ -19,7 +19,7 @@ export function connectionRecord(route: Route, client: Endpoint, end: Connection
     service: route.rules.name,
     published: route.published,
     client: formatEndpoint(client),
-    task: target === null ? null : formatAddress(target.address, target.port),
+    task: target === null ? null : formatHostPort(target.address, target.port),
     durationMs: Math.round(durationMs * 10) / 10,
     ...rest,
   };

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { taskKey } from "../../../src/proxy/proxy.ts";
+import { CounterSlots } from "../../../src/proxy/counter-slots.ts";
 import { readStatus } from "../../../src/proxy/read-status.ts";
 import {
   createCounters,
@@ -9,7 +9,6 @@ import {
   TASK_FIELDS,
 } from "../../../src/proxy/table/counters.ts";
 import type { TaskStatus } from "../../../src/proxy/table/status.ts";
-import { Slots } from "../../../src/sys/slots.ts";
 import { tableOf } from "../../support/proxy/routing-table.ts";
 
 const NOW = 1_800_000_000_000;
@@ -19,8 +18,8 @@ const ECONNREFUSED = 111;
 function statusOfTaskThatFailed(...agesMs: (number | null)[]): TaskStatus {
   const table = tableOf({ protocol: "tcp", published: 8080, tasks: [{ address: "10.0.0.1" }] });
   const service = table.services[0]!;
-  const tasks = new Slots(10, "tasks");
-  const at = tasks.take(taskKey(service, service.tasks[0]!)) * TASK_FIELDS;
+  const slots = new CounterSlots();
+  const at = slots.takeTask(service, service.tasks[0]!) * TASK_FIELDS;
   const counters = createCounters(agesMs.length);
   agesMs.forEach((ageMs, worker) => {
     const row = counters.tasks[worker]!;
@@ -28,9 +27,9 @@ function statusOfTaskThatFailed(...agesMs: (number | null)[]): TaskStatus {
     row[at + T_LAST_FAILURE_AT] = NOW - (ageMs ?? 5_000);
     row[at + T_LAST_ERRNO] = ECONNREFUSED;
   });
-  const none = { listeners: new Map(), services: new Slots(10, "services"), peers: new Slots(10, "peers") };
   const sourcePorts = { low: 1, high: 8, forSessions: 7, leftToHost: 1 };
-  return readStatus({ table, counters, tasks, sourcePorts, ...none }, NOW).services[0]!.tasks[0]!;
+  return readStatus({ table, counters, slots, sourcePorts, listeners: new Map() }, NOW).services[0]!
+    .tasks[0]!;
 }
 
 test("a task is failing as long as some worker's last connect to it has failed", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { DescriptorBudget } from "../../../src/proxy/descriptor-budget.ts";
-import { describeExcess } from "../../../src/proxy/listener-limit.ts";
+import { DescriptorBudget } from "../../../../src/proxy/listen/descriptor-budget.ts";
+import { describeExcess } from "../../../../src/proxy/listen/listener-limit.ts";
 
 function places(ports: number, ...addresses: string[]) {
   return addresses.flatMap((address) =>

@@ -1,6 +1,6 @@
 /** How a limit of open files is divided over the process. */
 import { expect, test } from "bun:test";
-import { DescriptorBudget, gossipConnectionsWithin } from "../../../src/proxy/descriptor-budget.ts";
+import { DescriptorBudget, gossipConnectionsWithin } from "../../../../src/proxy/listen/descriptor-budget.ts";
 
 const NOTHING = { listeners: 0, peers: 0 };
 

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { ownUdpListeners } from "../../../src/proxy/own-udp-listeners.ts";
+import { ownUdpListeners } from "../../../../src/proxy/listen/own-udp-listeners.ts";
 
 const LOCAL = ["127.0.0.1", "192.0.2.1", "::1", "2001:db8::1"];
 const udp = (address: string, port: number) => ({ protocol: "udp", address, port }) as const;

@@ -4,11 +4,18 @@
  *
  * SO_REUSEPORT would also let a second portmesh share the port unnoticed, so the address is first tried without it.
  */
-import type { Protocol } from "../model/index.ts";
-import { Arena } from "../sys/arena.ts";
-import { EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EMFILE, EPERM, errnoText } from "../sys/errno.ts";
-import { type OwnPorts, readLocalPortRange } from "../sys/port-owner.ts";
-import { AF_INET6, writeSockaddr } from "../sys/sockaddr.ts";
+import { Arena } from "../../sys/arena.ts";
+import {
+  EACCES,
+  EADDRINUSE,
+  EADDRNOTAVAIL,
+  EAFNOSUPPORT,
+  EMFILE,
+  EPERM,
+  errnoText,
+} from "../../sys/errno.ts";
+import { type OwnPorts, readLocalPortRange } from "../../sys/port-owner.ts";
+import { AF_INET6, writeSockaddr } from "../../sys/sockaddr.ts";
 import {
   bind,
   close,
@@ -24,27 +31,17 @@ import {
   setV6Only,
   tcpSocket,
   udpSocket,
-} from "../sys/socket.ts";
-import { parseIp } from "../wire/index.ts";
-import { keepAlive } from "./table/keep-alive.ts";
-import { sharedPortPicker } from "./udp/relay/shared-port.ts";
+} from "../../sys/socket.ts";
+import { parseIp } from "../../wire/index.ts";
+import { keepAlive } from "../table/keep-alive.ts";
+import { sharedPortPicker } from "../udp/relay/shared-port.ts";
+import { cannotListen, type ListenAddress } from "./listen-address.ts";
 
 /** The kernel lowers it to net.core.somaxconn. */
 const BACKLOG = 65_535;
 /** A round trip within a continent: as long as a handshake may take that begins just before a port is closed. */
 const HANDSHAKE_MS = 50;
 const UDP_BUFFER_BYTES = 4 * 1024 * 1024;
-
-export interface ListenAddress {
-  readonly protocol: Protocol;
-  /** Literal IP. */
-  readonly address: string;
-  readonly port: number;
-  /** At "::": IPv4 too. */
-  readonly isDual?: true;
-  /** The node itself has a socket there, the first of them all; at "::" it takes IPv4 too. Of the relay only. */
-  readonly isBesideNode?: true;
-}
 
 export type OpenedSockets = { readonly fds: readonly number[] } | { readonly error: string };
 
@@ -128,11 +125,6 @@ function setTcpOptions(fd: number): void {
 function setUdpOptions(fd: number, family: number): void {
   setPacketInfo(fd, family);
   setBufferSizes(fd, UDP_BUFFER_BYTES);
-}
-
-export function cannotListen({ protocol, address, port }: ListenAddress, reason: string): string {
-  const where = address.includes(":") ? `[${address}]` : address;
-  return `cannot listen on ${where}:${port}/${protocol}: ${reason}`;
 }
 
 function explain(at: ListenAddress, error: number, ownPorts: OwnPorts): string {

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { collapseListeners, rangesOf } from "../../../src/proxy/listener-ranges.ts";
+import { collapseListeners, rangesOf } from "../../../../src/proxy/listen/listener-ranges.ts";
 
 const failed = (port: number, rest: { service?: string; address?: string; error?: string } = {}) => {
   const { service = "rtp", address = "0.0.0.0", error = "another program uses it" } = rest;

@@ -1,6 +1,7 @@
 /** The open UDP sockets of published ports -> the addresses and ports that clients of this node reach. Pure. */
-import type { ListenAddress } from "./listening-sockets.ts";
-import type { UdpListeners } from "./table/routing-table.ts";
+
+import type { UdpListeners } from "../table/routing-table.ts";
+import type { ListenAddress } from "./listen-address.ts";
 
 const LOOPBACK = { "0.0.0.0": "127.0.0.0/8", "::": "::1" } as const;
 

@@ -4,7 +4,7 @@
  * The listener at "::" has the sockets then, the one at "0.0.0.0" has none of its own. Where one socket cannot be had,
  * because another program has the port at one family, there is one for each after all.
  */
-import type { ListenAddress } from "./listening-sockets.ts";
+import { type ListenAddress, listenerKey } from "./listen-address.ts";
 
 export interface Wanted {
   readonly service: string;
@@ -12,23 +12,16 @@ export interface Wanted {
 }
 
 /** The same port at the other wildcard, if the service wants both. */
-export function otherWildcard(
-  { service, at }: Wanted,
-  wanted: ReadonlyMap<string, Wanted>,
-  keyOf: (at: ListenAddress) => string,
-): Wanted | null {
+export function otherWildcard({ service, at }: Wanted, wanted: ReadonlyMap<string, Wanted>): Wanted | null {
   const address = at.address === "0.0.0.0" ? "::" : at.address === "::" ? "0.0.0.0" : null;
   if (address === null) return null;
-  const other = wanted.get(keyOf({ ...at, address }));
+  const other = wanted.get(listenerKey({ ...at, address }));
   return other?.service === service ? other : null;
 }
 
 /** The places that need a socket, if every pair gets one. */
-export function withoutPaired(
-  wanted: ReadonlyMap<string, Wanted>,
-  keyOf: (at: ListenAddress) => string,
-): ListenAddress[] {
+export function withoutPaired(wanted: ReadonlyMap<string, Wanted>): ListenAddress[] {
   return [...wanted.values()]
-    .filter((each) => each.at.address !== "0.0.0.0" || otherWildcard(each, wanted, keyOf) === null)
+    .filter((each) => each.at.address !== "0.0.0.0" || otherWildcard(each, wanted) === null)
     .map(({ at }) => at);
 }

@@ -1,0 +1,61 @@
+/** A routing table as one worker gets it: with its listening sockets, and the slots where everything is counted. */
+import type { Protocol } from "../model/index.ts";
+import type { CounterSlots } from "./counter-slots.ts";
+import type { DescriptorBudget } from "./listen/descriptor-budget.ts";
+import { listenerKey } from "./listen/listen-address.ts";
+import type { Listeners } from "./listen/listeners.ts";
+import { ownUdpListeners } from "./listen/own-udp-listeners.ts";
+import { relayKey, relayListeners } from "./listen/wanted-listeners.ts";
+import type { Relay, RoutingTable, Service } from "./table/routing-table.ts";
+import type { WorkerListener, WorkerRelay, WorkerService, WorkerTable } from "./table/worker-messages.ts";
+
+export class WorkerTables {
+  constructor(
+    readonly listeners: Listeners,
+    readonly slots: CounterSlots,
+    readonly budget: DescriptorBudget,
+  ) {}
+
+  /** With the sockets that are running. @param worker its index */
+  tableOf(table: RoutingTable, worker: number): WorkerTable {
+    const { services, peers, relay, localAddresses, otherUdpListeners } = table;
+    const { openPorts, socketCount } = this.listeners;
+    return {
+      services: services.map((service) => this.#serviceOf(service, worker)),
+      peers: peers.map((peer) => ({ ...peer, slot: this.slots.peers.take(peer.name) })),
+      relay: relay === null ? null : this.#relayOf(relay, worker),
+      udpListeners: [...ownUdpListeners(openPorts, localAddresses), ...otherUdpListeners],
+      descriptors: this.budget.perWorker({ listeners: socketCount, peers: peers.length }),
+    };
+  }
+
+  #serviceOf(service: Service, worker: number): WorkerService {
+    const { listenAddresses: _listenAddresses, ...rules } = service;
+    return {
+      ...rules,
+      slot: this.slots.services.take(service.name),
+      tasks: service.tasks.map((task) => ({ ...task, slot: this.slots.takeTask(service, task) })),
+      ports: service.ports.map(({ listenAddresses, leftToTasks: _left, ...port }) => ({
+        ...port,
+        listeners: (listenAddresses ?? service.listenAddresses).flatMap((address) =>
+          this.#listenerAt(listenerKey({ ...port, address, port: port.published }), address, worker),
+        ),
+      })),
+    };
+  }
+
+  #relayOf(relay: Relay, worker: number): WorkerRelay {
+    const { node, keys, acceptsClear } = relay;
+    const listenersOf = (protocol: Protocol): WorkerListener[] =>
+      relayListeners(relay)
+        .filter((at) => at.protocol === protocol)
+        .flatMap((at) => this.#listenerAt(relayKey(at), at.address, worker));
+    return { node, keys, acceptsClear, tcpListeners: listenersOf("tcp"), udpListeners: listenersOf("udp") };
+  }
+
+  /** None where the port is not open, or another listener's socket serves it. */
+  #listenerAt(key: string, address: string, worker: number): WorkerListener[] {
+    const fd = this.listeners.running.get(key)?.fds[worker];
+    return fd === undefined ? [] : [{ fd, address }];
+  }
+}
