@@ -14,7 +14,6 @@ import type { Endpoint, RecordKeys } from "../../wire/index.ts";
 import { REFUSAL_INDEX, type RefusalReason } from "../table/counters.ts";
 import type { RecentList } from "../table/recent-list.ts";
 import type { Route } from "../table/route.ts";
-import { readEndpoint } from "../table/socket-address.ts";
 import type { Target } from "../table/target.ts";
 import { connectionRecord } from "./connection-record.ts";
 import type { Flow } from "./flow/index.ts";
@@ -42,8 +41,6 @@ export abstract class Client implements Evictable<Client> {
   placedMs = 0;
   /** null: not started, or closed. */
   phase: Phase | null = null;
-  /** Where the client connected to, as a PROXY header or another node says; null: where its socket says. */
-  namedLocal: Endpoint | null = null;
   readonly startedMs: number;
 
   constructor(
@@ -93,11 +90,6 @@ export abstract class Client implements Evictable<Client> {
     return this.phase?.usedMs ?? this.startedMs;
   }
 
-  /** The address that the client connected to. */
-  get published(): Endpoint {
-    return this.namedLocal ?? this.#localAddress();
-  }
-
   /** Closes the connection once its task's drain time is over. */
   cutIfOverdue(nowMs: number): void {
     const { phase } = this;
@@ -138,12 +130,6 @@ export abstract class Client implements Evictable<Client> {
       worker.recorder.add(connectionRecord(this.route, this.endpoint, end));
     }
     if (worker.descriptors.isWaitedFor) worker.descriptors.release();
-  }
-
-  #localAddress(): Endpoint {
-    const { memory, sockaddrAt, sockets } = this.context;
-    sockets.localAddress(this.fd, memory.address(sockaddrAt));
-    return readEndpoint(memory.bytes, sockaddrAt);
   }
 }
 

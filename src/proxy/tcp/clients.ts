@@ -37,7 +37,7 @@ export class Clients {
   startLocal(fd: number, endpoint: Endpoint, listener: { readonly route: Route }): void {
     const connections = this.of(listener.route.rules.slot);
     const client = new LocalClient(this.context, connections, fd, endpoint, listener);
-    new Opening(client, this.relayPools, false).start();
+    new Opening(client, this.relayPools, false, null).start();
   }
 
   /** A client of another node. Its socket is in the loop. @param published where it connected to */
@@ -49,8 +49,8 @@ export class Clients {
     keys: RecordKeys | null,
   ): void {
     const connections = this.of(route.rules.slot);
-    const client = new RelayedClient(this.context, connections, fd, endpoint, route, published, keys);
-    const opening = new Opening(client, this.relayPools, true);
+    const client = new RelayedClient(this.context, connections, fd, endpoint, route, keys);
+    const opening = new Opening(client, this.relayPools, true, published);
     this.context.loop.handOver(fd, opening);
     opening.start();
   }

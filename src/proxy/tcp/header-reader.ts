@@ -5,23 +5,19 @@
 import { EAGAIN } from "../../sys/errno.ts";
 import { MSG_PEEK } from "../../sys/socket.ts";
 import { decodeProxyHeader, type Endpoint, PROXY_V2_MAX_BYTES } from "../../wire/index.ts";
-import type { Client } from "./client.ts";
+import type { TcpContext } from "./tcp-context.ts";
 
 export type HeaderOutcome = "complete" | "incomplete" | "malformed" | "ended";
 
-/** On "complete" the client has the addresses that the header names, if it names any. */
-export function readProxyHeader(client: Client): HeaderOutcome {
-  const { memory, headerAt, proxyHeader, sockets } = client.context;
-  const peeked = sockets.recv(client.fd, memory.address(headerAt), PROXY_V2_MAX_BYTES, MSG_PEEK);
+/** On "complete" the header is in the context. */
+export function readProxyHeader(context: TcpContext, fd: number): HeaderOutcome {
+  const { memory, headerAt, proxyHeader, sockets } = context;
+  const peeked = sockets.recv(fd, memory.address(headerAt), PROXY_V2_MAX_BYTES, MSG_PEEK);
   if (peeked === -EAGAIN) return "incomplete";
   if (peeked <= 0) return "ended";
   decodeProxyHeader(memory.bytes, headerAt, peeked, proxyHeader);
   if (proxyHeader.status !== "complete") return proxyHeader.status;
-  sockets.recv(client.fd, memory.address(headerAt), proxyHeader.headerLength, 0);
-  if (proxyHeader.command === "proxy" && proxyHeader.transport === "tcp" && proxyHeader.hasEndpoints) {
-    client.endpoint = copyEndpoint(proxyHeader.source);
-    client.namedLocal = copyEndpoint(proxyHeader.destination);
-  }
+  sockets.recv(fd, memory.address(headerAt), proxyHeader.headerLength, 0);
   return "complete";
 }
 

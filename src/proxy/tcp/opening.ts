@@ -12,24 +12,33 @@ import { END_EVENTS, READ_EVENTS } from "../../sys/tcp-sockets.ts";
 import type { Endpoint, RecordKeys } from "../../wire/index.ts";
 import type { RefusalReason } from "../table/counters.ts";
 import type { Route } from "../table/route.ts";
+import { readEndpoint } from "../table/socket-address.ts";
 import type { Target } from "../table/target.ts";
 import type { Client, CloseReason, Phase } from "./client.ts";
 import { Dialer, type DialerOwner } from "./dialer.ts";
-import { readProxyHeader } from "./header-reader.ts";
+import { copyEndpoint, readProxyHeader } from "./header-reader.ts";
 import type { RelayPools } from "./relay/relay-pool.ts";
 import { Splicing } from "./splicing.ts";
+import type { TcpContext } from "./tcp-context.ts";
 
 export class Opening extends Waiting implements Phase, DialerOwner {
   /** null: the PROXY header is awaited. */
   #dialer: Dialer | null = null;
 
+  #isWatched: boolean;
+  /** Where the client connected to, as another node or a PROXY header says; null: where its socket says. */
+  #namedLocal: Endpoint | null;
+
   /** @param isWatched its socket is in the loop already */
   constructor(
     readonly client: Client,
     readonly relayPools: RelayPools,
-    public isWatched: boolean,
+    isWatched: boolean,
+    namedLocal: Endpoint | null,
   ) {
     super();
+    this.#isWatched = isWatched;
+    this.#namedLocal = namedLocal;
     client.phase = this;
   }
 
@@ -46,7 +55,7 @@ export class Opening extends Waiting implements Phase, DialerOwner {
   }
 
   get published(): Endpoint {
-    return this.client.published;
+    return this.#namedLocal ?? localEndpoint(this.client.context, this.client.fd);
   }
 
   start(): void {
@@ -73,7 +82,7 @@ export class Opening extends Waiting implements Phase, DialerOwner {
   }
 
   onDialed(target: Target, fd: number, isTaskWatched: boolean, keys: RecordKeys | null): void {
-    new Splicing(this.client, target, fd, keys).start(this.isWatched, isTaskWatched);
+    new Splicing(this.client, target, fd, keys).start(this.#isWatched, isTaskWatched);
   }
 
   onDialFailed(reason: RefusalReason, errnoValue: number): void {
@@ -95,12 +104,25 @@ export class Opening extends Waiting implements Phase, DialerOwner {
   }
 
   #readHeader(): void {
-    const outcome = readProxyHeader(this.client);
+    const { client } = this;
+    const outcome = readProxyHeader(client.context, client.fd);
     if (outcome === "incomplete") return;
     this.waitingIn?.cancel(this);
     if (outcome === "malformed") this.close("bad-proxy-header");
     else if (outcome === "ended") this.close("client-gone");
-    else this.#admit();
+    else {
+      this.#applyHeader();
+      this.#admit();
+    }
+  }
+
+  #applyHeader(): void {
+    const { client } = this;
+    const { proxyHeader } = client.context;
+    if (proxyHeader.command !== "proxy" || proxyHeader.transport !== "tcp" || !proxyHeader.hasEndpoints)
+      return;
+    client.endpoint = copyEndpoint(proxyHeader.source);
+    this.#namedLocal = copyEndpoint(proxyHeader.destination);
   }
 
   #admit(): void {
@@ -118,10 +140,16 @@ export class Opening extends Waiting implements Phase, DialerOwner {
   /** While the phase lasts. A condition that held before this phase is reported again. */
   #watch(): void {
     if (this.client.phase !== this) return;
-    const { client, isWatched } = this;
+    const { client } = this;
     const { loop } = client.context;
-    this.isWatched = true;
+    const isWatched = this.#isWatched;
+    this.#isWatched = true;
     if (isWatched) loop.rewatch(client.fd, READ_EVENTS);
     else if (loop.watch(client.fd, READ_EVENTS, this) < 0) this.close("out-of-descriptors");
   }
+}
+
+function localEndpoint({ memory, sockaddrAt, sockets }: TcpContext, fd: number): Endpoint {
+  sockets.localAddress(fd, memory.address(sockaddrAt));
+  return readEndpoint(memory.bytes, sockaddrAt);
 }

@@ -24,18 +24,15 @@ import type { TcpContext } from "./tcp-context.ts";
 const MAX_UNANSWERED = 8;
 
 export class RelayedClient extends Client {
-  /** @param published where the client connected to on its node */
   constructor(
     context: TcpContext,
     connections: ServiceConnections<Client>,
     fd: number,
     endpoint: Endpoint,
     route: Route,
-    published: Endpoint,
     readonly keys: RecordKeys | null,
   ) {
     super(context, connections, fd, endpoint, route);
-    this.namedLocal = published;
     route.rules.count(S_RELAYED_TCP, 1);
     Atomics.add(this.openCounts, route.rules.slot, 1);
   }

@@ -69,6 +69,11 @@ export abstract class Flow {
     this.#shortRead = SHORT_IS_NOTHING;
   }
 
+  /** The source is read until a read says why there is nothing. */
+  protected get isReadOn(): boolean {
+    return this.#shortRead === SHORT_IS_NOTHING;
+  }
+
   /** Saves the read that would only tell what is known. */
   protected onShortRead(): void {
     if (this.#shortRead === SHORT_IS_LAST) this.hasEndOfStream = true;

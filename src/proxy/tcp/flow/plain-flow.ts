@@ -17,7 +17,6 @@ const SHORT_SPLICES = 4;
 const READS_PER_TURN = 16;
 
 export class PlainFlow extends Flow {
-  #hasUrgent = false;
   #isSplicing = false;
   #shortSplices = 0;
   #pipe: PipeEnds | null = null;
@@ -57,9 +56,7 @@ export class PlainFlow extends Flow {
 
   /** Splice does not pass an urgent byte. */
   override onUrgent(): void {
-    if (this.#hasUrgent) return;
     super.onUrgent();
-    this.#hasUrgent = true;
     this.#isSplicing = false;
   }
 
@@ -81,7 +78,7 @@ export class PlainFlow extends Flow {
     const received = sockets.recv(this.sourceFd, buffer.address(0), COPY_BYTES, 0);
     if (received <= 0) return this.onNothingRead(received);
     if (received < COPY_BYTES) this.onShortRead();
-    else if (!this.#hasUrgent) this.#isSplicing = true;
+    else if (!this.isReadOn) this.#isSplicing = true;
     const sent = sockets.send(this.destinationFd, buffer.address(0), received);
     if (sent === received) {
       this.bytes += sent;
