@@ -17,7 +17,7 @@ import type { TcpContext } from "./tcp-context.ts";
 const SYN_TIMEOUT_MS = 1_000;
 
 /** Who is told how it goes. */
-export interface Dialing {
+export interface AttemptOwner {
   readonly context: TcpContext;
   /** Of the last failure, positive; 0: there was none. */
   lastErrno: number;
@@ -33,7 +33,7 @@ export class Attempt implements Pollable {
   #isLate = false;
 
   constructor(
-    public dialer: Dialing,
+    public dialer: AttemptOwner,
     readonly target: Target,
     readonly fd: number,
   ) {
@@ -95,7 +95,7 @@ export class RelayAttempt implements RelayConnectionOwner, RelayWaiter {
   #isLate = false;
 
   constructor(
-    public dialer: Dialing,
+    public dialer: AttemptOwner,
     readonly target: Target,
     readonly peer: RelayPeer,
     readonly relayPools: RelayPools,

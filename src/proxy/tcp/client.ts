@@ -2,9 +2,9 @@
  * A client's connection as the proxy accounts for it, from accept to close: where it came from, which rules it follows,
  * its place among the connections of its service. A phase handles its sockets:
  *
- *   Opening ───▶ Splicing ───▶ Closing
- *      │            │             │
- *      └────────────┴─────────────┴──▶ closed
+ *   (AwaitingHeader) ──▶ Dialing ──▶ Splicing ──▶ Closing
+ *          │                │            │           │
+ *          └────────────────┴────────────┴───────────┴──▶ closed
  *
  * A `LocalClient` connected to a published port of this node; a `RelayedClient` connected to another node, which asks
  * for a task of this node on its behalf.
@@ -57,9 +57,6 @@ export abstract class Client implements Evictable<Client> {
 
   /** Of a sealed relay; null: the client's bytes are not sealed. */
   abstract readonly keys: RecordKeys | null;
-
-  /** A PROXY header precedes its bytes. */
-  abstract readonly isHeaderExpected: boolean;
 
   /** By the service's allow and deny. */
   abstract readonly isAdmitted: boolean;
@@ -131,6 +128,12 @@ export abstract class Client implements Evictable<Client> {
     }
     if (worker.descriptors.isWaitedFor) worker.descriptors.release();
   }
+}
+
+/** Before a task has accepted. */
+export function closeUnserved(client: Client, reason: CloseReason): void {
+  client.closeSocket(reason);
+  client.onClosed(reason, null, 0, 0);
 }
 
 /** "done" with FIN, everything else with RST, so that no peer takes it for a complete stream. */

@@ -1,9 +1,10 @@
 /** The clients with open TCP connections of one worker, by service, and how a new one starts. */
 import type { Endpoint, RecordKeys } from "../../wire/index.ts";
 import type { Route } from "../table/route.ts";
-import type { Client } from "./client.ts";
+import { AwaitingHeader } from "./awaiting-header.ts";
+import { type Client, closeUnserved } from "./client.ts";
+import { Dialing } from "./dialing.ts";
 import { LocalClient } from "./local-client.ts";
-import { Opening } from "./opening.ts";
 import type { RelayPools } from "./relay/relay-pool.ts";
 import { RelayedClient } from "./relayed-client.ts";
 import { ServiceConnections } from "./service-connections.ts";
@@ -37,7 +38,9 @@ export class Clients {
   startLocal(fd: number, endpoint: Endpoint, listener: { readonly route: Route }): void {
     const connections = this.of(listener.route.rules.slot);
     const client = new LocalClient(this.context, connections, fd, endpoint, listener);
-    new Opening(client, this.relayPools, false, null).start();
+    if (client.isHeaderExpected) new AwaitingHeader(client, this.relayPools).start();
+    else if (client.isAdmitted) new Dialing(client, this.relayPools, null, false).start();
+    else closeUnserved(client, "denied");
   }
 
   /** A client of another node. Its socket is in the loop. @param published where it connected to */
@@ -50,8 +53,6 @@ export class Clients {
   ): void {
     const connections = this.of(route.rules.slot);
     const client = new RelayedClient(this.context, connections, fd, endpoint, route, keys);
-    const opening = new Opening(client, this.relayPools, true, published);
-    this.context.loop.handOver(fd, opening);
-    opening.start();
+    new Dialing(client, this.relayPools, published, true).start();
   }
 }

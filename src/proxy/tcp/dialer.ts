@@ -24,7 +24,7 @@ import type { DescriptorShare } from "../table/descriptor-shares.ts";
 import type { RelayPeer } from "../table/peer.ts";
 import type { Route } from "../table/route.ts";
 import type { Target } from "../table/target.ts";
-import { Attempt, connectTo, type Dialing, errnoOfAnswer, RelayAttempt } from "./attempt.ts";
+import { Attempt, type AttemptOwner, connectTo, errnoOfAnswer, RelayAttempt } from "./attempt.ts";
 import { watchOvertaken } from "./overtaken.ts";
 import type { RelayPools } from "./relay/relay-pool.ts";
 import { writeProxyHeader } from "./send-proxy.ts";
@@ -45,7 +45,7 @@ export interface DialerOwner {
   onDialFailed(reason: RefusalReason, errnoValue: number): void;
 }
 
-export class Dialer extends Waiting implements DescriptorWaiter, Dialing {
+export class Dialer extends Waiting implements DescriptorWaiter, AttemptOwner {
   readonly #clientHash: number;
   /** In force when a task was last picked. */
   #route: Route;

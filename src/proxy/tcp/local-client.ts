@@ -31,6 +31,7 @@ export class LocalClient extends Client {
     return null;
   }
 
+  /** A PROXY header precedes its bytes. */
   get isHeaderExpected(): boolean {
     const { rules } = this.route;
     const { family, bytes } = this.endpoint;

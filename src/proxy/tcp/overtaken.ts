@@ -9,7 +9,7 @@ import { Waiting } from "../../sys/deadline-list.ts";
 import { EALREADY, ETIMEDOUT } from "../../sys/errno.ts";
 import { RELAY_CONNECTED } from "../../wire/index.ts";
 import type { DescriptorShare } from "../table/descriptor-shares.ts";
-import { type Attempt, connectTo, type Dialing, errnoOfAnswer, type RelayAttempt } from "./attempt.ts";
+import { type Attempt, type AttemptOwner, connectTo, errnoOfAnswer, type RelayAttempt } from "./attempt.ts";
 import type { TcpContext } from "./tcp-context.ts";
 
 /** Of `timeoutMs`, which most connects do not need. */
@@ -27,7 +27,7 @@ export function watchOvertaken(
   new Overtaken(context, attempt, share).start();
 }
 
-export class Overtaken extends Waiting implements Dialing {
+export class Overtaken extends Waiting implements AttemptOwner {
   lastErrno = 0;
 
   constructor(

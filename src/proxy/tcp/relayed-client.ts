@@ -37,10 +37,6 @@ export class RelayedClient extends Client {
     Atomics.add(this.openCounts, route.rules.slot, 1);
   }
 
-  get isHeaderExpected(): boolean {
-    return false;
-  }
-
   get isAdmitted(): boolean {
     return true;
   }

@@ -1,7 +1,7 @@
 /**
  * A client's connection while bytes pass between it and its task, in two independent flows:
  *
- *   Opening ──▶ both flows open ──FIN──▶ one has ended ──FIN──▶ closed
+ *   Dialing ──▶ both flows open ──FIN──▶ one has ended ──FIN──▶ closed
  *                      │                       │
  *                      ├──reset──▶ Closing ◀───┤
  *                      └──idle, drained, ...───┴──────▶ closed
@@ -34,15 +34,10 @@ const ONE_SEGMENT_BYTES = 1024;
 export class Splicing extends Established {
   /** When there was last something to read or room to write. */
   #usedMs: number;
-  /** null: the connection may be silent without limit. */
+  /** Where it waits for silence; null: it is checked at intervals instead, which also finds it idle. */
   readonly #idleList: DeadlineList | null;
-  /** It is checked at intervals, which also finds it idle. Otherwise it waits in the idle list. */
-  readonly #isSupervised: boolean;
-  #hasKeepAlive = false;
-  /** Of the task's socket. */
-  #hasNoDelay: boolean;
-  /** In the kernel for a slow peer, when last checked. */
-  #unsentBytes = 0;
+  /** In the kernel for a slow peer, when last checked; null: not checked yet. */
+  #unsentBytes: number | null = null;
 
   /** @param keys of a sealed relay to the task's node; null: the task's bytes are not sealed */
   constructor(client: Client, target: Target, fd: number, keys: RecordKeys | null) {
@@ -52,11 +47,11 @@ export class Splicing extends Established {
     super(client, target, toTask, toClient);
     const { idleTimeoutMs, sendProxy } = client.route.rules;
     this.#usedMs = client.startedMs;
-    this.#idleList = idleTimeoutMs > 0 ? context.loop.deadlines.list(idleTimeoutMs) : null;
     // the other node may be gone long before a long idle timeout is over
-    this.#isSupervised =
-      this.#idleList === null || (idleTimeoutMs > context.relayCheck.durationMs && this.#toNode() !== null);
-    this.#hasNoDelay = sendProxy !== "none" && target.peer === null;
+    const isChecked =
+      idleTimeoutMs === 0 || (idleTimeoutMs > context.relayCheck.durationMs && this.#toNode() !== null);
+    this.#idleList = isChecked ? null : context.loop.deadlines.list(idleTimeoutMs);
+    toTask.hasNoDelay = sendProxy !== "none" && target.peer === null;
   }
 
   get usedMs(): number {
@@ -70,7 +65,7 @@ export class Splicing extends Established {
     client.phase = this;
     client.onConnected();
     this.target.onConnected();
-    if (this.#isSupervised) settleDeadline.arm(this, loop.nowMs);
+    if (this.#idleList === null) settleDeadline.arm(this, loop.nowMs);
     if (isClientWatched) loop.handOver(client.fd, this);
     if (isTaskWatched) loop.handOver(toTask.destinationFd, this);
     else if (!this.#watch(toTask)) return;
@@ -90,7 +85,7 @@ export class Splicing extends Established {
     const incoming = isClient ? this.toTask : this.toClient;
     const outgoing = isClient ? this.toClient : this.toTask;
     // a last message is followed by FIN, which Nagle does not hold back
-    if (isClient && !this.#hasNoDelay && (events & EPOLLRDHUP) === 0) this.#setNoDelay();
+    if (isClient && !incoming.hasNoDelay && (events & EPOLLRDHUP) === 0) this.#setNoDelay();
     if ((events & (READ_EVENTS | END_EVENTS)) !== 0) {
       if ((events & EPOLLPRI) !== 0) incoming.onUrgent();
       if ((events & EPOLLERR) !== 0) return this.#break(outgoing, incoming);
@@ -105,8 +100,9 @@ export class Splicing extends Established {
   }
 
   onDeadline(): void {
-    if (this.#isSupervised) this.#check();
-    else this.#onSilence();
+    if (this.#idleList === null) this.#check();
+    else if (this.#isReadSlowly()) this.#idleList.arm(this, this.#usedMs);
+    else this.close("idle");
   }
 
   protected continue(): void {
@@ -122,7 +118,7 @@ export class Splicing extends Established {
 
   #moveNow(flow: Flow): number {
     this.#usedMs = this.client.context.loop.nowMs;
-    if (!this.#isSupervised) this.#idleList?.arm(this, this.#usedMs);
+    this.#idleList?.arm(this, this.#usedMs);
     return this.move(flow);
   }
 
@@ -161,8 +157,8 @@ export class Splicing extends Established {
   /** A connection that lasts gets keepalive towards its task; the node at the other end of a relay is checked. */
   #check(): void {
     const { context } = this.client;
-    if (!this.#hasKeepAlive) keepAlive(this.toTask.destinationFd, context.sockets);
-    this.#hasKeepAlive = true;
+    if (this.#unsentBytes === null) keepAlive(this.toTask.destinationFd, context.sockets);
+    this.#unsentBytes ??= 0;
     const toNode = this.#toNode();
     if (toNode === null) return;
     const unanswered = context.sockets.unansweredSends(toNode.destinationFd);
@@ -177,14 +173,8 @@ export class Splicing extends Established {
   }
 
   #isIdle(): boolean {
-    if (this.#idleList === null) return false;
-    return this.client.context.loop.nowMs - this.#usedMs >= this.#idleList.durationMs;
-  }
-
-  /** Nothing was read or written for the idle timeout. */
-  #onSilence(): void {
-    if (this.#isReadSlowly()) this.#idleList?.arm(this, this.#usedMs);
-    else this.close("idle");
+    const { idleTimeoutMs } = this.client.route.rules;
+    return idleTimeoutMs > 0 && this.client.context.loop.nowMs - this.#usedMs >= idleTimeoutMs;
   }
 
   /** A slow peer may still be reading what the kernel holds for it; it gets the idle timeout again. */
@@ -203,7 +193,7 @@ export class Splicing extends Established {
 
   /** From the second message on; the first segment of a connection leaves at once anyway. */
   #setNoDelay(): void {
-    this.#hasNoDelay = true;
+    this.toTask.hasNoDelay = true;
     this.client.context.sockets.setNoDelay(this.toTask.destinationFd);
   }
 

@@ -33,6 +33,8 @@ export abstract class Flow {
   isEndPassed = false;
   /** The destination is watched for EPOLLOUT. */
   isRoomWatched = false;
+  /** Nagle is off at the destination. */
+  hasNoDelay = false;
   /** No read will bring more. */
   protected hasEndOfStream = false;
   #shortRead = SHORT_IS_EMPTY;

@@ -17,8 +17,8 @@ const SHORT_SPLICES = 4;
 const READS_PER_TURN = 16;
 
 export class PlainFlow extends Flow {
-  #isSplicing = false;
-  #shortSplices = 0;
+  /** So many more short splices until bytes are copied; 0: they are. */
+  #splicesLeft = 0;
   #pipe: PipeEnds | null = null;
   #block: Block | null = null;
   #blockStart = 0;
@@ -48,7 +48,7 @@ export class PlainFlow extends Flow {
         return FLOW_ENDED;
       }
       if (!this.isReadable) return FLOW_EMPTY;
-      const outcome = this.#isSplicing ? this.#spliceOnce() : this.#copyOnce();
+      const outcome = this.#splicesLeft > 0 ? this.#spliceOnce() : this.#copyOnce();
       if (outcome !== FLOW_MORE) return outcome;
     }
     return FLOW_MORE;
@@ -57,7 +57,7 @@ export class PlainFlow extends Flow {
   /** Splice does not pass an urgent byte. */
   override onUrgent(): void {
     super.onUrgent();
-    this.#isSplicing = false;
+    this.#splicesLeft = 0;
   }
 
   release(): void {
@@ -78,7 +78,7 @@ export class PlainFlow extends Flow {
     const received = sockets.recv(this.sourceFd, buffer.address(0), COPY_BYTES, 0);
     if (received <= 0) return this.onNothingRead(received);
     if (received < COPY_BYTES) this.onShortRead();
-    else if (!this.isReadOn) this.#isSplicing = true;
+    else if (!this.isReadOn) this.#splicesLeft = SHORT_SPLICES;
     const sent = sockets.send(this.destinationFd, buffer.address(0), received);
     if (sent === received) {
       this.bytes += sent;
@@ -94,14 +94,14 @@ export class PlainFlow extends Flow {
   #spliceOnce(): number {
     this.#pipe ??= this.resources.pipes.take();
     if (this.#pipe === null) {
-      this.#isSplicing = false;
+      this.#splicesLeft = 0;
       return FLOW_MORE;
     }
     const moved = this.resources.sockets.splice(this.sourceFd, this.#pipe.writeFd, PIPE_BYTES);
     if (moved === 0) {
       // end of stream, or an urgent byte with FIN behind it: a read tells
       this.#givePipeBack();
-      this.#isSplicing = false;
+      this.#splicesLeft = 0;
       return FLOW_MORE;
     }
     if (moved < 0) {
@@ -109,11 +109,8 @@ export class PlainFlow extends Flow {
       return this.onNothingRead(moved);
     }
     this.#held = moved;
-    if (moved >= COPY_BYTES) this.#shortSplices = 0;
-    else if (++this.#shortSplices === SHORT_SPLICES) {
-      this.#shortSplices = 0;
-      this.#isSplicing = false;
-    }
+    if (moved >= COPY_BYTES) this.#splicesLeft = SHORT_SPLICES;
+    else this.#splicesLeft--;
     return FLOW_MORE;
   }
 
