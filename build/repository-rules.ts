@@ -71,6 +71,12 @@ const RULES: readonly Rule[] = [
     message: "pure code: take the time and randomness as arguments",
   },
   {
+    appliesTo: (path) => path.startsWith("src/node/") && !/^src\/node\/(?:run-node|log)\.ts$/.test(path),
+    pattern:
+      /\b(?:Date\.now|Math\.random|setTimeout|setInterval|performance\.now|Bun\.sleep|systemClock|steadyClock)\b/g,
+    message: "take time and randomness from the clock and the generator that the node is started with",
+  },
+  {
     appliesTo: (path) => isCode(path) && path.startsWith("src/"),
     pattern: /(?:from|import\()\s*["']undici["']|(?<![\w.])fetch\(/g,
     message: 'HTTP requests use undici, imported as "undici/index.js": Bun emulates the other name',

@@ -199,10 +199,7 @@ export interface Refusal {
 }
 
 /** Requests have been checked for shape, types and ranges; what they mean together with the rest is checked here. */
-export interface MeshNode extends AdminNode {
-  /** By name. */
-  services(): readonly ServiceView[];
-  service(name: string): ServiceView | null;
+export interface MeshCommands {
   /** `exists`, `port-taken`. Resolves, like every change, when it is stored and this node's listeners are open. */
   createService(request: CreateService): Promise<Refusal | null>;
   /** `not-found`, `declared-by-file` (when `spec` differs), `changed`, `port-taken`, `exists` (a task). */
@@ -215,10 +212,17 @@ export interface MeshNode extends AdminNode {
   removeTask(service: string, task: string): Promise<Refusal | null>;
   /** `not-found`. False takes it into rotation again. Also for tasks declared by a file. */
   drainTask(service: string, task: string, isDraining: boolean): Promise<Refusal | null>;
-  /** Every member, by name; a node without [cluster] shows itself. */
-  nodes(): readonly NodeView[];
   /** `not-found`; `alive`: only a failed or left node can be forgotten. */
   wishForNode(name: string, wish: NodeWish): Promise<Refusal | null>;
+}
+
+export interface MeshNode extends AdminNode {
+  readonly commands: MeshCommands;
+  /** By name. */
+  services(): readonly ServiceView[];
+  service(name: string): ServiceView | null;
+  /** Every member, by name; a node without [cluster] shows itself. */
+  nodes(): readonly NodeView[];
   trace(query: TraceQuery): Promise<Trace>;
   /** Of each other member: what gets through between it and this node. Takes some seconds. */
   testPorts(): Promise<readonly object[]>;

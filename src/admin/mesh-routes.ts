@@ -56,28 +56,32 @@ function addServices(app: Hono, node: Find): void {
   app.get("/v1/services/:name", (c) => showService(c, node(), c.req.param("name")));
   app.post("/v1/services", async (c) => {
     const request = await readBody(c, createBody);
-    const refusal = await node().createService(request);
+    const refusal = await node().commands.createService(request);
     return refusal === null ? showService(c, node(), request.name, 201) : refuse(c, refusal);
   });
   app.post("/v1/services/:name/update", async (c) => {
     const name = c.req.param("name");
-    const refusal = await node().updateService(name, await readBody(c, updateBody));
+    const refusal = await node().commands.updateService(name, await readBody(c, updateBody));
     return refusal === null ? showService(c, node(), name) : refuse(c, refusal);
   });
-  app.delete("/v1/services/:name", async (c) => done(c, await node().removeService(c.req.param("name"))));
+  app.delete("/v1/services/:name", async (c) =>
+    done(c, await node().commands.removeService(c.req.param("name"))),
+  );
 }
 
 function addTasks(app: Hono, node: Find): void {
   const task = "/v1/services/:name/tasks/:task";
   app.post("/v1/services/:name/tasks", async (c) => {
     const name = c.req.param("name");
-    const refusal = await node().addTask(name, await readBody(c, taskBody));
+    const refusal = await node().commands.addTask(name, await readBody(c, taskBody));
     return refusal === null ? showService(c, node(), name, 201) : refuse(c, refusal);
   });
-  app.delete(task, async (c) => done(c, await node().removeTask(c.req.param("name"), c.req.param("task"))));
+  app.delete(task, async (c) =>
+    done(c, await node().commands.removeTask(c.req.param("name"), c.req.param("task"))),
+  );
   app.post(`${task}/:wish{drain|resume}`, async (c) => {
     const { name, task, wish } = c.req.param();
-    return done(c, await node().drainTask(name, task, wish === "drain"));
+    return done(c, await node().commands.drainTask(name, task, wish === "drain"));
   });
 }
 
@@ -85,7 +89,7 @@ function addNodes(app: Hono, node: Find): void {
   app.get("/v1/nodes", (c) => c.json(node().nodes()));
   for (const wish of ["drain", "resume", "forget"] as const) {
     app.post(`/v1/nodes/:name/${wish}`, async (c) =>
-      done(c, await node().wishForNode(c.req.param("name"), wish)),
+      done(c, await node().commands.wishForNode(c.req.param("name"), wish)),
     );
   }
 }

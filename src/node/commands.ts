@@ -5,6 +5,7 @@
 
 import {
   type CreateService,
+  type MeshCommands,
   type NodeWish,
   type Refusal,
   refusals,
@@ -37,7 +38,7 @@ export interface CommandParts {
 
 const NOBODY = { counter: Number.MAX_SAFE_INTEGER, node: "" };
 
-export class Commands {
+export class Commands implements MeshCommands {
   readonly #parts: CommandParts;
 
   constructor(parts: CommandParts) {

@@ -3,20 +3,9 @@
  * (start-node.ts) and is stopped here in reverse order.
  */
 
-import type {
-  CreateService,
-  MeshNode,
-  NodeView,
-  NodeWish,
-  Refusal,
-  ServiceView,
-  Trace,
-  TraceQuery,
-  UpdateService,
-} from "../admin/index.ts";
+import type { MeshNode, NodeView, Refusal, ServiceView, Trace, TraceQuery } from "../admin/index.ts";
 import type { Catalog } from "../catalog/index.ts";
 import type { Config } from "../config/index.ts";
-import type { TaskSpec } from "../model/index.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import { Commands } from "./commands.ts";
 import { derive, withConfig } from "./derive.ts";
@@ -67,17 +56,17 @@ export interface StartedParts {
 const NEW_NAMES_MS = 2_000;
 
 export class Node implements MeshNode {
+  readonly commands: Commands;
   readonly #started: StartedParts;
   readonly #reloader: Reloader;
   #state: NodeStatus["state"] = "serving";
   #appliedAt: number;
   #lastReload: ReloadReport | null = null;
-  readonly #commands: Commands;
 
   constructor(started: StartedParts) {
     const { options, parts, tables, cluster, catalog, reconciler } = started;
     this.#started = started;
-    this.#commands = new Commands({
+    this.commands = new Commands({
       catalog,
       writes: cluster.writes,
       nodes: cluster,
@@ -159,34 +148,6 @@ export class Node implements MeshNode {
 
   nodes(): readonly NodeView[] {
     return nodesView(this.#snapshot(), this.#reloader.running.node.labels);
-  }
-
-  createService(request: CreateService): Promise<Refusal | null> {
-    return this.#commands.createService(request);
-  }
-
-  updateService(name: string, request: UpdateService): Promise<Refusal | null> {
-    return this.#commands.updateService(name, request);
-  }
-
-  removeService(name: string): Promise<Refusal | null> {
-    return this.#commands.removeService(name);
-  }
-
-  addTask(service: string, task: TaskSpec): Promise<Refusal | null> {
-    return this.#commands.addTask(service, task);
-  }
-
-  removeTask(service: string, task: string): Promise<Refusal | null> {
-    return this.#commands.removeTask(service, task);
-  }
-
-  drainTask(service: string, task: string, isDraining: boolean): Promise<Refusal | null> {
-    return this.#commands.drainTask(service, task, isDraining);
-  }
-
-  wishForNode(name: string, wish: NodeWish): Promise<Refusal | null> {
-    return this.#commands.wishForNode(name, wish);
   }
 
   async testPorts(): Promise<readonly PeerPorts[]> {

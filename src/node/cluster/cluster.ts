@@ -96,6 +96,7 @@ export class Cluster {
     this.#portTester = newPortTester({
       self,
       clock: clock.steady,
+      random: options.random,
       config: () => reconciler.facts.file.config,
       members: () => this.#members,
       nodes: () => catalog.nodes(),

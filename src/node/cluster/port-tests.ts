@@ -26,6 +26,8 @@ export interface PortTestParts {
   readonly config: () => Config;
   /** Of the times that the overlay gives, too. */
   readonly clock: Clock;
+  /** [0, 1) */
+  readonly random: () => number;
   /** null while the node has not joined its cluster. */
   readonly members: () => Members | null;
   readonly nodes: () => ReadonlyMap<string, NodeRecord>;
@@ -86,7 +88,7 @@ function testedPeer(member: Member, { nodes, overlay }: PortTestParts): TestedPe
 }
 
 function networkOf(
-  { self, clock, config, overlay, source }: PortTestParts,
+  { self, clock, random, config, overlay, source }: PortTestParts,
   gossip: () => Gossip | null,
 ): TrialNetwork {
   /** From where gossip and relays do. */
@@ -104,7 +106,7 @@ function networkOf(
       return bound.includes(":") || !address.includes(":"); // of IPv6 it takes IPv4 too
     },
     freshMark: (peer, run) => {
-      const seq = PING_SEQ_MIN + Math.floor(Math.random() * PING_SEQ_MIN);
+      const seq = PING_SEQ_MIN + Math.floor(random() * PING_SEQ_MIN);
       const mark = encodePortTest({ type: "mark", from: self, run, isFresh: true });
       const ping = { type: "ping", seq, node: peer.name, source: null } as const;
       const said = peer.isPortmesh ? [ping, { type: "user", payload: mark } as const] : [ping];

@@ -3,6 +3,7 @@
 import {
   type CreateService,
   type DefinitionView,
+  type MeshCommands,
   type MeshNode,
   type NodeView,
   type NodeWish,
@@ -79,7 +80,8 @@ export function nodeView(name: string, rest: Partial<NodeView> = {}): NodeView {
   };
 }
 
-export class FakeMesh implements MeshNode {
+export class FakeMesh implements MeshNode, MeshCommands {
+  readonly commands = this;
   list: ServiceView[];
   members: NodeView[] = [nodeView(SELF)];
   readonly wishes: [string, NodeWish][] = [];

@@ -10,6 +10,8 @@ test.each([
   ["src/proxy/a.ts", 'import { dlopen } from "bun:ffi";', "bun:ffi is for src/sys only"],
   ["src/wire/a.ts", "const now = Date.now();", "pure code"],
   ["src/proxy/balance/a.ts", "return Math.random();", "pure code"],
+  ["src/node/a.ts", "setTimeout(() => {}, 1);", "the clock"],
+  ["src/node/cluster/a.ts", 'import { systemClock } from "../../sys/clock.ts";', "the clock"],
   ["src/cli/a.ts", 'import { Client } from "undici";', "undici/index.js"],
   ["src/cli/a.ts", 'await fetch("http://portmesh/");', "undici/index.js"],
   ["src/cli/a.ts", `${"export"} default 1;`, "no default exports"],
@@ -62,6 +64,7 @@ test.each([
   ["src/node/a.ts", 'import { x } from "../config/index.ts";'],
   ["src/cli/demo/a.ts", 'import { x } from "../../node/index.ts";'],
   ["src/proxy/tcp/a.ts", "Date.now();"],
+  ["src/node/run-node.ts", "random: Math.random,"],
   ["README.md", "see src/node/work/a.ts and ./work/a.ts"],
 ])("%s may say %s", (path, text) => {
   expect(findViolations(path, text)).toEqual([]);

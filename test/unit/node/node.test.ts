@@ -205,7 +205,9 @@ describe("the mesh", () => {
     const stopped = node.drainAndStop();
     const { spec } = node.service("web")!;
     const publish = [{ ...spec.publish[0]!, published: 81 }];
-    expect(await node.createService({ name: "api", spec: { ...spec, publish }, tasks: [] })).toBeNull();
+    expect(
+      await node.commands.createService({ name: "api", spec: { ...spec, publish }, tasks: [] }),
+    ).toBeNull();
     expect(node.service("api")).not.toBeNull();
     draining.resolve();
     await stopped;
