@@ -15,7 +15,6 @@ import { compareSpecs, type Labels } from "../model/index.ts";
 import { type BindError, type ProxyStatus, rangesOf, type TaskStatus } from "../proxy/index.ts";
 import { hostOf } from "./cluster/address.ts";
 import { addressKey } from "./cluster/seeds.ts";
-import type { ClosedPorts } from "./reach-report.ts";
 import { ZONE_LABEL } from "./routing-input.ts";
 
 /** A service that is defined differently in several places. */
@@ -234,15 +233,6 @@ function stateOf(
 function isReportedDown({ service, name, owner }: VisibleTask, { catalog }: ClusterSnapshot): boolean {
   const down = catalog.nodes().get(owner)?.downTasks ?? [];
   return down.some((task) => task.service === service && task.task === name);
-}
-
-/** As the others are told: in the place of listeners, which there are none of. */
-export function closedPortErrors(
-  closed: readonly ClosedPorts[],
-): [service: string, listener: string, error: string][] {
-  return closed.flatMap(({ service, ports }) =>
-    ports.map((port): [string, string, string] => [service, port, `${port} closed: no reachable task`]),
-  );
 }
 
 /** As the others are told. */

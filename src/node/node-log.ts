@@ -9,10 +9,10 @@ import {
   rangesOf,
 } from "../proxy/index.ts";
 import type { RoutingWarning } from "./build-routing.ts";
+import type { PartName } from "./facts/reconcile.ts";
 import type { ForwardingLoop } from "./forwarding/forwarding-loops.ts";
 import type { Log } from "./log.ts";
 import type { ClosedPorts } from "./reach-report.ts";
-import type { PartName } from "./reconcile.ts";
 import { type ReloadReport, summarizeChanges } from "./reload-report.ts";
 import type { NameStatus } from "./resolver.ts";
 

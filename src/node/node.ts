@@ -8,7 +8,8 @@ import type { Catalog } from "../catalog/index.ts";
 import type { Config } from "../config/index.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import { Commands } from "./commands.ts";
-import { derive, withConfig } from "./derive.ts";
+import { derive, withConfig } from "./facts/derive.ts";
+import type { Reconciler } from "./facts/reconcile.ts";
 import { inputWithChange, type ServiceChange } from "./input-with-change.ts";
 import {
   type ClusterSnapshot,
@@ -25,7 +26,6 @@ import { wantsConnections } from "./log.ts";
 import type { NodeLog } from "./node-log.ts";
 import type { NodeOptions, NodeParts, NodeProxy } from "./node-parts.ts";
 import type { PeerPorts } from "./port-test/judge.ts";
-import type { Reconciler } from "./reconcile.ts";
 import { Reloader } from "./reload.ts";
 import type { ReloadReport, ReloadTrigger } from "./reload-report.ts";
 import type { Resolver } from "./resolver.ts";

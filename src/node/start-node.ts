@@ -11,7 +11,8 @@ import { AddressWatch } from "./cluster/address-watch.ts";
 import { Cluster } from "./cluster/cluster.ts";
 import { ClusterLog } from "./cluster/cluster-log.ts";
 import { ownAddress } from "./cluster/own-address.ts";
-import { type Facts, factsAtStart, hasAddress } from "./facts.ts";
+import { type Facts, factsAtStart, hasAddress } from "./facts/facts.ts";
+import { Reconciler } from "./facts/reconcile.ts";
 import { InterfaceWatch } from "./interface-watch.ts";
 import { bindErrorsOf } from "./listings.ts";
 import { wantsConnections } from "./log.ts";
@@ -23,7 +24,6 @@ import { Overlay } from "./overlay/overlay.ts";
 import { OverlayLog } from "./overlay/overlay-log.ts";
 import { PortGate, ReachNews } from "./port-gate.ts";
 import { isReportedDown, ReachReport, reachIn } from "./reach-report.ts";
-import { Reconciler } from "./reconcile.ts";
 import { Resolver } from "./resolver.ts";
 import { TableUpdates } from "./table-updates.ts";
 

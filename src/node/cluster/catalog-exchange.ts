@@ -4,7 +4,7 @@
  */
 import type { Catalog, Effect } from "../../catalog/index.ts";
 import type { NodeClock } from "../../sys/clock.ts";
-import type { Reconciler } from "../reconcile.ts";
+import type { Reconciler } from "../facts/reconcile.ts";
 import type { Members } from "./members.ts";
 
 /** Half of the shortest interval at which catalogs are compared. */

@@ -12,12 +12,12 @@ import {
 } from "../../catalog/index.ts";
 import type { Config } from "../../config/index.ts";
 import type { Clock } from "../../sys/clock.ts";
-import { fileChanges, withConfig } from "../derive.ts";
-import type { FileFacts } from "../facts.ts";
-import type { Reconciler } from "../reconcile.ts";
+import { byService, declarationsOf, servicesWith } from "../facts/declarations.ts";
+import { fileChanges, withConfig } from "../facts/derive.ts";
+import type { FileFacts } from "../facts/facts.ts";
+import type { Reconciler } from "../facts/reconcile.ts";
 import type { StateStore } from "../state-store.ts";
 import type { ClusterLog } from "./cluster-log.ts";
-import { byService, declarationsOf, servicesWith } from "./declarations.ts";
 
 /** Nothing has changed. `not-kept`: the state cannot be written. */
 export interface WriteRefusal {

@@ -2,10 +2,10 @@
 import type { Change, Definition, Overwritten } from "../../catalog/index.ts";
 import type { Address, MemberEvent } from "../../membership/index.ts";
 import type { Clock } from "../../sys/clock.ts";
+import { LineBudget } from "../line-budget.ts";
 import type { Log } from "../log.ts";
 import { hostOf } from "./address.ts";
 import type { AddressChange } from "./address-watch.ts";
-import { LineBudget } from "./line-budget.ts";
 import { addressKey } from "./seeds.ts";
 
 /** What others do wrong again and again is told once in this time: nobody must be able to fill the log. */

@@ -35,6 +35,7 @@ import {
 } from "../../wire/gossip/index.ts";
 import { decodeRelayDatagram, isWildcard, parseIp, RelayDatagram } from "../../wire/index.ts";
 import { PORT_TEST } from "../port-test/message.ts";
+import type { StreamAnswer } from "../port-test/port-tester.ts";
 import { addressOf, hostOf, ipOf } from "./address.ts";
 import { type KeyMismatch, KeyMismatches } from "./key-mismatch.ts";
 
@@ -81,12 +82,6 @@ export interface GossipOptions {
   readonly onPortTest: (payload: Uint8Array, from: PortTestSender) => Uint8Array | null;
   /** Something came that could not be opened; once a minute for each reason. */
   readonly onDropped: (reason: string, from: string) => void;
-}
-
-/** `no-answer`: the other node knows no answer; `unreadable`: it uses another key or protocol. */
-export interface StreamAnswer {
-  readonly payload: Uint8Array | null;
-  readonly failure: "no-answer" | "unreadable" | "unreached" | null;
 }
 
 export interface PortTestSender {

@@ -22,7 +22,7 @@ import type { Clock } from "../../sys/clock.ts";
 import { raiseFileLimit } from "../../sys/file-limit.ts";
 import type { LookupHost } from "../../sys/lookup-host.ts";
 import { Keyring, packetOverheadBytes } from "../../wire/gossip/index.ts";
-import type { MembersInput } from "../derive.ts";
+import type { MembersInput } from "../facts/derive.ts";
 import { NodeError } from "../node-error.ts";
 import { addressOf, hostOf } from "./address.ts";
 import type { ClusterLog } from "./cluster-log.ts";

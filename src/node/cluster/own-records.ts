@@ -3,8 +3,8 @@
  * is gone. Logs, once each, what other nodes do to the services of its file.
  */
 import type { Catalog, Definition } from "../../catalog/index.ts";
-import type { Derived } from "../derive.ts";
-import type { Reconciler } from "../reconcile.ts";
+import type { Derived } from "../facts/derive.ts";
+import type { Reconciler } from "../facts/reconcile.ts";
 import type { ClusterLog } from "./cluster-log.ts";
 
 export interface OwnRecordsOptions {

@@ -7,16 +7,16 @@ import { tryConnection } from "../../sys/connection-trial.ts";
 import { tryDatagrams } from "../../sys/datagram-trial.ts";
 import { randomBytes } from "../../sys/random.ts";
 import { parseIp } from "../../wire/index.ts";
+import { reachOf } from "../facts/overlay-facts.ts";
+import { relayKeys } from "../facts/relay-keys.ts";
 import type { Overlay } from "../overlay/overlay.ts";
-import { reachOf } from "../overlay/overlay-facts.ts";
 import { encodePortTest } from "../port-test/message.ts";
-import { PortTester } from "../port-test/port-tester.ts";
+import { PortTester, type StreamAnswer } from "../port-test/port-tester.ts";
 import { relayHello } from "../port-test/relay-hello.ts";
 import type { TestedPeer, TrialNetwork } from "../port-test/trials.ts";
 import { addressOf, hostOf } from "./address.ts";
-import type { Gossip, StreamAnswer } from "./gossip.ts";
+import type { Gossip } from "./gossip.ts";
 import type { Members } from "./members.ts";
-import { relayKeys } from "./relay-keys.ts";
 
 /** Of pings of a test: those of membership count up from 0. */
 const PING_SEQ_MIN = 2 ** 31;

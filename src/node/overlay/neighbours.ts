@@ -5,9 +5,9 @@
 import { isIP } from "node:net";
 import type { NodeRecord, OverlayRecord } from "../../catalog/index.ts";
 import { type PairPath, pairPath } from "../../overlay/index.ts";
+import { announcementOf, relayPortsAt, udpPortOf } from "../facts/relay-ports.ts";
 import { NodeKeys } from "./node-keys.ts";
 import type { WatchedPeer } from "./path-watch.ts";
-import { announcementOf, relayPortsAt, udpPortOf } from "./relay-ports.ts";
 
 export type Nodes = ReadonlyMap<string, NodeRecord>;
 

@@ -21,17 +21,17 @@ import {
   settleAddress,
 } from "../../overlay/index.ts";
 import type { Clock } from "../../sys/clock.ts";
-import { sourceAddress } from "../cluster/source-address.ts";
-import type { OverlayInput } from "../derive.ts";
+import type { OverlayInput } from "../facts/derive.ts";
+import type { OverlayFacts, OverlayReach } from "../facts/overlay-facts.ts";
+import { formerUdpPortOf, relayPortsAt } from "../facts/relay-ports.ts";
+import { sourceAddress } from "../facts/source-address.ts";
 import { EchoSockets } from "./echo-sockets.ts";
 import { endProblems } from "./end-problems.ts";
 import { type Neighbour, Neighbours, type Nodes } from "./neighbours.ts";
 import { type OpenDrivers, type OpenedDriver, type OverlayDriver, openDriver } from "./open-driver.ts";
-import type { OverlayFacts, OverlayReach } from "./overlay-facts.ts";
 import type { OverlayLog } from "./overlay-log.ts";
 import { NO_FIGURES, type OverlayPeerStatus, type OverlayStatus } from "./overlay-status.ts";
 import type { PathWatch, PathWatchOptions, WatchedPeer } from "./path-watch.ts";
-import { formerUdpPortOf, relayPortsAt } from "./relay-ports.ts";
 import { Upkeep, type UpkeepOptions } from "./upkeep.ts";
 
 export interface OverlayOptions {

@@ -4,7 +4,7 @@
  * the time is told less and less often.
  */
 import type { Clock } from "../../sys/clock.ts";
-import { LineBudget } from "../cluster/line-budget.ts";
+import { LineBudget } from "../line-budget.ts";
 import type { Log } from "../log.ts";
 
 /** What happens within it has one cause, and is told as it is at its end. */

@@ -3,7 +3,6 @@
  * try those of this node, and puts both together (judge.ts). The questions of others are answered (answers.ts).
  */
 import type { Clock } from "../../sys/clock.ts";
-import type { StreamAnswer } from "../cluster/gossip.ts";
 import { Answers, type AnswersOptions, type AskedBy } from "./answers.ts";
 import { judge, type PeerPorts } from "./judge.ts";
 import { Marks } from "./marks.ts";
@@ -30,6 +29,12 @@ export interface PortTesterOptions
   readonly network: TrialNetwork;
   readonly random: (bytes: number) => Uint8Array;
   readonly clock: Clock;
+}
+
+/** `no-answer`: the other node knows no answer; `unreadable`: it uses another key or protocol. */
+export interface StreamAnswer {
+  readonly payload: Uint8Array | null;
+  readonly failure: "no-answer" | "unreadable" | "unreached" | null;
 }
 
 type Start = "started" | "busy" | "pushed" | "other-key" | { readonly notTested: string };

@@ -8,7 +8,7 @@ import {
   MAX_LIST_ENTRIES,
   serviceSpec,
 } from "../../../src/model/index.ts";
-import { declarationsOf } from "../../../src/node/cluster/declarations.ts";
+import { declarationsOf } from "../../../src/node/facts/declarations.ts";
 import { nodeRecord, port, spec } from "../../support/catalog/catalog-records.ts";
 
 const many = (count: number, make: (index: number) => string) =>

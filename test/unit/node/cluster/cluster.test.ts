@@ -3,7 +3,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { MAX_BIND_ERRORS } from "../../../../src/catalog/index.ts";
 import type { Config } from "../../../../src/config/index.ts";
 import { MAX_TASKS_PER_NODE } from "../../../../src/model/index.ts";
-import type { Facts } from "../../../../src/node/facts.ts";
+import type { Facts } from "../../../../src/node/facts/facts.ts";
 import { spec, task } from "../../../support/catalog/catalog-records.ts";
 import { ClusterNode } from "../../../support/node/cluster-node.ts";
 import { configOf, webService } from "../../../support/node/config-of.ts";

@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import type { NodeRecord, OverlayRecord } from "../../../../src/catalog/index.ts";
 import type { ClusterConfig, OverlayConfig } from "../../../../src/config/index.ts";
+import { reachOf } from "../../../../src/node/facts/overlay-facts.ts";
 import { NodeKeys } from "../../../../src/node/overlay/node-keys.ts";
 import { Overlay } from "../../../../src/node/overlay/overlay.ts";
-import { reachOf } from "../../../../src/node/overlay/overlay-facts.ts";
 import { OverlayError } from "../../../../src/overlay/index.ts";
 import { nodeRecord } from "../../../support/catalog/catalog-records.ts";
 import { FakeDrivers } from "../../../support/node/fake-overlay.ts";

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import type { StreamAnswer } from "../../../../src/node/cluster/gossip.ts";
 import {
   decodePortTest,
   encodePortTest,
   type PortTestMessage,
 } from "../../../../src/node/port-test/message.ts";
+import type { StreamAnswer } from "../../../../src/node/port-test/port-tester.ts";
 import { PortTester, type PortTesterOptions } from "../../../../src/node/port-test/port-tester.ts";
 import type { TestedPeer } from "../../../../src/node/port-test/trials.ts";
 import { steadyClock } from "../../../../src/sys/clock.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { createHmac } from "node:crypto";
-import { relayKeys } from "../../../../src/node/cluster/relay-keys.ts";
+import { relayKeys } from "../../../../src/node/facts/relay-keys.ts";
 
 const KEY = Buffer.alloc(32, 7).toString("base64");
 const OTHER = Buffer.alloc(32, 8).toString("base64");

@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, test } from "bun:test";
-import { Catalog } from "../../../src/catalog/index.ts";
-import type { Derived } from "../../../src/node/derive.ts";
-import { type Facts, factsAtStart } from "../../../src/node/facts.ts";
-import { type PartName, Reconciler } from "../../../src/node/reconcile.ts";
-import { configOf } from "../../support/node/config-of.ts";
-import { ManualClock, settle } from "../../support/time/manual-clock.ts";
+import { Catalog } from "../../../../src/catalog/index.ts";
+import type { Derived } from "../../../../src/node/facts/derive.ts";
+import { type Facts, factsAtStart } from "../../../../src/node/facts/facts.ts";
+import { type PartName, Reconciler } from "../../../../src/node/facts/reconcile.ts";
+import { configOf } from "../../../support/node/config-of.ts";
+import { ManualClock, settle } from "../../../support/time/manual-clock.ts";
 
 let clock: ManualClock;
 let errors: string[];

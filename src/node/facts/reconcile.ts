@@ -7,7 +7,7 @@
  * is a fact like any other: the pass is repeated until nothing has changed. A part that fails is reported, holds up no
  * other part, and is tried again ever more rarely.
  */
-import type { Clock } from "../sys/clock.ts";
+import type { Clock } from "../../sys/clock.ts";
 import { type Derived, derive } from "./derive.ts";
 import type { Facts } from "./facts.ts";
 

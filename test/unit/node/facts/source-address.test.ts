@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { sourceAddress } from "../../../../src/node/cluster/source-address.ts";
+import { sourceAddress } from "../../../../src/node/facts/source-address.ts";
 
 test.each([
   ["a wildcard, of this machine", "192.0.2.7", "0.0.0.0", true, "192.0.2.7"],

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { applyFileChanges, Catalog, type FileChanges } from "../../../../src/catalog/index.ts";
-import { declarationsOf, servicesWith, tasksWith } from "../../../../src/node/cluster/declarations.ts";
+import { declarationsOf, servicesWith, tasksWith } from "../../../../src/node/facts/declarations.ts";
 import { declared, spec, task } from "../../../support/catalog/catalog-records.ts";
 import { configOf, webService } from "../../../support/node/config-of.ts";
 

@@ -2,7 +2,7 @@
  * Log lines of one kind: a burst, then one now and then. Lines over the budget are counted and summed up in one line, so
  * that others, who can make up any number of names, cannot fill the log.
  */
-import type { Clock } from "../../sys/clock.ts";
+import type { Clock } from "../sys/clock.ts";
 
 export interface LineBudgetOptions {
   /** Lines at once. */

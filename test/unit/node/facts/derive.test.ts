@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, test } from "bun:test";
-import { Catalog, MAX_BIND_ERRORS, type NodeRecord } from "../../../src/catalog/index.ts";
-import { type Derived, derive, withConfig } from "../../../src/node/derive.ts";
-import { type Facts, factsAtStart } from "../../../src/node/facts.ts";
-import type { OverlayFacts } from "../../../src/node/overlay/overlay-facts.ts";
-import { declared, nodeRecord, spec, task } from "../../support/catalog/catalog-records.ts";
-import { configOf, webService } from "../../support/node/config-of.ts";
+import { Catalog, MAX_BIND_ERRORS, type NodeRecord } from "../../../../src/catalog/index.ts";
+import { type Derived, derive, withConfig } from "../../../../src/node/facts/derive.ts";
+import { type Facts, factsAtStart } from "../../../../src/node/facts/facts.ts";
+import type { OverlayFacts } from "../../../../src/node/facts/overlay-facts.ts";
+import { declared, nodeRecord, spec, task } from "../../../support/catalog/catalog-records.ts";
+import { configOf, webService } from "../../../support/node/config-of.ts";
 
 const NOW_MS = 1_000;
 const KEY = Buffer.alloc(32, 7).toString("base64");

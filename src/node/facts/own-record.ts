@@ -8,9 +8,9 @@ import {
   MAX_TASK_ADDRESSES,
   type NodeRecord,
 } from "../../catalog/index.ts";
-import type { Facts } from "../facts.ts";
-import { closedPortErrors } from "../listings.ts";
+import type { ClosedPorts } from "../reach-report.ts";
 import { announcedNetwork } from "./announced-network.ts";
+import type { Facts } from "./facts.ts";
 
 export function ownRecord(facts: Facts): NodeRecord {
   const { self, version, phase, catalog, address, overlay, network, taskAddresses } = facts;
@@ -37,6 +37,15 @@ function bindErrorsOf({ bindErrors, reach }: Facts): NodeRecord["bindErrors"] {
   return [...bindErrors, ...closedPortErrors(reach.closed)]
     .slice(0, MAX_BIND_ERRORS)
     .map(([service, listener, error]) => [service, listener, error.slice(0, MAX_BIND_ERROR_LENGTH)]);
+}
+
+/** In the place of listeners, of which there are none. */
+function closedPortErrors(
+  closed: readonly ClosedPorts[],
+): [service: string, listener: string, error: string][] {
+  return closed.flatMap(({ service, ports }) =>
+    ports.map((port): [string, string, string] => [service, port, `${port} closed: no reachable task`]),
+  );
 }
 
 function downTasksOf({ reach }: Facts): DownTask[] {

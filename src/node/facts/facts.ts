@@ -2,12 +2,12 @@
  * What this node knows, as plain values. The part that learns something records it here (Reconciler.learn) and does no
  * more: what follows from it is derived from all facts together (derive.ts) and applied by the next pass (reconcile.ts).
  */
-import type { Catalog, FileAge, NodeRecord, TaskRecord } from "../catalog/index.ts";
-import type { Config, GossipAddress } from "../config/index.ts";
-import type { LocalNetwork } from "../sys/local-addresses.ts";
-import { sourceAddress } from "./cluster/source-address.ts";
-import type { OverlayFacts } from "./overlay/overlay-facts.ts";
-import type { Reach } from "./reach-report.ts";
+import type { Catalog, FileAge, NodeRecord, TaskRecord } from "../../catalog/index.ts";
+import type { Config, GossipAddress } from "../../config/index.ts";
+import type { LocalNetwork } from "../../sys/local-addresses.ts";
+import type { Reach } from "../reach-report.ts";
+import type { OverlayFacts } from "./overlay-facts.ts";
+import { sourceAddress } from "./source-address.ts";
 
 /** `serving`: its listeners are open, and it is not about to stop. Others send clients to its tasks only then. */
 export type Phase = "starting" | "serving" | "leaving";

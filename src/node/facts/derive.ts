@@ -9,16 +9,16 @@ import {
   type FileChanges,
   findConflicts,
   type NodeRecord,
-} from "../catalog/index.ts";
-import type { ClusterConfig, Config } from "../config/index.ts";
-import { areSpecsEqual } from "../model/index.ts";
-import { buildRoutingInput } from "./build-routing-input.ts";
-import { declarationsOf, servicesWith, tasksWith } from "./cluster/declarations.ts";
-import { ownRecord } from "./cluster/own-record.ts";
-import { relayKeys } from "./cluster/relay-keys.ts";
+} from "../../catalog/index.ts";
+import type { ClusterConfig, Config } from "../../config/index.ts";
+import { areSpecsEqual } from "../../model/index.ts";
+import { buildRoutingInput } from "../build-routing-input.ts";
+import type { InputRelay, RoutingInput } from "../routing-input.ts";
+import { declarationsOf, servicesWith, tasksWith } from "./declarations.ts";
 import { type Facts, sourceOf } from "./facts.ts";
-import { type OverlayFacts, reachOf } from "./overlay/overlay-facts.ts";
-import type { InputRelay, RoutingInput } from "./routing-input.ts";
+import { type OverlayFacts, reachOf } from "./overlay-facts.ts";
+import { ownRecord } from "./own-record.ts";
+import { relayKeys } from "./relay-keys.ts";
 
 /** Overlay addresses are IPv4: a socket for all of IPv6 does not receive what is sent to them. */
 const ALL_IPV4 = "0.0.0.0";
