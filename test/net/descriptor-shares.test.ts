@@ -5,9 +5,9 @@
 import { afterEach, expect, test } from "bun:test";
 import { connect, type Socket } from "node:net";
 import { resolve } from "node:path";
-import { freeUdpPort, UdpPeer } from "../support/load/udp-peer.ts";
+import { UdpPeer } from "../support/load/udp-peer.ts";
 import { NodeProcess } from "../support/node/node-process.ts";
-import { freePort } from "../support/os/free-port.ts";
+import { freePort, freeQuietPort } from "../support/os/free-port.ts";
 import { descriptorsOf } from "../support/os/process-stats.ts";
 import { findProgram } from "../support/os/require-program.ts";
 import { waitFor } from "../support/time/wait-for.ts";
@@ -43,7 +43,7 @@ interface Ports {
 
 /** A node with a UDP service and two TCP services, and its ports. */
 async function startNode(descriptors: number, udpTask: UdpPeer): Promise<[NodeProcess, Ports]> {
-  const [dns, web, db] = [await freeUdpPort(), await freePort(), await freePort()];
+  const [dns, web, db] = [await freeQuietPort(), await freePort(), await freePort()];
   const task = await echoTask();
   const node = await NodeProcess.start(
     `[[services]]

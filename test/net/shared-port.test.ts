@@ -31,7 +31,8 @@ import {
   writeSealedHead,
 } from "../../src/wire/index.ts";
 import { GossipSamples } from "../support/gossip/gossip-samples.ts";
-import { freeUdpPort, UdpPeer } from "../support/load/udp-peer.ts";
+import { UdpPeer } from "../support/load/udp-peer.ts";
+import { freeQuietPort } from "../support/os/free-port.ts";
 import { Seeded } from "../support/random/seed.ts";
 import { waitFor } from "../support/time/wait-for.ts";
 
@@ -66,7 +67,7 @@ class SharedPort {
     sharing: "first" | "beside" = "first",
     at = 0,
   ): Promise<SharedPort> {
-    const port = at === 0 ? await freeUdpPort(host) : at;
+    const port = at === 0 ? await freeQuietPort(host) : at;
     const shared = new SharedPort({ protocol: "udp", address: host, port, isBesideNode: true }, to);
     const node = await DatagramSocket.open({
       host,

@@ -5,7 +5,7 @@ import { TaskWatch } from "../../src/proxy/reach/task-watch.ts";
 import type { TaskEndpoint } from "../../src/proxy/table/routing-table.ts";
 import { ECONNREFUSED, EHOSTUNREACH } from "../../src/sys/errno.ts";
 import { UdpSockets } from "../../src/sys/udp-sockets.ts";
-import { freeUdpPort, UdpPeer } from "../support/load/udp-peer.ts";
+import { UdpPeer } from "../support/load/udp-peer.ts";
 import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
 import { freeQuietPort } from "../support/os/free-port.ts";
 import { descriptorsOf } from "../support/os/process-stats.ts";
@@ -34,7 +34,7 @@ test("TCP: a task that accepts has answered, one that is gone is refused", async
 });
 
 test.each(["127.0.0.1", "::1"])("UDP on this host, %s: the program gets no datagram", async (address) => {
-  const port = await freeUdpPort(address);
+  const port = await freeQuietPort(address);
   const task = { protocol: "udp", address, port } as const;
   expect((await probe(task)).outcome).toBe("refused");
   const peer = await UdpPeer.open(address, port);

@@ -7,7 +7,8 @@ import { afterEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { type ServiceStatus, SpliceProxy } from "../../src/proxy/index.ts";
 import { decodeProxyHeader, encodeProxyV2, encodeProxyV2Local, ProxyHeader } from "../../src/wire/index.ts";
-import { freeUdpPort, UdpPeer } from "../support/load/udp-peer.ts";
+import { UdpPeer } from "../support/load/udp-peer.ts";
+import { freeQuietPort } from "../support/os/free-port.ts";
 import { type TestService, type TestTask, tableOf } from "../support/proxy/routing-table.ts";
 import { addressOf, endpoint } from "../support/random/arbitrary-ip.ts";
 import { waitFor } from "../support/time/wait-for.ts";
@@ -33,7 +34,7 @@ class Published {
   ): Promise<Published> {
     const proxy = await SpliceProxy.start({ workers, onConnectionsClosed: () => {}, onListeners: () => {} });
     cleanUps.push(() => proxy.stop());
-    const published = new Published(proxy, await freeUdpPort(), rules);
+    const published = new Published(proxy, await freeQuietPort(), rules);
     await published.reload(tasks);
     return published;
   }
@@ -268,7 +269,7 @@ describe("a session moves", () => {
   });
 
   test("when its task refuses: the first datagram is sent again to another", async () => {
-    const dead = await freeUdpPort();
+    const dead = await freeQuietPort();
     const b = await task("b");
     const published = await Published.start([dead, b.port]);
     const peers = [await client(), await client(), await client(), await client()];
@@ -330,7 +331,7 @@ describe("packet mode", () => {
   });
 
   test("passes over a task that refuses and loses nothing", async () => {
-    const dead = await freeUdpPort();
+    const dead = await freeQuietPort();
     const tasks = [await task("a"), await task("b")];
     const published = await Published.start(
       [dead, ...tasks.map(({ port }) => port)],
@@ -483,7 +484,7 @@ describe("PROXY headers", () => {
 
 test("when descriptors run out the oldest sessions make room, and every datagram is delivered", async () => {
   const sink = await client();
-  const port = await freeUdpPort();
+  const port = await freeQuietPort();
   const table = JSON.stringify(tableOf({ protocol: "udp", published: port, tasks: [sink.port] }));
   const script = new URL("../support/proxy/proxy-process.ts", import.meta.url).pathname;
   const child = Bun.spawn(["sh", "-c", 'ulimit -n 300; exec "$0" "$@"', process.execPath, script, table], {

@@ -72,11 +72,3 @@ export class UdpPeer {
     }
   }
 }
-
-/** A port that nobody uses now. */
-export async function freeUdpPort(address = "127.0.0.1"): Promise<number> {
-  const peer = await UdpPeer.open(address);
-  const { port } = peer;
-  peer.close();
-  return port;
-}

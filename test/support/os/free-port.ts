@@ -1,6 +1,6 @@
 /** Ports nobody listens on. */
 import { createSocket } from "node:dgram";
-import { createServer } from "node:net";
+import { createServer, isIPv6 } from "node:net";
 
 /** Below those that the kernel gives to clients, so that none of them takes it before a test does. */
 const FIRST_QUIET_PORT = 10_000;
@@ -41,7 +41,7 @@ async function isFreeTcp(port: number, address: string): Promise<boolean> {
 
 function isFreeUdp(port: number, address: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = createSocket("udp4");
+    const socket = createSocket(isIPv6(address) ? "udp6" : "udp4");
     socket.once("error", () => resolve(false));
     socket.bind(port, address, () => socket.close(() => resolve(true)));
   });

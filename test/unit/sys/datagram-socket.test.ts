@@ -2,14 +2,14 @@
 import { describe, expect, test } from "bun:test";
 import { type Datagram, DatagramSocket } from "../../../src/sys/datagram-socket.ts";
 import { parseIp } from "../../../src/wire/index.ts";
-import { freeUdpPort } from "../../support/load/udp-peer.ts";
+import { freeQuietPort } from "../../support/os/free-port.ts";
 import { waitFor } from "../../support/time/wait-for.ts";
 
 describe("DatagramSocket", () => {
   for (const host of ["127.0.0.1", "::1"]) {
     test(`that probes sends whole datagrams or tells that they are too large: ${host}`, async () => {
       const received: Datagram[] = [];
-      const port = await freeUdpPort(host);
+      const port = await freeQuietPort(host);
       const receiver = await DatagramSocket.open({
         host,
         port,
@@ -17,7 +17,7 @@ describe("DatagramSocket", () => {
       });
       const sender = await DatagramSocket.open({
         host,
-        port: await freeUdpPort(host),
+        port: await freeQuietPort(host),
         isProbing: true,
         onDatagram: () => {},
       });
@@ -40,7 +40,7 @@ describe("DatagramSocket", () => {
   ] as const) {
     test(`bound to ${any} sends from the address that it is told, if the machine has it`, async () => {
       const received: Datagram[] = [];
-      const port = await freeUdpPort(source);
+      const port = await freeQuietPort(source);
       const receiver = await DatagramSocket.open({
         host: source,
         port,
@@ -48,7 +48,7 @@ describe("DatagramSocket", () => {
       });
       const sender = await DatagramSocket.open({
         host: any,
-        port: await freeUdpPort(any),
+        port: await freeQuietPort(any),
         onDatagram: () => {},
       });
       const [to, from] = [parseIp(source)!.bytes, parseIp(source)!.bytes];
