@@ -11,6 +11,7 @@ import { macOf } from "../address-plan.ts";
 import type { OverlayEnd, OverlayPeer } from "../driver.ts";
 import { OverlayError } from "../overlay-error.ts";
 import { innerMtu, vxlanOverheadBytes } from "../path/overhead.ts";
+import { type PeerEntry, planEntries } from "../plan-entries.ts";
 import {
   DeviceKeeper,
   DeviceWatch,
@@ -32,7 +33,6 @@ import { localUnderlayMtu, underlayMtu } from "../underlay-mtu.ts";
 import { createDevice, removeDevice } from "./device.ts";
 import { frameFilter } from "./frame-filter.ts";
 import { aliasOf } from "./mark.ts";
-import { type PeerEntry, planEntries } from "./plan-entries.ts";
 import { planFilter } from "./plan-filter.ts";
 import { explain } from "./refusals.ts";
 

@@ -1,7 +1,7 @@
 /** What the device's filter lets in from whom, and which peers it has no room for. Pure. */
 import type { OverlayEnd } from "../driver.ts";
+import type { PeerEntry, RefusedPeer } from "../plan-entries.ts";
 import { type FilterPlan, MEMBERS_MAX, PORTS_MAX } from "./frame-filter.ts";
-import type { PeerEntry, RefusedPeer } from "./plan-entries.ts";
 
 export interface PlannedFilter {
   readonly plan: FilterPlan;

@@ -6,7 +6,7 @@
  */
 import { EEXIST } from "../../sys/errno.ts";
 import { AF_INET } from "../../sys/sockaddr.ts";
-import type { PeerEntry, RefusedPeer } from "../kernel/plan-entries.ts";
+import type { PeerEntry, RefusedPeer } from "../plan-entries.ts";
 import {
   addAddress,
   addRoute,

@@ -4,7 +4,7 @@
  */
 import { AF_INET } from "../../sys/sockaddr.ts";
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../../wire/netlink/index.ts";
-import type { PeerEntry, RefusedPeer } from "../kernel/plan-entries.ts";
+import type { PeerEntry, RefusedPeer } from "../plan-entries.ts";
 import {
   findLink,
   findRouteTo,

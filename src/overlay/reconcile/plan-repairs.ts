@@ -8,7 +8,7 @@
 import { formatIp, parsePrefix } from "../../wire/index.ts";
 import { RT_TABLE_MAIN } from "../../wire/netlink/index.ts";
 import { CLOSED_TO_OTHERS, isClosedToOthers } from "../closed-device.ts";
-import type { PeerEntry } from "../kernel/plan-entries.ts";
+import type { PeerEntry } from "../plan-entries.ts";
 import type { InterfaceAddress, LinkChange, ListedRoute } from "../rtnetlink/index.ts";
 import type { MadeDevice, ReportedDevice, WantedDevice } from "./state.ts";
 

@@ -1,5 +1,5 @@
 /** What a driver's device has to be, and what the kernel says it is. Plain values. */
-import type { PeerEntry } from "../kernel/plan-entries.ts";
+import type { PeerEntry } from "../plan-entries.ts";
 import type { ForwardingEntry, InterfaceAddress, Link, ListedRoute, Neighbour } from "../rtnetlink/index.ts";
 
 export interface WantedDevice {

@@ -11,9 +11,9 @@ import type { TunOffload } from "../../sys/tun.ts";
 import { type IpFamily, parseIp } from "../../wire/index.ts";
 import type { OverlayEnd, OverlayPeer } from "../driver.ts";
 import { aliasOf } from "../kernel/mark.ts";
-import { type PeerEntry, planEntries } from "../kernel/plan-entries.ts";
 import { OverlayError } from "../overlay-error.ts";
 import { innerMtu, sealedOverheadBytes, vxlanOverheadBytes } from "../path/overhead.ts";
+import { type PeerEntry, planEntries } from "../plan-entries.ts";
 import {
   DeviceKeeper,
   DeviceWatch,

@@ -5,12 +5,12 @@ import {
   type PeerCounts,
   readCounts,
 } from "../../../src/overlay/userspace/counters.ts";
+import type { DatagramSink } from "../../../src/overlay/userspace/peer/datagram-sender.ts";
+import { PeerTable } from "../../../src/overlay/userspace/peer/peer-table.ts";
+import { RemotePeer } from "../../../src/overlay/userspace/peer/remote-peer.ts";
+import type { PacketSink } from "../../../src/overlay/userspace/peer/tun-writer.ts";
 import { PlainPath } from "../../../src/overlay/userspace/plain/plain-path.ts";
 import { PlainReceiver } from "../../../src/overlay/userspace/plain/plain-receiver.ts";
-import type { DatagramSink } from "../../../src/overlay/userspace/worker/datagram-sender.ts";
-import { PeerTable } from "../../../src/overlay/userspace/worker/peer-table.ts";
-import { RemotePeer } from "../../../src/overlay/userspace/worker/remote-peer.ts";
-import type { PacketSink } from "../../../src/overlay/userspace/worker/tun-writer.ts";
 import { Arena } from "../../../src/sys/arena.ts";
 import { writeSockaddr } from "../../../src/sys/sockaddr.ts";
 import { createIpv4Packet, decodeIpv4 } from "../../../src/wire/ip/ipv4-packet.ts";

@@ -43,9 +43,9 @@ import {
 import { GSO_NONE, GSO_TCPV4, GSO_UDP_L4 } from "../../../wire/virtio-header.ts";
 import { VXLAN_BYTES, writeVxlan } from "../../../wire/vxlan.ts";
 import type { Counters } from "../counters.ts";
-import type { DatagramSink } from "../worker/datagram-sender.ts";
-import type { PeerPath, TunPacket } from "../worker/peer-path.ts";
-import { FRAME_HEAD_AT, FRAME_HEAD_BYTES, FRAME_HEAD_WORDS, type RemotePeer } from "../worker/remote-peer.ts";
+import type { DatagramSink } from "../peer/datagram-sender.ts";
+import type { PeerPath, TunPacket } from "../peer/peer-path.ts";
+import { FRAME_HEAD_AT, FRAME_HEAD_BYTES, FRAME_HEAD_WORDS, type RemotePeer } from "../peer/remote-peer.ts";
 import type { PlainEnd } from "./plain-end.ts";
 
 /** While a peer that packets go to has not been heard. */
@@ -54,7 +54,7 @@ const EVERYBODY = new Uint8Array(MAC_BYTES).fill(BROADCAST_BYTE);
 /** Where the IP header is in a prefix. */
 const IP_AT = FRAME_HEAD_WORDS * 4;
 
-export class PlainPath implements PeerPath {
+export class PlainPath implements PeerPath<RemotePeer> {
   readonly #bytes: Uint8Array;
   readonly #words: Int32Array;
 

@@ -41,11 +41,11 @@ import {
 } from "../../../wire/virtio-header.ts";
 import { readVni, VXLAN_BYTES, writeVxlan } from "../../../wire/vxlan.ts";
 import type { Counters, FrameDrop } from "../counters.ts";
-import type { DatagramSink } from "../worker/datagram-sender.ts";
-import type { FrameReceiver } from "../worker/peer-path.ts";
-import type { PeerTable } from "../worker/peer-table.ts";
-import type { RemotePeer } from "../worker/remote-peer.ts";
-import type { PacketSink } from "../worker/tun-writer.ts";
+import type { DatagramSink } from "../peer/datagram-sender.ts";
+import type { FrameReceiver } from "../peer/frame-receiver.ts";
+import type { PeerTable } from "../peer/peer-table.ts";
+import type { RemotePeer } from "../peer/remote-peer.ts";
+import type { PacketSink } from "../peer/tun-writer.ts";
 import type { PlainEnd } from "./plain-end.ts";
 import { SegmentRun } from "./segment-run.ts";
 

@@ -30,7 +30,7 @@ import {
   TCP_SEQUENCE_AT,
 } from "../../../wire/ip/ipv4-packet.ts";
 import { VIRTIO_BYTES, writeTcpVirtioHeader } from "../../../wire/virtio-header.ts";
-import { PARTS_MAX, type PacketSink } from "../worker/tun-writer.ts";
+import { PARTS_MAX, type PacketSink } from "../peer/tun-writer.ts";
 
 /** Of an IP packet. */
 const PACKET_BYTES_MAX = 65_535;

@@ -17,15 +17,15 @@ import {
   F_MTU_BYTES,
   F_RTT_MS,
 } from "../counters.ts";
-import type { PeerPath, TunPacket } from "../worker/peer-path.ts";
-import type { RemotePeer } from "../worker/remote-peer.ts";
+import type { PeerPath, TunPacket } from "../peer/peer-path.ts";
+import type { RemotePeer } from "../peer/remote-peer.ts";
 
 /** A peer that packets went to so lately is probed as one in use. */
 const ACTIVE_MS = 10_000;
 /** Of a probe's datagram, what is not its message. */
 const PROBE_OVERHEAD_BYTES = SEAL_HEADER_BYTES + SEAL_TAG_BYTES;
 
-export class SealedPath implements PeerPath, SealedWay {
+export class SealedPath implements PeerPath<RemotePeer>, SealedWay {
   /** Whose it is. */
   remote: RemotePeer | null = null;
   name: Uint8Array = new Uint8Array(0);

@@ -12,8 +12,8 @@ import { SealReceiver, type SealRejection, type SealSink } from "../../seal/seal
 import { SealSender } from "../../seal/seal-sender.ts";
 import { SealedPeer } from "../../seal/sealed-peer.ts";
 import { type Counters, F_BYTES_IN, F_DATAGRAMS_IN, type FrameDrop, NOBODY } from "../counters.ts";
-import type { RemotePeer } from "../worker/remote-peer.ts";
-import type { TunWriter } from "../worker/tun-writer.ts";
+import type { RemotePeer } from "../peer/remote-peer.ts";
+import type { TunWriter } from "../peer/tun-writer.ts";
 import type { WorkerPeer, WorkerSetup } from "../worker-messages.ts";
 import { SealedPath } from "./sealed-path.ts";
 

@@ -1,6 +1,6 @@
 /** Everything waiting for the underlay socket: plain datagrams and seals. Both are flushed before the TUN device is read again. */
 import type { SealSender } from "../../seal/seal-sender.ts";
-import type { DatagramSender } from "./datagram-sender.ts";
+import type { DatagramSender } from "../peer/datagram-sender.ts";
 
 export class TransmitQueue {
   constructor(

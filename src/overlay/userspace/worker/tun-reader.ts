@@ -5,8 +5,8 @@ import { readPacket } from "../../../sys/tun.ts";
 import { createIpv4Packet, decodeIpv4 } from "../../../wire/ip/ipv4-packet.ts";
 import { createVirtioHeader, readVirtioHeader, VIRTIO_BYTES } from "../../../wire/virtio-header.ts";
 import { type Counters, F_PACKETS_OUT, NOBODY, type PacketDrop } from "../counters.ts";
-import type { TunPacket } from "./peer-path.ts";
-import type { PeerTable } from "./peer-table.ts";
+import type { TunPacket } from "../peer/peer-path.ts";
+import type { PeerTable } from "../peer/peer-table.ts";
 import type { TransmitQueue } from "./transmit-queue.ts";
 
 /** Packets read before their datagrams are sent. */

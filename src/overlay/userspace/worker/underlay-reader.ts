@@ -5,9 +5,9 @@ import { EAGAIN, EINTR } from "../../../sys/errno.ts";
 import { ReceiveBatch, receiveBatchBytes } from "../../../sys/mmsg.ts";
 import { SEAL_CONTROL, SEAL_PACKET } from "../../../wire/index.ts";
 import { type Counters, F_BYTES_IN, F_DATAGRAMS_IN, NOBODY } from "../counters.ts";
+import type { FrameReceiver } from "../peer/frame-receiver.ts";
+import type { PeerTable } from "../peer/peer-table.ts";
 import type { SealedPeers } from "../sealed/sealed-peers.ts";
-import type { FrameReceiver } from "./peer-path.ts";
-import type { PeerTable } from "./peer-table.ts";
 
 /** Joined datagrams taken at once. */
 const BATCH = 16;

@@ -16,18 +16,18 @@ import { readInt32 } from "../../../wire/big-endian.ts";
 import { parseIp } from "../../../wire/index.ts";
 import { macOf } from "../../address-plan.ts";
 import { Counters } from "../counters.ts";
+import { DatagramSender, datagramSenderBytes } from "../peer/datagram-sender.ts";
+import type { PeerPath } from "../peer/peer-path.ts";
+import { PeerTable } from "../peer/peer-table.ts";
+import { RemotePeer } from "../peer/remote-peer.ts";
+import { TunWriter, tunWriterBytes } from "../peer/tun-writer.ts";
 import { PlainPath } from "../plain/plain-path.ts";
 import { PlainReceiver } from "../plain/plain-receiver.ts";
 import { SealedPeers, sealedPeersBytes } from "../sealed/sealed-peers.ts";
 import type { FromWorker, ToWorker, WorkerPeer, WorkerSetup } from "../worker-messages.ts";
 import { ClosedPath } from "./closed-path.ts";
-import { DatagramSender, datagramSenderBytes } from "./datagram-sender.ts";
-import type { PeerPath } from "./peer-path.ts";
-import { PeerTable } from "./peer-table.ts";
-import { RemotePeer } from "./remote-peer.ts";
 import { TransmitQueue } from "./transmit-queue.ts";
 import { TunReader, tunReaderBytes } from "./tun-reader.ts";
-import { TunWriter, tunWriterBytes } from "./tun-writer.ts";
 import { UnderlayReader, underlayReaderBytes } from "./underlay-reader.ts";
 
 /** Between two reports about what a peer has sent. */
@@ -174,7 +174,7 @@ export class Worker {
   }
 
   /** Nothing leaves in clear where this node encrypts, or where the pair does. */
-  #pathTo(config: WorkerPeer): PeerPath {
+  #pathTo(config: WorkerPeer): PeerPath<RemotePeer> {
     if (config.secrets !== null) return this.#sealed.pathTo(config);
     return this.setup.isEncrypting ? this.#closed : this.#plain;
   }

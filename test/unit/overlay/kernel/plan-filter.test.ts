@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import type { OverlayEnd } from "../../../../src/overlay/driver.ts";
 import { MEMBERS_MAX, PORTS_MAX } from "../../../../src/overlay/kernel/frame-filter.ts";
-import type { PeerEntry } from "../../../../src/overlay/kernel/plan-entries.ts";
 import { planFilter } from "../../../../src/overlay/kernel/plan-filter.ts";
+import type { PeerEntry } from "../../../../src/overlay/plan-entries.ts";
 
 const OWN_PORTS = { tcp: 4789, udp: [4790, 4791] };
 const open: OverlayEnd = {

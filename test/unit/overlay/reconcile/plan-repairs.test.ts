@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { CLOSED_TO_OTHERS } from "../../../../src/overlay/closed-device.ts";
-import type { PeerEntry } from "../../../../src/overlay/kernel/plan-entries.ts";
+import type { PeerEntry } from "../../../../src/overlay/plan-entries.ts";
 import { planRepairs, ROUTE_PROTOCOL } from "../../../../src/overlay/reconcile/plan-repairs.ts";
 import {
   type MadeDevice,

@@ -1,13 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { udp } from "bun";
 import { Counters, createCounters, readCounts } from "../../../../src/overlay/userspace/counters.ts";
-import { ClosedPath } from "../../../../src/overlay/userspace/worker/closed-path.ts";
 import {
   DatagramSender,
   datagramSenderBytes,
   MAX_QUEUED_DATAGRAMS,
-} from "../../../../src/overlay/userspace/worker/datagram-sender.ts";
-import { RemotePeer } from "../../../../src/overlay/userspace/worker/remote-peer.ts";
+} from "../../../../src/overlay/userspace/peer/datagram-sender.ts";
+import { RemotePeer } from "../../../../src/overlay/userspace/peer/remote-peer.ts";
+import { ClosedPath } from "../../../../src/overlay/userspace/worker/closed-path.ts";
 import { Arena } from "../../../../src/sys/arena.ts";
 import { check } from "../../../../src/sys/errno.ts";
 import { libc } from "../../../../src/sys/libc.ts";

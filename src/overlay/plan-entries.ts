@@ -1,8 +1,8 @@
 /** Which entries the peers need, and which peers cannot have any. Pure. */
-import { formatIp, parseIp, parsePrefix } from "../../wire/index.ts";
-import { isInSubnet, macOf } from "../address-plan.ts";
-import type { OverlayEnd, OverlayPeer, RelayPorts } from "../driver.ts";
-import { macText } from "../rtnetlink/address-text.ts";
+import { formatIp, parseIp, parsePrefix } from "../wire/index.ts";
+import { isInSubnet, macOf } from "./address-plan.ts";
+import type { OverlayEnd, OverlayPeer, RelayPorts } from "./driver.ts";
+import { macText } from "./rtnetlink/address-text.ts";
 
 /** What the kernel is told of a peer. */
 export interface PeerEntry {

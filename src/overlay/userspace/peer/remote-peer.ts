@@ -48,7 +48,7 @@ export class RemotePeer {
 
   constructor(
     readonly config: WorkerPeer,
-    readonly path: PeerPath,
+    readonly path: PeerPath<RemotePeer>,
     own: { readonly address: string; readonly vni: number },
   ) {
     this.row = config.row;

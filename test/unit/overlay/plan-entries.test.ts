@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import type { OverlayEnd, OverlayPeer } from "../../../../src/overlay/driver.ts";
-import { planEntries } from "../../../../src/overlay/kernel/plan-entries.ts";
+import type { OverlayEnd, OverlayPeer } from "../../../src/overlay/driver.ts";
+import { planEntries } from "../../../src/overlay/plan-entries.ts";
 
 const end: OverlayEnd = {
   address: "10.200.50.1",
