@@ -18,6 +18,7 @@
 import { compareTexts, type Entry, type EntryHash, fingerprintOf, ownerOf, ownerPartition } from "./entry.ts";
 import { entryBytes } from "./entry-codec.ts";
 import { DEAD_OWNER_LIFE_MS } from "./limits.ts";
+import type { Replica } from "./replica.ts";
 import {
   type Entries,
   encodeEntries,
@@ -32,8 +33,7 @@ import {
   type Root,
   type Summary,
   type Updates,
-} from "./messages.ts";
-import type { Replica } from "./replica.ts";
+} from "./sync-messages.ts";
 import type { Partition } from "./table.ts";
 
 export interface Effect {

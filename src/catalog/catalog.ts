@@ -10,13 +10,13 @@ import type { ServiceSpec } from "../model/index.ts";
 import { AntiEntropy, type Effect } from "./anti-entropy.ts";
 import type { Conflict } from "./conflicts.ts";
 import type { Definition, VisibleService } from "./definitions.ts";
-import { decodeMessage, type Malformed } from "./messages.ts";
 import type { Overwritten } from "./overwritten.ts";
 import type { DeclarationRecord, NodeRecord, NodeWish, TaskRecord } from "./records.ts";
-import { type Refusal, Replica } from "./replica.ts";
+import { type Refusal, Replica, type UnreadableRecord } from "./replica.ts";
 import { type CatalogState, type Restored, readSnapshot, writeSnapshot } from "./snapshot.ts";
+import { decodeMessage, type Malformed } from "./sync-messages.ts";
 import { type CatalogWriter, type Declaration, Transaction } from "./transaction.ts";
-import { Views, type VisibleNode, type VisibleTask } from "./views.ts";
+import { Views, type VisibleNode, type VisibleTask } from "./visible.ts";
 
 /** Counted since the start. */
 export interface CatalogCounters {
@@ -58,6 +58,11 @@ export class Catalog {
   /** Changes of the service by command that were lost to others, as far as this node has seen them; newest last. */
   overwrittenOf(service: string): readonly Overwritten[] {
     return this.#replica.overwritten.of(service);
+  }
+
+  /** One record of each node that writes records of a newer version, once. */
+  takeUnreadable(): readonly UnreadableRecord[] {
+    return this.#replica.takeUnreadable();
   }
 
   /** Those of all services that were seen since it was asked last. */

@@ -1,148 +1,151 @@
 /**
- * Entries as bytes. The hash is taken over these bytes without the age, so encoding is unambiguous: numbers and
- * lengths are LEB128 in shortest form, texts printable ASCII (bytes.ts).
+ * Entries as bytes: a body that is hashed, relayed and stored as it came, and beside it the age of a tombstone.
  *
- *     kind u8        0 service, 1 wish, 2 task, 3 node, 4 declaration; bit 7 set: tombstone
- *     node text      writer; for tasks, nodes and declarations also the owner
- *     counter varint
- *     key text       service name | node name | service NUL name | "" | service name
- *     replaces       of services only: count varint, count × (counter varint, node text)
- *     value text     JSON of the record (record-codec.ts), or for tombstones:
- *     age varint     seconds since it was written, so that whoever learns it late does not keep it longer
+ *     body   msgpack [kind, key, node, counter, replaces, value]
+ *       kind      a number (entry.ts): 0 service, 1 wish, 32 task, 33 node, 34 declaration
+ *       key       service name | node name | service NUL name | "" | service name
+ *       node      writer; of owned kinds also the owner
+ *       replaces  [counter, node] of each version before this one; of services only
+ *       value     bin: the record (record-codec.ts); nil: a tombstone
+ *     age    seconds since a tombstone was written, so that whoever learns it late does not keep it longer
+ *
+ * Newer versions may use other kinds, records with other fields, and elements behind the value: an entry is kept as
+ * long as its head is right and its value a msgpack map, whether or not the record can be read.
  */
+import { encode } from "@msgpack/msgpack";
 import type { Stamp } from "../model/index.ts";
-import { isMemberName, MAX_NODE_NAME_LENGTH } from "../model/index.ts";
-import { type ByteReader, ByteWriter } from "./bytes.ts";
-import type { Entry, EntryHash, EntryHead, EntryKind } from "./entry.ts";
+import { isMemberName } from "../model/index.ts";
+import { decodeWhole } from "../wire/index.ts";
+import { type Entry, type EntryHash, type EntryHead, isTombstone, recordBytes } from "./entry.ts";
+import { isKnown, kindNumber, kindOf, type RowKind } from "./kinds.ts";
 import { MAX_COUNTER, MAX_REPLACED, MAX_VALUE_BYTES } from "./limits.ts";
-import { checkKey, decodeRecord, type EncodedRecord, isPrintableAscii } from "./record-codec.ts";
+import { checkKey, decodeRecord, type EncodedRecord } from "./record-codec.ts";
 import type { DeclarationRecord } from "./records.ts";
 
-export const LEAST_ENTRY_BYTES = 6;
-const KINDS: readonly EntryKind[] = ["service", "wish", "task", "node", "declaration"];
-const TOMBSTONE = 0x80;
-const LEAST_STAMP_BYTES = 2;
 const MAX_KEY_LENGTH = 512;
+/** Everything of a body but its value. */
+const MAX_HEAD_BYTES = 4096;
 /** A year; older ones are long forgotten. */
 const MAX_AGE_S = 366 * 24 * 3600;
+/** Of the array around body and age, the length of the body, and the age. */
+const WIRE_OVERHEAD_BYTES = 11;
 const HASH_SEED_HIGH = 0x706f7274;
 const HASH_SEED_LOW = 0x6d657368;
 
-/** As read, before its value has been looked at. */
-export interface WireEntry extends EntryHead {
-  /** What is wrong with it already; null: nothing so far. */
-  readonly problem: string | null;
+/** An entry as messages and snapshots have it. */
+export type WireTuple = readonly [body: Uint8Array, ageS: number];
+
+/** As read, before its record has been looked at; its body is a view of the message. */
+export type WireEntry = EntryHead;
+
+export function toWire(entry: EntryHead, steadyMs: number): WireTuple {
+  const ageS = isTombstone(entry) ? Math.max(0, Math.floor((steadyMs - entry.bornAtMs) / 1000)) : 0;
+  return [entry.body, ageS];
 }
 
-export function writeEntry(writer: ByteWriter, entry: EntryHead, steadyMs: number): void {
-  writeHashed(writer, entry);
-  if (entry.text === null) writer.varint(Math.max(0, Math.floor((steadyMs - entry.bornAtMs) / 1000)));
-}
-
-/** Upper bound of what writeEntry takes. */
-export function entryBytes(entry: EntryHead): number {
-  const replacedBytes = entry.replaces.reduce((sum, { node }) => sum + 10 + node.length, 0);
-  return 25 + entry.stamp.node.length + entry.key.length + replacedBytes + (entry.text?.length ?? 0);
+/** Upper bound of what the entry takes in a message. */
+export function entryBytes({ body }: EntryHead): number {
+  return body.length + WIRE_OVERHEAD_BYTES;
 }
 
 /**
- * The reader is broken afterwards when there was no complete entry. `previous`: the entry before it; long runs are of
- * one writer, whose name is then kept once.
+ * null: not an entry of any version. `previous`: the entry before it; long runs are of one writer, whose name is then
+ * kept once.
  */
-export function readEntry(
-  reader: ByteReader,
-  steadyMs: number,
-  previous?: WireEntry,
-  hasReplaced = true,
-): WireEntry {
-  const start = reader.at;
-  const flags = reader.byte();
-  const name = reader.text(MAX_NODE_NAME_LENGTH);
-  const node = name === previous?.stamp.node ? previous.stamp.node : name;
-  const counter = reader.varint();
-  const key = reader.text(MAX_KEY_LENGTH);
-  const kind = KINDS[flags & ~TOMBSTONE];
-  const replaces = kind === "service" && hasReplaced ? readReplaced(reader) : [];
-  const isTombstone = (flags & TOMBSTONE) !== 0;
-  const text = isTombstone ? null : reader.text(MAX_VALUE_BYTES);
-  const end = reader.at;
-  const ageS = isTombstone ? reader.varint() : 0;
+export function fromWire(tuple: unknown, steadyMs: number, previous?: WireEntry): WireEntry | null {
+  if (!Array.isArray(tuple) || !(tuple[0] instanceof Uint8Array)) return null;
+  const [body, ageS] = tuple as [Uint8Array, unknown];
+  if (typeof ageS !== "number" || !(ageS >= 0)) return null;
+  const head = readHead(body, previous);
+  return head && { ...head, hash: hashOf(body), bornAtMs: steadyMs - Math.min(ageS, MAX_AGE_S) * 1000 };
+}
+
+function readHead(body: Uint8Array, previous?: WireEntry): Omit<EntryHead, "hash" | "bornAtMs"> | null {
+  const decoded = decodeWhole(body);
+  if (!Array.isArray(decoded)) return null;
+  const [number, key, name, counter, replaced, value] = decoded as unknown[];
+  const kind = kindOf(number);
+  const replaces = readReplaced(replaced);
+  if (kind === null || typeof key !== "string" || typeof name !== "string" || replaces === null) return null;
+  if (typeof counter !== "number" || !(value instanceof Uint8Array || value === null)) return null;
+  if (body.length - (value?.length ?? 0) > MAX_HEAD_BYTES) return null;
+  const valueAt = value === null ? 0 : value.byteOffset - body.byteOffset;
   return {
-    kind: kind ?? "node",
+    kind,
     key,
-    stamp: { counter, node },
+    stamp: { counter, node: name === previous?.stamp.node ? previous.stamp.node : name },
     replaces,
-    text,
-    hash: reader.isBroken ? { high: 0, low: 0 } : hashOf(reader.between(start, end)),
-    bornAtMs: steadyMs - Math.min(ageS, MAX_AGE_S) * 1000,
-    problem: kind === undefined ? "its kind is unknown" : checkHead({ kind, key, replaces }, node, counter),
+    body,
+    valueAt,
+    valueEnd: valueAt + (value?.length ?? 0),
   };
 }
 
-/** The entry with its record, or why it cannot be held. */
+/** The entry with its record if it can be read, in memory of its own; or why it cannot be held. */
 export function openEntry(wire: WireEntry): Entry | { readonly problem: string } {
-  if (wire.problem !== null) return { problem: wire.problem };
-  const { problem: _problem, ...head } = wire;
-  const { kind, key, stamp, text } = head;
-  if (text === null) return { ...head, record: null };
-  if (!isPrintableAscii(text)) return { problem: "is not printable ASCII" };
-  const decoded = decodeRecord(kind, key, text);
+  const problem = checkHead(wire);
+  if (problem !== null) return { problem };
+  const { kind, key, stamp } = wire;
+  const own = { ...wire, body: new Uint8Array(wire.body) };
+  if (isTombstone(wire)) return { ...own, record: null };
+  const decoded = decodeRecord(kind, key, recordBytes(wire));
   if ("problem" in decoded) return decoded;
-  const problem = kind === "declaration" ? checkAge(decoded.record as DeclarationRecord, stamp) : null;
-  return problem === null ? { ...head, record: decoded.record } : { problem };
+  const { record } = decoded;
+  const isTooNew =
+    kind === "declaration" && record !== null && !isChangeKnown(record as DeclarationRecord, stamp);
+  return isTooNew ? { problem: CHANGED_LATER } : { ...own, record };
 }
 
+const CHANGED_LATER = "changed: is later than its last write";
+
 /** Else no later change, of any node, would ever be newer. */
-function checkAge({ changed }: DeclarationRecord, stamp: Stamp): string | null {
-  return changed.counter <= stamp.counter ? null : "changed: is later than its last write";
+function isChangeKnown({ changed }: DeclarationRecord, stamp: Stamp): boolean {
+  return changed.counter <= stamp.counter;
 }
 
 /** A new version of a row, by this node. null: its tombstone. The problem names what is wrong with it. */
 export function makeEntry(
-  kind: EntryKind,
+  kind: RowKind,
   key: string,
   stamp: Stamp,
   encoded: EncodedRecord | null,
   bornAtMs: number,
   replaces: readonly Stamp[] = [],
 ): Entry | { readonly problem: string } {
-  const { record, text } = encoded ?? { record: null, text: null };
-  const problem =
-    checkHead({ kind, key, replaces }, stamp.node, stamp.counter) ??
-    (kind === "declaration" && record !== null ? checkAge(record as DeclarationRecord, stamp) : null);
-  return problem === null
-    ? { ...entryHead(kind, key, stamp, text, bornAtMs, replaces), record }
-    : { problem };
+  const head = entryHead(kind, key, stamp, encoded?.value ?? null, bornAtMs, replaces);
+  const record = encoded?.record ?? null;
+  const isTooNew =
+    kind === "declaration" && record !== null && !isChangeKnown(record as DeclarationRecord, stamp);
+  const problem = checkHead(head) ?? (isTooNew ? CHANGED_LATER : null);
+  return problem === null ? { ...head, record } : { problem };
 }
 
 /** The same content with another stamp. */
 export function restamped(entry: Entry, stamp: Stamp): Entry {
-  return { ...entry, ...entryHead(entry.kind, entry.key, stamp, entry.text, entry.bornAtMs, entry.replaces) };
+  const { kind, key, bornAtMs, replaces, record } = entry;
+  const value = isTombstone(entry) ? null : recordBytes(entry);
+  return { ...entryHead(kind, key, stamp, value, bornAtMs, replaces), record };
+}
+
+/** The tombstone of a row. */
+export function buried({ kind, key, replaces }: Entry, stamp: Stamp, bornAtMs: number): Entry {
+  return { ...entryHead(kind, key, stamp, null, bornAtMs, replaces), record: null };
 }
 
 export function entryHead(
-  kind: EntryKind,
+  kind: RowKind,
   key: string,
   stamp: Stamp,
-  text: string | null,
+  value: Uint8Array | null,
   bornAtMs: number,
   replaces: readonly Stamp[] = [],
 ): EntryHead {
-  const writer = new ByteWriter();
-  writeHashed(writer, { kind, key, stamp, replaces, text });
-  return { kind, key, stamp, replaces, text, bornAtMs, hash: hashOf(writer.since(0)) };
-}
-
-function writeHashed(
-  writer: ByteWriter,
-  { kind, key, stamp, replaces, text }: Pick<EntryHead, "kind" | "key" | "stamp" | "replaces" | "text">,
-): void {
-  writer.byte(KINDS.indexOf(kind) | (text === null ? TOMBSTONE : 0));
-  writer.text(stamp.node);
-  writer.varint(stamp.counter);
-  writer.text(key);
-  if (kind === "service") writeReplaced(writer, replaces);
-  if (text !== null) writer.text(text);
+  const earlier = replaces.map(({ counter, node }) => [counter, node]);
+  const encoded = encode([kindNumber(kind), key, stamp.node, stamp.counter, earlier, value]);
+  const body = new Uint8Array(encoded); // which is a view of a much larger buffer
+  const valueAt = value === null ? 0 : body.length - value.length;
+  const valueEnd = value === null ? 0 : body.length;
+  return { kind, key, stamp, replaces, body, valueAt, valueEnd, hash: hashOf(body), bornAtMs };
 }
 
 function hashOf(bytes: Uint8Array): EntryHash {
@@ -152,31 +155,24 @@ function hashOf(bytes: Uint8Array): EntryHash {
   };
 }
 
-function writeReplaced(writer: ByteWriter, replaces: readonly Stamp[]): void {
-  writer.varint(replaces.length);
-  for (const { counter, node } of replaces) {
-    writer.varint(counter);
-    writer.text(node);
-  }
+function readReplaced(replaced: unknown): Stamp[] | null {
+  if (!Array.isArray(replaced) || replaced.length > MAX_REPLACED) return null;
+  const stamps = replaced.map((stamp) => (Array.isArray(stamp) ? stamp : []));
+  return stamps.every(([counter, node]) => Number.isSafeInteger(counter) && typeof node === "string")
+    ? stamps.map(([counter, node]) => ({ counter, node }))
+    : null;
 }
 
-function readReplaced(reader: ByteReader): Stamp[] {
-  const count = reader.count(LEAST_STAMP_BYTES);
-  const stamps: Stamp[] = [];
-  for (let i = 0; i < count && !reader.isBroken; i++) {
-    stamps.push({ counter: reader.varint(), node: reader.text(MAX_NODE_NAME_LENGTH) });
-  }
-  return stamps;
-}
-
-function checkHead(
-  { kind, key, replaces }: Pick<EntryHead, "kind" | "key" | "replaces">,
-  node: string,
-  counter: number,
-): string | null {
+function checkHead(entry: EntryHead): string | null {
+  const { kind, key, stamp, replaces } = entry;
+  const { counter, node } = stamp;
   if (!isMemberName(node)) return `${JSON.stringify(node)} is not a node name`;
-  if (counter < 1 || counter > MAX_COUNTER) return `counter ${counter} is outside 1..2^52`;
+  if (!Number.isInteger(counter) || counter < 1 || counter > MAX_COUNTER) {
+    return `counter ${counter} is outside 1..2^52`;
+  }
+  if (key.length > MAX_KEY_LENGTH) return `its key has ${key.length} characters`;
   if (replaces.length > MAX_REPLACED) return `it names ${replaces.length} earlier versions`;
   if (replaces.some((stamp) => !isMemberName(stamp.node))) return "an earlier version has no node name";
-  return checkKey(kind, key);
+  if (entry.valueEnd - entry.valueAt > MAX_VALUE_BYTES) return `is larger than ${MAX_VALUE_BYTES / 1024} KiB`;
+  return isKnown(kind) ? checkKey(kind, key) : null;
 }

@@ -3,13 +3,12 @@
  * of a row supersede each other. The order is total, so it does not matter who hears of which version first.
  */
 import type { Stamp } from "../model/index.ts";
-import type { AnyRecord, EntryKind } from "./record-codec.ts";
-
-export type { EntryKind } from "./record-codec.ts";
+import { isShared, type RowKind } from "./kinds.ts";
+import type { AnyRecord } from "./record-codec.ts";
 
 /** What identifies a row, and which version of it this is. */
 export interface EntryHead {
-  readonly kind: EntryKind;
+  readonly kind: RowKind;
   /**
    * Service name, also of a declaration, name of the node a wish is about, `service NUL name` of a task, "" of a node.
    * Owned rows (declarations, tasks, nodes) belong to `stamp.node`: there is no way to even write down another's.
@@ -18,16 +17,19 @@ export interface EntryHead {
   readonly stamp: Stamp;
   /** Of services: the versions before this one, newest first, at most MAX_REPLACED. */
   readonly replaces: readonly Stamp[];
-  /** The encoded record; null: a tombstone. */
-  readonly text: string | null;
-  /** XORed up these make the digests. Of everything above. */
+  /** The whole entry as its writer encoded it (entry-codec.ts): hashed, relayed and stored as it came. */
+  readonly body: Uint8Array;
+  /** Where the encoded record is in the body; 0: a tombstone. */
+  readonly valueAt: number;
+  readonly valueEnd: number;
+  /** XORed up these make the digests. Of the body. */
   readonly hash: EntryHash;
   /** Steady time when the tombstone was written (see steady-time.ts); of no meaning for records. */
   bornAtMs: number;
 }
 
 export interface Entry extends EntryHead {
-  /** null: a tombstone. */
+  /** null: a tombstone, or a record that this version cannot read. */
   readonly record: AnyRecord | null;
 }
 
@@ -38,25 +40,37 @@ export interface EntryHash {
 }
 
 const SERVICE_BUCKETS = 64;
-const WISH_BUCKETS = 8;
+/** Of all other shared kinds. */
+const OTHER_BUCKETS = 8;
 
 /** 48 bits by which two nodes tell each other what they hold. */
 export function fingerprintOf(hash: EntryHash): number {
   return hash.high * 0x1_0000 + (hash.low & 0xffff);
 }
 
-export function isShared(kind: EntryKind): boolean {
-  return kind === "service" || kind === "wish";
+export function isTombstone({ valueAt }: EntryHead): boolean {
+  return valueAt === 0;
+}
+
+/** The encoded record, a view; empty: a tombstone. */
+export function recordBytes({ body, valueAt, valueEnd }: EntryHead): Uint8Array {
+  return body.subarray(valueAt, valueEnd);
+}
+
+/** Whether two versions say the same. Compares in place: views of small arrays cost memory for as long as these live. */
+export function haveSameContent(one: EntryHead, other: EntryHead): boolean {
+  return isTombstone(one) === isTombstone(other) && compareContents(one, other) === 0;
 }
 
 /**
  * Owned rows are one partition for each owner, shared rows are spread over buckets. In a partition no two rows have the
- * same key, and keys are never looked at for anything but equality.
+ * same id.
  */
-export function partitionOf(kind: EntryKind, key: string, node: string): string {
-  if (kind === "service") return `#${Bun.hash.xxHash32(key) % SERVICE_BUCKETS}`;
-  if (kind === "wish") return `!${Bun.hash.xxHash32(key) % WISH_BUCKETS}`;
-  return ownerPartition(node);
+export function partitionOf(kind: RowKind, key: string, node: string): string {
+  if (!isShared(kind)) return ownerPartition(node);
+  return kind === "service"
+    ? `#${Bun.hash.xxHash32(key) % SERVICE_BUCKETS}`
+    : `!${Bun.hash.xxHash32(key) % OTHER_BUCKETS}`;
 }
 
 export function ownerPartition(owner: string): string {
@@ -72,11 +86,20 @@ export function ownerOf(partition: string): string | null {
 export function compareVersions(one: EntryHead, other: EntryHead): number {
   return (
     compareStamps(one.stamp, other.stamp) ||
-    Number(one.text === null) - Number(other.text === null) ||
-    compareTexts(one.text ?? "", other.text ?? "") ||
+    Number(isTombstone(one)) - Number(isTombstone(other)) ||
+    compareContents(one, other) ||
     one.hash.high - other.hash.high ||
     one.hash.low - other.hash.low
   );
+}
+
+function compareContents(one: EntryHead, other: EntryHead): number {
+  const length = Math.min(one.valueEnd - one.valueAt, other.valueEnd - other.valueAt);
+  for (let i = 0; i < length; i++) {
+    const difference = one.body[one.valueAt + i]! - other.body[other.valueAt + i]!;
+    if (difference !== 0) return difference;
+  }
+  return one.valueEnd - one.valueAt - (other.valueEnd - other.valueAt);
 }
 
 export function isSameStamp(one: Stamp, other: Stamp): boolean {

@@ -1,5 +1,6 @@
 /** The replicated table of services, tasks, nodes and wishes. A synchronous machine: bytes and time in, effects out. */
 export type { Effect } from "./anti-entropy.ts";
+export { PAYLOAD_OVERHEAD_BYTES } from "./broadcast-queue.ts";
 export { Catalog, type CatalogCounters } from "./catalog.ts";
 export { type Conflict, findConflicts } from "./conflicts.ts";
 export type { Definition, VisibleService } from "./definitions.ts";
@@ -21,10 +22,10 @@ export {
   MAX_SERVICES,
   MAX_TASK_ADDRESSES,
 } from "./limits.ts";
-export { isCatalogMessage, MAX_MESSAGE_BYTES } from "./messages.ts";
-export { PAYLOAD_OVERHEAD_BYTES } from "./outbox.ts";
 export type { Change, Overwritten } from "./overwritten.ts";
 export type * from "./records.ts";
+export type { UnreadableRecord } from "./replica.ts";
 export type { CatalogState, Restored } from "./snapshot.ts";
+export { MAX_MESSAGE_BYTES } from "./sync-messages.ts";
 export type { CatalogWriter, Declaration } from "./transaction.ts";
-export type { VisibleNode, VisibleTask } from "./views.ts";
+export type { VisibleNode, VisibleTask } from "./visible.ts";

@@ -13,8 +13,12 @@ export const MAX_WISHES = 4096;
 export const MAX_OWNERS = 4096;
 /** What others may hold beyond a limit before their records are refused. */
 const SLACK = 1.25;
-export const MAX_SERVICES_HELD = MAX_SERVICES * SLACK;
-export const MAX_WISHES_HELD = MAX_WISHES * SLACK;
+/** Shared rows by group: unknown ones are of kinds that newer versions have. */
+export const MAX_SHARED_HELD = {
+  service: MAX_SERVICES * SLACK,
+  wish: MAX_WISHES * SLACK,
+  unknown: MAX_SERVICES * SLACK,
+} as const;
 /** Of one owner: tasks, declarations and the node itself. */
 export const MAX_OWNED_HELD = (MAX_TASKS_PER_NODE + MAX_DECLARATIONS_PER_NODE + 1) * SLACK;
 
@@ -38,8 +42,6 @@ export const MAX_REPLACED = 8;
 
 /** Of a record's encoded value. */
 export const MAX_VALUE_BYTES = 64 * 1024;
-/** Members of arrays and objects inside an encoded value never nest deeper. */
-export const MAX_VALUE_DEPTH = 8;
 
 /** Of the path of a configuration file. */
 export const MAX_FILE_LENGTH = 255;

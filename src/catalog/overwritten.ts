@@ -115,7 +115,7 @@ export class OverwrittenChanges {
 export function lostEntry({ service, lost }: Overwritten, { nowMs, wallMs }: SteadyTime): Entry {
   const { spec, stamp, atMs } = lost;
   const record = spec && { name: service, spec, created: stamp, createdAtMs: atMs, updatedAtMs: atMs };
-  const encoded = record && { record, text: encodeRecord("service", record) };
+  const encoded = record && { record, value: encodeRecord("service", record) };
   const entry = makeEntry("service", service, stamp, encoded, nowMs - (wallMs - atMs));
   if ("problem" in entry) throw new Error(`cannot write service ${service}: ${entry.problem}`); // it was an entry before
   return entry;

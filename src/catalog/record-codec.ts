@@ -1,8 +1,9 @@
 /**
- * Records ↔ the value of their entry: JSON in printable ASCII, everything else escaped. The value is kept and handed
- * on as it came, so that what a newer version added to it survives nodes that do not know it, and every node
- * computes the same hash. What the entry's key says already (names) is not in the value.
+ * Records ↔ the value of their entry, a msgpack map. The bytes are kept and relayed as they came, so that what a newer
+ * version added survives nodes that do not know it, and every node computes the same hash. What the entry's key says
+ * already (names) is not in the value.
  */
+import { encode } from "@msgpack/msgpack";
 import {
   describeFault,
   isMemberName,
@@ -13,7 +14,9 @@ import {
   sortedLabels,
   toPortRuns,
 } from "../model/index.ts";
-import { MAX_VALUE_BYTES, MAX_VALUE_DEPTH } from "./limits.ts";
+import { decodeWhole, isMap } from "../wire/index.ts";
+import { type EntryKind, isKnown, type RowKind } from "./kinds.ts";
+import { MAX_VALUE_BYTES } from "./limits.ts";
 import { recordSchemas } from "./record-schemas.ts";
 import type {
   DeclarationRecord,
@@ -33,21 +36,13 @@ export interface RecordOf {
   readonly node: NodeRecord;
   readonly declaration: DeclarationRecord;
 }
-export type EntryKind = keyof RecordOf;
 export type AnyRecord = RecordOf[EntryKind];
 
-export type DecodedRecord<K extends EntryKind> =
+/** `fault`: why this version cannot read the record, which is kept all the same. `problem`: it is not a record at all. */
+export type DecodedRecord<K extends EntryKind = EntryKind> =
   | { readonly record: RecordOf[K] }
+  | { readonly record: null; readonly fault: string }
   | { readonly problem: string };
-
-const TOO_LARGE = { problem: `is larger than ${MAX_VALUE_BYTES / 1024} KiB` };
-
-const QUOTE = 0x22;
-const OPEN_BRACKET = 0x5b;
-const BACKSLASH = 0x5c;
-const CLOSE_BRACKET = 0x5d;
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
 
 export function taskKey(service: string, name: string): string {
   return `${service}\0${name}`;
@@ -71,14 +66,14 @@ export function checkKey(kind: EntryKind, key: string): string | null {
   }
 }
 
-/** A record as every node reads it, and its text. */
+/** A record as every node reads it, and its bytes. null: this version cannot read it. */
 export interface EncodedRecord<K extends EntryKind = EntryKind> {
-  readonly record: RecordOf[K];
-  readonly text: string;
+  readonly record: RecordOf[K] | null;
+  readonly value: Uint8Array;
 }
 
-export function encodeRecord<K extends EntryKind>(kind: K, record: RecordOf[K]): string {
-  return escaped(JSON.stringify(toJson(kind, record as AnyRecord)));
+export function encodeRecord<K extends EntryKind>(kind: K, record: RecordOf[K]): Uint8Array {
+  return encode(toFields(kind, record as AnyRecord), { ignoreUndefined: true });
 }
 
 /** For an entry of this node, or what is wrong with it. `key` is valid: checkKey has said so. */
@@ -87,42 +82,37 @@ export function prepareRecord<K extends EntryKind>(
   key: string,
   record: RecordOf[K],
 ): EncodedRecord<K> | { readonly problem: string } {
-  const value = toJson(kind, record as AnyRecord);
-  const read = readValue(kind, key, value);
-  if ("problem" in read) return read;
-  const text = escaped(JSON.stringify(value));
-  return text.length > MAX_VALUE_BYTES ? TOO_LARGE : { record: read.record, text };
+  const read = readFields(kind, key, toFields(kind, record as AnyRecord));
+  if ("fault" in read) return { problem: read.fault };
+  const value = encodeRecord(kind, read.record);
+  const isTooLarge = value.length > MAX_VALUE_BYTES;
+  return isTooLarge
+    ? { problem: `is larger than ${MAX_VALUE_BYTES / 1024} KiB` }
+    : { record: read.record, value };
 }
 
-/** Never throws, whatever the text. `key` is valid: checkKey has said so. */
-export function decodeRecord<K extends EntryKind>(kind: K, key: string, text: string): DecodedRecord<K> {
-  if (text.length > MAX_VALUE_BYTES) return TOO_LARGE;
-  if (!isShallow(text)) return { problem: `nests deeper than ${MAX_VALUE_DEPTH}` };
-  try {
-    return readValue(kind, key, JSON.parse(text));
-  } catch {
-    return { problem: "is not JSON" };
-  }
+/** Never throws, whatever the bytes. `key` is valid: checkKey has said so. */
+export function decodeRecord<K extends EntryKind>(kind: K, key: string, value: Uint8Array): DecodedRecord<K>;
+export function decodeRecord(kind: RowKind, key: string, value: Uint8Array): DecodedRecord;
+export function decodeRecord(kind: RowKind, key: string, value: Uint8Array): DecodedRecord {
+  const fields = decodeWhole(value);
+  if (!isMap(fields)) return { problem: "is not a msgpack map" };
+  return isKnown(kind)
+    ? readFields(kind, key, fields)
+    : { record: null, fault: "its kind is of a newer version" };
 }
 
-function readValue<K extends EntryKind>(kind: K, key: string, value: unknown): DecodedRecord<K> {
-  const result = recordSchemas[kind].safeParse(value);
-  if (!result.success) return { problem: describeFault(result.error) };
+function readFields<K extends EntryKind>(
+  kind: K,
+  key: string,
+  fields: unknown,
+): Exclude<DecodedRecord<K>, { problem: string }> {
+  const result = recordSchemas[kind].safeParse(fields);
+  if (!result.success) return { record: null, fault: describeFault(result.error) };
   return { record: { ...namesIn(kind, key), ...result.data } as unknown as RecordOf[K] };
 }
 
-function escaped(text: string): string {
-  return text.replace(
-    /[^\x20-\x7e]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
-}
-
-export function isPrintableAscii(text: string): boolean {
-  return !/[^\x20-\x7e]/.test(text);
-}
-
-export function specToJson(spec: ServiceSpec): unknown {
+export function specFields(spec: ServiceSpec): unknown {
   return {
     publish: toPortRuns(spec.publish),
     balance: spec.balance,
@@ -140,14 +130,14 @@ export function specToJson(spec: ServiceSpec): unknown {
   };
 }
 
-function toJson(kind: EntryKind, record: AnyRecord): unknown {
+function toFields(kind: EntryKind, record: AnyRecord): unknown {
   switch (kind) {
     case "service":
-      return serviceToJson(record as ServiceRecord);
+      return serviceFields(record as ServiceRecord);
     case "declaration":
       return {
-        ...serviceToJson(record as DeclarationRecord),
-        changed: stampToJson((record as DeclarationRecord).changed),
+        ...serviceFields(record as DeclarationRecord),
+        changed: stampFields((record as DeclarationRecord).changed),
         file: (record as DeclarationRecord).file,
       };
     case "wish":
@@ -161,8 +151,8 @@ function toJson(kind: EntryKind, record: AnyRecord): unknown {
       const down = downTasks.map(({ service, task, ports }) => [service, task, ports]);
       return {
         labels: sortedLabels(labels),
-        relay: relayToJson(relay),
-        overlay: overlayToJson(overlay),
+        relay: relayFields(relay),
+        overlay: overlayFields(overlay),
         ...rest,
         ...(down.length > 0 && { downTasks: down }),
       };
@@ -170,21 +160,21 @@ function toJson(kind: EntryKind, record: AnyRecord): unknown {
   }
 }
 
-function serviceToJson({ spec, created, createdAtMs, updatedAtMs }: ServiceRecord): object {
-  return { spec: specToJson(spec), created: stampToJson(created), createdAtMs, updatedAtMs };
+function serviceFields({ spec, created, createdAtMs, updatedAtMs }: ServiceRecord): object {
+  return { spec: specFields(spec), created: stampFields(created), createdAtMs, updatedAtMs };
 }
 
-function stampToJson({ counter, node }: Stamp): [counter: number, node: string] {
+function stampFields({ counter, node }: Stamp): [counter: number, node: string] {
   return [counter, node];
 }
 
-function relayToJson(relay: RelayRecord | null): RelayRecord | null {
+function relayFields(relay: RelayRecord | null): RelayRecord | null {
   if (relay === null) return null;
   const { address, port, udpPort } = relay;
   return { address, port, ...(udpPort !== undefined && { udpPort }) };
 }
 
-function overlayToJson(overlay: OverlayRecord | null): OverlayRecord | null {
+function overlayFields(overlay: OverlayRecord | null): OverlayRecord | null {
   if (overlay === null) return null;
   const { driver, address, vni, port, encrypt, publicKey } = overlay;
   return { driver, address, vni, port, encrypt, publicKey };
@@ -201,20 +191,4 @@ function namesIn(kind: EntryKind, key: string): Partial<TaskRecord> {
 function splitTaskKey(key: string): [service: string, name: string] {
   const end = key.indexOf("\0");
   return end < 0 ? [key, ""] : [key.slice(0, end), key.slice(end + 1)];
-}
-
-/** Brackets inside texts do not count. What is no JSON at all may come out either way. */
-function isShallow(text: string): boolean {
-  let depth = 0;
-  let isInText = false;
-  for (let i = 0; i < text.length; i++) {
-    const character = text.charCodeAt(i);
-    if (character === BACKSLASH) i++;
-    else if (character === QUOTE) isInText = !isInText;
-    else if (isInText) continue;
-    else if (character === OPEN_BRACKET || character === OPEN_BRACE) {
-      if (++depth > MAX_VALUE_DEPTH) return false;
-    } else if (character === CLOSE_BRACKET || character === CLOSE_BRACE) depth--;
-  }
-  return true;
 }

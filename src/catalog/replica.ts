@@ -8,36 +8,37 @@
 
 import type { Stamp } from "../model/index.ts";
 import { areSpecsEqual } from "../model/index.ts";
+import { BroadcastQueue } from "./broadcast-queue.ts";
 import { UNKNOWN_COUNTER } from "./definitions.ts";
 import {
   compareStamps,
   compareVersions,
   type Entry,
   type EntryHead,
-  type EntryKind,
-  isShared,
+  haveSameContent,
+  isTombstone,
   ownerPartition,
+  recordBytes,
 } from "./entry.ts";
-import { makeEntry, openEntry, restamped, type WireEntry } from "./entry-codec.ts";
+import { buried, makeEntry, openEntry, restamped, type WireEntry } from "./entry-codec.ts";
+import { isKnown, isShared, type RowKind } from "./kinds.ts";
 import {
   MAX_COUNTER,
   MAX_COUNTER_STEP,
   MAX_OWNED_HELD,
   MAX_OWNERS,
   MAX_REPLACED,
-  MAX_SERVICES_HELD,
-  MAX_WISHES_HELD,
+  MAX_SHARED_HELD,
   OWNED_TOMBSTONE_LIFE_MS,
   SERVICE_TOMBSTONE_LIFE_MS,
 } from "./limits.ts";
-import { Outbox } from "./outbox.ts";
 import { isOverwritten, lostEntry, OverwrittenChanges } from "./overwritten.ts";
 import { Owners } from "./owners.ts";
 import { type EncodedRecord, prepareRecord } from "./record-codec.ts";
 import type { DeclarationRecord, NodeWish, TaskRecord } from "./records.ts";
 import { SharedSpecs } from "./shared-specs.ts";
 import { SteadyTime } from "./steady-time.ts";
-import { Table } from "./table.ts";
+import { sharedGroup, Table } from "./table.ts";
 
 /** Why an entry was not taken. `value`: its record or names are not valid; `limit`: there are too many already. */
 export type Refusal = "value" | "counter" | "limit" | "forgotten";
@@ -47,8 +48,16 @@ export type Outcome = "learned" | "known" | Refusal;
 /** Lives are hours and days. */
 const REAP_INTERVAL_MS = 10_000;
 
+/** Of a newer version, or damaged by its writer: kept and relayed, and not used. */
+export interface UnreadableRecord {
+  readonly kind: RowKind;
+  readonly key: string;
+  /** Its writer. */
+  readonly node: string;
+}
+
 export interface Write {
-  readonly kind: EntryKind;
+  readonly kind: RowKind;
   readonly key: string;
   /** null: remove it. */
   readonly encoded: EncodedRecord | null;
@@ -57,11 +66,12 @@ export interface Write {
 }
 
 const OLDEST_COUNTER = 1;
+const MAX_NEWER_NODES = 16;
 
 export class Replica {
   readonly time = new SteadyTime();
   readonly table = new Table();
-  readonly outbox = new Outbox();
+  readonly outbox = new BroadcastQueue();
   readonly overwritten = new OverwrittenChanges();
   readonly #specs = new SharedSpecs();
   readonly owners: Owners;
@@ -69,6 +79,9 @@ export class Replica {
   readonly refused: Record<Refusal, number> = { value: 0, counter: 0, limit: 0, forgotten: 0 };
   /** Something was written that no packet can carry: do not wait with the next anti-entropy. */
   hasLargeNews = false;
+  /** Writers of records that this version cannot read; at most MAX_NEWER_NODES. */
+  readonly #newerNodes = new Set<string>();
+  #unreadable: UnreadableRecord[] = [];
   #reapedAtMs = 0;
   #counter = 0;
   #revision = 0;
@@ -97,7 +110,7 @@ export class Replica {
   /** One of this node's writes; the record has been checked. Equal content is not written again. */
   write({ kind, key, encoded, isUnsettled = false }: Write): void {
     const previous = this.table.get(kind, key, this.self);
-    if ((encoded?.text ?? null) === (previous?.text ?? null)) return;
+    if (saysAlready(previous, encoded)) return;
     const isOldest = isUnsettled && previous === undefined && this.witness(OLDEST_COUNTER);
     const stamp = isOldest ? { counter: OLDEST_COUNTER, node: this.self } : this.#nextStamp();
     const replaces = kind === "service" ? versionsUpTo(previous) : [];
@@ -117,9 +130,12 @@ export class Replica {
   restore(entry: Entry, name: string): void {
     this.witness(entry.stamp.counter);
     if (!isShared(entry.kind) && entry.stamp.node === name && name !== this.self) {
-      const { kind, key, record, text } = entry;
-      const encoded = record === null || text === null ? null : { record, text };
-      return this.write({ kind, key, encoded });
+      const { kind, key, record } = entry;
+      return this.write({
+        kind,
+        key,
+        encoded: isTombstone(entry) ? null : { record, value: recordBytes(entry) },
+      });
     }
     if (this.#isForgotten(entry)) return;
     const current = this.table.getLike(entry);
@@ -138,6 +154,13 @@ export class Replica {
   /** For a node that gets this entry first: what was lost to it. */
   lostTo({ kind, key }: EntryHead): Entry[] {
     return kind === "service" ? this.overwritten.of(key).map((change) => lostEntry(change, this.time)) : [];
+  }
+
+  /** The first record of each node that this version cannot read, if it was seen since it was asked last. */
+  takeUnreadable(): readonly UnreadableRecord[] {
+    const unreadable = this.#unreadable;
+    this.#unreadable = [];
+    return unreadable;
   }
 
   setLive(names: Iterable<string>): void {
@@ -171,7 +194,6 @@ export class Replica {
   #merge(wire: WireEntry, spreads: boolean): Outcome {
     const current = this.table.getLike(wire);
     if (current !== undefined && compareVersions(wire, current) <= 0) return this.#keep(current, wire);
-    if (wire.problem !== null) return "value";
     if (!this.#canWitness(wire.stamp.counter)) return "counter";
     if (this.#isForgotten(wire)) return "forgotten";
     if (this.#isExpired(wire)) return "known";
@@ -189,7 +211,7 @@ export class Replica {
 
   /** Nothing new, but of equal tombstones the older age is the right one. */
   #keep(current: Entry, wire: WireEntry): Outcome {
-    if (wire.text === null && compareVersions(current, wire) === 0) {
+    if (isTombstone(wire) && compareVersions(current, wire) === 0) {
       current.bornAtMs = Math.min(current.bornAtMs, wire.bornAtMs);
     }
     if (wire.kind === "service" && isOverwritten(current, wire)) {
@@ -201,6 +223,7 @@ export class Replica {
 
   /** Other nodes with the winner have not seen what was lost: they learn it by gossip, or later by anti-entropy. */
   #noteOverwritten(winner: Entry, loser: Entry): void {
+    if (isUnreadable(winner) || isUnreadable(loser)) return;
     if (!this.overwritten.note(winner, loser, this.time)) return;
     this.outbox.addLost(loser, this.time.nowMs);
     this.#revision++;
@@ -208,13 +231,10 @@ export class Replica {
 
   /** A version of our own row that is newer than ours: we wrote it before we lost our memory. */
   #settleOwn(entry: Entry, current: Entry | undefined): Outcome {
-    const isSame = (current?.text ?? null) === entry.text;
-    if (isSame) this.#put(entry);
-    else if (current !== undefined) this.#putOwn(this.#settled(current, entry));
-    else
-      this.#putOwn(
-        restamped({ ...entry, record: null, text: null, bornAtMs: this.time.nowMs }, this.#nextStamp()),
-      );
+    if (current !== undefined && !haveSameContent(current, entry))
+      this.#putOwn(this.#settled(current, entry));
+    else if (current !== undefined || isTombstone(entry) || !isKnown(entry.kind)) this.#put(entry);
+    else this.#putOwn(buried(entry, this.#nextStamp(), this.time.nowMs));
     return "learned";
   }
 
@@ -246,20 +266,29 @@ export class Replica {
     const previous = this.table.getLike(entry);
     this.table.put(entry);
     if (!isShared(entry.kind)) this.owners.noticeRows(entry.stamp.node, this.time.nowMs);
-    this.#noteChange(entry, previous?.text ?? null, entry.text);
-    if (entry.kind === "service" && entry.text === null) this.#removeTasksOf(entry);
+    if (isUnreadable(entry)) this.#noteUnreadable(entry);
+    if (previous === undefined ? !isTombstone(entry) : !haveSameContent(previous, entry))
+      this.#noteChange(entry);
+    if (entry.kind === "service" && isTombstone(entry)) this.#removeTasksOf(entry);
     if (entry.kind === "wish") this.#obeyForgetWish(entry.key);
   }
 
-  #noteChange(entry: EntryHead, before: string | null, after: string | null): void {
-    if (before === after) return;
+  #noteUnreadable({ kind, key, stamp }: Entry): void {
+    const { node } = stamp;
+    if (this.#newerNodes.has(node) || this.#newerNodes.size >= MAX_NEWER_NODES) return;
+    this.#newerNodes.add(node);
+    this.#unreadable.push({ kind, key, node });
+  }
+
+  /** Readers may see it. */
+  #noteChange(entry: EntryHead): void {
     const isVisible = isShared(entry.kind) || entry.kind === "declaration";
     if (isVisible || this.owners.isLive(entry.stamp.node)) this.#revision++;
   }
 
   #drop(entry: Entry): void {
     this.table.remove(entry);
-    this.#noteChange(entry, entry.text, null);
+    if (!isTombstone(entry)) this.#noteChange(entry);
   }
 
   /** Tasks made by command go with their service; those of the file stay as long as the file says so. */
@@ -277,7 +306,10 @@ export class Replica {
 
   #isDeclared(service: string): boolean {
     const owners = [...this.table.partitions.values()].flatMap(({ owner }) => owner ?? []);
-    return owners.some((owner) => this.table.get("declaration", service, owner)?.record != null);
+    return owners.some((owner) => {
+      const declaration = this.table.get("declaration", service, owner);
+      return declaration !== undefined && !isTombstone(declaration);
+    });
   }
 
   /**
@@ -290,7 +322,7 @@ export class Replica {
     if (!this.owners.isLive(node)) this.#forget(node, counter);
     if (node !== this.self) return;
     for (const entry of [...(this.table.rowsOf(node)?.values() ?? [])]) {
-      if (entry.text !== null) this.#putOwn(restamped(entry, this.#nextStamp()));
+      if (!isTombstone(entry)) this.#putOwn(restamped(entry, this.#nextStamp()));
     }
     this.write({ kind: "wish", key: node, encoded: null });
   }
@@ -322,18 +354,22 @@ export class Replica {
     );
   }
 
-  #isExpired({ kind, text, bornAtMs }: EntryHead): boolean {
+  #isExpired(entry: EntryHead): boolean {
+    const { kind, bornAtMs } = entry;
     const isOfService = isShared(kind) || kind === "declaration";
     const lifeMs = isOfService ? SERVICE_TOMBSTONE_LIFE_MS : OWNED_TOMBSTONE_LIFE_MS;
-    return text === null && this.time.nowMs - bornAtMs >= lifeMs;
+    return isTombstone(entry) && this.time.nowMs - bornAtMs >= lifeMs;
   }
 
-  #isTooMany({ kind, stamp, text }: EntryHead, current: Entry | undefined): boolean {
-    if (text === null || (current !== undefined && current.text !== null)) {
+  #isTooMany(entry: EntryHead, current: Entry | undefined): boolean {
+    const { kind, stamp } = entry;
+    if (isTombstone(entry) || (current !== undefined && !isTombstone(current))) {
       return isShared(kind) ? false : this.#isOwnerTooMany(stamp.node);
     }
-    if (kind === "service") return this.table.liveSharedCount(kind) >= MAX_SERVICES_HELD;
-    if (kind === "wish") return this.table.liveSharedCount(kind) >= MAX_WISHES_HELD;
+    if (isShared(kind)) {
+      const group = sharedGroup(kind);
+      return this.table.liveSharedCount(group) >= MAX_SHARED_HELD[group];
+    }
     const partition = this.table.partition(ownerPartition(stamp.node));
     return (partition?.liveCount ?? 0) > MAX_OWNED_HELD || this.#isOwnerTooMany(stamp.node);
   }
@@ -350,6 +386,19 @@ export class Replica {
     this.#counter++;
     return { counter: this.#counter, node: this.self };
   }
+}
+
+function saysAlready(previous: Entry | undefined, encoded: EncodedRecord | null): boolean {
+  if (previous === undefined || isTombstone(previous) || encoded === null) {
+    return (previous === undefined || isTombstone(previous)) && encoded === null;
+  }
+  const { body, valueAt, valueEnd } = previous;
+  const { value } = encoded;
+  return value.length === valueEnd - valueAt && value.every((byte, index) => byte === body[valueAt + index]);
+}
+
+function isUnreadable(entry: Entry): boolean {
+  return entry.record === null && !isTombstone(entry);
 }
 
 /** What the next version replaces. */

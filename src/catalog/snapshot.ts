@@ -5,6 +5,7 @@
  */
 
 import { createHash } from "node:crypto";
+import { encode } from "@msgpack/msgpack";
 import { z } from "zod";
 import {
   describeFault,
@@ -15,12 +16,13 @@ import {
   serviceName,
   storedServiceSpec,
 } from "../model/index.ts";
-import { ByteReader, ByteWriter } from "./bytes.ts";
-import { compareStamps, type Entry } from "./entry.ts";
-import { openEntry, readEntry, writeEntry } from "./entry-codec.ts";
+import { decodeWhole } from "../wire/index.ts";
+import { compareStamps, type Entry, isTombstone } from "./entry.ts";
+import { fromWire, openEntry, toWire } from "./entry-codec.ts";
+import { isKnown } from "./kinds.ts";
 import { DEAD_OWNER_LIFE_MS, MAX_COUNTER, MAX_OWNERS, SERVICE_TOMBSTONE_LIFE_MS } from "./limits.ts";
 import { MAX_OVERWRITTEN, type Overwritten } from "./overwritten.ts";
-import { specToJson } from "./record-codec.ts";
+import { specFields } from "./record-codec.ts";
 import { memberName, stamp } from "./record-schemas.ts";
 import type { DeclarationRecord, TaskRecord } from "./records.ts";
 import type { Replica } from "./replica.ts";
@@ -39,7 +41,7 @@ export interface Restored extends CatalogState {
 }
 
 const FORMAT = "portmesh-catalog";
-const VERSION = 2;
+const VERSION = 3;
 
 const change = z.object({
   spec: storedServiceSpec.nullable(),
@@ -67,12 +69,11 @@ const bodySchema = z.object({
 type Body = Omit<z.output<typeof bodySchema>, "entries"> & { readonly entries: readonly Entry[] };
 
 export function writeSnapshot(replica: Replica, state: CatalogState): string {
-  const writer = new ByteWriter();
-  for (const entry of lastingEntries(replica)) writeEntry(writer, entry, replica.time.nowMs);
+  const entries = [...lastingEntries(replica)].map((entry) => toWire(entry, replica.time.nowMs));
   const body = JSON.stringify({
     node: replica.self,
     counter: replica.counter,
-    entries: writer.bytes().toBase64(),
+    entries: encode(entries).toBase64(),
     owners: replica.owners.state(replica.time.nowMs),
     overwritten: replica.overwritten.all.map(overwrittenToJson),
     isFileKnown: state.isFileKnown,
@@ -100,7 +101,7 @@ function* lastingEntries({ table, self, owners }: Replica): Iterable<Entry> {
     for (const entry of rows.values()) {
       const isApiTask = owner === self && entry.kind === "task" && isFromApi(entry);
       const isDeclared = entry.kind === "declaration" && !(isForeign && isRepeated(entry, newest));
-      if (owner === null || isApiTask || isDeclared) yield entry;
+      if (owner === null || isApiTask || isDeclared || !isKnown(entry.kind)) yield entry;
     }
   }
 }
@@ -130,8 +131,9 @@ function changedOf(entry: Entry): Stamp {
   return (entry.record as DeclarationRecord).changed;
 }
 
+/** Also one that cannot be read, which may be. */
 function isFromApi(entry: Entry): boolean {
-  return (entry.record as TaskRecord | null)?.origin === "api";
+  return entry.record === null ? !isTombstone(entry) : (entry.record as TaskRecord).origin === "api";
 }
 
 /** The body, or what is wrong with it. Nothing has been changed yet. */
@@ -154,11 +156,13 @@ function readBody(text: string, steadyMs: number): Body | string {
 function readEntries(base64: string, steadyMs: number): Entry[] | string {
   const bytes = bytesOf(base64);
   if (bytes === null) return "not base64";
-  const reader = new ByteReader(bytes);
+  const tuples = decodeWhole(bytes);
+  if (!Array.isArray(tuples)) return "not a msgpack list";
   const entries: Entry[] = [];
-  while (reader.remaining > 0) {
-    const entry = openEntry(readEntry(reader, steadyMs));
-    if (reader.isBroken) return "end in the middle of one";
+  for (const tuple of tuples as unknown[]) {
+    const wire = fromWire(tuple, steadyMs);
+    if (wire === null) return "one is malformed";
+    const entry = openEntry(wire);
     if ("problem" in entry) return entry.problem;
     entries.push(entry);
   }
@@ -178,7 +182,7 @@ function overwrittenToJson({ service, lost, by }: Overwritten): unknown {
 }
 
 function changeToJson({ spec, stamp, atMs }: Overwritten["lost"]): unknown {
-  return { spec: spec === null ? null : specToJson(spec), stamp: [stamp.counter, stamp.node], atMs };
+  return { spec: spec === null ? null : specFields(spec), stamp: [stamp.counter, stamp.node], atMs };
 }
 
 function parseObject(text: string): Record<string, unknown> | null {

@@ -6,12 +6,12 @@ import {
   type Entry,
   type EntryHash,
   type EntryHead,
-  type EntryKind,
-  isShared,
+  isTombstone,
   ownerOf,
   ownerPartition,
   partitionOf,
 } from "./entry.ts";
+import { isShared, type RowKind, rowId } from "./kinds.ts";
 import { MAX_DECLARATION_TOMBSTONES, MAX_OWNED_TOMBSTONES, MAX_SHARED_TOMBSTONES } from "./limits.ts";
 import { Tombstones } from "./tombstones.ts";
 
@@ -19,11 +19,18 @@ export interface Partition {
   readonly id: string;
   /** null: shared rows. */
   readonly owner: string | null;
-  /** By key. */
+  /** By rowId. */
   readonly rows: ReadonlyMap<string, Entry>;
   readonly hash: EntryHash;
   /** Rows that are no tombstones. */
   readonly liveCount: number;
+}
+
+/** Shared rows are limited by kind; those of all unknown kinds together. */
+export type SharedGroup = "service" | "wish" | "unknown";
+
+export function sharedGroup(kind: RowKind): SharedGroup {
+  return kind === "service" || kind === "wish" ? kind : "unknown";
 }
 
 class Rows implements Partition {
@@ -39,7 +46,7 @@ class Rows implements Partition {
     readonly serviceTombstones: Tombstones,
   ) {}
 
-  tombstonesFor(kind: EntryKind): Tombstones {
+  tombstonesFor(kind: RowKind): Tombstones {
     return kind === "declaration" ? this.serviceTombstones : this.tombstones;
   }
 }
@@ -49,7 +56,7 @@ export class Table {
   readonly #partitions = new Map<string, Rows>();
   readonly #sharedTombstones = new Tombstones(MAX_SHARED_TOMBSTONES);
   readonly #rootHash = { high: 0, low: 0 };
-  readonly #liveShared = { service: 0, wish: 0 };
+  readonly #liveShared: Record<SharedGroup, number> = { service: 0, wish: 0, unknown: 0 };
   #ownerCount = 0;
   #version = 0;
 
@@ -71,8 +78,8 @@ export class Table {
     return this.#ownerCount;
   }
 
-  liveSharedCount(kind: "service" | "wish"): number {
-    return this.#liveShared[kind];
+  liveSharedCount(group: SharedGroup): number {
+    return this.#liveShared[group];
   }
 
   partition(id: string): Partition | undefined {
@@ -84,8 +91,8 @@ export class Table {
   }
 
   /** `node` counts for owned rows only. */
-  get(kind: EntryKind, key: string, node: string): Entry | undefined {
-    return this.#partitions.get(partitionOf(kind, key, node))?.rows.get(key);
+  get(kind: RowKind, key: string, node: string): Entry | undefined {
+    return this.#partitions.get(partitionOf(kind, key, node))?.rows.get(rowId(kind, key));
   }
 
   /** The row's other version. */
@@ -96,23 +103,25 @@ export class Table {
   /** Instead of whatever version there was. A tombstone too many makes the oldest one go, which may be this one. */
   put(entry: Entry): void {
     const partition = this.#partitionFor(entry);
-    const previous = partition.rows.get(entry.key);
+    const id = rowId(entry.kind, entry.key);
+    const previous = partition.rows.get(id);
     if (previous !== undefined) this.#count(partition, previous, -1);
-    partition.rows.set(entry.key, entry);
+    partition.rows.set(id, entry);
     this.#count(partition, entry, 1);
     const tombstones = partition.tombstonesFor(entry.kind);
-    if (previous?.text === null) tombstones.remove(previous);
-    const surplus = entry.text === null ? tombstones.add(entry) : null;
+    if (previous !== undefined && isTombstone(previous)) tombstones.remove(previous);
+    const surplus = isTombstone(entry) ? tombstones.add(entry) : null;
     if (surplus !== null) this.remove(surplus);
   }
 
   /** Without a trace. Only this very version: a newer one stays. */
   remove(entry: Entry): void {
     const partition = this.#partitions.get(partitionOf(entry.kind, entry.key, entry.stamp.node));
-    if (partition === undefined || partition.rows.get(entry.key) !== entry) return;
-    partition.rows.delete(entry.key);
+    const id = rowId(entry.kind, entry.key);
+    if (partition?.rows.get(id) !== entry) return;
+    partition.rows.delete(id);
     this.#count(partition, entry, -1);
-    if (entry.text === null) partition.tombstonesFor(entry.kind).remove(entry);
+    if (isTombstone(entry)) partition.tombstonesFor(entry.kind).remove(entry);
     if (partition.rows.size > 0) return;
     this.#partitions.delete(partition.id);
     if (partition.owner !== null) this.#ownerCount--;
@@ -154,8 +163,8 @@ export class Table {
       hash.high = (hash.high ^ entry.hash.high) >>> 0;
       hash.low = (hash.low ^ entry.hash.low) >>> 0;
     }
-    if (entry.text === null) return;
+    if (isTombstone(entry)) return;
     partition.liveCount += sign;
-    if (isShared(entry.kind)) this.#liveShared[entry.kind as "service" | "wish"] += sign;
+    if (isShared(entry.kind)) this.#liveShared[sharedGroup(entry.kind)] += sign;
   }
 }

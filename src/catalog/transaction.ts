@@ -4,7 +4,8 @@
  */
 import { areSpecsEqual, MAX_TASKS_PER_NODE, type ServiceSpec, type Stamp } from "../model/index.ts";
 import { UNKNOWN_COUNTER, YOUNGEST_COUNTER } from "./definitions.ts";
-import type { EntryKind } from "./entry.ts";
+import { isTombstone } from "./entry.ts";
+import type { EntryKind } from "./kinds.ts";
 import { MAX_DECLARATIONS_PER_NODE, MAX_SERVICES, MAX_WISHES } from "./limits.ts";
 import { checkKey, type EncodedRecord, prepareRecord, type RecordOf, taskKey } from "./record-codec.ts";
 import type { DeclarationRecord, NodeRecord, NodeWish, ServiceRecord, TaskRecord } from "./records.ts";
@@ -177,9 +178,10 @@ export class Transaction implements CatalogWriter {
 
   #findLimit(): string | null {
     const { table, self } = this.#replica;
-    const own = { declaration: 0, task: 0, node: 0 };
-    for (const { kind, record } of table.rowsOf(self)?.values() ?? []) {
-      if (record !== null) own[kind as keyof typeof own]++;
+    const own = { declaration: 0, task: 0 };
+    for (const entry of table.rowsOf(self)?.values() ?? []) {
+      const { kind } = entry;
+      if ((kind === "declaration" || kind === "task") && !isTombstone(entry)) own[kind]++;
     }
     return (
       this.#passes("service", table.liveSharedCount("service"), MAX_SERVICES, "services") ??
@@ -194,7 +196,8 @@ export class Transaction implements CatalogWriter {
     let after = count;
     for (const write of this.#writes.values()) {
       if (write.kind !== kind) continue;
-      const exists = this.#replica.table.get(kind, write.key, this.#replica.self)?.record != null;
+      const entry = this.#replica.table.get(kind, write.key, this.#replica.self);
+      const exists = entry !== undefined && !isTombstone(entry);
       after += Number(write.encoded !== null) - Number(exists);
     }
     if (after <= limit || after <= count) return null;

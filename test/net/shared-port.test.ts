@@ -1,7 +1,7 @@
 /** One UDP port for gossip or echoes and for relays: each datagram arrives where it belongs. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
-import { encodeRoot } from "../../src/catalog/messages.ts";
+import { encodeRoot } from "../../src/catalog/sync-messages.ts";
 import {
   ECHO_ANSWER,
   ECHO_BYTES,

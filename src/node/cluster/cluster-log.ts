@@ -1,5 +1,5 @@
 /** The words for what happens in the mesh: one method per kind of event, one line per event. */
-import type { Change, Definition, Overwritten } from "../../catalog/index.ts";
+import type { Change, Definition, Overwritten, UnreadableRecord } from "../../catalog/index.ts";
 import type { Address, MemberEvent } from "../../membership/index.ts";
 import type { Clock } from "../../sys/clock.ts";
 import { LineBudget } from "../line-budget.ts";
@@ -193,6 +193,16 @@ export class ClusterLog {
       { service, node: lost.stamp.node, by: by.stamp.node },
       `service "${service}": ${made(lost)} was overwritten by ${made(by)}, which did not know it: ` +
         "see `portmesh service inspect`, and make it again where it is wanted",
+    );
+  }
+
+  /** Logged once per node. */
+  unreadable({ kind, key, node }: UnreadableRecord): void {
+    const what = key === "" ? kind : `${kind} ${JSON.stringify(key.replaceAll("\0", " "))}`;
+    this.#log.warn(
+      { node },
+      `node ${node} writes records that this version cannot read, first ${what}: ` +
+        "they are kept and passed on, and not used here; upgrade portmesh on this node",
     );
   }
 

@@ -10,7 +10,7 @@ import type { ClusterLog } from "./cluster-log.ts";
 export interface OwnRecordsOptions {
   readonly catalog: Catalog;
   readonly reconciler: Reconciler;
-  readonly log: Pick<ClusterLog, "refused" | "overruled" | "overwritten">;
+  readonly log: Pick<ClusterLog, "refused" | "overruled" | "overwritten" | "unreadable">;
 }
 
 export class OwnRecords {
@@ -42,6 +42,7 @@ export class OwnRecords {
       reconciler.learn({ catalogRevision: catalog.revision, writes: reconciler.facts.writes + 1 });
     this.#logSuperseded(superseded);
     for (const change of catalog.takeOverwritten()) log.overwritten(change);
+    for (const record of catalog.takeUnreadable()) log.unreadable(record);
   }
 
   #logSuperseded(superseded: Derived["superseded"]): void {

@@ -2,11 +2,12 @@
  * Finds where a plain message on a stream ends; nothing but its own lengths says so. It looks at bytes as they come,
  * each once, and needs no more of a push/pull than its header to know what is still to come.
  */
+
+import { type ScanStatus, ValueScanner } from "../value-scanner.ts";
 import { ACK, COMPRESS, ERROR, PING, PUSH_PULL, USER } from "./message-type.ts";
 import { decodeValue } from "./msgpack.ts";
 import { MAX_EXCHANGED_MEMBERS, PUSH_PULL_HEADER } from "./push-pull.ts";
 import { STREAM_USER_HEADER } from "./stream-user.ts";
-import { type ScanStatus, ValueScanner } from "./value-scanner.ts";
 
 const BODY_AT = 1;
 

@@ -5,9 +5,9 @@
  *
  * Nothing here throws on bytes from the network, and nothing that is read refers to the buffer it came in.
  */
-import { decode, ExtData, encode } from "@msgpack/msgpack";
+import { encode } from "@msgpack/msgpack";
+import { type DecodedValue, decodeValueAt, isMap } from "../msgpack.ts";
 import { ByteBuilder } from "./byte-builder.ts";
-import { ValueScanner } from "./value-scanner.ts";
 
 /** "count" is an int that is never negative, "lamport" a u64 clamped to the largest safe integer, "int" any int64. */
 type FieldKind = "string" | "bytes" | "bool" | "u8" | "u16" | "u32" | "count" | "lamport" | "int";
@@ -23,8 +23,6 @@ type ValueOf<Kind> = Kind extends "string"
 
 export type RecordOf<Kinds extends FieldKinds> = { -readonly [Name in keyof Kinds]: ValueOf<Kinds[Name]> };
 
-/** Values in one body: what a few bytes each can make us allocate. A state with 32,768 names has a quarter of it. */
-const MAX_VALUES = 2 ** 18;
 /** In front of every key, so that no name a peer chooses is special to JavaScript objects. */
 const KEY_MARK = ":";
 
@@ -35,11 +33,6 @@ const DECODE_OPTIONS = {
   keyDecoder: { canBeCached: () => true, decode: markedKey },
   mapKeyConverter: (key: unknown) =>
     key instanceof Uint8Array ? markedKey(key, 0, key.length) : typeof key === "string" ? key : "",
-  /** No extension has a meaning here, timestamps included. */
-  extensionCodec: {
-    tryToEncode: () => null,
-    decode: (data: Uint8Array, type: number) => new ExtData(type, data),
-  },
 } as const;
 
 const ASCII = /^[\0-\x7f]*$/;
@@ -62,23 +55,12 @@ export function withType(type: number, ...parts: readonly Uint8Array[]): Uint8Ar
   return out.bytes;
 }
 
-export interface DecodedValue {
-  /** Strings are bytes, keys of maps are marked: use RecordFormat, fieldOf, listOf and entriesOf. */
-  readonly value: unknown;
-  /** Index of the first byte behind it. */
-  readonly end: number;
-}
-
-/** The value at `at`. Null when it is malformed, not complete, or has more parts than any body needs. */
+/**
+ * The value at `at`; null: see decodeValueAt. Its strings are bytes, the keys of its maps are marked: use RecordFormat,
+ * fieldOf, listOf and entriesOf.
+ */
 export function decodeValue(bytes: Uint8Array, at: number): DecodedValue | null {
-  const scanner = new ValueScanner(at, 1, MAX_VALUES);
-  if (scanner.scan(bytes, bytes.length) !== "complete") return null;
-  const end = scanner.offset;
-  try {
-    return { value: decode(bytes.subarray(at, end), DECODE_OPTIONS), end };
-  } catch {
-    return null;
-  }
+  return decodeValueAt(bytes, at, DECODE_OPTIONS);
 }
 
 /** Which fields a body has, by name. */
@@ -173,7 +155,7 @@ function boolOf(value: unknown): boolean | undefined {
 }
 
 function isMapOrNil(value: unknown): value is Readonly<Record<string, unknown>> | null {
-  return value === null || (typeof value === "object" && Object.getPrototypeOf(value) === Object.prototype);
+  return value === null || isMap(value);
 }
 
 function markedKey(bytes: Uint8Array, offset: number, length: number): string {

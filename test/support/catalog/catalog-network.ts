@@ -164,5 +164,5 @@ export class CatalogNetwork {
 
 /** Everything in the table, tombstones and hidden records included, as one text. */
 export function rootHash(catalog: Catalog): string {
-  return catalog.digest().subarray(-8).toHex();
+  return catalog.fingerprint;
 }

@@ -19,6 +19,17 @@ beforeEach(() => {
   log = new ClusterLog(recording.log, clock);
 });
 
+test("records of a newer version: which, whose, and what to do", () => {
+  log.unreadable({ kind: "task", key: "web\0x", node: "b" });
+  log.unreadable({ kind: "unknown 7", key: "", node: "c" });
+  expect(lines).toEqual([
+    'warn node b writes records that this version cannot read, first task "web x": ' +
+      "they are kept and passed on, and not used here; upgrade portmesh on this node",
+    "warn node c writes records that this version cannot read, first unknown 7: " +
+      "they are kept and passed on, and not used here; upgrade portmesh on this node",
+  ]);
+});
+
 function tell(event: MemberEvent): string[] {
   const before = lines.length;
   log.member(event, "10.0.0.2:7946");

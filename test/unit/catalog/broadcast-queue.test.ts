@@ -1,13 +1,13 @@
 import { expect, test } from "bun:test";
+import { BroadcastQueue, PAYLOAD_OVERHEAD_BYTES } from "../../../src/catalog/broadcast-queue.ts";
 import type { EntryHead } from "../../../src/catalog/entry.ts";
 import { entryHead } from "../../../src/catalog/entry-codec.ts";
 import { Catalog } from "../../../src/catalog/index.ts";
-import { decodeMessage } from "../../../src/catalog/messages.ts";
-import { Outbox, PAYLOAD_OVERHEAD_BYTES } from "../../../src/catalog/outbox.ts";
+import { decodeMessage } from "../../../src/catalog/sync-messages.ts";
 import { spec } from "../../support/catalog/catalog-records.ts";
 
-function entry(key: string, counter = 1, text = "x".repeat(100)): EntryHead {
-  return entryHead("service", key, { counter, node: "a" }, text, 0);
+function entry(key: string, counter = 1, size = 100): EntryHead {
+  return entryHead("service", key, { counter, node: "a" }, new Uint8Array(size), 0);
 }
 
 function keysOf(payloads: readonly Uint8Array[]): string[] {
@@ -18,8 +18,8 @@ function keysOf(payloads: readonly Uint8Array[]): string[] {
   });
 }
 
-test("Outbox: own entries go first, relayed ones take the room that is left", () => {
-  const outbox = new Outbox();
+test("BroadcastQueue: own entries go first, relayed ones take the room that is left", () => {
+  const outbox = new BroadcastQueue();
   for (let index = 0; index < 50; index++) outbox.add(entry(`relayed-${index}`), false, 0);
   for (let index = 0; index < 5; index++) outbox.add(entry(`own-${index}`), true, 0);
   const drawn = keysOf(outbox.draw(1400, 4, 0));
@@ -27,8 +27,8 @@ test("Outbox: own entries go first, relayed ones take the room that is left", ()
   expect(drawn.length).toBeGreaterThan(7);
 });
 
-test("Outbox: each entry is drawn as often as the limit says, the least drawn first", () => {
-  const outbox = new Outbox();
+test("BroadcastQueue: each entry is drawn as often as the limit says, the least drawn first", () => {
+  const outbox = new BroadcastQueue();
   for (let index = 0; index < 30; index++) outbox.add(entry(`s${index}`), true, 0);
   const counts = new Map<string, number>();
   for (let draw = 0; outbox.length > 0; draw++) {
@@ -40,11 +40,10 @@ test("Outbox: each entry is drawn as often as the limit says, the least drawn fi
   expect([...counts.values()]).toEqual(Array(30).fill(3));
 });
 
-test("Outbox: payloads keep to the budget, whatever it is", () => {
+test("BroadcastQueue: payloads keep to the budget, whatever it is", () => {
   for (let budgetBytes = 0; budgetBytes < 1500; budgetBytes += 13) {
-    const outbox = new Outbox();
-    for (let index = 0; index < 20; index++)
-      outbox.add(entry(`s${index}`, 1, "x".repeat(index * 40)), index % 2 > 0, 0);
+    const outbox = new BroadcastQueue();
+    for (let index = 0; index < 20; index++) outbox.add(entry(`s${index}`, 1, index * 40), index % 2 > 0, 0);
     const bytes = outbox
       .draw(budgetBytes, 4, 0)
       .reduce((sum, { length }) => sum + length + PAYLOAD_OVERHEAD_BYTES, 0);
@@ -52,8 +51,8 @@ test("Outbox: payloads keep to the budget, whatever it is", () => {
   }
 });
 
-test("Outbox: a newer version takes the place of the older and is sent anew", () => {
-  const outbox = new Outbox();
+test("BroadcastQueue: a newer version takes the place of the older and is sent anew", () => {
+  const outbox = new BroadcastQueue();
   outbox.add(entry("web", 1), true, 0);
   outbox.draw(1400, 2, 0);
   outbox.add(entry("web", 2), false, 0); // somebody else has changed it since
@@ -61,8 +60,8 @@ test("Outbox: a newer version takes the place of the older and is sent anew", ()
   expect([1, 2, 3].map(() => keysOf(outbox.draw(1400, 2, 0)))).toEqual([["web@2"], ["web@2"], []]);
 });
 
-test("Outbox: a write of this node takes the place of what was to be relayed of the same row, and the reverse", () => {
-  const outbox = new Outbox();
+test("BroadcastQueue: a write of this node takes the place of what was to be relayed of the same row, and the reverse", () => {
+  const outbox = new BroadcastQueue();
   outbox.add(entry("web", 1), false, 0);
   outbox.add(entry("web", 2), true, 0);
   expect(outbox.length).toBe(1);
@@ -71,16 +70,16 @@ test("Outbox: a write of this node takes the place of what was to be relayed of 
   expect(keysOf(outbox.draw(1400, 1, 0))).toEqual(["web@3"]);
 });
 
-test("Outbox: what is too large for a packet is refused and takes its older version along", () => {
-  const outbox = new Outbox();
+test("BroadcastQueue: what is too large for a packet is refused and takes its older version along", () => {
+  const outbox = new BroadcastQueue();
   expect(outbox.add(entry("web", 1), true, 0)).toBe(true);
-  expect(outbox.add(entry("web", 2, "x".repeat(2000)), true, 0)).toBe(false);
+  expect(outbox.add(entry("web", 2, 2000), true, 0)).toBe(false);
   expect(outbox.length).toBe(0);
 });
 
-test("Outbox: an entry that fits into no packet for long is dropped, and holds nothing up meanwhile", () => {
-  const outbox = new Outbox();
-  outbox.add(entry("large", 1, "x".repeat(900)), true, 0);
+test("BroadcastQueue: an entry that fits into no packet for long is dropped, and holds nothing up meanwhile", () => {
+  const outbox = new BroadcastQueue();
+  outbox.add(entry("large", 1, 900), true, 0);
   outbox.add(entry("small"), true, 0);
   expect(keysOf(outbox.draw(500, 1, 0))).toEqual(["small@1"]);
   outbox.expire(19_000);
@@ -89,8 +88,8 @@ test("Outbox: an entry that fits into no packet for long is dropped, and holds n
   expect(outbox.length).toBe(0);
 });
 
-test("Outbox: at the bound the entries sent most often make room", () => {
-  const outbox = new Outbox();
+test("BroadcastQueue: at the bound the entries sent most often make room", () => {
+  const outbox = new BroadcastQueue();
   outbox.add(entry("first"), true, 0);
   outbox.draw(1400, 9, 0);
   for (let index = 0; index < 4096; index++) outbox.add(entry(`s${index}`), true, 0);
@@ -98,7 +97,7 @@ test("Outbox: at the bound the entries sent most often make room", () => {
   expect(keysOf(outbox.draw(1400, 9, 0))[0]).toBe("s0@1");
 });
 
-test("Outbox: a flood of others does not hold a write of this node up", () => {
+test("BroadcastQueue: a flood of others does not hold a write of this node up", () => {
   const [flooded, other] = [new Catalog("a"), new Catalog("b")];
   for (let index = 0; index < 300; index++) other.writeService(`s${index}`, spec(1000 + index), 0);
   while (other.hasNews) for (const payload of other.draw(1400, 1)) flooded.onMessage(null, payload, 0);

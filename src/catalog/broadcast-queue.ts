@@ -3,10 +3,10 @@
  * holds nothing of ours up. Each entry goes out at most `retransmitLimit` times; a newer version of a row takes the
  * place of an older one. Whatever is too large for a packet, comes too late or finds no room is left to anti-entropy.
  */
-import { ByteWriter } from "./bytes.ts";
 import { type EntryHead, partitionOf } from "./entry.ts";
-import { entryBytes, writeEntry } from "./entry-codec.ts";
-import { startUpdates, UPDATES_HEADER_BYTES } from "./messages.ts";
+import { entryBytes } from "./entry-codec.ts";
+import { rowId } from "./kinds.ts";
+import { encodeUpdates, UPDATES_HEADER_BYTES } from "./sync-messages.ts";
 
 /** What a packet spends on every payload besides the payload: compound length and user message type. */
 export const PAYLOAD_OVERHEAD_BYTES = 3;
@@ -26,7 +26,7 @@ interface Queued {
   readonly queuedAtMs: number;
 }
 
-export class Outbox {
+export class BroadcastQueue {
   readonly #own = new TransmitQueue();
   readonly #relayed = new TransmitQueue();
 
@@ -61,10 +61,12 @@ export class Outbox {
     const ownBytes = own.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     const drawn = [...own, ...this.#relayed.draw(roomBytes - ownBytes, retransmitLimit)];
     if (drawn.length === 0) return [];
-    const writer = new ByteWriter();
-    startUpdates(writer);
-    for (const { entry } of drawn) writeEntry(writer, entry, steadyMs);
-    return [writer.bytes()];
+    return [
+      encodeUpdates(
+        drawn.map(({ entry }) => entry),
+        steadyMs,
+      ),
+    ];
   }
 
   expire(steadyMs: number): void {
@@ -74,7 +76,7 @@ export class Outbox {
 }
 
 function rowOf({ kind, key, stamp }: EntryHead): string {
-  return `${partitionOf(kind, key, stamp.node)} ${key}`;
+  return `${partitionOf(kind, key, stamp.node)} ${rowId(kind, key)}`;
 }
 
 /** Rows by how often they have been sent: those sent least are next, among equals the first that came. */

@@ -2,7 +2,7 @@
  * What readers see: services out of their definitions, tasks and nodes without those of dead nodes. Built when asked for and kept until the table
  * changes, so that asking often costs nothing.
  */
-import type { ServiceSpec, Stamp } from "../model/index.ts";
+import type { Stamp } from "../model/index.ts";
 import { type Conflict, findConflicts } from "./conflicts.ts";
 import {
   type Definition,
@@ -12,7 +12,6 @@ import {
   type VisibleService,
 } from "./definitions.ts";
 import { compareTexts, type Entry } from "./entry.ts";
-import { specToJson } from "./record-codec.ts";
 import type { DeclarationRecord, NodeRecord, NodeWish, ServiceRecord, TaskRecord } from "./records.ts";
 import type { Replica } from "./replica.ts";
 
@@ -36,7 +35,6 @@ interface View {
 export class Views {
   readonly #replica: Replica;
   #view: View | null = null;
-  readonly #specTexts = new WeakMap<ServiceSpec, string>();
 
   constructor(replica: Replica) {
     this.#replica = replica;
@@ -90,16 +88,14 @@ export class Views {
         if (stamp.node === self) ownDeclarations.set(key, record as DeclarationRecord);
       } else if (kind === "task") tasks.push({ ...(record as TaskRecord), owner: stamp.node, stamp });
       else if (kind === "node") nodes.push([stamp.node, { ...(record as NodeRecord), stamp }]);
-      else wishes.push([key, record as NodeWish]);
+      else if (kind === "wish") wishes.push([key, record as NodeWish]);
     }
     const services = [...definitions].sort(([a], [b]) => compareTexts(a, b));
     tasks.sort(compareTasks);
     return {
       version: table.version,
       revision,
-      services: new Map(
-        services.map(([name, all]) => [name, resolveService(name, this.#withSharedSpecs(all))]),
-      ),
+      services: new Map(services.map(([name, all]) => [name, resolveService(name, all)])),
       ownDeclarations,
       tasks,
       tasksOf: Map.groupBy(tasks, (task) => task.service),
@@ -107,20 +103,6 @@ export class Views {
       wishes: new Map(wishes),
       conflicts: null,
     };
-  }
-
-  /** Equal specs become one object: on many nodes with one file it is enough to compare by identity. */
-  #withSharedSpecs(definitions: readonly Definition[]): readonly Definition[] {
-    const [first] = definitions;
-    if (definitions.every(({ spec }) => spec === first?.spec)) return definitions;
-    const specs = new Map<string, ServiceSpec>();
-    return definitions.map((definition) => {
-      const text = this.#specTexts.get(definition.spec) ?? JSON.stringify(specToJson(definition.spec));
-      this.#specTexts.set(definition.spec, text);
-      const shared = specs.get(text);
-      if (shared === undefined) specs.set(text, definition.spec);
-      return shared === undefined ? definition : { ...definition, spec: shared };
-    });
   }
 
   *#visibleEntries(): Iterable<Entry> {
