@@ -140,7 +140,7 @@ export interface ServiceTrace {
   readonly candidates: readonly TraceCandidate[];
   /** The candidate that would be picked; null: the client would be refused. */
   readonly pick: { readonly node: string; readonly task: string } | null;
-  /** Why this one, or why none: "next in turn", "denied by 10.0.0.0/8", "not on this node: nodes wants zone=eu-1". */
+  /** Why this one, or why none: "next in turn", "denied by 10.0.0.0/8", "not on this node: nodes requires zone=eu-1". */
   readonly reason: string;
 }
 

@@ -6,11 +6,11 @@ import type { DefinitionView, Refusal } from "./mesh-api.ts";
 const MAX_FILES_NAMED = 8;
 
 export function serviceExists(name: string): Refusal {
-  return { code: "exists", error: `service ${quote(name)} exists already`, about: { name } };
+  return { code: "exists", error: `service ${quote(name)} already exists`, about: { name } };
 }
 
 export function noSuchService(name: string): Refusal {
-  return { code: "not-found", error: `no service is named ${quote(name)}`, about: { name } };
+  return { code: "not-found", error: `service ${quote(name)} does not exist`, about: { name } };
 }
 
 /** @param definitions those by command are passed over */
@@ -33,24 +33,27 @@ export function serviceFromFile(
 
 /** Somebody wrote the service between the reading and the update. */
 export function serviceChanged(name: string): Refusal {
-  return { code: "changed", error: `service ${quote(name)} was changed by somebody else meanwhile` };
+  return {
+    code: "changed",
+    error: `service ${quote(name)} was changed by another command in the meantime: try again`,
+  };
 }
 
 /** @param service the one that has the port */
 export function portTaken(port: Pick<PortSpec, "protocol" | "published">, service: string): Refusal {
   const { protocol, published } = port;
-  const error = `port ${published}/${protocol} is published by service ${quote(service)}`;
+  const error = `port ${published}/${protocol} is already published by service ${quote(service)}`;
   return { code: "port-taken", error, about: { port: { protocol, published } } };
 }
 
 export function taskExists(service: string, task: string): Refusal {
-  const error = `service ${quote(service)} has the task ${quote(task)} on this node already`;
+  const error = `service ${quote(service)} already has task ${quote(task)} on this node`;
   return { code: "exists", error, about: { task } };
 }
 
 /** @param nodes others that have a task of this name */
 export function noSuchTask(service: string, task: string, nodes: readonly string[]): Refusal {
-  const elsewhere = nodes.length === 0 ? "" : `: it belongs to ${nodes.join(", ")}; ask there`;
+  const elsewhere = nodes.length === 0 ? "" : `: it belongs to ${nodes.join(", ")}; run the command there`;
   const error = `service ${quote(service)} has no task ${quote(task)} on this node${elsewhere}`;
   return { code: "not-found", error, about: { task } };
 }
@@ -61,7 +64,7 @@ export function taskFromFile(service: string, task: string): Refusal {
 }
 
 export function noSuchNode(name: string): Refusal {
-  return { code: "not-found", error: `no node is named ${quote(name)}`, about: { name } };
+  return { code: "not-found", error: `node ${quote(name)} is not in the cluster`, about: { name } };
 }
 
 export function nodeAlive(name: string): Refusal {

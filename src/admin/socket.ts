@@ -49,10 +49,10 @@ export async function listenOnSocket(
 async function removeStale(path: string): Promise<void> {
   if (!existsSync(path)) return;
   if (!lstatSync(path).isSocket()) {
-    throw new AdminSocketError("not-a-socket", `cannot listen on ${path}: a file that is no socket is there`);
+    throw new AdminSocketError("not-a-socket", `cannot listen on ${path}: the path is a file, not a socket`);
   }
   if (await isAnswering(path)) {
-    throw new AdminSocketError("in-use", `cannot listen on ${path}: another node runs on this socket`);
+    throw new AdminSocketError("in-use", `cannot listen on ${path}: another node uses this socket`);
   }
   unlinkSync(path);
 }

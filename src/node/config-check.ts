@@ -49,7 +49,7 @@ export function reportUnlistened({ services, proxy }: Config, report: ReportProb
     if (port === undefined) continue;
     report(
       ["services", index, "tasks"],
-      `nothing is left to listen on for ${port.published}/${port.protocol}: tasks have this port at ` +
+      `no address is left to listen on for ${port.published}/${port.protocol}: tasks use this port at ` +
         `${addresses.join(", ")}; bind to another address, or publish another port`,
     );
   }

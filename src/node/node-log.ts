@@ -53,7 +53,7 @@ export class NodeLog {
     for (const range of ranges.slice(0, MAX_RANGES_TOLD)) this.#listener(range);
     const hidden = ranges.length - MAX_RANGES_TOLD;
     if (hidden > 0)
-      this.#log.warn(`${hidden} more port ranges have opened or failed to: see portmesh status`);
+      this.#log.warn(`${hidden} more port ranges were opened or failed to open: see \`portmesh status\``);
   }
 
   #listener({ first, lastPort, error }: ListenerRange<ListenerReport>): void {
@@ -61,7 +61,7 @@ export class NodeLog {
     if (error !== null) return this.#log.error(fields, error);
     const { protocol, address, port } = first;
     const ports = lastPort === port ? `port ${port}` : `ports ${port}-${lastPort}`;
-    this.#log.info(fields, `listening on ${protocol} ${address} ${ports} after all`);
+    this.#log.info(fields, `now listening on ${protocol} ${address} ${ports}`);
   }
 
   /** One line for each service, and one for the process. */
@@ -69,7 +69,7 @@ export class NodeLog {
     for (const { service, reason, count } of services) {
       const why =
         reason === "out-of-ports"
-          ? `no local port was left towards its tasks; ${WIDEN_RANGE}`
+          ? `no local port was free for connections to its tasks; ${WIDEN_RANGE}`
           : `its share of ${fileLimit} file descriptors is used up; ${RAISE_LIMIT}`;
       this.#log.warn(
         { service, reason, count },
@@ -81,7 +81,7 @@ export class NodeLog {
     if (waitingWorkers > 0)
       this.#log.warn(
         { waitingWorkers, fileLimit },
-        `new connections wait for file descriptors; ${RAISE_LIMIT}`,
+        `new connections are waiting for file descriptors; ${RAISE_LIMIT}`,
       );
   }
 
@@ -119,15 +119,15 @@ export class NodeLog {
 
   /** Every loop there is now. */
   loops(loops: readonly ForwardingLoop[]): void {
-    if (loops.length === 0) this.#log.info("no task leads back to its own published port any more");
+    if (loops.length === 0) this.#log.info("no task loops back to its own published port any longer");
     for (const { service, task, node, path } of loops.slice(0, MAX_LOOPS_TOLD))
       this.#log.warn(
         { service, task, node, path },
-        `task ${task} of service "${service}" is not used: it leads back to its own published port: ${path}`,
+        `not using task ${task} of service "${service}": it loops back to its own published port: ${path}`,
       );
     const hidden = loops.length - MAX_LOOPS_TOLD;
     if (hidden > 0)
-      this.#log.warn(`${hidden} more tasks lead back to their own published ports: see portmesh status`);
+      this.#log.warn(`${hidden} more tasks loop back to their own published ports: see \`portmesh status\``);
   }
 
   /** It is tried again. */
@@ -166,7 +166,7 @@ export class NodeLog {
   }
 
   stopped(isDrained: boolean): void {
-    if (isDrained) this.#log.info("stopped: no connection is left");
+    if (isDrained) this.#log.info("stopped: all connections have ended");
     else this.#log.warn("stopped at once: open connections were reset");
   }
 }

@@ -77,7 +77,7 @@ async function reloadOnSignal(node: Node, log: Log): Promise<void> {
 
 function exitOnBugs(log: Log): void {
   const end = (error: unknown) => {
-    log.fatal({ err: error }, "unexpected error: ending");
+    log.fatal({ err: error }, "unexpected error: exiting");
     process.exit(1);
   };
   process.on("uncaughtException", end);

@@ -19,7 +19,7 @@ export class NodeSignals {
     for (const signal of ["SIGTERM", "SIGINT"] as const) takeSignal(signal, () => this.#onStop());
     for (const signal of ["SIGUSR1", "SIGUSR2"] as const)
       takeSignal(signal, () =>
-        log.warn({ signal }, `${signal} ignored: SIGHUP reloads, SIGTERM drains and ends`),
+        log.warn({ signal }, `${signal} ignored: SIGHUP reloads, SIGTERM drains and stops`),
       );
   }
 

@@ -53,7 +53,7 @@ export interface Turn {
 
 /** Something that a running node lives with, but that nobody may ask for. */
 export interface Objection {
-  /** The task that leads back to its own port and did not before; null: it is about the input as a whole. */
+  /** The task that loops back to its own port and did not before; null: it is about the input as a whole. */
   readonly loop: ForwardingLoop | null;
   readonly message: string;
 }

@@ -123,7 +123,7 @@ function whyRefused(service: Service, query: TraceQuery, { input }: TraceInput):
   const { nodes = {} } = input.services.find(({ name }) => name === service.name) ?? {};
   if (!selects(nodes, input.self.labels)) {
     const wanted = Object.entries(nodes).map(([key, value]) => `${key}=${value}`);
-    return `not on this node: nodes wants ${wanted.join(", ")}`;
+    return `not on this node: nodes requires ${wanted.join(", ")}`;
   }
   if (service.listenAddresses.length === 0) return "this node listens on no address for it";
   const ip = query.client === null ? null : parseIp(query.client);
@@ -132,7 +132,7 @@ function whyRefused(service: Service, query: TraceQuery, { input }: TraceInput):
     prefixes.find((prefix) => PrefixSet.from([prefix]).matches(ip.family, ip.bytes, 0));
   const denied = matching(service.deny);
   if (denied !== undefined) return `denied by ${denied}`;
-  return matching(service.allow) === undefined ? "no prefix of allow matches" : null;
+  return matching(service.allow) === undefined ? "no allow prefix matches" : null;
 }
 
 /** Nearest first, as the balancer has them. */
@@ -153,7 +153,9 @@ function whyPassedOver(
   if (loop !== undefined) return `loop: ${loop.path}`;
   if (shown.state !== "active") return shown.state;
   if (pick === null || pick.shown.state !== "active") return null;
-  return TIERS[prefer][pick.distance] < TIERS[prefer][task.distance] ? `${pick.distance} comes first` : null;
+  return TIERS[prefer][pick.distance] < TIERS[prefer][task.distance]
+    ? `not the nearest: ${pick.distance} tasks come first`
+    : null;
 }
 
 function whyPicked(
@@ -164,19 +166,17 @@ function whyPicked(
 ): string {
   if (tasks.length === 0) return "the service has no task";
   if (port.mode === "host" && tasks.every(({ node }) => node !== null)) return "no task runs on this node";
-  if (!tasks.some((task) => servesPort(port, task))) return "every task leads back to this port";
-  if (pick === null) return "every task drains";
-  if (pick.shown.state !== "active") return "no other is left";
+  if (!tasks.some((task) => servesPort(port, task))) return "every task loops back to this port";
+  if (pick === null) return "every task is draining";
+  if (pick.shown.state !== "active") return "no other task is available";
   switch (balance) {
     case "least-connections":
       return `fewest open connections: ${pick.openConnections()}`;
     case "source-hash":
-      return query.client === null
-        ? "by the client's address: name one with --client"
-        : "by the client's address";
+      return query.client === null ? "by client address: give one with --client" : "by client address";
     case "round-robin":
-      return "in turn; each worker has its own, so any of the best may be next";
+      return "in turn; each worker keeps its own turn, so any of the best tasks may be next";
     case "random":
-      return "by chance; any of the best may be picked";
+      return "at random among the best tasks";
   }
 }

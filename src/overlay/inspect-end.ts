@@ -73,17 +73,17 @@ function missing(
     other === null ? "" : `, and another ${other.kind === "" ? "" : `${other.kind} `}interface has its name`;
   if (renamed !== undefined)
     return {
-      message: `the device ${device} was renamed: it is called ${renamed.name} now${taken}`,
+      message: `device ${device} was renamed to ${renamed.name}${taken}`,
       fix: `ip link set ${renamed.name} down; ip link set ${renamed.name} name ${device}; ip link set ${device} up`,
     };
   if (other !== null)
     return {
       message: `${device} is not this node's: another ${other.kind} interface has that name`,
-      fix: `remove it (ip link delete ${device}), or set another overlay.port on this node: the name follows the port`,
+      fix: `remove it (ip link delete ${device}), or set another overlay.port on this node: the device name contains the port`,
     };
   return {
-    message: `the device ${device} was removed`,
-    fix: "portmesh makes it again within seconds; find out what removes it (systemd-networkd, NetworkManager, a script)",
+    message: `device ${device} was removed`,
+    fix: "portmesh creates it again within seconds; find out what removes it (systemd-networkd, NetworkManager, a script)",
   };
 }
 
@@ -106,7 +106,7 @@ function inspectDevice(session: NetlinkSession, end: OverlayEnd, link: Link): En
 }
 
 const LEAVE_ALONE =
-  "what configures the machine's interfaces must leave this one alone (systemd-networkd: Unmanaged=yes)";
+  "exclude this interface from the machine's network configuration (systemd-networkd: Unmanaged=yes)";
 
 function inspectForwarding(
   session: NetlinkSession,
@@ -120,7 +120,7 @@ function inspectForwarding(
   return [
     {
       message: `${name} has lost the forwarding entries of ${namesOf(lost)}`,
-      fix: `what changes its entries (bridge fdb)? ${LEAVE_ALONE}`,
+      fix: `find out what changes its entries (bridge fdb); ${LEAVE_ALONE}`,
     },
   ];
 }
@@ -173,7 +173,7 @@ function misrouted(
   if (rule === null)
     return {
       message: `${what}, not over ${device}: its routes are gone`,
-      fix: `what removes routes of the subnet of ${subnet}? ${LEAVE_ALONE}`,
+      fix: `find out what removes routes of the subnet of ${subnet}; ${LEAVE_ALONE}`,
     };
   const { priority, table } = rule;
   const does = table === 0 ? "drops or rejects them" : `looks up table ${table} before main`;

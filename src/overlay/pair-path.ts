@@ -48,6 +48,6 @@ export function pairPath(own: Announcement, peer: Announcement, subnet: string):
     return direct(`the drivers ${own.driver} and ${peer.driver} cannot encrypt for each other`);
   if (own.driver === "kernel") return { frames: "plain", isEncrypted, problem: null };
   if (own.publicKey === null || peer.publicKey === null)
-    return direct("one of both has no key to encrypt with");
+    return direct("one of the two nodes has no public key");
   return { frames: "sealed", isEncrypted, problem: null };
 }

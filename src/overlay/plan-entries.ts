@@ -57,10 +57,10 @@ function problemOf(
 ): string | null {
   const ownFamily = parseIp(end.underlayAddress)?.family;
   const family = parseIp(underlayAddress)?.family;
-  if (family === undefined) return `cannot reach "${underlayAddress}": it is no IP address`;
+  if (family === undefined) return `cannot reach "${underlayAddress}": it is not an IP address`;
   if (family !== ownFamily)
-    return `cannot reach ${underlayAddress}: this node's end is IPv${ownFamily} (${end.underlayAddress})`;
-  if (overlayAddress === end.address) return `cannot add ${overlayAddress}: it is this node's own`;
+    return `cannot reach ${underlayAddress}: this node's underlay address is IPv${ownFamily} (${end.underlayAddress})`;
+  if (overlayAddress === end.address) return `cannot add ${overlayAddress}: it is this node's own address`;
   if (!isInSubnet(overlayAddress, subnet)) return `cannot add ${overlayAddress}: it is outside ${subnet}`;
   if (isInSubnet(underlayAddress, subnet))
     return `cannot reach ${underlayAddress}: it is an address of the overlay itself`;

@@ -46,7 +46,7 @@ const NAMES: Readonly<Record<number, readonly [code: string, text: string]>> = {
   [ENOMEM]: ["ENOMEM", "out of memory"],
   [EACCES]: ["EACCES", "permission denied"],
   [EBUSY]: ["EBUSY", "busy"],
-  [EEXIST]: ["EEXIST", "exists already"],
+  [EEXIST]: ["EEXIST", "already exists"],
   [ENODEV]: ["ENODEV", "no such device"],
   [EINVAL]: ["EINVAL", "invalid argument"],
   [ENFILE]: ["ENFILE", "the system is out of file descriptors"],

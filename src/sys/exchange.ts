@@ -8,7 +8,7 @@ import type { ExchangeLimiter, LimitReason } from "./exchange-limiter.ts";
 /** Behind a frame, before the peer hears that it was the last: it does not stop for that. */
 const MAX_SURPLUS_BYTES = 64 * 1024;
 /** The other side has closed: it has no answer, or has not finished it. */
-export const CLOSED_EARLY = "closed before the answer was complete";
+export const CLOSED_EARLY = "closed before the reply was complete";
 /** Timers have this resolution. */
 const MIN_PAUSE_MS = 1;
 

@@ -192,7 +192,7 @@ export class Libcrypto {
     const opened = this.open(key!, nonce!, null, ciphertext, tag);
     const isRight = ciphertext.toHex() === PROOF_TEXT && tag.toHex() === PROOF_TAG;
     if (!isRight || opened === null || !opened.every((byte) => byte === 0))
-      throw new Error("cannot use libcrypto: it does not seal as it should");
+      throw new Error("cannot use libcrypto: its AES-GCM failed the self-test");
   }
 }
 

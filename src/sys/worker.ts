@@ -25,7 +25,7 @@ export function startWorker(path: string, workerData: unknown, transferList: Tra
     return new Worker(workerUrl(path), options);
   } catch (cause) {
     throw new ThreadLimitError(
-      "cannot start a thread: the limit of threads is reached, or memory is short; " +
+      "cannot start a thread: the thread limit is reached or memory is short; " +
         "raise TasksMax= and LimitNPROC= in the systemd unit (ulimit -u in a shell)",
       { cause },
     );

@@ -112,7 +112,7 @@ describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan())("doctor on the 
           const { findings } = await doctor(n1);
           return findings.some(
             ({ about, level, message }) =>
-              about === "ports n2" && level === "warn" && message.includes(`come from ${other}`),
+              about === "ports n2" && level === "warn" && message.includes(`packets from ${other}`),
           );
         },
         { what: "doctor to tell where n1's packets come from" },
@@ -184,8 +184,8 @@ describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan())("doctor on the 
             const { findings } = await doctor(n1);
             const about = (name: string) => findings.find((finding) => finding.about === name);
             return (
-              about("overlay n2")?.fix?.includes("one family") === true &&
-              about("ports n2")?.message.includes("one of both has an IPv4 address") === true
+              about("overlay n2")?.fix?.includes("same family") === true &&
+              about("ports n2")?.message.includes("one node has an IPv4 address") === true
             );
           },
           { what: "doctor to tell that the families differ" },

@@ -120,7 +120,7 @@ describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan())("nodes that are
         while (performance.now() < endMs) await ask(entry);
         const said = cluster.nodes.map(({ log }, index) => log.slice(before[index])).join("");
         expect(said).not.toMatch(
-          /does not answer|closed: no reachable task|took this node for dead|over UDP/,
+          /does not answer|closed: no reachable task|declared this node dead|over UDP/,
         );
         const { peers } = (await cluster.node("n1").status()).proxy;
         expect(peers[0]).toMatchObject({ isReachable: true });

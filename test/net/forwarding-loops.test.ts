@@ -107,9 +107,9 @@ describe.skipIf(lacksNamespaces())("two nodes", () => {
       expect(words((await n1.command(command!, ...args)).stdout)).toContain(path);
     }
     expect(words((await n2.command("trace", `${PORT}/${protocol}`)).stdout)).toContain(
-      "every task leads back to this port",
+      "every task loops back to this port",
     );
-    expect(cluster.nodes.every((node) => node.log.includes("leads back to its own published port"))).toBe(
+    expect(cluster.nodes.every((node) => node.log.includes("loops back to its own published port"))).toBe(
       true,
     );
   });
@@ -142,7 +142,7 @@ describe.skipIf(lacksNamespaces())("two nodes", () => {
     expect(reload.outcome).toBe("refused");
     expect(reload.problems.map(({ key, message }) => `${key} ${message}`)).toContainEqual(
       expect.stringContaining(
-        `services[0].tasks[0] task ${looping} leads back to its own published port: ${path}`,
+        `services[0].tasks[0] task ${looping} loops back to its own published port: ${path}`,
       ),
     );
     const added = await n2.command("task", "add", "other", looping);

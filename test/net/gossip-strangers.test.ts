@@ -123,7 +123,7 @@ describe.each([
     await cluster.allAlive();
     expect(stranger.open).toBeLessThanOrEqual(500);
     expect(descriptorsOf(n1.pid)).toBeLessThan(300);
-    expect(telling(n1, "closed the longest silent connection")).toHaveLength(1);
+    expect(telling(n1, "closed the connection that was idle longest")).toHaveLength(1);
   });
 });
 

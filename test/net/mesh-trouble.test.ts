@@ -129,7 +129,7 @@ test("a service on the relay's port is told, and the relay goes on", async () =>
   );
   expect(created.exitCode).toBe(0);
   for (const node of [n1, n2]) await sees(node, [`tcp ${node.address}:${RELAY_PORT}`]);
-  expect((await n2.command("status")).stdout).toContain("the relay of this node does");
+  expect((await n2.command("status")).stdout).toContain("the relay of this node uses it");
   await cluster.waitFor(async () => (await request(n2.address, OTHER_PORT)).body === "task", {
     what: "n2 to reach the task of n1",
   });

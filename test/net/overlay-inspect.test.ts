@@ -109,7 +109,7 @@ describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan())("a broken end o
     test("removed", async () => {
       await start();
       await ip(`link delete ${DEVICE}`);
-      expect((await found())[0]).toStartWith(`the device ${DEVICE} was removed | `);
+      expect((await found())[0]).toStartWith(`device ${DEVICE} was removed | `);
     });
 
     test("renamed, and another one under its name", async () => {
@@ -117,7 +117,7 @@ describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan())("a broken end o
       await ip(`link set ${DEVICE} down`);
       await ip(`link set ${DEVICE} name stolen0`);
       expect(await found()).toEqual([
-        `the device ${DEVICE} was renamed: it is called stolen0 now | ip link set stolen0 down; ` +
+        `device ${DEVICE} was renamed to stolen0 | ip link set stolen0 down; ` +
           `ip link set stolen0 name ${DEVICE}; ip link set ${DEVICE} up`,
       ]);
       await ip(`link add ${DEVICE} type bridge`);

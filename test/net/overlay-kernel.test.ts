@@ -143,7 +143,7 @@ describe.skipIf(lacksVxlan(...PROGRAMS))("the kernel driver", () => {
     await sendStream(n1, n2, "10.200.0.2", randomBytes(BULK_BYTES));
     const { refused } = await d1.apply([peerOf(n2)]);
     expect(refused).toEqual([
-      { name: "n2", reason: `cannot reach ${n2.address}: this node's end is IPv6 (fd99::1)` },
+      { name: "n2", reason: `cannot reach ${n2.address}: this node's underlay address is IPv6 (fd99::1)` },
     ]);
   });
 
@@ -348,7 +348,7 @@ describe.skipIf(lacksVxlan(...PROGRAMS))("the kernel driver", () => {
         what: "the port, by a VXLAN device for all VNIs",
         commands: [`link add dev their0 type vxlan external dstport ${PORT}`, "link set their0 up"],
         code: "port-taken",
-        says: "vxlan interface their0 has it",
+        says: "vxlan interface their0 uses it",
       },
       {
         what: "an address in the subnet",
@@ -388,7 +388,7 @@ describe.skipIf(lacksVxlan(...PROGRAMS))("the kernel driver", () => {
         await waitFor(async () => (await n1.run("cat", "/proc/net/udp")).includes(":12B5 "));
         const { error } = await driverOn(n1).open(endOf(n1), OWNER);
         expect(error?.code).toBe("port-taken");
-        expect(error?.message).toContain(`process ${socat.pid} (socat) has it`);
+        expect(error?.message).toContain(`process ${socat.pid} (socat) uses it`);
         expect(await stateOf(n1)).toBe(before);
       } finally {
         socat.kill("SIGKILL");
@@ -404,7 +404,8 @@ describe.skipIf(lacksVxlan(...PROGRAMS))("the kernel driver", () => {
       expect(refused).toEqual([
         {
           name: "n2",
-          reason: "cannot add a route to 10.200.0.2: somebody else has route 10.200.0.2/32 over eth0 (boot)",
+          reason:
+            "cannot add a route to 10.200.0.2: another program has added route 10.200.0.2/32 over eth0 (boot)",
         },
       ]);
       expect(await routesOf(n1)).toContain("10.200.0.3 mtu 1450");

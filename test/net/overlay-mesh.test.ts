@@ -247,8 +247,8 @@ describe.skipIf(lacksTun() || lacksVxlan())("published ports between two nodes",
           what: "n1 to log that the overlay reaches n2, twice",
         });
         const left =
-          "overlay: node n2 is no longer reached over the overlay: no echo comes back over it " +
-          "(`portmesh doctor` finds out why); relays go over the node addresses";
+          "overlay: node n2 is no longer reached over the overlay: echoes over it are not answered " +
+          "(run `portmesh doctor`); relays use node addresses";
         expect(mesh.n1.log.split(left)).toHaveLength(2);
         for (const open of [{ client, task }, direct]) {
           await open.client.send("still");
@@ -305,7 +305,7 @@ describe.skipIf(lacksTun() || lacksVxlan())("published ports between two nodes",
         expect(new Set(addresses).size).toBe(4);
         expect(addresses[1]).toBe(wanted("n2")!);
         const { log } = mesh.cluster.node("n4");
-        expect(log).toContain(`another node has the address ${wanted("n4")}`);
+        expect(log).toContain(`another node uses the address ${wanted("n4")}`);
         expect(log).not.toContain("cannot listen");
         const { client, task } = await mesh.open();
         await client.send("served");

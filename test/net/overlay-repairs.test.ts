@@ -35,17 +35,17 @@ const DEEDS: readonly Deed[] = [
   {
     what: "its routes are flushed",
     script: "ip route flush dev $DEVICE",
-    says: "its routes had been changed",
+    says: "its routes were changed",
   },
   {
     what: "a route to a node is deleted",
     script: "ip route delete $PEER dev $DEVICE",
-    says: "its routes had been changed",
+    says: "its routes were changed",
   },
   {
     what: "a route over the device is replaced",
     script: "ip route replace $PEER dev $DEVICE mtu 600",
-    says: "its routes had been changed",
+    says: "its routes were changed",
   },
   { what: "its MTU is set", script: "ip link set $DEVICE mtu 1000", says: "its MTU was 1000" },
   { what: "it is renamed", script: "ip link set $DEVICE name other0", says: "its name was other0" },
@@ -61,23 +61,23 @@ const DEEDS: readonly Deed[] = [
       'ip -batch - <<< "address flush dev $DEVICE\naddress add 10.77.0.1/24 dev $DEVICE"; ip address delete 10.77.0.1/24 dev $DEVICE',
     says: "its address 10.200.",
   },
-  { what: "it is deleted", script: "ip link delete $DEVICE", says: "it had been removed" },
+  { what: "it is deleted", script: "ip link delete $DEVICE", says: "it was removed" },
   {
     what: "its neighbours are flushed",
     script: "ip neighbour flush dev $DEVICE nud permanent",
-    says: "its neighbour entries had been changed",
+    says: "its neighbour entries were changed",
     driver: "kernel",
   },
   {
     what: "its forwarding entries are deleted",
     script: "bridge fdb show dev $DEVICE | cut -d' ' -f1 | xargs -I{} bridge fdb del {} dev $DEVICE self",
-    says: "its forwarding entries had been changed",
+    says: "its forwarding entries were changed",
     driver: "kernel",
   },
   {
     what: "it is made a port of a bridge",
     script: "ip link set $DEVICE master br0",
-    says: "it was a port of another interface",
+    says: "it was attached to a bridge or VRF",
     driver: "kernel",
   },
   {
@@ -89,13 +89,13 @@ const DEEDS: readonly Deed[] = [
   {
     what: "its filter is taken away",
     script: "tc qdisc delete dev $DEVICE ingress",
-    says: "its filter had been changed",
+    says: "its filter was changed",
     driver: "kernel",
   },
   {
     what: "forwarding is turned on, as container engines do",
     script: "sysctl -qw net.ipv4.conf.all.forwarding=1",
-    says: "its settings for IPv4, such as forwarding, had been changed",
+    says: "its IPv4 settings, such as forwarding, were changed",
   },
   {
     what: "its super-packets are made larger",
@@ -248,7 +248,7 @@ describe.skipIf(lacksTun() || lacksVxlan())("the overlay's device", () => {
         const left = lines("n1 is no longer reached").slice(told);
         expect(left).toHaveLength(1);
         expect(left[0]).toContain(says);
-        expect(lines("n1 cannot be reached")).toEqual([]);
+        expect(lines("cannot reach node n1")).toEqual([]);
         await shell(undoes);
         await serves();
         await isAgain(before);

@@ -271,7 +271,8 @@ describe.skipIf(lacksTun(...PROGRAMS))("the userspace driver", () => {
     expect(refused).toEqual([
       {
         name: "n2",
-        reason: "cannot add a route to 10.200.0.2: somebody else has route 10.200.0.2/32 over eth0 (boot)",
+        reason:
+          "cannot add a route to 10.200.0.2: another program has added route 10.200.0.2/32 over eth0 (boot)",
       },
     ]);
     expect(await ip(n1, `route show dev ${DEVICE}`)).toContain("10.200.0.3 ");

@@ -89,7 +89,7 @@ describe.skipIf(lacksTun("socat") || lacksVxlan())("a driver of the overlay", ()
         await waits(`interface ${DEVICE} has that name`);
         await ip(`link delete ${DEVICE}`);
         await runs(driver);
-        expect(lines("it is tried again")).toHaveLength(1);
+        expect(lines("; retrying")).toHaveLength(1);
         expect(lines(`overlay: driver ${driver}`)).toHaveLength(1);
       },
       TIMEOUT_MS,
@@ -105,13 +105,13 @@ describe.skipIf(lacksTun("socat") || lacksVxlan())("a driver of the overlay", ()
         try {
           await waitFor(async () => (await machine.run("cat", "/proc/net/udp")).includes(":12B5 "));
           await node.start();
-          await waits("(socat) has it");
+          await waits("(socat) uses it");
         } finally {
           socat.kill("SIGKILL");
           await socat.exited;
         }
         await runs(driver);
-        expect(lines("it is tried again")).toHaveLength(1);
+        expect(lines("; retrying")).toHaveLength(1);
       },
       TIMEOUT_MS,
     );
@@ -169,7 +169,7 @@ describe.skipIf(lacksTun("socat") || lacksVxlan())("a driver of the overlay", ()
         await node.start();
         await runs(driver);
         expect((await node.status()).cluster.members[0]!.address).toBe(`${machine.address}:7946`);
-        expect(lines("tried again")).toEqual([]);
+        expect(lines("retrying")).toEqual([]);
         expect(await node.stop()).toBe(0);
         expect(await links()).toEqual(["lo", "eth0"]);
       },

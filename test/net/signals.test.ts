@@ -93,7 +93,7 @@ test("SIGUSR1, SIGUSR2 and SIGPIPE end nothing; what is ignored is told", async 
   await new Promise((resolve) => client.once("connect", resolve));
   for (const signal of ["SIGUSR1", "SIGUSR2", "SIGPIPE"] as const) node.child.kill(signal);
   for (const signal of ["SIGUSR1", "SIGUSR2"])
-    await waitFor(() => node.log.includes(`${signal} ignored: SIGHUP reloads, SIGTERM drains and ends`));
+    await waitFor(() => node.log.includes(`${signal} ignored: SIGHUP reloads, SIGTERM drains and stops`));
   expect(await Promise.race([isEnded, Promise.resolve("open")])).toBe("open");
   expect((await request("127.0.0.1", published)).body).toBe("task");
   client.destroy();

@@ -95,7 +95,7 @@ test.skipIf(lacksNamespaces())(
     const shown = await network.run(resolve("dist/portmesh"), "status", "--socket", node.socket);
     expect(shown).toContain("out-of-ports");
     expect(shown).toContain("ip_local_port_range is 40000-41023");
-    await waitFor(() => node.log.includes("no local port was left"), { what: "the log to say so" });
+    await waitFor(() => node.log.includes("no local port was free"), { what: "the log to say so" });
   },
   60_000,
 );

@@ -345,7 +345,7 @@ describe("packet mode", () => {
 });
 
 describe("who is served", () => {
-  test("deny and allow decide by the client's address", async () => {
+  test("deny and allow decide by client address", async () => {
     const published = await Published.start([(await task()).port], { deny: ["127.0.0.3/32"] });
     const denied = await client("127.0.0.3");
     denied.send("x", published.port);

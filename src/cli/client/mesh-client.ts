@@ -59,6 +59,7 @@ export function nodePath(...steps: readonly string[]): string {
 
 /** Dots alone would be taken for a way up, however they are encoded. */
 function encodeStep(name: string): string {
-  if (/^\.{0,2}$/.test(name)) throw new CommandFailure(`${JSON.stringify(name)} is not a name`, EXIT_WRONG);
+  if (/^\.{0,2}$/.test(name))
+    throw new CommandFailure(`${JSON.stringify(name)} is not a valid name`, EXIT_WRONG);
   return encodeURIComponent(name);
 }

@@ -6,7 +6,7 @@ import { formatProblems } from "./load-config.ts";
 const HELP = `
 Prints every problem with its line and key. Exit code 0 when the file is valid, 2 when it is not.
 --json prints a list of {file, line, column, key, value, message}; [] when the file is valid.
-Warnings (other users can read cluster.keys) go to standard error and do not change the exit code.
+Warnings (such as cluster.keys readable by other users) go to standard error and do not change the exit code.
 
 Examples:
   portmesh check -c portmesh.toml && portmesh reload

@@ -35,7 +35,7 @@ const VERBS: readonly { readonly verb: NodeWish; readonly summary: string; reado
 export function addNode(program: Command, invocation: Invocation): void {
   const node = program
     .command("node")
-    .summary("list, drain and forget nodes")
+    .summary("list, drain and remove nodes")
     .description("Lists, drains and forgets the nodes of the cluster.")
     .addHelpText("after", HELP);
   withNodeOptions(node.command("ls"))

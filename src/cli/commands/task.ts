@@ -12,7 +12,7 @@ Tasks of a configuration file are removed in the file. \`portmesh service ps\` s
 
 Examples:
   portmesh task add my-web 127.0.0.1:8081
-  portmesh task drain my-web 127.0.0.1:8081     # before it is stopped
+  portmesh task drain my-web 127.0.0.1:8081     # before stopping it
   portmesh task rm my-web 127.0.0.1:8081`;
 
 /** What the verbs for a task that is there ask of it. */

@@ -7,7 +7,7 @@ import { findSocket, type NodeOptions, withNodeOptions } from "./options.ts";
 
 const HELP = `
 Opens no connection and does not advance round-robin. --client evaluates allow, deny and source-hash for that
-address. Exit code 1 when a client would be refused.
+address. Exit code 1 if the client would be refused.
 
 Examples:
   portmesh trace 8080

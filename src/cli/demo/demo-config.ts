@@ -35,7 +35,7 @@ export function socketOf({ directory, name }: DemoNode): string {
 
 export function demoConfig(node: DemoNode, { nodes, ports, key }: DemoPlan): string {
   const others = nodes.filter((other) => other !== node).map((other) => `"${other.host}:${ports.gossip}"`);
-  return `# portmesh demo, node ${node.name}. Change something and save: the running nodes follow within a second.
+  return `# portmesh demo, node ${node.name}. Edit and save: the running nodes apply the change within a second.
 
 [node]
 name = "${node.name}"

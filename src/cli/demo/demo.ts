@@ -59,7 +59,7 @@ async function runDemo(invocation: Invocation): Promise<number> {
     );
   } else if (!ending.hasBegun) {
     for (const child of children) child.signal("SIGKILL");
-    throw new CommandFailure("the nodes do not find each other: the lines above say why");
+    throw new CommandFailure("the nodes cannot find each other: see the log lines above");
   }
   for (const child of children) void tellEnd(child, ending, invocation);
   await Promise.all(children.map((child) => child.ended));
@@ -103,5 +103,5 @@ function passSignalsOn(children: readonly NodeChild[]): Ending {
 
 async function tellEnd(child: NodeChild, ending: Ending, invocation: Invocation): Promise<void> {
   await child.ended;
-  if (!ending.hasBegun) invocation.print(`${child.node.name} has ended; the others go on\n`);
+  if (!ending.hasBegun) invocation.print(`${child.node.name} has ended; the other nodes keep running\n`);
 }

@@ -68,15 +68,15 @@ function deadNode({ node, address, tests }: PeerPorts, about: string): Finding {
     return {
       about,
       level: "fail",
-      message: `${node} (${address}) refuses all of its ports: portmesh does not run there, or a firewall rejects`,
-      fix: `on ${node} (${address}) look whether portmesh runs; if it does, open ${ports} in the input rules`,
+      message: `${node} (${address}) refuses all of its ports: portmesh is not running, or a firewall rejects`,
+      fix: `on ${node} (${address}) check that portmesh runs; if it does, open ${ports} in the input rules`,
       tests,
     };
   return {
     about,
     level: "fail",
-    message: `${node} (${address}) answers on none of its ports`,
-    fix: `is the machine up and reached from here (ping ${address})? if so, open ${ports} in the input rules of both machines`,
+    message: `${node} (${address}) does not answer on any port`,
+    fix: `check that the machine is up and reachable (ping ${address}); if it is, open ${ports} in the input rules of both machines`,
     tests,
   };
 }
@@ -108,38 +108,38 @@ function describe(test: PortTest, of: PortsOf): Pick<Finding, "message" | "fix">
   switch (test.outcome) {
     case "not-sent":
       return {
-        message: `${port} ${way}: the firewall of ${test.from} itself does not let it out`,
+        message: `${port} ${way}: the firewall of ${test.from} drops it on output`,
         fix: output,
       };
     case "no-route":
       if (isOtherFamily(test, of))
         return {
-          message: `${port} ${way}: one of both has an IPv4 address, the other an IPv6 one`,
+          message: `${port} ${way}: one node has an IPv4 address, the other an IPv6 address`,
           fix: FAMILY_FIX,
         };
       return {
-        message: `${port} ${way}: ${test.from} has no way to ${test.address}`,
-        fix: `on ${machine(test.from, of)} look at the routes and the address family (ip route get ${test.address})`,
+        message: `${port} ${way}: ${test.from} has no route to ${test.address}`,
+        fix: `on ${machine(test.from, of)} check the routes and the address family (ip route get ${test.address})`,
       };
     case "refused":
       return {
-        message: `${port} ${way}: ${test.to} refuses it: nothing listens there, or its firewall rejects`,
-        fix: `${input}; if it is open, does portmesh run there (\`portmesh status\`)?`,
+        message: `${port} ${way}: ${test.to} refuses it: nothing listens on the port, or its firewall rejects`,
+        fix: `${input}; if it is open, check that portmesh runs there (\`portmesh status\`)`,
       };
     case "unreachable":
       return {
         message: `${port} ${way}: the network reports ${test.address} as unreachable: a firewall rejects, or the machine is down`,
-        fix: `${input}; if it is open there, look at what is between the machines`,
+        fix: `${input}; if it is open there, check firewalls between the machines`,
       };
     case "replies-only":
       return {
-        message: `${port} ${way} is closed for new traffic: only replies to what ${test.to} has sent get in`,
+        message: `${port} ${way} is closed for new traffic: only replies to packets from ${test.to} get in`,
         fix: input,
       };
     default:
       return {
         message: `${port} ${way} is closed: nothing arrives`,
-        fix: `${input}; if it is open there, ${output}, and on firewalls between them`,
+        fix: `${input}; if it is open there, ${output}, and on firewalls between the machines`,
       };
   }
 }
@@ -201,7 +201,7 @@ function closedForAll(test: PortTest, peers: readonly PeerPorts[], of: PortsOf):
     return {
       about,
       level: "fail",
-      message: `${port} on this node is closed: it is reached by none of ${others}`,
+      message: `${port} on this node is closed: none of ${others} reaches it`,
       fix:
         test.outcome === "not-sent"
           ? `open ${rule} in the output rules of the other nodes`
@@ -211,7 +211,7 @@ function closedForAll(test: PortTest, peers: readonly PeerPorts[], of: PortsOf):
   return {
     about,
     level: "fail",
-    message: `${port} from this node to each of ${others} is closed`,
+    message: `${port} from this node to all of ${others} is closed`,
     fix: `on ${here} open ${rule} in the output rules${on}; if it is open, open it in the input rules of the other nodes`,
     tests,
   };
@@ -227,8 +227,8 @@ function diagnoseSource({ node, seenAs }: PeerPorts, about: string, of: PortsOf)
     {
       about,
       level: "warn",
-      message: `${node} sees this node's packets come from ${other}, the announced address is ${announced}`,
-      fix: `firewalls that let in ${announced} drop them: set cluster.bind to ${announced}, or node.advertise to ${other}`,
+      message: `${node} receives this node's packets from ${other}, but the announced address is ${announced}`,
+      fix: `firewalls that allow only ${announced} drop them: set cluster.bind to ${announced}, or node.advertise to ${other}`,
       tests: [],
     },
   ];

@@ -18,7 +18,7 @@ const MUCH_LOSS = 0.005;
 export function diagnose(status: NodeStatus, ports: readonly PeerPorts[] | null): Finding[] {
   const { cluster, overlay, config } = status;
   if (cluster === null || overlay === null)
-    return [...diagnoseFile(config), pass("cluster", "this node stands alone: nothing is between nodes")];
+    return [...diagnoseFile(config), pass("cluster", "this node is not part of a cluster")];
   return [
     ...diagnoseFile(config),
     ...diagnoseAddress(status),
@@ -70,17 +70,17 @@ function relevant(ports: readonly PeerPorts[], { problems }: OverlayStatus): Pee
 function diagnoseAddress({ addressProblem }: NodeStatus): Finding[] {
   if (addressProblem === null) return [];
   const [problem, fix] = addressProblem.split("; ", 2);
-  return [finding("address", "fail", problem!, fix ?? "look at the interface: `ip address`, `ip route`")];
+  return [
+    finding("address", "fail", problem!, fix ?? "check the interface with `ip address` and `ip route`"),
+  ];
 }
 
 /** A node that goes on with an older configuration than the others explains much of what is wrong between them. */
 function diagnoseFile({ lastReload, file }: NodeStatus["config"]): Finding[] {
   if (lastReload?.outcome !== "refused") return [];
   const [first] = lastReload.problems;
-  const message = `the last reload was refused, the configuration before it runs${first === undefined ? "" : `: ${formatProblem(first)}`}`;
-  return [
-    finding("config", "fail", message, `\`portmesh check -c ${file}\` lists all that is wrong with the file`),
-  ];
+  const message = `the last reload was refused; the previous configuration is in use${first === undefined ? "" : `: ${formatProblem(first)}`}`;
+  return [finding("config", "fail", message, `\`portmesh check -c ${file}\` lists all problems of the file`)];
 }
 
 type Cluster = NonNullable<NodeStatus["cluster"]>;
@@ -95,11 +95,11 @@ function diagnoseKeys({ gossip, members }: Cluster): Finding[] {
 
 const KEY_REASONS = {
   "cannot-decrypt": "encrypts gossip with a key that this node does not have",
-  "not-encrypted": "does not encrypt gossip, and this node does",
-  encrypted: "encrypts gossip, and this node has no key",
+  "not-encrypted": "does not encrypt gossip, but this node does",
+  encrypted: "encrypts gossip, but this node has no keys",
 };
 const KEYS_FIX =
-  "compare cluster.keys of both: add the missing key to the file of each node and reload, before the old one is taken out";
+  "compare cluster.keys on both nodes: add the missing key to the file of every node and reload, before removing the old one";
 
 function isAt(address: string | null, host: string): boolean {
   return address !== null && [host, `[${host}]`].includes(address.slice(0, address.lastIndexOf(":")));
@@ -117,8 +117,8 @@ function diagnoseMembers({ members, gossip }: Cluster): Finding[] {
     finding(
       `gossip ${name}`,
       "fail",
-      `${state}: it does not answer at ${address}`,
-      "is it running? open the gossip port, TCP and UDP, in both directions (`ports` says which is closed); `portmesh node forget` when it is gone for good",
+      `${state}: no answer from ${address}`,
+      "check that it is running; open the gossip port, TCP and UDP, in both directions (`ports` lists closed ones); if it is gone for good, run `portmesh node forget`",
     ),
   );
 }
@@ -131,8 +131,8 @@ function diagnoseRelay({ proxy, overlay }: NodeStatus): Finding[] {
     finding(
       `relay ${name}`,
       "fail",
-      `no answer from ${address} port ${port}: its tasks are passed over`,
-      `is it running? open ${overlay?.port ?? port}/tcp and /udp between the nodes, in both directions (\`ports\` says which is closed)`,
+      `no answer from ${address} port ${port}: its tasks get no connections from this node`,
+      `check that it is running; open ${overlay?.port ?? port}/tcp and /udp between the nodes, in both directions (\`ports\` lists closed ones)`,
     ),
   );
 }
@@ -141,20 +141,20 @@ function diagnoseDriver({ driver, wanted, address, device, passedOver }: Overlay
   const runs = address === null ? "driver none" : `driver ${driver}, ${address} on ${device}`;
   const [missed] = passedOver;
   if (missed === undefined || wanted !== "auto") return pass("overlay", runs);
-  const fix = `grant it, or say driver = "${driver}" to be content with this`;
-  return finding("overlay", "warn", `${runs}; no ${missed.name} driver: ${missed.reason}`, fix);
+  const fix = `provide what is missing, or set overlay.driver = "${driver}" to accept this`;
+  return finding("overlay", "warn", `${runs}; cannot use driver ${missed.name}: ${missed.reason}`, fix);
 }
 
 function diagnoseEncryption({ encrypt, libcrypto, peers }: OverlayStatus): Finding {
   const clear = peers.filter(({ encryption }) => encryption === "none").map(({ node }) => node);
   if (encrypt && clear.length === 0)
-    return pass("encryption", `nothing goes to other nodes in clear; ${libcrypto ?? NO_LIBCRYPTO}`);
+    return pass("encryption", `all traffic to other nodes is encrypted; ${libcrypto ?? NO_LIBCRYPTO}`);
   const to = clear.length === 0 ? "other nodes" : clear.join(", ");
-  return finding("encryption", "warn", `what goes to ${to} can be read on the way`, SET_KEYS);
+  return finding("encryption", "warn", `traffic to ${to} is not encrypted`, SET_KEYS);
 }
 
-const NO_LIBCRYPTO = "no libcrypto (OpenSSL 3 or 1.1) found: with it short messages would cost less";
-const SET_KEYS = "set cluster.keys to what `portmesh keygen` prints, and leave out overlay.encrypt = false";
+const NO_LIBCRYPTO = "libcrypto (OpenSSL 3 or 1.1) not found: short messages cost more CPU";
+const SET_KEYS = "set cluster.keys to what `portmesh keygen` prints, and remove overlay.encrypt = false";
 
 function diagnosePeer(peer: OverlayPeerStatus, overlay: OverlayStatus, ports: PeerPorts | null): Finding[] {
   const { node, path, problem, problemKind, mtuBytes, loss, rejectedTotal, notes } = peer;
@@ -167,24 +167,21 @@ function diagnosePeer(peer: OverlayPeerStatus, overlay: OverlayStatus, ports: Pe
   const [there] = ports?.problems ?? [];
   if (there !== undefined && problemKind !== "silent")
     findings.push(
-      finding(
-        about,
-        "fail",
-        `on ${node}: ${there}`,
-        `run \`portmesh doctor\` on ${node}, which says what to do`,
-      ),
+      finding(about, "fail", `on ${node}: ${there}`, `run \`portmesh doctor\` on ${node} for the fix`),
     );
   if (path === "direct")
     findings.push(
-      ...notes.map((note) => finding(about, "warn", note, "see `ip route`, and the other node's [overlay]")),
+      ...notes.map((note) =>
+        finding(about, "warn", note, "check `ip route` here and [overlay] on the other node"),
+      ),
     );
   if (mtuBytes !== null && mtuBytes < LEAST_MTU)
     findings.push(
       finding(
         about,
         "warn",
-        `packets of at most ${mtuBytes} bytes get there`,
-        "something between the nodes takes only small packets: a tunnel in a tunnel? raise its MTU",
+        `only packets of at most ${mtuBytes} bytes arrive`,
+        "raise the MTU of the network between the nodes; nested tunnels are a common cause",
       ),
     );
   if (loss !== null && loss > MUCH_LOSS)
@@ -192,15 +189,16 @@ function diagnosePeer(peer: OverlayPeerStatus, overlay: OverlayStatus, ports: Pe
       finding(
         about,
         "warn",
-        `${(loss * 100).toFixed(1)} % of what goes there is lost`,
-        "the network between the nodes",
+        `${(loss * 100).toFixed(1)} % of the packets sent to it are lost`,
+        "check the network between the nodes",
       ),
     );
   const rejected = formatCounts(rejectedTotal);
-  if (rejected !== "") findings.push(finding(about, "warn", `thrown away here: ${rejected}`, REASONS_FIX));
+  if (rejected !== "")
+    findings.push(finding(about, "warn", `packets dropped here: ${rejected}`, REASONS_FIX));
   return findings.length > 0
     ? findings
-    : [pass(about, `reached ${path === "overlay" ? "over the overlay" : "directly"}`)];
+    : [pass(about, `reached ${path === "overlay" ? "over the overlay" : "at its node address"}`)];
 }
 
 interface Cause {
@@ -216,22 +214,22 @@ function causeOf(
   { port, problems }: OverlayStatus,
   ports: PeerPorts | null,
 ): Cause {
-  const meanwhile = `until then relays go over ${port}/tcp`;
+  const meanwhile = `until then relays use ${port}/tcp`;
   if (problemKind === "family") return { level: "warn", cause: null, fix: FAMILY_FIX };
   if (problemKind !== "silent")
-    return { level: "warn", cause: null, fix: "make the settings of [overlay] the same on both" };
+    return { level: "warn", cause: null, fix: "use the same [overlay] settings on both nodes" };
   if (problems.length > 0)
     return {
       level: "fail",
       cause: problems[0]!.message,
-      fix: `repair this node's own end first: ${problems[0]!.fix}`,
+      fix: `repair this node first: ${problems[0]!.fix}`,
     };
   const [there] = ports?.problems ?? [];
   if (there !== undefined)
     return {
       level: "fail",
       cause: `on ${node}: ${there}`,
-      fix: `run \`portmesh doctor\` on ${node}, which says what to do`,
+      fix: `run \`portmesh doctor\` on ${node} for the fix`,
     };
   const closed = (ports?.tests ?? []).filter(
     ({ kind, outcome }) =>
@@ -254,14 +252,14 @@ function causeOf(
 }
 
 const REASONS_FIX =
-  "a few after a restart or a change of keys are harmless; if they grow, compare cluster.keys and clocks, or somebody forges";
+  "a few after a restart or a key change are harmless; if the count grows, compare cluster.keys and clocks, and check for forged packets";
 
 function diagnoseStrangers({ rejectedTotal }: OverlayStatus): Finding[] {
   const rejected = formatCounts(rejectedTotal);
   if (rejected === "") return [];
   const fix =
-    "who sends to the overlay's port? another VXLAN, a node that has left, a scanner: let only the nodes through";
-  return [finding("overlay", "warn", `frames of strangers thrown away: ${rejected}`, fix)];
+    "find the sender (another VXLAN, a node that has left, a scanner) and allow only the nodes in the firewall";
+  return [finding("overlay", "warn", `frames from unknown senders dropped: ${rejected}`, fix)];
 }
 
 function pass(about: string, message: string): Finding {

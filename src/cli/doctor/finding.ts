@@ -14,7 +14,7 @@ export interface Finding {
 }
 
 export const FAMILY_FIX =
-  "all nodes need an address of one family: set cluster.bind and node.advertise to IPv4 on all of them, or to IPv6";
+  "all nodes need addresses of the same family: set cluster.bind and node.advertise to IPv4 on all of them, or to IPv6";
 
 const LABELS = { pass: "pass", warn: "WARN", fail: "FAIL" } as const;
 

@@ -61,5 +61,5 @@ export function formatCounts(counts: Readonly<Record<string, number>>): string {
 /** @param service null: this node's own record */
 export function describeUnpublished(service: string | null): string {
   if (service === null) return "this node's labels and addresses are not published to the cluster";
-  return `service ${service} is not published to the cluster, only this node serves it`;
+  return `service ${service} is not published to the cluster: only this node serves it`;
 }

@@ -31,7 +31,7 @@ function showNode(node: Node, scope: Scope): string {
   if (node.kind === "text") return node.text;
   if (node.kind === "print") return plain(evaluate(node.expression, scope, node.source), node.source);
   const list = evaluate(node.list, scope, node.source) ?? [];
-  if (!Array.isArray(list)) throw unsupported(`{{${node.source}}}`, "only a list can be ranged over");
+  if (!Array.isArray(list)) throw unsupported(`{{${node.source}}}`, "range needs a list");
   return list.map((dot) => show(node.body, { root: scope.root, dot })).join("");
 }
 
@@ -57,15 +57,15 @@ function evaluate(expression: Expression, scope: Scope, source: string): unknown
 function fieldOf(value: unknown, field: string, source: string): unknown {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {
     if (Object.hasOwn(value, field)) return (value as Record<string, unknown>)[field];
-    throw unsupported(`{{${source}}}`, `there is no field ${field}, only ${Object.keys(value).join(", ")}`);
+    throw unsupported(`{{${source}}}`, `no field ${field}; the fields are ${Object.keys(value).join(", ")}`);
   }
-  throw unsupported(`{{${source}}}`, `there is no field ${field} in ${JSON.stringify(value ?? null)}`);
+  throw unsupported(`{{${source}}}`, `no field ${field} in ${JSON.stringify(value ?? null)}`);
 }
 
 function lengthOf(value: unknown, source: string): number {
   if (typeof value === "string") return Buffer.byteLength(value);
   if (typeof value === "object" && value !== null) return Object.keys(value).length;
-  throw unsupported(`{{${source}}}`, "only texts, lists and tables have a length");
+  throw unsupported(`{{${source}}}`, "only strings, lists and objects have a length");
 }
 
 function plain(value: unknown, source: string): string {

@@ -68,7 +68,7 @@ function renderBindErrors({ name, bindErrors }: NodeView, indent: string): strin
 /** Silent while all is well. */
 function renderGossip({ healthScore, queueLengths, droppedTotal }: ClusterStatus["gossip"]): string[] {
   const [waiting, dropped] = [formatCounts(queueLengths), formatCounts(droppedTotal)];
-  const slow = `health score ${healthScore}: this node is slow or cut off, so it waits longer before it suspects others`;
+  const slow = `health score ${healthScore}: this node is slow or has network trouble, so it waits longer before it suspects other nodes`;
   return [
     ...(healthScore === 0 ? [] : renderNote("WARNING ", slow, "  ")),
     ...(waiting === "" ? [] : renderNote("gossip waiting: ", waiting, "  ")),

@@ -26,13 +26,13 @@ export function renderOverlay(overlay: OverlayStatus): string[] {
     ...passedOver.flatMap(({ name, reason }) => renderNote(`no ${name} driver: `, reason, "  ")),
     ...(peers.length === 0 ? [] : renderTable(COLUMNS, peers.map(peerRow), "  ")),
     ...peers.flatMap(renderProblem),
-    ...(rejected === "" ? [] : renderNote("frames of strangers thrown away: ", rejected, "  ")),
+    ...(rejected === "" ? [] : renderNote("frames from unknown senders dropped: ", rejected, "  ")),
   ];
 }
 
 function renderEnd({ driver, address, device, port, vni, encrypt }: OverlayStatus): string {
   const how = encrypt ? "encrypted" : "not encrypted";
-  if (address === null) return `overlay none  relays go from node address to node address, ${how}`;
+  if (address === null) return `overlay none  relays use node addresses, ${how}`;
   return `overlay ${driver}  ${address} on ${device}, VNI ${vni}, port ${port}/udp, ${how}`;
 }
 

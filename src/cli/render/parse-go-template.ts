@@ -39,7 +39,8 @@ export function parseNodes(text: string): readonly Node[] {
     else if (part.source === "end") {
       const closed = stack.pop()!;
       const parent = stack.at(-1);
-      if (parent === undefined || closed.list === null) throw unsupported("{{end}}", "it ends nothing");
+      if (parent === undefined || closed.list === null)
+        throw unsupported("{{end}}", "there is nothing to end");
       parent.body.push({ kind: "range", source: closed.source, list: closed.list, body: closed.body });
     } else if (/^range\s/.test(part.source)) {
       const list = parsePipeline(part.source.slice("range".length), part.source);
@@ -121,7 +122,7 @@ function unquote(word: string, source: string): string {
   try {
     return JSON.parse(word) as string;
   } catch {
-    throw unsupported(`{{${source}}}`, `${word} is not a text`);
+    throw unsupported(`{{${source}}}`, `${word} is not a string`);
   }
 }
 

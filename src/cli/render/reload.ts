@@ -15,7 +15,7 @@ function verdict({ outcome, isDryRun, problems, changes }: ReloadReport): string
   const summary = summarizeChanges(changes);
   if (outcome === "refused") {
     const consequence = isDryRun ? "it would be refused" : "nothing changed";
-    return `the configuration is wrong, ${consequence}: ${formatCount(countProblems(problems), "problem")}`;
+    return `the configuration is invalid, ${consequence}: ${formatCount(countProblems(problems), "problem")}`;
   }
   if (outcome === "unchanged") return summary === "" ? "no change" : `no change now: ${summary}`;
   return isDryRun ? `would change: ${summary}` : `applied: ${summary}`;
@@ -46,7 +46,7 @@ function details({
     ...rangesOf(bindErrors).map(({ error }) => `  ! ${error}`),
     ...kept.map(
       ({ service, definitions }) =>
-        `  ! service ${service} stays in use, defined by ${definitions.map(placeOf).join(", ")}`,
+        `  ! service ${service} stays in use: it is also defined by ${definitions.map(placeOf).join(", ")}`,
     ),
     ...differing.flatMap(({ service, inForce, others }) => [
       `  ! service ${service} is defined differently elsewhere; in force: ${placeOf(inForce)}`,

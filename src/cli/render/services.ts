@@ -97,8 +97,8 @@ export function renderConflicts(conflicts: readonly PortConflict[], indent = "")
   return conflicts.flatMap(({ service, port, protocol, with: owner }) =>
     renderNote(
       "CONFLICT ",
-      `${service} does not get ${port}/${protocol}: the older service ${owner} has it; publish another port, ` +
-        "or bind them to different addresses",
+      `${service} does not get ${port}/${protocol}: the older service ${owner} uses it; publish another port, ` +
+        "or bind the services to different addresses",
       indent,
     ),
   );

@@ -38,7 +38,7 @@ function renderLastReload(report: ReloadReport, now: number): string[] {
   if (report.outcome !== "refused") return [`reload  ${report.outcome} ${when}`];
   const hidden = countProblems(report.problems) - MAX_PROBLEMS;
   return [
-    `reload  REFUSED ${when}: the file is wrong, the configuration before it stays in use`,
+    `reload  REFUSED ${when}: the file is invalid; the previous configuration stays in use`,
     ...report.problems
       .slice(0, MAX_PROBLEMS)
       .flatMap((problem) => renderNote("", formatProblem(problem), "        ")),
@@ -51,7 +51,7 @@ function renderWarnings(status: NodeStatus): string[] {
   const waiting = config.needsRestart.flatMap(({ key, before, after }) =>
     renderNote(
       "RESTART ",
-      `${key}: ${JSON.stringify(before)} runs, the file says ${JSON.stringify(after)}`,
+      `${key}: ${JSON.stringify(before)} is in use, the file says ${JSON.stringify(after)}`,
       "",
     ),
   );
@@ -79,7 +79,7 @@ function renderUnpublished(unpublished: NodeStatus["unpublished"]): string[] {
 
 function renderStoreError(error: string | null): string[] {
   if (error === null) return [];
-  const text = `${error}: services and tasks made by command will not survive a restart (node.data_dir)`;
+  const text = `${error}: services and tasks created by command will not survive a restart (node.data_dir)`;
   return renderNote("WARNING ", text, "");
 }
 

@@ -122,9 +122,9 @@ export class AddressWatch {
   #problem(): string {
     const { node } = this.#options;
     const gone = `${this.#address} is no longer an address of this machine: other nodes cannot reach this one`;
-    if (node.advertise !== null) return `${gone}; give it back, or change or leave out node.advertise`;
+    if (node.advertise !== null) return `${gone}; assign it again, or change or remove node.advertise`;
     if (!this.#isFollowing)
-      return `${gone}; give it back, or set cluster.bind to a wildcard or another address`;
+      return `${gone}; assign it again, or set cluster.bind to a wildcard or another address`;
     return `${gone} until the default route's interface or ${this.#interface} has an address`;
   }
 }

@@ -15,19 +15,19 @@ const MAX_TOLD = 1_000;
 const ADDRESS_CHANGE_MS = 10_000;
 
 const REASONS: Readonly<Record<string, string>> = {
-  "cannot-decrypt": "it uses a key that this node does not have: compare cluster.keys of both",
-  "not-encrypted": "it does not encrypt and this node does: compare cluster.keys of both",
-  encrypted: "it encrypts and this node has no key: compare cluster.keys of both",
+  "cannot-decrypt":
+    "it is encrypted with a key that this node does not have: compare cluster.keys on both nodes",
+  "not-encrypted": "it is not encrypted, but this node has keys: compare cluster.keys on both nodes",
+  encrypted: "it is encrypted, but this node has no keys: compare cluster.keys on both nodes",
 };
 
 /** What a limit has done, and where. */
 const LIMITS: Readonly<Record<string, string>> = {
   "too-many-connections":
-    "closed the longest silent connection to the gossip port: as many as allowed are open",
-  "too-many-bytes":
-    "closed a connection to the gossip port: unfinished messages of all connections hold 16 MiB",
-  "too-slow": "closed a connection to the gossip port: it sends less than 16 KiB/s",
-  "too-many-dials": "did not connect to a gossip port: as many connections as allowed are open",
+    "gossip port: connection limit reached, closed the connection that was idle longest",
+  "too-many-bytes": "gossip port: incomplete messages reached the limit of 16 MiB, closed a connection",
+  "too-slow": "gossip port: closed a connection that sends less than 16 KiB/s",
+  "too-many-dials": "gossip: connection limit reached, did not connect to another node",
 };
 
 type EventType = MemberEvent["type"] | "overwritten";
@@ -35,17 +35,17 @@ type EventType = MemberEvent["type"] | "overwritten";
 /** Behind a number of events that were not told one by one. */
 const SUMMARIES: Readonly<Partial<Record<EventType, string>>> = {
   joined: "more nodes are alive",
-  cleared: "more nodes are alive after all",
+  cleared: "more nodes answer again",
   suspected: "more nodes do not answer",
   failed: "more nodes have failed",
   left: "more nodes have left",
-  moved: "more nodes have another address",
-  refuted: "more times other nodes took this node for dead",
-  conflict: "more names belong to two nodes",
+  moved: "more nodes changed their address",
+  refuted: "more times other nodes declared this node dead",
+  conflict: "more names are used by two nodes",
   "other-cluster": "more nodes of other clusters were refused",
-  incompatible: "more nodes that speak another protocol were refused",
+  incompatible: "more nodes with an incompatible protocol were refused",
   "udp-broken": "more nodes answer over TCP but not over UDP",
-  overwritten: "more changes of services were overwritten: see `portmesh service inspect`",
+  overwritten: "more service changes were overwritten: see `portmesh service inspect`",
 };
 
 export class ClusterLog {
@@ -77,43 +77,43 @@ export class ClusterLog {
       case "joined":
         return this.#log.info({ node: event.name, address }, `node ${event.name} is alive`);
       case "cleared":
-        return this.#log.info({ node: event.name, address }, `node ${event.name} is alive after all`);
+        return this.#log.info({ node: event.name, address }, `node ${event.name} answers again`);
       case "suspected":
         return this.#log.warn({ node: event.name, address }, `node ${event.name} does not answer`);
       case "failed":
         return this.#log.warn({ node: event.name, address }, `node ${event.name} has failed`);
       case "moved":
-        return this.#log.info({ node: event.name, address }, `node ${event.name} is at ${address} now`);
+        return this.#log.info({ node: event.name, address }, `node ${event.name} moved to ${address}`);
       case "left":
         return this.#log.info({ node: event.name, address }, `node ${event.name} has left`);
       case "refuted":
         return this.#log.warn(
           { by: event.by },
-          `node ${event.by} took this node for dead: it was too slow, or the network is`,
+          `node ${event.by} declared this node dead; refuted: this node or the network was too slow`,
         );
       case "conflict": {
         const [known, other] = [textOf(event.known), textOf(event.other)];
         return this.#log.error(
           { node: event.name, address, other },
-          `two nodes are named ${event.name}: ${known} and ${other}; set node.name of one of them`,
+          `two nodes are named ${event.name}: ${known} and ${other}; change node.name on one of them`,
         );
       }
       case "other-cluster": {
         const other = textOf(event.address);
         return this.#log.error(
           { node: event.name, address: other, cluster: event.cluster },
-          `node ${event.name} (${other}) belongs to cluster "${event.cluster}": refused; compare cluster.name of both`,
+          `refused node ${event.name} (${other}): it belongs to cluster "${event.cluster}"; compare cluster.name on both nodes`,
         );
       }
       case "incompatible":
         return this.#log.error(
           { node: event.name },
-          `node ${event.name} speaks another protocol: refused: ${event.reason}`,
+          `refused node ${event.name}: incompatible protocol: ${event.reason}`,
         );
       case "too-many":
         return this.#log.error(
           { node: event.name, members: event.members },
-          `node ${event.name} is refused: ${event.members} nodes are known, which is the limit; if they are not all yours, change cluster.keys`,
+          `refused node ${event.name}: the limit of ${event.members} nodes is reached; if some of them are not yours, change cluster.keys`,
         );
       case "udp-broken":
         return this.#log.warn(
@@ -121,7 +121,7 @@ export class ClusterLog {
           `node ${event.name} answers over TCP but not over UDP: is UDP blocked between the nodes?`,
         );
       case "peer-error":
-        return this.#log.error(`another node refuses this one: ${event.text}`);
+        return this.#log.error(`another node refused this one: ${event.text}`);
       case "updated":
       case "forgotten":
       case "exchanged":
@@ -133,8 +133,8 @@ export class ClusterLog {
   dropped(reason: string, from: string): void {
     const limit = LIMITS[reason];
     if (limit !== undefined) return this.#log.warn({ reason, from }, `${limit} (${from})`);
-    const why = REASONS[reason] ?? "it is damaged, or another protocol";
-    this.#log.warn({ reason, from }, `cannot understand what ${from} sends: ${why}`);
+    const why = REASONS[reason] ?? "it is damaged or uses another protocol";
+    this.#log.warn({ reason, from }, `cannot decode gossip from ${from}: ${why}`);
   }
 
   /** This node's own address. */
@@ -145,7 +145,7 @@ export class ClusterLog {
       case "moved":
         return this.#log.warn(
           { before: change.before, address: change.address },
-          `this node's address is ${change.address} now, it was ${change.before}: other nodes are told`,
+          `this node's address changed from ${change.before} to ${change.address}: announcing it to the other nodes`,
         );
       case "lost":
         return this.#log.error({ address: change.address }, change.problem);
@@ -158,7 +158,7 @@ export class ClusterLog {
   }
 
   unresolved(host: string, error: string): void {
-    this.#log.warn({ host, error }, `cannot resolve ${host} of cluster.join: ${error}; it is tried again`);
+    this.#log.warn({ host, error }, `cannot resolve ${host} (cluster.join): ${error}; retrying`);
   }
 
   /** More than the catalog holds. @param service null: this node's own record */
@@ -169,7 +169,7 @@ export class ClusterLog {
     }
     this.#log.error(
       { service },
-      `cannot publish service "${service}" to the cluster, only this node serves it: ${reason}`,
+      `cannot publish service "${service}" to the cluster: ${reason}; only this node serves it`,
     );
   }
 
@@ -178,7 +178,7 @@ export class ClusterLog {
     const by = file === null ? `a command on ${node}` : `the file of ${node} (${file})`;
     this.#log.warn(
       { service, by: node },
-      `service "${service}": ${by} defines it otherwise than this node's file and is newer: it is in force`,
+      `service "${service}": the definition from ${by} is in force: it differs from this node's file and is newer`,
     );
   }
 
@@ -191,8 +191,8 @@ export class ClusterLog {
     if (!this.#budgetOf("overwritten").take()) return;
     this.#log.warn(
       { service, node: lost.stamp.node, by: by.stamp.node },
-      `service "${service}": ${made(lost)} was overwritten by ${made(by)}, which did not know it: ` +
-        "see `portmesh service inspect`, and make it again where it is wanted",
+      `service "${service}": ${made(lost)} was overwritten by ${made(by)}, made at the same time: ` +
+        "see `portmesh service inspect` and repeat the change if it is still wanted",
     );
   }
 
@@ -207,12 +207,12 @@ export class ClusterLog {
   }
 
   store(error: string | null): void {
-    if (error === null) this.#log.info("the state file can be written again");
-    else this.#log.error(`${error}: services and tasks made by command will not survive a restart`);
+    if (error === null) this.#log.info("the state file is writable again");
+    else this.#log.error(`${error}: services and tasks created by command will not survive a restart`);
   }
 
   damaged(path: string, problem: string): void {
-    this.#log.error({ path }, `${problem}; what the last run has kept is now ${path}`);
+    this.#log.error({ path }, `${problem}; the old state file was moved to ${path}`);
   }
 
   #isToldAlready(type: EventType, key: string): boolean {
@@ -229,7 +229,7 @@ export class ClusterLog {
     let budget = this.#budgets.get(type);
     if (budget === undefined) {
       const onSummary = (count: number) =>
-        this.#log.warn({ event: type, count }, `${count} ${SUMMARIES[type]}: too many to be told one by one`);
+        this.#log.warn({ event: type, count }, `${count} ${SUMMARIES[type]}: too many to log one by one`);
       budget = new LineBudget(this.#clock, onSummary);
       this.#budgets.set(type, budget);
     }

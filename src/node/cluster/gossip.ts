@@ -396,7 +396,7 @@ export class Gossip {
 
   #refuseToDial(to: Address): string {
     this.#drop("too-many-dials", hostOf(to));
-    return "too many exchanges are under way";
+    return "too many exchanges in progress";
   }
 
   #frame(message: Uint8Array): Uint8Array {

@@ -411,7 +411,7 @@ function textOf(address: Address): string {
 }
 
 function nameTaken(name: string, other: Address): NodeError {
-  const text = `the name "${name}" is taken: a node of this name is alive at ${textOf(other)}; set node.name to another`;
+  const text = `node name "${name}" is taken: a live node at ${textOf(other)} uses it; set node.name to another name`;
   return new NodeError("name-taken", text);
 }
 

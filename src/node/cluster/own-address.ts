@@ -23,6 +23,6 @@ export function ownAddress(
   if (address !== null) return address;
   throw new NodeError(
     "no-address",
-    `cannot tell which IPv${family} address other nodes reach this one by: set node.advertise, or cluster.bind to one address`,
+    `cannot determine the IPv${family} address at which other nodes reach this one: set node.advertise, or cluster.bind to one address`,
   );
 }

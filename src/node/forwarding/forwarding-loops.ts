@@ -77,8 +77,8 @@ export function findForwardingLoops(sources: ForwardingInput): ForwardingLoop[] 
 /** Why the task cannot be, and what to do. */
 export function describeLoop({ task, path }: ForwardingLoop): string {
   return (
-    `task ${task} leads back to its own published port: ${path}; name the address of the program that serves it, ` +
-    "or set bind or nodes so that portmesh does not listen there"
+    `task ${task} loops back to its own published port: ${path}; use the address of the program that serves it, ` +
+    "or set bind or nodes so that portmesh does not listen on it"
   );
 }
 

@@ -112,7 +112,7 @@ class UserspaceDriver implements OverlayDriver {
 type InnerMtus = ReadonlyMap<string, number>;
 
 const CUT_HERE =
-  "the way there takes no segmented bursts (UDP_SEGMENT): datagrams are sent one by one, which is slower";
+  "the path does not support UDP segmentation (UDP_SEGMENT): datagrams are sent one by one, which is slower";
 
 function sealedFigures(sealed: SealedFigures | null, family: 4 | 6, nowMs: number): Partial<PeerFigures> {
   if (sealed === null) return {};

@@ -8,7 +8,7 @@ export interface EndTroubles {
   readonly echoes: string | null;
 }
 
-const SEE_LOG = "it is tried again; the log of this node says more";
+const SEE_LOG = "portmesh retries; see the log of this node";
 
 /** The first kind that there is: what follows from it is no cause. */
 export function endProblems(

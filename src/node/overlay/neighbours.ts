@@ -102,7 +102,7 @@ export class Neighbours {
     const echoSecrets = announced.publicKey === null ? null : this.#secretsWith(announced.publicKey);
     const secrets = path.frames === "sealed" ? echoSecrets : null;
     if (path.frames === "sealed" && secrets === null) {
-      const problem = "its public key is not one to encrypt with";
+      const problem = "its public key is not valid";
       return { ...known, path: { ...path, frames: null, problem }, peer: null };
     }
     const { address: overlayAddress, port } = announced;
@@ -119,7 +119,7 @@ export class Neighbours {
     const { address, subnet } = this.#options;
     const path = pairPath(own, announced, subnet);
     if (path.frames === null || isIP(underlayAddress) === isIP(address)) return path;
-    const problem = `its address ${underlayAddress} is of another family than ours`;
+    const problem = `its address ${underlayAddress} is not of this node's address family`;
     return { ...path, frames: null, problem };
   }
 

@@ -30,7 +30,7 @@ export class OverlayLog {
   ): void {
     const how = encrypt ? "encrypted" : "not encrypted";
     for (const { name: missed, reason } of passedOver)
-      this.#log.warn({ driver: missed }, `overlay: no ${missed} driver here: ${reason}`);
+      this.#log.warn({ driver: missed }, `overlay: cannot use driver ${missed}: ${reason}`);
     if (name !== "none")
       return this.#log.info(
         { driver: name, address },
@@ -38,12 +38,9 @@ export class OverlayLog {
       );
     const hint =
       driver === "auto" && passedOver.length === 0
-        ? '; overlay.driver = "userspace" gives the nodes encrypted addresses of their own as well (as root or with CAP_NET_ADMIN)'
+        ? '; overlay.driver = "userspace" adds an encrypted address for each node (needs root or CAP_NET_ADMIN)'
         : "";
-    this.#log.info(
-      { driver: name },
-      `overlay: driver none: relays go from node address to node address, ${how}${hint}`,
-    );
+    this.#log.info({ driver: name }, `overlay: driver none: relays use node addresses, ${how}${hint}`);
   }
 
   /** A node of a lower name has the address that was this one's; null: the subnet has no other left. */
@@ -51,20 +48,23 @@ export class OverlayLog {
     if (to === null)
       this.#log.error(
         { address: from },
-        "overlay: no address is left in overlay.subnet: relays go over the nodes' own addresses; set a larger subnet",
+        "overlay: no free address in overlay.subnet: relays use node addresses; set a larger subnet",
       );
     else
-      this.#log.warn({ address: to }, `overlay: another node has the address ${from}; this one is ${to} now`);
+      this.#log.warn(
+        { address: to },
+        `overlay: another node uses the address ${from}; this node's overlay address is now ${to}`,
+      );
   }
 
   /** The driver cannot be had now, or does not do what it was told. */
   refused(driver: Driver, message: string): void {
-    this.#log.error({ driver }, `overlay: ${message}; it is tried again`);
+    this.#log.error({ driver }, `overlay: ${message}; retrying`);
   }
 
   /** What failed does no longer. */
   recovered(device: string): void {
-    this.#log.info({ device }, `overlay: ${device} is in order again`);
+    this.#log.info({ device }, `overlay: ${device} works again`);
   }
 
   /** Somebody had changed the device. @param times in a row @param waitMs until it would be done again */
@@ -72,19 +72,19 @@ export class OverlayLog {
     const again =
       waitMs === 0
         ? ""
-        : `; repair ${times} in a row, the next one in ${Math.round(waitMs / 1000)} s at the earliest`;
+        : `; repair ${times} in a row, next one in ${Math.round(waitMs / 1000)} s at the earliest`;
     this.#log.warn({ device, times }, `overlay: ${device} repaired: ${what}${again}`);
   }
 
   /** Packets to a node do not go over the device. */
   blocked(node: string, reason: string): void {
-    this.#log.warn({ node }, `overlay: node ${node} cannot be reached over the overlay: ${reason}`);
+    this.#log.warn({ node }, `overlay: cannot reach node ${node} over the overlay: ${reason}`);
   }
 
   noEchoes(error: Error): void {
     this.#log.error(
       { err: error },
-      `overlay: cannot listen for echoes, so relays go over the nodes' own addresses: ${error.message}`,
+      `overlay: cannot listen for echoes: ${error.message}; relays use node addresses`,
     );
   }
 }

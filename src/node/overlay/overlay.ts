@@ -79,7 +79,7 @@ const NOTHING_APPLIED: Applied = { peers: [], active: [] };
 const NOTHING_OPEN: OpenedDriver = { name: "none", driver: null, obstacle: null, passedOver: [] };
 /** Ticks between two looks at the device and the routes of the machine. */
 const LOOK_TICKS = 10;
-const NO_ANSWER = "nothing has come back over the overlay yet";
+const NO_ANSWER = "no reply over the overlay yet";
 
 export class Overlay {
   readonly #options: OverlayOptions;
@@ -518,9 +518,9 @@ function problemOf(
 /** What the two nodes say does not fit is known; else it is one end, or the way between them. */
 function causeOf(neighbour: Neighbour, problems: () => readonly EndProblem[]): string {
   if (neighbour.path.problem !== null) return neighbour.path.problem;
-  if (neighbour.overlay.driver === "none") return "it has no overlay now";
+  if (neighbour.overlay.driver === "none") return "it has no overlay";
   const [own] = problems();
-  return own?.message ?? "no echo comes back over it (`portmesh doctor` finds out why)";
+  return own?.message ?? "echoes over it are not answered (run `portmesh doctor`)";
 }
 
 /** Two nodes of one machine have different ports. */

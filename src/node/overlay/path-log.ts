@@ -73,7 +73,7 @@ export class PathLog {
     if (isUp) return this.#log.info(fields, `overlay: ${who} ${verb} reached over the overlay`);
     this.#log.warn(
       { ...fields, cause },
-      `overlay: ${who} ${verb} no longer reached over the overlay: ${cause}; relays go over the node addresses`,
+      `overlay: ${who} ${verb} no longer reached over the overlay: ${cause}; relays use node addresses`,
     );
   }
 

@@ -34,8 +34,8 @@ export class UnderlayGuard {
     } catch (error) {
       if (!(error instanceof NetlinkError)) throw error;
       this.close();
-      const frames = this.#frames === null ? "" : ", frames in its name are taken from any address";
-      this.#problem = `forged ICMP can make packets to it smaller${frames}: ${error.message}`;
+      const frames = this.#frames === null ? "" : ", and frames in its name are accepted from any address";
+      this.#problem = `forged ICMP can shrink packets to it${frames}: ${error.message}`;
     }
   }
 

@@ -12,7 +12,7 @@ const SETTLE_MS = 30;
 /** Between looks while reports keep coming. */
 const SPACING_MS = 500;
 
-const FIND_OUT = "find out what does that again and again (systemd-networkd, NetworkManager, a script)";
+const FIND_OUT = "find out what keeps changing it (systemd-networkd, NetworkManager, a script)";
 
 export interface UpkeepOptions {
   readonly device: string;

@@ -69,10 +69,10 @@ export class Answers {
     const peer = this.#options.peer(asked.from);
     if (peer === null) return by.isStream ? refused("it does not know this node") : null;
     if (!this.#isBelieved(peer, by))
-      return by.isStream ? refused(`the question comes from ${by.host}, not from ${peer.address}`) : null;
+      return by.isStream ? refused(`the request comes from ${by.host}, not from ${peer.address}`) : null;
     if (asked.type === "start") return this.#start(asked, peer);
     const run = this.#runs.get(asked.from);
-    return run?.run === asked.run ? this.#report(asked.from, run) : refused("it knows of no such test");
+    return run?.run === asked.run ? this.#report(asked.from, run) : refused("it does not know this test");
   }
 
   /** Without keys anyone can write any name: the question has to come, over TCP, from where the answers will go. */

@@ -186,9 +186,9 @@ export class PortTester {
   }
 }
 
-const OLDER = { notTested: "it runs an older version, which cannot test" };
+const OLDER = { notTested: "it runs an older version without port tests" };
 const BUSY = "it is busy with other tests: try again in a few seconds";
-const TOO_LATE = "the time was over before its turn";
+const TOO_LATE = "timed out before its turn";
 
 function startOf(answer: PortTestMessage | null): Start {
   if (answer?.type === "started") return "started";
@@ -200,8 +200,8 @@ function reasonOf({ name }: TestedPeer, start: Start, report: Report | null): st
   if (report?.isDone) return null;
   if (typeof start === "object") return start.notTested;
   if (start === "other-key") return `${name} uses another key or protocol`;
-  if (start === "pushed") return `${name} cannot be asked: see its gossip ports`;
-  return `${name} has not reported in time`;
+  if (start === "pushed") return `cannot reach ${name} by gossip: see its gossip ports`;
+  return `no report from ${name} in time`;
 }
 
 function untested(self: string, peer: TestedPeer, notTested: string): PeerPorts {

@@ -174,7 +174,10 @@ export class KernelOverlay {
     this.#watch?.follow(interfaceIndex);
     const again = this.#keeper.look(wanted, options);
     if (again === null)
-      throw new OverlayError("refused", `cannot keep ${this.#end.device}: it is removed at once`);
+      throw new OverlayError(
+        "refused",
+        `cannot keep ${this.#end.device}: another program removes it at once`,
+      );
     return { ...again, repaired: [REMOVED, ...again.repaired] };
   }
 

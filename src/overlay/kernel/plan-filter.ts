@@ -42,7 +42,7 @@ function portsOf({ relayPorts }: PeerEntry): { readonly tcp: Set<number>; readon
 
 function noRoom({ device }: OverlayEnd, { overlayAddress }: PeerEntry): string {
   return (
-    `cannot take frames of ${overlayAddress}: the filter of ${device} has room for ${MEMBERS_MAX} nodes ` +
+    `cannot accept frames from ${overlayAddress}: the filter of ${device} holds at most ${MEMBERS_MAX} nodes ` +
     `with ${PORTS_MAX} different overlay ports`
   );
 }

@@ -32,15 +32,15 @@ export function deviceTaken({ device }: OverlayEnd, link: Link): OverlayError {
 
 export function filterUnsupported({ device }: OverlayEnd, cause: NetlinkError): OverlayError {
   const message =
-    `cannot keep strangers' frames off ${device}: this kernel has no packet filters of traffic control (${cause.message}); ` +
-    "load their modules (modprobe sch_ingress cls_bpf) or set overlay.driver " +
+    `cannot filter frames on ${device}: this kernel has no traffic control filters (${cause.message}); ` +
+    "load the modules (modprobe sch_ingress cls_bpf) or set overlay.driver " +
     'to "userspace" or "none"';
   return new OverlayError("unsupported", message, { cause });
 }
 
 export function subnetTaken({ device, address, prefixLength }: OverlayEnd, clash: string): OverlayError {
   const message =
-    `cannot give ${device} the address ${address}/${prefixLength}: ${clash} is in the same subnet; ` +
+    `cannot assign ${address}/${prefixLength} to ${device}: ${clash} is in the same subnet; ` +
     "set another overlay.subnet on all nodes, or remove it";
   return new OverlayError("subnet-taken", message);
 }
@@ -55,7 +55,7 @@ function notPermitted({ device }: OverlayEnd): string {
 
 function unsupported({ device }: OverlayEnd): string {
   return (
-    `cannot create ${device}: this kernel has no VXLAN; load its module (modprobe vxlan) ` +
+    `cannot create ${device}: this kernel has no VXLAN; load the module (modprobe vxlan) ` +
     'or set overlay.driver = "userspace" or "none"'
   );
 }
@@ -81,8 +81,8 @@ function portHolder(session: NetlinkSession, device: string, port: number): stri
   if (socket?.process) return `process ${socket.process.pid} (${socket.process.name})`;
   const other = listLinks(session).find(({ name, vxlan }) => name !== device && vxlan?.port === port);
   if (other !== undefined) return describe(other);
-  if (socket === null) return "somebody who cannot be seen from here";
-  return "a process that cannot be seen from here, or an interface in another network namespace,";
+  if (socket === null) return "somebody who is not visible from here";
+  return "a process or interface that is not visible from here (another network namespace)";
 }
 
 /** `vxlan interface their0, marked "portmesh prod/n2"` */

@@ -37,11 +37,11 @@ const PROTOCOLS: Readonly<Record<number, string>> = {
 export function nameRouteInTheWay(session: NetlinkSession, overlayAddress: string): string {
   const cannot = `cannot add a route to ${overlayAddress}: `;
   const other = listRoutes(session, AF_INET).find((route) => isInTheWay(route, overlayAddress));
-  if (other === undefined) return `${cannot}somebody else has one`;
+  if (other === undefined) return `${cannot}another program has added one`;
   const over = other.interfaceIndex === 0 ? null : findLink(session, other.interfaceIndex);
   const how = over === null ? "" : ` over ${over.name}`;
   const who = PROTOCOLS[other.protocol] ?? `protocol ${other.protocol}`;
-  return `${cannot}somebody else has route ${overlayAddress}/${HOST_BITS}${how} (${who})`;
+  return `${cannot}another program has added route ${overlayAddress}/${HOST_BITS}${how} (${who})`;
 }
 
 function isInTheWay({ destination, prefixLength, priority, table }: ListedRoute, address: string): boolean {

@@ -91,8 +91,7 @@ function planLink(wanted: WantedDevice, { link }: ReportedDevice, made: MadeDevi
   const change = (change: LinkChange, fault: Fault | null) =>
     repairs.push({ do: "change-link", change, fault });
   if (link.alias !== alias) change({ alias }, { kind: "settings", text: `its alias was "${link.alias}"` });
-  if (link.master !== 0)
-    change({ master: 0 }, { kind: "port", text: "it was a port of another interface, a bridge or a VRF" });
+  if (link.master !== 0) change({ master: 0 }, { kind: "port", text: "it was attached to a bridge or VRF" });
   if (link.name !== name) change({ name }, { kind: "renamed", text: `its name was ${link.name}` });
   if (link.mtuBytes !== mtuBytes) {
     const isOthers = made.mtuBytes !== 0 && link.mtuBytes !== made.mtuBytes;
@@ -228,12 +227,12 @@ function isRouteOf(route: ListedRoute, { mtuBytes }: PeerEntry, source: string):
 }
 
 /** Not of a plan: a device that is gone has none. */
-export const REMOVED: Fault = { kind: "removed", text: "it had been removed" };
+export const REMOVED: Fault = { kind: "removed", text: "it was removed" };
 const OPENED: Fault = {
   kind: "protection",
-  text: "its settings for IPv4, such as forwarding, had been changed",
+  text: "its IPv4 settings, such as forwarding, were changed",
 };
-const FILTER_CHANGED: Fault = { kind: "protection", text: "its filter had been changed" };
-const FORWARDING_CHANGED: Fault = { kind: "forwarding", text: "its forwarding entries had been changed" };
-const NEIGHBOURS_CHANGED: Fault = { kind: "neighbours", text: "its neighbour entries had been changed" };
-const ROUTES_CHANGED: Fault = { kind: "routes", text: "its routes had been changed" };
+const FILTER_CHANGED: Fault = { kind: "protection", text: "its filter was changed" };
+const FORWARDING_CHANGED: Fault = { kind: "forwarding", text: "its forwarding entries were changed" };
+const NEIGHBOURS_CHANGED: Fault = { kind: "neighbours", text: "its neighbour entries were changed" };
+const ROUTES_CHANGED: Fault = { kind: "routes", text: "its routes were changed" };

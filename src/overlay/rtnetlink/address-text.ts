@@ -5,7 +5,7 @@ import { formatIp, parseIp } from "../../wire/index.ts";
 /** 4 or 16 bytes of a literal address. */
 export function ipBytes(text: string): Uint8Array {
   const address = parseIp(text);
-  if (address === null) throw new RangeError(`cannot parse address: "${text}" is no IP address`);
+  if (address === null) throw new RangeError(`cannot parse address: "${text}" is not an IP address`);
   return address.bytes;
 }
 
@@ -27,6 +27,6 @@ export function macText(bytes: Uint8Array): string {
 /** 6 bytes of "02:42:0a:d2:00:01". */
 export function macBytes(text: string): Uint8Array {
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text))
-    throw new RangeError(`cannot parse address: "${text}" is no MAC address`);
+    throw new RangeError(`cannot parse address: "${text}" is not a MAC address`);
   return Uint8Array.from(text.split(":"), (byte) => Number.parseInt(byte, 16));
 }

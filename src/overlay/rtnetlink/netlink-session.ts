@@ -105,13 +105,13 @@ export class NetlinkSession {
         payloads.push(message.payload);
       }
     }
-    throw new NetlinkError(what, EPROTO, "the answer has no end");
+    throw new NetlinkError(what, EPROTO, "the reply is incomplete");
   }
 
   /** Messages of the next datagram that answer this request: those of one given up earlier may come late. */
   #receive(what: string): readonly NetlinkMessage[] {
     const messages = decodeNetlinkMessages(attempt(what, () => this.#transport.receive()));
-    if (messages === null) throw new NetlinkError(what, EPROTO, "the answer is malformed");
+    if (messages === null) throw new NetlinkError(what, EPROTO, "the reply is malformed");
     return messages.filter(({ sequence }) => sequence === this.#sequence);
   }
 }
@@ -119,7 +119,7 @@ export class NetlinkSession {
 function isEnd(what: string, message: NetlinkMessage): boolean {
   if (message.type !== NLMSG_ERROR && message.type !== NLMSG_DONE) return false;
   const outcome = decodeNetlinkOutcome(message);
-  if (outcome === null) throw new NetlinkError(what, EPROTO, "the answer is malformed");
+  if (outcome === null) throw new NetlinkError(what, EPROTO, "the reply is malformed");
   if (outcome.errno !== 0) throw new NetlinkError(what, outcome.errno, outcome.text);
   return true;
 }

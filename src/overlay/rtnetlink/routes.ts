@@ -124,7 +124,7 @@ export function findRouteTo(session: NetlinkSession, address: string, source?: s
   const answer = decodeRouteMessage(session.get(what, RTM_GETROUTE, request));
   const interfaceIndex = answer?.outputInterface;
   const link = interfaceIndex === undefined ? null : findLink(session, interfaceIndex);
-  if (link === null) throw new NetlinkError(what, ENODEV, "it leads over no interface");
+  if (link === null) throw new NetlinkError(what, ENODEV, "it has no interface");
   const linkMtuBytes = link.mtuBytes;
   return {
     interfaceIndex: link.index,

@@ -55,9 +55,9 @@ function explain(cause: SysError, { device, port, underlayAddress }: OverlayEnd)
   const owner = findUdpPortOwner(port);
   const who =
     owner?.process == null
-      ? "a VXLAN interface, or a process that cannot be seen from here,"
+      ? "a VXLAN interface, or a process that is not visible from here,"
       : `process ${owner.process.pid} (${owner.process.name})`;
-  return new OverlayError("port-taken", `${cannot}${who} has it; stop that or set another overlay.port`, {
+  return new OverlayError("port-taken", `${cannot}${who} uses it; stop it or set another overlay.port`, {
     cause,
   });
 }

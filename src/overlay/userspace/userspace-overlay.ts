@@ -55,7 +55,7 @@ export class UserspaceOverlay {
   readonly #thread: WorkerThread;
   readonly #counters = createCounters();
   /** by name; the row is one more, for row 0 is nobody's */
-  readonly #rows = new Slots(MAX_PEERS, "peers of the overlay");
+  readonly #rows = new Slots(MAX_PEERS, "overlay peers");
   /** Of the peers that were applied last. */
   #names: ReadonlySet<string> = new Set();
   /** null: what the underlay leaves. */
@@ -137,7 +137,7 @@ export class UserspaceOverlay {
       const applied = this.#tellWorker(peers.filter(({ name }) => accepted.has(name)));
       const look = this.#keeper.look(this.#wanted(entries), options);
       if (look === null)
-        throw new OverlayError("device-gone", `cannot use ${this.#end.device}: somebody has removed it`);
+        throw new OverlayError("device-gone", `cannot use ${this.#end.device}: it was removed`);
       return { ...look, refused: [...refused, ...look.refused], applied };
     } catch (error) {
       throw explainNetlink(error, this.#end);

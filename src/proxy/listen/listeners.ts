@@ -13,8 +13,8 @@ import { excessListeners, isRelayAddress, RELAY_NAME, wantedListeners } from "./
 import { otherWildcard, type Wanted } from "./wildcard-pair.ts";
 
 const RELAY_HINT =
-  ": no node can reach tasks of this one; Docker Swarm uses 4789 too: overlay.port may be another";
-const RELAY_HAS_IT = "the relay of this node does: publish another port, or set overlay.port or cluster.bind";
+  ": no other node can reach this node's tasks; Docker Swarm also uses 4789: set another overlay.port";
+const RELAY_HAS_IT = "the relay of this node uses it: publish another port, or set overlay.port or cluster.bind";
 
 /** One published address: its sockets, one per worker, or why there are none. */
 export interface Listener {

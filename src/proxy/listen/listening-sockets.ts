@@ -154,9 +154,9 @@ function portInUse(port: number, ownUse: ReturnType<OwnPorts["useOf"]>): string 
   if (ownUse === "waiting")
     return "this node uses it itself (cluster.bind, overlay.port): publish another port, or change that one";
   const range = readLocalPortRange();
-  const where = range === null ? "" : `, ${range.first}-${range.last},`;
+  const where = range === null ? "" : ` (${range.first}-${range.last})`;
   return (
-    `a connection of this node has it as its local port: it lies in net.ipv4.ip_local_port_range${where} from which every ` +
-    `connection gets one; publish a port outside, or keep it free: sysctl -w net.ipv4.ip_local_reserved_ports=${port}`
+    `a connection of this node uses it as its local port, from net.ipv4.ip_local_port_range${where}; ` +
+    `publish a port outside that range, or reserve it: sysctl -w net.ipv4.ip_local_reserved_ports=${port}`
   );
 }

@@ -24,7 +24,7 @@ describe("services", () => {
     });
     expect(await ask(mesh, "GET", "/v1/services/nope")).toEqual({
       status: 404,
-      body: { code: "not-found", error: 'no service is named "nope"', about: { name: "nope" } },
+      body: { code: "not-found", error: 'service "nope" does not exist', about: { name: "nope" } },
     });
   });
 
@@ -49,7 +49,7 @@ describe("services", () => {
       status: 409,
       body: {
         code: "port-taken",
-        error: 'port 8080/tcp is published by service "web"',
+        error: 'port 8080/tcp is already published by service "web"',
         about: { port: { protocol: "tcp", published: 8080 } },
       },
     });
@@ -160,7 +160,7 @@ describe("tasks", () => {
     const mesh = new FakeMesh(serviceView("web", { tasks: [taskView("10.0.0.5", { node: "edge-2" })] }));
     const { body } = await ask(mesh, "DELETE", "/v1/services/web/tasks/10.0.0.5");
     expect(body.error).toBe(
-      'service "web" has no task "10.0.0.5" on this node: it belongs to edge-2; ask there',
+      'service "web" has no task "10.0.0.5" on this node: it belongs to edge-2; run the command there',
     );
   });
 });

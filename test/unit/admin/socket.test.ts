@@ -53,7 +53,7 @@ describe("a path that is taken", () => {
     const server = await listenOnSocket(dir.file("pm.sock"), answer);
     const error = await errorOf(dir.file("pm.sock"));
     expect(error.code).toBe("in-use");
-    expect(error.message).toBe(`cannot listen on ${dir.file("pm.sock")}: another node runs on this socket`);
+    expect(error.message).toBe(`cannot listen on ${dir.file("pm.sock")}: another node uses this socket`);
     expect((await fetch("http://portmesh/", { unix: dir.file("pm.sock") })).ok).toBe(true);
     await server.close();
   });

@@ -4,7 +4,7 @@ import { Catalog } from "../../../src/catalog/index.ts";
 import { Commands } from "../../../src/node/commands.ts";
 import { declared as inFile, nodeRecord, port, spec, task } from "../../support/catalog/catalog-records.ts";
 
-/** The name of a task that leads back to its own port. */
+/** The name of a task that loops back to its own port. */
 const LOOPING = "192.0.2.2";
 let catalog: Catalog;
 /** A second node, whose records reach the first. */
@@ -300,7 +300,7 @@ describe("wishForNode", () => {
   });
 });
 
-test("a task that leads back to its own port is refused, whichever command brings it", async () => {
+test("a task that loops back to its own port is refused, whichever command brings it", async () => {
   const looping = { name: LOOPING, host: LOOPING, port: null, weight: 1 };
   const refusal = { code: "invalid", error: "leads back", about: { task: LOOPING } } as const;
   expect(await commands.createService({ name: "web", spec: spec(80), tasks: [looping] })).toEqual(refusal);

@@ -23,17 +23,17 @@ describe("checkConfig refuses", () => {
     const found = problems(service("a", "8080", "127.0.0.1:8081") + service("b", "8081", "[::1]:8080"));
     expect(found).toHaveLength(2);
     expect(found[0]).toStartWith(
-      "test.toml:6: services[0].tasks[0]: task 127.0.0.1:8081 leads back to its own published port: " +
+      "test.toml:6: services[0].tasks[0]: task 127.0.0.1:8081 loops back to its own published port: " +
         "8080/tcp -> 127.0.0.1:8081 (b on ",
     );
     expect(found[0]).toContain(" -> [::1]:8080 (a on ");
-    expect(found[1]).toStartWith("test.toml:10: services[1].tasks[0]: task [::1]:8080 leads back");
+    expect(found[1]).toStartWith("test.toml:10: services[1].tasks[0]: task [::1]:8080 loops back");
   });
 
   test("ports that share a task with the only addresses they are bound to", () => {
     const bind = 'bind = ["127.0.0.1"]';
     expect(problems(service("db", "5432", "127.0.0.1", bind))).toEqual([
-      "test.toml:6: services[0].tasks: nothing is left to listen on for 5432/tcp: tasks have this port at 127.0.0.1; " +
+      "test.toml:6: services[0].tasks: no address is left to listen on for 5432/tcp: tasks use this port at 127.0.0.1; " +
         "bind to another address, or publish another port",
     ]);
     expect(problems(service("db", "5432", "127.0.0.1", 'bind = ["127.0.0.1", "127.0.0.2"]'))).toEqual([]);

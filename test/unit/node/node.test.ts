@@ -107,7 +107,7 @@ describe("start", () => {
       hasStarted = true;
       return new FakeProxy();
     };
-    await expect(start({ startProxy })).rejects.toThrow("another node runs on this socket");
+    await expect(start({ startProxy })).rejects.toThrow("another node uses this socket");
     expect(hasStarted).toBe(false);
     await node.drainAndStop();
   });

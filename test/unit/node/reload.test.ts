@@ -247,7 +247,7 @@ describe("a file is refused", () => {
   const back = (port: number) =>
     `[[services]]\nname = "back"\npublish = ["81"]\ntasks = ["127.0.0.1:${port}"]\n`;
 
-  test("when a task of it leads back to its own port, in a dry run too", async () => {
+  test("when a task of it loops back to its own port, in a dry run too", async () => {
     file = db(80);
     for (const isDryRun of [true, false]) {
       const { outcome, problems } = await reloader.reload("command", isDryRun);
@@ -257,7 +257,7 @@ describe("a file is refused", () => {
         [8, "services[1].tasks[0]"],
       ]);
       expect(problems[0]!.message).toContain(
-        "leads back to its own published port: 80/tcp -> 127.0.0.1:81 (back on",
+        "loops back to its own published port: 80/tcp -> 127.0.0.1:81 (back on",
       );
     }
     expect(applied).toEqual([]);

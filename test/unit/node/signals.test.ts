@@ -18,8 +18,8 @@ test("signals take over from what handled them before", () => {
   expect(before).toBe(0);
   expect(SIGNALS.map((signal) => process.listenerCount(signal))).toEqual([1, 1, 1, 1, 1]);
   expect(lines).toEqual([
-    "warn SIGUSR1 ignored: SIGHUP reloads, SIGTERM drains and ends",
-    "warn SIGUSR2 ignored: SIGHUP reloads, SIGTERM drains and ends",
+    "warn SIGUSR1 ignored: SIGHUP reloads, SIGTERM drains and stops",
+    "warn SIGUSR2 ignored: SIGHUP reloads, SIGTERM drains and stops",
   ]);
 });
 

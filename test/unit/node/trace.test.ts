@@ -96,7 +96,7 @@ describe("balance", () => {
     const { pick, reason, candidates } = trace([LOCAL, FAR]);
     expect(["local", "far"]).toContain(pick!.task);
     expect(candidates.map(({ passedOver }) => passedOver)).toEqual([null, null]);
-    expect(reason).toBe("in turn; each worker has its own, so any of the best may be next");
+    expect(reason).toBe("in turn; each worker keeps its own turn, so any of the best tasks may be next");
   });
 
   test("least-connections: the one with the fewest, by weight", () => {
@@ -117,13 +117,13 @@ describe("balance", () => {
     const picks = clients.map((client) => trace([LOCAL, ZONE, FAR], { service, client }).pick?.task);
     expect(clients.map((client) => trace([FAR, LOCAL, ZONE], { service, client }).pick?.task)).toEqual(picks);
     expect(new Set(picks)).toEqual(new Set(["local", "zone", "far"]));
-    expect(trace([LOCAL], { service, client: "192.0.2.1" }).reason).toBe("by the client's address");
-    expect(trace([LOCAL], { service }).reason).toBe("by the client's address: name one with --client");
+    expect(trace([LOCAL], { service, client: "192.0.2.1" }).reason).toBe("by client address");
+    expect(trace([LOCAL], { service }).reason).toBe("by client address: give one with --client");
   });
 
   test("random: any of them", () => {
     const { reason, pick } = trace([LOCAL], { service: { balance: "random" } });
-    expect([pick?.task, reason]).toEqual(["local", "by chance; any of the best may be picked"]);
+    expect([pick?.task, reason]).toEqual(["local", "at random among the best tasks"]);
   });
 });
 
@@ -137,8 +137,8 @@ describe("prefer", () => {
   test("local: then those of the zone, then the rest", () => {
     expect(passedOver(trace(tasks, { service: { prefer: "local" } }))).toEqual([
       ["local", null],
-      ["zone", "local comes first"],
-      ["far", "local comes first"],
+      ["zone", "not the nearest: local tasks come first"],
+      ["far", "not the nearest: local tasks come first"],
     ]);
   });
 
@@ -146,7 +146,7 @@ describe("prefer", () => {
     const order = passedOver(trace(tasks, { service: { prefer: "zone" } }));
     expect(order.slice(0, 2).map(([, why]) => why)).toEqual([null, null]);
     expect(order[2]?.[0]).toBe("far");
-    expect(order[2]?.[1]).toMatch(/^(local|zone) comes first$/);
+    expect(order[2]?.[1]).toMatch(/^not the nearest: (local|zone) tasks come first$/);
   });
 
   test("a nearer one that fails gives way", () => {
@@ -165,7 +165,7 @@ describe("prefer", () => {
 describe("a client is refused", () => {
   test.each([
     ["192.0.2.1", { deny: ["192.0.2.0/24"] }, "denied by 192.0.2.0/24"],
-    ["192.0.2.1", { allow: ["10.0.0.0/8"] }, "no prefix of allow matches"],
+    ["192.0.2.1", { allow: ["10.0.0.0/8"] }, "no allow prefix matches"],
     ["192.0.2.1", { listenAddresses: [] }, "this node listens on no address for it"],
   ])("%#: from %s", (client, service, reason) => {
     const { pick, reason: why, candidates } = trace([LOCAL], { service, client });
@@ -180,7 +180,7 @@ describe("a client is refused", () => {
   test("on a node the service does not want", () => {
     expect(trace([LOCAL], { labels: { zone: "us" } })).toMatchObject({
       pick: null,
-      reason: "not on this node: nodes wants zone=eu",
+      reason: "not on this node: nodes requires zone=eu",
     });
     expect(trace([LOCAL], { labels: { zone: "eu" } }).pick?.task).toBe("local");
   });
@@ -188,7 +188,7 @@ describe("a client is refused", () => {
   test("when there is no task, or every one drains", () => {
     expect(trace([])).toMatchObject({ pick: null, reason: "the service has no task", candidates: [] });
     const drained = trace([{ ...LOCAL, isDraining: true }]);
-    expect(drained).toMatchObject({ pick: null, reason: "every task drains" });
+    expect(drained).toMatchObject({ pick: null, reason: "every task is draining" });
     expect(passedOver(drained)).toEqual([["local", "draining"]]);
   });
 });
@@ -223,6 +223,6 @@ describe("a peer that is silent", () => {
 
   test("unless no other is left", () => {
     const traced = trace([ZONE, { ...FAR, isDraining: true }], { proxy: { ...proxyStatus(), peers } });
-    expect(traced).toMatchObject({ pick: { node: "b", task: "zone" }, reason: "no other is left" });
+    expect(traced).toMatchObject({ pick: { node: "b", task: "zone" }, reason: "no other task is available" });
   });
 });

@@ -36,12 +36,12 @@ test.each([
   [
     "an underlay of the other family",
     { underlayAddress: "2001:db8::7" },
-    "this node's end is IPv4 (0.0.0.0)",
+    "this node's underlay address is IPv4 (0.0.0.0)",
   ],
   [
     "an underlay address that is none",
     { underlayAddress: "n2.example" },
-    '"n2.example": it is no IP address',
+    '"n2.example": it is not an IP address',
   ],
   ["this node's own address", { overlayAddress: "10.200.50.1" }, "it is this node's own"],
   ["an address below the subnet", { overlayAddress: "10.199.255.255" }, "it is outside 10.200.0.0/16"],

@@ -127,7 +127,7 @@ describe("reload", () => {
     const { exitCode, stdout, stderr } = await runCommand(["reload", "--socket", socket]);
     expect([exitCode, stdout]).toEqual([1, ""]);
     expect(stderr).toBe(
-      "the configuration is wrong, nothing changed: 1 problem\n  pm.toml:3: a.b: is wrong\n",
+      "the configuration is invalid, nothing changed: 1 problem\n  pm.toml:3: a.b: is wrong\n",
     );
   });
 

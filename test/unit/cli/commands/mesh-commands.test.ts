@@ -28,14 +28,14 @@ describe("task", () => {
   });
 
   test.each([
-    [["add", "nope", "10.0.0.5"], 1, 'no service is named "nope"\n'],
-    [["add", "web", "10.0.0.6"], 1, 'service "web" has the task "10.0.0.6" on this node already\n'],
+    [["add", "nope", "10.0.0.5"], 1, 'service "nope" does not exist\n'],
+    [["add", "web", "10.0.0.6"], 1, 'service "web" already has task "10.0.0.6" on this node\n'],
     [
       ["rm", "web", "10.0.0.5"],
       1,
-      'service "web" has no task "10.0.0.5" on this node: it belongs to edge-2; ask there\n',
+      'service "web" has no task "10.0.0.5" on this node: it belongs to edge-2; run the command there\n',
     ],
-    [["drain", "nope", "10.0.0.5"], 1, 'no service is named "nope"\n'],
+    [["drain", "nope", "10.0.0.5"], 1, 'service "nope" does not exist\n'],
     [["add", "web", "10.0.0.5:0"], 2, "0 is outside 1..65535\n"],
     [
       ["add", "web", "10.0.0.5", "--weight", "0"],
@@ -90,7 +90,7 @@ describe("node", () => {
       exitCode: 1,
       stderr: 'node "edge-1" is alive: stop it first, a running node cannot be forgotten\n',
     });
-    expect((await run(mesh, "node", "drain", "nope")).stderr).toBe('no node is named "nope"\n');
+    expect((await run(mesh, "node", "drain", "nope")).stderr).toBe('node "nope" is not in the cluster\n');
   });
 });
 

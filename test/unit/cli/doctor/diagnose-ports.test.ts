@@ -56,28 +56,28 @@ describe("diagnosePorts", () => {
       "silent",
       "7946/udp (gossip) from a to b is closed: nothing arrives",
       "on b (192.0.2.2) open 7946/udp in the input rules for 192.0.2.1; if it is open there, on this machine " +
-        "(a, 192.0.2.1) open 7946/udp in the output rules to 192.0.2.2, and on firewalls between them",
+        "(a, 192.0.2.1) open 7946/udp in the output rules to 192.0.2.2, and on firewalls between the machines",
     ],
     [
       "not-sent",
-      "7946/udp (gossip) from a to b: the firewall of a itself does not let it out",
+      "7946/udp (gossip) from a to b: the firewall of a drops it on output",
       "on this machine (a, 192.0.2.1) open 7946/udp in the output rules to 192.0.2.2",
     ],
     [
       "replies-only",
-      "7946/udp (gossip) from a to b is closed for new traffic: only replies to what b has sent get in",
+      "7946/udp (gossip) from a to b is closed for new traffic: only replies to packets from b get in",
       "on b (192.0.2.2) open 7946/udp in the input rules for 192.0.2.1",
     ],
     [
       "refused",
-      "7946/udp (gossip) from a to b: b refuses it: nothing listens there, or its firewall rejects",
-      "on b (192.0.2.2) open 7946/udp in the input rules for 192.0.2.1; if it is open, does portmesh run there " +
-        "(`portmesh status`)?",
+      "7946/udp (gossip) from a to b: b refuses it: nothing listens on the port, or its firewall rejects",
+      "on b (192.0.2.2) open 7946/udp in the input rules for 192.0.2.1; if it is open, check that portmesh runs " +
+        "there (`portmesh status`)",
     ],
     [
       "no-route",
-      "7946/udp (gossip) from a to b: a has no way to 192.0.2.2",
-      "on this machine (a, 192.0.2.1) look at the routes and the address family (ip route get 192.0.2.2)",
+      "7946/udp (gossip) from a to b: a has no route to 192.0.2.2",
+      "on this machine (a, 192.0.2.1) check the routes and the address family (ip route get 192.0.2.2)",
     ],
   ] as const)("%s", (outcome, message, fix) => {
     expect(wrong(ports([portTest({ outcome })]))).toEqual([`fail ports b: ${message} | ${fix}`]);
@@ -103,7 +103,7 @@ describe("diagnosePorts", () => {
     const inward = (from: string) => portTest({ from, to: "a", outcome: "silent" });
     const peers = [ports([inward("b")]), ports([inward("c")], { node: "c" })];
     expect(wrong(...peers)).toEqual([
-      "fail port 7946/udp: 7946/udp (gossip) on this node is closed: it is reached by none of 2 other nodes | " +
+      "fail port 7946/udp: 7946/udp (gossip) on this node is closed: none of 2 other nodes reaches it | " +
         "on this machine (a, 192.0.2.1) open 7946/udp in the input rules for the other nodes",
     ]);
     const told = diagnosePorts(peers, OF).find(({ level }) => level === "fail");
@@ -114,12 +114,12 @@ describe("diagnosePorts", () => {
     const dead = (outcome: PortTest["outcome"]) =>
       wrong(ports([], { tests: [portTest({ outcome }), portTest({ protocol: "tcp", outcome })] }));
     expect(dead("refused")[0]).toStartWith("fail ports b: b (192.0.2.2) refuses all of its ports");
-    expect(dead("silent")[0]).toStartWith("fail ports b: b (192.0.2.2) answers on none of its ports");
+    expect(dead("silent")[0]).toStartWith("fail ports b: b (192.0.2.2) does not answer on any port");
     expect(dead("silent")).toHaveLength(1);
   });
 
   test("of an older version it says what is not known, of members that are not portmesh nothing", () => {
-    const notTested = "it runs an older version, which cannot test";
+    const notTested = "it runs an older version without port tests";
     expect(wrong(ports([], { notTested }))).toEqual([
       `warn ports b: not tested from b to this node: ${notTested} | run \`portmesh doctor\` on b`,
     ]);
@@ -129,7 +129,7 @@ describe("diagnosePorts", () => {
   test("packets that come from another address than the announced one", () => {
     expect(wrong(ports([], { seenAs: ["192.0.2.1"] }))).toEqual([]);
     expect(wrong(ports([], { seenAs: ["192.0.2.1", "192.0.2.99"] }))[0]).toStartWith(
-      "warn ports b: b sees this node's packets come from 192.0.2.99, the announced address is 192.0.2.1 | ",
+      "warn ports b: b receives this node's packets from 192.0.2.99, but the announced address is 192.0.2.1 | ",
     );
   });
 });

@@ -79,8 +79,8 @@ describe("diagnose", () => {
     } as const;
     const config = { file: "pm.toml", appliedAt: 0, lastReload, needsRestart: [] };
     const expected =
-      `fail config: the last reload was refused, the configuration before it runs: pm.toml: ${message} | ` +
-      "`portmesh check -c pm.toml` lists all that is wrong with the file";
+      `fail config: the last reload was refused; the previous configuration is in use: pm.toml: ${message} | ` +
+      "`portmesh check -c pm.toml` lists all problems of the file";
     expect(wrong(status(null, { cluster: null, config }))).toEqual([expected]);
     expect(wrong(status(overlayStatus({ peers: [overlayPeer("edge-2")] }), { config }))).toEqual([expected]);
   });
@@ -90,8 +90,8 @@ describe("diagnose", () => {
       const findings = diagnose(status(overlayStatus({ libcrypto })), []);
       return findings.find(({ about }) => about === "encryption")!.message;
     };
-    expect(said("OpenSSL 3.0.17")).toBe("nothing goes to other nodes in clear; OpenSSL 3.0.17");
-    expect(said(null)).toStartWith("nothing goes to other nodes in clear; no libcrypto");
+    expect(said("OpenSSL 3.0.17")).toBe("all traffic to other nodes is encrypted; OpenSSL 3.0.17");
+    expect(said(null)).toStartWith("all traffic to other nodes is encrypted; libcrypto");
   });
 
   test("a node that gossip has lost, and one whose relay is silent", () => {
@@ -99,7 +99,7 @@ describe("diagnose", () => {
     const members = [nodeView("edge-1"), nodeView("edge-2", { state: "failed" })];
     const proxy = { ...given.proxy, peers: [peerStatus("edge-2", { isReachable: false })] };
     const lines = wrong({ ...given, proxy, cluster: { ...given.cluster!, members } });
-    expect(lines[0]).toStartWith("fail gossip edge-2: failed: it does not answer at 192.0.2.10:7946 | ");
+    expect(lines[0]).toStartWith("fail gossip edge-2: failed: no answer from 192.0.2.10:7946 | ");
     expect(lines[1]).toStartWith("fail relay edge-2: no answer from 10.0.0.2 port 4789");
   });
 
@@ -123,8 +123,8 @@ describe("diagnose", () => {
     const passedOver = [{ name: "userspace" as const, reason: "/dev/net/tun is missing" }];
     const none = overlayStatus({ driver: "none", address: null, passedOver });
     expect(wrong(status(none))).toEqual([
-      "warn overlay: driver none; no userspace driver: /dev/net/tun is missing | " +
-        'grant it, or say driver = "none" to be content with this',
+      "warn overlay: driver none; cannot use driver userspace: /dev/net/tun is missing | " +
+        'provide what is missing, or set overlay.driver = "none" to accept this',
     ]);
   });
 
@@ -132,31 +132,29 @@ describe("diagnose", () => {
     const peers = [overlayPeer("edge-2", { encryption: "none" })];
     const lines = wrong(status(overlayStatus({ encrypt: false, peers })));
     expect(lines).toHaveLength(1);
-    expect(lines[0]).toContain(
-      "warn encryption: what goes to edge-2 can be read on the way | set cluster.keys",
-    );
+    expect(lines[0]).toContain("warn encryption: traffic to edge-2 is not encrypted | set cluster.keys");
   });
 
   test("an overlay that does not answer names the port to open; other settings are named", () => {
-    const problem = "nothing has come back over the overlay yet";
+    const problem = "no reply over the overlay yet";
     expect(wrongWith({ path: "direct", problem, problemKind: "silent" })).toEqual([
       `fail overlay edge-2: ${problem} | open 4789/udp between the nodes, in both directions; ` +
-        "until then relays go over 4789/tcp",
+        "until then relays use 4789/tcp",
     ]);
     expect(wrongWith({ ...DIRECT, problem: "overlay.vni is 1 here, 2 there" })).toEqual([
-      "warn overlay edge-2: overlay.vni is 1 here, 2 there | make the settings of [overlay] the same on both",
+      "warn overlay edge-2: overlay.vni is 1 here, 2 there | use the same [overlay] settings on both nodes",
     ]);
   });
 
   test("small packets, loss, rejected frames", () => {
     const lines = wrongWith({ mtuBytes: 1200, loss: 0.05, rejectedTotal: { replay: 3 } });
     expect(lines.map((line) => line.split(" | ")[0]!)).toEqual([
-      "warn overlay edge-2: packets of at most 1200 bytes get there",
-      "warn overlay edge-2: 5.0 % of what goes there is lost",
-      "warn overlay edge-2: thrown away here: 3 replay",
+      "warn overlay edge-2: only packets of at most 1200 bytes arrive",
+      "warn overlay edge-2: 5.0 % of the packets sent to it are lost",
+      "warn overlay edge-2: packets dropped here: 3 replay",
     ]);
     const strangers = wrong(status(overlayStatus({ rejectedTotal: { "unknown-key": 9 } })));
-    expect(strangers[0]).toStartWith("warn overlay: frames of strangers thrown away: 9 unknown-key");
+    expect(strangers[0]).toStartWith("warn overlay: frames from unknown senders dropped: 9 unknown-key");
   });
 });
 

@@ -30,14 +30,12 @@ test("what is not as it should be is told in words", () => {
     "  b: overlay.vni is 1 here, 2 there",
     "overlay  NO ",
     "  c: segmentation refused: single datagrams",
-    "  frames of strangers thrown away: 4 wrong-vni",
+    "  frames from unknown senders dropped: 4 wrong-vni",
   ])
     expect(text).toContain(part);
 });
 
 test("without a driver", () => {
   const none = overlayStatus({ driver: "none", address: null, device: null, encrypt: false });
-  expect(renderOverlay(none)).toEqual([
-    "overlay none  relays go from node address to node address, not encrypted",
-  ]);
+  expect(renderOverlay(none)).toEqual(["overlay none  relays use node addresses, not encrypted"]);
 });

@@ -68,7 +68,7 @@ test.each([
   ],
   [
     report({ outcome: "refused", isDryRun: true }),
-    "the configuration is wrong, it would be refused: 0 problems",
+    "the configuration is invalid, it would be refused: 0 problems",
   ],
 ])("renderReload begins with the verdict (%#)", (given, verdict) => {
   expect(renderReload(given).split("\n")[0]).toStartWith(verdict);
@@ -86,6 +86,6 @@ test("renderReload says where a removed service is still declared", () => {
     },
   ];
   expect(renderReload(report({ changes, kept })).split("\n")).toContain(
-    "  ! service old stays in use, defined by n2:/etc/pm.toml, command on n3 (node not alive)",
+    "  ! service old stays in use: it is also defined by n2:/etc/pm.toml, command on n3 (node not alive)",
   );
 });

@@ -171,7 +171,7 @@ test("a refused reload is told with its problems and their age", () => {
   const given = status([], { config: { ...status([]).config, lastReload } });
   const lines = renderStatus(given).split("\n");
   expect(lines[3]).toBe(
-    "reload  REFUSED 5m ago (file): the file is wrong, the configuration before it stays in use",
+    "reload  REFUSED 5m ago (file): the file is invalid; the previous configuration stays in use",
   );
   expect(lines[4]).toBe("        pm.toml:12: a.b: is wrong");
   expect(lines[14]).toBe("        and 2 more: see `portmesh check`");
@@ -182,7 +182,7 @@ test("settings that wait for a restart and workers without descriptors are told 
   const given = status([], { config: { ...status([]).config, needsRestart } });
   const text = renderStatus({ ...given, proxy: { ...given.proxy, workersOutOfDescriptors: 1 } });
   expect(text).toContain("WARNING 1 of 2 workers out of file descriptors");
-  expect(text).toContain("RESTART proxy.workers: 2 runs, the file says 4");
+  expect(text).toContain("RESTART proxy.workers: 2 is in use, the file says 4");
 });
 
 test("ranges are collapsed, and a thousand failed ports stay readable", () => {
@@ -283,7 +283,7 @@ test("in a cluster every task has its node, and what other nodes' clients do her
 test("a node that can keep nothing says so", () => {
   const text = renderStatus(status([], { storeError: "cannot write /data/state: no space left on device" }));
   expect(text.replace(/\s+/g, " ")).toContain(
-    "WARNING cannot write /data/state: no space left on device: services and tasks made by command will not " +
+    "WARNING cannot write /data/state: no space left on device: services and tasks created by command will not " +
       "survive a restart (node.data_dir)",
   );
 });
@@ -310,7 +310,7 @@ test("what is wrong with the cluster is told: ports no node opens, conflicts, go
   );
   expect(text).toContain("  ERROR edge-2: web: cannot listen on 0.0.0.0:80/tcp: address in use\n");
   expect(text).toContain("  ERROR edge-2: 2 more listeners: see --json\n");
-  expect(text).toContain("  CONFLICT new does not get 80/tcp: the older service web has it");
+  expect(text).toContain("  CONFLICT new does not get 80/tcp: the older service web uses it");
   expect(text).toContain("  WARNING health score 3: ");
   expect(text).toContain("  gossip waiting: 12 catalog\n");
   expect(text).toContain("  gossip dropped: 9 malformed, 4 wrong-key\n");

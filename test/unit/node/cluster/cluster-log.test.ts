@@ -38,7 +38,7 @@ function tell(event: MemberEvent): string[] {
 
 test.each<[MemberEvent, string]>([
   [{ type: "joined", name: "b" }, "info node b is alive"],
-  [{ type: "cleared", name: "b" }, "info node b is alive after all"],
+  [{ type: "cleared", name: "b" }, "info node b answers again"],
   [{ type: "suspected", name: "b" }, "warn node b does not answer"],
   [{ type: "failed", name: "b" }, "warn node b has failed"],
   [{ type: "left", name: "b" }, "info node b has left"],
@@ -47,24 +47,27 @@ test.each<[MemberEvent, string]>([
 });
 
 test.each<[MemberEvent, string]>([
-  [{ type: "refuted", by: "b" }, "warn node b took this node for dead: it was too slow, or the network is"],
+  [
+    { type: "refuted", by: "b" },
+    "warn node b declared this node dead; refuted: this node or the network was too slow",
+  ],
   [
     { type: "conflict", name: "b", known: AT, other: IPV6 },
-    "error two nodes are named b: 10.0.0.2:7946 and [fd00::3]:7946; set node.name of one of them",
+    "error two nodes are named b: 10.0.0.2:7946 and [fd00::3]:7946; change node.name on one of them",
   ],
   [
     { type: "other-cluster", name: "b", cluster: "test", address: OTHER },
-    'error node b (10.0.0.3:7946) belongs to cluster "test": refused; compare cluster.name of both',
+    'error refused node b (10.0.0.3:7946): it belongs to cluster "test"; compare cluster.name on both nodes',
   ],
   [
     { type: "incompatible", name: "b", reason: "its versions are [9]" },
-    "error node b speaks another protocol: refused: its versions are [9]",
+    "error refused node b: incompatible protocol: its versions are [9]",
   ],
   [
     { type: "udp-broken", name: "b" },
     "warn node b answers over TCP but not over UDP: is UDP blocked between the nodes?",
   ],
-  [{ type: "peer-error", text: "no" }, "error another node refuses this one: no"],
+  [{ type: "peer-error", text: "no" }, "error another node refused this one: no"],
 ])("%#: told once a minute", async (event, line) => {
   expect([...tell(event), ...tell(event)]).toEqual([line]);
   await clock.advance(59_999);
@@ -99,13 +102,16 @@ test("what is no news to an operator is not told", () => {
 
 describe("what cannot be opened is explained", () => {
   test.each([
-    ["cannot-decrypt", "it uses a key that this node does not have: compare cluster.keys of both"],
-    ["not-encrypted", "it does not encrypt and this node does: compare cluster.keys of both"],
-    ["encrypted", "it encrypts and this node has no key: compare cluster.keys of both"],
-    ["crc", "it is damaged, or another protocol"],
+    [
+      "cannot-decrypt",
+      "it is encrypted with a key that this node does not have: compare cluster.keys on both nodes",
+    ],
+    ["not-encrypted", "it is not encrypted, but this node has keys: compare cluster.keys on both nodes"],
+    ["encrypted", "it is encrypted, but this node has no keys: compare cluster.keys on both nodes"],
+    ["crc", "it is damaged or uses another protocol"],
   ])("%s", (reason, why) => {
     log.dropped(reason, "10.0.0.2");
-    expect(lines).toEqual([`warn cannot understand what 10.0.0.2 sends: ${why}`]);
+    expect(lines).toEqual([`warn cannot decode gossip from 10.0.0.2: ${why}`]);
   });
 });
 
@@ -114,15 +120,15 @@ test("what is kept says what is at stake", () => {
   log.store(null);
   log.damaged("/d/state.damaged", "cannot restore the catalog: its checksum is wrong");
   expect(lines).toEqual([
-    "error cannot write /d/state: EROFS: services and tasks made by command will not survive a restart",
-    "info the state file can be written again",
-    "error cannot restore the catalog: its checksum is wrong; what the last run has kept is now /d/state.damaged",
+    "error cannot write /d/state: EROFS: services and tasks created by command will not survive a restart",
+    "info the state file is writable again",
+    "error cannot restore the catalog: its checksum is wrong; the old state file was moved to /d/state.damaged",
   ]);
 });
 
 test.each<[MemberEvent["type"], string]>([
   ["joined", "nodes are alive"],
-  ["cleared", "nodes are alive after all"],
+  ["cleared", "nodes answer again"],
   ["suspected", "nodes do not answer"],
   ["failed", "nodes have failed"],
   ["left", "nodes have left"],
@@ -130,7 +136,7 @@ test.each<[MemberEvent["type"], string]>([
   for (let i = 0; i < 5_000; i++) log.member({ type, name: `made-up-${i}` } as MemberEvent, "10.0.0.2:7946");
   expect(lines).toHaveLength(100);
   await clock.advance(10_000);
-  expect(lines[100]).toBe(`warn 4900 more ${text}: too many to be told one by one`);
+  expect(lines[100]).toBe(`warn 4900 more ${text}: too many to log one by one`);
   for (let i = 0; i < 5_000; i++) log.member({ type, name: `made-up-${i}` } as MemberEvent, "10.0.0.2:7946");
   expect(lines).toHaveLength(111);
 });

@@ -131,7 +131,7 @@ describe("the file", () => {
     node.writes.applyFile(file);
     expect(node.cluster.unpublished).toEqual([refused]);
     expect(lines).toEqual([
-      `error cannot publish service "dns" to the cluster, only this node serves it: ${refused.reason}`,
+      `error cannot publish service "dns" to the cluster: ${refused.reason}; only this node serves it`,
     ]);
     expect([...node.catalog.services().keys()]).toEqual(["full", "web"]);
     expect(served(node).slice(0, 2)).toEqual(["web 80: 10.0.0.9", "dns 53: 10.0.0.8"]);
@@ -188,7 +188,7 @@ describe("after a restart", () => {
     const node = await start(config(WEB + DNS));
     node.writes.write((writer) => writer.writeService("web", spec(8080), 1));
     const overruled =
-      'warn service "web": a command on a defines it otherwise than this node\'s file and is newer: it is in force';
+      'warn service "web": the definition from a command on a is in force: it differs from this node\'s file and is newer';
     expect(lines).toEqual([overruled]);
     const again = await restart(config(WEB + DNS));
     expect(served(again)).toEqual(["web 8080: 10.0.0.9", "dns 53: 10.0.0.8"]);
@@ -243,7 +243,7 @@ describe("after a restart", () => {
     const node = await start(config(WEB));
     expect(served(node)).toEqual(["web 80: 10.0.0.9"]);
     expect(lines).toEqual([
-      `error cannot restore the catalog: its checksum is wrong; what the last run has kept is now ${path}.damaged`,
+      `error cannot restore the catalog: its checksum is wrong; the old state file was moved to ${path}.damaged`,
     ]);
     expect(existsSync(`${path}.damaged`)).toBe(true);
     await restart(config(WEB));
@@ -268,10 +268,7 @@ describe("after a restart", () => {
     expect(node.cluster.storeError).toContain("cannot write");
     rmSync(dir.file("data"));
     expect(node.writes.writeKept((writer) => writer.writeService("api", spec(81), 1))).toBeNull();
-    expect([node.cluster.storeError, lines.at(-1)]).toEqual([
-      null,
-      "info the state file can be written again",
-    ]);
+    expect([node.cluster.storeError, lines.at(-1)]).toEqual([null, "info the state file is writable again"]);
   });
 });
 

@@ -147,7 +147,8 @@ test("another key: both are told why, once", async () => {
   const [first, second] = gossipPorts(2);
   const one = await join("one", first!);
   const two = await join("two", second!, { keys: [OTHER_KEY], join: seed(first!) });
-  const sentence = "cannot understand what 127.0.0.1 sends: it uses a key that this node does not have";
+  const sentence =
+    "cannot decode gossip from 127.0.0.1: it is encrypted with a key that this node does not have";
   await until(clock, () => telling(one, sentence).length > 0 && telling(two, sentence).length > 0);
   const before = one.members.stats.droppedTotal["cannot-decrypt"]!;
   await until(clock, () => one.members.stats.droppedTotal["cannot-decrypt"]! > before);
@@ -174,7 +175,7 @@ test("another cluster's name: both are told, once", async () => {
   const [first, second] = gossipPorts(2);
   const one = await join("one", first!);
   const two = await join("two", second!, { name: "test", join: seed(first!) });
-  const [atOne, atTwo] = ['belongs to cluster "test": refused', 'belongs to cluster "prod": refused'];
+  const [atOne, atTwo] = ['belongs to cluster "test"', 'belongs to cluster "prod"'];
   await until(clock, () => telling(one, atOne).length > 0 && telling(two, atTwo).length > 0);
   const before = one.members.stats.droppedTotal["other-cluster"]!;
   await until(clock, () => one.members.stats.droppedTotal["other-cluster"]! > before);
@@ -188,7 +189,7 @@ describe("a name that is taken", () => {
     const one = await join("one", first!);
     await expect(join("one", second!, { join: seed(first!) })).rejects.toMatchObject({
       code: "name-taken",
-      message: `the name "one" is taken: a node of this name is alive at 127.0.0.1:${first}; set node.name to another`,
+      message: `node name "one" is taken: a live node at 127.0.0.1:${first} uses it; set node.name to another name`,
     });
     await until(clock, () => telling(one, "two nodes are named one").length === 1);
     expect([one.fatal, one.members.members().length]).toEqual([[], 1]);

@@ -42,12 +42,12 @@ test("without default route the only address there is", () => {
 test("never that of an overlay, which a killed node may have left behind", () => {
   const addresses = [...ADDRESSES.slice(0, 2), { interface: "portmesh4789", address: "10.200.3.4" }];
   expect(address("", "", null, addresses, new Set(["portmesh4789"]))).toBe("192.0.2.7");
-  expect(() => address("", "", null, addresses)).toThrow("cannot tell which IPv4 address");
+  expect(() => address("", "", null, addresses)).toThrow("cannot determine the IPv4 address");
 });
 
 test("never one of another family than cluster.bind", () => {
   expect(() => address("", 'bind = "[::]:7946"', "eth0", ADDRESSES.slice(0, 3))).toThrow(
-    "cannot tell which IPv6 address",
+    "cannot determine the IPv6 address",
   );
 });
 
@@ -56,7 +56,7 @@ test("where it would be a guess the error says what to set", () => {
     expect.objectContaining({
       code: "no-address",
       message:
-        "cannot tell which IPv4 address other nodes reach this one by: set node.advertise, or cluster.bind to one address",
+        "cannot determine the IPv4 address at which other nodes reach this one: set node.advertise, or cluster.bind to one address",
     }),
   );
 });

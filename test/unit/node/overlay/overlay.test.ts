@@ -191,7 +191,7 @@ describe("the driver", () => {
     expect(made.status.address).not.toBeNull();
     expect(lines).toEqual([
       "userspace",
-      "repaired 1 it had been removed",
+      "repaired 1 it was removed",
       "refused userspace no file descriptors",
       "userspace",
     ]);
@@ -252,7 +252,7 @@ describe("the driver", () => {
   test("that does not get packets to a node is told once, with what is in the way", async () => {
     const made = started(new Map([["b", other()]]));
     const seen = { repaired: [], held: [], failures: [], refused: [] };
-    const reason = "cannot add a route to 10.200.9.9: somebody else has one";
+    const reason = "cannot add a route to 10.200.9.9: another program has added one";
     drivers.look = () => ({ ...seen, refused: [{ name: "b", reason }] });
     for (let i = 0; i < 5; i++) {
       drivers.report();
@@ -489,7 +489,7 @@ describe("another node", () => {
     expect(made.announcement).toMatchObject({ driver: "userspace", address });
     expect(made.announcement.publicKey).not.toBe(publicKey);
     expect([drivers.ends.length, drivers.running.length, drivers.peers.length]).toEqual([2, 1, 1]);
-    expect(lines).toEqual(["userspace", "repaired 1 it had been removed"]);
+    expect(lines).toEqual(["userspace", "repaired 1 it was removed"]);
   });
 
   test("that comes and goes without a word is noticed from time to time", () => {
@@ -531,7 +531,7 @@ describe("the status", () => {
 
   test("says how a node is reached and what encrypts, with the figures of the driver and its path", () => {
     const made = started(new Map([["b", other()]]));
-    const waiting = "nothing has come back over the overlay yet";
+    const waiting = "no reply over the overlay yet";
     expect(peerOf(made)).toMatchObject({ path: "direct", encryption: "relay", problem: waiting });
     drivers.setUp("b", true);
     expect(peerOf(made)).toEqual({
@@ -573,7 +573,7 @@ describe("the status", () => {
     drivers.setUp("b", true);
     expect(told()).toEqual(["b up"]);
     drivers.setUp("b", false);
-    expect(told()[0]).toStartWith("b down: no echo comes back over it");
+    expect(told()[0]).toStartWith("b down: echoes over it are not answered");
     drivers.setUp("b", true);
     told();
     drivers.problems = [{ message: "portmesh4789 is down", fix: "ip link set portmesh4789 up" }];

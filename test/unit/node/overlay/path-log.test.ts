@@ -30,7 +30,7 @@ describe("path log", () => {
     await clock.advance(10_000);
     expect(lines).toEqual([
       "info overlay: node b is reached over the overlay",
-      `warn overlay: node b is no longer reached over the overlay: ${LOST}; relays go over the node addresses`,
+      `warn overlay: node b is no longer reached over the overlay: ${LOST}; relays use node addresses`,
       "info overlay: node b is reached over the overlay",
     ]);
   });
@@ -57,8 +57,8 @@ describe("path log", () => {
     await clock.advance(1_000);
     expect(lines).toEqual([
       "info overlay: 50 nodes (n00, n01, n02, …) are reached over the overlay",
-      "warn overlay: nodes n00 and n01 are no longer reached over the overlay: portmesh4789 is down; relays go over the node addresses",
-      `warn overlay: 48 nodes (n02, n03, n04, …) are no longer reached over the overlay: ${LOST}; relays go over the node addresses`,
+      "warn overlay: nodes n00 and n01 are no longer reached over the overlay: portmesh4789 is down; relays use node addresses",
+      `warn overlay: 48 nodes (n02, n03, n04, …) are no longer reached over the overlay: ${LOST}; relays use node addresses`,
     ]);
   });
 

@@ -49,13 +49,13 @@ describe("port tester", () => {
     [
       "an older version",
       { payload: null, failure: "no-answer" },
-      "it runs an older version, which cannot test",
+      "it runs an older version without port tests",
     ],
     ["a node with another key", { payload: null, failure: "unreadable" }, "b uses another key or protocol"],
     [
       "a newer version",
       { payload: Uint8Array.of(20, 99), failure: null },
-      "it runs an older version, which cannot test",
+      "it runs an older version without port tests",
     ],
   ] as const)("of %s only what goes there is known", async (_, asked, notTested) => {
     const [peer] = await tester([testedPeer("b")], { ask: async () => asked }).test();

@@ -45,7 +45,7 @@ test.each([
   expect(error).toBeInstanceOf(OverlayError);
   expect(error).toMatchObject({ code: "unsupported" });
   const { message } = error as OverlayError;
-  expect(message).toContain("cannot keep strangers' frames off portmesh0");
+  expect(message).toContain("cannot filter frames on portmesh0");
   expect(message).toContain("modprobe sch_ingress cls_bpf");
 });
 

@@ -40,7 +40,7 @@ test("peers beyond the room of the filter are refused, with the reason", () => {
   expect(plan.members).toHaveLength(MEMBERS_MAX);
   expect(taken).toHaveLength(MEMBERS_MAX);
   expect(refused.map(({ name }) => name)).toEqual([`n${MEMBERS_MAX + 1}`, `n${MEMBERS_MAX + 2}`]);
-  expect(refused[0]!.reason).toContain(`the filter of portmesh0 has room for ${MEMBERS_MAX} nodes`);
+  expect(refused[0]!.reason).toContain(`the filter of portmesh0 holds at most ${MEMBERS_MAX} nodes`);
 });
 
 test("peers with yet another port are refused, those with a known one are not", () => {

@@ -52,7 +52,7 @@ const MADE: MadeDevice = {
   peers: new Map([[N2.overlayAddress, N2]]),
 };
 
-/** "add-route: its routes had been changed" */
+/** "add-route: its routes were changed" */
 function plan(
   reported: Partial<ReportedDevice>,
   wanted: Partial<WantedDevice> = {},
@@ -72,49 +72,45 @@ test("what is right is left alone", () => {
 test.each<[string, Partial<ReportedDevice>, string[]]>([
   ["down", link({ isUp: false }), ["change-link: it was down"]],
   ["renamed", link({ name: "other0" }), ["change-link: its name was other0"]],
-  [
-    "a port of a bridge",
-    link({ master: 3 }),
-    ["change-link: it was a port of another interface, a bridge or a VRF"],
-  ],
+  ["a port of a bridge", link({ master: 3 }), ["change-link: it was attached to a bridge or VRF"]],
   ["of another MTU", link({ mtuBytes: 1000 }), ["change-link: its MTU was 1000"]],
   ["of another alias", link({ alias: "mine" }), ['change-link: its alias was "mine"']],
   ["of another MAC address", link({ macAddress: "02:00" }), ["change-link: its MAC address was 02:00"]],
   [
     "open to be forwarded from",
     link({ ipv4Settings: new Map([...CLOSED_TO_OTHERS].map(([key]) => [key, 1])) }),
-    ["change-link: its settings for IPv4, such as forwarding, had been changed"],
+    ["change-link: its IPv4 settings, such as forwarding, were changed"],
   ],
   ["with IPv6 on it again", link({ hasIpv6LinkLocal: true }), ["change-link: wanted"]],
-  ["without a filter", { filter: null }, ["set-filter: its filter had been changed"]],
+  ["without a filter", { filter: null }, ["set-filter: its filter was changed"]],
   ["without its address", { addresses: [] }, ["add-address: its address 10.200.0.1/16 was missing"]],
   [
     "of another prefix length",
     { addresses: [{ ...ADDRESS, prefixLength: 24 }] },
     ["remove-address: its address was 10.200.0.1/24", "add-address: its address 10.200.0.1/16 was missing"],
   ],
-  ["without routes", { routes: [SUBNET_ROUTE] }, ["add-route: its routes had been changed"]],
-  ["without the subnet's route", { routes: [ROUTE] }, ["add-subnet-route: its routes had been changed"]],
+  ["without routes", { routes: [SUBNET_ROUTE] }, ["add-route: its routes were changed"]],
+  ["without the subnet's route", { routes: [ROUTE] }, ["add-subnet-route: its routes were changed"]],
   [
     "with somebody's route over it",
     { routes: [SUBNET_ROUTE, { ...ROUTE, protocol: 4, mtuBytes: 600 }] },
-    ["replace-route: its routes had been changed"],
+    ["replace-route: its routes were changed"],
   ],
-  ["without neighbours", { neighbours: [] }, ["set-neighbour: its neighbour entries had been changed"]],
+  ["without neighbours", { neighbours: [] }, ["set-neighbour: its neighbour entries were changed"]],
   [
     "with a stranger as a neighbour",
     { neighbours: [NEIGHBOUR, { ...NEIGHBOUR, address: "10.200.0.9" }] },
-    ["remove-neighbour: its neighbour entries had been changed"],
+    ["remove-neighbour: its neighbour entries were changed"],
   ],
   [
     "that forwards elsewhere",
     { forwarding: [{ ...ENTRY, destination: "192.0.2.9" }] },
-    ["set-forwarding: its forwarding entries had been changed"],
+    ["set-forwarding: its forwarding entries were changed"],
   ],
   [
     "that forwards to a stranger",
     { forwarding: [ENTRY, { ...ENTRY, macAddress: "02:00:00:00:00:09" }] },
-    ["remove-forwarding: its forwarding entries had been changed"],
+    ["remove-forwarding: its forwarding entries were changed"],
   ],
 ])("a device %s is repaired", (_, reported, repairs) => {
   expect(plan(reported)).toEqual(repairs);

@@ -124,7 +124,7 @@ test("a kernel that says nothing is an error", () => {
 
 test.each([
   ["an acknowledgement instead of an answer", [[ACK]], "no answer"],
-  ["an error without a number", [[{ type: NLMSG_ERROR }]], "the answer is malformed"],
+  ["an error without a number", [[{ type: NLMSG_ERROR }]], "the reply is malformed"],
 ])("%s is an error", (_, answer, text) => {
   const session = new NetlinkSession(new ScriptedKernel(answer));
   expect(errorOf(() => session.get("find link 1", RTM_GETLINK, NOTHING)).kernelText).toBe(text);

@@ -134,7 +134,7 @@ describe("a port that cannot be bound", () => {
     const table = { ...tableOf(service("web", 4789, ["0.0.0.0", "::"])), relay: RELAY };
     const { bindErrors } = run(table);
     expect(bindErrors.map(({ address }) => address)).toEqual(["0.0.0.0"]);
-    expect(bindErrors[0]!.error).toContain("the relay of this node does: publish another port");
+    expect(bindErrors[0]!.error).toContain("the relay of this node uses it: publish another port");
     expect(listeners.openPorts.map(({ address }) => address)).toEqual(["::"]);
   });
 

@@ -37,7 +37,7 @@ describe("create", () => {
     expect(await run(mesh, "service", "create", "--name", "web", "-p", "9090:90", "-p", "8080:80")).toEqual({
       exitCode: 1,
       stdout: "",
-      stderr: '--publish 8080:80: port 8080/tcp is published by service "other"\n',
+      stderr: '--publish 8080:80: port 8080/tcp is already published by service "other"\n',
     });
     expect(mesh.services().map((service) => service.name)).toEqual(["other"]);
   });
@@ -87,7 +87,10 @@ describe("update", () => {
       mesh.write("web", { updatedAtMs: writes++ });
     };
     const { exitCode, stderr } = await run(mesh, "service", "update", "--balance", "random", "web");
-    expect([exitCode, stderr]).toEqual([1, 'service "web" was changed by somebody else meanwhile\n']);
+    expect([exitCode, stderr]).toEqual([
+      1,
+      'service "web" was changed by another command in the meantime: try again\n',
+    ]);
     expect(writes).toBe(5);
   });
 
@@ -103,7 +106,7 @@ describe("update", () => {
 
   test("a service that is not there is exit code 1", async () => {
     const { exitCode, stderr } = await run(new FakeMesh(), "service", "update", "--balance", "random", "web");
-    expect([exitCode, stderr]).toEqual([1, 'no service is named "web"\n']);
+    expect([exitCode, stderr]).toEqual([1, 'service "web" does not exist\n']);
   });
 });
 
@@ -133,7 +136,7 @@ describe("inspect", () => {
 
   test("shows what there is and complains about the rest: exit code 1", async () => {
     const { exitCode, stdout, stderr } = await run(new FakeMesh(dns), "service", "inspect", "nope", "dns");
-    expect([exitCode, stderr]).toEqual([1, 'no service is named "nope"\n']);
+    expect([exitCode, stderr]).toEqual([1, 'service "nope" does not exist\n']);
     expect(JSON.parse(stdout)).toMatchObject([{ Spec: { Name: "dns" } }]);
     expect((await run(new FakeMesh(), "service", "inspect", "nope")).stdout).toBe("[]\n");
   });
@@ -187,8 +190,8 @@ describe("ls", () => {
       "NAME  TASKS  FROM  PORTS",
       "dns   1/2    file  53:53/udp (host)",
       "web   0/0    api   8080:80/tcp",
-      "CONFLICT web does not get 8080/tcp: the older service old has it; publish another port, or bind them to",
-      "         different addresses",
+      "CONFLICT web does not get 8080/tcp: the older service old uses it; publish another port, or bind the services",
+      "         to different addresses",
       "",
     ]);
   });
@@ -271,7 +274,7 @@ test("rm removes what it can, and says what it cannot", async () => {
     exitCode: 1,
     stdout: "web\n",
     stderr:
-      'no service is named "nope"\nservice "dns" is declared in edge-1:/etc/portmesh.toml: change it there and reload\n',
+      'service "nope" does not exist\nservice "dns" is declared in edge-1:/etc/portmesh.toml: change it there and reload\n',
   });
   expect(mesh.services().map(({ name }) => name)).toEqual(["dns"]);
 });
@@ -284,7 +287,7 @@ test.each([
 ])("%j: dots are no way out of a path", async (argv) => {
   const mesh = new FakeMesh({ ...dns, origin: "api" });
   const { exitCode, stderr } = await run(mesh, ...argv);
-  expect([exitCode, stderr]).toEqual([2, `${JSON.stringify(argv.at(-1))} is not a name\n`]);
+  expect([exitCode, stderr]).toEqual([2, `${JSON.stringify(argv.at(-1))} is not a valid name\n`]);
   expect(mesh.services().length).toBe(1);
 });
 
