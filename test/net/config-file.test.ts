@@ -139,7 +139,7 @@ const unfit: [string, string, (path: string) => unknown][] = [
   ["a directory", "it is a directory", (path) => mkdirSync(path)],
   ["a pipe", "it is a pipe", (path) => Bun.spawnSync(["mkfifo", path])],
   ["a link to an endless device", "it is a device", (path) => symlinkSync("/dev/zero", path)],
-  ["a link to itself", "lead in a circle", (path) => symlinkSync(path, path)],
+  ["a link to itself", "form a loop", (path) => symlinkSync(path, path)],
   ["a link to nothing", "it does not exist", (path) => symlinkSync("/nowhere", path)],
   [
     "1 GiB",

@@ -50,7 +50,7 @@ describe("readConfig", () => {
     }
   });
 
-  test("links that lead in a circle", () => {
+  test("links that form a loop", () => {
     const path = join(folder, "circle");
     symlinkSync("circle", path);
     expect(problemsOfFile(path)).toEqual([`${path}: cannot read the file: its symbolic links form a loop`]);
