@@ -14,7 +14,8 @@ import { otherWildcard, type Wanted } from "./wildcard-pair.ts";
 
 const RELAY_HINT =
   ": no other node can reach this node's tasks; Docker Swarm also uses 4789: set another overlay.port";
-const RELAY_HAS_IT = "the relay of this node uses it: publish another port, or set overlay.port or cluster.bind";
+const RELAY_HAS_IT =
+  "the relay of this node uses it: publish another port, or set overlay.port or cluster.bind";
 
 /** One published address: its sockets, one per worker, or why there are none. */
 export interface Listener {
