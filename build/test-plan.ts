@@ -30,46 +30,38 @@ const COMPUTING = ["test/unit", "test/fuzz", "test/sim"];
 const WAITING = ["test/net", "test/interop"];
 export const TEST_FOLDERS: readonly string[] = [...COMPUTING, ...WAITING];
 
-/** They measure memory, descriptors, processor time, or how soon a node under load answers. */
+/** They measure memory, processor time, or how soon a node under load answers. */
 export const ALONE: ReadonlySet<string> = new Set(
-  ["config-large", "descriptor-shares", "gossip-flood", "memory", "overlay-hostile", "tcp-resources"].map(
+  ["config-large", "gossip-flood", "memory", "overlay-hostile", "tcp-resources"].map(
     (name) => `test/net/${name}.test.ts`,
   ),
 );
 
-/** Of 20 s and more, the longest first: one that started late would still run when all others are done. */
+/** Of a quarter of a minute and more, the longest first: one that started late would still run when all others are done. */
 export const LONG: readonly string[] = [
   "test/net/mesh-faults.test.ts",
-  "test/interop/serf-mesh.test.ts",
-
-  "test/net/address-change.test.ts",
-  "test/net/relay-tcp.test.ts",
-  "test/net/overlay-mesh.test.ts",
   "test/net/overlay-path.test.ts",
-  "test/net/doctor-ports.test.ts",
   "test/net/gossip-strangers.test.ts",
-  "test/net/doctor-overlay.test.ts",
-  "test/net/relay-udp.test.ts",
-  "test/net/mesh-cli.test.ts",
-
-  "test/net/name-servers.test.ts",
+  "test/net/address-change.test.ts",
   "test/net/far-meshes.test.ts",
-  "test/net/rotating-names.test.ts",
   "test/net/overlay-addresses.test.ts",
   "test/net/firewall.test.ts",
-  "test/net/mesh-membership.test.ts",
-  "test/net/mesh-declarations.test.ts",
   "test/net/far-nodes.test.ts",
-  "test/net/udp-dead-addresses.test.ts",
-  "test/interop/serf-faults.test.ts",
-  "test/net/relay-tcp-dialing.test.ts",
+  "test/net/overlay-mesh.test.ts",
+  "test/interop/serf-mesh.test.ts",
   "test/net/path-black-hole.test.ts",
   "test/net/far-tasks.test.ts",
   "test/net/tcp-reset.test.ts",
   "test/net/overlay-repairs.test.ts",
-  "test/net/closed-ports.test.ts",
   "test/net/overlay-userspace.test.ts",
   "test/net/tcp-dialing.test.ts",
+  "test/net/name-servers.test.ts",
+  "test/net/mesh-cli.test.ts",
+  "test/net/mesh-declarations.test.ts",
+  "test/net/doctor-ports.test.ts",
+  "test/net/doctor-overlay.test.ts",
+  "test/net/relay-tcp-cut.test.ts",
+  "test/net/rotating-names.test.ts",
 ];
 
 export function planTests(files: readonly string[]): Plan {

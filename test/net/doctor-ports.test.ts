@@ -11,6 +11,7 @@ import { type Firewall, openFirewall } from "../support/network/firewall.ts";
 import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
 import { doctor } from "../support/node/doctor.ts";
 import { lacksTun, lacksVxlan } from "../support/overlay/overlay-devices.ts";
+import { Turns } from "../support/time/turns.ts";
 
 const TIMEOUT_MS = 120_000;
 
@@ -43,7 +44,7 @@ const ROWS: readonly Row[] = [
 
 /** Two nodes whose firewalls are set by one test after the other. */
 class Machines {
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   private constructor(
     readonly network: Namespaces,
@@ -67,15 +68,13 @@ class Machines {
 
   /** Runs a test when those before it are over. */
   take(test: (machines: this) => Promise<void>): Promise<void> {
-    const turn = this.#turn.then(async () => {
+    return this.#turns.take(async () => {
       try {
         await test(this);
       } finally {
         await Promise.all([...this.firewalls.values()].map((firewall) => firewall.accept()));
       }
     });
-    this.#turn = turn.catch(() => {});
-    return turn;
   }
 
   firewall(name: "n1" | "n2"): Firewall {

@@ -2,7 +2,7 @@
  * Published ports between two nodes over every pair of drivers: bytes arrive exactly, faults pass, keys change, files
  * are loaded, nothing is left behind. See overlay-mesh.ts for the picture.
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { settleAddress } from "../../src/overlay/index.ts";
 import { newKey } from "../support/cluster/mesh-cluster.ts";
 import { OverlayMesh, PORTS } from "../support/cluster/overlay-mesh.ts";
@@ -11,6 +11,7 @@ import { Pattern } from "../support/load/pattern.ts";
 import { UdpPeer } from "../support/load/udp-peer.ts";
 import { PacketCapture } from "../support/network/packet-capture.ts";
 import { lacksTun, lacksVxlan } from "../support/overlay/overlay-devices.ts";
+import { Turns } from "../support/time/turns.ts";
 import { waitFor } from "../support/time/wait-for.ts";
 
 const MEBIBYTE = 1024 * 1024;
@@ -45,178 +46,192 @@ function endOf(driver: string, encrypt: boolean): string {
   return `driver = "${driver}"\nencrypt = ${encrypt}`;
 }
 
-describe.skipIf(lacksTun() || lacksVxlan())("published ports between two nodes", () => {
-  describe.each(PAIRS.map((pair) => [titleOf(pair), pair] as const))("%s", (title, pair) => {
-    const { drivers, encrypt, path, encryption } = pair;
-    let mesh: OverlayMesh;
+type Step = readonly [title: string, run: (mesh: OverlayMesh, pair: Pair) => Promise<void>];
 
-    beforeAll(async () => {
-      const ends = [endOf(drivers[0], encrypt), endOf(drivers[1], encrypt)] as const;
-      mesh = await OverlayMesh.start({ label: title.replaceAll(/[^a-z]+/g, "-"), ends }, path);
-    }, TIMEOUT_MS);
-    afterAll(() => mesh?.close(), TIMEOUT_MS);
-
-    test("both nodes say how they reach each other", async () => {
+/** In this order, with one mesh. */
+const STEPS: readonly Step[] = [
+  [
+    "both nodes say how they reach each other",
+    async (mesh, { path, encryption }) => {
       for (const node of [mesh.n1, mesh.n2])
         expect(await mesh.peerOf(node)).toMatchObject({ path, encryption });
-    });
-
-    test(
-      "32 MiB in both directions at once arrive as they were sent",
-      async () => {
-        const { client, task } = await mesh.open();
-        const [there, back] = [new Pattern(1), new Pattern(2)];
-        await Promise.all([
-          there.send(client, 32 * MEBIBYTE),
-          there.receive(task, 32 * MEBIBYTE),
-          back.send(task, 32 * MEBIBYTE),
-          back.receive(client, 32 * MEBIBYTE),
-        ]);
-        client.finish();
-        expect(await task.receiveRest()).toBe("");
-        await task.send("last");
-        task.close();
-        expect(await client.receiveRest()).toBe("last");
+    },
+  ],
+  [
+    "32 MiB in both directions at once arrive as they were sent",
+    async (mesh) => {
+      const { client, task } = await mesh.open();
+      const [there, back] = [new Pattern(1), new Pattern(2)];
+      await Promise.all([
+        there.send(client, 32 * MEBIBYTE),
+        there.receive(task, 32 * MEBIBYTE),
+        back.send(task, 32 * MEBIBYTE),
+        back.receive(client, 32 * MEBIBYTE),
+      ]);
+      client.finish();
+      expect(await task.receiveRest()).toBe("");
+      await task.send("last");
+      task.close();
+      expect(await client.receiveRest()).toBe("last");
+      client.close();
+    },
+  ],
+  [
+    "datagrams of every kind of length arrive, and their answers",
+    async (mesh) => {
+      const client = await UdpPeer.open(mesh.network.outside);
+      try {
+        for (const length of [
+          0, 1, 512, 1200, 1350, 1372, 1400, 1450, 1472, 1473, 4000, 9000, 30_000, 60_000,
+        ]) {
+          const bytes = Buffer.alloc(length, length % 251);
+          const answer = await client.ask(bytes, PORTS.echo, mesh.n1.address);
+          expect(Buffer.compare(answer.data, bytes), `${length} bytes`).toBe(0);
+        }
+      } finally {
         client.close();
-      },
-      TIMEOUT_MS,
-    );
-
-    test(
-      "datagrams of every kind of length arrive, and their answers",
-      async () => {
-        const client = await UdpPeer.open(mesh.network.outside);
-        try {
-          for (const length of [
-            0, 1, 512, 1200, 1350, 1372, 1400, 1450, 1472, 1473, 4000, 9000, 30_000, 60_000,
-          ]) {
-            const bytes = Buffer.alloc(length, length % 251);
-            const answer = await client.ask(bytes, PORTS.echo, mesh.n1.address);
-            expect(Buffer.compare(answer.data, bytes), `${length} bytes`).toBe(0);
-          }
-        } finally {
-          client.close();
+      }
+    },
+  ],
+  [
+    "what is encrypted is not readable on the way between the nodes, all else is",
+    async (mesh, { encrypt }) => {
+      const capture = await PacketCapture.start(mesh.network.nodes[1]!);
+      const client = await UdpPeer.open(mesh.network.outside);
+      try {
+        const { client: stream, task } = await mesh.open();
+        for (let i = 0; i < 20; i++) {
+          await stream.send(MARKER.repeat(20));
+          expect(await task.receiveText(MARKER.length * 20)).toBe(MARKER.repeat(20));
+          await client.ask(MARKER, PORTS.echo, mesh.n1.address);
         }
-      },
-      TIMEOUT_MS,
-    );
-
-    test(
-      `on the way between the nodes it is ${encrypt ? "not " : ""}readable`,
-      async () => {
-        const capture = await PacketCapture.start(mesh.network.nodes[1]!);
-        const client = await UdpPeer.open(mesh.network.outside);
-        try {
-          const { client: stream, task } = await mesh.open();
-          for (let i = 0; i < 20; i++) {
-            await stream.send(MARKER.repeat(20));
-            expect(await task.receiveText(MARKER.length * 20)).toBe(MARKER.repeat(20));
-            await client.ask(MARKER, PORTS.echo, mesh.n1.address);
-          }
-          stream.close();
-          task.close();
-        } finally {
-          client.close();
-        }
-        const packets = await capture.packetsBetween(mesh.n1.address, mesh.n2.address);
-        expect(packets.length).toBeGreaterThan(40);
-        const readable = [MARKER, "stream", mesh.network.outside].filter((text) =>
-          packets.some((packet) => packet.includes(text)),
-        );
-        expect(readable.includes(MARKER)).toBe(!encrypt);
-        if (encrypt) expect(readable).toEqual([]);
-      },
-      TIMEOUT_MS,
-    );
-
-    test(
-      "a reset passes through, in both directions",
-      async () => {
-        const one = await mesh.open();
-        await one.client.send("x");
-        await one.task.receiveText(1);
-        one.client.reset();
-        expect(await one.task.failure()).toBe("ECONNRESET");
-        const other = await mesh.open();
-        await other.client.send("x");
-        await other.task.receiveText(1);
-        other.task.reset();
-        expect(await other.client.failure()).toBe("ECONNRESET");
-      },
-      TIMEOUT_MS,
-    );
-
-    test(
-      "keys change under load, one file after the other, without a failed request",
-      async () => {
-        const [first, second] = [mesh.cluster.settings.keys[0]!, newKey()];
-        const load = new HttpLoad(mesh.n1.address, PORTS.web, 4, { pauseMs: 2 });
-        const { client, task } = await mesh.open();
-        for (const keys of [[first, second], [second, first], [second]]) {
-          for (const node of [mesh.n1, mesh.n2]) {
-            const { outcome } = await node.reload(mesh.cluster.fileOf(node, { keys }));
-            expect(outcome).not.toBe("refused");
-            await client.send("ping");
-            expect(await task.receiveText(4)).toBe("ping");
-          }
-          const before = load.records.length;
-          await waitFor(() => load.records.length > before + 50, { what: "requests" });
-        }
-        await load.stop();
-        expect(load.failures).toEqual([]);
-        client.close();
+        stream.close();
         task.close();
-        await mesh.reaches(path);
-      },
-      TIMEOUT_MS,
-    );
-
-    test(
-      "a cut heals: what is open goes on, new clients are served",
-      async () => {
-        const { client, task } = await mesh.open();
-        await client.send("before");
-        expect(await task.receiveText(6)).toBe("before");
-        const machine = mesh.network.nodes[1]!;
-        await machine.cut("both", [mesh.n1.address]);
-        await client.send("during");
-        const silent = async () => (await mesh.n1.status()).proxy.peers[0]?.isReachable === false;
-        await waitFor(silent, { what: "n1 to notice" });
-        await machine.heal();
-        expect(await task.receiveText(6)).toBe("during");
-        await mesh.isServed(); // the port may have been closed while the only task was out of reach
-        const { client: later, task: served } = await mesh.open();
-        await later.send("after");
-        expect(await served.receiveText(5)).toBe("after");
-        for (const end of [client, task, later, served]) end.close();
-      },
-      TIMEOUT_MS,
-    );
-
-    test(
-      "after kill -9 and a new start it is as before, and at the end nothing is left",
-      async () => {
-        await mesh.n2.kill();
-        await mesh.n2.start();
-        await mesh.cluster.allAlive();
-        await mesh.reaches(path);
-        await mesh.isServed();
-        const { client, task } = await mesh.open();
-        await client.send("again");
-        expect(await task.receiveText(5)).toBe("again");
+      } finally {
         client.close();
-        task.close();
-        for (const node of [mesh.n1, mesh.n2]) expect(await node.stop()).toBe(0);
-        for (const machine of mesh.network.nodes) {
-          const devices = (await machine.run("ip", "-br", "link")).trim().split("\n");
-          expect(devices.map((line) => line.split(/[ @]/)[0]!)).toEqual(["lo", "eth0"]);
+      }
+      const packets = await capture.packetsBetween(mesh.n1.address, mesh.n2.address);
+      expect(packets.length).toBeGreaterThan(40);
+      const readable = [MARKER, "stream", mesh.network.outside].filter((text) =>
+        packets.some((packet) => packet.includes(text)),
+      );
+      expect(readable.includes(MARKER)).toBe(!encrypt);
+      if (encrypt) expect(readable).toEqual([]);
+    },
+  ],
+  [
+    "a reset passes through, in both directions",
+    async (mesh) => {
+      const one = await mesh.open();
+      await one.client.send("x");
+      await one.task.receiveText(1);
+      one.client.reset();
+      expect(await one.task.failure()).toBe("ECONNRESET");
+      const other = await mesh.open();
+      await other.client.send("x");
+      await other.task.receiveText(1);
+      other.task.reset();
+      expect(await other.client.failure()).toBe("ECONNRESET");
+    },
+  ],
+  [
+    "keys change under load, one file after the other, without a failed request",
+    async (mesh, { path }) => {
+      const [first, second] = [mesh.cluster.settings.keys[0]!, newKey()];
+      const load = new HttpLoad(mesh.n1.address, PORTS.web, 4, { pauseMs: 2 });
+      const { client, task } = await mesh.open();
+      for (const keys of [[first, second], [second, first], [second]]) {
+        for (const node of [mesh.n1, mesh.n2]) {
+          const { outcome } = await node.reload(mesh.cluster.fileOf(node, { keys }));
+          expect(outcome).not.toBe("refused");
+          await client.send("ping");
+          expect(await task.receiveText(4)).toBe("ping");
         }
-      },
-      TIMEOUT_MS,
-    );
-  });
+        const before = load.records.length;
+        await waitFor(() => load.records.length > before + 50, { what: "requests" });
+      }
+      await load.stop();
+      expect(load.failures).toEqual([]);
+      client.close();
+      task.close();
+      await mesh.reaches(path);
+    },
+  ],
+  [
+    "a cut heals: what is open goes on, new clients are served",
+    async (mesh) => {
+      const { client, task } = await mesh.open();
+      await client.send("before");
+      expect(await task.receiveText(6)).toBe("before");
+      const machine = mesh.network.nodes[1]!;
+      await machine.cut("both", [mesh.n1.address]);
+      await client.send("during");
+      const silent = async () => (await mesh.n1.status()).proxy.peers[0]?.isReachable === false;
+      await waitFor(silent, { what: "n1 to notice" });
+      await machine.heal();
+      expect(await task.receiveText(6)).toBe("during");
+      await mesh.isServed(); // the port may have been closed while the only task was out of reach
+      const { client: later, task: served } = await mesh.open();
+      await later.send("after");
+      expect(await served.receiveText(5)).toBe("after");
+      for (const end of [client, task, later, served]) end.close();
+    },
+  ],
+  [
+    "after kill -9 and a new start it is as before, and at the end nothing is left",
+    async (mesh, { path }) => {
+      await mesh.n2.kill();
+      await mesh.n2.start();
+      await mesh.cluster.allAlive();
+      await mesh.reaches(path);
+      await mesh.isServed();
+      const { client, task } = await mesh.open();
+      await client.send("again");
+      expect(await task.receiveText(5)).toBe("again");
+      client.close();
+      task.close();
+      for (const node of [mesh.n1, mesh.n2]) expect(await node.stop()).toBe(0);
+      for (const machine of mesh.network.nodes) {
+        const devices = (await machine.run("ip", "-br", "link")).trim().split("\n");
+        expect(devices.map((line) => line.split(/[ @]/)[0]!)).toEqual(["lo", "eth0"]);
+      }
+    },
+  ],
+];
 
-  test(
+/** Each pair's mesh is started by its first step. */
+class PairMesh {
+  readonly #turns = new Turns();
+  #mesh: Promise<OverlayMesh> | null = null;
+
+  constructor(readonly pair: Pair) {}
+
+  take(step: Step[1]): Promise<void> {
+    return this.#turns.take(async () => step(await (this.#mesh ??= this.#start()), this.pair));
+  }
+
+  async close(): Promise<void> {
+    await (await this.#mesh)?.close();
+  }
+
+  #start(): Promise<OverlayMesh> {
+    const { drivers, encrypt, path } = this.pair;
+    const ends = [endOf(drivers[0], encrypt), endOf(drivers[1], encrypt)] as const;
+    return OverlayMesh.start({ label: titleOf(this.pair).replaceAll(/[^a-z]+/g, "-"), ends }, path);
+  }
+}
+
+describe.skipIf(lacksTun() || lacksVxlan())("published ports between two nodes", () => {
+  const meshes = PAIRS.map((pair) => new PairMesh(pair));
+  afterAll(() => Promise.all(meshes.map((mesh) => mesh.close())), TIMEOUT_MS);
+
+  // pairs run beside each other
+  const rows = STEPS.flatMap(([step, run]) =>
+    meshes.map((mesh) => [titleOf(mesh.pair), step, mesh, run] as const),
+  );
+  test.concurrent.each(rows)("%s: %s", (_pair, _step, mesh, run) => mesh.take(run), TIMEOUT_MS);
+
+  test.concurrent(
     "where no UDP passes relays go from node address to node address, and back when it does",
     async () => {
       const end = endOf("userspace", true);
@@ -263,7 +278,7 @@ describe.skipIf(lacksTun() || lacksVxlan())("published ports between two nodes",
     TIMEOUT_MS,
   );
 
-  test(
+  test.concurrent(
     "a device that somebody removes is made again",
     async () => {
       const end = endOf("userspace", true);
@@ -287,7 +302,7 @@ describe.skipIf(lacksTun() || lacksVxlan())("published ports between two nodes",
     TIMEOUT_MS,
   );
 
-  test(
+  test.concurrent(
     "two nodes that took one address before they met settle it: the lower name keeps it",
     async () => {
       const subnet = "10.200.0.0/29";
