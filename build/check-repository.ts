@@ -1,13 +1,18 @@
 /** Part of `npm run check`: every tracked file against the repository's own rules (repository-rules.ts). */
 import { findImportCycles, findViolations } from "./repository-rules.ts";
+import { findUnusedExports } from "./unused-exports.ts";
 
 const files = (await Bun.$`git ls-files --cached --others --exclude-standard`.text())
   .split("\n")
   .filter(Boolean);
-const cycles = findImportCycles(await readSources());
+const cycles = findImportCycles(await readCode("src"));
 const findings = [
   ...(await Promise.all(files.map(check))).flat(),
   ...cycles.map((cycle) => `import cycle: ${cycle}`),
+  ...findUnusedExports(await readCode("src", "test", "build")).map(
+    ({ path, line, name, isUsedByTests }) =>
+      `${path}:${line}: ${name} is exported and used by ${isUsedByTests ? "tests only" : "no other file"}`,
+  ),
 ];
 for (const finding of findings) console.error(finding);
 if (findings.length > 0) process.exit(1);
@@ -23,12 +28,12 @@ async function check(path: string): Promise<string[]> {
   );
 }
 
-/** The code of src, by path. */
-async function readSources(): Promise<Map<string, string>> {
-  const sources = new Map<string, string>();
+/** The code in these folders, by path. */
+async function readCode(...folders: readonly string[]): Promise<Map<string, string>> {
+  const texts = new Map<string, string>();
   for (const path of files) {
-    const isSource = path.startsWith("src/") && path.endsWith(".ts");
-    if (isSource && (await Bun.file(path).exists())) sources.set(path, await Bun.file(path).text());
+    const isCode = folders.includes(path.split("/")[0]!) && /\.tsx?$/.test(path);
+    if (isCode && (await Bun.file(path).exists())) texts.set(path, await Bun.file(path).text());
   }
-  return sources;
+  return texts;
 }

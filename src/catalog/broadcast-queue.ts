@@ -11,7 +11,7 @@ import { encodeUpdates, UPDATES_HEADER_BYTES } from "./sync-messages.ts";
 /** What a packet spends on every payload besides the payload: compound length and user message type. */
 export const PAYLOAD_OVERHEAD_BYTES = 3;
 /** Fits into every gossip packet, however long label and encryption make its frame. */
-export const MAX_GOSSIP_ENTRY_BYTES = 1000;
+const MAX_GOSSIP_ENTRY_BYTES = 1000;
 /** Of each queue. At the limit the entries that were sent most often go. */
 const MAX_QUEUED = 4096;
 /** By then gossip has reached everybody it will reach. */

@@ -1,7 +1,6 @@
 /** The replicated table of services, tasks, nodes and wishes. A synchronous machine: bytes and time in, effects out. */
 export type { Effect } from "./anti-entropy.ts";
-export { PAYLOAD_OVERHEAD_BYTES } from "./broadcast-queue.ts";
-export { Catalog, type CatalogCounters } from "./catalog.ts";
+export { Catalog } from "./catalog.ts";
 export { type Conflict, findConflicts } from "./conflicts.ts";
 export type { Definition, VisibleService } from "./definitions.ts";
 export {
@@ -9,7 +8,6 @@ export {
   compareFile,
   type FileAge,
   type FileChanges,
-  type FileComparison,
   type FileDeclarations,
 } from "./file-changes.ts";
 export {
@@ -19,13 +17,11 @@ export {
   MAX_DOWN_TASKS_BYTES,
   MAX_FILE_LENGTH,
   MAX_NODE_ADDRESSES,
-  MAX_SERVICES,
   MAX_TASK_ADDRESSES,
 } from "./limits.ts";
 export type { Change, Overwritten } from "./overwritten.ts";
 export type * from "./records.ts";
 export type { UnreadableRecord } from "./replica.ts";
-export type { CatalogState, Restored } from "./snapshot.ts";
-export { MAX_MESSAGE_BYTES } from "./sync-messages.ts";
+export type { CatalogState } from "./snapshot.ts";
 export type { CatalogWriter, Declaration } from "./transaction.ts";
-export type { VisibleNode, VisibleTask } from "./visible.ts";
+export type { VisibleTask } from "./visible.ts";

@@ -22,7 +22,7 @@ export interface Problem {
 }
 
 /** More are counted, not listed: enough for a terminal, and whoever has so many has one mistake. */
-export const MAX_PROBLEMS = 100;
+const MAX_PROBLEMS = 100;
 
 /** The first ones in the order of the file; what stands for the others is last. */
 export function firstProblems(problems: readonly Problem[]): Problem[] {

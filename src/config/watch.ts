@@ -67,7 +67,7 @@ export function watchConfig(options: WatchOptions): { stop(): void } {
 }
 
 /** Signatures and states in, "has it changed" out; holds no file and no timer. */
-export class ChangeDetector {
+class ChangeDetector {
   /** undefined: none has been seen yet. */
   #signature: string | null | undefined = undefined;
   #known: FileState;

@@ -70,7 +70,7 @@ function overwrittenView({ lost, by }: Overwritten): OverwrittenView {
 }
 
 /** The one in force first. */
-export function definitionsView(
+function definitionsView(
   { spec, definitions }: Pick<VisibleService, "spec" | "definitions">,
   { self, members }: Pick<ClusterSnapshot, "self" | "members">,
 ): DefinitionView[] {

@@ -76,7 +76,7 @@ export function reachIn(input: RoutingInput, table: RoutingTable, reach: Pick<Ta
   return { closed: closedPortsOf(table), down: downTasksOf(input, table, reach) };
 }
 
-export function closedPortsOf({ services }: RoutingTable): ClosedPorts[] {
+function closedPortsOf({ services }: RoutingTable): ClosedPorts[] {
   return services.flatMap(({ name, ports }) => {
     const closed = ports.filter((port) => port.isClosed === true);
     return closed.length === 0 ? [] : [{ service: name, ports: rangesOf(closed) }];

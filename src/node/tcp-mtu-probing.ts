@@ -7,7 +7,7 @@
 import { readSysctl, writeSysctl } from "../sys/sysctl.ts";
 import type { Log } from "./log.ts";
 
-export const TCP_MTU_PROBING = "net.ipv4.tcp_mtu_probing";
+const TCP_MTU_PROBING = "net.ipv4.tcp_mtu_probing";
 const OFF = "0";
 const ON_BLACK_HOLE = "1";
 

@@ -9,22 +9,16 @@ export {
   type RefusedPeer,
   UnderlayFilter,
 } from "./kernel/index.ts";
-export { OverlayError, type OverlayErrorCode } from "./overlay-error.ts";
+export { OverlayError } from "./overlay-error.ts";
 export { readOverlayInterfaces } from "./overlay-interfaces.ts";
 export { type Announcement, type PairPath, pairPath } from "./pair-path.ts";
-export type { EchoCounts } from "./path/echo-exchange.ts";
-export type { EchoHeard, EchoPeerEnd, PathReport } from "./path/echo-peer.ts";
-export { EchoService, type EchoServiceOptions } from "./path/echo-service.ts";
+export type { EchoHeard, EchoPeerEnd } from "./path/echo-peer.ts";
+export { EchoService } from "./path/echo-service.ts";
 export { EchoSocket } from "./path/echo-socket.ts";
 export {
-  innerMtu,
-  outerMtu,
   sealedOverheadBytes,
-  segmentBytes,
-  udpOverheadBytes,
   vxlanOverheadBytes,
 } from "./path/overhead.ts";
-export { BASE_MTU, PathProbe, type PathProbeOptions, type PathState, type Probe } from "./path/path-probe.ts";
 export { type Fault, type Look, type LookOptions, REMOVED } from "./reconcile/index.ts";
 export * from "./rtnetlink/index.ts";
 export { localUnderlayMtu, underlayMtu } from "./underlay-mtu.ts";

@@ -1,7 +1,6 @@
 /** An X25519 key pair that is made here and never leaves the process. [RFC 7748] */
 import { createPublicKey, diffieHellman, generateKeyPairSync, type KeyObject } from "node:crypto";
 
-export const PUBLIC_KEY_BYTES = 32;
 /** What comes before the 32 bytes of a public key in DER. [RFC 8410 §4] */
 const SPKI_PREFIX = Uint8Array.fromHex("302a300506032b656e032100");
 

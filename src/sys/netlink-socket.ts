@@ -8,7 +8,7 @@ import { libc } from "./libc.ts";
 import { close } from "./socket.ts";
 
 const AF_NETLINK = 16;
-export const NETLINK_ROUTE = 0;
+const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
 const SOCK_RAW_CLOEXEC = 3 | 0o2000000;
 const SOL_SOCKET = 1;

@@ -33,7 +33,7 @@ export interface FileContents {
 }
 
 /** Not an error of the system: the path is there, but not a file to read. */
-export class UnfitFileError extends Error {
+class UnfitFileError extends Error {
   override readonly name = "UnfitFileError";
 
   constructor(

@@ -24,7 +24,7 @@ export const ETHERTYPE_ARP = 0x0806;
 export const ETHERTYPE_AT = 12;
 export const ARP_BYTES = 28;
 export const ARP_REQUEST = 1;
-export const ARP_REPLY = 2;
+const ARP_REPLY = 2;
 
 const HARDWARE_ETHERNET = 1;
 const ADDRESS_LENGTHS = 0x0604;

@@ -12,11 +12,10 @@
 export const VIRTIO_BYTES = 10;
 
 /** The checksum at start + offset holds the sum of the pseudo header and is to be completed. */
-export const NEEDS_CSUM = 1;
+const NEEDS_CSUM = 1;
 
 export const GSO_NONE = 0;
 export const GSO_TCPV4 = 1;
-export const GSO_TCPV6 = 4;
 export const GSO_UDP_L4 = 5;
 const GSO_ECN = 0x80;
 

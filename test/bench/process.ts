@@ -143,7 +143,7 @@ export function parseSmapsRollup(text: string): Memory {
 }
 
 /** The process and all its descendants: nginx's workers are children of its master. */
-export function processTree(rootPid: number): number[] {
+function processTree(rootPid: number): number[] {
   const childrenOf = new Map<number, number[]>();
   for (const pid of livingPids()) {
     const parent = readStat(pid)?.parentPid;

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { Invocation } from "../invocation.ts";
 import { configOf } from "./load-config.ts";
 
-export const DEFAULT_SOCKET = "/run/portmesh/portmesh.sock";
+const DEFAULT_SOCKET = "/run/portmesh/portmesh.sock";
 
 export interface NodeOptions {
   readonly socket?: string;

@@ -1,7 +1,7 @@
 /** Aligned columns for a terminal of at most 110 characters; the last column wraps, nothing is cut off. */
 import { escapeToOneLine } from "../../sys/terminal-text.ts";
 
-export const WIDTH = 110;
+const WIDTH = 110;
 const GAP = "  ";
 const MIN_LAST = 20;
 
@@ -40,7 +40,7 @@ export function renderNote(label: string, text: string, indent: string): string[
 }
 
 /** At blanks; a word longer than the width stays whole, so that paths and addresses can be copied. */
-export function wrap(text: string, width: number): string[] {
+function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";
   for (const word of text.split(" ")) {

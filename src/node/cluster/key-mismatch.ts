@@ -4,7 +4,7 @@ const REMEMBERED_MS = 60_000;
 /** Strangers can make up addresses; the one that was heard longest ago makes room. */
 const MAX_HOSTS = 64;
 
-export const KEY_REASONS = ["cannot-decrypt", "not-encrypted", "encrypted"] as const;
+const KEY_REASONS = ["cannot-decrypt", "not-encrypted", "encrypted"] as const;
 export type KeyReason = (typeof KEY_REASONS)[number];
 
 export interface KeyMismatch {

@@ -25,7 +25,7 @@ const MAX_PROBLEMS = 8;
 export const MIN_TIMEOUT_MS = 1_500;
 export const MAX_TIMEOUT_MS = 5_000;
 
-export const OUTCOMES = [
+const OUTCOMES = [
   /** It got through. */
   "open",
   /** Sent, as far as the sender can tell; whether it came is for the other node to say. */

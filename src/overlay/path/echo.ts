@@ -17,7 +17,7 @@
  */
 import { Tagger } from "../../wire/index.ts";
 
-export const ECHO_VERSION = 1;
+const ECHO_VERSION = 1;
 export const ECHO_PROBE = 1;
 export const ECHO_ANSWER = 2;
 export const ECHO_BYTES = 36;

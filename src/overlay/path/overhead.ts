@@ -14,7 +14,6 @@ const IPV6_BYTES = 40;
 const UDP_BYTES = 8;
 const VXLAN_BYTES = 8;
 const ETHERNET_BYTES = 14;
-const TCP_BYTES = 20;
 
 /** IP and UDP headers: what a datagram's payload lacks to the size of its packet. */
 export function udpOverheadBytes(family: IpFamily): number {
@@ -34,14 +33,4 @@ export function sealedOverheadBytes(family: IpFamily): number {
 /** The largest inner packet that fits an underlay packet of `outerBytes`. */
 export function innerMtu(outerBytes: number, overheadBytes: number): number {
   return outerBytes - overheadBytes;
-}
-
-/** The underlay packet that carries an inner packet of `innerBytes`. */
-export function outerMtu(innerBytes: number, overheadBytes: number): number {
-  return innerBytes + overheadBytes;
-}
-
-/** The largest TCP segment of an inner packet without options [RFC 9293 §3.7.1]; inner packets are IPv4. */
-export function segmentBytes(innerMtuBytes: number): number {
-  return innerMtuBytes - IPV4_BYTES - TCP_BYTES;
 }

@@ -36,7 +36,7 @@ const SILENT_MS = 5000;
 const SILENT_FLIGHTS = 5;
 const SILENT_RETRY_MS = 1000;
 /** A thread of this program may be busy for a while; RFC 6298's second would make a search needlessly slow. */
-export const PROBE_TIMEOUT: TimeoutBounds = { firstMs: 300, floorMs: 100, ceilingMs: 2000, marginMs: 0 };
+const PROBE_TIMEOUT: TimeoutBounds = { firstMs: 300, floorMs: 100, ceilingMs: 2000, marginMs: 0 };
 
 export type PathState = "base" | "searching" | "search-complete" | "error";
 

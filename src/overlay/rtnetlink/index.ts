@@ -15,19 +15,17 @@ export {
   type Link,
   type LinkChange,
   listLinks,
-  type NewLink,
   setLink,
 } from "./links.ts";
 export { listNeighbours, type Neighbour, removeNeighbour, replaceNeighbour } from "./neighbours.ts";
 export { NetlinkError } from "./netlink-error.ts";
-export { type NetlinkRequest, NetlinkSession, type NetlinkTransport } from "./netlink-session.ts";
+export { type NetlinkRequest, NetlinkSession } from "./netlink-session.ts";
 export {
   addRoute,
   findRouteTo,
   type ListedRoute,
   listRoutes,
   type Route,
-  type RouteTo,
   removeRoute,
   replaceRoute,
 } from "./routes.ts";

@@ -10,9 +10,9 @@ export const PROBE = 1;
 export const ANSWER = 2;
 export const REPORT = 3;
 
-export const PROBE_BYTES = 8;
-export const ANSWER_BYTES = 8;
-export const REPORT_BYTES = 20;
+const PROBE_BYTES = 8;
+const ANSWER_BYTES = 8;
+const REPORT_BYTES = 20;
 
 export type ControlMessage =
   | { readonly type: typeof PROBE; readonly id: number }

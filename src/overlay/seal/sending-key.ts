@@ -12,7 +12,7 @@ export interface RekeyLimits {
 }
 
 /** As WireGuard's REKEY_AFTER_TIME; and less than 2^24.5 records of 16 KiB, which are 400 GB. */
-export const REKEY_LIMITS: RekeyLimits = { ageMs: 120_000, bytes: 2 ** 37 };
+const REKEY_LIMITS: RekeyLimits = { ageMs: 120_000, bytes: 2 ** 37 };
 
 /** One less than the receiver has ready: what confirms may have been said before the last step. */
 const UNCONFIRMED_MAX = KEYS_AHEAD - 1;

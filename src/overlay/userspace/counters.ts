@@ -8,7 +8,7 @@
 export const MAX_PEERS = 4096;
 
 /** Why a frame from the underlay was thrown away. The order is the order in memory. */
-export const FRAME_DROPS = [
+const FRAME_DROPS = [
   "truncated", // longer than a datagram may be
   "unknown-sender", // no peer is at that underlay address
   "short",
@@ -28,7 +28,7 @@ export const FRAME_DROPS = [
 export type FrameDrop = (typeof FRAME_DROPS)[number];
 
 /** Why a packet of this machine was not sent. The order is the order in memory. */
-export const PACKET_DROPS = [
+const PACKET_DROPS = [
   "not-ipv4",
   "malformed",
   "no-peer", // nobody has that overlay address
@@ -47,22 +47,22 @@ export const F_PACKETS_IN = 3;
 export const F_DATAGRAMS_IN = 4;
 export const F_BYTES_IN = 5;
 /** 1 once segmentation by the kernel was refused on the way to the peer; row 0: once the device refused super-packets. */
-export const F_IS_CUT_HERE = 6;
-export const F_FRAME_DROPS = 8;
-export const F_PACKET_DROPS = 24;
+const F_IS_CUT_HERE = 6;
+const F_FRAME_DROPS = 8;
+const F_PACKET_DROPS = 24;
 /** What is known of the sealed path to a peer: the longest underlay packet, 0: not known; -1: no figure. */
 export const F_MTU_BYTES = 32;
 export const F_RTT_MS = 33;
 export const F_LOSS = 34;
 /** ms since 1970; 0: frames to it are not sealed. */
 export const F_KEY_SINCE_MS = 35;
-export const ROW_FIELDS = 40;
+const ROW_FIELDS = 40;
 
 /** Of what no peer can be blamed for. */
 export const NOBODY = 0;
 
-export const FRAME_DROP_INDEX = indexOf(FRAME_DROPS);
-export const PACKET_DROP_INDEX = indexOf(PACKET_DROPS);
+const FRAME_DROP_INDEX = indexOf(FRAME_DROPS);
+const PACKET_DROP_INDEX = indexOf(PACKET_DROPS);
 
 export function createCounters(): Float64Array {
   return new Float64Array(new SharedArrayBuffer((1 + MAX_PEERS) * ROW_FIELDS * 8));

@@ -10,7 +10,7 @@ import { claimName } from "../../sys/socket.ts";
 /** Left to the host's other programs: an eighth. */
 const HOST_SHARE = 8;
 /** Ports in a block, which starts at a multiple of it: so blocks are the same for processes with different ranges. */
-export const BLOCK_PORTS = 64;
+const BLOCK_PORTS = 64;
 /** After all were taken by others. */
 const RETRY_MS = 1_000;
 

@@ -33,7 +33,7 @@ const TRIAL_MS = 4_000;
 /** A task that is late is passed over for so long, unless it answers. */
 const LATE_PAUSE_MS = 1000;
 /** How long a task may take to accept before another is tried beside it. */
-export const ACCEPT_TIMEOUT: TimeoutBounds = { firstMs: 500, floorMs: 250, ceilingMs: 2800, marginMs: 100 };
+const ACCEPT_TIMEOUT: TimeoutBounds = { firstMs: 500, floorMs: 250, ceilingMs: 2800, marginMs: 100 };
 
 export class Target implements Candidate {
   readonly hash: number;

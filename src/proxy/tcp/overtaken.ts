@@ -27,7 +27,7 @@ export function watchOvertaken(
   new Overtaken(context, attempt, share).start();
 }
 
-export class Overtaken extends Waiting implements AttemptOwner {
+class Overtaken extends Waiting implements AttemptOwner {
   lastErrno = 0;
 
   constructor(

@@ -10,7 +10,7 @@ import type { DescriptorShare } from "../table/descriptor-shares.ts";
 import { type Recent, RecentList } from "../table/recent-list.ts";
 
 /** The client's side and the task's. */
-export const CONNECTION_DESCRIPTORS = 2;
+const CONNECTION_DESCRIPTORS = 2;
 /** As long as a client that waits for the task's greeting, or sends after a round trip, may be silent. */
 const LEAST_SILENCE_MS = 1_000;
 const LEAST_IDLE_MS = 10_000;

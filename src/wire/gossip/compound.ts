@@ -5,7 +5,7 @@ import { ByteBuilder } from "./byte-builder.ts";
 import { COMPOUND } from "./message-type.ts";
 
 /** Members up to memberlist 0.2.3 misread more. */
-export const MAX_COMPOUND_PARTS = 127;
+const MAX_COMPOUND_PARTS = 127;
 /** What a compound takes in itself, and for each of its parts. */
 export const COMPOUND_BYTES = 2;
 export const COMPOUND_PART_BYTES = 2;

@@ -2,7 +2,7 @@
  * The memberlist and serf protocols: bytes ↔ values, pure. No sockets, no clocks, no randomness; whatever comes from
  * the network and cannot be read is a return value.
  */
-export { COMPOUND_PART_BYTES, MAX_COMPOUND_PARTS } from "./compound.ts";
+export { COMPOUND_PART_BYTES } from "./compound.ts";
 export { NONCE_BYTES } from "./encryption.ts";
 export { Keyring } from "./keyring.ts";
 export * from "./message.ts";
@@ -13,16 +13,14 @@ export {
   type OpenedPacket,
   openPacket,
   type PacketOptions,
-  type PacketProblem,
   packetOverheadBytes,
 } from "./packet.ts";
-export { decodePushPull, encodePushPull, PushPullReader, type ReceivedPushPull } from "./push-pull.ts";
+export { decodePushPull, encodePushPull, PushPullReader } from "./push-pull.ts";
 export * from "./serf.ts";
 export { decodeSerfState, encodeSerfState, type SerfRecentEvent, type SerfState } from "./serf-state.ts";
-export { type FrameOptions, frameStream } from "./stream.ts";
+export { frameStream } from "./stream.ts";
 export { MAX_SHORT_BYTES } from "./stream-limits.ts";
 export {
-  type StreamProblem,
   type StreamProgress,
   StreamReader,
   type StreamReaderOptions,

@@ -47,6 +47,7 @@ export function encodePushPull(exchange: PushPull): Uint8Array {
 }
 
 /** `bytes` begin with the type byte. Null when they are not a complete exchange; bytes behind it are ignored. */
+// for tests: nodes read in parts, see PushPullReader
 export function decodePushPull(bytes: Uint8Array): ReceivedPushPull | null {
   const reader = PushPullReader.of(bytes);
   if (reader === null) return null;

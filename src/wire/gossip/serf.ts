@@ -18,11 +18,8 @@ const QUERY_RESPONSE = 5;
 /** The first payload byte that serf does not use. */
 export const FIRST_FREE_PAYLOAD_TYPE = 10;
 
-/** Bits of SerfQuery.flags. */
-export const QUERY_WANTS_ACK = 1;
+/** A bit of SerfQuery.flags. */
 export const QUERY_NO_REBROADCAST = 2;
-/** Bit of SerfQueryResponse.flags: the query has arrived, this is not the answer. */
-export const RESPONSE_IS_ACK = 1;
 
 const LEAVE_FIELDS = new RecordFormat({ LTime: "lamport", Node: "string", Prune: "bool" });
 const JOIN_FIELDS = new RecordFormat({ LTime: "lamport", Node: "string" });

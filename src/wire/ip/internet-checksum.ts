@@ -2,16 +2,10 @@
  * The Internet checksum [RFC 1071]: ones' complement sums of 16-bit words.
  *
  * Sums here are of little-endian words, whatever the format says: the sum is the same but for the order of its bytes
- * (§2 B), and it is stored in the order it was read. A sum is any number below 2^53; `fold` brings it to 16 bits.
+ * (§2 B), and it is stored in the order it was read. `foldSmall` brings a sum to 16 bits.
  */
 
-/** To 16 bits, with end-around carry; 0 only for a sum of nothing but zeros. */
-export function fold(sum: number): number {
-  while (sum > 0xffff) sum = (sum % 0x1_0000) + Math.floor(sum / 0x1_0000);
-  return sum;
-}
-
-/** The same for sums below 2^31, where it is quick. */
+/** To 16 bits, with end-around carry, of a sum below 2^31; 0 only for a sum of nothing but zeros. */
 export function foldSmall(sum: number): number {
   sum = (sum & 0xffff) + (sum >>> 16);
   return (sum & 0xffff) + (sum >>> 16);

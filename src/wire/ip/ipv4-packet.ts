@@ -20,10 +20,8 @@ export const PROTOCOL_UDP = 17;
 
 export const TCP_BYTES_MIN = 20;
 export const TCP_SEQUENCE_AT = 4;
-export const TCP_ACKNOWLEDGEMENT_AT = 8;
 export const TCP_OFFSET_AT = 12;
 export const TCP_FLAGS_AT = 13;
-export const TCP_WINDOW_AT = 14;
 export const TCP_CHECKSUM_AT = 16;
 export const TCP_FIN = 0x01;
 export const TCP_PSH = 0x08;

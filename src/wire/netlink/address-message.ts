@@ -14,9 +14,6 @@ const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const IFA_FLAGS = 8;
 
-/** No route to the address's prefix comes with it. */
-export const IFA_F_NOPREFIXROUTE = 0x200;
-
 export interface AddressMessage {
   /** AF_INET, AF_INET6. */
   readonly family: number;

@@ -1,6 +1,6 @@
 /** rtnetlink messages: interfaces, addresses, neighbours, forwarding entries, routes, traffic control. */
 export * from "./address-message.ts";
-export { decodeNetlinkOutcome, type NetlinkOutcome } from "./error-message.ts";
+export { decodeNetlinkOutcome } from "./error-message.ts";
 export * from "./event-filter.ts";
 export type { LinkCounters } from "./link-counters.ts";
 export * from "./link-message.ts";
@@ -10,4 +10,4 @@ export * from "./nft-message.ts";
 export * from "./route-message.ts";
 export * from "./rule-message.ts";
 export * from "./traffic-message.ts";
-export { VXLAN_DF_INHERIT, VXLAN_DF_SET, VXLAN_DF_UNSET, type VxlanLink } from "./vxlan-link.ts";
+export { VXLAN_DF_SET, type VxlanLink } from "./vxlan-link.ts";

@@ -17,7 +17,6 @@ export const NLMSG_DONE = 3;
 export const RTM_NEWLINK = 16;
 export const RTM_DELLINK = 17;
 export const RTM_GETLINK = 18;
-export const RTM_SETLINK = 19;
 export const RTM_NEWADDR = 20;
 export const RTM_DELADDR = 21;
 export const RTM_GETADDR = 22;
@@ -33,13 +32,12 @@ export const RTM_GETRULE = 34;
 export const RTM_NEWQDISC = 36;
 export const RTM_GETQDISC = 38;
 export const RTM_NEWTFILTER = 44;
-export const RTM_DELTFILTER = 45;
 export const RTM_GETTFILTER = 46;
 export const RTM_NEWNETCONF = 80;
 
 export const NLM_F_REQUEST = 0x1;
 /** An answer of several messages, ended by NLMSG_DONE. */
-export const NLM_F_MULTI = 0x2;
+export const NLM_F_MULTI = 0x2; // for tests: NLMSG_DONE says the same
 export const NLM_F_ACK = 0x4;
 /** What was dumped changed meanwhile: it may be inconsistent. */
 export const NLM_F_DUMP_INTR = 0x10;

@@ -26,9 +26,7 @@ export const RT_TABLE_MAIN = 254;
 export const RT_TABLE_LOCAL = 255;
 export const RT_SCOPE_UNIVERSE = 0;
 export const RT_SCOPE_LINK = 253;
-export const RT_SCOPE_HOST = 254;
 export const RTN_UNICAST = 1;
-export const RTN_LOCAL = 2;
 /** A copy that was made for one destination, not a route of the table. */
 export const RTM_F_CLONED = 0x200;
 /** In a question: the answer names the table that the route is of. */

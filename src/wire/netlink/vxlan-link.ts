@@ -14,10 +14,8 @@ const IFLA_VXLAN_UDP_ZERO_CSUM6_RX = 20;
 const IFLA_VXLAN_COLLECT_METADATA = 25;
 const IFLA_VXLAN_DF = 29;
 
-/** Values of `dontFragment`: the outer header's bit is clear, set, or that of the inner packet. */
-export const VXLAN_DF_UNSET = 0;
+/** A value of `dontFragment`: the outer header has the bit. */
 export const VXLAN_DF_SET = 1;
-export const VXLAN_DF_INHERIT = 2;
 
 export interface VxlanLink {
   /** Virtual network identifier, 24 bits. */

@@ -19,8 +19,7 @@ const LENGTH_AT = 14;
 const IPV4_BYTES = 28;
 const IPV6_BYTES = 52;
 
-export const RELAY_SESSION_MAX_BYTES =
-  PROXY_V2_MAX_ENCODED_BYTES + 3 * TLV_HEADER_BYTES + 2 * MAX_NAME_BYTES + 2;
+const RELAY_SESSION_MAX_BYTES = PROXY_V2_MAX_ENCODED_BYTES + 3 * TLV_HEADER_BYTES + 2 * MAX_NAME_BYTES + 2;
 
 export interface RelaySession {
   /** The client. */

@@ -17,7 +17,7 @@ const MAX_GAP_MS = 512;
 
 export type Variant = "swim" | "lifeguard";
 
-export const VARIANTS: Readonly<Record<Variant, Profile>> = {
+const VARIANTS: Readonly<Record<Variant, Profile>> = {
   swim: { ...PROFILES.lan, hasAwareness: false, hasDynamicSuspicion: false, hasBuddy: false },
   lifeguard: PROFILES.lan,
 };

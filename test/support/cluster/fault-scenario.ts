@@ -19,7 +19,7 @@ import { type Measures, recordScenario } from "./mesh-report.ts";
 
 const NODES = 5;
 export const PUBLISHED = 8080;
-export const TASK_PORT = 9000;
+const TASK_PORT = 9000;
 /** An answer that took longer has waited for a node that does not answer. */
 const SLOW_MS = 150;
 const SHOWN_FAILURES = 20;

@@ -10,9 +10,9 @@ import {
 } from "../../../src/wire/gossip/index.ts";
 import { seededRandom } from "../random/seeded-random.ts";
 
-export const SELF_ADDRESS = { ip: Uint8Array.of(10, 0, 0, 1), port: 7946 };
+const SELF_ADDRESS = { ip: Uint8Array.of(10, 0, 0, 1), port: 7946 };
 export const OTHER_ADDRESS = { ip: Uint8Array.of(10, 0, 0, 2), port: 7946 };
-export const TAGS = { pm: "1", cluster: "test" };
+const TAGS = { pm: "1", cluster: "test" };
 
 export function alive(node: string, incarnation: number, changes: Partial<AliveMessage> = {}): AliveMessage {
   const { ip, port } = node === "self" ? SELF_ADDRESS : OTHER_ADDRESS;

@@ -11,7 +11,7 @@ const FIRST_NETWORK = 7;
 const PORTS_PER_ADDRESS = 1_000;
 const FIRST_PORT = 20_000;
 
-export function floodUdp(port: number, count: number): number {
+function floodUdp(port: number, count: number): number {
   const memory = new Arena(4096);
   const [fromAt, toAt, dataAt] = [memory.take(SOCKADDR_MAX), memory.take(SOCKADDR_MAX), memory.take(64)];
   const length = writeSockaddr(memory.bytes, toAt, Uint8Array.of(127, 0, 0, 1), port);

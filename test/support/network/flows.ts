@@ -40,7 +40,7 @@ const FIELDS = [
 ] as const;
 type Packet = Record<(typeof FIELDS)[number], string>;
 
-export const VXLAN = "VXLAN";
+const VXLAN = "VXLAN";
 /** Of every test's overlay. */
 const VNI = "4096";
 /** What Linux calls packets that leave. [packet(7): PACKET_OUTGOING] */

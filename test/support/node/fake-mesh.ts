@@ -18,7 +18,7 @@ import {
 import type { ServiceSpec, TaskSpec } from "../../../src/model/index.ts";
 
 export const SELF = "edge-1";
-export const CREATED_AT = Date.UTC(2026, 0, 2, 3, 4, 5);
+const CREATED_AT = Date.UTC(2026, 0, 2, 3, 4, 5);
 
 export const SPEC: ServiceSpec = {
   publish: [{ protocol: "tcp", published: 8080, target: 80, mode: "ingress" }],
@@ -58,7 +58,7 @@ export function serviceView(name: string, rest: Partial<ServiceView> = {}): Serv
   };
 }
 
-export function definitionView(rest: Partial<DefinitionView> = {}): DefinitionView {
+function definitionView(rest: Partial<DefinitionView> = {}): DefinitionView {
   return { node: SELF, file: null, isAlive: true, changedAtMs: CREATED_AT, differences: [], ...rest };
 }
 

@@ -16,7 +16,7 @@ const F_GETFL = 3;
 const F_SETFL = 4;
 const O_NONBLOCK = 0o4000;
 
-export class OutputPair implements Disposable {
+class OutputPair implements Disposable {
   constructor(
     /** Blocking, as a shell hands it to a program. */
     readonly writeFd: number,

@@ -6,7 +6,7 @@ import { seededRandom } from "../random/seeded-random.ts";
 import { ManualClock } from "../time/manual-clock.ts";
 
 export const ECHO_PORT = 4791;
-export const DEVICE_MTU = 1450;
+const DEVICE_MTU = 1450;
 const HEADERS_BYTES = 28;
 const ONE_WAY_MS = 2;
 

@@ -18,7 +18,7 @@ import { createVirtioHeader, type VirtioHeader } from "../../../src/wire/virtio-
 
 export const OWN_ADDRESS = "10.200.0.1";
 export const PEER_ADDRESS = "10.200.0.2";
-export const TEST_VNI = 4711;
+const TEST_VNI = 4711;
 const OWN = { address: 0x0ac8_0001, mac: Uint8Array.of(2, 0x42, 10, 200, 0, 1), vni: TEST_VNI };
 const PEER_ROW = 1;
 

@@ -19,7 +19,7 @@ import type { PortRun } from "../../../src/sys/local-ports.ts";
 const FIRST_FD = 100;
 const PLENTY = 1_000_000;
 
-export class MemorySocket {
+class MemorySocket {
   isClosed = false;
   port = 0;
   target: string | null = null;
@@ -27,7 +27,7 @@ export class MemorySocket {
   source = "192.0.2.1";
 }
 
-export class MemoryLoop implements UdpLoop {
+class MemoryLoop implements UdpLoop {
   nowMs = 1_000;
   readonly deadlines = new Deadlines();
 
@@ -54,7 +54,7 @@ export class MemoryLoop implements UdpLoop {
   atTurnEnd(): void {}
 }
 
-export class MemorySockets implements SessionSockets {
+class MemorySockets implements SessionSockets {
   readonly all: MemorySocket[] = [];
   /** Errno by "address port" of a task. */
   readonly unreachable = new Map<string, number>();
@@ -101,7 +101,7 @@ export class MemorySockets implements SessionSockets {
 }
 
 /** Relays to other nodes that note what becomes of their sessions. */
-export class MemoryRelays implements TaskRelays {
+class MemoryRelays implements TaskRelays {
   readonly sessions: { peer: string; header: Uint8Array; isEnded: boolean }[] = [];
 
   add(peer: RelayPeer, _session: UdpSession, header: Uint8Array): TaskRelay {

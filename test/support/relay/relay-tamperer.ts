@@ -37,7 +37,7 @@ export class TamperedLine {
   }
 }
 
-export class HalfLine {
+class HalfLine {
   #received: Uint8Array = new Uint8Array(0);
   #waiting: Uint8Array = new Uint8Array(0);
   #index = 0;

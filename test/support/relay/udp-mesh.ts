@@ -69,7 +69,7 @@ export class UdpMesh {
 }
 
 /** Passes datagrams between an entry node and the relay of an exit node, and remembers them. */
-export class Middleman {
+class Middleman {
   readonly toExit: Uint8Array[] = [];
   readonly toEntry: Uint8Array[] = [];
   /** What it does not pass on. */

@@ -24,7 +24,7 @@ import type { RemotePeer } from "./remote-peer.ts";
 /** Datagrams in an sender: what some ten super-packets are cut into. */
 export const MAX_QUEUED_DATAGRAMS = 512;
 /** Room before the payload of a datagram: head of the frame, longest IP and TCP headers. */
-export const PREFIX_BYTES = 192;
+const PREFIX_BYTES = 192;
 
 /** Words of #adds for each datagram. */
 const ADD_WORDS = 4;

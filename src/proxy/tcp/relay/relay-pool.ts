@@ -17,7 +17,7 @@ const MAX_CONNECTIONS = 64;
 /** A pool that has never been used keeps one. */
 const LEAST_CONNECTIONS = 1;
 /** Replaced before the exit node closes what is not used. */
-export const CONNECTION_LIFE_MS = 45_000;
+const CONNECTION_LIFE_MS = 45_000;
 const RETRY_MS = 1_000;
 
 /** A client whose own connection to the peer is being opened. */

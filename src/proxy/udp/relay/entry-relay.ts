@@ -31,7 +31,7 @@ import { PathMtu } from "./path-mtu.ts";
 import type { RelayChannel } from "./relay-channel.ts";
 
 /** How often a link that is ready looks whether it is still needed and still works. */
-export const RELAY_TICK_MS = 500;
+const RELAY_TICK_MS = 500;
 /**
  * A link with sessions that has been silent for so long is asked with each tick, and given up after so many questions:
  * with 30 % of them and of the answers lost, six without an answer are one case in 50, twelve one in 3,000.

@@ -5,7 +5,7 @@
 
 /** Bounds of one link's; what comes on top is not kept. */
 export const MAX_KEPT = 512;
-export const MAX_KEPT_BYTES = 1024 * 1024;
+const MAX_KEPT_BYTES = 1024 * 1024;
 
 interface Kept<L> {
   readonly relayed: L;

@@ -2,9 +2,7 @@
 import { expect, test } from "bun:test";
 import {
   innerMtu,
-  outerMtu,
   sealedOverheadBytes,
-  segmentBytes,
   udpOverheadBytes,
   vxlanOverheadBytes,
 } from "../../../../src/overlay/path/overhead.ts";
@@ -12,14 +10,9 @@ import {
 test("VXLAN takes 50 bytes over IPv4 and 70 over IPv6", () => {
   expect([vxlanOverheadBytes(4), vxlanOverheadBytes(6)]).toEqual([50, 70]);
   expect(innerMtu(1500, vxlanOverheadBytes(4))).toBe(1450);
-  expect(outerMtu(1450, vxlanOverheadBytes(4))).toBe(1500);
 });
 
 test("a sealed datagram takes its seal and what carries it", () => {
   expect([udpOverheadBytes(4), udpOverheadBytes(6)]).toEqual([28, 48]);
   expect([sealedOverheadBytes(4), sealedOverheadBytes(6)]).toEqual([74, 94]);
-});
-
-test("a TCP segment is what two headers leave of the inner packet", () => {
-  expect(segmentBytes(1450)).toBe(1410);
 });
