@@ -126,7 +126,9 @@ function diagnoseMembers({ members, gossip }: Cluster): Finding[] {
 function diagnoseRelay({ proxy, overlay }: NodeStatus): Finding[] {
   const silent = proxy.peers.filter(({ isReachable }) => !isReachable);
   if (silent.length === 0)
-    return [pass("relay", `${formatCount(proxy.peers.length, "node")} with tasks, all answer`)];
+    return [
+      pass("relay", proxy.peers.length === 0 ? "no other node has tasks" : allAnswer(proxy.peers.length)),
+    ];
   return silent.map(({ name, address, port }) =>
     finding(
       `relay ${name}`,
@@ -135,6 +137,10 @@ function diagnoseRelay({ proxy, overlay }: NodeStatus): Finding[] {
       `check that it is running; open ${overlay?.port ?? port}/tcp and /udp between the nodes, in both directions (\`ports\` lists closed ones)`,
     ),
   );
+}
+
+function allAnswer(nodeCount: number): string {
+  return `${formatCount(nodeCount, "other node")} with tasks, all answer`;
 }
 
 function diagnoseDriver({ driver, wanted, address, device, passedOver }: OverlayStatus): Finding {

@@ -1,5 +1,6 @@
 /** The result of one check of `doctor`, and how results are printed. */
 import type { PortTest } from "../../node/index.ts";
+import { formatCount } from "../render/format.ts";
 import { renderNote } from "../render/table.ts";
 
 export interface Finding {
@@ -29,5 +30,5 @@ export function renderFindings(findings: readonly Finding[]): string {
     ];
   });
   const count = (level: Finding["level"]) => findings.filter((finding) => finding.level === level).length;
-  return `${[...lines, "", `${count("fail")} failed, ${count("warn")} to look at, ${count("pass")} passed`].join("\n")}\n`;
+  return `${[...lines, "", `${count("fail")} failed, ${formatCount(count("warn"), "warning")}, ${count("pass")} passed`].join("\n")}\n`;
 }

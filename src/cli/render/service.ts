@@ -183,7 +183,7 @@ function unresolvedFigures(
   const kept =
     addresses.length === 0 || answeredAt === null
       ? ""
-      : `; the the last result, ${formatAge(now - answeredAt)} old, stays in use`;
+      : `; the last result, ${formatAge(now - answeredAt)} old, stays in use`;
   return ["unresolved", "", "", "", "", `${error ?? "no answer yet"}${age}${kept}`];
 }
 

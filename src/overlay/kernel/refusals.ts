@@ -26,7 +26,7 @@ export function explain(error: unknown, session: NetlinkSession, end: OverlayEnd
 export function deviceTaken({ device }: OverlayEnd, link: Link): OverlayError {
   const message =
     `cannot create ${device}: ${describe(link)} has that name and is not this node's; ` +
-    `remove it (ip link delete ${link.name}) or set another overlay.device`;
+    `remove it (ip link delete ${link.name}) or set another overlay.port, which is part of the name`;
   return new OverlayError("device-taken", message);
 }
 

@@ -87,4 +87,4 @@ const NOT_PERMITTED =
   "CAP_NET_ADMIN is missing; run as root, grant it (AmbientCapabilities=CAP_NET_ADMIN in the unit, " +
   '--cap-add NET_ADMIN for the container), or set overlay.driver = "none"';
 
-const NAME_TAKEN = "the name is taken or not valid; set another overlay.device";
+const NAME_TAKEN = "the name is taken or not valid; set another overlay.port, which is part of the name";

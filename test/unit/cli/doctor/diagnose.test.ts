@@ -168,7 +168,7 @@ test("findings are read line by line, what to do below, the sum last", () => {
     "FAIL  overlay b  no answer",
     "                 fix: open the port",
     "",
-    "1 failed, 0 to look at, 1 passed",
+    "1 failed, 0 warnings, 1 passed",
     "",
   ]);
 });
