@@ -1,11 +1,11 @@
 /**
- * The repository's own rules, those no linter knows. Pure: a file's path and text in, findings out.
+ * The repository's own rules, which no linter has. Pure: a file's path and text in, findings out.
  *
- * Each rule is here because breaking it works at first and fails later: memory that moves under native code, folders
- * that know each other, protocol code that reads a clock and so cannot be simulated.
+ * Each rule is here because breaking it works at first and fails later: memory that moves under native code, features
+ * that import each other, protocol code that reads a clock and so cannot be simulated.
  */
 
-import { collapse, findCycles, foldersOf, type ImportGraph, importGraph, importsOf } from "./import-graph.ts";
+import { collapse, findCycles, foldersOf, importGraph, importsOf } from "./import-graph.ts";
 
 export interface Finding {
   readonly line: number;
@@ -19,7 +19,7 @@ interface Rule {
   readonly message: string;
 }
 
-/** Whom a folder of src may import besides itself. Whoever is missing here may import all. */
+/** Folders of src that each folder may import. A folder that is not listed may import all. */
 const ALLOWED_IMPORTS: Readonly<Record<string, readonly string[]>> = {
   wire: [],
   sys: [],
@@ -41,9 +41,6 @@ const PROXY_LAYERS: readonly (readonly string[])[] = [
   ["tcp", "udp"],
   ["listen", "worker"],
 ];
-
-/** Folders whose cycles are tolerated until they are gone. To become empty, and stay so. */
-const TOLERATED_CYCLES: readonly string[] = ["src/proxy/tcp"];
 
 const PURE_FOLDERS = [
   "src/wire/",
@@ -85,7 +82,7 @@ const RULES: readonly Rule[] = [
   {
     appliesTo: () => true,
     pattern: /(?<![\w.*-])\/(?:work|home\/\w+|Users\/\w+)\//g,
-    message: "a path of somebody's machine",
+    message: "a path of a developer's machine",
   },
 ];
 
@@ -100,16 +97,11 @@ export function findViolations(path: string, text: string): Finding[] {
 }
 
 /** Cycles between files, and between the files and folders of one folder. @param texts of src, by path */
-export function findImportCycles(
-  texts: ReadonlyMap<string, string>,
-  tolerated: readonly string[] = TOLERATED_CYCLES,
-): string[] {
+export function findImportCycles(texts: ReadonlyMap<string, string>): string[] {
   const graph = importGraph(texts);
-  const graphs: ImportGraph[] = [graph, ...foldersOf(graph).map((folder) => collapse(graph, folder))];
-  const cycles = graphs.flatMap(findCycles).map((cycle) => [...cycle, cycle[0]!]);
-  const isTolerated = (cycle: readonly string[]) =>
-    tolerated.some((folder) => cycle.every((path) => path.startsWith(`${folder}/`)));
-  return [...new Set(cycles.filter((cycle) => !isTolerated(cycle)).map((cycle) => cycle.join(" -> ")))];
+  const graphs = [graph, ...foldersOf(graph).map((folder) => collapse(graph, folder))];
+  const cycles = graphs.flatMap(findCycles).map((cycle) => [...cycle, cycle[0]!].join(" -> "));
+  return [...new Set(cycles)];
 }
 
 function findForbiddenImports(path: string, text: string): Finding[] {

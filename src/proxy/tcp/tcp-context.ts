@@ -11,8 +11,8 @@ import { RELAY_ERRORS, type RelayError } from "../table/counters.ts";
 import type { Route } from "../table/route.ts";
 import type { WorkerContext } from "../table/worker-context.ts";
 import { createFlowResources, type FlowResources, PipePool } from "./flow/index.ts";
-import { Challenges } from "./relay/challenges.ts";
-import { RelayKeys } from "./relay/relay-keys.ts";
+import { Challenges } from "./challenges.ts";
+import { RelayKeys } from "./relay-keys.ts";
 
 /** A PROXY header must have arrived whole by then. */
 const HEADER_TIMEOUT_MS = 2500;

@@ -45,7 +45,7 @@ import { Attempt } from "../tcp/attempt.ts";
 import { Clients } from "../tcp/clients.ts";
 import { TcpListener } from "../tcp/listener.ts";
 import { Heartbeats } from "../tcp/relay/heartbeat.ts";
-import { RelayAcceptor } from "../tcp/relay/relay-acceptor.ts";
+import { RelayAcceptor } from "../tcp/relay-acceptor.ts";
 import { RelayConnection } from "../tcp/relay/relay-connection.ts";
 import { RelayPools } from "../tcp/relay/relay-pool.ts";
 import { TcpContext } from "../tcp/tcp-context.ts";

@@ -15,7 +15,7 @@ test.each([
   ["src/cli/a.ts", 'import { Client } from "undici";', "undici/index.js"],
   ["src/cli/a.ts", 'await fetch("http://portmesh/");', "undici/index.js"],
   ["src/cli/a.ts", `${"export"} default 1;`, "no default exports"],
-  ["README.md", machinePath, "somebody's machine"],
+  ["README.md", machinePath, "a developer's machine"],
   ["src/wire/a.ts", 'import { x } from "../sys/x.ts";', "src/wire must not import src/sys"],
   [
     "src/proxy/tcp/a.ts",
@@ -70,12 +70,12 @@ test.each([
   expect(findViolations(path, text)).toEqual([]);
 });
 
-function cyclesOf(imports: Readonly<Record<string, readonly string[]>>, tolerated: readonly string[] = []) {
+function cyclesOf(imports: Readonly<Record<string, readonly string[]>>) {
   const texts = Object.entries(imports).map(
     ([path, targets]) =>
       [path, targets.map((target) => `import type { X } from "${target}";`).join("\n")] as const,
   );
-  return findImportCycles(new Map(texts), tolerated);
+  return findImportCycles(new Map(texts));
 }
 
 test("a cycle of files is found, and told whole, the shortest way round", () => {
@@ -109,8 +109,6 @@ test("folders that import each other are a cycle, although no file is in one", (
     "src/node/a/two.ts": [],
   };
   expect(cyclesOf(imports)).toEqual(["src/node/a -> src/node/b -> src/node/a"]);
-  expect(cyclesOf(imports, ["src/node"])).toEqual([]);
-  expect(cyclesOf(imports, ["src/node/a"])).toEqual(["src/node/a -> src/node/b -> src/node/a"]);
 });
 
 test("a file and a folder beside it are a cycle too", () => {

@@ -1,12 +1,12 @@
 /** One worker's listening socket of the relay. */
 
-import type { Endpoint, RecordKeys } from "../../../wire/index.ts";
-import type { DescriptorShare } from "../../table/descriptor-shares.ts";
-import { RecentList } from "../../table/recent-list.ts";
-import type { Route } from "../../table/route.ts";
-import { Acceptor } from "../acceptor.ts";
-import type { Clients } from "../clients.ts";
-import { type InboundOwner, InboundRelay } from "./inbound-relay.ts";
+import type { Endpoint, RecordKeys } from "../../wire/index.ts";
+import type { DescriptorShare } from "../table/descriptor-shares.ts";
+import { RecentList } from "../table/recent-list.ts";
+import type { Route } from "../table/route.ts";
+import { Acceptor } from "./acceptor.ts";
+import type { Clients } from "./clients.ts";
+import { type InboundOwner, InboundRelay } from "./relay/inbound-relay.ts";
 
 /** Connections that have not asked yet. A peer keeps at most 64 a worker. */
 const MAX_SILENT = 4_096;

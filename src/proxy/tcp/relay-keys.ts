@@ -1,8 +1,8 @@
 /** Who this node is to others, and with which keys it signs and checks: changed by a reload, read for every connection. */
-import { HelloProver, RelaySigner } from "../../../wire/index.ts";
-import { ClearRule } from "../../relay/clear-rule.ts";
-import type { RelayIdentity } from "../../relay/identity.ts";
-import type { RelayPeer } from "../../table/peer.ts";
+import { HelloProver, RelaySigner } from "../../wire/index.ts";
+import { ClearRule } from "../relay/clear-rule.ts";
+import type { RelayIdentity } from "../relay/identity.ts";
+import type { RelayPeer } from "../table/peer.ts";
 
 /** What one relay key proves to the exit node of one name. */
 interface Proof {
