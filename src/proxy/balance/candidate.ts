@@ -1,5 +1,5 @@
 /**
- * What balancing needs to know of a task, and the interface of every way to balance.
+ * What balancing needs to know of a task, and the interface of every balancer.
  * A balancer picks for one service on one worker; it holds no connection counts and no clock of its own.
  */
 

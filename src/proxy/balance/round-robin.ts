@@ -1,5 +1,5 @@
 /**
- * Round robin. With equal weights the next eligible one in order, O(1) while nobody is passed over. With unequal
+ * Round robin. With equal weights the next eligible one in order, O(1) while no task is passed over. With unequal
  * weights nginx's smooth variant (ngx_http_upstream_round_robin.c): of weights 5, 1, 1 comes A A B A C A A and never
  * five A in a row. Workers and reloads start at a random place, so that they do not all begin with the same task.
  */

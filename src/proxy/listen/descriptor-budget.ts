@@ -4,10 +4,10 @@
  *   limit
  *     reserve        admin socket, state, log, configuration, lookups, and what a worker opens before it looks
  *     gossip         connections from other nodes and strangers to the gossip port, and as many to other nodes
- *     fixed          listening sockets; of each peer a heartbeat, and per worker a link and a waiting connection
+ *     fixed          listening sockets; of each peer a heartbeat, and per worker a UDP relay and a warm connection
  *     workers        the rest, evenly: each divides its part further (table/descriptor-shares.ts)
  *
- * Nothing a stranger can open comes out of the reserve, so the admin socket answers whatever happens on the ports.
+ * Nothing that a stranger can open is taken from the reserve, so the admin socket answers whatever happens on the ports.
  */
 
 const MAX_RESERVE = 256;

@@ -1,6 +1,6 @@
 /**
- * Neighbouring ports told together: a range of ten thousand ports fails, opens and closes for one reason, which is one
- * line for a reader. Pure.
+ * Adjacent ports reported together: a range of ten thousand ports fails, opens and closes for one reason, in one line.
+ * Pure.
  */
 
 interface Report {

@@ -40,7 +40,7 @@ import { readEndpoint } from "../table/socket-address.ts";
 /** Where a task of this node takes its clients. */
 export type ProbeResult =
   | "answered"
-  | "refused" // by its host or on the way
+  | "refused" // by its host or by a router on the path
   | "silent"
   | "not-sent"; // this host lacks a descriptor, a port or memory: says nothing about the task
 

@@ -1,6 +1,6 @@
 /**
  * Which tasks of this node are down. A task that fails a client is put on trial: it is probed until it is reachable
- * again, and counts as down once that has taken too long. A task that nobody has failed to reach costs nothing.
+ * again, and counts as down once that has taken too long. A task that no client has failed to reach costs nothing.
  */
 import { UdpSockets } from "../../sys/udp-sockets.ts";
 import type { TaskEndpoint } from "../table/routing-table.ts";

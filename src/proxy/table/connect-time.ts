@@ -6,7 +6,7 @@
 import { RttEstimator, type TimeoutBounds } from "../../sys/rtt-estimator.ts";
 
 const TIMEOUT: TimeoutBounds = { firstMs: 1_000, floorMs: 0, ceilingMs: 10_000, marginMs: 100 };
-/** To an address of 127/8 or ::1: nothing gets lost on the way. */
+/** To an address of 127/8 or ::1: no packet gets lost. */
 const TIMEOUT_HERE: TimeoutBounds = { ...TIMEOUT, firstMs: 100 };
 /** 1 + 2 + 4 + 8 + 16 */
 const TIMEOUTS_PER_CONNECT = 31;

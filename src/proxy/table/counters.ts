@@ -1,5 +1,5 @@
 /**
- * Counters in shared memory. Every worker writes its own row and nobody else's, so nothing is locked; the main thread
+ * Counters in shared memory. Every worker writes only its own row, so nothing is locked; the main thread
  * and least-connections read all rows. Values are float64 (exact up to 2^53).
  *
  * A service has SERVICE_FIELDS numbers in each row, a task TASK_FIELDS. Slots are handed out by the main thread.
@@ -28,14 +28,14 @@ export const REFUSAL_REASONS = [
 ] as const;
 export type RefusalReason = (typeof REFUSAL_REASONS)[number];
 
-/** Why a datagram between nodes came to nothing. The order is the order in memory. */
+/** Why a datagram between nodes was dropped. The order is the order in memory. */
 export const RELAY_DROPS = [
   "malformed",
-  "unauthentic", // by nobody who has the key
+  "unauthentic", // not written with the key
   "replayed",
   "stale", // too old to tell whether it was replayed, or a handshake that took too long
-  "clear", // of a link that has to be sealed here
-  "unknown-link", // of a link from before a restart; its node is told
+  "clear", // of a relay that must be sealed here
+  "unknown-link", // of a relay from before a restart; its node is notified
   "send-failed",
   "too-long",
 ] as const;
@@ -44,7 +44,7 @@ export type RelayDrop = (typeof RELAY_DROPS)[number];
 /** Why a relay connection from another node was refused. The order is the order in memory. */
 export const RELAY_ERRORS = [
   "malformed",
-  "unauthentic", // by nobody who has the key
+  "unauthentic", // not written with the key
   "replayed", // a header that was written for another connection
   "stale", // not begun, or not ended, in time
   "clear", // it has to be sealed here

@@ -24,7 +24,7 @@ export class DescriptorGate {
     readonly worker: number,
     /** any open descriptor, to see which number the next one gets */
     readonly wakeupFd: number,
-    /** Somebody waits, or something has run out: `release` must be called from time to time while they do. */
+    /** A listener or connection waits, or something has run out: `release` must be called from time to time meanwhile. */
     readonly onShortage: () => void,
   ) {
     this.#paused = counters.paused;
@@ -42,7 +42,7 @@ export class DescriptorGate {
   /** Calls `waiter.onDescriptors` once, after a descriptor has been closed or a little later. */
   wait(waiter: DescriptorWaiter): void {
     this.#waiters.push(waiter);
-    this.#tellWhoWaits();
+    this.#publishWaiting();
     this.onShortage();
   }
 
@@ -50,7 +50,7 @@ export class DescriptorGate {
   onSharesWaiting(count: number): void {
     const isMore = count > this.#sharesWaiting;
     this.#sharesWaiting = count;
-    this.#tellWhoWaits();
+    this.#publishWaiting();
     if (isMore) this.onShortage();
   }
 
@@ -60,16 +60,16 @@ export class DescriptorGate {
     this.onShortage();
   }
 
-  /** Lets everyone try again if there are descriptors. */
+  /** Lets all waiters try again if there are descriptors. */
   release(): void {
     if (this.#waiters.length === 0 || !this.#hasRoom()) return;
     const waiters = this.#waiters;
     this.#waiters = [];
-    this.#tellWhoWaits();
+    this.#publishWaiting();
     for (const waiter of waiters) waiter.onDescriptors();
   }
 
-  #tellWhoWaits(): void {
+  #publishWaiting(): void {
     this.#paused[this.worker] = this.#waiters.length + this.#sharesWaiting > 0 ? 1 : 0;
   }
 

@@ -3,12 +3,12 @@
  * sessions, relay connections that have not asked yet; and what all of them use: pipes, connections to peers that wait.
  *
  * Half is guaranteed: every service has an equal part for each protocol. The other half is lent to those that ask, but
- * nobody may have borrowed more than GREED times what is left, so that a flood of one port leaves some for a second port
+ * no share may have borrowed more than GREED times what is left, so that a flood of one port leaves some for a second port
  * and for pipes [Choudhury & Hahne, "Dynamic queue length thresholds for shared-memory packet switches", 1998].
  * A service that has the worker to itself may have all.
  *
- * These are accounts: what is opened is added, whether there was room or not, and whoever looks for room first makes
- * some by closing one of its own.
+ * These are accounts: what is opened is added, whether there was room or not, and a service that needs room first closes one
+ * of its own.
  */
 import type { DescriptorGate, DescriptorWaiter } from "./descriptor-gate.ts";
 

@@ -1,4 +1,4 @@
-/** Another node, as this worker reaches its relay. The same object as long as it is reached in the same way. */
+/** Another node, as this worker reaches its relay. The same object as long as its address and port are the same. */
 import { SOCKADDR_MAX, writeSockaddr } from "../../sys/sockaddr.ts";
 import { parseIp } from "../../wire/index.ts";
 import { ConnectTime } from "./connect-time.ts";
@@ -22,7 +22,7 @@ export class RelayPeer {
   readonly sockaddr = new Uint8Array(SOCKADDR_MAX);
   readonly udpSockaddr = new Uint8Array(SOCKADDR_MAX);
   readonly sockaddrLength: number;
-  /** That it is reached from, with port 0; null: any. */
+  /** Source address for it, with port 0; null: any. */
   readonly sourceSockaddr: Uint8Array | null;
   /** AF_INET or AF_INET6 */
   readonly family: number;
@@ -60,12 +60,12 @@ export class RelayPeer {
     return this.#shared[this.#at + P_SILENT_LOOKS] === 0;
   }
 
-  /** Refused or broken: it need not be waited for. Only the worker with the heartbeat may say so. */
+  /** Refused or broken: there is no need to wait. Only the worker with the heartbeat calls this. */
   onLost(): void {
     if (this.isReachable) this.onSilent();
   }
 
-  /** Another look has found it silent. Only the worker with the heartbeat may say so. */
+  /** Another check has found it silent. Only the worker with the heartbeat calls this. */
   onSilent(): void {
     this.#shared[this.#at + P_SILENT_LOOKS]!++;
   }
@@ -85,12 +85,12 @@ export class RelayPeer {
     this.onHeard();
   }
 
-  /** Only the worker with the heartbeat may say so. */
+  /** Only the worker with the heartbeat calls this. */
   onHeard(): void {
     this.#shared[this.#at + P_SILENT_LOOKS] = 0;
   }
 
-  /** What its relay has said to the clients of all workers, and to connections that wait for one. */
+  /** Greetings and answers of its relay, over all workers. */
   answers(): number {
     return sumRows(this.counters.peers, this.#at + P_ANSWERS);
   }
@@ -106,7 +106,7 @@ export class RelayPeer {
     this.#row[this.#at + P_ANSWERS]!++;
   }
 
-  /** Its relay has answered, whatever it said of the task. */
+  /** Its relay has answered, whatever the result for the task. */
   onAnswered(): void {
     this.#row[this.#at + P_ANSWERS]!++;
     this.#failuresInRow = 0;
@@ -114,12 +114,12 @@ export class RelayPeer {
     this.#lateUntilMs = 0;
   }
 
-  /** The relay has not said anything in time on a new connection, and still may: no failure. */
+  /** The relay has not answered in time on a new connection, and still may: no failure. */
   onLate(nowMs: number): void {
     this.#lateUntilMs = nowMs + FIRST_PAUSE_MS;
   }
 
-  /** The relay itself did not take a connection, or said nothing on it. Those that fail beside each other count once. */
+  /** The relay did not accept a connection, or did not answer on it. Concurrent failures count once. */
   onFailed(nowMs: number): void {
     this.#row[this.#at + P_FAILURES]!++;
     if (nowMs < this.failingUntilMs) return;

@@ -141,7 +141,7 @@ export function findOwnTarget(
   return route === null ? null : { target: route.targets[0]!, rules: route.rules };
 }
 
-/** The way to that task alone, all addresses of it. */
+/** A route to that task alone, at all its addresses. */
 export function findOwnRoute(
   table: CompiledTable,
   protocol: Protocol,
@@ -242,7 +242,7 @@ export class TableCompiler {
       known?.targets.get(key) ??
       backAgain(known?.missing.get(key), task) ??
       this.#newTarget(task, port.protocol, targetPort, peer);
-    target.peer = peer; // what is open to it by another way goes on
+    target.peer = peer; // connections over another path continue
     targets.set(key, target);
     target.weight = task.weight;
     target.drainTimeoutMs = service.drainTimeoutMs;

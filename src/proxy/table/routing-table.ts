@@ -1,8 +1,8 @@
 /**
  * The routing table: everything the proxy needs to know to serve published ports, and nothing else.
  *
- * It is immutable and structured-cloneable. Whoever owns the services (today the configuration file) builds a
- * new one for every change; the proxy compares it with the table it runs and changes only what differs.
+ * It is immutable and structured-cloneable. The node builds a new one for every change; the proxy compares it with the
+ * table it runs and changes only what differs.
  * Names have been resolved, port ranges expanded and `bind` rules turned into addresses before it gets here.
  */
 import type { PortSpec, Protocol, ServiceTask, TrafficRules } from "../../model/index.ts";
@@ -16,7 +16,7 @@ export interface RoutingTable {
   readonly services: readonly Service[];
   /** The other nodes that run tasks of these services; unique by name. */
   readonly peers: readonly Peer[];
-  /** null: this node relays nothing, neither way. */
+  /** null: this node relays nothing in either direction. */
   readonly relay: Relay | null;
   /** Addresses of this machine without zone, where a listener at a wildcard address is reached. [] while no UDP port is published. */
   readonly localAddresses: readonly string[];
@@ -40,8 +40,7 @@ export interface Peer {
   readonly port: number;
   readonly udpPort: number;
   /**
-   * What goes to it is encrypted here. false: it goes in clear, proved but readable, which only an overlay that encrypts
-   * makes secret.
+   * Traffic to it is encrypted here. false: it is authenticated but readable, unless an overlay encrypts it.
    */
   readonly isSealed: boolean;
   /** Literal address that connections and datagrams to it leave from, while this machine has it; absent: any. */

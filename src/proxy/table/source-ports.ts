@@ -72,7 +72,7 @@ export class PortBlocks {
     this.maxPorts = Math.min(countPorts(runs), this.#mayHave * BLOCK_PORTS);
   }
 
-  /** One more block: false when there is none to be had. */
+  /** One more block; false: there is none. */
   grow(nowMs: number): boolean {
     if (this.#mayHave === 0 || nowMs < this.#retryAtMs) return false;
     const at = this.#left.findIndex((block) => this.#options.claim(block));

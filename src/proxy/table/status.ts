@@ -1,4 +1,4 @@
-/** What the proxy tells about itself: plain values, summed over the workers at the time of asking. */
+/** The status of the proxy: plain values, summed over the workers when it is read. */
 import type { Protocol } from "../../model/index.ts";
 import type { LeftAddress } from "./routing-table.ts";
 import type { SourcePortStatus } from "./source-ports.ts";
@@ -68,7 +68,7 @@ export interface PortStatus {
   readonly protocol: Protocol;
   readonly published: number;
   readonly target: number;
-  /** No task is reachable: nothing listens, and clients are refused as if nobody ever did. */
+  /** No task is reachable: nothing listens, and clients are refused. */
   readonly isClosed?: boolean;
   readonly listeners: readonly ListenerStatus[];
   /** Addresses that are not listened on, because a task of this node has this port there. */
@@ -77,7 +77,7 @@ export interface PortStatus {
 
 export interface ListenerStatus {
   readonly address: string;
-  /** null: listening. Else why not, with the fix where one is known; it is retried. */
+  /** null: listening. Else the reason, with the fix where one is known; it is retried. */
   readonly error: string | null;
 }
 
@@ -93,7 +93,7 @@ export interface TaskStatus {
    * when no other is left. `loop`: it leads back to a port it serves, which sends no client there.
    */
   readonly state: "active" | "draining" | "failing" | "loop";
-  /** Of state `loop`: the way back, "8080/tcp -> 192.0.2.2:8080 (web on n2)". */
+  /** Of state `loop`: the path back to the port, "8080/tcp -> 192.0.2.2:8080 (web on n2)". */
   readonly loop?: string;
   readonly openConnections: number;
   readonly connectionsTotal: number;

@@ -62,7 +62,7 @@ export class Target implements Candidate {
   #lateUntilMs = 0;
   /** From connect, or the question to its node, to its answer. */
   readonly #acceptTime = new RttEstimator(ACCEPT_TIMEOUT);
-  /** The same with what was lost on the way and sent again. */
+  /** The same with retransmissions. */
   readonly #connectTime: ConnectTime;
   /** A connect that a client no longer waits for goes on, to tell whether the task is slow or dead. */
   hasOvertaken = false;
@@ -106,14 +106,14 @@ export class Target implements Candidate {
     this.#at = slot * TASK_FIELDS;
   }
 
-  /** Its own failures, and those of the way to it. */
+  /** Its own failures, and those of the path to it. */
   get failingUntilMs(): number {
     const { peer } = this;
     const untilMs = Math.max(this.#failingUntilMs, this.#lateUntilMs);
     return peer === null ? untilMs : Math.max(untilMs, peer.avoidUntilMs);
   }
 
-  /** The heartbeat of its node; false once it has left the table, as nobody listens then. */
+  /** The heartbeat of its node; false once it has left the table, as heartbeats end then. */
   get isPeerHeard(): boolean {
     return !this.isRetired && this.peer !== null && this.peer.isReachable && this.peer.rttMs > 0;
   }
@@ -140,7 +140,7 @@ export class Target implements Candidate {
     this.cutAtMs = nowMs + this.drainTimeoutMs;
   }
 
-  /** Whoever puts it back expects it to work: it may have refused because it was draining. */
+  /** Its failures are forgotten: it may have refused because it was draining. */
   stopDraining(): void {
     if (!this.isDraining) return;
     this.#forgetFailures();
@@ -199,7 +199,7 @@ export class Target implements Candidate {
 
   /**
    * It has taken so long to accept a connection.
-   * @param withoutLossMs and so long, if nothing was sent again on the way; null: not known
+   * @param withoutLossMs and so long, without retransmission; null: not known
    */
   onAccepted(tookMs: number, nowMs: number, withoutLossMs: number | null = tookMs): void {
     this.#connectTime.add(tookMs, nowMs);
@@ -214,7 +214,7 @@ export class Target implements Candidate {
     this.onFailing(ETIMEDOUT, this.#connectTime.measuredPatienceMs);
   }
 
-  /** A UDP session has begun, whose datagrams may come to nothing without a word for seconds. */
+  /** A UDP session has begun, whose datagrams may be lost without an error for seconds. */
   onTried(nowMs: number): void {
     if (this.#failuresInRow === 0 || nowMs < this.#failingUntilMs) return;
     this.isOnTrial = true;

@@ -1,4 +1,4 @@
-/** What everything in a worker shares: its loop, its counters, and who is told when descriptors come free. */
+/** What the parts of a worker share: its loop, its counters, its descriptors. */
 
 import type { EventLoop } from "../../sys/event-loop.ts";
 import type { OwnKeys } from "../relay/own-key.ts";
@@ -17,7 +17,7 @@ export interface WorkerContext {
   readonly ownKeys: OwnKeys;
 }
 
-/** Collects finished connections while somebody wants them; bounded, the surplus is dropped. */
+/** Collects finished connections while recording is on; bounded, the surplus is dropped. */
 export class ConnectionRecorder {
   static readonly #MAX_BATCH = 1000;
   isOn = false;

@@ -10,8 +10,8 @@ import { patienceMs, stepFrom } from "../table/connect-time.ts";
 import { RELAY_ERRORS, type RelayError } from "../table/counters.ts";
 import type { Route } from "../table/route.ts";
 import type { WorkerContext } from "../table/worker-context.ts";
-import { createFlowResources, type FlowResources, PipePool } from "./flow/index.ts";
 import { Challenges } from "./challenges.ts";
+import { createFlowResources, type FlowResources, PipePool } from "./flow/index.ts";
 import { RelayKeys } from "./relay-keys.ts";
 
 /** A PROXY header must have arrived whole by then. */

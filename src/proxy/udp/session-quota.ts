@@ -1,6 +1,6 @@
 /**
  * What the sessions of one service have on this worker: a share of its max_sessions, descriptors for their sockets,
- * and time until they are idle. When there is no room the first in the order of `SessionRanks` goes.
+ * and time until they are idle. When there is no room the first in the order of `SessionRanks` is evicted.
  */
 
 import type { DeadlineList } from "../../sys/deadline-list.ts";
@@ -71,7 +71,7 @@ export class SessionQuota {
     return fd < 0 ? fd : this.#connect(fd, target);
   }
 
-  /** See `ReturnPath.reopen`. The session keeps the old socket when there is no other to be had. */
+  /** See `ReturnPath.reopen`. The session keeps the old socket when no other can be opened. */
   reopen(session: UdpSession): boolean {
     const { loop, sockets } = this.context;
     const opened = sockets.open(session.target.family);
@@ -145,7 +145,7 @@ export class SessionQuota {
     return bound;
   }
 
-  /** A descriptor, at the cost of a session when the share is used up; negative when there is none to be had. */
+  /** A descriptor, at the cost of a session when the share is used up; negative when there is none. */
   #openSocket(family: number): number {
     const { sockets, worker } = this.context;
     const { descriptors } = worker;

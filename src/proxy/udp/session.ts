@@ -103,7 +103,7 @@ export class UdpSession
     if ((events & EPOLLERR) !== 0 && fd === this.fd && !this.isClosed) this.#dropErrors();
   }
 
-  /** So many datagrams of the client are on their way to the task. */
+  /** So many datagrams of the client have been sent to the task. */
   onDelivered(datagrams: number): void {
     this.#owed += datagrams * this.rules.udp.responses;
   }
@@ -139,7 +139,7 @@ export class UdpSession
     this.#hasSent = true;
   }
 
-  /** The socket goes out from an address of this node that has gone or is no longer the one to use. */
+  /** The old socket sends from an address that this node no longer has, or no longer uses. */
   replaceSocket(fd: number, lease: PortLease<UdpSession> | null): void {
     const { loop } = this.returnPath.context;
     loop.close(this.fd);
@@ -197,7 +197,7 @@ export class UdpSession
     if (!this.isClosed) this.returnPath.context.replies.receiveFrom(this);
   }
 
-  /** It was answered before: answers may come to an address that this node no longer has, and no error tells. */
+  /** It was answered before: replies may go to an address that this node no longer has, without any error here. */
   #lookForAnswers(): void {
     const { nowMs } = this.returnPath.context.loop;
     if (this.#unansweredSinceMs === 0 || nowMs - this.#unansweredSinceMs < SILENCE_MS) return;

@@ -32,7 +32,7 @@ export class PortLease<O extends Ranked> implements Recent<PortLease<O>> {
 export class TaskPorts<O extends Ranked> {
   /** A bit for each port the worker may have: taken, or not its own yet. */
   readonly #taken: Uint32Array;
-  /** Of sessions that make room, and of those that do so only where there is no other: found out when one is looked for. */
+  /** Of sessions that may be evicted, and of conversing ones, evicted last: sorted when a port is needed. */
   readonly #leases = new RecentList<PortLease<O>>();
   /** Of the worker's ports. */
   #known = 0;

@@ -149,7 +149,7 @@ export class TaskSendBatch {
     this.#at += delivered;
     this.#isRetry = false;
     if (this.#at < this.#count) {
-      // why the next one did not go is not told, and the kernel forgets it
+      // the kernel neither reports nor keeps the error of the next one
       session.isUnproven = true;
       this.#unprovenFrom = this.#at - 1;
       return 0;
@@ -232,7 +232,7 @@ export class TaskSendBatch {
     return session;
   }
 
-  /** To another task; to the same once more when there is no other. */
+  /** To another task; once more to the same when there is no other. */
   #onRefused(session: UdpSession, error: number): UdpSession | null {
     session.returnPath.onFailed(session, error);
     this.#tried.push(session.target);

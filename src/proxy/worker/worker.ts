@@ -45,9 +45,9 @@ import { Attempt } from "../tcp/attempt.ts";
 import { Clients } from "../tcp/clients.ts";
 import { TcpListener } from "../tcp/listener.ts";
 import { Heartbeats } from "../tcp/relay/heartbeat.ts";
-import { RelayAcceptor } from "../tcp/relay-acceptor.ts";
 import { RelayConnection } from "../tcp/relay/relay-connection.ts";
 import { RelayPools } from "../tcp/relay/relay-pool.ts";
+import { RelayAcceptor } from "../tcp/relay-acceptor.ts";
 import { TcpContext } from "../tcp/tcp-context.ts";
 import { UdpListener } from "../udp/listener.ts";
 import { RELAY_CONTEXT_BYTES, RelayContext, type RelayHost } from "../udp/relay/relay-context.ts";
@@ -57,7 +57,7 @@ import { UdpContext } from "../udp/udp-context.ts";
 
 /** How often records are sent, drain deadlines and descriptors looked at, while there is any of these. */
 const TICK_MS = 100;
-/** The main thread hears of a shortage at once, and then so often while it goes on. */
+/** The main thread is notified of a shortage at once, and then so often while it lasts. */
 const SHORTAGE_MS = 1_000;
 
 /** A published port's socket, TCP or UDP. */
@@ -88,9 +88,9 @@ export class Worker extends Waiting implements Pollable, RelayHost {
   readonly #heartbeats: Heartbeats;
   /** Have connections whose time is running out. */
   #draining: Target[] = [];
-  /** Something has run out, and the main thread has not been told. */
+  /** Something has run out, and the main thread has not been notified. */
   #hasShortage = false;
-  #shortageToldMs = Number.NEGATIVE_INFINITY;
+  #shortageReportedMs = Number.NEGATIVE_INFINITY;
 
   constructor(readonly setup: WorkerSetup) {
     super();
@@ -149,7 +149,7 @@ export class Worker extends Waiting implements Pollable, RelayHost {
     if (descriptors.isWaitedFor) descriptors.release();
     shares.releaseAll();
     this.#cutOverdue(nowMs);
-    this.#tellShortage(nowMs);
+    this.#reportShortage(nowMs);
     if (this.#isTicking) this.#armTick();
   }
 
@@ -193,10 +193,10 @@ export class Worker extends Waiting implements Pollable, RelayHost {
     this.#armTick();
   }
 
-  #tellShortage(nowMs: number): void {
-    if (!this.#hasShortage || nowMs < this.#shortageToldMs + SHORTAGE_MS) return;
+  #reportShortage(nowMs: number): void {
+    if (!this.#hasShortage || nowMs < this.#shortageReportedMs + SHORTAGE_MS) return;
     this.#hasShortage = false;
-    this.#shortageToldMs = nowMs;
+    this.#shortageReportedMs = nowMs;
     this.#send({ type: "shortage" });
   }
 
@@ -278,7 +278,7 @@ export class Worker extends Waiting implements Pollable, RelayHost {
     for (const listener of this.#relayListeners.values()) listener.onTargetsChanged(nowMs);
   }
 
-  /** With the process the kernel would close everything as if it had come to its end. */
+  /** At the end of the process the kernel would close connections in order, as if they were complete. */
   #end(): void {
     for (const listener of this.#listeners.values()) listener.close();
     for (const listener of this.#relayListeners.values()) listener.close();
@@ -292,7 +292,7 @@ export class Worker extends Waiting implements Pollable, RelayHost {
     this.#loop.stop();
   }
 
-  /** Attempts that are left have no client any more. */
+  /** The remaining attempts have no client. */
   #closeOvertaken(): void {
     for (const handler of this.#loop.handlers())
       if (handler instanceof Attempt || handler instanceof RelayConnection) handler.close();

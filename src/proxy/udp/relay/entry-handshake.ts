@@ -1,6 +1,6 @@
 /**
- * The entry node's half of a link's handshake: says HELLO until challenged, CONFIRMs until READY, gives up after a
- * while. No sockets and no clock: whoever owns it sends what `write` writes, at first and whenever `onTimer` says so.
+ * The entry node's half of a relay's handshake: sends HELLO until challenged, CONFIRM until READY, and gives up after
+ * some attempts. No sockets and no clock: its owner sends what `write` writes, first and when `onTimer` says so.
  */
 
 import {
@@ -30,7 +30,7 @@ import { RelayChannel } from "./relay-channel.ts";
 
 /** Between two attempts: those in use are few. */
 const RETRIES_MS = [200, 400, 800, 1600, 2400];
-/** The exit node keeps nothing of a HELLO, so some may be under way: datagrams get lost. */
+/** The exit node keeps no state for a HELLO, so several may be in flight: datagrams get lost. */
 const HELLOS_PER_ROUND_TRIP = 3;
 /** Of a CONFIRM. A time to a CHALLENGE that is not known better is since the first HELLO: rather too long already. */
 const SAMPLE_MARGIN = 1.2;
@@ -47,7 +47,7 @@ export interface EntryHandshakeOptions {
   readonly exitNode: string;
   /** 32 bytes. */
   readonly relayKey: Uint8Array;
-  /** This worker's, for a link that is sealed; null: it is in clear. */
+  /** This worker's, for a sealed relay; null: the relay is in clear. */
   readonly ownKey: OwnKey | null;
   /** To the exit node and back; 0: not known. */
   readonly rttMs: number;
@@ -69,7 +69,7 @@ export class EntryHandshake {
   readonly #startedMs: number;
   /** 0: there has been no CHALLENGE. */
   #challengedAfterMs = 0;
-  /** The established link, once READY has come. */
+  /** The established relay, once READY has arrived. */
   channel: RelayChannel | null = null;
 
   constructor(options: EntryHandshakeOptions, nowMs: number) {

@@ -1,7 +1,7 @@
 /**
- * One link from here to an exit node, with the sessions that go through it: makes the link when it is needed, again
- * when the exit node no longer knows it, and tells when it cannot be made. No sockets and no clock; whoever owns it
- * hands it datagrams and the time, and does what the `EntryRelayPort` is asked.
+ * The relay from here to one exit node, with its sessions: established when it is needed, again when the exit node no
+ * longer knows it, and reported when that fails. No sockets and no clock: its owner passes datagrams and the time, and
+ * implements `EntryRelayPort`.
  *
  *     closed ──first datagram──▶ handshaking ──READY──▶ ready ──no sessions for long──▶ closed
  *       ▲  ◀──no answer, refused──┘     ▲                 │ │
@@ -30,16 +30,16 @@ import { KeptDatagrams } from "./kept-datagrams.ts";
 import { PathMtu } from "./path-mtu.ts";
 import type { RelayChannel } from "./relay-channel.ts";
 
-/** How often a link that is ready looks whether it is still needed and still works. */
+/** How often a ready relay checks whether it is still needed and still works. */
 const RELAY_TICK_MS = 500;
 /**
- * A link with sessions that has been silent for so long is asked with each tick, and given up after so many questions:
- * with 30 % of them and of the answers lost, six without an answer are one case in 50, twelve one in 3,000.
+ * A relay with sessions that has been silent for so long is pinged with each tick, and given up after so many pings:
+ * with 30 % of pings and of answers lost, six unanswered ones are one case in 50, twelve one in 3,000.
  */
 const PING_AFTER_MS = 2000;
 const MAX_PINGS = 6;
 const MAX_PINGS_WITH_HEARTBEAT = 12;
-/** A link without sessions is closed after so long. */
+/** A relay without sessions is closed after so long. */
 export const UNUSED_RELAY_MS = 60_000;
 
 const NO_BYTES = new Uint8Array(0);
@@ -96,7 +96,7 @@ export class EntryRelay<O> {
     return this.#kept.take(relayed).length;
   }
 
-  /** Sends bytes[at … at + length) to the session's task; false: it is lost, as too much waits for the link already. */
+  /** Sends bytes[at … at + length) to the session's task; false: it is lost, as too many wait for the handshake already. */
   send(relayed: RelayedSession<O>, bytes: Uint8Array, at: number, length: number, nowMs: number): boolean {
     this.#usedMs = nowMs;
     if (this.#channel !== null && relayed.isOpened) {
@@ -135,7 +135,7 @@ export class EntryRelay<O> {
       this.#port.onUnreachable(relayed, error, this.#kept.take(relayed));
   }
 
-  /** Ends the link; the sessions, if any, stay until they are removed. */
+  /** Ends the relay; its sessions, if any, stay until they are removed. */
   end(): void {
     this.#sendEmpty(RELAY_CLOSE, 0);
     this.#close();

@@ -1,6 +1,6 @@
 /**
- * The exit node's half of a link's handshake. It keeps nothing between a HELLO and its CONFIRM: the cookie in the
- * challenge is all there is, and only who receives at the address that it claims to send from gets to see it.
+ * The exit node's half of a relay's handshake. It keeps no state between a HELLO and its CONFIRM: that is in the cookie
+ * of the challenge, which only a host that receives at its claimed source address can return.
  */
 import {
   CHALLENGE_BYTES,
@@ -27,10 +27,10 @@ import type { OwnKeys } from "../../relay/own-key.ts";
 export const COOKIE_PERIOD_MS = 10_000;
 const NO_NAME = new Uint8Array(0);
 
-/** A link that has been proved: what its READY says. */
+/** A relay whose entry node has proved its key: what READY says. */
 export interface ConfirmedRelay {
   readonly linkId: Uint8Array;
-  /** This worker's public key, which the keys come from; null: the link is in clear. */
+  /** This worker's public key, which the keys are derived from; null: the relay is in clear. */
   readonly publicKey: Uint8Array | null;
   readonly nonce: Uint8Array;
   /** Which of the relay keys its entry node has. */
@@ -80,7 +80,7 @@ export class ExitHandshake {
     return CHALLENGE_BYTES;
   }
 
-  /** The link that a CONFIRM of `length` bytes proves; `stale`: authentic, but not from whom it was challenged now. */
+  /** The relay that a CONFIRM of `length` bytes proves; `stale`: authentic, but not the answer to a recent challenge of its sender. */
   confirm(
     bytes: Uint8Array,
     { at, version, headerAt, headerLength }: RelayDatagram,
@@ -133,7 +133,7 @@ export class ExitHandshake {
   }
 }
 
-/** The same for every CONFIRM of a link; returns its length. */
+/** The same for every CONFIRM of a relay; returns its length. */
 export function writeReady(
   { linkId, nonce, keys, publicKey }: ConfirmedRelay,
   out: Uint8Array,

@@ -1,6 +1,6 @@
 /**
- * One link from an entry node to here, with the sessions that came through it. No sockets and no clock: its owner hands
- * it decoded datagrams and does what the `ExitRelayPort` is asked.
+ * The relay from one entry node to here, with its sessions. No sockets and no clock: its owner passes decoded datagrams
+ * and implements `ExitRelayPort`.
  */
 import {
   RELAY_CLEAR,
@@ -23,13 +23,13 @@ import { type OpenVerdict, RelayChannel } from "./relay-channel.ts";
 
 const IPV6_OVERHEAD_BYTES = 48;
 
-/** What a link asks of its owner. `S` is the session. */
+/** What a relay asks of its owner. `S` is the session. */
 export interface ExitRelayPort<S> {
   /** To open a session for the PROXY header in bytes[headerAt …]: it, or the ERROR_… why not. */
   open(id: number, bytes: Uint8Array, headerAt: number, headerLength: number): S | number;
   /** To send bytes[dataAt …] to the session's task. */
   deliver(session: S, dataAt: number, dataLength: number): void;
-  /** The entry node has ended it: to be closed without a word. */
+  /** The entry node has ended it: to be closed without a reply. */
   onClosed(session: S): void;
   /** To seal and send a datagram without data, or an ERROR with its code. */
   send(type: number, id: number, code: number): void;
@@ -37,7 +37,7 @@ export interface ExitRelayPort<S> {
   sendProbe(length: number): void;
   /** Takes an opened PART; true: it completes an OPEN or DATA, which `datagram` is from now on. */
   assemble(channel: RelayChannel, datagram: RelayDatagram): boolean;
-  /** The entry node has ended the link. */
+  /** The entry node has ended the relay. */
   onEnded(): void;
 }
 
@@ -58,7 +58,7 @@ export class ExitRelay<S> {
     readonly confirmed: ConfirmedRelay,
     nowMs: number,
     port: ExitRelayPort<S>,
-    /** Of IP and UDP headers on the way. */
+    /** Of IP and UDP headers on the path. */
     overheadBytes = IPV6_OVERHEAD_BYTES,
   ) {
     this.pathMtu = new PathMtu(overheadBytes);
@@ -90,7 +90,7 @@ export class ExitRelay<S> {
     this.#opened.length = 0;
   }
 
-  /** The session has ended here; the entry node is told why: an ERROR_… or, with 0, for nothing in particular. */
+  /** The session has ended here; the entry node is sent the reason: an ERROR_… or, with 0, none. */
   remove(id: number, code: number): void {
     if (!this.#sessions.delete(id)) return;
     this.#port.send(code === 0 ? RELAY_CLOSE : RELAY_ERROR, id, code);

@@ -1,9 +1,9 @@
 /**
- * Copies of datagrams that may have to go another way: those that wait for a link to be made, and the first ones of
+ * Copies of datagrams that may have to be sent elsewhere: those that wait for a handshake, and the first ones of
  * sessions that the exit node has not accepted yet.
  */
 
-/** Bounds of one link's; what comes on top is not kept. */
+/** Bounds of one relay; further datagrams are not kept. */
 export const MAX_KEPT = 512;
 const MAX_KEPT_BYTES = 1024 * 1024;
 
@@ -25,7 +25,7 @@ export class KeptDatagrams<L> {
     return true;
   }
 
-  /** Takes out those of one leg, in their order. */
+  /** Takes out those of one session, in their order. */
   take(relayed: L): readonly Uint8Array[] {
     if (this.#all.length === 0) return [];
     const taken = this.#all.filter((kept) => kept.relayed === relayed).map(({ data }) => data);

@@ -1,7 +1,7 @@
 /**
- * How large the datagrams of a link may be on the way to its other end. Datagrams larger than the interface's MTU are
- * cut by IP, so there is no limit as long as packets of that size arrive. Where they vanish without a word, a path MTU
- * black hole, the link cuts datagrams itself, to the largest size that was answered.
+ * How large the datagrams of a relay may be on the path to its other end. Datagrams larger than the interface's MTU are
+ * fragmented by IP, so there is no limit as long as packets of that size arrive. Where they vanish silently, in a path
+ * MTU black hole, the relay cuts datagrams itself, to the largest size that was answered.
  *
  * While large datagrams are sent there is a round of probes every second, which the other end answers: of the smallest
  * size, as the measure of the others, and of the one in use; of all sizes when that was not answered, and from time to

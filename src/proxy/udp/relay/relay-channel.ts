@@ -1,10 +1,10 @@
 /**
- * One end of an established link: seals what goes out under the next counter, opens what comes in once.
+ * One end of an established relay: seals datagrams under the next counter, opens each received one once.
  * The two directions have keys of their own, so nothing can be sent back to where it came from.
  */
 import { type DatagramSeal, type RelayDatagram, ReplayWindow, writeSealedHead } from "../../../wire/index.ts";
 
-/** `unauthentic`: nobody who has the key wrote it. */
+/** `unauthentic`: not written with the key. */
 export type OpenVerdict = "new" | "replayed" | "stale" | "unauthentic";
 
 export class RelayChannel {
@@ -28,7 +28,7 @@ export class RelayChannel {
 
   /**
    * Writes the SEALED_BYTES at `headAt`, right behind which there are `headerLength` bytes already; the data is
-   * anywhere in `bytes`, and if the link is encrypted it is so from now on. None of it may change any more.
+   * anywhere in `bytes`, and encrypted in place if the relay is. None of it may change afterwards.
    */
   seal(
     type: number,

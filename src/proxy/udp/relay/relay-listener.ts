@@ -1,6 +1,6 @@
 /**
- * One worker's UDP socket of the relay: other nodes' datagrams come in here. Handshakes are answered without keeping
- * anything; what comes over an established link goes to that link's sessions.
+ * One worker's UDP socket for datagrams of other nodes. Handshakes are answered without keeping
+ * state; datagrams of an established relay go to its sessions.
  */
 
 import type { DeadlineList } from "../../../sys/deadline-list.ts";
@@ -29,13 +29,13 @@ import { HandshakeSender } from "./handshake-sender.ts";
 import type { RelayContext } from "./relay-context.ts";
 import { RelayReturnPath, type RelayReturnPathOwner } from "./relay-return-path.ts";
 
-/** Links of one worker; the one silent for longest is ended to make room. */
+/** Relays of one worker; the one silent for longest is ended to make room. */
 const MAX_RELAYS = 4096;
-/** An entry node with sessions asks every few seconds, one without closes its link after UNUSED_RELAY_MS. */
+/** An entry node with sessions sends a ping every few seconds; one without closes its relay after UNUSED_RELAY_MS. */
 const SILENCE_MS = 90_000;
 /** Until the first datagram under its key. */
 const UNPROVEN_MS = 10_000;
-/** RESETs in any second: enough for all links after a restart, and no help to who sends garbage. */
+/** RESETs in any second: enough for all relays after a restart, too few to be of use in a reflection attack. */
 const MAX_RESETS_PER_SEC = 256;
 const NO_NAME = new Uint8Array(0);
 
@@ -56,7 +56,7 @@ export class RelayListener implements DatagramOwner, RelayReturnPathOwner {
   /** bounded by MAX_RELAYS */
   readonly #table = new SessionTable<RelayReturnPath>((Math.random() * 2 ** 32) | 0);
   readonly #recent = new RecentList<RelayReturnPath>();
-  /** Links that the batch at hand has something for. */
+  /** Relays that the batch at hand has datagrams for. */
   readonly #touched: RelayReturnPath[] = [];
   #resets = 0;
   #resetsSinceMs = 0;
@@ -83,7 +83,7 @@ export class RelayListener implements DatagramOwner, RelayReturnPathOwner {
     this.#receiver = new DatagramReceiver(this.context, fd, this);
   }
 
-  /** Links under a key that is gone, and clear ones where they are no more, end at once: their entry nodes find out. */
+  /** Relays under a removed key, and clear ones where clear is no longer accepted, end at once: their entry nodes find out. */
   set identity(identity: RelayIdentity) {
     this.#identity = identity;
     this.#handshake = this.#handshakeAs(identity);
@@ -98,7 +98,7 @@ export class RelayListener implements DatagramOwner, RelayReturnPathOwner {
     for (const returnPath of this.#table) returnPath.onTargetsChanged(nowMs);
   }
 
-  /** Ends a link, which its entry node knows or will find out. */
+  /** Ends a relay. Its entry node knows, or finds out by a RESET. */
   end(returnPath: RelayReturnPath): void {
     returnPath.endSessions();
     returnPath.waitingIn?.cancel(returnPath);
@@ -106,7 +106,7 @@ export class RelayListener implements DatagramOwner, RelayReturnPathOwner {
     this.#recent.remove(returnPath);
   }
 
-  /** Tells all entry nodes and closes the socket. */
+  /** Notifies all entry nodes and closes the socket. */
   close(): void {
     const { replies } = this.context;
     replies.flush();
@@ -157,7 +157,7 @@ export class RelayListener implements DatagramOwner, RelayReturnPathOwner {
     this.#touched.push(returnPath);
   }
 
-  /** The link of the sender and the datagram's id; both are then in the key. */
+  /** The relay of the sender and the datagram's link id; both are then in the key. */
   #find(): RelayReturnPath | null {
     const { linkHigh, linkLow } = this.#datagram;
     this.#key.append(linkHigh | 0);

@@ -1,6 +1,7 @@
 /**
- * Sessions whose clients another node has accepted: one link from there, its sessions with tasks of this node, and the
- * way back. A session is with the task that it was opened for; when that goes, the other node is told and picks anew.
+ * Sessions whose clients another node has accepted: one relay from that node, its sessions with tasks of this node, and
+ * the path back. A session has the task that it was opened for; when that task is removed, the other node is notified
+ * and picks another.
  */
 
 import { Waiting } from "../../../sys/deadline-list.ts";
@@ -82,7 +83,7 @@ export class RelayReturnPath
   slot = 0;
   #isEnded = false;
 
-  /** @param key the sender's address, the link id */
+  /** @param key the sender's address and the link id */
   constructor(
     readonly listener: RelayReturnPathOwner,
     readonly key: Int32Array,
@@ -109,12 +110,12 @@ export class RelayReturnPath
     this.listener.end(this);
   }
 
-  /** Tells the entry node that the link is over. */
+  /** Notifies the entry node that the relay has ended. */
   sayGoodbye(): void {
     this.send(RELAY_CLOSE, 0, 0);
   }
 
-  /** Ends all sessions; the entry node has been told or is gone. */
+  /** Ends all sessions; the entry node has been notified or is gone. */
   endSessions(): void {
     this.#isEnded = true;
     for (const session of this.relay.sessions.values()) this.#end(session, null);
@@ -127,7 +128,7 @@ export class RelayReturnPath
     }
   }
 
-  // what its link asks
+  // what its relay asks
 
   open(id: number, bytes: Uint8Array, headerAt: number, headerLength: number): UdpSession | number {
     const asked = decodeRelaySession(bytes, headerAt, headerLength);

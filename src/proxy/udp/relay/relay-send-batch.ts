@@ -2,8 +2,7 @@
  * Datagrams on their way to other nodes: sealed as they are added, sent together. Data stays where it is in the
  * worker's memory and must not change until `flush`.
  *
- * Unlike elsewhere, a datagram that could not be sent is lost with its counter: sealing it again is up to whoever
- * still has it.
+ * Unlike elsewhere, a datagram that could not be sent is lost with its counter: sealing it again is up to its owner.
  */
 import type { Arena } from "../../../sys/arena.ts";
 import { EAGAIN, EMSGSIZE } from "../../../sys/errno.ts";

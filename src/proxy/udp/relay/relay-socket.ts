@@ -1,8 +1,8 @@
 /**
- * The socket of a link to one other node, connected to its relay, and what its `EntryRelay` asks for: datagrams sealed
- * and sent, time, sessions told what has become of them.
+ * The socket of the relay to one other node, connected to it, and what `EntryRelay` asks of its owner: to seal and send
+ * datagrams, to keep time, to notify sessions.
  *
- * What goes wrong is dealt with in the next turn, as a session that moves sends, and there may be a batch under way.
+ * Failures are handled in the next turn: a session that moves sends datagrams, and a batch may be half gathered.
  */
 
 import { Waiting } from "../../../sys/deadline-list.ts";
@@ -120,7 +120,7 @@ export class RelaySocket
     return 0;
   }
 
-  /** Sends a datagram in the worker's memory, now or once there is a link; the socket must be open. Flush after it. */
+  /** Sends a datagram in the worker's memory, now or after the handshake; the socket must be open. Flush after it. */
   send(relayed: RelayedSession<UdpSession>, dataAt: number, length: number): void {
     const { memory, loop } = this.context;
     const { owner } = relayed;
@@ -146,7 +146,7 @@ export class RelaySocket
     this.relays.flushSoon();
   }
 
-  /** The other node is no longer reached here: sessions move. */
+  /** The other node is no longer a peer at this address: sessions move. */
   end(): void {
     this.isEnded = true;
     this.relay.end();
@@ -168,7 +168,7 @@ export class RelaySocket
   onDeadline(nowMs: number): void {
     this.relay.onTimer(nowMs);
     this.relays.toExits.flush();
-    // one that has failed may have an address of this machine that is gone: the next link begins with another socket
+    // a failed one may have a source address that this machine no longer has: the next handshake gets another socket
     if (this.relay.state === "closed") this.#close();
     else this.#arm();
   }

@@ -2,7 +2,7 @@
  * The relay's UDP port where the node itself has a socket, for gossip or for echoes: which datagram is whose.
  *
  * The node's socket comes first, the workers' follow. What an entry node sends to a relay is known by its head
- * (wire/relay/datagram.ts) and goes to the worker that its link's id picks, so a link stays with its worker; all else is the
+ * (wire/relay/datagram.ts) and goes to the worker that its link id picks, so a relay stays with its worker; all else is the
  * node's. Other datagrams that look the same there:
  *
  *     gossip, sealed    1, 12 random bytes: a HELLO only if two of them are its length as well, once in 10 million
