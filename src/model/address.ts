@@ -5,11 +5,16 @@
 import { formatIp, isMappedIpv4, type Prefix, parseIp, parsePrefix } from "../wire/index.ts";
 
 /** RFC 1123 labels, and the underscore that container engines put into names. */
-const DNS_LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/;
+const DNS_LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i;
 const MAX_DNS_NAME_LENGTH = 253;
+
+/** Dotted quad without leading zeros: what nearly every address is, and canonical as it is. */
+const OCTET = "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
+const IPV4 = new RegExp(`^(?:${OCTET}\\.){3}${OCTET}$`);
 
 /** Without zone: "fe80::1%eth0" means nothing on another machine. */
 export function canonicalAddress(text: string): string | null {
+  if (IPV4.test(text)) return text;
   const address = parseIp(text);
   if (address === null) return null;
   const { family, bytes } = address;
@@ -26,11 +31,11 @@ export function canonicalPrefix(text: string): string | null {
 
 /** Lower case, without the final dot. */
 export function canonicalDnsName(text: string): string | null {
-  const name = text.toLowerCase().replace(/\.$/, "");
+  const name = text.replace(/\.$/, "");
   const labels = name.split(".");
   const endsInNumber = /^\d+$/.test(labels.at(-1) ?? ""); // such a name can only be a mistyped IPv4 address
   const isName = name.length <= MAX_DNS_NAME_LENGTH && labels.every((label) => DNS_LABEL.test(label));
-  return isName && !endsInNumber ? name : null;
+  return isName && !endsInNumber ? name.toLowerCase() : null;
 }
 
 export function canonicalHost(text: string): string | null {

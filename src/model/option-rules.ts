@@ -4,6 +4,9 @@
  */
 import type { Protocol } from "./service.ts";
 
+export const V1_CARRIES_TCP_ONLY =
+  '"v1" cannot carry udp: use "v2", or publish the udp port as another service';
+
 /** In the file's spelling. */
 export type ServiceOption =
   | "udp"
@@ -37,7 +40,7 @@ export function findUselessOptions(
   if (!hasTcp) refuse("idle_timeout", `has no effect on udp ports: use ${spell("udp.idle_timeout")}`);
   if (!hasTcp) refuse("max_connections", `has no effect on udp ports: use ${spell("udp.max_sessions")}`);
   if (hasUdp && given("send_proxy") === "v1") {
-    refuse("send_proxy", '"v1" cannot carry udp: use "v2", or publish the udp port as another service');
+    refuse("send_proxy", V1_CARRIES_TCP_ONLY);
   }
   return found;
 }

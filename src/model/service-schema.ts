@@ -2,6 +2,7 @@
  * The rules of a service as zod schemas. The file takes the fields and spells some of them differently; requests and
  * records have the schema of the whole. So what one of them accepts, all of them accept.
  */
+
 import { z } from "zod";
 import { canonicalHost, canonicalPrefix } from "./address.ts";
 import { canonicalBind } from "./bind-rule.ts";
@@ -22,6 +23,7 @@ import {
   NODE_NAME_PATTERN,
   SERVICE_NAME_PATTERN,
 } from "./names.ts";
+import { V1_CARRIES_TCP_ONLY } from "./option-rules.ts";
 import { collapsePorts, expandRanges, type PortRange } from "./port-range.ts";
 import {
   BALANCES,
@@ -117,7 +119,7 @@ export const serviceSpec = z
     bind: ruleFields.bind.nullable(),
     udp: z.strictObject({ ...udpFields, responses: udpFields.responses.default(0) }),
   })
-  .superRefine(checkSize);
+  .superRefine(checkTogether);
 
 /** As records spell it: ports as ranges (toPortRuns), other keys may be there. */
 export const storedServiceSpec = z
@@ -127,7 +129,7 @@ export const storedServiceSpec = z
     bind: ruleFields.bind.nullable(),
     udp: z.object({ ...udpFields, responses: udpFields.responses.default(0) }),
   })
-  .superRefine(checkSize);
+  .superRefine(checkTogether);
 
 type PortRun = readonly [protocol: string, published: number, target: number, count: number, mode: string];
 
@@ -157,7 +159,10 @@ function checkPorts(ranges: readonly PortRange[], context: z.RefinementCtx): voi
   complain(context, findPortExcess(ranges) ?? findRepeatedPort(ranges));
 }
 
-function checkSize(spec: ServiceSpec, context: z.RefinementCtx): void {
+/** What no field can tell alone. */
+function checkTogether(spec: ServiceSpec, context: z.RefinementCtx): void {
+  const hasUdp = spec.publish.some(({ protocol }) => protocol === "udp");
+  if (spec.sendProxy === "v1" && hasUdp) complain(context, V1_CARRIES_TCP_ONLY, ["sendProxy"]);
   const fault = findSizeFault(spec);
   if (fault !== null) complain(context, fault.message, [fault.field]);
 }

@@ -1,5 +1,6 @@
 /** Where a task listens, as the operator writes it: HOST, HOST:PORT, [v6]:PORT or a bare IPv6 address. */
 import { canonicalHost } from "./address.ts";
+import { isTaskName, MAX_TASK_NAME_LENGTH } from "./names.ts";
 import { isPort } from "./port-range.ts";
 import { showValue } from "./show-value.ts";
 
@@ -14,6 +15,7 @@ export function parseTaskAddress(text: string): TaskAddress | { readonly error: 
   const { host, port } = splitPort(text);
   const canonical = host === null ? null : canonicalHost(host);
   if (canonical === null) return { error: `${showValue(text)} is not HOST, HOST:PORT or [IPv6]:PORT` };
+  if (!isTaskName(text)) return { error: `longer than ${MAX_TASK_NAME_LENGTH} characters` };
   if (port !== null && !isPort(port)) return { error: `${port} is outside 1..65535` };
   return { host: canonical, port };
 }

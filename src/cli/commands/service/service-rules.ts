@@ -29,7 +29,7 @@ interface Field<T> {
   };
 }
 
-/** Flags whose lists can be too long together. */
+/** Flags of what can be wrong together with other flags. */
 const LIST_FLAGS: Readonly<Record<string, string>> = {
   publish: "--publish",
   acceptProxy: "--accept-proxy",
@@ -37,6 +37,7 @@ const LIST_FLAGS: Readonly<Record<string, string>> = {
   deny: "--deny",
   bind: "--bind",
   nodes: "--node-label",
+  sendProxy: "--send-proxy",
 };
 
 /** `current` with the options in it. Throws CommandFailure for the first wrong one. */
