@@ -1,5 +1,5 @@
 /** The refusals every implementation of the mesh needs, in the words the commands show. */
-import type { PortSpec } from "../model/index.ts";
+import { formatPort, type PortSpec } from "../model/index.ts";
 import type { DefinitionView, Refusal } from "./mesh-api.ts";
 
 /** The same file may be on hundreds of nodes. */
@@ -42,7 +42,7 @@ export function serviceChanged(name: string): Refusal {
 /** @param service the one that has the port */
 export function portTaken(port: Pick<PortSpec, "protocol" | "published">, service: string): Refusal {
   const { protocol, published } = port;
-  const error = `port ${published}/${protocol} is already published by service ${quote(service)}`;
+  const error = `port ${formatPort(port)} is already published by service ${quote(service)}`;
   return { code: "port-taken", error, about: { port: { protocol, published } } };
 }
 

@@ -30,7 +30,7 @@ export function canonicalPrefix(text: string): string | null {
 }
 
 /** Lower case, without the final dot. */
-export function canonicalDnsName(text: string): string | null {
+function canonicalDnsName(text: string): string | null {
   const name = text.replace(/\.$/, "");
   const labels = name.split(".");
   const endsInNumber = /^\d+$/.test(labels.at(-1) ?? ""); // such a name can only be a mistyped IPv4 address

@@ -1,17 +1,10 @@
 /** What a service, a port and a task are, and every rule about them. Imports nothing but formats of addresses. */
-export { canonicalAddress, canonicalDnsName, canonicalHost, canonicalPrefix } from "./address.ts";
+export { canonicalAddress, canonicalPrefix } from "./address.ts";
 export { canBindsOverlap, canonicalBind } from "./bind-rule.ts";
 export { comparePorts, compareRules, compareSpecs, compareValue, missingIn } from "./compare-specs.ts";
-export { formatDuration, parseDuration } from "./duration.ts";
+export { formatDuration } from "./duration.ts";
 export * from "./fields.ts";
-export {
-  areSelectorsDisjoint,
-  findLabelFault,
-  isLabelKey,
-  LABEL_KEY_PATTERN,
-  selects,
-  sortedLabels,
-} from "./labels.ts";
+export { areSelectorsDisjoint, selects, sortedLabels } from "./labels.ts";
 export * from "./limits.ts";
 export * from "./names.ts";
 export { findUselessOptions, type ServiceOption } from "./option-rules.ts";
@@ -26,6 +19,6 @@ export {
 } from "./port-range.ts";
 export * from "./service.ts";
 export * from "./service-schema.ts";
-export { findSizeFault, type ListField } from "./service-size.ts";
+export { findSizeFault } from "./service-size.ts";
 export { showValue } from "./show-value.ts";
 export { parseTaskAddress, type TaskAddress } from "./task-address.ts";

@@ -3,13 +3,8 @@ import { MAX_LABEL_BYTES, MAX_LABELS } from "./limits.ts";
 import type { Labels } from "./service.ts";
 
 export const LABEL_KEY_PATTERN = "^[a-zA-Z0-9][a-zA-Z0-9_./-]{0,62}$";
-const LABEL_KEY = new RegExp(LABEL_KEY_PATTERN);
 /** A character that is not ASCII is written as \uXXXX. */
 const ESCAPED_BYTES = 6;
-
-export function isLabelKey(key: string): boolean {
-  return LABEL_KEY.test(key);
-}
 
 /** What is wrong with labels whose keys and values are right one by one; null: nothing. */
 export function findLabelFault(labels: Labels): string | null {

@@ -5,7 +5,9 @@
  * What cannot be had now (a name without address, an interface that is not there) leaves a warning, never an error:
  * everything else is served, and a later table repairs it.
  */
+
 import { isIP } from "node:net";
+import { selects } from "../model/index.ts";
 import type { Distance, Peer, PublishedPort, Relay, RoutingTable, Service, Task } from "../proxy/index.ts";
 import type { LocalNetwork } from "../sys/local-addresses.ts";
 import {
@@ -80,16 +82,6 @@ export function buildRouting(sources: RoutingSources): Routing {
     otherUdpListeners: otherUdpListeners(input),
   };
   return { table, warnings, loops, taskAddresses: addressesOnNodes(sources) };
-}
-
-/** Whether a node with these labels is meant: it has them all. */
-export function selects(
-  selector: Readonly<Record<string, string>>,
-  labels: Readonly<Record<string, string>>,
-): boolean {
-  return Object.entries(selector).every(
-    ([key, value]) => Object.hasOwn(labels, key) && labels[key] === value,
-  );
 }
 
 /** Names to resolve, each once: those of tasks of this node, others are resolved where they run. */

@@ -13,8 +13,8 @@ import type { Catalog, Overwritten, VisibleService, VisibleTask } from "../catal
 import type { Member, MemberState } from "../membership/index.ts";
 import { compareSpecs, type Labels } from "../model/index.ts";
 import { type BindError, type ProxyStatus, rangesOf, type TaskStatus } from "../proxy/index.ts";
+import { formatHostPort } from "../wire/index.ts";
 import { hostOf } from "./cluster/address.ts";
-import { addressKey } from "./cluster/seeds.ts";
 import { ZONE_LABEL } from "./routing-input.ts";
 
 /** A service that is defined differently in several places. */
@@ -141,7 +141,7 @@ function nodeView(
   const labels = record?.labels ?? (name === self ? ownLabels : {});
   return {
     name,
-    address: member === null ? null : addressKey({ host: hostOf(member.address), port: member.address.port }),
+    address: member === null ? null : formatHostPort(hostOf(member.address), member.address.port),
     state: member === null ? "alive" : STATES[member.state],
     isSelf: name === self,
     isDraining: record?.isDraining ?? false,
@@ -149,7 +149,7 @@ function nodeView(
     zone: labels[ZONE_LABEL] ?? null,
     tasks,
     version: record?.version ?? null,
-    relay: record?.relay == null ? null : addressKey({ host: record.relay.address, port: record.relay.port }),
+    relay: record?.relay == null ? null : formatHostPort(record.relay.address, record.relay.port),
     rttMs: member?.rttMs ?? null,
     bindErrors: (record?.bindErrors ?? []).map(([service, listener, error]) => ({
       service,
@@ -241,7 +241,7 @@ export function bindErrorsOf(
 ): [service: string, listener: string, error: string][] {
   return rangesOf(errors).map(({ first: { service, protocol, address, port }, lastPort, error }) => [
     service,
-    `${protocol} ${addressKey({ host: address, port })}${lastPort === port ? "" : `-${lastPort}`}`,
+    `${protocol} ${formatHostPort(address, port)}${lastPort === port ? "" : `-${lastPort}`}`,
     error ?? "",
   ]);
 }

@@ -5,7 +5,7 @@
  */
 
 import type { ServiceTrace, Trace, TraceCandidate, TraceQuery } from "../admin/index.ts";
-import type { Prefer } from "../model/index.ts";
+import { type Prefer, selects } from "../model/index.ts";
 import {
   type Candidate,
   createBalancer,
@@ -20,9 +20,7 @@ import {
   servesPort,
   type Task,
 } from "../proxy/index.ts";
-import { PrefixSet, parseIp } from "../wire/index.ts";
-import { selects } from "./build-routing.ts";
-import { addressKey } from "./cluster/seeds.ts";
+import { formatHostPort, PrefixSet, parseIp } from "../wire/index.ts";
 import { type ClusterSnapshot, statusOfTask } from "./listings.ts";
 import type { RoutingInput } from "./routing-input.ts";
 
@@ -73,7 +71,7 @@ function traceService(
     balance,
     prefer,
     listeners: (port.listenAddresses ?? service.listenAddresses).map((address) =>
-      addressKey({ host: address, port: port.published }),
+      formatHostPort(address, port.published),
     ),
     candidates: [...order, ...others].map((candidate) => ({
       ...candidate.shown,
@@ -103,8 +101,8 @@ function trace(task: Task, service: Service, port: PublishedPort, sources: Trace
   const targetPort = task.port ?? port.target;
   const via =
     peer === undefined
-      ? addressKey({ host: task.address, port: targetPort })
-      : `relay ${addressKey({ host: peer.address, port: peer.port })}`;
+      ? formatHostPort(task.address, targetPort)
+      : `relay ${formatHostPort(peer.address, peer.port)}`;
   const { weight, isDraining, distance, identity } = task;
   return {
     task,

@@ -3,8 +3,7 @@
  * client. The client's address comes from the PROXY header when there is one, else from the socket.
  */
 import type { Socket } from "bun";
-import { decodeProxyHeader, formatIp, ProxyHeader } from "../../wire/index.ts";
-import { formatEndpoint } from "../render/format.ts";
+import { decodeProxyHeader, formatHostPort, formatIp, ProxyHeader } from "../../wire/index.ts";
 
 const MAX_REQUEST_BYTES = 64 * 1024;
 const END_OF_HEAD = "\r\n\r\n";
@@ -33,10 +32,10 @@ export async function startWebTask(name: string, hostname = "127.0.0.1"): Promis
 function clientOf(socket: Socket<unknown>, received: Buffer): string {
   const header = decodeProxyHeader(received, 0, received.length, new ProxyHeader());
   if (header.status !== "complete" || !header.hasEndpoints) {
-    return `${formatEndpoint(socket.remoteAddress, socket.remotePort)} (this is portmesh: send_proxy is off)`;
+    return `${formatHostPort(socket.remoteAddress, socket.remotePort)} (this is portmesh: send_proxy is off)`;
   }
   const { family, bytes, offset, port } = header.source;
-  return formatEndpoint(formatIp(family, bytes, offset), port);
+  return formatHostPort(formatIp(family, bytes, offset), port);
 }
 
 function answer(name: string, client: string): string {

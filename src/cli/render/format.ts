@@ -44,11 +44,6 @@ export function formatCount(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** "[::1]:80", "192.0.2.1:80" */
-export function formatEndpoint(address: string, port: number): string {
-  return `${address.includes(":") ? `[${address}]` : address}:${port}`;
-}
-
 /** "3 replay, 1 bad-tag", the most frequent first; "": none. */
 export function formatCounts(counts: Readonly<Record<string, number>>): string {
   return Object.entries(counts)

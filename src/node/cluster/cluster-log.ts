@@ -2,11 +2,11 @@
 import type { Change, Definition, Overwritten, UnreadableRecord } from "../../catalog/index.ts";
 import type { Address, MemberEvent } from "../../membership/index.ts";
 import type { Clock } from "../../sys/clock.ts";
+import { formatHostPort } from "../../wire/index.ts";
 import { LineBudget } from "../line-budget.ts";
 import type { Log } from "../log.ts";
 import { hostOf } from "./address.ts";
 import type { AddressChange } from "./address-watch.ts";
-import { addressKey } from "./seeds.ts";
 
 /** What others do wrong again and again is told once in this time: nobody must be able to fill the log. */
 const TELL_AGAIN_MS = 60_000;
@@ -257,5 +257,5 @@ function rareKeyOf(event: MemberEvent): string | null {
 }
 
 function textOf(address: Address): string {
-  return addressKey({ host: hostOf(address), port: address.port });
+  return formatHostPort(hostOf(address), address.port);
 }

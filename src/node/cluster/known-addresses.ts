@@ -3,8 +3,7 @@
  * never answered before those that did: names that somebody has made up must not push real ones out.
  */
 import type { GossipAddress } from "../../config/index.ts";
-import { parseIp } from "../../wire/index.ts";
-import { addressKey } from "./seeds.ts";
+import { formatHostPort, parseIp } from "../../wire/index.ts";
 
 const MAX_KNOWN = 1_000;
 
@@ -39,9 +38,11 @@ export class KnownAddresses {
     return this.#proven.has(newest) ? this.#byName.keys().next().value! : newest;
   }
 
-  /** Those that are none of these, as addressKey gives them. */
+  /** Those that are none of these, as "host:port". */
   without(addresses: ReadonlySet<string>): GossipAddress[] {
-    return [...this.#byName.values()].filter((address) => !addresses.has(addressKey(address)));
+    return [...this.#byName.values()].filter(
+      (address) => !addresses.has(formatHostPort(address.host, address.port)),
+    );
   }
 
   /** For the state file. */

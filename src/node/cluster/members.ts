@@ -22,6 +22,7 @@ import type { Clock } from "../../sys/clock.ts";
 import { raiseFileLimit } from "../../sys/file-limit.ts";
 import type { LookupHost } from "../../sys/lookup-host.ts";
 import { Keyring, packetOverheadBytes } from "../../wire/gossip/index.ts";
+import { formatHostPort } from "../../wire/index.ts";
 import type { MembersInput } from "../facts/derive.ts";
 import { NodeError } from "../node-error.ts";
 import { addressOf, hostOf } from "./address.ts";
@@ -29,7 +30,7 @@ import type { ClusterLog } from "./cluster-log.ts";
 import { Gossip, type GossipOptions, type GossipTransport } from "./gossip.ts";
 import type { KeyMismatch } from "./key-mismatch.ts";
 import type { KnownAddresses } from "./known-addresses.ts";
-import { addressKey, Seeds } from "./seeds.ts";
+import { Seeds } from "./seeds.ts";
 
 /** Of a UDP packet that no network splits. */
 const PACKET_BYTES = 1_400;
@@ -388,7 +389,7 @@ export class Members {
 
   #yieldsTo(other: Address): boolean {
     const { config } = this.#options;
-    return addressKey({ host: this.#address, port: config.bind.port }) > textOf(other);
+    return formatHostPort(this.#address, config.bind.port) > textOf(other);
   }
 
   #pause(ms: number): Promise<void> {
@@ -407,7 +408,7 @@ function memberAddress({ address }: Member): string {
 }
 
 function textOf(address: Address): string {
-  return addressKey({ host: hostOf(address), port: address.port });
+  return formatHostPort(hostOf(address), address.port);
 }
 
 function nameTaken(name: string, other: Address): NodeError {
@@ -423,7 +424,7 @@ function cannotBind({ host, port }: GossipAddress, error: unknown): NodeError {
       : code === "EADDRNOTAVAIL"
         ? "this machine has no such address"
         : message;
-  const where = addressKey({ host, port });
+  const where = formatHostPort(host, port);
   return new NodeError("cannot-bind", `cannot gossip on ${where}: ${reason}: set cluster.bind`, {
     cause: error,
   });

@@ -5,9 +5,11 @@
  *
  * [MEMBERLIST] has no such loop: a joined member never asks again.
  */
+
 import type { GossipAddress } from "../../config/index.ts";
 import type { Clock } from "../../sys/clock.ts";
 import type { LookupHost } from "../../sys/lookup-host.ts";
+import { formatHostPort } from "../../wire/index.ts";
 
 const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 30_000;
@@ -24,7 +26,7 @@ export interface SeedParts {
   readonly random: () => number;
   /** Of this node, which need not ask itself. */
   readonly ownAddress: () => GossipAddress;
-  /** Of live members, as addressKey gives them. */
+  /** Of live members, as "host:port". */
   readonly liveAddresses: () => ReadonlySet<string>;
   /** Of members that failed and may come back; in no order. */
   readonly lostAddresses: () => readonly GossipAddress[];
@@ -85,12 +87,13 @@ export class Seeds {
       return false;
     }
     this.#unresolved.delete(host);
-    const own = addressKey(ownAddress());
+    const own = formatHostPort(ownAddress().host, ownAddress().port);
     const others = answer.addresses
       .map((address) => ({ host: address, port }))
-      .filter((address) => addressKey(address) !== own);
+      .filter((address) => formatHostPort(address.host, address.port) !== own);
     const live = liveAddresses();
-    if (others.length === 0 || others.some((address) => live.has(addressKey(address)))) return true;
+    if (others.length === 0 || others.some((address) => live.has(formatHostPort(address.host, address.port))))
+      return true;
     for (const address of others) join(address);
     return false;
   }
@@ -117,9 +120,4 @@ export class Seeds {
     const nodes = this.#parts.liveAddresses().size + 1;
     return Math.min(CHECK_MS, Math.max(SHORTEST_LOST_MS, nodes * LOST_MS));
   }
-}
-
-/** "192.0.2.1:7946", "[2001:db8::1]:7946" */
-export function addressKey({ host, port }: GossipAddress): string {
-  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }

@@ -8,8 +8,10 @@
  * (own-task-ports.ts), so it ends the walk. Tasks of one node that name each other's published ports are loops too:
  * the programs that they stand for cannot be told from the ports.
  */
+
 import { isIP } from "node:net";
 import type { LocalNetwork } from "../../sys/local-addresses.ts";
+import { formatHostPort } from "../../wire/index.ts";
 import { dialedAddress } from "../own-task-ports.ts";
 import { type InputService, type InputTask, portKey, type RoutingInput } from "../routing-input.ts";
 import { type Edge, findLoops } from "./find-loops.ts";
@@ -282,8 +284,7 @@ function describe(loop: Hop, path: readonly Hop[]): ForwardingLoop {
 }
 
 function describeHop({ address, targetPort, nextService, nextNode }: Hop): string {
-  const at = address.includes(":") ? `[${address}]:${targetPort}` : `${address}:${targetPort}`;
-  return `${at} (${nextService.name} on ${nextNode})`;
+  return `${formatHostPort(address, targetPort)} (${nextService.name} on ${nextNode})`;
 }
 
 function push<K, V>(lists: Map<K, V[]>, key: K, value: V): void {

@@ -25,7 +25,7 @@ import {
   parseTaskAddress,
   type ServiceSpec,
 } from "../../../src/model/index.ts";
-import { declarationsOf } from "../../../src/node/cluster/declarations.ts";
+import { declarationsOf } from "../../../src/node/facts/declarations.ts";
 
 interface Candidate {
   readonly name: string;

@@ -1,10 +1,16 @@
 /** The options of `service create` -> the request. Pure; throws CommandFailure for what is wrong in itself. */
 
 import type { CreateService } from "../../../admin/index.ts";
-import { DEFAULT_RULES, type PortSpec, serviceName, type TaskSpec } from "../../../model/index.ts";
+import {
+  DEFAULT_RULES,
+  formatPort,
+  type PortSpec,
+  serviceName,
+  type TaskSpec,
+} from "../../../model/index.ts";
 import { parsePublishOption } from "./publish-option.ts";
 import { applyRules, refuseUseless, wrong } from "./service-rules.ts";
-import { FlagSources, portKey } from "./sources.ts";
+import { FlagSources } from "./sources.ts";
 import type { SpecOptions } from "./spec-flags.ts";
 import { parseTaskOption } from "./task-option.ts";
 
@@ -39,14 +45,14 @@ export function readPorts(
   before: readonly PortSpec[],
   sources: FlagSources,
 ): PortSpec[] {
-  const ports = new Map(before.map((port) => [portKey(port), port]));
+  const ports = new Map(before.map((port) => [formatPort(port), port]));
   for (const text of texts) {
     const parsed = parsePublishOption(text);
     if ("error" in parsed) wrong(`${flag} ${text}`, parsed.error);
     for (const port of parsed.value) {
-      const other = ports.get(portKey(port));
+      const other = ports.get(formatPort(port));
       if (other !== undefined && !isSame(port, other)) wrong(`${flag} ${text}`, describeClash(other));
-      ports.set(portKey(port), port);
+      ports.set(formatPort(port), port);
       sources.addPort(port, `${flag} ${text}`);
     }
   }
@@ -72,5 +78,5 @@ function isSame(one: PortSpec, other: PortSpec): boolean {
 }
 
 function describeClash(other: PortSpec): string {
-  return `port ${portKey(other)} of this service is published already, to ${other.target} with mode=${other.mode}`;
+  return `port ${formatPort(other)} of this service is published already, to ${other.target} with mode=${other.mode}`;
 }

@@ -1,14 +1,14 @@
 /** Which flag said what, so that a refusal can name it: `--publish 8080:80: port 8080/tcp is published by …`. */
 
 import type { Refusal } from "../../../admin/index.ts";
-import type { PortSpec } from "../../../model/index.ts";
+import { formatPort, type PortSpec } from "../../../model/index.ts";
 
 export class FlagSources {
   readonly #ports = new Map<string, string>();
   readonly #tasks = new Map<string, string>();
 
   addPort(port: Pick<PortSpec, "protocol" | "published">, flag: string): void {
-    this.#ports.set(portKey(port), flag);
+    this.#ports.set(formatPort(port), flag);
   }
 
   addTask(name: string, flag: string): void {
@@ -18,12 +18,7 @@ export class FlagSources {
   /** The refusal in one line, with the flag it is about where there is one. */
   explain({ error, about }: Refusal): string {
     if (about === undefined || "name" in about) return error;
-    const flag = "port" in about ? this.#ports.get(portKey(about.port)) : this.#tasks.get(about.task);
+    const flag = "port" in about ? this.#ports.get(formatPort(about.port)) : this.#tasks.get(about.task);
     return flag === undefined ? error : `${flag}: ${error}`;
   }
-}
-
-/** "8080/tcp" */
-export function portKey({ protocol, published }: Pick<PortSpec, "protocol" | "published">): string {
-  return `${published}/${protocol}`;
 }

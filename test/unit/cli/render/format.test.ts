@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { formatAge, formatBytes, formatEndpoint } from "../../../../src/cli/render/format.ts";
+import { formatAge, formatBytes } from "../../../../src/cli/render/format.ts";
 
 test.each([
   [0, "0s"],
@@ -19,8 +19,3 @@ test.each([
   [999_500, "1.0 MB"],
   [2.5e18, "2500 PB"],
 ])("formatBytes(%p) is %s", (bytes, text) => expect(formatBytes(bytes)).toBe(text));
-
-test("formatEndpoint puts IPv6 in brackets", () => {
-  expect(formatEndpoint("::1", 80)).toBe("[::1]:80");
-  expect(formatEndpoint("127.0.0.1", 80)).toBe("127.0.0.1:80");
-});

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from "bun:test";
-import { addressKey, Seeds } from "../../../../src/node/cluster/seeds.ts";
+import { Seeds } from "../../../../src/node/cluster/seeds.ts";
 import type { HostAnswer } from "../../../../src/sys/lookup-host.ts";
+import { formatHostPort } from "../../../../src/wire/index.ts";
 import { ManualClock } from "../../../support/time/manual-clock.ts";
 
 let clock: ManualClock;
@@ -35,7 +36,7 @@ function seeds(...hosts: string[]): Seeds {
       ownAddress: () => ({ host: "10.0.0.1", port: 7946 }),
       liveAddresses: () => live,
       lostAddresses: () => lost,
-      join: (address) => joined.push(addressKey(address)),
+      join: (address) => joined.push(formatHostPort(address.host, address.port)),
       onUnresolved: (host, error) => unresolved.push(`${host}: ${error}`),
     },
   );
@@ -191,9 +192,4 @@ test("close: no timer is left, and what was being looked up is not asked", async
   asking.resolve();
   await asked;
   expect([joined, clock.timerCount]).toEqual([[], 0]);
-});
-
-test("addressKey: IPv6 in brackets", () => {
-  expect(addressKey({ host: "10.0.0.1", port: 1 })).toBe("10.0.0.1:1");
-  expect(addressKey({ host: "2001:db8::1", port: 80 })).toBe("[2001:db8::1]:80");
 });
