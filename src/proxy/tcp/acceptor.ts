@@ -1,6 +1,6 @@
 /**
- * A listening socket of one worker: accepts in batches, pauses when descriptors run out. What becomes of a connection is
- * the business of whoever extends it.
+ * A listening socket of one worker: accepts in batches, pauses when descriptors run out. Subclasses handle the
+ * accepted connections.
  */
 import { EPOLLIN } from "../../sys/epoll.ts";
 import { EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../../sys/errno.ts";
@@ -13,7 +13,7 @@ import type { DescriptorShare } from "../table/descriptor-shares.ts";
 import { readEndpoint } from "../table/socket-address.ts";
 import type { TcpContext } from "./tcp-context.ts";
 
-/** Connections per turn: bounds how long a storm of clients holds up the connections that are open. */
+/** Connections per turn: bounds how long a burst of clients delays open connections. */
 const ACCEPTS_PER_TURN = 64;
 
 export abstract class Acceptor implements Pollable, Continuable, DescriptorWaiter {
@@ -27,16 +27,16 @@ export abstract class Acceptor implements Pollable, Continuable, DescriptorWaite
     context.loop.watch(fd, EPOLLIN, this);
   }
 
-  /** What its connections are counted in. */
+  /** Its connections count against this share. */
   protected abstract get share(): DescriptorShare;
 
   /** Whether the share has room for one more. */
   protected abstract get hasRoom(): boolean;
 
-  /** Closes what matters least; false: there is nothing to be closed now. */
+  /** Closes the least important connection; false: none can be closed now. */
   protected abstract makeRoom(): boolean;
 
-  /** A connection; `peer` tells who it is, until the next one. */
+  /** Starts an accepted connection; `peer` returns its address until the next accept. */
   protected abstract start(fd: number): void;
 
   onEvents(): void {
@@ -52,14 +52,14 @@ export abstract class Acceptor implements Pollable, Continuable, DescriptorWaite
     if (!this.#isClosed) this.context.loop.continueLater(this);
   }
 
-  /** Serves whoever is in the queue already, then stops listening. */
+  /** Accepts the clients that are queued, then stops listening. */
   close(): void {
     for (let i = 0; i < ACCEPTS_PER_TURN * 16 && this.#acceptOne(); i++);
     this.#isClosed = true;
     this.context.loop.close(this.fd);
   }
 
-  /** Of the connection just accepted. */
+  /** The address of the connection just accepted. */
   protected peer(): Endpoint {
     return readEndpoint(this.context.memory.bytes, this.context.sockaddrAt);
   }
@@ -71,7 +71,7 @@ export abstract class Acceptor implements Pollable, Continuable, DescriptorWaite
     this.context.loop.continueLater(this);
   }
 
-  /** false when the queue is empty or accepting is paused. */
+  /** false: the queue is empty, or accepting is paused. */
   #acceptOne(): boolean {
     const { memory, sockaddrAt, sockaddrLengthAt, worker } = this.context;
     if (!this.hasRoom && !this.#hasMadeRoom()) return false;
@@ -84,7 +84,7 @@ export abstract class Acceptor implements Pollable, Continuable, DescriptorWaite
     return false;
   }
 
-  /** Nothing is closed for a client that may never come; the next one raises a new edge. */
+  /** Closes nothing unless a client is queued; the next client raises a new edge. */
   #hasMadeRoom(): boolean {
     if (waitingClients(this.fd) === 0) return false;
     const { gate } = this.share.shares;
@@ -104,7 +104,7 @@ export abstract class Acceptor implements Pollable, Continuable, DescriptorWaite
       this.#pause();
       return false;
     }
-    // the client went while it was waiting; any other error ends the batch, the next client starts another
+    // the client left the queue; any other error ends the batch, and the next client starts a new one
     return error === ECONNABORTED || error === EINTR;
   }
 

@@ -1,4 +1,4 @@
-/** What a client's dialer has under way: a connect to a task of this node, or a question to another node's relay. */
+/** A dialer's attempts: a connect to a task of this node, or a request to the relay of another node. */
 import { ECONNREFUSED, EISCONN, EMFILE, ENOENT, ESHUTDOWN, ETIMEDOUT } from "../../sys/errno.ts";
 import type { Pollable } from "../../sys/event-loop.ts";
 import {
@@ -13,13 +13,13 @@ import { RelayConnection, type RelayConnectionOwner } from "./relay/relay-connec
 import type { RelayPools, RelayWaiter } from "./relay/relay-pool.ts";
 import type { TcpContext } from "./tcp-context.ts";
 
-/** TCP sends its SYN again then, so a connect that took longer says little about the path. [RFC 6298 §2.1, §3] */
+/** TCP resends its SYN after this, so a longer connect says little about the path. [RFC 6298 §2.1, §3] */
 const SYN_TIMEOUT_MS = 1_000;
 
-/** Who is told how it goes. */
+/** Receives the results of attempts. */
 export interface AttemptOwner {
   readonly context: TcpContext;
-  /** Of the last failure, positive; 0: there was none. */
+  /** errno of the last failure, positive; 0: none. */
   lastErrno: number;
   onAttemptEvents(attempt: Attempt): void;
   onRelayReady(attempt: RelayAttempt): void;
@@ -27,7 +27,7 @@ export interface AttemptOwner {
   onRelayLost(attempt: RelayAttempt, errnoValue: number): void;
 }
 
-/** A connect that is under way. */
+/** A connect in progress. */
 export class Attempt implements Pollable {
   readonly startedMs: number;
   #isLate = false;
@@ -40,7 +40,7 @@ export class Attempt implements Pollable {
     this.startedMs = dialer.context.loop.nowMs;
   }
 
-  /** The client has been served by another task; whether this one is dead is still to be seen. */
+  /** It was late and another task has served the client; whether this task is slow or dead is not known yet. */
   get isUndecided(): boolean {
     return this.#isLate;
   }
@@ -50,7 +50,7 @@ export class Attempt implements Pollable {
     return this.dialer.context.loop.nowMs - this.startedMs;
   }
 
-  /** How long its target may take. */
+  /** How long the task may take. */
   get timeoutMs(): number {
     return this.target.connectTimeoutMs;
   }
@@ -67,7 +67,7 @@ export class Attempt implements Pollable {
     this.dialer.onAttemptEvents(this);
   }
 
-  /** No failure: it may still win, or have been about to. */
+  /** Not a failure: the task may still accept first. */
   onLate(): void {
     if (this.#isLate) return;
     this.#isLate = true;
@@ -75,7 +75,7 @@ export class Attempt implements Pollable {
     this.target.onLate(this.dialer.context.loop.nowMs);
   }
 
-  /** It has had all the time there is. */
+  /** Its connect timeout is over. */
   onTimedOut(): void {
     this.target.onFailed(ETIMEDOUT, this.dialer.context.loop.nowMs);
   }
@@ -85,12 +85,12 @@ export class Attempt implements Pollable {
   }
 }
 
-/** A task of another node that is being asked for. */
+/** A request for a task of another node. */
 export class RelayAttempt implements RelayConnectionOwner, RelayWaiter {
   relay: RelayConnection;
-  /** false: the connection had been waiting for a client. */
+  /** false: its connection comes from the pool. */
   readonly isFresh: boolean;
-  /** When its node was asked for it. */
+  /** When the request was sent. */
   askedMs = 0;
   #isLate = false;
 
@@ -106,7 +106,7 @@ export class RelayAttempt implements RelayConnectionOwner, RelayWaiter {
     this.relay.owner = this;
   }
 
-  /** How long its node and its target may take. */
+  /** How long the node and the task may take. */
   get timeoutMs(): number {
     return this.target.connectTimeoutMs + (this.relay.isOpening ? this.peer.openTimeoutMs : 0);
   }
@@ -118,7 +118,7 @@ export class RelayAttempt implements RelayConnectionOwner, RelayWaiter {
     this.target.onAccepted(tookMs, this.dialer.context.loop.nowMs, withoutLossMs);
   }
 
-  /** One of the pool's is ready before its own. */
+  /** A connection of the pool is ready before its own. */
   exchange(ready: RelayConnection): RelayConnection {
     const own = this.relay;
     this.relay = ready;
@@ -146,20 +146,20 @@ export class RelayAttempt implements RelayConnectionOwner, RelayWaiter {
     this.dialer.onRelayLost(this, errnoValue);
   }
 
-  /** The client's own deadlines hold. */
+  /** The dialer has its own deadline. */
   onConnectionDeadline(): void {}
 
-  /** Its node has the question, and another task has served the client. */
+  /** Like that of `Attempt`, once its node has the request. */
   get isUndecided(): boolean {
     return this.#isLate && !this.relay.isOpening;
   }
 
-  /** Milliseconds since the question. */
+  /** Milliseconds since the request. */
   get tookMs(): number {
     return this.dialer.context.loop.nowMs - this.askedMs;
   }
 
-  /** Before the relay is ready it is its node that is late, then it may be the task. No failure: see Attempt. */
+  /** Before the relay is ready the node is late, after that perhaps the task. Not a failure: see `Attempt`. */
   onLate(): void {
     if (this.#isLate) return;
     this.#isLate = true;
@@ -169,7 +169,7 @@ export class RelayAttempt implements RelayConnectionOwner, RelayWaiter {
     else this.target.onLate(nowMs);
   }
 
-  /** It has had all the time there is. */
+  /** Its connect timeout is over. */
   onTimedOut(): void {
     const { nowMs } = this.dialer.context.loop;
     if (this.relay.isOpening) this.peer.onFailed(nowMs);
@@ -182,14 +182,14 @@ export class RelayAttempt implements RelayConnectionOwner, RelayWaiter {
   }
 }
 
-/** 0 once connected, -EALREADY or -EINPROGRESS while it lasts, another -errno when it has failed. May be called again. */
+/** 0 once connected, -EALREADY or -EINPROGRESS while in progress, another -errno on failure. May be called repeatedly. */
 export function connectTo({ memory, sockaddrAt, sockets }: TcpContext, target: Target, fd: number): number {
   memory.bytes.set(target.sockaddr, sockaddrAt);
   const outcome = sockets.connect(fd, memory.address(sockaddrAt), target.sockaddrLength);
   return outcome === -EISCONN ? 0 : outcome;
 }
 
-/** What is shown of a task that its node could not connect to. */
+/** The errno shown for a task that its node could not connect to. */
 export function errnoOfAnswer(answer: number): number {
   switch (answer) {
     case RELAY_TASK_REFUSED:

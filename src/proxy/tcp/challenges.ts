@@ -1,4 +1,4 @@
-/** Unpredictable bytes in small portions: asking for many at once costs as much as asking for few. */
+/** Random bytes in small portions, drawn from the system in large ones: the cost is per call. */
 import { randomFillSync } from "node:crypto";
 
 const STOCK_BYTES = 4_096;
@@ -7,7 +7,7 @@ export class Challenges {
   readonly #stock = new Uint8Array(STOCK_BYTES);
   #used = STOCK_BYTES;
 
-  /** So many of them, a view: good until the next call. */
+  /** A view of `count` random bytes, valid until the next call. */
   take(count: number): Uint8Array {
     if (this.#used + count > STOCK_BYTES) {
       randomFillSync(this.#stock);

@@ -1,4 +1,4 @@
-/** The line that the log gets of a finished connection. */
+/** The log record of a finished connection. */
 import { type Endpoint, formatHostPort } from "../../wire/index.ts";
 import type { Route } from "../table/route.ts";
 import { formatEndpoint } from "../table/socket-address.ts";

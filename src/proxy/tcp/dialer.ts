@@ -1,7 +1,7 @@
 /**
- * Finds a task for a client: connects to the one the balancer picks, and to the next when that one fails at once or
- * has not answered within the hedge delay, which follows the time the task takes to accept. The first to accept wins;
- * to have lost is no failure. A client sees a failure only when every task has failed.
+ * Finds a task for a client: connects to the one the balancer picks, and to the next when that one fails or has not
+ * accepted within the hedge delay, which follows the task's usual time to accept. The first task to accept gets the
+ * client; the others have not failed by that. A client fails only when every task has failed.
  */
 import { Waiting } from "../../sys/deadline-list.ts";
 import { EPOLLOUT } from "../../sys/epoll.ts";
@@ -30,6 +30,8 @@ import type { RelayPools } from "./relay/relay-pool.ts";
 import { writeProxyHeader } from "./send-proxy.ts";
 import type { TcpContext } from "./tcp-context.ts";
 
+const NONE: readonly never[] = [];
+
 export interface DialerOwner {
   /** The address that the client connected to. */
   readonly published: Endpoint;
@@ -51,14 +53,14 @@ export class Dialer extends Waiting implements DescriptorWaiter, AttemptOwner {
   #route: Route;
   /** Targets that have failed or are being tried; bounded by the number of tasks. */
   #tried: Target[] | null = null;
-  #attempts: (Attempt | RelayAttempt)[] | null = null;
-  /** No task is left to try but those under way. */
+  #attempts: readonly (Attempt | RelayAttempt)[] = NONE;
+  /** Only the attempts in progress are left. */
   #isLastCall = false;
   #lacksDescriptor = false;
-  /** Towards some task there was no local port left. */
+  /** No local port was free towards some task. */
   #lacksPort = false;
   #isOver = false;
-  /** Of the last failure, positive; 0: there was none. */
+  /** errno of the last failure, positive; 0: none. */
   lastErrno = 0;
 
   /** @param share of the service's descriptors */
@@ -74,32 +76,14 @@ export class Dialer extends Waiting implements DescriptorWaiter, AttemptOwner {
     this.#clientHash = hashClient(client.family, client.bytes, client.offset);
   }
 
-  /** Tries one more task. Ends in `onDialed`, `onDialFailed`, or an attempt that is still going on. */
+  /** Tries one more task. Ends in `onDialed`, `onDialFailed`, or an attempt in progress. */
   tryNext(): void {
-    const { loop, sockets } = this.context;
     this.#route = this.owner.refreshRoute();
     for (;;) {
-      const target = this.#route.balancer.pick(this.#clientHash, loop.nowMs, this.#tried);
+      const target = this.#route.balancer.pick(this.#clientHash, this.context.loop.nowMs, this.#tried);
       if (target === null) return this.#onNoneLeft();
-      if (target.peer !== null) {
-        if (this.#relay(target, target.peer, false)) return;
-        continue;
-      }
-      const fd = sockets.tcpSocket(target.family);
-      if (isOutOfDescriptors(fd)) return this.#awaitDescriptor();
-      if (fd < 0) {
-        this.#onFailed(target, -fd);
-        continue;
-      }
-      sockets.setOutOfBandInline(fd);
-      const outcome = this.#connect(target, fd);
-      if (outcome === 0) {
-        target.onAccepted(0, loop.nowMs);
-        return this.#win(target, fd, false);
-      }
-      if (outcome === -EALREADY || outcome === -EINPROGRESS) return this.#await(target, fd);
-      loop.close(fd);
-      this.#onFailed(target, -outcome);
+      const { peer } = target;
+      if (peer === null ? this.#dial(target) : this.#relay(target, peer, false)) return;
     }
   }
 
@@ -109,53 +93,52 @@ export class Dialer extends Waiting implements DescriptorWaiter, AttemptOwner {
     this.tryNext();
   }
 
-  /** There may be a task for a client that waits for the last ones, or none that is worth waiting for. */
+  /** A new task may serve the client; tasks that are gone need not be waited for. */
   onTargetsChanged(): void {
     if (this.owner.refreshRoute().isClosed) return this.#fail();
     const hasDropped = this.#dropCutOff();
     if ((this.#isLastCall || hasDropped) && !this.#lacksDescriptor) this.tryNext();
   }
 
-  /** Tasks that are gone for good need not be waited for. Whether there were any. */
+  /** Drops the attempts whose tasks' drain time is over; returns whether there were any. */
   #dropCutOff(): boolean {
     const { nowMs } = this.context.loop;
-    const cutOff = this.#attempts?.filter(({ target }) => target.cutAtMs <= nowMs) ?? [];
+    const cutOff = this.#attempts.filter(({ target }) => target.cutAtMs <= nowMs);
     for (const attempt of cutOff) this.#drop(attempt);
     return cutOff.length > 0;
   }
 
-  /** The hedge delay is over, or the last tasks have had their time. */
+  /** The hedge delay is over, or the time of the last attempts. */
   onDeadline(): void {
     if (this.#isLastCall) return this.#timeOut();
-    for (const attempt of this.#attempts ?? []) attempt.onLate();
+    for (const attempt of this.#attempts) attempt.onLate();
     this.tryNext();
   }
 
   #timeOut(): void {
-    for (const attempt of this.#attempts ?? []) attempt.onTimedOut();
-    if (this.#attempts !== null && this.#attempts.length > 0) this.lastErrno = ETIMEDOUT;
+    for (const attempt of this.#attempts) attempt.onTimedOut();
+    if (this.#attempts.length > 0) this.lastErrno = ETIMEDOUT;
     this.#fail();
   }
 
-  /** Another task has won. Of those that were late it is still to be seen whether they are slow or dead. */
-  #letRivalsGo(): void {
-    for (const attempt of this.#attempts ?? []) watchOvertaken(this.context, attempt, this.share);
+  /** Another task has accepted. Late attempts continue without the client, to learn whether their tasks are alive. */
+  #dropRivals(): void {
+    for (const attempt of this.#attempts) watchOvertaken(this.context, attempt, this.share);
     this.abandon();
   }
 
-  /** Lets go of everything that is under way: the client has gone, or has a task. */
+  /** Ends all attempts: the client is gone, or has a task. */
   abandon(): void {
     this.#isOver = true;
     this.waitingIn?.cancel(this);
-    if (this.#attempts === null) return;
     for (const attempt of this.#attempts) if (attempt.dialer === this) attempt.close();
     this.#countRivals(-Math.max(0, this.#attempts.length - 1));
-    this.#attempts = null;
+    this.#attempts = NONE;
   }
 
   // --- tasks of other nodes
 
-  /** The relay of its node can be asked. */
+  /** The relay connection is ready for the request. */
   onRelayReady(attempt: RelayAttempt): void {
     if (this.#askRelay(attempt)) {
       this.#hedge(relayDelayMs(attempt));
@@ -172,7 +155,7 @@ export class Dialer extends Waiting implements DescriptorWaiter, AttemptOwner {
       this.#takeOut(attempt);
       attempt.onAccepted();
       relay.release();
-      this.#letRivalsGo();
+      this.#dropRivals();
       return this.owner.onDialed(target, relay.fd, true, relay.keys);
     }
     this.#drop(attempt);
@@ -180,7 +163,7 @@ export class Dialer extends Waiting implements DescriptorWaiter, AttemptOwner {
     this.tryNext();
   }
 
-  /** A connection that had waited may have died waiting: a fresh one tells. */
+  /** A pooled connection may have been dead already: only a fresh one says something about the node. */
   onRelayLost(attempt: RelayAttempt, errnoValue: number): void {
     const { target, peer, isFresh } = attempt;
     this.#takeOut(attempt);
@@ -189,7 +172,7 @@ export class Dialer extends Waiting implements DescriptorWaiter, AttemptOwner {
     this.tryNext();
   }
 
-  /** False when it has failed already; the next target is to be tried then. */
+  /** false: failed already, the next task is to be tried. */
   #relay(target: Target, peer: RelayPeer, isFresh: boolean): boolean {
     target.relayTask ??= encodeRelayTask(this.#route.rules.name, target.taskName, target.port);
     if (target.relayTask === null) {
@@ -207,7 +190,7 @@ export class Dialer extends Waiting implements DescriptorWaiter, AttemptOwner {
       }
       this.#takeOut(attempt);
       if (isOutOfDescriptors(opened)) {
-        this.#tried = this.#tried!.filter((tried) => tried !== target);
+        this.#tried = this.#tried?.filter((tried) => tried !== target) ?? null;
         this.#awaitDescriptor();
         return true;
       }
@@ -232,8 +215,7 @@ export class Dialer extends Waiting implements DescriptorWaiter, AttemptOwner {
   }
 
   #addAttempt(attempt: Attempt | RelayAttempt): void {
-    this.#attempts ??= [];
-    this.#attempts.push(attempt);
+    this.#attempts = [...this.#attempts, attempt];
     if (this.#attempts.length > 1) this.#countRivals(1);
     this.#addTried(attempt.target);
   }
@@ -248,7 +230,7 @@ export class Dialer extends Waiting implements DescriptorWaiter, AttemptOwner {
     const outcome = connectTo(this.context, attempt.target, attempt.fd);
     if (outcome === -EALREADY) return;
     const { nowMs } = this.context.loop;
-    // one that was cut off meanwhile has nobody to cut this connection any more
+    // after the drain time of a task nothing would cut a connection to it
     if (outcome === 0 && attempt.target.cutAtMs > nowMs) {
       this.#takeOut(attempt);
       attempt.onAccepted();
@@ -259,7 +241,35 @@ export class Dialer extends Waiting implements DescriptorWaiter, AttemptOwner {
     this.tryNext();
   }
 
-  /** On loopback and often on a LAN the handshake is over when the first call returns, so it asks at once. */
+  /** false: failed already, the next task is to be tried. */
+  #dial(target: Target): boolean {
+    const { loop, sockets } = this.context;
+    const fd = sockets.tcpSocket(target.family);
+    if (isOutOfDescriptors(fd)) {
+      this.#awaitDescriptor();
+      return true;
+    }
+    if (fd < 0) {
+      this.#onFailed(target, -fd);
+      return false;
+    }
+    sockets.setOutOfBandInline(fd);
+    const outcome = this.#connect(target, fd);
+    if (outcome === 0) {
+      target.onAccepted(0, loop.nowMs);
+      this.#win(target, fd, false);
+      return true;
+    }
+    if (outcome === -EALREADY || outcome === -EINPROGRESS) {
+      this.#await(target, fd);
+      return true;
+    }
+    loop.close(fd);
+    this.#onFailed(target, -outcome);
+    return false;
+  }
+
+  /** On loopback and often on a LAN the handshake is over when the first call returns, so a second one follows at once. */
   #connect(target: Target, fd: number): number {
     const outcome = connectTo(this.context, target, fd);
     return outcome === -EINPROGRESS ? connectTo(this.context, target, fd) : outcome;
@@ -283,11 +293,11 @@ export class Dialer extends Waiting implements DescriptorWaiter, AttemptOwner {
       this.#onFailed(target, EAGAIN);
       return this.tryNext();
     }
-    this.#letRivalsGo();
+    this.#dropRivals();
     this.owner.onDialed(target, fd, isWatched, null);
   }
 
-  /** Into the empty buffer of a fresh socket, so it goes whole or the connection is broken. */
+  /** The send buffer is empty, so the header fits or the connection is broken. */
   #sendProxyHeader(fd: number, version: "v1" | "v2"): boolean {
     const { memory, headerAt, sockets } = this.context;
     sockets.setNoDelay(fd);
@@ -304,7 +314,7 @@ export class Dialer extends Waiting implements DescriptorWaiter, AttemptOwner {
   }
 
   #onNoneLeft(): void {
-    if (this.#attempts === null || this.#attempts.length === 0) return this.#fail();
+    if (this.#attempts.length === 0) return this.#fail();
     if (this.#isLastCall) return;
     this.#isLastCall = true;
     const timeoutMs = Math.max(...this.#attempts.map((attempt) => attempt.timeoutMs));
@@ -328,7 +338,7 @@ export class Dialer extends Waiting implements DescriptorWaiter, AttemptOwner {
     this.#addTried(target);
   }
 
-  /** Every local port has a connection to the task: nothing is wrong with that. */
+  /** Every local port has a connection to the task, which is not the task's fault. */
   #onNoPort(target: Target): void {
     this.#lacksPort = true;
     this.context.worker.descriptors.onShortage();
@@ -346,18 +356,18 @@ export class Dialer extends Waiting implements DescriptorWaiter, AttemptOwner {
   }
 
   #takeOut(attempt: Attempt | RelayAttempt): void {
-    if (this.#attempts!.length > 1) this.#countRivals(-1);
-    this.#attempts!.splice(this.#attempts!.indexOf(attempt), 1);
+    if (this.#attempts.length > 1) this.#countRivals(-1);
+    this.#attempts = this.#attempts.filter((other) => other !== attempt);
   }
 
-  /** A connection is counted with one descriptor for its task. */
+  /** The connection itself counts with one descriptor for its task; further attempts are counted here. */
   #countRivals(count: number): void {
     if (count > 0) this.share.add(count);
     else if (count < 0) this.share.remove(-count);
   }
 }
 
-/** Two round trips more until a new connection is ready; and one, as its task may not have been measured yet. */
+/** A new connection takes two more round trips; one is added as the task's time may not have been measured yet. */
 function relayDelayMs({ target, peer, relay }: RelayAttempt): number {
   return target.acceptTimeoutMs + (relay.isOpening ? 3 : 1) * Math.floor(peer.rttMs);
 }

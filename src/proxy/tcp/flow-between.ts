@@ -1,9 +1,9 @@
-/** Chooses how bytes get from one socket of a connection to the other: as they are, sealed on the way out, opened. */
+/** Creates the flow from one socket of a connection to the other: plain, sealing or opening. */
 import type { RecordKeys } from "../../wire/index.ts";
 import { type Flow, OpeningFlow, PlainFlow, SealingFlow } from "./flow/index.ts";
 import type { TcpContext } from "./tcp-context.ts";
 
-/** Keys of a side that is another node's sealed relay, null of all others: a connection has one such side at most. */
+/** The keys are those of a sealed relay, null for all other sockets; at most one side of a connection is sealed. */
 export function createFlow(
   context: TcpContext,
   sourceFd: number,

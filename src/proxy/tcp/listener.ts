@@ -41,7 +41,7 @@ export class TcpListener extends Acceptor {
     this.clients.startLocal(fd, this.peer(), this);
   }
 
-  /** Over the limit: with RST, and without the cost of a connection. */
+  /** Over the limit: RST, without the cost of a connection. */
   #refuse(fd: number): void {
     const { recorder } = this.context.worker;
     const reason = "connection-limit";

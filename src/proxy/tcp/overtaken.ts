@@ -1,9 +1,9 @@
 /**
- * An attempt that lost against another task: it goes on for a while without its client, to tell a slow task from a dead
- * one. A slow one has its time measured, so it is not hedged again; a dead one is a failure. It serves no client: the
- * connection is closed once it is known.
+ * An attempt that another task has overtaken. It continues for a while without a client, to tell a slow task from a dead
+ * one: the accept time of a slow task is measured, so that its next clients wait for it; a dead one has failed. The
+ * connection is closed as soon as that is known.
  *
- * Bounded by one for each target, and by the service's share of the descriptors.
+ * Bounded by one per target, and by the service's share of the descriptors.
  */
 import { Waiting } from "../../sys/deadline-list.ts";
 import { EALREADY, ETIMEDOUT } from "../../sys/errno.ts";
@@ -12,10 +12,10 @@ import type { DescriptorShare } from "../table/descriptor-shares.ts";
 import { type Attempt, type AttemptOwner, connectTo, errnoOfAnswer, type RelayAttempt } from "./attempt.ts";
 import type { TcpContext } from "./tcp-context.ts";
 
-/** Of `timeoutMs`, which most connects do not need. */
+/** Times `timeoutMs`, within which most connects succeed. */
 const TIMEOUTS = 3;
 
-/** Takes the attempt over from its dialer when there is something to learn from it. @param share of its service */
+/** Takes the attempt over from its dialer if its outcome is worth waiting for. @param share of its service */
 export function watchOvertaken(
   context: TcpContext,
   attempt: Attempt | RelayAttempt,
@@ -61,7 +61,7 @@ class Overtaken extends Waiting implements AttemptOwner {
     else this.#onFailed(errnoOfAnswer(answer));
   }
 
-  /** Its node is to blame for that. */
+  /** A failure of the node, not of the task. */
   onRelayLost({ peer }: RelayAttempt): void {
     peer.onFailed(this.context.loop.nowMs);
     this.close();

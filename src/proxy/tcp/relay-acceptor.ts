@@ -1,4 +1,4 @@
-/** One worker's listening socket of the relay. */
+/** One worker's listening socket for relay connections. */
 
 import type { Endpoint, RecordKeys } from "../../wire/index.ts";
 import type { DescriptorShare } from "../table/descriptor-shares.ts";
@@ -8,17 +8,17 @@ import { Acceptor } from "./acceptor.ts";
 import type { Clients } from "./clients.ts";
 import { type InboundOwner, InboundRelay } from "./relay/inbound-relay.ts";
 
-/** Connections that have not asked yet. A peer keeps at most 64 a worker. */
+/** Connections without a request yet. A peer keeps at most 64 per worker. */
 const MAX_SILENT = 4_096;
 
 /**
- * Anybody can connect and say nothing, so the number of those is bounded, and a newcomer takes the place of the one that
- * has been silent for longest: whoever has the key asks at once, or finds its connection closed and opens another.
+ * Strangers can connect and stay silent, so the number of silent connections is bounded and a new one replaces the oldest.
+ * A node sends its request at once, or notices that its connection is closed and opens another.
  */
 export class RelayAcceptor extends Acceptor implements InboundOwner {
-  /** Every client's connection passes through it. */
+  /** No request yet, oldest first; every client's connection passes through it. */
   readonly #silent = new RecentList<InboundRelay>();
-  /** Of peers, as their headers have proved: few, and they stay. */
+  /** Heartbeats of authenticated peers: few, and long-lived. */
   readonly #beating = new Set<InboundRelay>();
 
   constructor(
@@ -61,18 +61,18 @@ export class RelayAcceptor extends Acceptor implements InboundOwner {
     this.clients.startRelayed(fd, client, route, published, keys);
   }
 
-  /** Its heart beats. */
+  /** It carries a heartbeat. */
   onBeating(relay: InboundRelay): void {
     this.#forget(relay);
     this.#beating.add(relay);
   }
 
-  /** It has been closed or is a client's connection now. */
+  /** It is closed, or a client's connection. */
   onGone(relay: InboundRelay): void {
     if (!this.#beating.delete(relay)) this.#forget(relay);
   }
 
-  /** Connections that nobody uses go with it; those that clients use go on. */
+  /** Also closes connections without a client; clients' connections continue. */
   override close(): void {
     super.close();
     while (this.#silent.oldest !== null) this.#silent.oldest.close();

@@ -1,10 +1,10 @@
-/** Who this node is to others, and with which keys it signs and checks: changed by a reload, read for every connection. */
+/** This node's name and keys for relay connections: replaced by a reload, read for every connection. */
 import { HelloProver, RelaySigner } from "../../wire/index.ts";
 import { ClearRule } from "../relay/clear-rule.ts";
 import type { RelayIdentity } from "../relay/identity.ts";
 import type { RelayPeer } from "../table/peer.ts";
 
-/** What one relay key proves to the exit node of one name. */
+/** One relay key towards one exit node. */
 interface Proof {
   readonly signer: RelaySigner;
   readonly prover: HelloProver;
@@ -13,9 +13,9 @@ interface Proof {
 export class RelayKeys {
   clearRule = ClearRule.NOWHERE;
   #keys: readonly Uint8Array[] = [new Uint8Array(32)];
-  /** Of what comes to this node, by each key. */
+  /** For connections to this node, one per key. */
   #own: readonly Proof[] = [];
-  /** By the name of the exit node; bounded by the peers there have been under one key. */
+  /** By exit node; bounded by the peers there have been under one key. */
   readonly #proofs = new Map<string, Proof>();
 
   change({ node, keys, clearRule }: RelayIdentity): void {
@@ -37,7 +37,7 @@ export class RelayKeys {
     return this.#own.some(({ signer }) => signer.isSigned(bytes, at, length));
   }
 
-  /** Whose relay key the hello at `at` was made with; null: with none. */
+  /** The one whose key made the hello at `at`; null: none. */
   findProver(greeting: Uint8Array, bytes: Uint8Array, at: number): HelloProver | null {
     const found = this.#own.find(({ prover }) => prover.isProved(greeting, bytes, at));
     return found?.prover ?? null;

@@ -1,32 +1,32 @@
 /**
- * The open TCP connections of one service on one worker, and which of them goes when the service has used up its share of
- * the descriptors: the one whose client has been silent for longest since it connected, then the one that has been idle
- * for longest. A client gets the time to say something, and what is in use is never closed; new clients wait then.
+ * The open TCP connections of one service on one worker. When the service has used up its share of the descriptors, one
+ * is evicted for each new client: first the client that has sent nothing for longest, then the connection that has been
+ * idle for longest. New clients get time to send, and connections in use are never evicted: then new clients wait.
  *
- * Nothing is done for a byte that passes: a connection that is found to be in use takes its place in the order then.
+ * Passing bytes cost nothing here: a connection takes its place in the order when an eviction finds it in use.
  */
 
 import type { DescriptorShare } from "../table/descriptor-shares.ts";
 import { type Recent, RecentList } from "../table/recent-list.ts";
 
-/** The client's side and the task's. */
+/** One for the client, one for the task. */
 const CONNECTION_DESCRIPTORS = 2;
-/** As long as a client that waits for the task's greeting, or sends after a round trip, may be silent. */
+/** Enough for a client that waits for the task's greeting or sends after a round trip. */
 const LEAST_SILENCE_MS = 1_000;
 const LEAST_IDLE_MS = 10_000;
-/** Connections looked at for one that is closed. */
+/** Connections examined per eviction. */
 const MAX_LOOKS = 64;
 
 export interface Evictable<E extends Recent<E>> extends Recent<E> {
-  /** The list it is in. */
+  /** Its list. */
   among: RecentList<E> | null;
   /** `usedMs` when it took its place in the list. */
   placedMs: number;
-  /** Its client has sent something. */
+  /** The client has sent something. */
   readonly hasSpoken: boolean;
-  /** When something last passed, or it was accepted. */
+  /** When bytes last passed, or when it was accepted. */
   readonly usedMs: number;
-  /** Closes it: it is then removed from here. */
+  /** Closes it, which removes it here. */
   evict(): void;
 }
 
@@ -55,7 +55,7 @@ export class ServiceConnections<E extends Evictable<E>> {
     return [...this.#silent, ...this.#spoken];
   }
 
-  /** For one more: false when there is none to be had now. */
+  /** For one more connection; false: none can be evicted now. */
   makeRoom(nowMs: number): boolean {
     while (!this.hasRoom) {
       const last = this.#mostSilent(nowMs) ?? this.#mostIdle(nowMs);

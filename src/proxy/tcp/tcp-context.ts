@@ -14,21 +14,21 @@ import { Challenges } from "./challenges.ts";
 import { createFlowResources, type FlowResources, PipePool } from "./flow/index.ts";
 import { RelayKeys } from "./relay-keys.ts";
 
-/** A PROXY header must have arrived whole by then. */
+/** For a complete PROXY header. */
 const HEADER_TIMEOUT_MS = 2500;
-/** A task that has not answered by then gets a rival; the first to accept wins. In steps: each is a list to look at. */
+/** Until another task is tried beside a slow one. In steps, as each duration is a deadline list. */
 const HEDGE_DELAYS_MS = [250, 350, 500, 700, 1000, 1400, 2000, 2800, 4000, 5600, 8000];
-/** An attempt that was overtaken has so long at least to show that its task is not dead. */
+/** How long an overtaken attempt may still prove that its task is alive. */
 const OVERTAKEN_MS = [3000, 6000, 12_000];
-/** A client waits so long for a descriptor, and a peer that takes nothing of a broken connection is waited for. */
+/** For a client that waits for a descriptor, and for a peer that reads nothing of a broken connection. */
 const STALL_MS = 5000;
-/** A connection older than this gets the options that a short one does not need. */
+/** Older connections get socket options that short ones do not need. */
 const SETTLE_MS = 2000;
-/** How often it is looked whether the node at the other end of a relayed connection still answers. */
+/** Interval of the checks that the other node of a relayed connection still answers. */
 const RELAY_CHECK_MS = 5000;
-/** How often an ending connection looks whether its last bytes have left. */
+/** Interval of the checks that the last bytes of a broken connection have left. */
 const LINGER_STEP_MS = 20;
-/** Longer than other nodes keep one that they do not use. */
+/** Longer than other nodes keep an unused connection. */
 const RELAY_IDLE_MS = 60_000;
 
 export class TcpContext {
@@ -39,13 +39,13 @@ export class TcpContext {
   readonly settleDeadline: DeadlineList;
   readonly relayCheck: DeadlineList;
   readonly lingerDeadline: DeadlineList;
-  /** Relay connections of other nodes that wait to be used, or beat. */
+  /** For relay connections from other nodes that carry no client. */
   readonly relayIdle: DeadlineList;
   readonly relay = new RelayKeys();
   readonly challenges = new Challenges();
   readonly ownKeys: OwnKeys;
   readonly onForgedRecord = () => this.refuseRelay("forged-record");
-  /** For one call at a time: a struct sockaddr, its length, a PROXY header, what is in a record. */
+  /** Scratch for one call: a struct sockaddr, its length, a PROXY header, the content of a record. */
   readonly memory = new Arena(3 * PROXY_V2_MAX_BYTES);
   readonly sockaddrAt = this.memory.take(SOCKADDR_MAX);
   readonly sockaddrLengthAt = this.memory.take(4);
@@ -57,7 +57,7 @@ export class TcpContext {
   constructor(
     readonly worker: WorkerContext,
     maxPipes: number,
-    /** A task of this node by what another node calls it; null: there is none. */
+    /** The route to a task of this node that another node asks for; null: no such task. */
     readonly findRoute: (task: RelayTask) => Route | null,
     readonly sockets: TcpSockets = tcpSockets,
   ) {
@@ -81,7 +81,7 @@ export class TcpContext {
     return this.loop.deadlines.list(stepFrom(OVERTAKEN_MS, waitMs));
   }
 
-  /** For the last tasks tried, of which the slowest has this timeout. */
+  /** For the last attempts. @param timeoutMs of the slowest */
   connectDeadline(timeoutMs: number): DeadlineList {
     return this.loop.deadlines.list(patienceMs(timeoutMs));
   }

@@ -1,8 +1,8 @@
 /**
- * Fixed blocks of memory for bytes that were read and could not be written yet.
+ * Fixed-size blocks of memory for bytes that have been read but not written yet.
  *
- * A direction of a connection holds one block, of a sealed one two, and reads nothing more until it is empty: that is
- * the back-pressure.
+ * One direction of a connection holds one block, two if it is sealed, and reads nothing more until the block is empty.
+ * That is the back-pressure.
  */
 import { Arena } from "../../../sys/arena.ts";
 
@@ -14,7 +14,7 @@ export interface Block {
 }
 
 export class BlockPool {
-  /** Last in, first out, so that the hottest one stays in cache; bounded by what was ever held at once. */
+  /** Last in, first out, so that the hottest one stays in cache; bounded by the most blocks ever in use at once. */
   readonly #free: Block[] = [];
 
   constructor(readonly blockBytes: number) {}
@@ -28,7 +28,7 @@ export class BlockPool {
     this.#free.push(block);
   }
 
-  /** Returns what free blocks hold to the system. */
+  /** Returns the memory of free blocks to the system. */
   discardFree(): void {
     for (const { arena, offset } of this.#free) arena.discard(offset, this.blockBytes);
   }

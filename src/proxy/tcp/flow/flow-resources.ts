@@ -1,13 +1,13 @@
-/** What all flows of a worker share. */
+/** Resources that all flows of a worker share. */
 import { Arena } from "../../../sys/arena.ts";
 import { type TcpSockets, tcpSockets } from "../../../sys/tcp-sockets.ts";
 import { RECORD_MAX_BYTES, RECORD_MAX_PLAIN_BYTES } from "../../../wire/index.ts";
 import { BlockPool } from "./block-pool.ts";
 import type { PipePool } from "./pipe-pool.ts";
 
-/** A read of plain bytes. */
+/** Size of a read of plain bytes. */
 export const COPY_BYTES = 16 * 1024;
-/** Longest record, and what one read may bring behind it. */
+/** The longest record, and room for what one read returns behind it. */
 export const RECORD_BLOCK_BYTES = 2 * RECORD_MAX_BYTES;
 
 export interface FlowResources {
@@ -17,9 +17,9 @@ export interface FlowResources {
   readonly blocks: BlockPool;
   /** RECORD_BLOCK_BYTES each. */
   readonly recordBlocks: BlockPool;
-  /** For one call at a time: RECORD_MAX_PLAIN_BYTES. */
+  /** Scratch for one call, RECORD_MAX_PLAIN_BYTES long. */
   readonly buffer: Arena;
-  /** Returns what is not in use to the system. */
+  /** Returns unused memory to the system. */
   discardFree(): void;
 }
 

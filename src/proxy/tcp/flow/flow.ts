@@ -1,27 +1,27 @@
 /**
- * One direction of a connection: bytes from a source socket to a destination socket. How they get there is the business
- * of whoever extends it; what a read tells of the source is known here.
+ * One direction of a connection: bytes from a source socket to a destination socket. Subclasses move them; this class
+ * keeps what a read result says about the source.
  *
  * Invariant: a byte read from the source is either sent, held, or the flow has ended with an error. Nothing more is read
- * while the destination does not take what is held, so held memory is bounded.
+ * until the destination takes the held bytes, so held memory is bounded.
  */
 import { EAGAIN, ENOBUFS, ENOMEM } from "../../../sys/errno.ts";
 
 /** Outcome of `pump`. */
-export const FLOW_EMPTY = 0; // the source has nothing more now
-export const FLOW_FULL = 1; // the destination takes nothing more now
+export const FLOW_EMPTY = 0; // nothing more to read for now
+export const FLOW_FULL = 1; // no room at the destination for now
 export const FLOW_MORE = 2; // the turn's share is used up; call again
 export const FLOW_ENDED = 3; // end of stream, everything delivered
 export const FLOW_SOURCE_FAILED = 4; // errno in `error`
 export const FLOW_DESTINATION_FAILED = 5; // errno in `error`
 
-/** What a read that did not fill the buffer tells. */
+/** What it means when a read does not fill the buffer. */
 const SHORT_IS_EMPTY = 0; // the socket is empty, the next byte raises an event
 const SHORT_IS_LAST = 1; // end of stream
 const SHORT_IS_NOTHING = 2; // read on
 
 export abstract class Flow {
-  /** Of the stream, delivered to the destination socket. */
+  /** Bytes of the stream that the destination socket has taken. */
   bytes = 0;
   error = 0;
   /** The source may have something to read. */
@@ -47,10 +47,10 @@ export abstract class Flow {
   /** Read from the source and not delivered yet. */
   abstract get heldBytes(): number;
 
-  /** Moves what can be moved now; FLOW_… tells why it has stopped. */
+  /** Moves what can be moved now and returns why it stopped: FLOW_… */
   abstract pump(): number;
 
-  /** Gives back what is held; undelivered bytes are lost, which only a broken connection may do. */
+  /** Gives pipes and blocks back; bytes in them are lost, so only for a connection that ends. */
   abstract release(): void;
 
   /** The source's FIN has arrived: what it holds now is all there is. */
@@ -59,8 +59,8 @@ export abstract class Flow {
   }
 
   /**
-   * The source is broken: its bytes are followed by an error, which has to be read.
-   * @param _isEndKnown an end of stream that comes yet is a true one
+   * The source is broken: an error follows its last bytes and must be read.
+   * @param _isEndKnown an end of stream that is still to be read is genuine
    */
   onBroken(_isEndKnown: boolean): void {
     this.#shortRead = SHORT_IS_NOTHING;
@@ -71,12 +71,12 @@ export abstract class Flow {
     this.#shortRead = SHORT_IS_NOTHING;
   }
 
-  /** The source is read until a read says why there is nothing. */
+  /** Reads continue until one returns nothing. */
   protected get isReadOn(): boolean {
     return this.#shortRead === SHORT_IS_NOTHING;
   }
 
-  /** Saves the read that would only tell what is known. */
+  /** Saves a read whose result is known. */
   protected onShortRead(): void {
     if (this.#shortRead === SHORT_IS_LAST) this.hasEndOfStream = true;
     else if (this.#shortRead === SHORT_IS_EMPTY) this.isReadable = false;
@@ -109,7 +109,7 @@ export abstract class Flow {
   }
 }
 
-/** The socket, or the machine, has no room now. */
+/** The socket or the machine is out of buffer space for now. */
 export function isBusy(result: number): boolean {
   return result === -EAGAIN || result === -ENOBUFS || result === -ENOMEM;
 }

@@ -1,4 +1,4 @@
-/** Flows: one direction of a connection each, as it is, sealed, or opened. */
+/** Flows, one direction of a connection each: plain, sealing or opening. */
 export * from "./flow.ts";
 export { createFlowResources, type FlowResources } from "./flow-resources.ts";
 export { OpeningFlow } from "./opening-flow.ts";

@@ -1,11 +1,11 @@
 /**
- * A flow from another node, sealed: records are opened as soon as they are whole, and only what is authentic goes on.
+ * A sealed flow from another node: complete records are opened, and only authentic bytes are passed on.
  *
- * Its stream ends with the end record alone. Whatever else comes to an end here, or does not open, is an error: it
- * cannot be told from somebody on the way who cuts, changes, repeats or leaves out.
+ * Only the end record ends the stream. Any other end, and a record that does not open, is an error: it could be the work
+ * of an attacker on the path who cuts, changes, replays or drops data.
  *
- * Held, each in a block of its own: the part of a record that has come, and opened bytes that the destination does not
- * take. While there are any of these nothing more is read.
+ * Held, each in a block of its own: an incomplete record, and opened bytes that the destination has not taken. Nothing
+ * more is read until the destination has taken them.
  */
 import { EPROTO } from "../../../sys/errno.ts";
 import { RECORD_END, RECORD_OVERHEAD_BYTES, type RecordOpener, recordLength } from "../../../wire/index.ts";
@@ -13,18 +13,18 @@ import type { Block } from "./block-pool.ts";
 import { FLOW_EMPTY, FLOW_ENDED, FLOW_MORE, FLOW_SOURCE_FAILED, Flow } from "./flow.ts";
 import { type FlowResources, RECORD_BLOCK_BYTES } from "./flow-resources.ts";
 
-/** Per turn of the event loop: bounds how long one connection holds up the others. */
+/** Per turn of the event loop: bounds how long one connection delays the others. */
 const READS_PER_TURN = 8;
 
 export class OpeningFlow extends Flow {
   #isEndOpened = false;
-  /** The source has broken already: that no end record came is no surprise. */
+  /** The source is broken, so a missing end record is expected. */
   #isBroken = false;
-  /** Records as they came; null: nothing is there. */
+  /** Records as received; null: none. */
   #sealed: Block | null = null;
   #sealedStart = 0;
   #sealedBytes = 0;
-  /** Opened and not delivered; null: nothing is. */
+  /** Opened bytes that are not delivered; null: none. */
   #opened: Block | null = null;
   #openedStart = 0;
   #openedBytes = 0;
@@ -34,7 +34,7 @@ export class OpeningFlow extends Flow {
     sourceFd: number,
     destinationFd: number,
     readonly opener: RecordOpener,
-    /** A record was not what it had to be, or the stream was cut off. */
+    /** A record was not authentic, or the stream was cut off. */
     readonly onForged: () => void,
   ) {
     super(sourceFd, destinationFd);
@@ -74,7 +74,7 @@ export class OpeningFlow extends Flow {
     this.#openedBytes = 0;
   }
 
-  /** One read, behind what is there of a record; there is always room for the rest of it. */
+  /** One read, behind the incomplete record; there is always room for the rest of it. */
   #read(): void {
     const { recordBlocks, sockets } = this.resources;
     const block = (this.#sealed ??= recordBlocks.take());
@@ -95,7 +95,7 @@ export class OpeningFlow extends Flow {
     if (this.#sealedBytes === 0) this.#releaseSealed();
   }
 
-  /** All records that are whole; what is left of one that is not moves to the front. */
+  /** Opens all complete records; an incomplete one moves to the front. */
   #openAll(block: Block): void {
     const { bytes } = block.arena;
     this.#sealedStart = block.offset;
@@ -121,7 +121,7 @@ export class OpeningFlow extends Flow {
     return true;
   }
 
-  /** FLOW_EMPTY once nothing is left. */
+  /** FLOW_EMPTY once all is delivered. */
   #deliver(block: Block): number {
     while (this.#openedBytes > 0) {
       const sent = this.resources.sockets.send(

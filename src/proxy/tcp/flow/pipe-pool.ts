@@ -9,7 +9,7 @@ import type { DescriptorShare } from "../../table/descriptor-shares.ts";
 
 /** Room for one long splice; an ordinary user gets less once `pipe-user-pages-soft` is reached. */
 export const PIPE_BYTES = 512 * 1024;
-/** Enough for the turns of a busy loop; more are closed when they come back. */
+/** Enough for the turns of a busy loop; surplus pipes are closed. */
 const MAX_IDLE = 16;
 const PIPE_DESCRIPTORS = 2;
 

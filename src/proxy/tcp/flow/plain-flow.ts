@@ -1,5 +1,5 @@
 /**
- * A flow of bytes as they are.
+ * A flow of plain bytes.
  *
  * Short reads are copied through one shared buffer. As soon as a read fills it, bytes move by splice through a pooled
  * pipe, until reads are short again. Bytes that the destination does not take are held (in the pipe, or in a block)
@@ -11,18 +11,18 @@ import { FLOW_EMPTY, FLOW_ENDED, FLOW_MORE, Flow, isBusy } from "./flow.ts";
 import { COPY_BYTES, type FlowResources } from "./flow-resources.ts";
 import { PIPE_BYTES } from "./pipe-pool.ts";
 
-/** Splices shorter than a buffer in a row that switch back to copying. */
+/** Short splices in a row that switch back to copying. */
 const SHORT_SPLICES = 4;
-/** Reads per turn of the event loop: bounds how long one connection holds up the others. */
+/** Reads per turn of the event loop: bounds how long one connection delays the others. */
 const READS_PER_TURN = 16;
 
 export class PlainFlow extends Flow {
-  /** So many more short splices until bytes are copied; 0: they are. */
+  /** Short splices until it copies again; 0: it copies. */
   #splicesLeft = 0;
   #pipe: PipeEnds | null = null;
   #block: Block | null = null;
   #blockStart = 0;
-  /** in the pipe or the block */
+  /** Bytes in the pipe or the block. */
   #held = 0;
 
   constructor(
@@ -99,7 +99,7 @@ export class PlainFlow extends Flow {
     }
     const moved = this.resources.sockets.splice(this.sourceFd, this.#pipe.writeFd, PIPE_BYTES);
     if (moved === 0) {
-      // end of stream, or an urgent byte with FIN behind it: a read tells
+      // end of stream, or an urgent byte with FIN behind it: a read tells which
       this.#givePipeBack();
       this.#splicesLeft = 0;
       return FLOW_MORE;

@@ -1,22 +1,22 @@
 /**
- * A flow to another node, sealed: what the source has now becomes one record. A short message is a record of its own and
- * goes at once; of a long stream records are full.
+ * A sealed flow to another node: the bytes that the source has now become one record. A short message is sent at once as
+ * a record of its own; a long stream fills its records.
  *
- * A record that the destination does not take whole is held in a block, and nothing more is read until it is gone.
+ * A record that the destination does not take completely is held in a block, and nothing more is read until it is sent.
  */
 import { RECORD_END, RECORD_MAX_PLAIN_BYTES, RECORD_STREAM, type RecordSealer } from "../../../wire/index.ts";
 import type { Block } from "./block-pool.ts";
 import { FLOW_EMPTY, FLOW_ENDED, FLOW_MORE, FLOW_SOURCE_FAILED, Flow } from "./flow.ts";
 import type { FlowResources } from "./flow-resources.ts";
 
-/** Per turn of the event loop: bounds how long one connection holds up the others. */
+/** Per turn of the event loop: bounds how long one connection delays the others. */
 const RECORDS_PER_TURN = 8;
 
 export class SealingFlow extends Flow {
-  /** false: an end of stream that comes is a break in disguise, and is not sealed. */
+  /** false: an end of stream comes from a broken source and is not sealed as an end. */
   #isEndKnown = true;
   #isEndSealed = false;
-  /** Records sealed and not sent; null: there are none. */
+  /** Sealed records that are not sent; null: none. */
   #block: Block | null = null;
   #blockStart = 0;
   #held = 0;
@@ -64,7 +64,7 @@ export class SealingFlow extends Flow {
     this.#held = 0;
   }
 
-  /** Until a record is full or the source has nothing more; returns how much. */
+  /** Reads until a record is full or the source is empty; returns how many bytes. */
   #read(): number {
     const { buffer, sockets } = this.resources;
     let length = 0;
@@ -72,7 +72,7 @@ export class SealingFlow extends Flow {
       const room = RECORD_MAX_PLAIN_BYTES - length;
       const received = sockets.recv(this.sourceFd, buffer.address(length), room, 0);
       if (received <= 0) {
-        // an error is told once, so it is kept for when what came before it has gone
+        // an error is reported once, so it is kept until the bytes before it are sent
         if (this.onNothingRead(received) === FLOW_SOURCE_FAILED) this.isReadable = false;
         break;
       }
@@ -82,7 +82,7 @@ export class SealingFlow extends Flow {
     return length;
   }
 
-  /** The end goes with the last bytes. */
+  /** The end record is sent with the last bytes. */
   #seal(length: number): void {
     const isEnd = this.hasEndOfStream && this.#isEndKnown;
     if (length === 0 && !isEnd) return;

@@ -1,7 +1,7 @@
 /**
- * One connection to each peer on which a byte goes to and fro: a peer that is silent for longer than its round trips take
- * is out of routing, long before gossip says that it is dead, and back with its first answer. Within a second on a LAN.
- * What it says to clients of its tasks counts as well. One worker does it for all.
+ * Heartbeats: one connection per peer, on which a byte is echoed at intervals. A peer that stays silent for longer than
+ * its round-trip times allow is taken out of routing, within a second on a LAN and long before gossip declares it dead;
+ * its next answer puts it back. Answers to clients count as well. One worker does this for all.
  */
 
 import type { DeadlineList } from "../../../sys/deadline-list.ts";
@@ -15,40 +15,40 @@ import { SilenceLimit } from "./silence-limit.ts";
 
 const INTERVAL_MS = 250;
 /**
- * A silent connection is given up after so many silence limits, within bounds: TCP repeats itself ever more rarely, a new
- * one is heard at once. It takes three round trips until the first beat can be sent, and one more for the answer. One that
- * TCP has opened has more: it goes on at an even pace, and a new one would begin with a SYN. While it waits for its
- * greeting it has the time that others to this peer may take.
+ * A silent connection is replaced after so many silence limits, within bounds: TCP retransmits ever more rarely, while a
+ * new connection gets an answer at once. The first beat follows after three round trips, its answer after one more. An
+ * established connection gets longer: it retransmits at an even pace, and a new one would start with a SYN. A connection
+ * that waits for its greeting gets as long as other connections to this peer.
  */
 const PATIENCE_LIMITS = 4;
 const OPEN_PATIENCE_LIMITS = 8;
 const MIN_PATIENCE_MS = 2_000;
 const MAX_PATIENCE_MS = 6_000;
-/** This worker itself was held up, as others of its machine may have been: such a look says nothing about the peer. */
+/** A check this late means that this worker, or its machine, was delayed; it says nothing about the peer. */
 const LATE_MS = INTERVAL_MS;
 const BEAT = 0x2e;
 
 export class Heartbeats {
-  readonly #hearts = new Map<RelayPeer, Heartbeat>();
+  readonly #heartbeats = new Map<RelayPeer, Heartbeat>();
 
   constructor(readonly context: TcpContext) {}
 
-  /** Those are the peers from now on. */
+  /** Opens and closes heartbeats so that each of these peers has one. */
   keepOnly(peers: RelayPeers): void {
     const wanted = new Set(peers.values());
-    for (const [peer, heart] of this.#hearts) {
+    for (const [peer, heartbeat] of this.#heartbeats) {
       if (wanted.has(peer)) continue;
-      heart.close();
-      this.#hearts.delete(peer);
+      heartbeat.close();
+      this.#heartbeats.delete(peer);
     }
     for (const peer of wanted) {
-      if (!this.#hearts.has(peer)) this.#hearts.set(peer, new Heartbeat(this.context, peer));
+      if (!this.#heartbeats.has(peer)) this.#heartbeats.set(peer, new Heartbeat(this.context, peer));
     }
   }
 
   close(): void {
-    for (const heart of this.#hearts.values()) heart.close();
-    this.#hearts.clear();
+    for (const heartbeat of this.#heartbeats.values()) heartbeat.close();
+    this.#heartbeats.clear();
   }
 }
 
@@ -56,13 +56,13 @@ class Heartbeat implements RelayConnectionOwner {
   readonly #interval: DeadlineList;
   #connection: RelayConnection;
   #isBeating = false;
-  /** null: the last beat has come back. */
+  /** null: the last beat has been answered. */
   #sentMs: number | null = null;
   #heardMs: number;
-  /** When answers to other connections were last seen to have come, and how many had by then. */
+  /** When answers on other connections were last noticed, and their number then. */
   #othersHeardMs = Number.NEGATIVE_INFINITY;
   #answers = 0;
-  /** Segments that TCP had sent again when the last beat was sent. */
+  /** TCP's count of retransmitted segments when the last beat was sent. */
   #resent = 0;
   readonly #limit: SilenceLimit;
 
@@ -94,7 +94,7 @@ class Heartbeat implements RelayConnectionOwner {
     this.#sentMs = null;
   }
 
-  /** What was lost on the way makes a beat late, and the node no farther away. */
+  /** A lost segment delays a beat without making the node more distant. */
   #onBeat(connection: RelayConnection, tookMs: number): void {
     const { sockets } = this.context;
     const isResent = sockets.resentSegments(connection.fd) !== this.#resent;
@@ -102,7 +102,7 @@ class Heartbeat implements RelayConnectionOwner {
     this.peer.onHeartbeat((isResent && sockets.roundTripMs(connection.fd)) || tookMs);
   }
 
-  /** Refused or broken: nobody is there. It is tried again at the next beat. */
+  /** Refused or broken: the peer is not there. The next interval tries again. */
   onLost(connection: RelayConnection): void {
     this.#isBeating = false;
     this.peer.onLost();
@@ -113,7 +113,7 @@ class Heartbeat implements RelayConnectionOwner {
     const { nowMs } = this.context.loop;
     this.#hearOthers(nowMs);
     const isOverdue = !connection.isOpen || nowMs - this.#waitingSinceMs(nowMs) >= this.#limit.ms;
-    if (isOverdue && nowMs - connection.dueMs < LATE_MS) this.#tellSilence(nowMs);
+    if (isOverdue && nowMs - connection.dueMs < LATE_MS) this.#reportSilence(nowMs);
     const silentMs = nowMs - Math.max(connection.openedMs, this.#heardMs);
     if (connection.isOpen && !(isOverdue && silentMs >= this.#patienceMs)) {
       this.#beat(connection);
@@ -131,8 +131,8 @@ class Heartbeat implements RelayConnectionOwner {
     this.#answers = answers;
   }
 
-  /** Unless clients have heard the peer meanwhile. */
-  #tellSilence(nowMs: number): void {
+  /** Not if clients have had answers from the peer meanwhile. */
+  #reportSilence(nowMs: number): void {
     if (nowMs - this.#othersHeardMs >= this.#limit.ms) this.peer.onSilent();
     else if (this.#connection.isOpen) this.peer.onHeard();
   }
@@ -144,7 +144,7 @@ class Heartbeat implements RelayConnectionOwner {
     return isOpening ? patienceMs(this.peer.openTimeoutMs) : OPEN_PATIENCE_LIMITS * this.#limit.ms;
   }
 
-  /** For its last beat, or while none can be sent, since it was last heard: this worker may have been held up itself. */
+  /** Since the last beat, or since the peer was last heard while none can be sent: this worker may have been delayed. */
   #waitingSinceMs(nowMs: number): number {
     return this.#sentMs ?? (this.#isBeating ? nowMs : this.#heardMs);
   }
@@ -163,7 +163,7 @@ class Heartbeat implements RelayConnectionOwner {
     return connection;
   }
 
-  /** One at a time: a second one would only wait behind the first. */
+  /** One at a time: a second one would only queue behind the first. */
   #beat(connection: RelayConnection): void {
     if (!this.#isBeating || this.#sentMs !== null) return;
     const sent = connection.sendByte(BEAT);

@@ -1,6 +1,9 @@
 /**
- * A relay connection from another node until it is known what it is for: greeted, then a client's connection for a task
- * of this node, or a heartbeat. What is malformed, forged or written for another connection is reset and counted.
+ * A relay connection from another node, until its request says what it is for:
+ *
+ *   greeted ──request──▶ handed over as a client's connection
+ *      │    ──request──▶ heartbeat
+ *      └──malformed, forged, replayed, late──▶ reset and counted
  */
 
 import { Waiting } from "../../../sys/deadline-list.ts";
@@ -51,13 +54,13 @@ const BEATING = 2;
 const CLOSED = 3;
 
 export interface InboundOwner {
-  /** Its heart beats. */
+  /** It carries a heartbeat. */
   onBeating(relay: InboundRelay): void;
-  /** For one more client; false: the service has used up its share of the descriptors. */
+  /** Makes room for one more client; false: the service has used up its share of the descriptors. */
   makeRoomFor(route: Route): boolean;
-  /** A client of its node, whose connection it is now. @param published where the client connected to */
+  /** The socket is a client's connection from here on. @param published where the client connected to */
   onClient(fd: number, client: Endpoint, route: Route, published: Endpoint, keys: RecordKeys | null): void;
-  /** Once: it has been closed or is a client's connection now. */
+  /** Called once: it is closed, or a client's connection. */
   onGone(relay: InboundRelay): void;
 }
 
@@ -65,12 +68,12 @@ export class InboundRelay extends Waiting implements Pollable, Recent<InboundRel
   older: InboundRelay | null = null;
   newer: InboundRelay | null = null;
   readonly #greeting = new Uint8Array(GREETING_BYTES);
-  /** The one in the greeting. */
+  /** The key in the greeting. */
   readonly #ownKey: OwnKey;
-  /** null: it is not sealed, or not known yet. */
+  /** null: not sealed, or not known yet. */
   #keys: RecordKeys | null = null;
   #state = AWAITING;
-  /** A header that comes in pieces; bounded by QUESTION_MAX_BYTES. */
+  /** The beginning of a request that arrives in pieces; bounded by QUESTION_MAX_BYTES. */
   #earlier: Uint8Array | null = null;
 
   constructor(
@@ -94,13 +97,13 @@ export class InboundRelay extends Waiting implements Pollable, Recent<InboundRel
   }
 
   onEvents(_fd: number, events: number): void {
-    // what it asked for it has taken back, or its node is gone
+    // its node has withdrawn the request, or is gone
     if ((events & (EPOLLERR | EPOLLHUP)) !== 0) this.close();
     else if (this.#state === BEATING) this.#echo((events & EPOLLRDHUP) !== 0);
     else this.#readQuestion();
   }
 
-  /** It was not used, its header did not end, its heart has stopped. */
+  /** It was not used, its request is incomplete, or its heartbeat has stopped. */
   onDeadline(): void {
     if (this.#state === READING) this.#refuse("stale");
     else this.close();
@@ -112,7 +115,7 @@ export class InboundRelay extends Waiting implements Pollable, Recent<InboundRel
     this.context.loop.close(this.fd);
   }
 
-  /** It almost always comes whole. Nothing follows it before the answer. */
+  /** It almost always arrives in one piece. Nothing follows it before the answer. */
   #readQuestion(): void {
     const { memory, headerAt, sockets } = this.context;
     const count = sockets.recv(this.fd, memory.address(headerAt), QUESTION_MAX_BYTES, 0);
@@ -137,7 +140,7 @@ export class InboundRelay extends Waiting implements Pollable, Recent<InboundRel
     this.#begin(values.task);
   }
 
-  /** Strangers cost an HMAC: the secret is made for who has proved to be a node. */
+  /** A stranger costs one HMAC: key agreement is only done with a peer that has proved to know the key. */
   #readSealed(length: number): void {
     const { memory, headerAt, plainAt, relay } = this.context;
     const { bytes } = memory;
@@ -189,7 +192,7 @@ export class InboundRelay extends Waiting implements Pollable, Recent<InboundRel
     else this.#connect(task);
   }
 
-  /** Puts what has come before in front; returns the length of all. */
+  /** Puts the earlier bytes in front; returns the total length. */
   #withEarlier(count: number): number {
     const earlier = this.#earlier;
     if (earlier === null) return count;
@@ -219,7 +222,7 @@ export class InboundRelay extends Waiting implements Pollable, Recent<InboundRel
     this.#echo(false);
   }
 
-  /** One by one: they are few. */
+  /** Byte by byte: there are few. */
   #echo(hasEnded: boolean): void {
     for (let beats = 0; beats < MAX_BEATS; beats++) {
       const beat = receiveByte(this.context, this.fd, this.#keys, hasEnded);

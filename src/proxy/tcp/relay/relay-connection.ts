@@ -1,10 +1,11 @@
 /**
  * One connection to the relay of another node, from connect to the answer:
  *
- *   connecting, greeting -> ready -> asked -> (answered: handed over) | lost
+ *   connecting, greeting ──▶ ready ──▶ asked ──▶ answered: handed over
+ *              └───────────────┴─────────┴──▶ lost
  *
- * It belongs to whoever uses it: a pool while it is ready and waits, a client's attempt, a heartbeat. See
- * wire/relay/header.ts and wire/relay/sealed-hello.ts for what is said.
+ * Its owner is a pool while it waits, then a client's attempt; or a heartbeat. For the messages see
+ * wire/relay/header.ts and wire/relay/sealed-hello.ts.
  */
 
 import { Waiting } from "../../../sys/deadline-list.ts";
@@ -30,13 +31,13 @@ import type { TcpContext } from "../tcp-context.ts";
 import { receiveByte, sendByte } from "./single-byte.ts";
 
 export interface RelayConnectionOwner {
-  /** It may be asked now. */
+  /** A request can be sent. */
   onReady(connection: RelayConnection): void;
-  /** One byte has come: RELAY_CONNECTED, or why not; or of a heartbeat the byte that was sent. */
+  /** One byte has arrived: RELAY_CONNECTED or the reason of a refusal; on a heartbeat the echo. */
   onAnswer(connection: RelayConnection, answer: number): void;
   /** It is closed. @param errnoValue positive */
   onLost(connection: RelayConnection, errnoValue: number): void;
-  /** What it waited for has taken too long; it is still open. */
+  /** Its deadline is over; it is still open. */
   onConnectionDeadline(connection: RelayConnection): void;
 }
 
@@ -49,9 +50,9 @@ export class RelayConnection extends Waiting implements Pollable {
   owner: RelayConnectionOwner;
   fd = -1;
   openedMs = 0;
-  /** Once it has been asked; null: it is not sealed. */
+  /** Set with the request; null: not sealed. */
   keys: RecordKeys | null = null;
-  /** Of the exit node, once it is ready. */
+  /** The exit node's, once ready. */
   readonly #greeting = new Uint8Array(GREETING_BYTES);
   #state = GREETING;
   #greetedBytes = 0;
@@ -77,7 +78,7 @@ export class RelayConnection extends Waiting implements Pollable {
     return this.#state === READY;
   }
 
-  /** 0, or -errno when there is no descriptor or the connect fails at once; nothing is open then. */
+  /** 0, or -errno with nothing left open: no descriptor, or the connect failed at once. */
   open(): number {
     const { loop, sockets } = this.context;
     const fd = sockets.tcpSocket(this.peer.family);
@@ -89,14 +90,14 @@ export class RelayConnection extends Waiting implements Pollable {
     this.#bindSource();
     const outcome = this.#connect();
     if (outcome !== 0 && outcome !== -EINPROGRESS) return this.#abort(outcome);
-    // the greeting says that it is connected, an error that it is not: there is no need to hear of room to write
+    // the greeting reports success, an error event reports failure: EPOLLOUT is not needed
     const watched = loop.watch(fd, READ_EVENTS, this);
     return watched < 0 ? this.#abort(watched) : 0;
   }
 
   /**
-   * Asks for a task for a client, or for a heartbeat with null twice, into the empty buffer of a fresh socket. False: it
-   * did not go.
+   * Requests a task for a client, or a heartbeat if both are null. The send buffer is empty, so the request fits; false: it
+   * could not be sent.
    */
   ask(clients: RelayClients | null, task: Uint8Array | null): boolean {
     const { memory, headerAt, relay, sockets } = this.context;
@@ -108,7 +109,7 @@ export class RelayConnection extends Waiting implements Pollable {
     return length > 0 && sockets.send(this.fd, memory.address(headerAt), length) === length;
   }
 
-  /** Another byte behind the question, once that has been answered; 0 or -errno. */
+  /** Sends a byte after the answer; 0 or -errno. */
   sendByte(byte: number): number {
     return sendByte(this.context, this.fd, this.keys, byte);
   }
@@ -123,13 +124,13 @@ export class RelayConnection extends Waiting implements Pollable {
     this.owner.onConnectionDeadline(this);
   }
 
-  /** The socket has another owner from now on. */
+  /** Hands the socket over to the caller. */
   release(): void {
     this.context.sockets.setThinStream(this.fd, false);
     this.#end();
   }
 
-  /** What has been asked is taken back, with RST: to the exit node FIN would be a client that has said all. */
+  /** Withdraws the request with RST: the exit node would take FIN for a client that has sent everything. */
   close(): void {
     if (this.#state === CLOSED) return;
     if (this.#state === ASKED) this.context.sockets.setResetOnClose(this.fd);
@@ -137,7 +138,7 @@ export class RelayConnection extends Waiting implements Pollable {
     this.context.loop.close(this.fd);
   }
 
-  /** One that has gone is of no use: the system picks another then. */
+  /** If the address is gone, the system picks one. */
   #bindSource(): void {
     const { sourceSockaddr, sockaddrLength } = this.peer;
     if (sourceSockaddr === null) return;
@@ -152,7 +153,7 @@ export class RelayConnection extends Waiting implements Pollable {
     return sockets.connect(this.fd, memory.address(sockaddrAt), this.peer.sockaddrLength);
   }
 
-  /** Nothing follows it before the question. It almost always comes whole. */
+  /** Nothing follows it before the request. It almost always arrives in one piece. */
   #readGreeting(): void {
     const { memory, headerAt, sockets } = this.context;
     const missing = GREETING_BYTES - this.#greetedBytes;
@@ -167,7 +168,7 @@ export class RelayConnection extends Waiting implements Pollable {
     this.owner.onReady(this);
   }
 
-  /** Nobody has asked, so whatever comes is its end. */
+  /** Without a request, anything that arrives ends it. */
   #noticeEnd(): void {
     const { memory, headerAt, sockets } = this.context;
     const peeked = sockets.recv(this.fd, memory.address(headerAt), 1, MSG_PEEK);
@@ -181,7 +182,7 @@ export class RelayConnection extends Waiting implements Pollable {
     this.owner.onAnswer(this, answer);
   }
 
-  /** The hello and the question in a record behind it; returns their length, 0 when the greeting has no good key. */
+  /** The hello and a record with the request; returns their length, 0 if the key in the greeting is invalid. */
   #writeSealed(clients: RelayClients | null, task: Uint8Array | null): number {
     const { memory, headerAt, plainAt, relay, challenges, ownKeys, loop } = this.context;
     const { bytes } = memory;

@@ -1,10 +1,10 @@
 /**
- * Ready connections to the relays of the peers, so that no client waits for a handshake between nodes. As many as are
- * needed: a client that finds none makes the pool of its peer larger, a lifetime in which none was taken smaller. While it
- * opens a connection of its own, the first of the pool that is ready is exchanged for that: over a way that loses packets
- * some take many times as long as others.
+ * Warm connections to the relays of the peers, so that no client waits for a handshake between nodes. A client that finds
+ * none makes the pool of its peer larger; a connection's lifetime in which none was taken makes it smaller. A client that
+ * opens a connection of its own takes the first of the pool that gets ready instead: on a lossy path some take many times
+ * as long as others.
  *
- * Bounded by MAX_CONNECTIONS for each peer, and by what is lent of the worker's descriptors; none is kept while they are scarce.
+ * Bounded by MAX_CONNECTIONS per peer and by the worker's share of descriptors; none is kept while descriptors are scarce.
  */
 import type { DeadlineList } from "../../../sys/deadline-list.ts";
 import type { Continuable } from "../../../sys/event-loop.ts";
@@ -14,17 +14,17 @@ import type { TcpContext } from "../tcp-context.ts";
 import { RelayConnection, type RelayConnectionOwner } from "./relay-connection.ts";
 
 const MAX_CONNECTIONS = 64;
-/** A pool that has never been used keeps one. */
+/** In a pool that has never been used. */
 const LEAST_CONNECTIONS = 1;
-/** Replaced before the exit node closes what is not used. */
+/** Less than an exit node keeps an unused connection. */
 const CONNECTION_LIFE_MS = 45_000;
 const RETRY_MS = 1_000;
 
-/** A client whose own connection to the peer is being opened. */
+/** A client that opens a connection of its own. */
 export interface RelayWaiter {
   readonly peer: RelayPeer;
   readonly relay: RelayConnection;
-  /** It has this one from now on, and asks; gives back its own. */
+  /** Takes this connection and returns its own. */
   exchange(ready: RelayConnection): RelayConnection;
   onOpened(): void;
 }
@@ -34,7 +34,7 @@ export class RelayPools {
 
   constructor(readonly context: TcpContext) {}
 
-  /** Those are the peers from now on. */
+  /** Opens and closes pools so that each of these peers has one. */
   keepOnly(peers: RelayPeers): void {
     const wanted = new Set(peers.values());
     for (const [peer, pool] of this.#pools) {
@@ -50,12 +50,12 @@ export class RelayPools {
     }
   }
 
-  /** A ready connection, which is the caller's now; null: there is none. */
+  /** Hands a ready connection to the caller; null: none is ready. */
   take(peer: RelayPeer): RelayConnection | null {
     return this.#pools.get(peer)?.take() ?? null;
   }
 
-  /** From now on, until it has `left`. */
+  /** Until `left`. */
   wait(waiter: RelayWaiter): void {
     this.#pools.get(waiter.peer)?.wait(waiter);
   }
@@ -72,9 +72,9 @@ export class RelayPools {
 
 class RelayPool implements RelayConnectionOwner, Continuable {
   readonly #ready: RelayConnection[] = [];
-  /** No Set: a connection passes through it for every client. */
+  /** Not a Set: a connection passes through it for every client. */
   readonly #opening: RelayConnection[] = [];
-  /** The one that has waited longest first; bounded by clients. */
+  /** Longest wait first; bounded by clients. */
   readonly #waiters = new Set<RelayWaiter>();
   readonly #life: DeadlineList;
   #wanted = LEAST_CONNECTIONS;
@@ -139,7 +139,7 @@ class RelayPool implements RelayConnectionOwner, Continuable {
     this.#life.arm(connection, nowMs);
   }
 
-  /** Nobody has asked. */
+  /** No request is sent from here. */
   onAnswer(): void {}
 
   onLost(connection: RelayConnection): void {
@@ -147,7 +147,7 @@ class RelayPool implements RelayConnectionOwner, Continuable {
     this.#pause();
   }
 
-  /** It did not get ready, or its life is over. */
+  /** It did not get ready in time, or its lifetime is over. */
   onConnectionDeadline(connection: RelayConnection): void {
     const wasReady = connection.isReady;
     this.#forget(connection);
@@ -191,7 +191,7 @@ class RelayPool implements RelayConnectionOwner, Continuable {
     this.#share.remove(before - this.#count);
   }
 
-  /** Off the path of the client that took one. */
+  /** In the next turn: the client that took one need not wait for it. */
   #refillSoon(): void {
     if (this.#isQueued || this.#isClosed) return;
     this.#isQueued = true;

@@ -1,13 +1,13 @@
 /**
- * How long a peer may owe the answer to a heartbeat before it counts as unreachable: an RFC 6298 timeout. A beat that
- * comes back later than that is a sample when TCP had to send it again, as it is the way that was slow then. When it had
- * not, nothing tells a long way from a node that was stopped: it doubles the limit until one comes back in time.
+ * How long a heartbeat may go unanswered before the peer counts as unreachable: an RFC 6298 timeout. A later answer is a
+ * sample if TCP had to retransmit, because then the path was slow. If it had not, a long path cannot be told from a paused
+ * node: the limit doubles until an answer arrives in time.
  */
 import { RttEstimator, type TimeoutBounds } from "../../../sys/rtt-estimator.ts";
 
-/** With the interval before the beat, well within a second; until the first answer, long enough for a second SYN. */
+/** Together with the interval well below a second; before the first answer long enough for a second SYN. */
 const LAN: TimeoutBounds = { firstMs: 1_500, floorMs: 500, ceilingMs: 3_000, marginMs: 200 };
-/** Nodes that are far apart; a connection and the first beat take four round trips. */
+/** For distant nodes: a connection and its first beat take four round trips. */
 const WAN: TimeoutBounds = { firstMs: 6_000, floorMs: 2_000, ceilingMs: 8_000, marginMs: 500 };
 
 export class SilenceLimit {
@@ -21,19 +21,19 @@ export class SilenceLimit {
     return this.#rtt.timeoutMs;
   }
 
-  /** A connection has been made: TCP has measured its round trip. 0: it has not. */
+  /** A connection is established. @param roundTripMs as measured by TCP; 0: not measured */
   onConnected(roundTripMs: number, nowMs: number): void {
     if (roundTripMs > 0 && this.#rtt.smoothedMs === null) this.#rtt.add(roundTripMs, nowMs);
   }
 
-  /** @param isResent TCP has sent something again meanwhile */
+  /** @param isResent TCP has retransmitted meanwhile */
   onBeat(rttMs: number, isResent: boolean, nowMs: number): void {
     if (rttMs < this.ms) this.#rtt.add(rttMs, nowMs);
     else if (isResent) this.#rtt.add(Math.min(rttMs, this.#rtt.bounds.ceilingMs), nowMs);
     else this.#rtt.backOff();
   }
 
-  /** A connection is given up without an answer. */
+  /** A connection is closed for lack of an answer. */
   onSilence(): void {
     this.#rtt.backOff();
   }

@@ -1,4 +1,4 @@
-/** Bytes that mean something by themselves on a relay connection: answers and heartbeats, in clear or each in a record. */
+/** Single-byte messages on a relay connection: answers and heartbeats, in clear or each in a sealed record. */
 import { EAGAIN, ECONNRESET, EPROTO } from "../../../sys/errno.ts";
 import { MSG_PEEK } from "../../../sys/socket.ts";
 import { RECORD_OVERHEAD_BYTES, RECORD_STREAM, type RecordKeys, recordLength } from "../../../wire/index.ts";
@@ -6,7 +6,7 @@ import type { TcpContext } from "../tcp-context.ts";
 
 const RECORD_BYTES = 1 + RECORD_OVERHEAD_BYTES;
 
-/** 0, or -errno; -EAGAIN also when it went in part, which on a socket that has said little does not happen. */
+/** 0 or -errno; -EAGAIN also for a partial send, which does not happen on a socket with an empty send buffer. */
 export function sendByte(context: TcpContext, fd: number, keys: RecordKeys | null, byte: number): number {
   const { memory, headerAt, plainAt, sockets } = context;
   const { bytes } = memory;
@@ -17,7 +17,7 @@ export function sendByte(context: TcpContext, fd: number, keys: RecordKeys | nul
   return sent === length ? 0 : -EAGAIN;
 }
 
-/** Takes exactly one byte, or the one in exactly one record: what is behind it is the task's. -errno when there is none. */
+/** Takes exactly one byte or one record: the bytes behind it are the task's. -errno: none has arrived. */
 export function receiveByte(
   context: TcpContext,
   fd: number,

@@ -108,7 +108,7 @@ describe("a task that fails at once", () => {
     expect(owner.failure).toEqual(["no-task", EHOSTUNREACH]);
   });
 
-  test("for want of a local port is not to blame", () => {
+  test("for lack of a local port is not to blame", () => {
     start();
     port(A).mode = port(B).mode = "refuse";
     port(A).connectError = port(B).connectError = EADDRNOTAVAIL;
@@ -168,7 +168,7 @@ describe("a task that is slow to accept", () => {
     expect(target!.acceptTimeoutMs).toBeGreaterThan(800); // the next client waits for it
   });
 
-  test("and refuses in the end: that is a failure", () => {
+  test("and refuses in the end: it has failed", () => {
     start();
     port(A).mode = "silent";
     dial();
@@ -215,7 +215,7 @@ describe("a task that is slow to accept", () => {
     ]);
   });
 
-  test("and is drained meanwhile: nobody waits for it any more", () => {
+  test("and is drained meanwhile: its attempt is dropped", () => {
     start([A, B], { drainTimeoutMs: 0 });
     port(A).mode = "silent";
     dial();
@@ -302,7 +302,7 @@ describe("send_proxy", () => {
     expect(sockets.isOpen(owner.served!.fd)).toBe(true);
   });
 
-  test("a task that is gone before it has the header is replaced", () => {
+  test("a task that resets before it has the header is replaced", () => {
     start([A, B], { sendProxy: "v1" });
     port(A).onAccept = (socket) => socket.reset();
     dial();
@@ -318,7 +318,7 @@ test("a task whose socket cannot be watched is closed, and the client fails", ()
   expect([owner.failure, port(A).pending[0]!.isClosed]).toEqual([["no-task", 0], true]);
 });
 
-test("an attempt hears of its end only once, whatever else comes", () => {
+test("a finished attempt has no deadline left", () => {
   start();
   port(A).mode = "silent";
   dial();

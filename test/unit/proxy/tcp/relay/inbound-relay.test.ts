@@ -1,8 +1,8 @@
 /**
- * A relay connection from another node until it is known what it is for:
+ * A relay connection from another node until its request says what it is for:
  *
- *   greeted ──question──▶ a client's connection
- *      │    ──question──▶ heartbeat
+ *   greeted ──request───▶ a client's connection
+ *      │    ──request───▶ heartbeat
  *      └──malformed, forged, replayed, clear, silent──▶ reset and counted
  */
 import { beforeEach, describe, expect, test } from "bun:test";
@@ -109,7 +109,7 @@ describe.each([
     return RELAY_ERRORS.filter((_reason, index) => counts[index]! > 0);
   }
 
-  test("is greeted, and waits for its question", () => {
+  test("is greeted, and waits for its request", () => {
     const relay = open();
     expect([owner.isReady, relay.isReady, exit.inbound.length]).toEqual([true, true, 1]);
     expect(atExit().other!.arrived.reduce((sum, { length }) => sum + length, 0)).toBe(GREETING_BYTES);
@@ -121,7 +121,7 @@ describe.each([
     expect([owner.answers, exit.inbound.length, exit.inUse.relayed]).toEqual([[RELAY_CONNECTED], 0, 1]);
   });
 
-  test("a question in pieces is put together", () => {
+  test("a request in pieces is put together", () => {
     const relay = open();
     const socket = atExit().other!;
     atExit().windowBytes = 10;
@@ -130,7 +130,7 @@ describe.each([
     expect([owner.answers, socket.queue.length]).toEqual([[RELAY_CONNECTED], 0]);
   });
 
-  test("a question whose rest does not come is refused as stale", () => {
+  test("an incomplete request is refused as stale", () => {
     const relay = open();
     atExit().windowBytes = 10;
     relay.ask({ source: CLIENT, destination: PUBLISHED }, question);
@@ -140,7 +140,7 @@ describe.each([
     expect([refusals(), owner.lost.length, exit.inbound.length]).toEqual([["stale"], 1, 0]);
   });
 
-  test("one that says nothing is closed after a minute, without a word", () => {
+  test("one without a request is closed after a minute and not counted as refused", () => {
     open();
     sockets.advance(61_000);
     expect([refusals(), owner.lost.length, exit.inbound.length]).toEqual([[], 1, 0]);
@@ -151,19 +151,19 @@ describe.each([
     expect([owner.answers, refusals()]).toEqual([[RELAY_NO_SUCH_TASK], ["no-such-task"]]);
   });
 
-  test("under another key nothing is answered", () => {
+  test("a request under another key is not answered", () => {
     start([OTHER_KEY]);
     ask(open());
     expect([owner.answers, owner.lost.length, refusals()]).toEqual([[], 1, ["unauthentic"]]);
   });
 
-  test("one of several keys will do", () => {
+  test("any of the keys of the exit node will do", () => {
     start([OTHER_KEY, KEY]);
     ask(open());
     expect(owner.answers).toEqual([RELAY_CONNECTED]);
   });
 
-  test("a question that was written for another connection is refused", () => {
+  test("a request recorded on another connection is refused", () => {
     ask(open());
     const recorded = Buffer.concat(atExit().arrived);
     const relay = open();
@@ -172,7 +172,7 @@ describe.each([
     expect([relay.isOpen, refusals()]).toEqual([false, [isSealed ? "unauthentic" : "replayed"]]);
   });
 
-  test.each(["GET / HTTP/1.1\r\n\r\n", "\0".repeat(2_000), "\xff"])("nonsense is refused: %j", (text) => {
+  test.each(["GET / HTTP/1.1\r\n\r\n", "\0".repeat(2_000), "\xff"])("garbage is refused: %j", (text) => {
     open();
     atExit().other!.write(text);
     sockets.run();
@@ -180,7 +180,7 @@ describe.each([
     expect([exit.inbound.length, refusals().length]).toEqual([0, 1]);
   });
 
-  test("what was asked for is taken back with a reset, at any time", () => {
+  test("a request can be withdrawn with a reset", () => {
     sockets.port(TASK).mode = "silent";
     const relay = open();
     ask(relay);
@@ -189,14 +189,14 @@ describe.each([
     expect([exit.inUse.relayed, exit.reasons()]).toEqual([0, ["client-gone"]]);
   });
 
-  test("a node that ends while it waits has lost its place", () => {
+  test("a reset while it waits for its request ends it", () => {
     const relay = open();
     atExit().reset();
     sockets.run();
     expect([owner.lost.length, relay.isOpen]).toEqual([1, false]);
   });
 
-  test("a heart beats: each byte comes back", () => {
+  test("heartbeats are echoed, each byte", () => {
     const relay = open();
     ask(relay, null);
     expect(owner.answers).toEqual([RELAY_CONNECTED]);
@@ -207,7 +207,7 @@ describe.each([
     expect([owner.answers.slice(1), exit.inbound.length]).toEqual([[7, 8, 9], 1]);
   });
 
-  test("a heart that stops is closed", () => {
+  test("a heartbeat that stops is closed", () => {
     const relay = open();
     ask(relay, null);
     sockets.advance(50_000);
@@ -219,7 +219,7 @@ describe.each([
   });
 
   if (isSealed) {
-    test("a clear question to a node that wants it sealed is refused", () => {
+    test("a clear request to a node that requires sealing is refused", () => {
       const clear = new MemoryWorker({
         sockets,
         service: { tasks: [far] },
@@ -234,7 +234,7 @@ describe.each([
     });
   }
 
-  test("keys that change hold from the next connection on", () => {
+  test("a request under a key that has been replaced is refused", () => {
     const relay = open();
     exit.context.relay.change(
       identityOf({ node: "exit", keys: [OTHER_KEY], acceptsClear: "always" }, NO_IDENTITY),
