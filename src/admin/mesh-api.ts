@@ -174,7 +174,7 @@ export interface UpdateService {
   readonly removeTasks: readonly string[];
 }
 
-export type NodeWish = "drain" | "resume" | "forget";
+export type NodeDirective = "drain" | "resume" | "forget";
 
 /** `not-found` answers 404, `invalid` 422, `not-kept` (the state cannot be written) and everything else 409. */
 export type RefusalCode =
@@ -213,7 +213,7 @@ export interface MeshCommands {
   /** `not-found`. False takes it into rotation again. Also for tasks declared by a file. */
   drainTask(service: string, task: string, isDraining: boolean): Promise<Refusal | null>;
   /** `not-found`; `alive`: only a failed or left node can be forgotten. */
-  wishForNode(name: string, wish: NodeWish): Promise<Refusal | null>;
+  setNodeDirective(name: string, directive: NodeDirective): Promise<Refusal | null>;
 }
 
 export interface MeshNode extends AdminNode {

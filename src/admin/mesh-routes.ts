@@ -79,17 +79,17 @@ function addTasks(app: Hono, node: Find): void {
   app.delete(task, async (c) =>
     done(c, await node().commands.removeTask(c.req.param("name"), c.req.param("task"))),
   );
-  app.post(`${task}/:wish{drain|resume}`, async (c) => {
-    const { name, task, wish } = c.req.param();
-    return done(c, await node().commands.drainTask(name, task, wish === "drain"));
+  app.post(`${task}/:directive{drain|resume}`, async (c) => {
+    const { name, task, directive } = c.req.param();
+    return done(c, await node().commands.drainTask(name, task, directive === "drain"));
   });
 }
 
 function addNodes(app: Hono, node: Find): void {
   app.get("/v1/nodes", (c) => c.json(node().nodes()));
-  for (const wish of ["drain", "resume", "forget"] as const) {
-    app.post(`/v1/nodes/:name/${wish}`, async (c) =>
-      done(c, await node().commands.wishForNode(c.req.param("name"), wish)),
+  for (const directive of ["drain", "resume", "forget"] as const) {
+    app.post(`/v1/nodes/:name/${directive}`, async (c) =>
+      done(c, await node().commands.setNodeDirective(c.req.param("name"), directive)),
     );
   }
 }

@@ -67,7 +67,7 @@ const MAX_PAGES_SENT = 8;
 const FINGERPRINT_BYTES = 6;
 const PART_OVERHEAD_BYTES = 24;
 /** So few entries found by anti-entropy are news to more nodes than this one. */
-const MAX_SPREAD = 16;
+const MAX_BROADCAST = 16;
 
 interface Round {
   readonly peer: string;
@@ -318,8 +318,8 @@ export class AntiEntropy {
   }
 
   #onEntries(message: Entries): Effect[] {
-    const spreads = message.entries.length <= MAX_SPREAD;
-    const outcomes = message.entries.map((entry) => this.#replica.receive(entry, spreads));
+    const isBroadcast = message.entries.length <= MAX_BROADCAST;
+    const outcomes = message.entries.map((entry) => this.#replica.receive(entry, isBroadcast));
     const hasLearned = outcomes.includes("learned");
     if (hasLearned) this.#stayBusy();
     const round = this.#rounds.get(message.sender);
@@ -334,7 +334,7 @@ export class AntiEntropy {
   }
 
   /**
-   * What the other lacks. If it is the owner itself and has shown all it has, these rows are none of its own any more:
+   * What the other node lacks. If it is the owner and has listed all it has, these rows are no longer its own:
    * it gets them once more, to bury them for everybody, and here they are dropped at once.
    */
   #collectWanted(message: Entries, done: readonly string[]): Entry[] {

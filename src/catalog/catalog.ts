@@ -1,9 +1,9 @@
 /**
- * The catalog of one node: the replicated table of services, tasks, nodes and wishes, its readers and writers, and what
- * it has to say to the catalogs of other nodes. Synchronous: no sockets, clock or randomness of its own. Whoever owns
- * it hands in bytes, names and the time, and carries out the effects it returns.
+ * The catalog of one node: the replicated table of services, tasks, nodes and directives, its readers and writers, and
+ * the messages it exchanges with the catalogs of other nodes. Synchronous: no sockets, clock or randomness of its own.
+ * The caller passes in bytes, names and the time, and carries out the effects it returns.
  *
- * Life of a write: transaction → replica (stamp, table) → outbox → gossip; what gossip misses, anti-entropy finds.
+ * Life of a write: transaction → replica (stamp, table) → broadcast queue → gossip; anti-entropy finds what gossip missed.
  */
 
 import type { ServiceSpec } from "../model/index.ts";
@@ -11,19 +11,19 @@ import { AntiEntropy, type Effect } from "./anti-entropy.ts";
 import type { Conflict } from "./conflicts.ts";
 import type { Definition, VisibleService } from "./definitions.ts";
 import type { Overwritten } from "./overwritten.ts";
-import type { DeclarationRecord, NodeRecord, NodeWish, TaskRecord } from "./records.ts";
-import { type Refusal, Replica, type UnreadableRecord } from "./replica.ts";
+import type { DeclarationRecord, NodeDirective, NodeRecord, TaskRecord } from "./records.ts";
+import { Replica, type UnreadableRecord, type WriteError } from "./replica.ts";
 import { type CatalogState, type Restored, readSnapshot, writeSnapshot } from "./snapshot.ts";
 import { decodeMessage, type Malformed } from "./sync-messages.ts";
 import { type CatalogWriter, type Declaration, Transaction } from "./transaction.ts";
-import { Views, type VisibleNode, type VisibleTask } from "./visible.ts";
+import { Visible, type VisibleNode, type VisibleTask } from "./visible.ts";
 
 /** Counted since the start. */
 export interface CatalogCounters {
   /** Messages that could not be read. */
   readonly malformed: Readonly<Record<Malformed, number>>;
   /** Entries from others that were not taken. */
-  readonly refused: Readonly<Record<Refusal, number>>;
+  readonly refused: Readonly<Record<WriteError, number>>;
   /** Rounds of anti-entropy this node has led to the end, and those that got no answer. */
   readonly syncs: { readonly finished: number; readonly timedOut: number };
 }
@@ -32,14 +32,14 @@ type Write = (writer: CatalogWriter) => void;
 
 export class Catalog {
   readonly #replica: Replica;
-  readonly #views: Views;
+  readonly #visible: Visible;
   readonly #antiEntropy: AntiEntropy;
   readonly #malformed: Record<Malformed, number> = { type: 0, version: 0, malformed: 0 };
 
   /** `self`: this node's name, as membership announces it. */
   constructor(readonly self: string) {
     this.#replica = new Replica(self);
-    this.#views = new Views(this.#replica);
+    this.#visible = new Visible(this.#replica);
     this.#antiEntropy = new AntiEntropy(this.#replica);
   }
 
@@ -52,7 +52,7 @@ export class Catalog {
 
   /** Ascending by name. */
   services(): ReadonlyMap<string, VisibleService> {
-    return this.#views.current().services;
+    return this.#visible.current().services;
   }
 
   /** Changes of the service by command that were lost to others, as far as this node has seen them; newest last. */
@@ -72,37 +72,37 @@ export class Catalog {
 
   /** Of this node's file. */
   ownDeclarations(): ReadonlyMap<string, DeclarationRecord> {
-    return this.#views.current().ownDeclarations;
+    return this.#visible.current().ownDeclarations;
   }
 
   /** services() as they would be with these declarations of this node; null takes one away. */
   servicesWith(
     changes: ReadonlyMap<string, Pick<Definition, "file" | "spec" | "changed" | "updatedAtMs"> | null>,
   ): ReadonlyMap<string, VisibleService> {
-    return this.#views.servicesWith(changes);
+    return this.#visible.servicesWith(changes);
   }
 
   /** Of live nodes, ascending by service, owner and name; also of services that do not exist. */
   tasks(): readonly VisibleTask[] {
-    return this.#views.current().tasks;
+    return this.#visible.current().tasks;
   }
 
   tasksOf(service: string): readonly VisibleTask[] {
-    return this.#views.current().tasksOf.get(service) ?? [];
+    return this.#visible.current().tasksOf.get(service) ?? [];
   }
 
   /** Live ones, this node included once it has written its record. */
   nodes(): ReadonlyMap<string, VisibleNode> {
-    return this.#views.current().nodes;
+    return this.#visible.current().nodes;
   }
 
-  wishOf(node: string): NodeWish["wish"] | null {
-    return this.#views.current().wishes.get(node)?.wish ?? null;
+  directiveOf(node: string): NodeDirective["directive"] | null {
+    return this.#visible.current().directives.get(node)?.directive ?? null;
   }
 
   /** By service that has lost a port to an older one. */
   conflicts(): ReadonlyMap<string, readonly Conflict[]> {
-    return this.#views.conflicts();
+    return this.#visible.conflicts();
   }
 
   // Writers: each returns why it was refused, or null
@@ -160,8 +160,8 @@ export class Catalog {
     return this.transaction((writer) => writer.writeNode(record));
   }
 
-  wish(node: string, wish: NodeWish["wish"] | null): string | null {
-    return this.transaction((writer) => writer.wish(node, wish));
+  setDirective(node: string, directive: NodeDirective["directive"] | null): string | null {
+    return this.transaction((writer) => writer.setDirective(node, directive));
   }
 
   // Membership
@@ -184,12 +184,12 @@ export class Catalog {
 
   /** A BroadcastSource of membership: payloads whose bytes and 3 more each fit into `budgetBytes`. */
   draw(budgetBytes: number, retransmitLimit: number): Uint8Array[] {
-    return this.#replica.outbox.draw(budgetBytes, retransmitLimit, this.#replica.time.nowMs);
+    return this.#replica.broadcasts.draw(budgetBytes, retransmitLimit, this.#replica.time.nowMs);
   }
 
   /** Whether something waits to be drawn. */
   get hasNews(): boolean {
-    return this.#replica.outbox.length > 0;
+    return this.#replica.broadcasts.length > 0;
   }
 
   /** A user message whose first byte is 10 or above, by UDP or TCP; `from`: who sent it, if that is known. */

@@ -2,12 +2,12 @@
  * Entries as bytes: a body that is hashed, relayed and stored as it came, and beside it the age of a tombstone.
  *
  *     body   msgpack [kind, key, node, counter, replaces, value]
- *       kind      a number (entry.ts): 0 service, 1 wish, 32 task, 33 node, 34 declaration
+ *       kind      a number (entry.ts): 0 service, 1 directive, 32 task, 33 node, 34 declaration
  *       key       service name | node name | service NUL name | "" | service name
  *       node      writer; of owned kinds also the owner
  *       replaces  [counter, node] of each version before this one; of services only
  *       value     bin: the record (record-codec.ts); nil: a tombstone
- *     age    seconds since a tombstone was written, so that whoever learns it late does not keep it longer
+ *     age    seconds since a tombstone was written, so that a node that learns it late does not keep it longer
  *
  * Newer versions may use other kinds, records with other fields, and elements behind the value: an entry is kept as
  * long as its head is right and its value a msgpack map, whether or not the record can be read.

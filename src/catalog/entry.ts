@@ -10,7 +10,8 @@ import type { AnyRecord } from "./record-codec.ts";
 export interface EntryHead {
   readonly kind: RowKind;
   /**
-   * Service name, also of a declaration, name of the node a wish is about, `service NUL name` of a task, "" of a node.
+   * Service name, also of a declaration; name of the node a directive is about; `service NUL name` of a task; "" of a
+   * node.
    * Owned rows (declarations, tasks, nodes) belong to `stamp.node`: there is no way to even write down another's.
    */
   readonly key: string;

@@ -4,7 +4,8 @@
  * have changed since.
  *
  * A node that does not know its own declarations yet (the first start, or state was lost) declares its services at once
- * but unsettled: as the oldest definition, so that nothing of the others' is undone. Once it has heard them it settles.
+ * but as pending: the oldest definition, so that no other definition is undone. They are declared again once it has
+ * heard the other nodes.
  */
 
 import type { ServiceSpec } from "../model/index.ts";
@@ -36,7 +37,7 @@ export interface FileComparison {
   /** This node's declarations, as the catalog has them. */
   readonly declared: ReadonlyMap<string, DeclarationRecord>;
   /** Those of them that were written before this node had heard the others. */
-  readonly unsettled: ReadonlySet<string>;
+  readonly pending: ReadonlySet<string>;
   /** Every service of the catalog. */
   readonly services: ReadonlyMap<string, VisibleService>;
   /** This node's, of any origin. */
@@ -47,11 +48,11 @@ export interface FileComparison {
 }
 
 /**
- * What is known of the file loaded before. `unheard`: others have not been heard, nothing can be compared yet.
+ * What is known of the file loaded before. `unsynced`: no other node has been heard yet, so nothing can be compared.
  * `known`: whatever differs from it has been edited since. A time: when the file was written, ms since 1970 (null: not
  * known either), which decides whether it is newer than what others have.
  */
-export type FileAge = "unheard" | "known" | { readonly changedAtMs: number | null };
+export type FileAge = "unsynced" | "known" | { readonly changedAtMs: number | null };
 
 export function compareFile(comparison: FileComparison): FileChanges {
   const { next, declared } = comparison;
@@ -71,13 +72,13 @@ export function applyFileChanges(writer: CatalogWriter, changes: FileChanges, no
 }
 
 function compareService(name: string, spec: ServiceSpec, comparison: FileComparison): Declaration[] {
-  const { declared, unsettled, age, next } = comparison;
+  const { declared, pending, age, next } = comparison;
   const { file } = next;
   const current = declared.get(name);
   const isSame = current !== undefined && areSpecsEqual(current.spec, spec);
   const declaration = { name, spec, file };
-  if (isSame && !unsettled.has(name)) return current.file === file ? [] : [{ ...declaration, age: "kept" }];
-  if (age === "unheard") return [{ ...declaration, age: "unsettled" }];
+  if (isSame && !pending.has(name)) return current.file === file ? [] : [{ ...declaration, age: "kept" }];
+  if (age === "unsynced") return [{ ...declaration, age: "pending" }];
   if (age === "known") return [{ ...declaration, age: "newest" }];
   const isRemembered = isSame && current.changed.counter > UNKNOWN_COUNTER; // by the others
   const isNewest = !isRemembered && isNewerThanOthers(name, spec, age.changedAtMs, comparison);

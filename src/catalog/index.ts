@@ -1,4 +1,4 @@
-/** The replicated table of services, tasks, nodes and wishes. A synchronous machine: bytes and time in, effects out. */
+/** The replicated table of services, tasks, nodes and directives. Synchronous: bytes and time in, effects out. */
 export type { Effect } from "./anti-entropy.ts";
 export { Catalog } from "./catalog.ts";
 export { type Conflict, findConflicts } from "./conflicts.ts";

@@ -4,8 +4,8 @@
  * (entry.ts), and how long their tombstones live (replica.ts).
  */
 
-/** Shared: service, wish. Owned: the others. */
-export type EntryKind = "service" | "wish" | "task" | "node" | "declaration";
+/** Shared: service, directive. Owned: the others. */
+export type EntryKind = "service" | "directive" | "task" | "node" | "declaration";
 /** Of a newer version, by its number. */
 type UnknownKind = `unknown ${number}`;
 export type RowKind = EntryKind | UnknownKind;
@@ -13,7 +13,7 @@ export type RowKind = EntryKind | UnknownKind;
 /** Below FIRST_OWNED_KIND: shared. */
 const KIND_NUMBERS: Readonly<Record<EntryKind, number>> = {
   service: 0,
-  wish: 1,
+  directive: 1,
   task: 32,
   node: 33,
   declaration: 34,

@@ -7,8 +7,8 @@ import { MAX_SERVICES_PER_FILE, MAX_TASKS_PER_NODE } from "../model/index.ts";
 
 export const MAX_SERVICES = 4096;
 export const MAX_DECLARATIONS_PER_NODE = MAX_SERVICES_PER_FILE;
-/** Wishes are few; as many as services keeps a mistaken script from filling memory. */
-export const MAX_WISHES = 4096;
+/** Directives are few; as many as services keeps a mistaken script from filling memory. */
+export const MAX_DIRECTIVES = 4096;
 /** Nodes that have records, dead ones of the last day included. */
 export const MAX_OWNERS = 4096;
 /** What others may hold beyond a limit before their records are refused. */
@@ -16,7 +16,7 @@ const SLACK = 1.25;
 /** Shared rows by group: unknown ones are of kinds that newer versions have. */
 export const MAX_SHARED_HELD = {
   service: MAX_SERVICES * SLACK,
-  wish: MAX_WISHES * SLACK,
+  directive: MAX_DIRECTIVES * SLACK,
   unknown: MAX_SERVICES * SLACK,
 } as const;
 /** Of one owner: tasks, declarations and the node itself. */
@@ -54,7 +54,7 @@ export const MAX_TASK_ADDRESSES = 32;
 /** Of a node's record, as JSON; tasks beyond it count as reachable for other nodes. */
 export const MAX_DOWN_TASKS_BYTES = 8 * 1024;
 export const MAX_DOWN_TASKS = 1024;
-/** Of one task; of more of them the first are told. */
+/** Of one task; the first ones are announced. */
 export const MAX_DOWN_PORTS = 64;
 
 /** Exactly representable, and far beyond what honest writers reach. */

@@ -31,8 +31,8 @@ export interface Overwritten {
 const MAX_PER_SERVICE = 8;
 const MAX_SERVICES = 256;
 export const MAX_OVERWRITTEN = MAX_PER_SERVICE * MAX_SERVICES;
-/** A change that was lost is told to other nodes for so long after this one has heard of it. */
-const TOLD_FOR_MS = 60_000;
+/** A lost change is announced to other nodes for so long after this one has learned of it. */
+const ANNOUNCED_FOR_MS = 60_000;
 /** Versions that need not be looked at again. */
 const MAX_SEEN = 4096;
 
@@ -51,7 +51,7 @@ export class OverwrittenChanges {
   readonly #seen = new Set<string>();
   #news: Overwritten[] = [];
   /** Oldest first; at most MAX_SERVICES. */
-  #toTell: { readonly change: Overwritten; readonly untilMs: number }[] = [];
+  #toAnnounce: { readonly change: Overwritten; readonly untilMs: number }[] = [];
 
   of(service: string): readonly Overwritten[] {
     return this.#byService.get(service) ?? [];
@@ -70,8 +70,8 @@ export class OverwrittenChanges {
 
   /** Those other nodes may not know yet. */
   recent(nowMs: number): readonly Overwritten[] {
-    this.#toTell = this.#toTell.filter(({ untilMs }) => nowMs < untilMs);
-    return this.#toTell.map(({ change }) => change);
+    this.#toAnnounce = this.#toAnnounce.filter(({ untilMs }) => nowMs < untilMs);
+    return this.#toAnnounce.map(({ change }) => change);
   }
 
   /** @param time a removal's entry says in steady time when it was made. False: nothing was lost, or it is known. */
@@ -84,7 +84,9 @@ export class OverwrittenChanges {
     const change = { service: winner.key, lost, by };
     this.add(change);
     if (this.#news.length < MAX_SERVICES) this.#news.push(change);
-    this.#toTell = [...this.#toTell, { change, untilMs: time.nowMs + TOLD_FOR_MS }].slice(-MAX_SERVICES);
+    this.#toAnnounce = [...this.#toAnnounce, { change, untilMs: time.nowMs + ANNOUNCED_FOR_MS }].slice(
+      -MAX_SERVICES,
+    );
     return true;
   }
 
@@ -111,7 +113,7 @@ export class OverwrittenChanges {
   }
 }
 
-/** The version that was lost, as other nodes are told of it. */
+/** The version that was lost, as an entry for other nodes. */
 export function lostEntry({ service, lost }: Overwritten, { nowMs, wallMs }: SteadyTime): Entry {
   const { spec, stamp, atMs } = lost;
   const record = spec && { name: service, spec, created: stamp, createdAtMs: atMs, updatedAtMs: atMs };

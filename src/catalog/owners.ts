@@ -1,7 +1,7 @@
 /**
- * Which nodes are alive, since when the others are not, and whom we have forgotten. Tasks of a dead node are hidden
- * from readers at once and come back with it, what its file declares stays; all of it is forgotten after a day or when
- * somebody wishes so. What was forgotten is not learned again from nodes that have not forgotten yet.
+ * Which nodes are alive, how long the others have been dead, and which are forgotten. Tasks of a dead node are hidden
+ * at once and shown again when it returns; what its file declares stays. All of it is forgotten after a day, or by an
+ * operator's directive, and then not learned again from nodes that still remember it.
  */
 import { DEAD_OWNER_LIFE_MS, MAX_OWNERS, SERVICE_TOMBSTONE_LIFE_MS } from "./limits.ts";
 

@@ -20,8 +20,8 @@ import { MAX_VALUE_BYTES } from "./limits.ts";
 import { recordSchemas } from "./record-schemas.ts";
 import type {
   DeclarationRecord,
+  NodeDirective,
   NodeRecord,
-  NodeWish,
   OverlayRecord,
   RelayRecord,
   ServiceRecord,
@@ -31,7 +31,7 @@ import type {
 /** By the kind of its entry. */
 export interface RecordOf {
   readonly service: ServiceRecord;
-  readonly wish: NodeWish;
+  readonly directive: NodeDirective;
   readonly task: TaskRecord;
   readonly node: NodeRecord;
   readonly declaration: DeclarationRecord;
@@ -54,7 +54,7 @@ export function checkKey(kind: EntryKind, key: string): string | null {
     case "service":
     case "declaration":
       return isServiceName(key) ? null : `${JSON.stringify(key)} is not a service name`;
-    case "wish":
+    case "directive":
       return isMemberName(key) ? null : `${JSON.stringify(key)} is not a node name`;
     case "node":
       return key === "" ? null : "a node has one record only";
@@ -140,8 +140,8 @@ function toFields(kind: EntryKind, record: AnyRecord): unknown {
         changed: stampFields((record as DeclarationRecord).changed),
         file: (record as DeclarationRecord).file,
       };
-    case "wish":
-      return { wish: (record as NodeWish).wish };
+    case "directive":
+      return { directive: (record as NodeDirective).directive };
     case "task": {
       const { host, port, weight, isDraining, origin } = record as TaskRecord;
       return { host, port, weight, isDraining, origin };

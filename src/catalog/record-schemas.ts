@@ -90,7 +90,7 @@ const node = object({
 export const recordSchemas = {
   service,
   declaration: service.extend({ changed: stamp(0), file: plainText(MAX_FILE_LENGTH) }),
-  wish: object({ wish: choice(["drain", "forget"]) }),
+  directive: object({ directive: choice(["drain", "forget"]) }),
   task,
   node,
 };

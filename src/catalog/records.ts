@@ -1,7 +1,7 @@
 /**
  * What the cluster agrees on: records, each with the stamp of its last write.
  *
- * Shared records (services made by command, wishes about nodes) may be written by every node; the last writer wins.
+ * Shared records (services made by command, directives about nodes) may be written by every node; the last writer wins.
  * Owned records (declarations, tasks, nodes) are written by their node only: no other node can change or remove them.
  */
 import type { Labels, Origin, ServiceSpec, ServiceTask, Stamp } from "../model/index.ts";
@@ -78,7 +78,7 @@ export interface DownTask {
   readonly ports: readonly string[];
 }
 
-/** How a node takes part in the overlay, which two nodes settle from what both have said. */
+/** How a node takes part in the overlay; two nodes negotiate the rest from both records. */
 export interface OverlayRecord {
   readonly driver: "kernel" | "userspace" | "none";
   /** IPv4; null: none, or not yet. */
@@ -92,8 +92,8 @@ export interface OverlayRecord {
   readonly publicKey: string | null;
 }
 
-/** What an operator wants of a node, told to any node. Shared, by node name. */
-export interface NodeWish {
-  /** `forget`: its records are dropped, whatever it wrote before the wish's stamp. */
-  readonly wish: "drain" | "forget";
+/** An operator's directive about a node, given to any node. Shared, by node name. */
+export interface NodeDirective {
+  /** `forget`: its records are dropped, whatever it wrote before the directive's stamp. */
+  readonly directive: "drain" | "forget";
 }

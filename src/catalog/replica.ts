@@ -35,15 +35,15 @@ import {
 import { isOverwritten, lostEntry, OverwrittenChanges } from "./overwritten.ts";
 import { Owners } from "./owners.ts";
 import { type EncodedRecord, prepareRecord } from "./record-codec.ts";
-import type { DeclarationRecord, NodeWish, TaskRecord } from "./records.ts";
+import type { DeclarationRecord, NodeDirective, TaskRecord } from "./records.ts";
 import { SharedSpecs } from "./shared-specs.ts";
 import { SteadyTime } from "./steady-time.ts";
 import { sharedGroup, Table } from "./table.ts";
 
 /** Why an entry was not taken. `value`: its record or names are not valid; `limit`: there are too many already. */
-export type Refusal = "value" | "counter" | "limit" | "forgotten";
+export type WriteError = "value" | "counter" | "limit" | "forgotten";
 /** `learned`: the table has changed; `known`: we have this version or a newer one. */
-export type Outcome = "learned" | "known" | Refusal;
+export type Outcome = "learned" | "known" | WriteError;
 
 /** Lives are hours and days. */
 const REAP_INTERVAL_MS = 10_000;
@@ -62,7 +62,7 @@ export interface Write {
   /** null: remove it. */
   readonly encoded: EncodedRecord | null;
   /** Where it is the first version here it is the oldest: what others remember of an earlier life is newer. */
-  readonly isUnsettled?: boolean;
+  readonly isPending?: boolean;
 }
 
 const OLDEST_COUNTER = 1;
@@ -71,12 +71,12 @@ const MAX_NEWER_NODES = 16;
 export class Replica {
   readonly time = new SteadyTime();
   readonly table = new Table();
-  readonly outbox = new BroadcastQueue();
+  readonly broadcasts = new BroadcastQueue();
   readonly overwritten = new OverwrittenChanges();
   readonly #specs = new SharedSpecs();
   readonly owners: Owners;
   /** Entries from others that were not taken. */
-  readonly refused: Record<Refusal, number> = { value: 0, counter: 0, limit: 0, forgotten: 0 };
+  readonly refused: Record<WriteError, number> = { value: 0, counter: 0, limit: 0, forgotten: 0 };
   /** Something was written that no packet can carry: do not wait with the next anti-entropy. */
   hasLargeNews = false;
   /** Writers of records that this version cannot read; at most MAX_NEWER_NODES. */
@@ -108,10 +108,10 @@ export class Replica {
   }
 
   /** One of this node's writes; the record has been checked. Equal content is not written again. */
-  write({ kind, key, encoded, isUnsettled = false }: Write): void {
+  write({ kind, key, encoded, isPending = false }: Write): void {
     const previous = this.table.get(kind, key, this.self);
     if (saysAlready(previous, encoded)) return;
-    const isOldest = isUnsettled && previous === undefined && this.witness(OLDEST_COUNTER);
+    const isOldest = isPending && previous === undefined && this.witness(OLDEST_COUNTER);
     const stamp = isOldest ? { counter: OLDEST_COUNTER, node: this.self } : this.#nextStamp();
     const replaces = kind === "service" ? versionsUpTo(previous) : [];
     const entry = makeEntry(kind, key, stamp, encoded, this.time.nowMs, replaces);
@@ -119,9 +119,9 @@ export class Replica {
     this.#putOwn(entry);
   }
 
-  /** An entry from another node. `spreads`: it came by gossip and goes on by gossip. */
-  receive(wire: WireEntry, spreads: boolean): Outcome {
-    const outcome = this.#merge(wire, spreads);
+  /** An entry from another node. `isBroadcast`: it came by gossip and goes on by gossip. */
+  receive(wire: WireEntry, isBroadcast: boolean): Outcome {
+    const outcome = this.#merge(wire, isBroadcast);
     if (outcome !== "learned" && outcome !== "known") this.refused[outcome]++;
     return outcome;
   }
@@ -167,7 +167,7 @@ export class Replica {
     const withRows = [...this.table.partitions.values()].flatMap(({ owner }) => owner ?? []);
     const changed = this.owners.setLive(names, withRows, this.time.nowMs);
     if (changed.length > 0) this.#revision++;
-    for (const owner of changed) this.#obeyForgetWish(owner);
+    for (const owner of changed) this.#obeyForgetDirective(owner);
   }
 
   /** Drops a row of another node because that node has said it is none of its own. */
@@ -188,10 +188,10 @@ export class Replica {
     this.#reapedAtMs = nowMs;
     this.table.removeTombstones(nowMs - SERVICE_TOMBSTONE_LIFE_MS, nowMs - OWNED_TOMBSTONE_LIFE_MS);
     for (const owner of this.owners.expired(nowMs)) this.#forget(owner, Number.POSITIVE_INFINITY);
-    this.outbox.expire(nowMs);
+    this.broadcasts.expire(nowMs);
   }
 
-  #merge(wire: WireEntry, spreads: boolean): Outcome {
+  #merge(wire: WireEntry, isBroadcast: boolean): Outcome {
     const current = this.table.getLike(wire);
     if (current !== undefined && compareVersions(wire, current) <= 0) return this.#keep(current, wire);
     if (!this.#canWitness(wire.stamp.counter)) return "counter";
@@ -202,8 +202,8 @@ export class Replica {
     if ("problem" in entry) return "value";
     this.witness(entry.stamp.counter);
     const isOurs = !isShared(entry.kind) && entry.stamp.node === this.self;
-    if (isOurs) return this.#settleOwn(entry, current);
-    if (spreads) this.outbox.add(entry, false, this.time.nowMs);
+    if (isOurs) return this.#resolveOwn(entry, current);
+    if (isBroadcast) this.broadcasts.add(entry, false, this.time.nowMs);
     this.#put(entry);
     if (current !== undefined && isOverwritten(entry, current)) this.#noteOverwritten(entry, current);
     return "learned";
@@ -225,42 +225,41 @@ export class Replica {
   #noteOverwritten(winner: Entry, loser: Entry): void {
     if (isUnreadable(winner) || isUnreadable(loser)) return;
     if (!this.overwritten.note(winner, loser, this.time)) return;
-    this.outbox.addLost(loser, this.time.nowMs);
+    this.broadcasts.addLost(loser, this.time.nowMs);
     this.#revision++;
   }
 
   /** A version of our own row that is newer than ours: we wrote it before we lost our memory. */
-  #settleOwn(entry: Entry, current: Entry | undefined): Outcome {
-    if (current !== undefined && !haveSameContent(current, entry))
-      this.#putOwn(this.#settled(current, entry));
+  #resolveOwn(entry: Entry, current: Entry | undefined): Outcome {
+    if (current !== undefined && !haveSameContent(current, entry)) this.#putOwn(this.#merged(current, entry));
     else if (current !== undefined || isTombstone(entry) || !isKnown(entry.kind)) this.#put(entry);
     else this.#putOwn(buried(entry, this.#nextStamp(), this.time.nowMs));
     return "learned";
   }
 
   /** What we have, newer than the version of an earlier life; a declaration is as old as both know. */
-  #settled(current: Entry, earlier: Entry): Entry {
+  #merged(current: Entry, earlier: Entry): Entry {
     const stamp = this.#nextStamp();
     if (current.kind !== "declaration" || current.record === null || earlier.record === null) {
       return restamped(current, stamp);
     }
-    const record = settledDeclaration(
+    const record = mergedDeclaration(
       current.record as DeclarationRecord,
       earlier.record as DeclarationRecord,
       stamp,
     );
     const encoded = prepareRecord("declaration", current.key, record);
     if ("problem" in encoded) return restamped(current, stamp);
-    const settled = makeEntry("declaration", current.key, stamp, encoded, this.time.nowMs);
-    return "problem" in settled ? restamped(current, stamp) : settled;
+    const merged = makeEntry("declaration", current.key, stamp, encoded, this.time.nowMs);
+    return "problem" in merged ? restamped(current, stamp) : merged;
   }
 
   #putOwn(entry: Entry): void {
-    if (!this.outbox.add(entry, true, this.time.nowMs)) this.hasLargeNews = true;
+    if (!this.broadcasts.add(entry, true, this.time.nowMs)) this.hasLargeNews = true;
     this.#put(entry);
   }
 
-  /** May write further rows, and this one again: whatever is to be gossiped of the entry is in the outbox before. */
+  /** May write further rows, and this one again: whatever is to be gossiped of the entry is in the queue before. */
   #put(written: Entry): void {
     const entry = this.#specs.share(written);
     const previous = this.table.getLike(entry);
@@ -270,7 +269,7 @@ export class Replica {
     if (previous === undefined ? !isTombstone(entry) : !haveSameContent(previous, entry))
       this.#noteChange(entry);
     if (entry.kind === "service" && isTombstone(entry)) this.#removeTasksOf(entry);
-    if (entry.kind === "wish") this.#obeyForgetWish(entry.key);
+    if (entry.kind === "directive") this.#obeyForgetDirective(entry.key);
   }
 
   #noteUnreadable({ kind, key, stamp }: Entry): void {
@@ -313,23 +312,25 @@ export class Replica {
   }
 
   /**
-   * A wish to forget drops what a dead node wrote before the wish. The living keep their rows; the node itself, when it
-   * lives after all, writes its rows anew, for nodes that had dropped them, and takes the wish back.
+   * A directive to forget drops what a dead node wrote before the directive. Live nodes keep their rows; the node itself,
+   * if it is alive after all, writes its rows again, for nodes that had dropped them, and withdraws the directive.
    */
-  #obeyForgetWish(node: string): void {
-    const counter = this.#forgetWishCounter(node);
+  #obeyForgetDirective(node: string): void {
+    const counter = this.#forgetDirectiveCounter(node);
     if (counter === 0) return;
     if (!this.owners.isLive(node)) this.#forget(node, counter);
     if (node !== this.self) return;
     for (const entry of [...(this.table.rowsOf(node)?.values() ?? [])]) {
       if (!isTombstone(entry)) this.#putOwn(restamped(entry, this.#nextStamp()));
     }
-    this.write({ kind: "wish", key: node, encoded: null });
+    this.write({ kind: "directive", key: node, encoded: null });
   }
 
-  #forgetWishCounter(node: string): number {
-    const entry = this.table.get("wish", node, node);
-    return (entry?.record as NodeWish | null | undefined)?.wish === "forget" ? entry!.stamp.counter : 0;
+  #forgetDirectiveCounter(node: string): number {
+    const entry = this.table.get("directive", node, node);
+    return (entry?.record as NodeDirective | null | undefined)?.directive === "forget"
+      ? entry!.stamp.counter
+      : 0;
   }
 
   /** Drops rows of a dead owner written before `counter`. */
@@ -350,7 +351,7 @@ export class Replica {
     if (isShared(kind) || this.owners.isLive(stamp.node)) return false;
     return (
       stamp.counter <= this.owners.forgottenCounter(stamp.node, this.time.nowMs) ||
-      stamp.counter < this.#forgetWishCounter(stamp.node)
+      stamp.counter < this.#forgetDirectiveCounter(stamp.node)
     );
   }
 
@@ -410,17 +411,17 @@ function versionsUpTo(entry: Entry | undefined): Stamp[] {
  * A declaration and what others remember of it: this node has lost what it knew of its file. An equal one is as old as
  * it ever was; of another one it is known only that the file has changed since.
  */
-function settledDeclaration(
+function mergedDeclaration(
   current: DeclarationRecord,
   earlier: DeclarationRecord,
   stamp: { readonly counter: number; readonly node: string },
 ): DeclarationRecord {
   const isOlder = compareStamps(earlier.created, current.created) < 0;
   const { created, createdAtMs } = isOlder ? earlier : current;
-  const settled = { ...current, created, createdAtMs };
-  if (compareStamps(current.changed, earlier.changed) >= 0) return settled;
+  const merged = { ...current, created, createdAtMs };
+  if (compareStamps(current.changed, earlier.changed) >= 0) return merged;
   if (areSpecsEqual(current.spec, earlier.spec)) {
-    return { ...settled, changed: earlier.changed, updatedAtMs: earlier.updatedAtMs };
+    return { ...merged, changed: earlier.changed, updatedAtMs: earlier.updatedAtMs };
   }
-  return current.changed.counter === UNKNOWN_COUNTER ? settled : { ...settled, changed: stamp };
+  return current.changed.counter === UNKNOWN_COUNTER ? merged : { ...merged, changed: stamp };
 }

@@ -27,10 +27,10 @@ export interface Partition {
 }
 
 /** Shared rows are limited by kind; those of all unknown kinds together. */
-export type SharedGroup = "service" | "wish" | "unknown";
+export type SharedGroup = "service" | "directive" | "unknown";
 
 export function sharedGroup(kind: RowKind): SharedGroup {
-  return kind === "service" || kind === "wish" ? kind : "unknown";
+  return kind === "service" || kind === "directive" ? kind : "unknown";
 }
 
 class Rows implements Partition {
@@ -56,7 +56,7 @@ export class Table {
   readonly #partitions = new Map<string, Rows>();
   readonly #sharedTombstones = new Tombstones(MAX_SHARED_TOMBSTONES);
   readonly #rootHash = { high: 0, low: 0 };
-  readonly #liveShared: Record<SharedGroup, number> = { service: 0, wish: 0, unknown: 0 };
+  readonly #liveShared: Record<SharedGroup, number> = { service: 0, directive: 0, unknown: 0 };
   #ownerCount = 0;
   #version = 0;
 

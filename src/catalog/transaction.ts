@@ -6,9 +6,9 @@ import { areSpecsEqual, MAX_TASKS_PER_NODE, type ServiceSpec, type Stamp } from 
 import { UNKNOWN_COUNTER, YOUNGEST_COUNTER } from "./definitions.ts";
 import { isTombstone } from "./entry.ts";
 import type { EntryKind } from "./kinds.ts";
-import { MAX_DECLARATIONS_PER_NODE, MAX_SERVICES, MAX_WISHES } from "./limits.ts";
+import { MAX_DECLARATIONS_PER_NODE, MAX_DIRECTIVES, MAX_SERVICES } from "./limits.ts";
 import { checkKey, type EncodedRecord, prepareRecord, type RecordOf, taskKey } from "./record-codec.ts";
-import type { DeclarationRecord, NodeRecord, NodeWish, ServiceRecord, TaskRecord } from "./records.ts";
+import type { DeclarationRecord, NodeDirective, NodeRecord, ServiceRecord, TaskRecord } from "./records.ts";
 import type { Replica, Write } from "./replica.ts";
 
 /** A service as this node's file has it. */
@@ -18,9 +18,9 @@ export interface Declaration {
   readonly file: string;
   /**
    * `newest`: the file has changed, so this is in force from now on. `kept`: as old as it was; where that is not known
-   * it is the oldest definition. `unsettled`: the same, before others have been heard; to be declared once more then.
+   * it is the oldest definition. `pending`: the same, before others have been heard; to be declared once more then.
    */
-  readonly age: "newest" | "kept" | "unsettled";
+  readonly age: "newest" | "kept" | "pending";
 }
 
 export interface CatalogWriter {
@@ -36,12 +36,12 @@ export interface CatalogWriter {
   /** About this node. */
   writeNode(record: NodeRecord): void;
   /** null takes it back. */
-  wish(node: string, wish: NodeWish["wish"] | null): void;
+  setDirective(node: string, directive: NodeDirective["directive"] | null): void;
 }
 
 /** When a service began. */
 export type FirstWrite = Pick<ServiceRecord, "created" | "createdAtMs">;
-/** null: nobody defines the service. */
+/** null: the service is not defined. */
 export type FirstWriteOf = (service: string) => FirstWrite | null;
 
 export class Transaction implements CatalogWriter {
@@ -78,7 +78,7 @@ export class Transaction implements CatalogWriter {
     const kept = isSame ? current.changed : unknown;
     const youngest = { counter: YOUNGEST_COUNTER, node: this.#replica.self };
     const created =
-      age === "unsettled"
+      age === "pending"
         ? { created: current?.created ?? youngest, createdAtMs: current?.createdAtMs ?? writtenAtMs }
         : this.#createdOf(name, current, writtenAtMs);
     this.#stage(
@@ -92,7 +92,7 @@ export class Transaction implements CatalogWriter {
         changed: age === "newest" ? this.#firstStamp() : kept,
         file,
       } satisfies DeclarationRecord,
-      age === "unsettled",
+      age === "pending",
     );
   }
 
@@ -116,8 +116,8 @@ export class Transaction implements CatalogWriter {
     this.#stage("node", "", record);
   }
 
-  wish(node: string, wish: NodeWish["wish"] | null): void {
-    this.#stage("wish", node, wish === null ? null : { wish });
+  setDirective(node: string, directive: NodeDirective["directive"] | null): void {
+    this.#stage("directive", node, directive === null ? null : { directive });
   }
 
   /** Adds these writes, or none of them when one is refused. Returns the refusal. */
@@ -140,7 +140,7 @@ export class Transaction implements CatalogWriter {
     return this.refusal;
   }
 
-  #stage<K extends EntryKind>(kind: K, key: string, record: RecordOf[K] | null, isUnsettled = false): void {
+  #stage<K extends EntryKind>(kind: K, key: string, record: RecordOf[K] | null, isPending = false): void {
     if (this.refusal !== null) return;
     const wrongKey = checkKey(kind, key);
     const encoded = record === null || wrongKey !== null ? null : prepareRecord(kind, key, record);
@@ -151,7 +151,7 @@ export class Transaction implements CatalogWriter {
         kind,
         key,
         encoded: encoded as EncodedRecord | null,
-        isUnsettled,
+        isPending,
       });
   }
 
@@ -185,13 +185,13 @@ export class Transaction implements CatalogWriter {
     }
     return (
       this.#passes("service", table.liveSharedCount("service"), MAX_SERVICES, "services") ??
-      this.#passes("wish", table.liveSharedCount("wish"), MAX_WISHES, "wishes") ??
+      this.#passes("directive", table.liveSharedCount("directive"), MAX_DIRECTIVES, "directives") ??
       this.#passes("declaration", own.declaration, MAX_DECLARATIONS_PER_NODE, "services in the file") ??
       this.#passes("task", own.task, MAX_TASKS_PER_NODE, "tasks on this node")
     );
   }
 
-  /** Only what grows is refused: whoever is above the limit already may still change and remove. */
+  /** Only growth is refused: above the limit, records may still be changed and removed. */
   #passes(kind: EntryKind, count: number, limit: number, what: string): string | null {
     let after = count;
     for (const write of this.#writes.values()) {

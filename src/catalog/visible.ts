@@ -1,6 +1,6 @@
 /**
- * What readers see: services out of their definitions, tasks and nodes without those of dead nodes. Built when asked for and kept until the table
- * changes, so that asking often costs nothing.
+ * What readers see: services resolved from their definitions, and the tasks and records of live nodes. Built on demand and
+ * kept until the table changes, so that reading often costs nothing.
  */
 import type { Stamp } from "../model/index.ts";
 import { type Conflict, findConflicts } from "./conflicts.ts";
@@ -12,13 +12,13 @@ import {
   type VisibleService,
 } from "./definitions.ts";
 import { compareTexts, type Entry } from "./entry.ts";
-import type { DeclarationRecord, NodeRecord, NodeWish, ServiceRecord, TaskRecord } from "./records.ts";
+import type { DeclarationRecord, NodeDirective, NodeRecord, ServiceRecord, TaskRecord } from "./records.ts";
 import type { Replica } from "./replica.ts";
 
 export type VisibleTask = TaskRecord & { readonly owner: string; readonly stamp: Stamp };
 export type VisibleNode = NodeRecord & { readonly stamp: Stamp };
 
-interface View {
+interface VisibleRecords {
   /** What it was built from. */
   readonly version: number;
   readonly revision: number;
@@ -28,23 +28,23 @@ interface View {
   readonly tasks: readonly VisibleTask[];
   readonly tasksOf: ReadonlyMap<string, readonly VisibleTask[]>;
   readonly nodes: ReadonlyMap<string, VisibleNode>;
-  readonly wishes: ReadonlyMap<string, NodeWish>;
+  readonly directives: ReadonlyMap<string, NodeDirective>;
   conflicts: ReadonlyMap<string, readonly Conflict[]> | null;
 }
 
-export class Views {
+export class Visible {
   readonly #replica: Replica;
-  #view: View | null = null;
+  #current: VisibleRecords | null = null;
 
   constructor(replica: Replica) {
     this.#replica = replica;
   }
 
-  current(): View {
+  current(): VisibleRecords {
     const { table, revision } = this.#replica;
-    if (this.#view?.version === table.version && this.#view.revision === revision) return this.#view;
-    this.#view = this.#build();
-    return this.#view;
+    if (this.#current?.version === table.version && this.#current.revision === revision) return this.#current;
+    this.#current = this.#build();
+    return this.#current;
   }
 
   conflicts(): ReadonlyMap<string, readonly Conflict[]> {
@@ -72,13 +72,13 @@ export class Views {
     return services;
   }
 
-  #build(): View {
+  #build(): VisibleRecords {
     const { table, revision, self } = this.#replica;
     const definitions = new Map<string, Definition[]>();
     const ownDeclarations = new Map<string, DeclarationRecord>();
     const tasks: VisibleTask[] = [];
     const nodes: [string, VisibleNode][] = [];
-    const wishes: [string, NodeWish][] = [];
+    const directives: [string, NodeDirective][] = [];
     for (const entry of this.#visibleEntries()) {
       const { kind, key, stamp, record } = entry;
       if (record === null) continue;
@@ -88,7 +88,7 @@ export class Views {
         if (stamp.node === self) ownDeclarations.set(key, record as DeclarationRecord);
       } else if (kind === "task") tasks.push({ ...(record as TaskRecord), owner: stamp.node, stamp });
       else if (kind === "node") nodes.push([stamp.node, { ...(record as NodeRecord), stamp }]);
-      else if (kind === "wish") wishes.push([key, record as NodeWish]);
+      else if (kind === "directive") directives.push([key, record as NodeDirective]);
     }
     const services = [...definitions].sort(([a], [b]) => compareTexts(a, b));
     tasks.sort(compareTasks);
@@ -100,7 +100,7 @@ export class Views {
       tasks,
       tasksOf: Map.groupBy(tasks, (task) => task.service),
       nodes: new Map(nodes.sort(([a], [b]) => compareTexts(a, b))),
-      wishes: new Map(wishes),
+      directives: new Map(directives),
       conflicts: null,
     };
   }

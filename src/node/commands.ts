@@ -6,7 +6,7 @@
 import {
   type CreateService,
   type MeshCommands,
-  type NodeWish,
+  type NodeDirective,
   type Refusal,
   refusals,
   type UpdateService,
@@ -102,12 +102,14 @@ export class Commands implements MeshCommands {
     return await this.#write((writer) => writer.writeTask({ ...record, isDraining }));
   }
 
-  async wishForNode(name: string, wish: NodeWish): Promise<Refusal | null> {
+  async setNodeDirective(name: string, directive: NodeDirective): Promise<Refusal | null> {
     const { nodes } = this.#parts;
     if (!nodes.isKnownNode(name)) return refusals.noSuchNode(name);
-    if (wish === "forget" && nodes.isLiveNode(name)) return refusals.nodeAlive(name);
-    const refusal = await this.#write((writer) => writer.wish(name, wish === "resume" ? null : wish));
-    if (refusal === null && wish === "forget") nodes.forget(name);
+    if (directive === "forget" && nodes.isLiveNode(name)) return refusals.nodeAlive(name);
+    const refusal = await this.#write((writer) =>
+      writer.setDirective(name, directive === "resume" ? null : directive),
+    );
+    if (refusal === null && directive === "forget") nodes.forget(name);
     return refusal;
   }
 

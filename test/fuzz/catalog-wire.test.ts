@@ -35,7 +35,7 @@ function filledCatalog(name: string): Catalog {
   catalog.setLive(["a", "b", "c"]);
   catalog.writeService("web", spec([port(8080), port(53, { protocol: "udp" })]), NOW_MS);
   catalog.declare(declared("web", spec(8082)), NOW_MS);
-  catalog.declare(declared("dns", spec(53), { age: "unsettled" }), NOW_MS);
+  catalog.declare(declared("dns", spec(53), { age: "pending" }), NOW_MS);
   catalog.declare(declared("old", spec(54)), NOW_MS);
   catalog.undeclare("old");
   catalog.writeService("gone", spec(8081), NOW_MS);
@@ -44,7 +44,7 @@ function filledCatalog(name: string): Catalog {
   catalog.writeTask(task("web", "10.0.0.2", { origin: "api", isDraining: true }));
   catalog.removeTask("web", "10.0.0.2");
   catalog.writeNode(nodeRecord({ labels: { zone: "eu-1" }, relay: { address: "10.0.0.1", port: 4789 } }));
-  catalog.wish("c", "drain");
+  catalog.setDirective("c", "drain");
   return catalog;
 }
 
@@ -182,7 +182,7 @@ test("decodeRecord: whatever msgpack it is given, it never throws, and what it r
       "",
       encodeRecord("node", nodeRecord({ labels: { zone: "a" }, bindErrors: [["web", "tcp", "no"]] })),
     ],
-    ["wish", "c", encodeRecord("wish", { wish: "forget" })],
+    ["directive", "c", encodeRecord("directive", { directive: "forget" })],
   ] as const;
   const seen = { accepted: 0, unreadable: 0, refused: 0 };
   for (let run = 0; run < RUNS; run++) {

@@ -208,7 +208,7 @@ test.concurrent("a drained node gets no new connection for its tasks until it is
   await mesh.isServed(PORT, ["first", "second"]);
   await run(n3, "node", "drain", "n1");
   await mesh.isServed(PORT, ["second"]);
-  await n1.kill(); // the wish is the cluster's, not the process's
+  await n1.kill(); // the directive is the cluster's, not the process's
   await n1.start();
   await cluster.allAlive();
   await mesh.isServed(PORT, ["second"]);

@@ -44,7 +44,7 @@ function writeSomething(network: CatalogNetwork, random: Seeded): void {
     () => catalog.writeTask(task(service, name, { origin: "api" })),
     () => catalog.removeTask(service, name),
     () => catalog.writeNode(nodeRecord({ version: String(random.below(9)) })),
-    () => catalog.wish(random.pick(network.names), random.pick(["drain", null])),
+    () => catalog.setDirective(random.pick(network.names), random.pick(["drain", null])),
   ];
   expect(random.pick(writes)()).toBeNull();
 }
@@ -236,13 +236,13 @@ test("what a dead node declares stays for a day, or until it is forgotten, and i
   network.stop(other);
   network.run(10_000);
   expect(declares(observer)).toEqual([`of-${dead}`, `of-${other}`]);
-  network.catalogs.get(observer)!.wish(other, "forget");
+  network.catalogs.get(observer)!.setDirective(other, "forget");
   network.run(10_000);
   expect(declares("node-3")).toEqual([`of-${dead}`]);
   pass(network, DAY_MS + 60_000);
   expect([declares(observer), declares("node-3")]).toEqual([[], []]);
   for (const name of [dead, other]) {
-    network.start(name).declare(declared(`of-${name}`, spec(80), { age: "unsettled" }), network.nowMs);
+    network.start(name).declare(declared(`of-${name}`, spec(80), { age: "pending" }), network.nowMs);
     network.runUntil(() => declares(observer).includes(`of-${name}`), LIMIT_MS);
   }
   converge(network);
@@ -290,7 +290,7 @@ test("nodes that declare one service differently agree which is in force, whatev
   for (const [index, name] of names.entries()) {
     const restarted = network.start(name); // without state, with the same file
     const port = index === 1 ? 9000 : 8000 + index;
-    restarted.declare(declared("web", spec(port), { age: "unsettled" }), network.nowMs);
+    restarted.declare(declared("web", spec(port), { age: "pending" }), network.nowMs);
     converge(network);
     restarted.declare(declared("web", spec(port), { age: "kept" }), network.nowMs);
     converge(network);

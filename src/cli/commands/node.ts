@@ -1,6 +1,6 @@
 /** `portmesh node`: the nodes of the cluster, from any of them. */
 import type { Command } from "commander";
-import type { NodeWish } from "../../admin/index.ts";
+import type { NodeDirective } from "../../admin/index.ts";
 import { MeshClient, nodePath } from "../client/mesh-client.ts";
 import type { Invocation } from "../invocation.ts";
 import { findSocket, type NodeOptions, withNodeOptions } from "./options.ts";
@@ -12,25 +12,27 @@ Examples:
   portmesh node resume edge-2
   portmesh node forget edge-2     # it will not come back`;
 
-const VERBS: readonly { readonly verb: NodeWish; readonly summary: string; readonly description: string }[] =
-  [
-    {
-      verb: "drain",
-      summary: "stop new connections to the tasks of a node",
-      description: "Stops new connections to the tasks of a node; open ones continue. Lasts until resume.",
-    },
-    {
-      verb: "resume",
-      summary: "end the drain of a node",
-      description: "Returns the tasks of a drained node to rotation.",
-    },
-    {
-      verb: "forget",
-      summary: "remove a node that is gone for good",
-      description:
-        "Removes a failed node and its tasks from the cluster. A running node cannot be forgotten.",
-    },
-  ];
+const VERBS: readonly {
+  readonly verb: NodeDirective;
+  readonly summary: string;
+  readonly description: string;
+}[] = [
+  {
+    verb: "drain",
+    summary: "stop new connections to the tasks of a node",
+    description: "Stops new connections to the tasks of a node; open ones continue. Lasts until resume.",
+  },
+  {
+    verb: "resume",
+    summary: "end the drain of a node",
+    description: "Returns the tasks of a drained node to rotation.",
+  },
+  {
+    verb: "forget",
+    summary: "remove a node that is gone for good",
+    description: "Removes a failed node and its tasks from the cluster. A running node cannot be forgotten.",
+  },
+];
 
 export function addNode(program: Command, invocation: Invocation): void {
   const node = program

@@ -83,7 +83,7 @@ export function fileChanges({ self, catalog, file }: Facts): FileChanges {
   return compareFile({
     next: declarationsOf(file.config, file.path),
     declared: catalog.ownDeclarations(),
-    unsettled: file.pending,
+    pending: file.pending,
     services: catalog.services(),
     ownTasks: catalog.tasks().filter((task) => task.owner === self),
     previousTasks: file.tasks,
@@ -145,7 +145,7 @@ function routingInput(facts: Facts, nowMs: number): RoutingInput {
   const services = servicesWith(catalog, changes, nowMs);
   return buildRoutingInput({
     self: { name: self, labels: config.node.labels },
-    isSelfDraining: catalog.wishOf(self) === "drain",
+    isSelfDraining: catalog.directiveOf(self) === "drain",
     bind: config.proxy.bind,
     relay: overlay === null ? null : relayOf(config, overlay),
     reach: (name, node) => (overlay === null ? null : reachOf(name, node, overlay, source)),

@@ -22,7 +22,7 @@ export type CatalogReader = Pick<
   | "ownDeclarations"
   | "tasks"
   | "nodes"
-  | "wishOf"
+  | "directiveOf"
   | "conflicts"
 >;
 
@@ -97,7 +97,7 @@ export function factsAtStart({ config, path, version, catalog, network, announce
     self: config.node.name,
     version,
     phase: "starting",
-    file: { path, config, isKnown: false, age: "unheard", pending: new Set(), tasks: [] },
+    file: { path, config, isKnown: false, age: "unsynced", pending: new Set(), tasks: [] },
     catalog,
     catalogRevision: catalog.revision,
     writes: 0,

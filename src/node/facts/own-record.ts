@@ -22,7 +22,7 @@ export function ownRecord(facts: Facts): NodeRecord {
         ? null
         : { address: address.announced, port: overlayConfig.port, udpPort: overlay.udpPort },
     overlay: overlay?.announcement ?? null,
-    isDraining: phase !== "serving" || catalog.wishOf(self) === "drain",
+    isDraining: phase !== "serving" || catalog.directiveOf(self) === "drain",
     version,
     bindErrors: bindErrorsOf(facts),
     downTasks: downTasksOf(facts),

@@ -5,8 +5,8 @@ import {
   type DefinitionView,
   type MeshCommands,
   type MeshNode,
+  type NodeDirective,
   type NodeView,
-  type NodeWish,
   type Refusal,
   refusals,
   type ServiceView,
@@ -84,7 +84,7 @@ export class FakeMesh implements MeshNode, MeshCommands {
   readonly commands = this;
   list: ServiceView[];
   members: NodeView[] = [nodeView(SELF)];
-  readonly wishes: [string, NodeWish][] = [];
+  readonly directives: [string, NodeDirective][] = [];
   readonly traced: TraceQuery[] = [];
   traceAnswer: Partial<Trace> = {};
   /** Runs before a change is judged: somebody else's write. */
@@ -164,11 +164,11 @@ export class FakeMesh implements MeshNode, MeshCommands {
     return this.members;
   }
 
-  async wishForNode(name: string, wish: NodeWish): Promise<Refusal | null> {
+  async setNodeDirective(name: string, directive: NodeDirective): Promise<Refusal | null> {
     const node = this.members.find((member) => member.name === name);
     if (node === undefined) return refusals.noSuchNode(name);
-    if (wish === "forget" && node.state === "alive") return refusals.nodeAlive(name);
-    this.wishes.push([name, wish]);
+    if (directive === "forget" && node.state === "alive") return refusals.nodeAlive(name);
+    this.directives.push([name, directive]);
     return null;
   }
 

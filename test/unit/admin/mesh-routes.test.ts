@@ -171,14 +171,14 @@ describe("nodes", () => {
     mesh.members = [nodeView(SELF), nodeView("edge-2", { state: "failed" })];
     expect((await ask(mesh, "GET", "/v1/nodes")).body).toMatchObject([{ name: SELF }, { name: "edge-2" }]);
     expect((await ask(mesh, "POST", `/v1/nodes/${SELF}/forget`)).body.code).toBe("alive");
-    for (const [name, wish] of [
+    for (const [name, directive] of [
       [SELF, "drain"],
       [SELF, "resume"],
       ["edge-2", "forget"],
     ]) {
-      expect((await ask(mesh, "POST", `/v1/nodes/${name}/${wish}`)).status).toBe(200);
+      expect((await ask(mesh, "POST", `/v1/nodes/${name}/${directive}`)).status).toBe(200);
     }
-    expect(mesh.wishes).toEqual([
+    expect(mesh.directives).toEqual([
       [SELF, "drain"],
       [SELF, "resume"],
       ["edge-2", "forget"],

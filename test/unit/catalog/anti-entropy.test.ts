@@ -163,7 +163,7 @@ test("AntiEntropy: what a peer always refuses does not keep the two busy", () =>
   fill(a, 1);
   exchange([a, b], a, a.tick(NOW_MS, ["b"], middle), NOW_MS);
   b.onMemberFailed("e");
-  b.wish("e", "forget");
+  b.setDirective("e", "forget");
   const e = newCatalog("e");
   e.writeTask(task("web", "10.9.9.9"));
   for (const payload of e.draw(1400, 1)) a.onMessage(null, payload, NOW_MS); // e lives as far as a knows

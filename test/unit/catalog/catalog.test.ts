@@ -76,14 +76,14 @@ test("Catalog: writing what is there already writes nothing", () => {
     a.writeService("web", spec(8080, { nodes: { zone: "x", disk: "ssd" } }), NOW_MS);
     a.writeTask(task("web", "10.0.0.1"));
     a.writeNode(nodeRecord());
-    a.wish("b", "drain");
+    a.setDirective("b", "drain");
   };
   writeAll();
   const before = [a.revision, rootHash(a)];
   writeAll();
   a.writeService("web", spec(8080, { nodes: { disk: "ssd", zone: "x" } }), NOW_MS + 1000);
   a.removeService("unknown");
-  a.wish("c", null);
+  a.setDirective("c", null);
   expect([a.revision, rootHash(a)]).toEqual(before);
 });
 
@@ -149,7 +149,7 @@ test.each([
     (a: Catalog) => a.writeService("web shop", spec(1), 0),
     /"web shop" is not a service name/,
   ],
-  ["node names", (a: Catalog) => a.wish("", "drain"), /"" is not a node name/],
+  ["node names", (a: Catalog) => a.setDirective("", "drain"), /"" is not a node name/],
   ["task names", (a: Catalog) => a.writeTask(task("web", "x".repeat(262))), /is not a task name/],
   ["ports", (a: Catalog) => a.writeService("web", spec(0), 0), /publish\[0\]\[1\]: 0 is outside/],
   [
@@ -442,27 +442,27 @@ test("Catalog: a task made by command after its service was removed stays", () =
   expect(a.tasks().map(({ name }) => name)).toEqual(["10.0.0.2"]);
 });
 
-test("Catalog: a wish to forget takes effect on a node that dies without having heard of it", () => {
+test("Catalog: a directive to forget takes effect on a node that dies without having heard of it", () => {
   const [a, b] = [newCatalog("a"), newCatalog("b")];
   const silent = newCatalog("c");
   silent.writeTask(task("web", "10.0.0.1"));
   gossip(silent, a, b);
-  a.wish("c", "forget");
+  a.setDirective("c", "forget");
   gossip(a, b);
   expect(b.tasks().length).toBe(1);
   b.onMessage(null, forged("task", taskKey("web", "later"), { counter: 9, node: "c" }, taskText()), NOW_MS);
   b.onMemberFailed("c");
   b.onMemberAlive("c");
-  expect(b.tasks().map(({ name }) => name)).toEqual(["later"]); // written after the wish
+  expect(b.tasks().map(({ name }) => name)).toEqual(["later"]); // written after the directive
 });
 
-test("Catalog: a wish to forget drops what a dead node wrote before it, and nothing later", () => {
+test("Catalog: a directive to forget drops what a dead node wrote before it, and nothing later", () => {
   const [a, b, dead] = [newCatalog("a"), newCatalog("b"), newCatalog("c")];
   dead.writeTask(task("web", "10.0.0.1"));
   const before = dead.draw(1400, 1);
   for (const catalog of [a, b]) for (const payload of before) catalog.onMessage(null, payload, NOW_MS);
   for (const catalog of [a, b]) catalog.onMemberFailed("c");
-  a.wish("c", "forget");
+  a.setDirective("c", "forget");
   gossip(a, b);
   for (const payload of before) b.onMessage(null, payload, NOW_MS);
   expect(b.counters.refused.forgotten).toBeGreaterThan(0);
@@ -474,27 +474,27 @@ test("Catalog: a wish to forget drops what a dead node wrote before it, and noth
   expect(b.tasksOf("web").map(({ name }) => name)).toEqual(["10.0.0.2"]);
 });
 
-test("Catalog: a living node outlives a wish to forget it, and takes the wish back", () => {
+test("Catalog: a living node outlives a directive to forget it, and takes the directive back", () => {
   const [a, b, living] = [newCatalog("a"), newCatalog("b", ["a"]), newCatalog("c")];
   living.writeTask(task("web", "10.0.0.1"));
   gossip(living, a, b);
-  a.wish("c", "forget");
+  a.setDirective("c", "forget");
   gossip(a, b, living);
   expect(a.tasksOf("web").length).toBe(1); // it is alive as far as a knows
   gossip(living, a, b);
   b.onMemberAlive("c");
   expect(b.tasksOf("web").length).toBe(1);
-  expect([a.wishOf("c"), b.wishOf("c")]).toEqual([null, null]);
+  expect([a.directiveOf("c"), b.directiveOf("c")]).toEqual([null, null]);
 });
 
-test("Catalog: drain is a wish anybody may have and take back", () => {
+test("Catalog: drain is a directive anybody may have and take back", () => {
   const [a, b] = [newCatalog("a"), newCatalog("b")];
-  a.wish("c", "drain");
+  a.setDirective("c", "drain");
   gossip(a, b);
-  expect(b.wishOf("c")).toBe("drain");
-  b.wish("c", null);
+  expect(b.directiveOf("c")).toBe("drain");
+  b.setDirective("c", null);
   gossip(b, a);
-  expect(a.wishOf("c")).toBeNull();
+  expect(a.directiveOf("c")).toBeNull();
 });
 
 test("Catalog: messages it cannot read are counted by reason", () => {
@@ -512,10 +512,10 @@ test("Catalog: names that differ only in where one ends and the next begins are 
   a.writeTask(task("web", "a.b"));
   a.writeTask(task("web.a", "b"));
   a.writeService("drain", spec(80), NOW_MS);
-  a.wish("drain", "drain");
+  a.setDirective("drain", "drain");
   gossip(a, b);
   expect([b.tasksOf("web").length, b.tasksOf("web.a").length, b.tasksOf("we").length]).toEqual([1, 1, 0]);
-  expect([b.services().size, b.wishOf("drain")]).toEqual([1, "drain"]);
+  expect([b.services().size, b.directiveOf("drain")]).toEqual([1, "drain"]);
 });
 
 test("Catalog: nodes() has the living with their labels and listeners that failed", () => {

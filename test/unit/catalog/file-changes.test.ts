@@ -20,7 +20,7 @@ function file(services: Record<string, ServiceSpec>, tasks: readonly TaskRecord[
 interface Load {
   readonly age?: FileAge;
   readonly previousTasks?: readonly TaskRecord[];
-  readonly unsettled?: readonly string[];
+  readonly pending?: readonly string[];
 }
 
 /** What a reload does to the catalog. */
@@ -32,7 +32,7 @@ function load(catalog: Catalog, next: FileDeclarations, rest: Load = {}) {
     ownTasks: catalog.tasks().filter(({ owner }) => owner === catalog.self),
     age: rest.age ?? "known",
     previousTasks: rest.previousTasks ?? [],
-    unsettled: new Set(rest.unsettled ?? []),
+    pending: new Set(rest.pending ?? []),
   });
   expect(catalog.transaction((writer) => applyFileChanges(writer, changes, NOW_MS))).toBeNull();
   return changes;
@@ -45,9 +45,9 @@ function start(
   hear: () => void,
   changedAtMs: number | null = null,
 ) {
-  const { declare } = load(catalog, next, { age: "unheard" });
+  const { declare } = load(catalog, next, { age: "unsynced" });
   hear();
-  return load(catalog, next, { age: { changedAtMs }, unsettled: declare.map(({ name }) => name) });
+  return load(catalog, next, { age: { changedAtMs }, pending: declare.map(({ name }) => name) });
 }
 
 function tell(from: Catalog, to: Catalog): void {
@@ -174,7 +174,7 @@ test.each([
   const hear = () => {
     expect(inForce(a)).toEqual(["dns 53", "web 9090"]);
     tell(b, a);
-    expect(inForce(a)).toEqual(["dns 53", "web 8080"]); // unsettled is older than everything
+    expect(inForce(a)).toEqual(["dns 53", "web 8080"]); // pending is older than everything
   };
   start(a, file({ web: spec(9090), dns: spec(53) }), hear, changedAtMs);
   expect(inForce(a)).toEqual(["dns 53", `web ${expected}`]);

@@ -10,7 +10,7 @@ const NODES = ["a", "b", "c"] as const;
 
 type Step =
   | {
-      readonly do: "service" | "remove" | "declare" | "undeclare" | "task" | "untask" | "wish";
+      readonly do: "service" | "remove" | "declare" | "undeclare" | "task" | "untask" | "directive";
       readonly node: number;
       readonly key: number;
       readonly value: number;
@@ -25,7 +25,7 @@ const write = fc.record({
     "undeclare" as const,
     "task" as const,
     "untask" as const,
-    "wish" as const,
+    "directive" as const,
   ),
   node: fc.nat(2),
   key: fc.nat(2),
@@ -59,7 +59,7 @@ function writeStep(catalog: Catalog, what: Exclude<Step["do"], "hear">, key: num
   else if (what === "task")
     catalog.writeTask(task(name, "t", { weight: 1 + value, origin: value > 2 ? "api" : "file" }));
   else if (what === "untask") catalog.removeTask(name, "t");
-  else catalog.wish(NODES[key]!, value > 2 ? "drain" : null);
+  else catalog.setDirective(NODES[key]!, value > 2 ? "drain" : null);
 }
 
 function newCatalog(name: string): Catalog {
@@ -79,7 +79,7 @@ function visible(catalog: Catalog): unknown {
   return [
     [...catalog.services()],
     catalog.tasks(),
-    NODES.map((node) => catalog.wishOf(node)),
+    NODES.map((node) => catalog.directiveOf(node)),
     [...catalog.conflicts()],
   ];
 }

@@ -55,7 +55,7 @@ const UNREADABLE: readonly (readonly [string, EntryHead])[] = [
   ],
   ["a task with a new origin", written("task", taskKey("web", "x"), { ...TASK_FIELDS, origin: "docker" })],
   ["a node with a new overlay driver", written("node", "", { ...NODE_FIELDS, overlay: { driver: "quic" } })],
-  ["a new wish", written("wish", "third", { wish: "restart" })],
+  ["a new directive", written("directive", "third", { directive: "restart" })],
   ["a shared record of a new kind", written("unknown 7", "web", { any: ["thing", { deep: 1 }] })],
   ["an owned record of a new kind", written("unknown 40", "web", { volume: "v" })],
   ["an owned record of a new kind with the key of a node record", written("unknown 41", "", { a: 1 })],
@@ -140,7 +140,12 @@ test.each(MORE_FIELDS)("%s is used without the field", (_what, entry) => {
 test.each(UNREADABLE)("%s is not used, which is said once", (_what, entry) => {
   const old = newCatalog("old");
   hear(old, entry, written("unknown 8", "another", {}));
-  expect([old.services().size, old.tasks(), old.nodes().size, old.wishOf("third")]).toEqual([0, [], 0, null]);
+  expect([old.services().size, old.tasks(), old.nodes().size, old.directiveOf("third")]).toEqual([
+    0,
+    [],
+    0,
+    null,
+  ]);
   expect(old.takeUnreadable()).toEqual([{ kind: entry.kind, key: entry.key, node: "newer" }]);
   hear(old, { ...entry, ...written(entry.kind, entry.key, { next: 1 }, 9) });
   expect(old.takeUnreadable()).toEqual([]);

@@ -203,7 +203,7 @@ test.each([
     { ...nodeRecord(), downTasks: Array(1025).fill(["web", "x", []]) },
     "downTasks: has 1025 entries: at most 1024 are allowed",
   ],
-  ["wish", "a", { wish: "restart" }, 'wish: "restart" is not one of drain, forget'],
+  ["directive", "a", { directive: "restart" }, 'directive: "restart" is not one of drain, forget'],
 ] as const)("decodeRecord: %s %j is kept and not read", (kind, key, value, fault) => {
   expect(decodeRecord(kind, key, encode(value))).toEqual({ record: null, fault });
 });
@@ -220,7 +220,7 @@ test.each([
   ["a timestamp", "d6ff00000000"],
   ["the key __proto__", `81a9${Buffer.from("__proto__").toString("hex")}80`],
 ])("decodeRecord: %s is not a record", (_what, value) => {
-  for (const kind of ["wish", "unknown 7"] as const) {
+  for (const kind of ["directive", "unknown 7"] as const) {
     expect(decodeRecord(kind, "a", Uint8Array.fromHex(value))).toEqual({ problem: "is not a msgpack map" });
   }
 });
@@ -232,7 +232,7 @@ test("decodeRecord: a record of an unknown kind is kept and not read", () => {
 
 test("decodeRecord: values nested sixty thousand deep, without an overflow", () => {
   const deep = Uint8Array.of(0x81, 0xa1, 0x78, ...new Uint8Array(60_000).fill(0x91), 0xc0);
-  expect(decodeRecord("wish", "a", deep)).toMatchObject({ record: null });
+  expect(decodeRecord("directive", "a", deep)).toMatchObject({ record: null });
   const nested = (key: string) =>
     Uint8Array.of(0x81, 0xa0 | key.length, ...Buffer.from(key), ...deep.subarray(3));
   for (const key of ["labels", "relay", "bindErrors"]) {
@@ -260,8 +260,8 @@ test.each([
   ["task", "\0a", false],
   ["node", "", true],
   ["node", "x", false],
-  ["wish", "edge-1", true],
-  ["wish", "edge 1", false],
+  ["directive", "edge-1", true],
+  ["directive", "edge 1", false],
 ] as const)("checkKey: %s %j: %p", (kind, key, isValid) => {
   expect(checkKey(kind, key) === null).toBe(isValid);
 });

@@ -14,7 +14,7 @@ function filled(): Catalog {
   catalog.writeService("web", spec(8080), NOW_MS);
   catalog.writeService("gone", spec(8081), NOW_MS);
   catalog.removeService("gone");
-  catalog.wish("b", "drain");
+  catalog.setDirective("b", "drain");
   catalog.writeTask(task("web", "10.0.0.1", { origin: "api" }));
   catalog.writeTask(task("web", "10.0.0.2", { origin: "file" }));
   catalog.writeNode(nodeRecord());
@@ -27,13 +27,13 @@ function restored(text: string, name = "a"): Catalog {
   return catalog;
 }
 
-test("snapshot: services, wishes, tombstones, tasks made by command and the caller's part survive", () => {
+test("snapshot: services, directives, tombstones, tasks made by command and the caller's part survive", () => {
   const before = filled();
   const text = before.snapshot(STATE);
   const after = new Catalog("a");
   expect(after.restore(text, NOW_MS + 1e9)).toEqual({ ...STATE, problem: null });
   expect([...after.services()]).toEqual([...before.services()]);
-  expect(after.wishOf("b")).toBe("drain");
+  expect(after.directiveOf("b")).toBe("drain");
   expect(after.tasks().map(({ name }) => name)).toEqual(["10.0.0.1"]);
   expect(after.nodes().size).toBe(0);
   const other = new Catalog("b");

@@ -280,22 +280,22 @@ describe("tasks", () => {
   });
 });
 
-describe("wishForNode", () => {
+describe("setNodeDirective", () => {
   test("drain and resume", async () => {
-    expect(await commands.wishForNode("b", "drain")).toBeNull();
-    expect(catalog.wishOf("b")).toBe("drain");
-    expect(await commands.wishForNode("b", "resume")).toBeNull();
-    expect(catalog.wishOf("b")).toBeNull();
+    expect(await commands.setNodeDirective("b", "drain")).toBeNull();
+    expect(catalog.directiveOf("b")).toBe("drain");
+    expect(await commands.setNodeDirective("b", "resume")).toBeNull();
+    expect(catalog.directiveOf("b")).toBeNull();
   });
 
   test("one that is dead is forgotten, by membership too", async () => {
-    expect(await commands.wishForNode("dead", "forget")).toBeNull();
-    expect([catalog.wishOf("dead"), forgotten]).toEqual(["forget", ["dead"]]);
+    expect(await commands.setNodeDirective("dead", "forget")).toBeNull();
+    expect([catalog.directiveOf("dead"), forgotten]).toEqual(["forget", ["dead"]]);
   });
 
   test("one nobody knows, and one that is alive", async () => {
-    await expectRefused(() => commands.wishForNode("gone", "drain"), refusals.noSuchNode("gone"));
-    await expectRefused(() => commands.wishForNode("b", "forget"), refusals.nodeAlive("b"));
+    await expectRefused(() => commands.setNodeDirective("gone", "drain"), refusals.noSuchNode("gone"));
+    await expectRefused(() => commands.setNodeDirective("b", "forget"), refusals.nodeAlive("b"));
     expect(forgotten).toEqual([]);
   });
 });
@@ -323,5 +323,5 @@ test("what cannot be kept is refused; drained and forgotten is a node all the sa
   await expectRefused(() => commands.addTask("web", declared("10.0.0.8")), refusal);
   await expectRefused(() => commands.removeTask("web", "10.0.0.9"), refusal);
   expect(await commands.drainTask("web", "10.0.0.9", true)).toBeNull();
-  expect(await commands.wishForNode("b", "drain")).toBeNull();
+  expect(await commands.setNodeDirective("b", "drain")).toBeNull();
 });

@@ -85,7 +85,7 @@ describe("node", () => {
     ]) {
       expect(await run(mesh, "node", ...argv)).toEqual({ exitCode: 0, stdout: "edge-2\n", stderr: "" });
     }
-    expect(mesh.wishes.map(([, wish]) => wish)).toEqual(["drain", "resume", "forget"]);
+    expect(mesh.directives.map(([, directive]) => directive)).toEqual(["drain", "resume", "forget"]);
     expect(await run(mesh, "node", "forget", SELF)).toMatchObject({
       exitCode: 1,
       stderr: 'node "edge-1" is alive: stop it first, a running node cannot be forgotten\n',

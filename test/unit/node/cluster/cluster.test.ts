@@ -228,9 +228,9 @@ describe("after a restart", () => {
     await restart(config(WEB)); // released with the end of the first one
   });
 
-  test("wishes about nodes are obeyed again", async () => {
+  test("directives about nodes are obeyed again", async () => {
     const node = await start(config(WEB));
-    node.writes.write((writer) => writer.wish("a", "drain"));
+    node.writes.write((writer) => writer.setDirective("a", "drain"));
     const again = await restart(config(WEB));
     expect(again.catalog.nodes().get("a")?.isDraining).toBe(true);
   });
@@ -312,9 +312,9 @@ describe("by command", () => {
       node.catalog.nodes().get("a")!.isDraining,
       node.input().services[0]!.tasks[0]!.isDraining,
     ];
-    node.writes.write((writer) => writer.wish("a", "drain"));
+    node.writes.write((writer) => writer.setDirective("a", "drain"));
     expect(isDraining()).toEqual([true, true]);
-    node.writes.write((writer) => writer.wish("a", null));
+    node.writes.write((writer) => writer.setDirective("a", null));
     expect(isDraining()).toEqual([false, false]);
   });
 

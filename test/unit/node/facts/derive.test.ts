@@ -80,7 +80,7 @@ describe("the record of this node", () => {
     ["serving", true, true],
     ["leaving", false, true],
   ] as const)("while it is %s, told to drain %p: draining %p", (phase, isTold, isDraining) => {
-    if (isTold) catalog.wish("a", "drain");
+    if (isTold) catalog.setDirective("a", "drain");
     expect(derived(ALONE, { phase }).record.isDraining).toBe(isDraining);
   });
 
