@@ -49,6 +49,11 @@ const PURE_FOLDERS = [
   "src/catalog/",
   "src/proxy/balance/",
   "src/overlay/path/",
+  "src/overlay/seal/",
+  // the machines of UDP relays; beside them are their sockets
+  ...["entry-", "exit-", "kept-", "part-", "path-", "relay-channel"].map(
+    (name) => `src/proxy/udp/relay/${name}`,
+  ),
 ];
 
 const RULES: readonly Rule[] = [

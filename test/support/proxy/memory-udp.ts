@@ -103,6 +103,12 @@ class MemorySockets implements SessionSockets {
 /** Relays to other nodes that note what becomes of their sessions. */
 class MemoryRelays implements TaskRelays {
   readonly sessions: { peer: string; header: Uint8Array; isEnded: boolean }[] = [];
+  /** "peer: data" */
+  readonly sent: string[] = [];
+  /** Errno of `open` by peer. */
+  readonly unreachable = new Map<string, number>();
+  /** The worker's. */
+  memory: Uint8Array = new Uint8Array(0);
 
   add(peer: RelayPeer, _session: UdpSession, header: Uint8Array): TaskRelay {
     const relayed = { peer: peer.name, header, isEnded: false };
@@ -110,7 +116,11 @@ class MemoryRelays implements TaskRelays {
     const end = () => {
       relayed.isEnded = true;
     };
-    return { peer, isAccepted: false, open: () => 0, send: () => undefined, end };
+    const open = () => this.unreachable.get(peer.name) ?? 0;
+    const send = (dataAt: number, length: number) => {
+      this.sent.push(`${peer.name}: ${Buffer.from(this.memory.subarray(dataAt, dataAt + length))}`);
+    };
+    return { peer, isAccepted: false, open, send, end };
   }
 
   flush(): void {}
@@ -131,5 +141,6 @@ export class MemoryUdp {
     shares.divide(total, [{ slot: 0, ports: [{ protocol: "udp" }] }], false);
     const worker = { loop: this.loop, counters: this.counters, descriptors, shares, ownKeys: new OwnKeys() };
     this.context = new UdpContext(worker, { sourcePorts, moreBytes: 0, sockets: this.sockets });
+    this.relays.memory = this.context.memory.bytes;
   }
 }

@@ -219,7 +219,7 @@ export class EntryRelay<O> {
     }
     relayed.isOpened = type === RELAY_DATA || type === RELAY_OPENED;
     if (relayed.isOpened || type === RELAY_ERROR)
-      this.#settle(relayed, type === RELAY_ERROR ? errorCodeOf(bytes, this.datagram) : 0);
+      this.#onDecided(relayed, type === RELAY_ERROR ? errorCodeOf(bytes, this.datagram) : 0);
     return type === RELAY_DATA ? relayed : null;
   }
 
@@ -230,7 +230,7 @@ export class EntryRelay<O> {
   }
 
   /** The exit node has accepted the session or, with a code, rejected it. */
-  #settle(relayed: RelayedSession<O>, code: number): void {
+  #onDecided(relayed: RelayedSession<O>, code: number): void {
     const kept = this.#kept.take(relayed);
     if (code !== 0) this.#port.onRejected(relayed, code, kept);
   }

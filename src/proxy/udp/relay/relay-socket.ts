@@ -152,7 +152,7 @@ export class RelaySocket
     this.relay.end();
     this.relays.toExits.flush();
     this.#error = "refused";
-    this.#settle();
+    this.#handleFailures();
   }
 
   onEvents(): void {
@@ -162,7 +162,7 @@ export class RelaySocket
   onContinue(): void {
     this.#isQueued = false;
     if (this.#hasMore) this.#receive();
-    this.#settle();
+    this.#handleFailures();
   }
 
   onDeadline(nowMs: number): void {
@@ -287,8 +287,8 @@ export class RelaySocket
     if (this.#hasMore) this.#queue();
   }
 
-  /** First the tasks are marked, then the sessions look for others. */
-  #settle(): void {
+  /** First tasks are marked as failing, then sessions look for others. */
+  #handleFailures(): void {
     if (this.#error !== null && this.fd >= 0) {
       this.relay.fail(this.#error);
       this.#close();

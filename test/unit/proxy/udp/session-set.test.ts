@@ -7,83 +7,34 @@ import {
   S_REFUSALS,
   S_UDP_OPEN,
 } from "../../../../src/proxy/table/counters.ts";
-import {
-  EMPTY_TABLE,
-  listenersOf,
-  type Route,
-  TableCompiler,
-  targetsOf,
-} from "../../../../src/proxy/table/route.ts";
-import type { WorkerTask } from "../../../../src/proxy/table/worker-messages.ts";
-import { ClientKey, KeyLayout } from "../../../../src/proxy/udp/client-key.ts";
+import { targetsOf } from "../../../../src/proxy/table/route.ts";
 import type { UdpSession } from "../../../../src/proxy/udp/session.ts";
-import { SessionSet } from "../../../../src/proxy/udp/session-set.ts";
+import type { SessionSet } from "../../../../src/proxy/udp/session-set.ts";
 import { ECONNREFUSED, EMFILE, ENETUNREACH } from "../../../../src/sys/errno.ts";
-import { AF_INET } from "../../../../src/sys/sockaddr.ts";
-import { decodeRelaySession, type Endpoint, parseIp } from "../../../../src/wire/index.ts";
+import { decodeRelaySession } from "../../../../src/wire/index.ts";
+import { IDLE_MS, MemoryListener } from "../../../support/proxy/memory-listener.ts";
 import { MemoryUdp } from "../../../support/proxy/memory-udp.ts";
-import { type TestTask, tableOf } from "../../../support/proxy/routing-table.ts";
+import type { TestTask } from "../../../support/proxy/routing-table.ts";
 
-const IDLE_MS = 90_000;
-const PORT = { protocol: "udp", published: 53, target: 5353, mode: "ingress" } as const;
-const EXIT = { name: "exit", address: "127.0.0.2", port: 4789, udpPort: 4789, slot: 0, isSealed: false };
-const RELAY = {
-  node: "entry",
-  keys: ["5a".repeat(32)],
-  tcpListeners: [],
-  udpListeners: [],
-  acceptsClear: "always" as const,
-};
 const ONE = { name: "one", address: "10.0.0.1" };
 const TWO = { name: "two", address: "10.0.0.2" };
 const FAR = { name: "far", node: "exit", distance: "far", address: "web.internal" } as const;
 
 let udp: MemoryUdp;
-let table = EMPTY_TABLE;
+let listener: MemoryListener;
 let sessions: SessionSet;
 
 beforeEach(() => {
   udp = new MemoryUdp();
-  table = EMPTY_TABLE;
 });
 
-function routeTo(tasks: readonly TestTask[], rules: Partial<UdpRules> = {}): Route {
-  const { listenAddresses, ...service } = tableOf({ protocol: "udp", published: 53, tasks }).services[0]!;
-  const workerService = {
-    ...service,
-    slot: 0,
-    drainTimeoutMs: 1_000,
-    udp: { mode: "session", idleTimeoutMs: IDLE_MS, maxSessions: 1000, responses: 0, ...rules } as const,
-    tasks: service.tasks.map((task, slot): WorkerTask => ({ ...task, slot })),
-    ports: [{ ...PORT, listeners: [{ fd: 3, address: listenAddresses[0]! }] }],
-  };
-  const compiler = new TableCompiler(table, udp.counters, 0, udp.loop.nowMs);
-  table = compiler.compile({ services: [workerService], peers: [EXIT], relay: RELAY });
-  return listenersOf(table)[0]!.route;
-}
-
 function listen(tasks: readonly TestTask[], rules: Partial<UdpRules> = {}): void {
-  const local: Endpoint = { family: 4, bytes: parseIp("127.0.0.1")!.bytes, offset: 0, port: 53 };
-  const listener = { fd: 3, layout: new KeyLayout(AF_INET, false), local };
-  sessions = new SessionSet(udp.context, udp.relays, listener, routeTo(tasks, rules));
+  listener = new MemoryListener(udp, tasks, rules);
+  sessions = listener.sessions;
 }
 
-/** The next table of the worker. */
-function change(tasks: readonly TestTask[], rules: Partial<UdpRules> = {}): void {
-  sessions.route = routeTo(tasks, rules);
-  sessions.onTargetsChanged(udp.loop.nowMs);
-}
-
-/** A datagram of the client with this port at 203.0.113.9. */
 function send(port: number): UdpSession | null {
-  const bytes = parseIp("203.0.113.9")!.bytes;
-  const key = new ClientKey();
-  const view = new DataView(key.words.buffer);
-  view.setUint16(0, AF_INET, true);
-  view.setUint16(2, port);
-  for (const [index, byte] of bytes.entries()) view.setUint8(4 + index, byte);
-  key.length = 2;
-  return sessions.forDatagram(key, { family: 4, bytes, offset: 0, port });
+  return listener.send(port);
 }
 
 function taskOf(session: UdpSession | null): string | undefined {
@@ -147,7 +98,7 @@ describe("a session moves", () => {
   test("when its task has left the table", () => {
     listen([ONE]);
     const session = send(1001)!;
-    change([TWO]);
+    listener.change([TWO]);
     expect([session.isClosed, refused("session-moved")]).toEqual([true, 1]);
     expect(taskOf(send(1001))).toBe("two");
   });
@@ -156,7 +107,7 @@ describe("a session moves", () => {
     listen([ONE, TWO]);
     const clients = [send(1001)!, send(1002)!];
     const drained = clients.findIndex((session) => taskOf(session) === "one");
-    change([{ ...ONE, isDraining: true }, TWO]);
+    listener.change([{ ...ONE, isDraining: true }, TWO]);
     expect(send(1001 + drained)).toBe(clients[drained]!);
     expect(taskOf(send(1003))).toBe("two");
     udp.loop.advance(1_000);
@@ -180,7 +131,7 @@ describe("a session moves", () => {
     udp.sockets.unreachable.set("10.0.0.1 5353", ENETUNREACH);
     listen([ONE, TWO]);
     expect([taskOf(send(1001)), taskOf(send(1002))]).toEqual(["two", "two"]);
-    expect(targetsOf(table).map(({ failingUntilMs }) => failingUntilMs > udp.loop.nowMs)).toEqual([
+    expect(targetsOf(listener.table).map(({ failingUntilMs }) => failingUntilMs > udp.loop.nowMs)).toEqual([
       true,
       false,
     ]);
@@ -250,9 +201,9 @@ test("the end of a listener ends all sessions, and closes every socket once", ()
   for (let port = 1001; port <= 1100; port++) send(port);
   expect(open()).toBe(100);
   sessions.closeAll();
-  expect([open(), udp.sockets.connected.length, targetsOf(table).map((target) => target.open)]).toEqual([
-    0,
-    0,
-    [0, 0],
-  ]);
+  expect([
+    open(),
+    udp.sockets.connected.length,
+    targetsOf(listener.table).map((target) => target.open),
+  ]).toEqual([0, 0, [0, 0]]);
 });

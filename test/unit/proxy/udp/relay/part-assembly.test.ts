@@ -76,7 +76,7 @@ test("parts in any order become what was cut, with its header", () => {
   );
 });
 
-test("parts of other datagrams and of other links are not mixed", () => {
+test("parts of other datagrams and of other relays are not mixed", () => {
   const { add, channel } = assembly();
   const [one, other] = [channel(), channel()];
   expect(add(one, 1, { index: 0, data: "abc" })).toBeNull();

@@ -4,7 +4,7 @@ import { PathMtu, UNLIMITED } from "../../../../../src/proxy/udp/relay/path-mtu.
 const OVERHEAD_BYTES = 28;
 const ROUND_MS = 1000;
 
-/** Rounds of a link that is in use, over a path that carries packets of up to `mtu` bytes. */
+/** Rounds of a relay that is in use, over a path that carries packets of up to `mtu` bytes. */
 class Path {
   readonly size: PathMtu;
   /** Datagrams that the other end does not get, of those that fit. */

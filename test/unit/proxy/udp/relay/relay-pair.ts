@@ -1,5 +1,5 @@
 /**
- * Both ends of a link without sockets, and the channel between them: datagrams wait in two queues until the test takes
+ * Both ends of a relay without sockets, and the channel between them: datagrams wait in two queues until the test takes
  * them out, in any order, or throws them away. Every session's task answers what it gets.
  */
 import { OwnKey, OwnKeys } from "../../../../../src/proxy/relay/own-key.ts";
@@ -76,7 +76,7 @@ function probe(channel: RelayChannel, length: number): Uint8Array {
   return seal(channel, RELAY_PROBE, length, NONE, new Uint8Array(length - SEALED_BYTES));
 }
 
-/** What an exit node's worker does, with a Map for its links. */
+/** What an exit node's worker does, with a Map for its relays. */
 export class ExitNode {
   readonly deliveries: Delivery[] = [];
   readonly relays = new Map<string, ExitRelay<Served>>();

@@ -1,4 +1,4 @@
-/** The two ends of a link, over a channel that the test controls. */
+/** The two ends of a relay, over a channel that the test controls. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { UNUSED_RELAY_MS } from "../../../../../src/proxy/udp/relay/entry-relay.ts";
@@ -29,7 +29,7 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
     return { pair, client };
   }
 
-  describe("a link", () => {
+  describe("a relay", () => {
     test("is made by the first datagram, which is delivered, and carries more both paths", () => {
       const { pair, client } = openPair();
       expect(pair.relay.state).toBe("ready");
