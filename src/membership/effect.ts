@@ -1,7 +1,7 @@
-/** What the machine wants done and has to tell. Whoever drives it carries effects out in order. */
+/** The output of the state machine: packets to send and notifications. The driver carries effects out in order. */
 import type { Address } from "./address.ts";
 
-export type Effect = Send | Tell;
+export type Effect = Send | Notification;
 
 export type Send =
   /** `messages` are encoded; more than one go as a compound. The shell adds CRC where told and encrypts. */
@@ -28,7 +28,7 @@ export type Send =
       readonly timeoutMs: number;
     };
 
-export type Tell =
+export type Notification =
   | { readonly kind: "event"; readonly event: MemberEvent }
   /** A user message whose first byte is ours. */
   | { readonly kind: "user"; readonly payload: Uint8Array }
@@ -72,3 +72,28 @@ export type MemberEvent =
   | { readonly type: "peer-error"; readonly text: string }
   /** Leaving has been told; the sockets may be closed. */
   | { readonly type: "may-close" };
+
+/** Where all parts of the state machine put their effects, in order, and count the input that they ignore. */
+export class Effects {
+  readonly droppedTotal: Record<string, number> = {};
+  #pending: Effect[] = [];
+
+  add(effect: Effect): void {
+    this.#pending.push(effect);
+  }
+
+  notify(event: MemberEvent): void {
+    this.#pending.push({ kind: "event", event });
+  }
+
+  drop(reason: string): void {
+    this.droppedTotal[reason] = (this.droppedTotal[reason] ?? 0) + 1;
+  }
+
+  /** All effects since the last call. */
+  take(): Effect[] {
+    const effects = this.#pending;
+    this.#pending = [];
+    return effects;
+  }
+}

@@ -1,6 +1,6 @@
-/** Who is in the cluster, and who is alive: the memberlist protocol without sockets. */
+/** Cluster membership and failure detection: the memberlist protocol without sockets. */
 export type { Address } from "./address.ts";
-export type { Effect, MemberEvent, Send, Tell } from "./effect.ts";
+export type { Effect, MemberEvent, Notification, Send } from "./effect.ts";
 export { CLUSTER_TAG, type Member, type MemberState, PROTOCOL_TAG } from "./member.ts";
 export {
   Membership,

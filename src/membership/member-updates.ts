@@ -16,10 +16,11 @@ import {
 } from "../wire/gossip/index.ts";
 import { type Address, isSameAddress, isSameBytes } from "./address.ts";
 import type { Awareness } from "./awareness.ts";
-import type { MemberEvent } from "./effect.ts";
+import type { Effects } from "./effect.ts";
 import { compareIncarnations, type IncarnationOrder, nextIncarnation } from "./incarnation.ts";
 import { CLUSTER_TAG, MemberRecord, PROTOCOL_TAG } from "./member.ts";
 import type { MemberTable } from "./member-table.ts";
+import type { Packets } from "./packets.ts";
 import type { Profile } from "./profile.ts";
 import { Suspicion } from "./suspicion.ts";
 import { isUsable } from "./versions.ts";
@@ -29,39 +30,34 @@ export const MAX_NAME_BYTES = 255;
 /** [memberlist memberlist.go, "MetaMaxSize"] */
 export const MAX_META_BYTES = 512;
 
-export interface RumorHost {
+export interface MemberUpdatesHost {
   readonly profile: Profile;
   readonly table: MemberTable;
   readonly awareness: Awareness;
   readonly self: string;
   readonly cluster: string;
   readonly isLeaving: () => boolean;
-  /** Replaces what is queued about the member. */
-  readonly broadcast: (about: string, message: Uint8Array) => void;
-  /** Now, by one packet. */
-  readonly send: (to: Address, message: Uint8Array) => void;
-  readonly tell: (event: MemberEvent) => void;
-  /** Input that is not believed, by reason. */
-  readonly drop: (reason: string) => void;
+  readonly packets: Packets;
+  readonly effects: Effects;
 }
 
 export class MemberUpdates {
-  readonly #host: RumorHost;
+  readonly #host: MemberUpdatesHost;
 
-  constructor(host: RumorHost) {
+  constructor(host: MemberUpdatesHost) {
     this.#host = host;
   }
 
   /** @param source whose packet or answer it came with; null: not known */
   onAlive(said: AliveMessage, nowMs: number, source: Address | null = null): void {
-    const { table, self, isLeaving, drop } = this.#host;
+    const { table, self, isLeaving, effects } = this.#host;
     const isSelf = said.node === self;
     if (isSelf && isLeaving()) return;
-    if (said.address.length !== 4 && said.address.length !== 16) return drop("bad-address");
-    if (said.meta.length > MAX_META_BYTES) return drop("too-much-meta");
+    if (said.address.length !== 4 && said.address.length !== 16) return effects.drop("bad-address");
+    if (said.meta.length > MAX_META_BYTES) return effects.drop("too-much-meta");
     if (!isUsable(said.versions)) return this.#refuseVersions(said);
     const known = table.get(said.node);
-    if (known === undefined && said.incarnation === 0) return drop("incarnation-0");
+    if (known === undefined && said.incarnation === 0) return effects.drop("incarnation-0");
     const record = known ?? this.#insert(said, nowMs);
     if (record === null || this.#isOfOtherCluster(record, said)) return;
     if (isSelf) return this.#onAliveSelf(record, said);
@@ -69,13 +65,18 @@ export class MemberUpdates {
     const hasMoved = known !== undefined && !isSameAddress(record.address, address);
     if (hasMoved && isEchoOfFormerAddress(record, said)) return;
     if (hasMoved && record.isLive) {
-      return this.#host.tell({ type: "conflict", name: said.node, known: record.address, other: address });
+      return this.#host.effects.notify({
+        type: "conflict",
+        name: said.node,
+        known: record.address,
+        other: address,
+      });
     }
     if (hasMoved || known === undefined) return this.#comesAlive(record, said, address, nowMs);
     const order = compareIncarnations(said.incarnation, record.incarnation);
     if (order === "newer") return this.#comesAlive(record, said, address, nowMs);
     if (order !== "far") return this.#onStaleAlive(record, order);
-    drop("implausible-incarnation");
+    effects.drop("implausible-incarnation");
     const isFromItself = source !== null && isSameAddress(source, record.address);
     if (isFromItself) this.#comesAlive(record, said, address, nowMs, false);
     else this.#onStaleAlive(record, order);
@@ -89,7 +90,7 @@ export class MemberUpdates {
     nowMs: number,
     source: Address | null = null,
   ): void {
-    const { table, self, profile, tell } = this.#host;
+    const { table, self, profile, effects } = this.#host;
     const record = table.get(name);
     if (record === undefined) return;
     if (name === self) return this.#onAccused(record, incarnation, from, source);
@@ -107,7 +108,7 @@ export class MemberUpdates {
     record.suspicion = new Suspicion(profile, table.size, from, nowMs);
     table.suspicions.add(record);
     this.#broadcastAccusation("suspect", name, incarnation, from);
-    tell({ type: "suspected", name });
+    effects.notify({ type: "suspected", name });
   }
 
   /** @param source as of onAlive */
@@ -118,7 +119,7 @@ export class MemberUpdates {
     nowMs: number,
     source: Address | null = null,
   ): void {
-    const { table, self, isLeaving, tell } = this.#host;
+    const { table, self, isLeaving, effects } = this.#host;
     const record = table.get(name);
     if (record === undefined) return;
     if (name === self && !isLeaving()) return this.#onAccused(record, incarnation, from, source);
@@ -128,7 +129,7 @@ export class MemberUpdates {
     if (!wasLive) return;
     record.enter(from === name ? "left" : "dead", nowMs);
     this.#broadcastAccusation("dead", name, incarnation, from);
-    tell({ type: from === name ? "left" : "failed", name });
+    effects.notify({ type: from === name ? "left" : "failed", name });
   }
 
   /**
@@ -152,7 +153,7 @@ export class MemberUpdates {
       return this.onAlive(said, nowMs, source);
     }
     this.#comesAlive(record, said, address, nowMs);
-    this.#host.tell({ type: "moved", name: said.node });
+    this.#host.effects.notify({ type: "moved", name: said.node });
   }
 
   /** The time of a suspect is over: acts as if somebody had said that it is dead. */
@@ -199,7 +200,7 @@ export class MemberUpdates {
 
   /** This node as it is now, for everybody. */
   announceSelf(): void {
-    this.#host.broadcast(this.#host.self, this.#aliveSelf());
+    this.#host.packets.broadcast(this.#host.self, this.#aliveSelf());
   }
 
   #aliveSelf(): Uint8Array {
@@ -218,9 +219,9 @@ export class MemberUpdates {
   }
 
   #insert(said: AliveMessage, nowMs: number): MemberRecord | null {
-    const { table, drop, self, tell } = this.#host;
+    const { table, self, effects } = this.#host;
     if (!isUsableName(said.node) || said.node === self) {
-      drop("bad-name");
+      effects.drop("bad-name");
       return null;
     }
     const record = new MemberRecord(
@@ -232,8 +233,8 @@ export class MemberUpdates {
     );
     if (this.#isOfOtherCluster(record, said)) return null;
     if (table.isFull) {
-      drop("too-many-members");
-      tell({ type: "too-many", name: said.node, members: table.size });
+      effects.drop("too-many-members");
+      effects.notify({ type: "too-many", name: said.node, members: table.size });
       return null;
     }
     table.insert(record);
@@ -245,14 +246,14 @@ export class MemberUpdates {
     const cluster = tags[CLUSTER_TAG] ?? "";
     if (tags[PROTOCOL_TAG] === undefined || cluster === this.#host.cluster) return false;
     const address = { ip: said.address, port: said.port };
-    this.#host.tell({ type: "other-cluster", name: said.node, cluster, address });
+    this.#host.effects.notify({ type: "other-cluster", name: said.node, cluster, address });
     return true;
   }
 
   #refuseVersions({ node, versions }: AliveMessage): void {
-    this.#host.drop("incompatible");
+    this.#host.effects.drop("incompatible");
     const reason = `its versions are [${[...versions].join(" ")}]`;
-    this.#host.tell({ type: "incompatible", name: node, reason });
+    this.#host.effects.notify({ type: "incompatible", name: node, reason });
   }
 
   /** An echo of an earlier life, or somebody else under this node's name. */
@@ -260,7 +261,12 @@ export class MemberUpdates {
     const address = { ip: said.address, port: said.port };
     if (!isSameAddress(record.address, address)) {
       if (isEchoOfFormerAddress(record, said)) return;
-      return this.#host.tell({ type: "conflict", name: said.node, known: record.address, other: address });
+      return this.#host.effects.notify({
+        type: "conflict",
+        name: said.node,
+        known: record.address,
+        other: address,
+      });
     }
     const order = compareIncarnations(said.incarnation, record.incarnation);
     if (order === "older") return;
@@ -281,7 +287,7 @@ export class MemberUpdates {
   /** Of a claim that another member is not alive: not older than what is known, and not far from it. */
   #isPlausible(record: MemberRecord, incarnation: number): boolean {
     const order = compareIncarnations(incarnation, record.incarnation);
-    if (order === "far") this.#host.drop("implausible-incarnation");
+    if (order === "far") this.#host.effects.drop("implausible-incarnation");
     return order === "same" || order === "newer";
   }
 
@@ -289,7 +295,8 @@ export class MemberUpdates {
   #onAccused(record: MemberRecord, incarnation: number, by: string, source: Address | null): void {
     const order = compareIncarnations(incarnation, record.incarnation);
     if (order !== "older") return this.#refute(incarnation, by, order === "far" ? source : null);
-    if (source !== null && !this.#host.isLeaving()) this.#host.send(source, this.#aliveSelf());
+    if (source !== null && !this.#host.isLeaving())
+      this.#host.packets.send(source, [this.#aliveSelf()], false);
   }
 
   /** @param isHandedOn false: others who know it by another number would not believe it */
@@ -300,7 +307,7 @@ export class MemberUpdates {
     nowMs: number,
     isHandedOn = true,
   ): void {
-    const { tell, broadcast } = this.#host;
+    const { effects, packets } = this.#host;
     const before = record.state;
     const hasOtherMeta = !isSameBytes(record.meta, said.meta);
     record.incarnation = said.incarnation;
@@ -308,26 +315,26 @@ export class MemberUpdates {
     record.describe(hasOtherMeta ? said.meta : record.meta, said.versions);
     if (before === "alive") record.suspicion = null;
     else record.enter("alive", nowMs);
-    if (isHandedOn) broadcast(record.name, encodeMessage(said));
-    if (before === "dead" || before === "left") tell({ type: "joined", name: record.name });
-    else if (before === "suspect") tell({ type: "cleared", name: record.name });
+    if (isHandedOn) packets.broadcast(record.name, encodeMessage(said));
+    if (before === "dead" || before === "left") effects.notify({ type: "joined", name: record.name });
+    else if (before === "suspect") effects.notify({ type: "cleared", name: record.name });
     if ((before === "alive" || before === "suspect") && hasOtherMeta)
-      tell({ type: "updated", name: record.name });
+      effects.notify({ type: "updated", name: record.name });
   }
 
   /** @param source hears of it at once: others may not believe what it said, and so not hand on the answer */
   #refute(accusedIncarnation: number, by: string, source: Address | null): void {
-    const { table, self, awareness, isLeaving, tell, send } = this.#host;
+    const { table, self, awareness, isLeaving, effects, packets } = this.#host;
     if (isLeaving()) return;
     table.get(self)!.incarnation = nextIncarnation(accusedIncarnation);
     awareness.add(1);
     this.announceSelf();
-    if (source !== null) send(source, this.#aliveSelf());
-    tell({ type: "refuted", by });
+    if (source !== null) packets.send(source, [this.#aliveSelf()], false);
+    effects.notify({ type: "refuted", by });
   }
 
   #broadcastAccusation(type: "suspect" | "dead", node: string, incarnation: number, from: string): void {
-    this.#host.broadcast(node, encodeMessage({ type, incarnation, node, from }));
+    this.#host.packets.broadcast(node, encodeMessage({ type, incarnation, node, from }));
   }
 }
 

@@ -17,7 +17,7 @@ import {
 } from "../wire/gossip/index.ts";
 import { type Address, isSameAddress } from "./address.ts";
 import { Awareness } from "./awareness.ts";
-import type { Effect, MemberEvent } from "./effect.ts";
+import { type Effect, Effects } from "./effect.ts";
 import { Exchanges } from "./exchanges.ts";
 import { pushPullFactor } from "./formulas.ts";
 import { Leaving } from "./leaving.ts";
@@ -77,8 +77,7 @@ export class Membership {
   readonly #exchanges = new Exchanges();
   readonly #leaving: Leaving;
   readonly #moving: Moving;
-  readonly #dropped: Record<string, number> = {};
-  #effects: Effect[] = [];
+  readonly #effects = new Effects();
   /** Of the latest step, for what is done in slices. */
   #nowMs: number;
   #nextGossipMs: number;
@@ -97,8 +96,7 @@ export class Membership {
       table: this.#table,
       budgetBytes: options.packetBudgetBytes,
       userBroadcasts: options.userBroadcasts ?? null,
-      emit: (effect) => this.#effects.push(effect),
-      onTooLarge: () => this.#drop("too-large-to-gossip"),
+      effects: this.#effects,
     });
     this.#awareness = new Awareness(profile.hasAwareness ? profile.awarenessMaxMultiplier : 1);
     this.#updates = new MemberUpdates({
@@ -108,10 +106,8 @@ export class Membership {
       self: name,
       cluster: options.clusterName,
       isLeaving: () => this.#leaving.hasBegun,
-      broadcast: (about, message) => this.#packets.broadcast(about, message),
-      send: (to, message) => this.#packets.send(to, [message], false),
-      tell: (event) => this.#tell(event),
-      drop: (reason) => this.#drop(reason),
+      packets: this.#packets,
+      effects: this.#effects,
     });
     this.#serf = new SerfDelegate(name, {
       broadcast: (payload, key, onGone) => this.#packets.broadcastSerf(payload, key, onGone),
@@ -124,15 +120,13 @@ export class Membership {
       updates: this.#updates,
       serf: this.#serf,
       localState: () => options.localState?.() ?? NO_BYTES,
-      onDigest: (digest) => this.#effects.push({ kind: "remote-state", digest }),
-      tell: (event) => this.#tell(event),
-      drop: (reason) => this.#drop(reason),
+      effects: this.#effects,
     });
     this.#leaving = new Leaving({
       hasOthers: () => this.#hasOthers(),
       announceIntent: (onSent) => this.#serf.leave(name, false, onSent),
       announceDeath: (atMs, onSent) => this.#announceDeath(atMs, onSent),
-      onDone: () => this.#tell({ type: "may-close" }),
+      onDone: () => this.#effects.notify({ type: "may-close" }),
     });
     this.#moving = new Moving((messages) => this.#sendToAll(messages));
     this.#prober = new Prober(
@@ -144,9 +138,7 @@ export class Membership {
         awareness: this.#awareness,
         packets: this.#packets,
         exchanges: this.#exchanges,
-        emit: (effect) => this.#effects.push(effect),
-        tell: (event) => this.#tell(event),
-        drop: (reason) => this.#drop(reason),
+        effects: this.#effects,
         onSilent: (member, atMs) => this.#updates.onSuspect(member.name, member.incarnation, name, atMs),
         onRound: (atMs) => this.#forgetOld(atMs),
       },
@@ -176,7 +168,7 @@ export class Membership {
     return {
       healthScore: this.#awareness.score,
       queueLengths: this.#packets.queueLengths,
-      droppedTotal: { ...this.#dropped },
+      droppedTotal: { ...this.#effects.droppedTotal },
     };
   }
 
@@ -195,11 +187,11 @@ export class Membership {
         continue;
       }
       if (before !== null) this.#onMessage(before, from, nowMs);
-      if (message === null) this.#drop("malformed");
+      if (message === null) this.#effects.drop("malformed");
       else if (left === null) this.#onMessage(message, from, nowMs);
     }
     if (left !== null) this.#onMessage(left, from, nowMs);
-    return this.#take();
+    return this.#effects.take();
   }
 
   /** The first frame of a stream that somebody has opened. */
@@ -208,21 +200,21 @@ export class Membership {
     nowMs: number,
   ): { readonly answer: Uint8Array | null; readonly effects: Effect[] } {
     const answer = this.#answerStream(message, nowMs);
-    return { answer, effects: this.#take() };
+    return { answer, effects: this.#effects.take() };
   }
 
   onPushPullAnswer(exchange: number, message: Uint8Array, nowMs: number): Effect[] {
     const asked = this.#exchanges.end(exchange);
-    if (asked?.kind !== "push-pull") return this.#take();
+    if (asked?.kind !== "push-pull") return this.#effects.take();
     const onDone = (isMerged: boolean | null) => {
       if (isMerged === null) this.#noteError(message);
       if (isMerged === true && asked.isJoin) this.#serf.announce();
-      this.#tell({ type: "exchanged", with: asked.to, isMerged: isMerged === true });
+      this.#effects.notify({ type: "exchanged", with: asked.to, isMerged: isMerged === true });
     };
     const answer = PushPullReader.of(message);
     if (answer === null) onDone(null);
     else this.#merge(answer, nowMs, asked.to, onDone);
-    return this.#take();
+    return this.#effects.take();
   }
 
   onStreamPingAnswer(exchange: number, message: Uint8Array): Effect[] {
@@ -230,13 +222,14 @@ export class Membership {
     const answer = decodeMessage(message);
     const isOurs = asked?.kind === "stream-ping" && answer?.type === "ack" && answer.seq === asked.seq;
     if (isOurs) this.#prober.onStreamAnswer(asked.seq);
-    return this.#take();
+    return this.#effects.take();
   }
 
   onExchangeFailed(exchange: number): Effect[] {
     const asked = this.#exchanges.end(exchange);
-    if (asked?.kind === "push-pull") this.#tell({ type: "exchanged", with: asked.to, isMerged: false });
-    return this.#take();
+    if (asked?.kind === "push-pull")
+      this.#effects.notify({ type: "exchanged", with: asked.to, isMerged: false });
+    return this.#effects.take();
   }
 
   // --- what is wanted
@@ -244,7 +237,7 @@ export class Membership {
   /** Exchanges everything with whoever is there. */
   join(to: Address, nowMs: number): Effect[] {
     this.#startPushPull(to, true, nowMs);
-    return this.#take();
+    return this.#effects.take();
   }
 
   /** Other tags: everybody hears of them. Throws RangeError when they are too large. */
@@ -252,15 +245,15 @@ export class Membership {
     const self = this.#self();
     self.describe(this.#metaOf(tags), self.versions);
     this.#updates.renewSelf();
-    return this.#take();
+    return this.#effects.take();
   }
 
   /** This node has another address from now on: every live member hears of it, more than once. */
   moveTo(address: Address, nowMs: number): Effect[] {
-    if (this.#leaving.hasBegun || isSameAddress(this.#self().address, address)) return this.#take();
+    if (this.#leaving.hasBegun || isSameAddress(this.#self().address, address)) return this.#effects.take();
     this.#moving.begin(this.#updates.moveSelf(address), nowMs);
     this.#moving.tick(nowMs);
-    return this.#take();
+    return this.#effects.take();
   }
 
   /** To one member, by UDP. */
@@ -272,13 +265,13 @@ export class Membership {
         [encodeMessage({ type: "user", payload })],
         readsCrc(member.versions),
       );
-    return this.#take();
+    return this.#effects.take();
   }
 
   /** Tells everybody, in the order serf needs; "may-close" says when it is done. */
   leave(nowMs: number): Effect[] {
     this.#leaving.begin(nowMs);
-    return this.#take();
+    return this.#effects.take();
   }
 
   /** A member that is dead or has left: everybody forgets it. False when it is alive or unknown. */
@@ -287,7 +280,7 @@ export class Membership {
     if (member === undefined || member.isLive) return { isForgotten: false, effects: [] };
     this.#serf.leave(name, true);
     this.#remove(member);
-    return { isForgotten: true, effects: this.#take() };
+    return { isForgotten: true, effects: this.#effects.take() };
   }
 
   // --- time
@@ -314,7 +307,7 @@ export class Membership {
     this.#merges.tick(nowMs);
     this.#leaving.tick(nowMs);
     this.#moving.tick(nowMs);
-    return this.#take();
+    return this.#effects.take();
   }
 
   // --- messages
@@ -346,20 +339,20 @@ export class Membership {
         this.#onUser(message.payload);
         break;
       case "error":
-        this.#drop("error");
+        this.#effects.drop("error");
     }
   }
 
   #onUser(payload: Uint8Array): void {
-    if (payload.length === 0) return this.#drop("empty-user-message");
-    if (payload[0]! >= FIRST_FREE_PAYLOAD_TYPE) this.#effects.push({ kind: "user", payload });
+    if (payload.length === 0) return this.#effects.drop("empty-user-message");
+    if (payload[0]! >= FIRST_FREE_PAYLOAD_TYPE) this.#effects.add({ kind: "user", payload });
     else this.#serf.onMessage(payload);
   }
 
   #onLeaveIntent(node: string, prune: boolean): void {
     const member = this.#table.get(node);
     if (member === undefined || member.isLive) return;
-    if (member.state !== "left") this.#tell({ type: "left", name: node });
+    if (member.state !== "left") this.#effects.notify({ type: "left", name: node });
     member.state = "left";
     if (prune) this.#remove(member);
   }
@@ -397,7 +390,7 @@ export class Membership {
     if (member === this.#self()) return;
     this.#table.remove(member.name);
     this.#serf.forget(member.name);
-    this.#tell({ type: "forgotten", name: member.name });
+    this.#effects.notify({ type: "forgotten", name: member.name });
   }
 
   // --- gossip and push/pull
@@ -418,7 +411,7 @@ export class Membership {
     const exchange = this.#exchanges.begin({ kind: "push-pull", to, isJoin });
     const timeoutMs = this.#profile.exchangeTimeoutMs;
     const request = this.#state.encode(isJoin, nowMs);
-    this.#effects.push({ kind: "push-pull", exchange, to, request, timeoutMs });
+    this.#effects.add({ kind: "push-pull", exchange, to, request, timeoutMs });
   }
 
   /** Small ones overtake: the order of exchanges means nothing, incarnations do. */
@@ -433,7 +426,7 @@ export class Membership {
     const merge = { steps: this.#state.merge(reader, source, () => this.#nowMs), onDone };
     if (isSmall) return this.#merges.runAtOnce(merge);
     if (this.#merges.add(merge, nowMs)) return;
-    this.#drop("too-many-exchanges");
+    this.#effects.drop("too-many-exchanges");
     onDone(false);
   }
 
@@ -441,7 +434,7 @@ export class Membership {
     const asked = PushPullReader.of(bytes);
     if (asked !== null) {
       const answer = this.#state.encode(asked.isJoin, nowMs);
-      this.#merge(asked, nowMs, null, (isMerged) => isMerged === null && this.#drop("malformed"));
+      this.#merge(asked, nowMs, null, (isMerged) => isMerged === null && this.#effects.drop("malformed"));
       return answer;
     }
     const payload = decodeStreamUser(bytes);
@@ -501,26 +494,10 @@ export class Membership {
     return meta;
   }
 
-  // --- effects
-
-  #tell(event: MemberEvent): void {
-    this.#effects.push({ kind: "event", event });
-  }
-
-  #drop(reason: string): void {
-    this.#dropped[reason] = (this.#dropped[reason] ?? 0) + 1;
-  }
-
   #noteError(bytes: Uint8Array): void {
     const message = decodeMessage(bytes);
-    if (message?.type === "error") this.#tell({ type: "peer-error", text: message.text });
-    else this.#drop("unexpected-answer");
-  }
-
-  #take(): Effect[] {
-    const effects = this.#effects;
-    this.#effects = [];
-    return effects;
+    if (message?.type === "error") this.#effects.notify({ type: "peer-error", text: message.text });
+    else this.#effects.drop("unexpected-answer");
   }
 }
 

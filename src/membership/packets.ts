@@ -5,7 +5,7 @@
 import { encodeMessage, type GossipMessage } from "../wire/gossip/index.ts";
 import type { Address } from "./address.ts";
 import { BroadcastQueue } from "./broadcast-queue.ts";
-import type { Send } from "./effect.ts";
+import type { Effects } from "./effect.ts";
 import { retransmitLimit } from "./formulas.ts";
 import type { MemberRecord } from "./member.ts";
 import type { MemberTable } from "./member-table.ts";
@@ -15,6 +15,8 @@ import { readsCrc } from "./versions.ts";
 const PART_OVERHEAD_BYTES = 2; // of a message in a compound
 const MAX_PARTS = 127; // old members misread more
 const MAX_QUEUE = 4_096;
+/** No packet has room for the message. */
+const TOO_LARGE = "too-large-to-gossip";
 
 /** Our own user messages on their way to everybody who understands them. */
 export interface BroadcastSource {
@@ -28,9 +30,7 @@ export interface PacketsHost {
   /** Bytes of messages a packet has room for. */
   readonly budgetBytes: number;
   readonly userBroadcasts: BroadcastSource | null;
-  readonly emit: (effect: Send) => void;
-  /** A message that no packet has room for. */
-  readonly onTooLarge: () => void;
+  readonly effects: Effects;
 }
 
 export class Packets {
@@ -50,11 +50,12 @@ export class Packets {
 
   /** Replaces what is queued about the member. `onGone`: it has been sent often enough, or replaced. */
   broadcast(about: string, message: Uint8Array, onGone?: () => void): void {
-    if (!this.#membership.add(about, message, onGone)) this.#host.onTooLarge();
+    if (!this.#membership.add(about, message, onGone)) this.#host.effects.drop(TOO_LARGE);
   }
 
   broadcastSerf(payload: Uint8Array, key: string | null, onGone?: () => void): void {
-    if (!this.#serf.add(key, encodeMessage({ type: "user", payload }), onGone)) this.#host.onTooLarge();
+    const message = encodeMessage({ type: "user", payload });
+    if (!this.#serf.add(key, message, onGone)) this.#host.effects.drop(TOO_LARGE);
   }
 
   /** News to a few members: the dead hear of their death for a while, so that they can refute. */
@@ -80,7 +81,7 @@ export class Packets {
   }
 
   send(to: Address, messages: readonly Uint8Array[], withCrc: boolean): void {
-    this.#host.emit({ kind: "packet", to, messages, withCrc });
+    this.#host.effects.add({ kind: "packet", to, messages, withCrc });
   }
 
   #draw(budgetBytes: number, member: MemberRecord | null, maxParts: number): Uint8Array[] {

@@ -6,7 +6,7 @@ import { RttEstimator } from "../sys/rtt-estimator.ts";
 import { encodeMessage, type IndirectPingMessage, type PingMessage } from "../wire/gossip/index.ts";
 import { type Address, isSameAddress } from "./address.ts";
 import type { Awareness } from "./awareness.ts";
-import type { Effect, MemberEvent } from "./effect.ts";
+import type { Effects } from "./effect.ts";
 import type { Exchanges } from "./exchanges.ts";
 import { type MemberRecord, PROBE_TIME } from "./member.ts";
 import type { MemberTable } from "./member-table.ts";
@@ -27,9 +27,7 @@ export interface ProberHost {
   readonly awareness: Awareness;
   readonly packets: Packets;
   readonly exchanges: Exchanges;
-  readonly emit: (effect: Effect) => void;
-  readonly tell: (event: MemberEvent) => void;
-  readonly drop: (reason: string) => void;
+  readonly effects: Effects;
   /** It has not answered in any way. */
   readonly onSilent: (member: MemberRecord, nowMs: number) => void;
   /** Everybody has been probed: the time to forget. */
@@ -66,18 +64,18 @@ export class Prober {
   }
 
   onPing({ node, seq, source }: PingMessage, from: Address): void {
-    const { self, packets, drop } = this.#host;
-    if (node !== "" && node !== self) return drop("ping-for-another");
+    const { self, packets, effects } = this.#host;
+    if (node !== "" && node !== self) return effects.drop("ping-for-another");
     const to = source === null ? from : { ip: source.address, port: source.port };
     packets.sendWithNews(to, { type: "ack", seq, payload: null });
   }
 
   onIndirectPing(asked: IndirectPingMessage, from: Address, nowMs: number): void {
-    const { profile, packets, drop } = this.#host;
+    const { profile, packets, effects } = this.#host;
     const asker = asked.source === null ? from : { ip: asked.source.address, port: asked.source.port };
     const seq = this.#nextSeq();
     if (!this.#relayed.add(seq, asker, asked.seq, asked.wantsNack, nowMs, profile.probeTimeoutMs)) {
-      return drop("too-many-pings");
+      return effects.drop("too-many-pings");
     }
     packets.sendWithNews({ ip: asked.target, port: asked.port }, this.#ping(asked.node, seq));
   }
@@ -152,7 +150,7 @@ export class Prober {
   }
 
   #continue(nowMs: number): void {
-    const { table, awareness, onSilent, tell } = this.#host;
+    const { table, awareness, onSilent, effects } = this.#host;
     const probe = this.#probe;
     if (probe === null) return;
     const target = table.get(probe.target);
@@ -168,7 +166,7 @@ export class Prober {
       return onSilent(target, nowMs);
     }
     awareness.add(-1);
-    if (verdict === "udp-broken") tell({ type: "udp-broken", name: target.name });
+    if (verdict === "udp-broken") effects.notify({ type: "udp-broken", name: target.name });
   }
 
   /** One at a time: ticks that fell into a long probe are lost. */
@@ -193,11 +191,11 @@ export class Prober {
   }
 
   #askByStream(probe: Probe, target: MemberRecord): void {
-    const { profile, exchanges, emit } = this.#host;
+    const { profile, exchanges, effects } = this.#host;
     const request = encodeMessage(this.#ping(target.name, probe.seq));
     const exchange = exchanges.begin({ kind: "stream-ping", seq: probe.seq });
     const timeoutMs = Math.max(1, probe.endsMs - probe.nextDeadlineMs + profile.probeTimeoutMs);
-    emit({ kind: "stream-ping", exchange, to: target.address, request, timeoutMs });
+    effects.add({ kind: "stream-ping", exchange, to: target.address, request, timeoutMs });
   }
 
   #nackLate(nowMs: number): void {

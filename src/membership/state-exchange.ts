@@ -14,7 +14,7 @@ import {
   type RemoteMember,
 } from "../wire/gossip/index.ts";
 import { type Address, isSameBytes } from "./address.ts";
-import type { MemberEvent } from "./effect.ts";
+import type { Effects, MemberEvent } from "./effect.ts";
 import { CLUSTER_TAG, PROTOCOL_TAG } from "./member.ts";
 import type { MemberTable } from "./member-table.ts";
 import type { MemberUpdates } from "./member-updates.ts";
@@ -28,9 +28,7 @@ export interface StateExchangeHost {
   readonly serf: SerfDelegate;
   /** Of our own tables; goes along. */
   readonly localState: () => Uint8Array;
-  readonly onDigest: (digest: Uint8Array) => void;
-  readonly tell: (event: MemberEvent) => void;
-  readonly drop: (reason: string) => void;
+  readonly effects: Effects;
 }
 
 /** Members in a slice: some milliseconds of work. */
@@ -85,8 +83,8 @@ export class StateExchange {
     if (userState === null) return null;
     const refusal = this.#findRefusal(members);
     if (refusal !== null) {
-      this.#host.drop(refusal.type);
-      this.#host.tell(refusal);
+      this.#host.effects.drop(refusal.type);
+      this.#host.effects.notify(refusal);
       return false;
     }
     for (let at = 0; at < members.length; at += SLICE_MEMBERS) {
@@ -104,7 +102,7 @@ export class StateExchange {
     const state = userState.length === 0 ? null : decodeSerfState(userState);
     if (state === null) return;
     this.#host.serf.mergeState(state);
-    if (state.digest.length > 0) this.#host.onDigest(state.digest);
+    if (state.digest.length > 0) this.#host.effects.add({ kind: "remote-state", digest: state.digest });
   }
 
   /** Versions that exclude each other, or a whole cluster of another name. */

@@ -5,7 +5,7 @@
  * much (exchange-limiter.ts) is counted and told, but not more often than once a minute and reason: a stranger must not
  * be able to fill the log.
  */
-import type { Address, Effect, Membership, Send, Tell } from "../../membership/index.ts";
+import type { Address, Effect, Membership, Notification, Send } from "../../membership/index.ts";
 import type { Clock } from "../../sys/clock.ts";
 import type { Datagram, DatagramSocket, DatagramSocketOptions } from "../../sys/datagram-socket.ts";
 import {
@@ -77,7 +77,7 @@ export interface GossipOptions {
   /** How long it may take. */
   readonly exchangeTimeoutMs: number;
   /** What the machine has to tell besides packets; in order. */
-  readonly onTell: (effect: Tell) => void;
+  readonly onNotification: (effect: Notification) => void;
   /** A question of another node about ports, or a datagram of such a test (port-test/); what to answer on a stream. */
   readonly onPortTest: (payload: Uint8Array, from: PortTestSender) => Uint8Array | null;
   /** Something came that could not be opened; once a minute for each reason. */
@@ -298,7 +298,7 @@ export class Gossip {
       case "stream-ping":
         return this.#send(effect);
       default:
-        this.#options.onTell(effect);
+        this.#options.onNotification(effect);
     }
   }
 

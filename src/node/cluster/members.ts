@@ -13,9 +13,9 @@ import {
   type MemberEvent,
   Membership,
   type MembershipStats,
+  type Notification,
   PROFILES,
   PROTOCOL_TAG,
-  type Tell,
 } from "../../membership/index.ts";
 import { gossipConnectionsWithin } from "../../proxy/index.ts";
 import type { Clock } from "../../sys/clock.ts";
@@ -269,7 +269,7 @@ export class Members {
         maxExchanges: gossipConnectionsWithin(raiseFileLimit()),
         silenceMs: EXCHANGE_SILENCE_MS + this.#farMs,
         exchangeTimeoutMs: PROFILES[config.profile].exchangeTimeoutMs,
-        onTell: (tell) => this.#onTell(tell),
+        onNotification: (tell) => this.#onNotification(tell),
         onPortTest: this.#options.onPortTest,
         onDropped: (reason, from) => log.dropped(reason, from),
       });
@@ -297,11 +297,11 @@ export class Members {
 
   // --- what comes
 
-  #onTell(tell: Tell): void {
+  #onNotification(notification: Notification): void {
     const { onUserMessage, onRemoteState } = this.#options;
-    if (tell.kind === "user") this.send(onUserMessage(tell.payload));
-    else if (tell.kind === "remote-state") this.send(onRemoteState(tell.digest));
-    else this.#onEvent(tell.event);
+    if (notification.kind === "user") this.send(onUserMessage(notification.payload));
+    else if (notification.kind === "remote-state") this.send(onRemoteState(notification.digest));
+    else this.#onEvent(notification.event);
   }
 
   #onEvent(event: MemberEvent): void {

@@ -2,10 +2,9 @@
  * The VXLAN device of a node: made, marked, given its address and put up, or not at all. One that the same node left
  * behind is replaced; one that is somebody else's is never touched. [RFC 7348, ip-link(8) "VXLAN Type Support"]
  */
-import { EAFNOSUPPORT } from "../../sys/errno.ts";
 import { VXLAN_DF_SET, type VxlanLink } from "../../wire/netlink/index.ts";
 import { macOf } from "../address-plan.ts";
-import { CLOSED_TO_OTHERS } from "../closed-device.ts";
+import { CLOSED_TO_OTHERS, disableIpv6 } from "../closed-device.ts";
 import type { OverlayEnd } from "../driver.ts";
 import { ipBytes, macText } from "../rtnetlink/address-text.ts";
 import {
@@ -14,7 +13,6 @@ import {
   deleteLink,
   findLink,
   listLinks,
-  NetlinkError,
   type NetlinkSession,
   setLink,
 } from "../rtnetlink/index.ts";
@@ -71,16 +69,6 @@ function furnish(session: NetlinkSession, end: OverlayEnd, alias: string): numbe
   } catch (error) {
     deleteLink(session, device);
     throw error;
-  }
-}
-
-/** The overlay is IPv4: router solicitations and the like would be sent to nobody. */
-function disableIpv6(session: NetlinkSession, device: string): void {
-  try {
-    setLink(session, device, { hasIpv6LinkLocal: false });
-  } catch (error) {
-    // where IPv6 is off there is nothing to do
-    if (!(error instanceof NetlinkError && error.errnoValue === EAFNOSUPPORT)) throw error;
   }
 }
 

@@ -9,6 +9,7 @@ import { type IpFamily, parseIp } from "../../wire/index.ts";
 import type { LinkCounters } from "../../wire/netlink/index.ts";
 import { macOf } from "../address-plan.ts";
 import type { OverlayEnd, OverlayPeer } from "../driver.ts";
+import { openSession } from "../open-session.ts";
 import { OverlayError } from "../overlay-error.ts";
 import { innerMtu, vxlanOverheadBytes } from "../path/overhead.ts";
 import { type PeerEntry, planEntries } from "../plan-entries.ts";
@@ -21,14 +22,7 @@ import {
   type WantedDevice,
 } from "../reconcile/index.ts";
 import { macText } from "../rtnetlink/address-text.ts";
-import {
-  countFiltered,
-  deleteLink,
-  findLink,
-  NetlinkError,
-  NetlinkSession,
-  setLink,
-} from "../rtnetlink/index.ts";
+import { countFiltered, deleteLink, findLink, type NetlinkSession, setLink } from "../rtnetlink/index.ts";
 import { localUnderlayMtu, underlayMtu } from "../underlay-mtu.ts";
 import { createDevice, removeDevice } from "./device.ts";
 import { frameFilter } from "./frame-filter.ts";
@@ -209,14 +203,5 @@ export class KernelOverlay {
     const underlayBytes = this.underlayMtu(underlayAddress);
     if (underlayBytes === null) return this.#mtuBytes;
     return this.#innerMtu(underlayBytes);
-  }
-}
-
-function openSession({ device }: OverlayEnd): NetlinkSession {
-  try {
-    return NetlinkSession.open();
-  } catch (cause) {
-    if (!(cause instanceof NetlinkError)) throw cause;
-    throw new OverlayError("unsupported", `cannot create ${device}: ${cause.message}`, { cause });
   }
 }

@@ -2,16 +2,15 @@
  * The TUN device of a node: made, given its address, put up, or not at all. It is there as long as its descriptor is,
  * so nothing is left behind whatever ends the process.
  */
-import { EAFNOSUPPORT } from "../../sys/errno.ts";
 import { close } from "../../sys/socket.ts";
 import { openTun, type Tun, TunError } from "../../sys/tun.ts";
-import { CLOSED_TO_OTHERS } from "../closed-device.ts";
+import { CLOSED_TO_OTHERS, disableIpv6 } from "../closed-device.ts";
 import type { OverlayEnd } from "../driver.ts";
 import { DEVICE_GROUP } from "../kernel/mark.ts";
 import { deviceTaken, subnetTaken } from "../kernel/refusals.ts";
 import { findSubnetClash } from "../kernel/subnet-clash.ts";
 import { OverlayError } from "../overlay-error.ts";
-import { addAddress, findLink, NetlinkError, type NetlinkSession, setLink } from "../rtnetlink/index.ts";
+import { addAddress, findLink, type NetlinkSession, setLink } from "../rtnetlink/index.ts";
 
 /**
  * Of super-packets: what their segments are sent as, with a head of some 100 bytes for each, must fit into one datagram
@@ -47,16 +46,6 @@ export function openDevice(
   } catch (error) {
     close(tun.fd);
     throw error;
-  }
-}
-
-/** The overlay is IPv4: router solicitations and the like would be sent to nobody. */
-function disableIpv6(session: NetlinkSession, device: string): void {
-  try {
-    setLink(session, device, { hasIpv6LinkLocal: false });
-  } catch (error) {
-    // where IPv6 is off there is nothing to do
-    if (!(error instanceof NetlinkError && error.errnoValue === EAFNOSUPPORT)) throw error;
   }
 }
 

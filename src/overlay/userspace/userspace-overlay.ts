@@ -11,6 +11,7 @@ import type { TunOffload } from "../../sys/tun.ts";
 import { type IpFamily, parseIp } from "../../wire/index.ts";
 import type { OverlayEnd, OverlayPeer } from "../driver.ts";
 import { aliasOf } from "../kernel/mark.ts";
+import { openSession } from "../open-session.ts";
 import { OverlayError } from "../overlay-error.ts";
 import { innerMtu, sealedOverheadBytes, vxlanOverheadBytes } from "../path/overhead.ts";
 import { type PeerEntry, planEntries } from "../plan-entries.ts";
@@ -21,7 +22,7 @@ import {
   type LookOptions,
   type WantedDevice,
 } from "../reconcile/index.ts";
-import { NetlinkError, NetlinkSession, setLink } from "../rtnetlink/index.ts";
+import { type NetlinkSession, setLink } from "../rtnetlink/index.ts";
 import { localUnderlayMtu, underlayMtu } from "../underlay-mtu.ts";
 import { clearRow, createCounters, MAX_PEERS, NOBODY, type PeerCounts, readCounts } from "./counters.ts";
 import { GSO_BYTES_MAX, openDevice, type TunDevice } from "./device.ts";
@@ -237,14 +238,5 @@ export class UserspaceOverlay {
   #innerMtu(underlayBytes: number, isSealed: boolean): number {
     const overheadBytes = (isSealed ? sealedOverheadBytes : vxlanOverheadBytes)(this.#family);
     return Math.max(innerMtu(underlayBytes, overheadBytes), MTU_BYTES_MIN);
-  }
-}
-
-function openSession({ device }: OverlayEnd): NetlinkSession {
-  try {
-    return NetlinkSession.open();
-  } catch (cause) {
-    if (!(cause instanceof NetlinkError)) throw cause;
-    throw new OverlayError("unsupported", `cannot create ${device}: ${cause.message}`, { cause });
   }
 }

@@ -6,7 +6,7 @@
  *     | family | prefix length | flags | scope | index | attributes …
  *     +--------+---------------+-------+-------+-------+---------------
  */
-import { Attributes, AttributeWriter } from "./attributes.ts";
+import { AttributeWriter, splitMessage } from "./attributes.ts";
 
 const HEAD_BYTES = 8;
 
@@ -43,10 +43,9 @@ export function encodeAddressMessage(message: AddressMessage): Uint8Array {
 
 /** null: too short, or an attribute leaves the message. */
 export function decodeAddressMessage(payload: Uint8Array): AddressMessage | null {
-  if (payload.length < HEAD_BYTES) return null;
-  const attributes = Attributes.parse(payload, HEAD_BYTES);
-  if (attributes === null) return null;
-  const head = new DataView(payload.buffer, payload.byteOffset, HEAD_BYTES);
+  const parts = splitMessage(payload, HEAD_BYTES);
+  if (parts === null) return null;
+  const { head, attributes } = parts;
   return {
     family: head.getUint8(0),
     prefixLength: head.getUint8(1),

@@ -22,7 +22,7 @@ export class Attributes {
     this.#values = values;
   }
 
-  /** Of bytes[at …]; the values are views of them. Of two of one type the later counts. null: an attribute leaves the bytes. */
+  /** Reads bytes[at …]; values are views. The last attribute of a type counts. null: an attribute leaves the bytes. */
   static parse(bytes: Uint8Array, at = 0): Attributes | null {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const values = new Map<number, Uint8Array>();
@@ -73,6 +73,17 @@ export class Attributes {
     const value = this.#values.get(type);
     return value?.length === size ? new DataView(value.buffer, value.byteOffset, size) : undefined;
   }
+}
+
+/** A payload's fixed head of `headBytes` and the attributes behind it; null: too short, or an attribute leaves the payload. */
+export function splitMessage(
+  payload: Uint8Array,
+  headBytes: number,
+): { readonly head: DataView; readonly attributes: Attributes } | null {
+  if (payload.length < headBytes) return null;
+  const attributes = Attributes.parse(payload, headBytes);
+  if (attributes === null) return null;
+  return { head: new DataView(payload.buffer, payload.byteOffset, headBytes), attributes };
 }
 
 /** Collects a message's fixed part and its attributes; undefined values are left out. */

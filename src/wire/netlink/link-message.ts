@@ -6,7 +6,7 @@
  *     | family | 0 | device type | index | flags | change | attributes …         change: which flags are meant
  *     +--------+---+-------------+-------+-------+--------+---------------
  */
-import { Attributes, AttributeWriter } from "./attributes.ts";
+import { AttributeWriter, splitMessage } from "./attributes.ts";
 import { decodeLinkCounters, encodeLinkCounters, type LinkCounters } from "./link-counters.ts";
 import { readVxlanLink, type VxlanLink, writeVxlanLink } from "./vxlan-link.ts";
 
@@ -99,10 +99,9 @@ export function encodeLinkMessage(link: LinkMessage): Uint8Array {
 
 /** null: too short, or an attribute leaves the message. */
 export function decodeLinkMessage(payload: Uint8Array): LinkMessage | null {
-  if (payload.length < HEAD_BYTES) return null;
-  const attributes = Attributes.parse(payload, HEAD_BYTES);
-  if (attributes === null) return null;
-  const head = new DataView(payload.buffer, payload.byteOffset, HEAD_BYTES);
+  const parts = splitMessage(payload, HEAD_BYTES);
+  if (parts === null) return null;
+  const { head, attributes } = parts;
   const info = attributes.nested(IFLA_LINKINFO);
   const kind = info?.text(IFLA_INFO_KIND);
   const counters = attributes.bytes(IFLA_STATS64);

@@ -7,7 +7,7 @@
  *     | family | 0 0 0 | index | state | flags | type | attributes …
  *     +--------+-------+-------+-------+-------+------+---------------
  */
-import { Attributes, AttributeWriter } from "./attributes.ts";
+import { AttributeWriter, splitMessage } from "./attributes.ts";
 
 const HEAD_BYTES = 12;
 
@@ -53,10 +53,9 @@ export function encodeNeighbourMessage(message: NeighbourMessage): Uint8Array {
 
 /** null: too short, or an attribute leaves the message. */
 export function decodeNeighbourMessage(payload: Uint8Array): NeighbourMessage | null {
-  if (payload.length < HEAD_BYTES) return null;
-  const attributes = Attributes.parse(payload, HEAD_BYTES);
-  if (attributes === null) return null;
-  const head = new DataView(payload.buffer, payload.byteOffset, HEAD_BYTES);
+  const parts = splitMessage(payload, HEAD_BYTES);
+  if (parts === null) return null;
+  const { head, attributes } = parts;
   return {
     family: head.getUint8(0),
     interfaceIndex: head.getInt32(4, true),

@@ -6,7 +6,7 @@
  *     | family | destination length | source length | tos | table | protocol | scope | type | flags | attributes …
  *     +--------+--------------------+---------------+-----+-------+----------+-------+------+-------+---------------
  */
-import { Attributes, AttributeWriter } from "./attributes.ts";
+import { AttributeWriter, splitMessage } from "./attributes.ts";
 
 const HEAD_BYTES = 12;
 
@@ -82,10 +82,9 @@ export function encodeRouteMessage(route: RouteMessage): Uint8Array {
 
 /** null: too short, or an attribute leaves the message. */
 export function decodeRouteMessage(payload: Uint8Array): RouteMessage | null {
-  if (payload.length < HEAD_BYTES) return null;
-  const attributes = Attributes.parse(payload, HEAD_BYTES);
-  if (attributes === null) return null;
-  const head = new DataView(payload.buffer, payload.byteOffset, HEAD_BYTES);
+  const parts = splitMessage(payload, HEAD_BYTES);
+  if (parts === null) return null;
+  const { head, attributes } = parts;
   const metrics = attributes.nested(RTA_METRICS);
   const mtuBytes = metrics?.uint32(RTAX_MTU);
   const locks = metrics?.uint32(RTAX_LOCK) ?? 0;

@@ -7,7 +7,7 @@
  *     | family | destination length | source length | tos | table | reserved | action | flags | attributes …
  *     +--------+--------------------+---------------+-----+-------+----------+--------+-------+---------------
  */
-import { Attributes } from "./attributes.ts";
+import { splitMessage } from "./attributes.ts";
 
 const HEAD_BYTES = 12;
 
@@ -47,10 +47,9 @@ export function encodeRuleRequest(family: number): Uint8Array {
 
 /** null: too short, or an attribute leaves the message. */
 export function decodeRuleMessage(payload: Uint8Array): RuleMessage | null {
-  if (payload.length < HEAD_BYTES) return null;
-  const attributes = Attributes.parse(payload, HEAD_BYTES);
-  if (attributes === null) return null;
-  const head = new DataView(payload.buffer, payload.byteOffset, HEAD_BYTES);
+  const parts = splitMessage(payload, HEAD_BYTES);
+  if (parts === null) return null;
+  const { head, attributes } = parts;
   const limits = [FRA_IIFNAME, FRA_FWMARK, FRA_OIFNAME].map((type) => attributes.bytes(type));
   return {
     priority: attributes.uint32(FRA_PRIORITY) ?? 0,

@@ -8,7 +8,7 @@
  *     | family | 0 | interface index | handle | parent | protocol u16, priority u16  | attributes …
  *     +--------+---+-----------------+--------+--------+-----------------------------+---------------
  */
-import { Attributes, AttributeWriter } from "./attributes.ts";
+import { AttributeWriter, splitMessage } from "./attributes.ts";
 
 const HEAD_BYTES = 20;
 
@@ -65,10 +65,9 @@ export function encodeTrafficMessage(message: TrafficMessage): Uint8Array {
 
 /** null: too short, or an attribute leaves the message. */
 export function decodeTrafficMessage(payload: Uint8Array): TrafficMessage | null {
-  if (payload.length < HEAD_BYTES) return null;
-  const attributes = Attributes.parse(payload, HEAD_BYTES);
-  if (attributes === null) return null;
-  const head = new DataView(payload.buffer, payload.byteOffset, HEAD_BYTES);
+  const parts = splitMessage(payload, HEAD_BYTES);
+  if (parts === null) return null;
+  const { head, attributes } = parts;
   const kind = attributes.text(TCA_KIND);
   return {
     interfaceIndex: head.getInt32(4, true),
