@@ -1,4 +1,4 @@
-/** Builds the commands and turns whatever comes out of one into an exit code and at most one message. */
+/** Builds the commands and turns the result of one into an exit code and at most one message. */
 import { Command, CommanderError } from "commander";
 import { readBuildInfo } from "./build-info.ts";
 import { addCheck } from "./commands/check.ts";
@@ -61,7 +61,7 @@ function createProgram(invocation: Invocation): Command {
 }
 
 function explain(error: unknown, invocation: Invocation): number {
-  if (error instanceof CommanderError) return error.exitCode === EXIT_DONE ? EXIT_DONE : EXIT_WRONG; // has said it
+  if (error instanceof CommanderError) return error.exitCode === EXIT_DONE ? EXIT_DONE : EXIT_WRONG; // commander has printed it
   if (error instanceof CommandFailure) {
     invocation.complain(`${error.message}\n`);
     return error.exitCode;

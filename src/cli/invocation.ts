@@ -1,5 +1,5 @@
 /**
- * What a command has of the world: where its words go and what comes before its options. Tests hand in their own.
+ * The environment of a command: where its output goes and its environment variables. Tests pass their own.
  */
 import { openOutput, writeWithin } from "../sys/output.ts";
 import { escapeControls } from "../sys/terminal-text.ts";
@@ -17,7 +17,7 @@ export interface Invocation {
   /** Errors: standard error. */
   complain(text: string): void;
   exitCode: number;
-  /** Nobody may be reading: `complain` waits for a moment only, so that the process ends. */
+  /** The output may not be read: `complain` waits for a moment only, so that the process ends. */
   isDaemon: boolean;
 }
 

@@ -37,7 +37,7 @@ export function isLargeFile(path: string): boolean {
 function warnOfReaders(path: string, readers: ReturnType<typeof readersOf>): string | null {
   if (readers === "owner") return null;
   const [who, mode] =
-    readers === "everybody"
+    readers === "everyone"
       ? ["every user of this machine", "o-r"]
       : ["a group that portmesh is not in", "g-r"];
   return `${path}: ${who} can read cluster.keys: chmod ${mode} ${quoteForShell(path)}`;

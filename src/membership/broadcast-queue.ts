@@ -1,5 +1,5 @@
 /**
- * Messages on their way to everybody, a few recipients at a time. Those sent least often go first, the freshest of them
+ * Messages to all members, sent to a few at a time. Those sent least often go first, the freshest of them
  * before the others; a newer message about the same subject replaces the older one; after enough transmissions a
  * message is dropped, the infection has spread. [SWIM §4.1]
  *

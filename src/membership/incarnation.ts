@@ -1,12 +1,12 @@
 /**
  * The order of incarnations: serial numbers [RFC 1982], after 2^32 - 1 comes 1. So a member can answer whatever it is
- * accused of with a higher one, also when somebody has made up the highest.
+ * accused of with a higher one, also when a forged message used the highest.
  *
  * Only numbers within LEAP of each other have an order. A member raises its own by one at a time, so what is further away
  * is made up, or this node has missed a lot; it is neither believed about others nor handed on. A small leap also keeps
- * three claims from each being newer than the one before, all around the circle, which would go round for ever.
+ * three claims from each being newer than the one before, all around the circle, which would circulate without end.
  *
- * Deviates: memberlist compares plain numbers, and nobody can refute the last one.
+ * Deviates: memberlist compares plain numbers, and the last one cannot be refuted.
  */
 export const MAX_INCARNATION = 0xffff_ffff;
 const LEAP = 2 ** 16;

@@ -1,6 +1,6 @@
 /** Serf's logical clock: it never falls behind anything it has seen. */
 
-/** Nobody honest is this far ahead; a clock that followed would have no room left. */
+/** No honest member is this far ahead; a clock that followed would have no room left. */
 const ABSURD = 2 ** 52;
 
 export class LamportClock {

@@ -1,11 +1,11 @@
 /**
  * Leaving in the order that serf needs: the intent, then the death in one's own name, then a while in which the member
- * still answers late probes. Each step ends when everybody should have heard of it, or when its time is over.
+ * still answers late probes. Each step ends when all members should have heard of it, or when its time is over.
  */
 
 /** How long the words of leaving may take to spread, each. */
 const STEP_MS = 5_000;
-/** A member that has left goes on answering for so long: late probes must not take it for failed. */
+/** A member that has left keeps answering this long, so that late probes do not declare it failed. */
 const GRACE_MS = 1_000;
 
 export interface LeavingHost {
@@ -61,7 +61,7 @@ export class Leaving {
     }
   }
 
-  /** The next tick goes on. */
+  /** The next tick takes the next step. */
   #hurry(): void {
     if (this.#step === "intent" || this.#step === "death") this.#deadlineMs = Number.NEGATIVE_INFINITY;
   }

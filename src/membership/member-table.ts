@@ -42,7 +42,7 @@ export class MemberTable {
     return this.#records.values();
   }
 
-  /** At a random place; whoever makes room stays among those probed already, or among those still to be probed. */
+  /** At a random place; the one that makes room stays among those probed already, or among those still to be probed. */
   insert(record: MemberRecord): void {
     const order = this.#order;
     this.#records.set(record.name, record);
@@ -73,7 +73,7 @@ export class MemberTable {
   }
 
   /**
-   * The next to probe, alive or suspect; null when there is none. `onRound` is called when everybody has been, before
+   * The next to probe, alive or suspect; null when there is none. `onRound` is called when all have been, before
    * the next round is shuffled: the time to forget.
    */
   nextToProbe(onRound: () => void): MemberRecord | null {

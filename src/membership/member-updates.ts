@@ -1,6 +1,6 @@
 /**
- * What is said about members, and what becomes of it: alive, suspect and dead, by incarnation. Only a member itself
- * raises its incarnation; whoever is called dead and is not, says so with a higher one. [SWIM §4.2], memberlist: state.go
+ * Applies updates about members: alive, suspect and dead, by incarnation. Only a member itself
+ * raises its incarnation; a live member that is called dead refutes it with a higher one. [SWIM §4.2], memberlist: state.go
  *
  * Deviates: a death with a higher incarnation than the one known is remembered, and a stale word of life about a dead
  * member is answered with its death, so that no old packet raises the dead; a dead member may come back at another
@@ -156,12 +156,12 @@ export class MemberUpdates {
     this.#host.effects.notify({ type: "moved", name: said.node });
   }
 
-  /** The time of a suspect is over: acts as if somebody had said that it is dead. */
+  /** The time of a suspect is over: acts as on a dead message. */
   expire(record: MemberRecord, nowMs: number): void {
     this.onDead(record.name, record.incarnation, this.#host.self, nowMs);
   }
 
-  /** A death that others know of is only a suspicion here, so that whoever lives can still say so. */
+  /** A death that others know of is only a suspicion here, so that a live member can still refute it. */
   onRemoteMember(member: RemoteMember, nowMs: number, source: Address | null): void {
     const { name: node, incarnation } = member;
     switch (member.state) {
@@ -177,7 +177,7 @@ export class MemberUpdates {
     }
   }
 
-  /** This node has changed: everybody hears of it, and believes it rather than what they have. */
+  /** This node has changed: broadcasts it under a new incarnation. */
   renewSelf(): void {
     const record = this.#host.table.get(this.#host.self)!;
     record.incarnation = nextIncarnation(record.incarnation);
@@ -185,7 +185,7 @@ export class MemberUpdates {
   }
 
   /**
-   * This node has another address. Of a live member nobody believes that, so it says goodbye first, as memberlist
+   * This node has another address. Other members would not accept that from a live member, so it says goodbye first, as memberlist
    * demands. Gives both messages, in order, for one packet to each member.
    */
   moveSelf(address: Address): readonly [left: Uint8Array, alive: Uint8Array] {
@@ -198,7 +198,7 @@ export class MemberUpdates {
     return [left, this.#aliveSelf()];
   }
 
-  /** This node as it is now, for everybody. */
+  /** Broadcasts this node as it is now. */
   announceSelf(): void {
     this.#host.packets.broadcast(this.#host.self, this.#aliveSelf());
   }
@@ -256,7 +256,7 @@ export class MemberUpdates {
     this.#host.effects.notify({ type: "incompatible", name: node, reason });
   }
 
-  /** An echo of an earlier life, or somebody else under this node's name. */
+  /** An echo of an earlier life, or another node under this node's name. */
   #onAliveSelf(record: MemberRecord, said: AliveMessage): void {
     const address = { ip: said.address, port: said.port };
     if (!isSameAddress(record.address, address)) {
@@ -291,7 +291,7 @@ export class MemberUpdates {
     return order === "same" || order === "newer";
   }
 
-  /** What is old is answered where it came from: nobody else may need to hear it. */
+  /** An old accusation is answered at its source only: no other member needs to hear it. */
   #onAccused(record: MemberRecord, incarnation: number, by: string, source: Address | null): void {
     const order = compareIncarnations(incarnation, record.incarnation);
     if (order !== "older") return this.#refute(incarnation, by, order === "far" ? source : null);
@@ -344,7 +344,7 @@ function isUsableName(name: string): boolean {
   return name !== "" && name.length <= MAX_NAME_BYTES && !/[\x00-\x1f\x7f]/.test(name);
 }
 
-/** Somebody has not heard yet that the member has moved. */
+/** From a member that has not yet heard of the move. */
 function isEchoOfFormerAddress({ formerAddress, incarnation }: MemberRecord, said: AliveMessage): boolean {
   if (formerAddress === null) return false;
   const isThere = isSameAddress(formerAddress, { ip: said.address, port: said.port });

@@ -1,8 +1,8 @@
 /**
  * A member of a cluster: SWIM with Lifeguard as memberlist speaks it, and what serf's agents need to see. Synchronous:
- * packets, answers and the time come in, effects go out; it has no sockets, no timers, no clock and no chance of its own.
+ * packets, answers and the time come in, effects go out; it has no sockets, no timers, no clock and no randomness of its own.
  *
- * Whoever drives it calls `tick` at `nextDeadlineMs`. Times are of any clock that never goes back.
+ * The driver calls `tick` at `nextDeadlineMs`. Times are of any clock that never goes back.
  */
 import {
   type AliveMessage,
@@ -172,7 +172,7 @@ export class Membership {
     };
   }
 
-  // --- what comes
+  // --- input
 
   /** The messages of one packet, as the shell has opened it. */
   onPacket(messages: readonly Uint8Array[], from: Address, nowMs: number): Effect[] {
@@ -194,7 +194,7 @@ export class Membership {
     return this.#effects.take();
   }
 
-  /** The first frame of a stream that somebody has opened. */
+  /** The first frame of an incoming stream. */
   answerStream(
     message: Uint8Array,
     nowMs: number,
@@ -234,13 +234,13 @@ export class Membership {
 
   // --- what is wanted
 
-  /** Exchanges everything with whoever is there. */
+  /** Starts a push/pull with the member at this address. */
   join(to: Address, nowMs: number): Effect[] {
     this.#startPushPull(to, true, nowMs);
     return this.#effects.take();
   }
 
-  /** Other tags: everybody hears of them. Throws RangeError when they are too large. */
+  /** Sets other tags and broadcasts them. Throws RangeError when they are too large. */
   updateTags(tags: Readonly<Record<string, string>>): Effect[] {
     const self = this.#self();
     self.describe(this.#metaOf(tags), self.versions);
@@ -268,13 +268,13 @@ export class Membership {
     return this.#effects.take();
   }
 
-  /** Tells everybody, in the order serf needs; "may-close" says when it is done. */
+  /** Announces the leave in the order that serf needs; "may-close" says when it is done. */
   leave(nowMs: number): Effect[] {
     this.#leaving.begin(nowMs);
     return this.#effects.take();
   }
 
-  /** A member that is dead or has left: everybody forgets it. False when it is alive or unknown. */
+  /** A member that is dead or has left: all members forget it. False when it is alive or unknown. */
   forget(name: string): { readonly isForgotten: boolean; readonly effects: Effect[] } {
     const member = this.#table.get(name);
     if (member === undefined || member.isLive) return { isForgotten: false, effects: [] };

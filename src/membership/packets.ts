@@ -18,7 +18,7 @@ const MAX_QUEUE = 4_096;
 /** No packet has room for the message. */
 const TOO_LARGE = "too-large-to-gossip";
 
-/** Our own user messages on their way to everybody who understands them. */
+/** Our own user messages, for all members that understand them. */
 export interface BroadcastSource {
   /** Payloads for one recipient, together with 3 bytes each within the budget. */
   draw(budgetBytes: number, retransmitLimit: number): Uint8Array[];
@@ -73,7 +73,7 @@ export class Packets {
     }
   }
 
-  /** With as much of what everybody should hear as fits. */
+  /** With as much gossip as fits. */
   sendWithNews(to: Address, message: GossipMessage, member: MemberRecord | null = null): void {
     const first = encodeMessage(message);
     const left = this.#host.budgetBytes - first.length - PART_OVERHEAD_BYTES;

@@ -1,6 +1,6 @@
 /**
- * Finds out who does not answer: one member after the other is pinged, then helpers and TCP are asked, then it is suspected
- * [SWIM §3.1, LIFEGUARD §IV]. And pings for others who ask for help.
+ * Failure detection: pings one member after the other, then asks helpers and TCP, then suspects it
+ * [SWIM §3.1, LIFEGUARD §IV]. Also relays pings for members that ask for help.
  */
 import { RttEstimator } from "../sys/rtt-estimator.ts";
 import { encodeMessage, type IndirectPingMessage, type PingMessage } from "../wire/gossip/index.ts";
@@ -30,7 +30,7 @@ export interface ProberHost {
   readonly effects: Effects;
   /** It has not answered in any way. */
   readonly onSilent: (member: MemberRecord, nowMs: number) => void;
-  /** Everybody has been probed: the time to forget. */
+  /** A round is complete: the time to forget dead members. */
   readonly onRound: (nowMs: number) => void;
 }
 

@@ -11,7 +11,7 @@ export interface Profile {
   readonly indirectChecks: number;
   /** A suspect has suspicionMult × log10(n) × probeInterval to refute when others confirm it… */
   readonly suspicionMult: number;
-  /** …and so many times that when nobody does. */
+  /** …and this many times that when none does. */
   readonly suspicionMaxTimeoutMult: number;
   /** A message is sent retransmitMult × ⌈log10(n + 1)⌉ times. */
   readonly retransmitMult: number;

@@ -25,10 +25,10 @@ const MAX_EVENTS = 512;
 const MAX_EVENT_BYTES = 64 * 1024;
 
 export interface SerfHost {
-  /** To everybody, by gossip. */
+  /** To all members, by gossip. */
   readonly broadcast: (payload: Uint8Array, key: string | null, onGone?: () => void) => void;
   readonly isKnown: (node: string) => boolean;
-  /** It says goodbye, or somebody says it for one that failed. */
+  /** A member leaves, or another one announces it for a member that failed. */
   readonly onLeaveIntent: (node: string, prune: boolean) => void;
 }
 
@@ -61,7 +61,7 @@ export class SerfDelegate {
     );
   }
 
-  /** @param onGone everybody will have heard of it */
+  /** @param onGone it was sent often enough to reach all members */
   leave(node: string, prune: boolean, onGone?: () => void): void {
     if (node === this.self) this.#isLeaving = true;
     const ltime = this.#clock.increment();

@@ -1,5 +1,5 @@
 /**
- * One suspicion: how long the suspect has to refute. Each new accuser shortens it, from patient (nobody else sees it,
+ * One suspicion: how long the suspect has to refute. Each new accuser shortens it, from patient (no other member confirms it,
  * so this node may be the slow one) to quick [LIFEGUARD §IV-B].
  */
 import { expectedConfirmations, minSuspicionMs, suspicionTimeoutMs } from "./formulas.ts";
@@ -23,7 +23,7 @@ export class Suspicion {
     this.#deadlineMs = this.#computeDeadlineMs();
   }
 
-  /** When the suspect is taken for dead. */
+  /** When the suspect is declared dead. */
   get deadlineMs(): number {
     return this.#deadlineMs;
   }

@@ -36,7 +36,7 @@ export interface CommandParts {
   readonly apply: () => Promise<void>;
 }
 
-const NOBODY = { counter: Number.MAX_SAFE_INTEGER, node: "" };
+const UNKNOWN_PEER = { counter: Number.MAX_SAFE_INTEGER, node: "" };
 
 export class Commands implements MeshCommands {
   readonly #parts: CommandParts;
@@ -138,7 +138,7 @@ export class Commands implements MeshCommands {
   /** As the youngest of all, which loses every port that another has. */
   #takenPort(name: string, spec: ServiceSpec): Refusal | null {
     const services = [...this.#parts.catalog.services().values()].filter((service) => service.name !== name);
-    const times = { created: NOBODY, createdAtMs: 0, updatedAtMs: 0 };
+    const times = { created: UNKNOWN_PEER, createdAtMs: 0, updatedAtMs: 0 };
     const lost = findConflicts([...services, { name, spec, ...times }]).get(name)?.[0];
     return lost === undefined ? null : refusals.portTaken(lost, lost.keptBy);
   }

@@ -1,10 +1,10 @@
 /**
- * Which overlay address a node has: one of the subnet, by a hash of its name, so that most nodes know theirs before
- * they have heard of anybody.
+ * The overlay address of a node: one of the subnet, by a hash of its name, so that most nodes know theirs before they
+ * have heard of any other node.
  *
- * Two nodes whose hashes meet settle it by what both of them announce: the lower name keeps the address, the other
- * takes its next one. An address once taken is kept until a lower name wants it, so that nobody moves because
- * somebody else has left. What a node has depends on lower names only, hence all of them settle.
+ * Two nodes whose hashes collide resolve the conflict from their announcements: the lower name keeps the address, the other
+ * takes its next one. An address once taken is kept until a lower name wants it, so that no node moves because
+ * another one has left. What a node has depends on lower names only, so the plan converges.
  */
 import { formatIp, parseIp } from "../wire/index.ts";
 
@@ -26,7 +26,7 @@ export function settleAddress({ name, subnet, current, claims }: AddressQuestion
   const taken = new Set([...claims].flatMap(([other, address]) => (other < name ? [address] : [])));
   const hosts = Subnet.of(subnet);
   if (current !== null && hosts.has(current) && !taken.has(current)) return current;
-  // nobody is to be sent away who could as well be left alone
+  // a node that can keep its address keeps it
   const wanted = new Set(claims.values());
   return hosts.find(name, wanted) ?? hosts.find(name, taken);
 }
@@ -39,7 +39,7 @@ export function prefixLengthOf(subnet: string): number {
   return Number(subnet.split("/")[1]);
 }
 
-/** `02:42` and the four bytes of the overlay address: nobody has to ask for it. */
+/** `02:42` and the four bytes of the overlay address: no ARP request is needed. */
 export function macOf(address: string): Uint8Array {
   return Uint8Array.of(0x02, 0x42, ...parseIp(address)!.bytes);
 }

@@ -1,13 +1,13 @@
 /**
- * What the parts of the overlay have in common: the drivers, this node's end and its peers.
+ * The drivers of the overlay, this node's end and its peers, as drivers take them.
  *
- * All of it is plain values, structured-cloneable, so that a driver may run in a thread of its own.
+ * Plain, structured-cloneable values: a driver may run in its own thread.
  */
 
 /** `kernel`: a VXLAN device; `userspace`: TUN and our own VXLAN or seals; `none`: relays over the nodes' own addresses. */
 export type Driver = "kernel" | "userspace" | "none";
 
-/** Where a node takes relays inside the overlay, and what comes back from. */
+/** Where a node accepts relays inside the overlay, and where their replies come from. */
 export interface RelayPorts {
   readonly tcp: number;
   /** Of relays and of probes. */

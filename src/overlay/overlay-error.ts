@@ -1,24 +1,24 @@
-/** Why a driver cannot be had or does not do what it was told. The message says what to grant or to change. */
+/** Why a driver is not available or cannot do what is asked. The message says what to grant or to change. */
 
 export type OverlayErrorCode =
   /** A capability is missing. */
   | "not-permitted"
   /** The kernel lacks something. */
   | "unsupported"
-  /** Somebody else holds the UDP port. */
+  /** Another socket holds the UDP port. */
   | "port-taken"
-  /** Somebody else's VXLAN device has the VNI on that port. */
+  /** Another VXLAN device has the VNI on that port. */
   | "vni-taken"
   /** An interface of that name is not this node's. */
   | "device-taken"
-  /** Somebody else's address or route is in the overlay's subnet. */
+  /** Another address or route is in the overlay's subnet. */
   | "subnet-taken"
-  /** Somebody has removed the driver's device, and it cannot be made again under the driver. */
+  /** The driver's device was removed, and only a new driver can create it again. */
   | "device-gone"
   /** The kernel refused for another reason; the cause says which. */
   | "refused";
 
-/** What somebody else holds may be free a moment later; what is not granted or not built in needs a person. */
+/** What another program holds may become free; what is not granted or not built in needs an operator. */
 const TRANSIENT: ReadonlySet<OverlayErrorCode> = new Set([
   "port-taken",
   "vni-taken",
@@ -38,7 +38,7 @@ export class OverlayError extends Error {
     super(message, options);
   }
 
-  /** Trying again later may do. */
+  /** Retrying later may work. */
   get isTransient(): boolean {
     return TRANSIENT.has(this.code);
   }

@@ -1,18 +1,18 @@
 /**
- * How two nodes reach each other, from what both announce. The answer is the same on both sides, but for a moment
- * when one has heard less: so whoever sends decides, and whoever receives takes both.
+ * How two nodes reach each other, from what both announce. Both sides decide the same, except briefly while one has
+ * older information: so the sender decides, and the receiver accepts either.
  *
  *                  neither encrypts         either encrypts
  *   both userspace   plain VXLAN              sealed super-packets
  *   both kernel      plain VXLAN              plain VXLAN, relays sealed in it
  *   one of each      plain VXLAN              node addresses, relays sealed: a userspace node that
- *                                             encrypts takes no clear frame from anybody
+ *                                             encrypts accepts no clear frames
  *   one has none     node addresses           node addresses, relays sealed
  */
 import { isInSubnet } from "./address-plan.ts";
 import type { Driver } from "./driver.ts";
 
-/** What a node tells all others of its end. */
+/** What a node announces about its end. */
 export interface Announcement {
   readonly driver: Driver;
   /** Overlay address; null: none, or not yet. */

@@ -24,7 +24,7 @@ export function underlayMtu(session: NetlinkSession, address: string): number | 
 }
 
 /**
- * MTU of the interface that has the address; for a wildcard, and for an address nobody has, of that of the default
+ * MTU of the interface that has the address; for a wildcard, and for an address of no interface, of that of the default
  * route.
  */
 export function localUnderlayMtu(session: NetlinkSession, underlayAddress: string): number {

@@ -1,5 +1,5 @@
 /**
- * Memory that the kernel writes to: anonymous pages outside the JavaScript heap, so addresses stay valid for ever.
+ * Memory that the kernel writes to: anonymous pages outside the JavaScript heap, so addresses stay valid.
  *
  * An arena belongs to one thread and is never freed; parts are handed out once, by `take`. Views of it are ordinary
  * typed arrays; system calls get `address(offset)`.
@@ -57,7 +57,7 @@ export class Arena {
 /** Shorter buffers of the runtime may be moved by it while the kernel uses them: they have to be copied to an arena. */
 export const MOVABLE_BYTES = 2048;
 
-/** Where a buffer of the runtime is; valid while somebody holds it. It has MOVABLE_BYTES at least. */
+/** Where a buffer of the runtime is; valid while it is referenced. It has MOVABLE_BYTES at least. */
 export function addressOfLong(buffer: Uint8Array): number {
   if (buffer.length < MOVABLE_BYTES) throw new RangeError(`a buffer of ${buffer.length} bytes may be moved`);
   return ptr(buffer);

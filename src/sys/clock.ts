@@ -1,4 +1,4 @@
-/** The time and timers, handed to whoever waits so that tests can turn the hands themselves. */
+/** Time and timers, passed in so that tests can control them. */
 
 export interface Clock {
   /** Milliseconds since some moment; of the system's clock since 1970. */
@@ -12,7 +12,7 @@ export interface NodeClock extends Clock {
   readonly steady: Clock;
 }
 
-/** For measuring: with fractions of milliseconds, and nobody sets it. */
+/** Monotonic, with fractions of milliseconds: for measuring. */
 export const steadyClock: Clock = { nowMs: () => performance.now(), after };
 
 export const systemClock: NodeClock = { nowMs: Date.now, after, steady: steadyClock };

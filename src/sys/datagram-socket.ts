@@ -13,8 +13,8 @@ export interface Datagram {
 
 /**
  * Other sockets of this process at the same address, later. This one stays the first and gets all datagrams until `setPicker`
- * says otherwise. `none`: there are none. `first`: there may be from now on, and nobody has the address now. `beside`:
- * somebody may have it already, at a wildcard address.
+ * says otherwise. `none`: there are none. `first`: there may be from now on, and the address is free now. `beside`:
+ * another socket may already have it, at a wildcard address.
  */
 export type Sharing = "none" | "first" | "beside";
 
@@ -65,7 +65,7 @@ export class DatagramSocket {
       binaryType: "uint8array",
       socket: {
         data: (_, bytes, fromPort, fromHost) => onDatagram({ bytes, host: fromHost, port: fromPort }),
-        error: () => {}, // of one datagram: whoever misses it asks again
+        error: () => {}, // of one datagram: the peer asks again
       },
     });
     // the types do not have it, the sockets do

@@ -82,7 +82,7 @@ function readPid(fd: number): number | null {
   return Number.isInteger(pid) ? pid : null;
 }
 
-/** For whoever finds it locked; the lock holds without it. */
+/** Tells the next node who holds the lock; the lock holds without it. */
 function writePid(fd: number): void {
   try {
     ftruncateSync(fd);

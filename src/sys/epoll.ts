@@ -61,7 +61,7 @@ export function epollControl(
   return result >= 0 ? 0 : -errno();
 }
 
-/** Number of events written to `address`, 0 on timeout or a signal, or -errno. timeoutMs -1 waits for ever. */
+/** Number of events written to `address`, 0 on timeout or a signal, or -errno. timeoutMs -1 waits without limit. */
 export function epollWait(epoll: number, address: Pointer, maxEvents: number, timeoutMs: number): number {
   const count = libc.epoll_wait(epoll, address, maxEvents, timeoutMs);
   if (count >= 0) return count;

@@ -1,5 +1,5 @@
 /**
- * One thread's loop: waits in epoll, tells handlers, runs what asked to go on, expires deadlines.
+ * One thread's loop: waits in epoll, calls handlers, runs continuations, expires deadlines.
  *
  * It is edge-triggered: a handler reads until the kernel has nothing left, or asks by `continueLater` to be called again.
  * An event for a descriptor that was closed earlier in the same batch is recognised by its generation and dropped.
@@ -44,7 +44,7 @@ export type Loop = Pick<
 export class EventLoop {
   /** Monotonic, read once per turn. */
   nowMs = performance.now();
-  /** So far: how much there was to do. */
+  /** Events handled so far: a measure of the work done. */
   events = 0;
   readonly deadlines = new Deadlines();
   readonly #epoll = check("epoll_create1", epollCreate());
@@ -99,7 +99,7 @@ export class EventLoop {
     this.#atTurnEnd.push(item);
   }
 
-  /** The same in every turn from now on, after all else. */
+  /** Registered once: `item.onTurnEnd` is called at the end of every turn, after everything else. */
   atEveryTurnEnd(item: TurnEnder): void {
     this.#atEveryTurnEnd.push(item);
   }

@@ -1,7 +1,7 @@
 /**
  * What peers may hold of this process before they have proved to be members: connections, bytes and time, for all of
  * them together. At a limit the source address that holds most loses its connection that has been silent for longest,
- * so that a stranger with hundreds of connections keeps nobody out. No sockets, no clock: entry points take the time.
+ * so that a stranger with hundreds of connections locks out no other address. No sockets, no clock: entry points take the time.
  */
 
 export type LimitReason = "too-many-connections" | "too-many-bytes" | "too-slow";

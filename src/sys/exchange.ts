@@ -1,6 +1,6 @@
 /**
  * Exchanges over TCP: the dialer sends one frame, the listener may answer with one, both close. Where a frame ends is
- * known to whoever reads it. Every exchange has a time limit, and all of them share the limits of an ExchangeLimiter.
+ * known to the reader. Every exchange has a time limit, and all of them share the limits of an ExchangeLimiter.
  */
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import type { ExchangeLimiter, LimitReason } from "./exchange-limiter.ts";

@@ -1,4 +1,4 @@
-/** The runtime opens a debugger, for whoever reaches its port, when variables of the environment say so. */
+/** The runtime opens a debugger that anyone who can reach its port can use, if environment variables ask for it. */
 
 /** The variable that opens one; null: none does. */
 export function inspectorVariable(env: Readonly<Record<string, string | undefined>>): string | null {

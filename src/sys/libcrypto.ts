@@ -3,7 +3,7 @@
  * without an object for each message. 128 bytes take 0.5 us, of the runtime 1.4 us and what its garbage costs; 16 KiB are
  * alike, and beyond that the runtime is the faster one.
  *
- * Nobody's configuration of OpenSSL is read, and nothing is cleaned up at exit under threads that still run.
+ * OpenSSL's configuration files are not read, and nothing is cleaned up at exit under threads that still run.
  * [EVP_EncryptInit(3), OPENSSL_init_crypto(3)]
  */
 import { CString, dlopen, type Pointer } from "bun:ffi";

@@ -7,7 +7,7 @@ import { dns } from "bun";
 export type HostAnswer =
   /** Sorted and without repetition, so that equal answers are equal lists. */
   | { readonly addresses: readonly string[] }
-  /** `isAnswered`: it is known that the name has no address; otherwise nobody could say. */
+  /** `isAnswered`: the name is known to have no address; otherwise no name server could tell. */
   | { readonly error: string; readonly isAnswered: boolean };
 export type LookupHost = (host: string) => Promise<HostAnswer>;
 

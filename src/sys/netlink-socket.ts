@@ -32,7 +32,7 @@ const EINTR_MAX = 1000;
 const buffer = new Arena(BUFFER_BYTES);
 
 export class NetlinkSocket {
-  /** -1 once closed: its number may be somebody else's then. */
+  /** -1 once closed: its number may be reused then. */
   #fd: number;
 
   private constructor(fd: number) {

@@ -121,6 +121,6 @@ export function ownSocketInodes(): ReadonlySet<number> {
       return ""; // closed meanwhile
     }
   });
-  // what has no inode of its own is no socket of this process: in the tables 0 stands for connections that nobody holds
+  // what has no inode of its own is not a socket of this process: in the tables 0 stands for connections that no process holds
   return new Set(links.flatMap((link) => /^socket:\[(\d+)\]$/.exec(link)?.slice(1).map(Number) ?? []));
 }

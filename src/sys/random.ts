@@ -1,4 +1,4 @@
-/** Random numbers, for whoever hands them to code that has none of its own. */
+/** Random numbers, for callers that pass them on to pure code. */
 import { randomFillSync } from "node:crypto";
 
 /** Fresh memory, unpredictable. */

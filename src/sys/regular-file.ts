@@ -1,6 +1,6 @@
 /**
  * Opens the files that portmesh reads and writes: regular files only, never more than the caller's limit, never
- * waiting. A FIFO, a device, a directory or a socket in the place of a file is refused, whoever put it there.
+ * waiting. A FIFO, a device, a directory or a socket in the place of a file is refused.
  *
  * The kind is checked before opening, because opening some devices has an effect (a watchdog starts), and once more
  * on the descriptor, because the path may have changed in between; O_NONBLOCK keeps that open from waiting for the
@@ -71,8 +71,8 @@ export function createRegularFile(path: string): number {
 }
 
 /** Who may read the file besides its owner; a group that this process belongs to was meant to. */
-export function readersOf({ mode, gid }: Stats): "owner" | "group" | "everybody" {
-  if ((mode & 0o004) !== 0) return "everybody";
+export function readersOf({ mode, gid }: Stats): "owner" | "group" | "everyone" {
+  if ((mode & 0o004) !== 0) return "everyone";
   const isOwnGroup = gid === process.getegid!() || process.getgroups!().includes(gid);
   return (mode & 0o040) !== 0 && !isOwnGroup ? "group" : "owner";
 }

@@ -117,7 +117,7 @@ export function listen(fd: number, backlog: number): number {
 }
 
 /**
- * Clients that come from now on are refused as if nobody listened; those that are in the handshake still get through,
+ * New clients are refused as if the port were closed; those that are in the handshake still get through,
  * and those in the queue stay. close() alone resets them all. Not to be undone without CAP_NET_RAW. 0 or -errno.
  */
 export function refuseNewClients(fd: number): number {
@@ -245,7 +245,7 @@ export function setPathMtuProbing(fd: number, family: number): number {
 }
 
 /**
- * Datagrams may be cut on the way, and ICMP about their size is no error of the socket: anybody can send that.
+ * Datagrams may be cut on the way, and ICMP about their size is not an error of the socket: it can be forged.
  * [ip(7): IP_PMTUDISC_DONT]
  */
 export function setMayFragment(fd: number, family: number): number {

@@ -57,7 +57,7 @@ export function writeStateFile(path: string, text: string): void {
   syncDirectory(dirname(path));
 }
 
-/** Out of the way, but not lost: whoever wants to know what was wrong with it finds it. */
+/** Moved aside, not deleted: it can still be examined. */
 export function setAside(path: string): string {
   const aside = `${path}.damaged`;
   renameSync(path, aside);

@@ -4,7 +4,7 @@ import { writeSync } from "node:fs";
 const RETRY_MS = 5; // a full non-blocking pipe: its reader is busy
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
-/** False when the reader has gone (`portmesh status | head -1`): whoever writes may stop. */
+/** False when the reader has gone (`portmesh status | head -1`): the writer may stop. */
 export function writeAll(fd: number, text: string): boolean {
   let rest = Buffer.from(text);
   while (rest.length > 0) {

@@ -137,7 +137,7 @@ export class Gcm {
   for(bytes: number): GcmMaker {
     return bytes <= this.#maxShortBytes ? this.#short : runtime;
   }
-  /** Frees a long message that one of them has sealed or opened. It must not be touched any more. */
+  /** Frees a long message that one of them has sealed or opened. It must not be used afterwards. */
   release(message: Uint8Array): void {
     if (message.length < RELEASED_BYTES || message.length <= this.#maxShortBytes) return;
     const buffer = message.buffer as ArrayBuffer;

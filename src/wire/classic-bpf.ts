@@ -71,7 +71,7 @@ export class ProgramWriter {
     return this.#add(LOAD_BYTE, at);
   }
 
-  /** The first four bytes of a netlink attribute; goes on at the label where there is none. @param from of all attributes */
+  /** The first four bytes of a netlink attribute; continues at the label where there is none. @param from of all attributes */
   loadAttribute(type: number, from: number, otherwise: string): this {
     return this.#add(LOAD_NUMBER, from)
       .#add(LOAD_NUMBER_TO_X, type)
@@ -111,7 +111,7 @@ export class ProgramWriter {
     return this.#add(JUMP, label);
   }
 
-  /** Goes on at the label, else with the next operation. */
+  /** Jumps to the label, else continues with the next operation. */
   ifEqual(value: number, label: string): this {
     return this.#add(JUMP_EQUAL, value, 0, 1).goTo(label);
   }
@@ -137,7 +137,7 @@ export class ProgramWriter {
     return this.#add(JUMP_AT_LEAST, value, 1, 0).goTo(label);
   }
 
-  /** One operation a value: goes on at one label or the other. @param values at most 254 */
+  /** One operation a value: continues at one label or the other. @param values at most 254 */
   ifAnyEqual(values: readonly number[], label: string, otherwise: string): this {
     if (values.length >= SKIP_MAX) throw new RangeError(`cannot compare with ${values.length} values`);
     for (const [index, value] of values.entries()) this.#add(JUMP_EQUAL, value, values.length - index, 0);

@@ -17,7 +17,7 @@ import { readInt32, readUint16, writeUint16, writeUint32 } from "./big-endian.ts
 
 export const ETHERNET_BYTES = 14;
 export const MAC_BYTES = 6;
-/** Of a MAC address that everybody has. */
+/** Byte of the broadcast MAC address. */
 export const BROADCAST_BYTE = 0xff;
 export const ETHERTYPE_IPV4 = 0x0800;
 export const ETHERTYPE_ARP = 0x0806;

@@ -179,11 +179,16 @@ test.concurrent.skipIf(process.getuid!() !== 0 || lacks("setpriv"))(
   "made unreadable for the user of the node: told, until it can be read",
   async () => {
     await using stops = new AsyncDisposableStack();
-    const NOBODY = 65_534;
+    const UNKNOWN_PEER = 65_534;
     const directory = mkdtempSync(join(tmpdir(), "portmesh-test-"));
     stops.defer(() => rmSync(directory, { recursive: true }));
-    chownSync(directory, NOBODY, NOBODY);
-    const wrapper = [findProgram("setpriv")!, `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"];
+    chownSync(directory, UNKNOWN_PEER, UNKNOWN_PEER);
+    const wrapper = [
+      findProgram("setpriv")!,
+      `--reuid=${UNKNOWN_PEER}`,
+      `--regid=${UNKNOWN_PEER}`,
+      "--clear-groups",
+    ];
     const node = Nodes.startIn(directory, `[node]\ndata_dir = "${directory}/data"\n`, wrapper);
     stops.defer(() => node.kill());
     await node.serves();

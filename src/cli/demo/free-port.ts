@@ -1,4 +1,4 @@
-/** The first port from `from` on that nobody listens on, on none of the hosts. Somebody else may still take it. */
+/** The first port from `from` on that is free on all hosts. Another program may still take it. */
 
 export type Wanted = "tcp" | "udp" | "both";
 

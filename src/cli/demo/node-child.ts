@@ -1,4 +1,4 @@
-/** A node of the demo: this program once more, as a process of its own whose log is shown with its name in front. */
+/** A node of the demo: this program as a child process; its log lines are prefixed with its name. */
 import { requestOverSocket } from "../client/http.ts";
 import type { DemoNode } from "./demo-config.ts";
 import { fileOf, socketOf } from "./demo-config.ts";

@@ -1,6 +1,6 @@
 /**
- * What the tests of ports between the nodes say: every port that is closed, from where to where, and on which machine to
- * open it. Pure.
+ * Diagnoses the port tests between nodes: every closed port, from where to where, and on which machine to open it.
+ * Pure.
  */
 import type { PeerPorts, PortTest } from "../../node/index.ts";
 import { FAMILY_FIX, type Finding } from "./finding.ts";

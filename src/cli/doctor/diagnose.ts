@@ -1,7 +1,7 @@
 /**
- * What is wrong with a node, from its status: every finding with what to do about it. Pure.
+ * Diagnoses a node from its status: every finding with its fix. Pure.
  *
- * Here is what concerns the file and the way between the nodes: their membership, the relay, the overlay.
+ * This file covers the configuration file and the paths between nodes: membership, relays, the overlay.
  */
 import { formatProblem } from "../../config/index.ts";
 import type { NodeStatus, OverlayPeerStatus, OverlayStatus, PeerPorts } from "../../node/index.ts";
@@ -75,7 +75,7 @@ function diagnoseAddress({ addressProblem }: NodeStatus): Finding[] {
   ];
 }
 
-/** A node that goes on with an older configuration than the others explains much of what is wrong between them. */
+/** A node that keeps an older configuration than the others explains much of what is wrong between them. */
 function diagnoseFile({ lastReload, file }: NodeStatus["config"]): Finding[] {
   if (lastReload?.outcome !== "refused") return [];
   const [first] = lastReload.problems;

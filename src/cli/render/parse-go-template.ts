@@ -25,7 +25,7 @@ type Part =
 
 const FUNCTIONS: readonly FunctionName[] = ["json", "len", "println"];
 const PATH = /^(\$?)((?:\.[A-Za-z_]\w*)+|\.)?$/;
-/** Texts, bars, what is between them; a quote without its fellow is a word of its own, so that nothing is passed over. */
+/** Strings, bars and what is between them; an unmatched quote is a separate word, so that nothing is skipped. */
 const WORDS = /"(?:[^"\\]|\\.)*"|`[^`]*`|\||[^\s|"`]+|["`]/g;
 
 /** Throws CommandFailure that names the part which is not supported. */

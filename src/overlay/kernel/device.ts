@@ -1,6 +1,6 @@
 /**
  * The VXLAN device of a node: made, marked, given its address and put up, or not at all. One that the same node left
- * behind is replaced; one that is somebody else's is never touched. [RFC 7348, ip-link(8) "VXLAN Type Support"]
+ * behind is replaced; any other is never touched. [RFC 7348, ip-link(8) "VXLAN Type Support"]
  */
 import { VXLAN_DF_SET, type VxlanLink } from "../../wire/netlink/index.ts";
 import { macOf } from "../address-plan.ts";
@@ -44,8 +44,8 @@ export function createDevice(
 }
 
 /**
- * Those of this node, whatever their name is by now: somebody may have renamed them. That there is none is fine; an
- * interface of the device's name that is somebody else's is an OverlayError.
+ * Those of this node, whatever their name is by now: they may have been renamed. That there is none is fine; an
+ * interface of the device's name that is not this node's is an OverlayError.
  */
 export function removeDevice(session: NetlinkSession, end: OverlayEnd, alias: string): void {
   for (const link of listLinks(session))
@@ -54,7 +54,7 @@ export function removeDevice(session: NetlinkSession, end: OverlayEnd, alias: st
   if (other !== null) throw deviceTaken(end, other);
 }
 
-/** Alias first, so that it is known again from then on. It is up when it is closed to everybody: there are no members yet. */
+/** Alias first, so that it can be recognised from then on. It comes up with a filter that drops everything: there are no members yet. */
 function furnish(session: NetlinkSession, end: OverlayEnd, alias: string): number {
   const { device, address, prefixLength } = end;
   try {

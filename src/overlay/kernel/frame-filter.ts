@@ -1,5 +1,5 @@
 /**
- * What the VXLAN device of a node takes. A kernel takes frames from anybody who reaches its UDP port, with whatever is
+ * What the VXLAN device of a node accepts. A kernel accepts frames from any sender that reaches its UDP port, with whatever is
  * in them. A filter on the device lets in IPv4 only
  *
  *   - to the device's MAC address and this node's overlay address: nothing to be forwarded, no ARP, no IPv6
@@ -10,7 +10,7 @@
  *         TCP   to the relay's port, or from one unless it opens a connection
  *         later fragments of UDP: without the first one they get nowhere
  *
- * Outer addresses are not to be seen any more at that place: underlay-filter.ts looks at them. A stranger who forges both gets
+ * Outer addresses are no longer visible there: underlay-filter.ts looks at them. A stranger who forges both gets
  * as far as the relay, which asks for proof. Pure: the program is classic BPF.
  */
 
@@ -97,7 +97,7 @@ function writeDestination(program: ProgramWriter, address: string): void {
     .unlessEqual(addressWord(address), "drop");
 }
 
-/** Goes on at "source" or "drop". */
+/** Continues at "source" or "drop". */
 function writeRelays(program: ProgramWriter, { own, memberTcp, memberUdp }: RelayFilter): void {
   program.loadByte(PROTOCOL_AT).ifEqual(TCP, "tcp").unlessEqual(UDP, "drop");
   // ports are in the first eight bytes, which a later fragment cannot overwrite
@@ -120,7 +120,7 @@ function writeRelays(program: ProgramWriter, { own, memberTcp, memberUdp }: Rela
   program.label("reply").loadByte(TCP_FLAGS_AT).and(SYN_ACK).ifEqual(SYN, "drop");
 }
 
-/** A search by halves. Goes on at "accept" or "drop". @param addresses ascending */
+/** A binary search. Continues at "accept" or "drop". @param addresses ascending */
 function writeMembers(program: ProgramWriter, addresses: readonly number[], label: string): void {
   program.label(label);
   if (addresses.length <= LEAF_MAX) {

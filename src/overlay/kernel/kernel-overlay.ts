@@ -3,7 +3,7 @@
  * through this process.
  *
  * The device is this node's alone: its entries, its address, its state are made what they have to be on every apply
- * (reconcile/), and it is made again when somebody removed it. Nothing else on the machine is changed.
+ * (reconcile/), and it is created again when it was removed. Nothing else on the machine is changed.
  */
 import { type IpFamily, parseIp } from "../../wire/index.ts";
 import type { LinkCounters } from "../../wire/netlink/index.ts";
@@ -98,7 +98,7 @@ export class KernelOverlay {
 
   /**
    * Makes the device's state equal to the list; nothing changes when it is. `innerMtuBytes` is by name; who is not
-   * in it gets what the route to it leaves. Throws OverlayError when the device cannot be had any more.
+   * in it gets what the route to it leaves. Throws OverlayError when the device cannot be created again.
    */
   apply(
     peers: readonly OverlayPeer[],

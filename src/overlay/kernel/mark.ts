@@ -4,7 +4,7 @@
  */
 import type { Link } from "../rtnetlink/index.ts";
 
-/** "pmes": a number nobody else gives to a group of interfaces. Set when the device is made. */
+/** "pmes": a group number that no other program uses. Set when the device is made. */
 export const DEVICE_GROUP = 0x706d_6573;
 /** IFALIASZ without the zero byte. */
 const ALIAS_BYTES_MAX = 255;

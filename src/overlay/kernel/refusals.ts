@@ -71,8 +71,8 @@ function vniTaken(session: NetlinkSession, { device, vni, port }: OverlayEnd): s
 
 function portTaken(session: NetlinkSession, { device, port }: OverlayEnd): string {
   return (
-    `cannot use UDP port ${port} for ${device}: ${portHolder(session, device, port)} has it; ` +
-    "stop that or set another overlay.port"
+    `cannot use UDP port ${port} for ${device}: ${portHolder(session, device, port)} uses it; ` +
+    "stop it or set another overlay.port"
   );
 }
 
@@ -81,7 +81,6 @@ function portHolder(session: NetlinkSession, device: string, port: number): stri
   if (socket?.process) return `process ${socket.process.pid} (${socket.process.name})`;
   const other = listLinks(session).find(({ name, vxlan }) => name !== device && vxlan?.port === port);
   if (other !== undefined) return describe(other);
-  if (socket === null) return "somebody who is not visible from here";
   return "a process or interface that is not visible from here (another network namespace)";
 }
 

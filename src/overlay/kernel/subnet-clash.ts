@@ -1,5 +1,5 @@
 /**
- * Whether the overlay's subnet is somebody else's already. These clash with it:
+ * Whether the overlay's subnet is already in use. These clash with it:
  *
  *   - an address or a network of another interface that overlaps it in either direction
  *   - a route to a part of it, or to all of it

@@ -10,7 +10,7 @@
  *               icmpv6 too-big,      about a packet to @nodes6, not of TCP   drop
  *               udp port and VNI of a kernel's device, not from a node       drop }
  *
- * The last one is for frames in clear, which a kernel takes from anybody: here their outer addresses are still to be
+ * The last one is for frames in clear, which a kernel accepts from any sender: here their outer addresses are still to be
  * seen (frame-filter.ts sees the inner ones). A datagram of another VNI is another device's at the same port.
  *
  * ICMP about TCP stays: the kernel compares sequence numbers. The table is gone when its socket is, however the process
@@ -75,7 +75,7 @@ const PACKET_TOO_BIG: readonly NftStep[] = [
   { do: "drop" },
 ];
 
-/** Frames that only the nodes may send; null: whoever takes them looks at that. */
+/** Frames that only the nodes may send; null: the driver checks that. */
 export type FilteredFrames = { readonly port: number; readonly vni: number } | null;
 
 export class UnderlayFilter {

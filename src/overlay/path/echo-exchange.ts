@@ -1,6 +1,6 @@
 /**
  * Probes the paths to all peers of a node, and answers theirs (echo.ts says how). It has a clock and a way to send;
- * the socket is somebody else's.
+ * another part owns the socket.
  *
  * Answers go to the overlay address a peer is known by, whatever a datagram says, and are as short as they can be;
  * who is no peer gets none. [RFC 8899 §6.1: probes of their own, with a token, over UDP]

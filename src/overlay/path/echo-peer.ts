@@ -122,7 +122,7 @@ export class EchoPeer {
   }
 
   /**
-   * The inner MTU when something is to be told: at once when it has fallen or nothing comes back any more, else once it
+   * The inner MTU when something is to be told: at once when it has fallen or replies have stopped, else once it
    * has settled. null: nothing new.
    */
   takeChange(nowMs: number): number | null {

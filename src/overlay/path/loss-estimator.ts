@@ -1,6 +1,6 @@
 /**
  * The fraction of what was sent that did not arrive, with old counts fading: what was counted a half-life ago weighs
- * half. The data path's counts and those of probes go into the same sums, so whoever sends more says more.
+ * half. The data path's counts and those of probes go into the same sums, so the one with more packets has more weight.
  */
 
 const HALF_LIFE_MS = 15_000;

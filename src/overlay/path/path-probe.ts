@@ -7,7 +7,7 @@
  *      ▲ ▲ unanswered        │                                   │ │
  *      ▼ └──── ERROR ◀───────┴──────nothing answered for long────┘ └──black hole: mtu = base──▶ SEARCHING
  *
- * No clock, no sockets: whoever drives it sends what `poll` returns, tells what came back, and polls again at
+ * No clock, no sockets: the driver sends what `poll` returns, reports the replies, and polls again at
  * `nextPollMs`, which every call may change. A peer in use costs a probe a second and 8 a minute; one that is not costs
  * 1/30 + 8/600 a second, so 200 of them 10 small and large packets a second together.
  */
@@ -155,7 +155,7 @@ export class PathProbe {
   }
 
   /**
-   * This machine refused to send a packet of that size (EMSGSIZE). Not for ICMP, which anybody can send: a path that
+   * This machine refused to send a packet of that size (EMSGSIZE). Not for ICMP, which can be forged: a path that
    * drops is found by probing.
    */
   onTooBig(size: number, nowMs: number): void {

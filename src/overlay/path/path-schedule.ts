@@ -4,7 +4,7 @@ const ACTIVE = { confirmMs: 1000, raiseMs: 60_000, retryMs: 5000 };
 const IDLE = { confirmMs: 30_000, raiseMs: 600_000, retryMs: 30_000 };
 /** Intervals are 0.85 to 1.15 times as long, so that peers that were met together are not probed together. */
 const JITTER = 0.3;
-/** Those that nobody waits for begin within this time. */
+/** Probes that are not urgent begin within this time. */
 const IDLE_START_MS = 2000;
 
 export class PathSchedule {

@@ -160,7 +160,7 @@ class RepairPass {
     }
   }
 
-  /** False: somebody else's route is in the way. */
+  /** False: another program's route is in the way. */
   #perform(repair: Repair): boolean {
     const { session, interfaceIndex } = this;
     switch (repair.do) {
@@ -205,7 +205,7 @@ class RepairPass {
     }
   }
 
-  /** False: somebody else has the subnet, which is told when the driver is opened next. */
+  /** False: the subnet is in use, which is reported when the driver is opened next. */
   #addSubnetRoute({ destination, prefixLength }: { destination: string; prefixLength: number }): boolean {
     const { interfaceIndex, wanted } = this;
     const route = { destination, prefixLength, interfaceIndex, preferredSource: wanted.address };

@@ -1,5 +1,5 @@
 /**
- * Routes and routing rules of others that lead packets for peers past the device. They are somebody's will: they are
+ * Routes and routing rules of others that lead packets for peers past the device. They are intentional: they are
  * named, not fought.
  */
 import { AF_INET } from "../../sys/sockaddr.ts";

@@ -1,7 +1,7 @@
 /**
  * What has to be done to a device so that it is what it has to be, in the order in which it has to be done. Pure.
  *
- * A repair with a fault undoes what somebody else did: the device is not as it was made. One without follows a wish of
+ * A repair with a fault undoes a change by another program. One without follows a change of
  * our own: a peer that came, another MTU. What is right is left alone, so that nothing in flight is lost. Addresses and
  * routes of others over the device are theirs, except a route to the very address of a peer.
  */
@@ -31,7 +31,7 @@ export type Repair = (
   | { readonly do: "add-subnet-route"; readonly destination: string; readonly prefixLength: number }
 ) & { readonly fault: Fault | null };
 
-/** What somebody did to the device. */
+/** What another program did to the device. */
 export interface Fault {
   /** The same for everything that one act does to many entries. */
   readonly kind:

@@ -56,7 +56,7 @@ export interface LinkChange {
   readonly alias?: string;
   readonly group?: number;
   readonly name?: string;
-  /** 0: it is no port any more. */
+  /** 0: detached. */
   readonly master?: number;
   readonly gsoMaxBytes?: number;
   readonly groMaxBytes?: number;

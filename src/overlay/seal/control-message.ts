@@ -1,5 +1,5 @@
 /**
- * What two ends of a sealed path tell each other, inside a seal of its own. Big-endian.
+ * Control messages between the two ends of a sealed path, each in a separate seal. Big-endian.
  *
  *     probe   1 │ 3 bytes of 0 │ id u32 │ zeros up to the size that is probed
  *     answer  2 │ 0 │ size u16 │ id u32         size: of the probe's underlay packet

@@ -6,8 +6,8 @@
  *                  │          │          │             cannot open what was sent before it
  *                key 0      key 1      key 2           with an id of 4 bytes, which datagrams carry
  *
- * The sender goes on by itself; the receiver has the next KEYS_AHEAD keys ready, so nothing is lost and nobody has to
- * agree. While nothing shows that it is heard, the sender stays within them.
+ * The sender moves on by itself; the receiver has the next KEYS_AHEAD keys ready, so nothing is lost and no
+ * handshake is needed. While nothing shows that it is heard, the sender stays within them.
  */
 import { Hkdf } from "../../wire/index.ts";
 

@@ -1,6 +1,6 @@
 /**
  * Whether what came out of a seal may go to the kernel: a virtio header that fits its packet, and an IPv4 packet from
- * the peer to this node. Whoever has the key is a member; what it sends may still be wrong. [virtio 1.2 §5.1.6.4]
+ * the peer to this node. A sender with the key is a member; its packets may still be malformed. [virtio 1.2 §5.1.6.4]
  *
  *     flags u8 │ gso type u8 │ header length u16 │ gso size u16 │ checksum start u16 │ checksum offset u16 │ IP packet
  *

@@ -2,7 +2,7 @@
  * The keys that seals of one peer may come under: for each secret of the pair the one in use, the one before it, whose
  * last seals may still be on their way, and the next ones. What comes first under a later key moves all on.
  *
- * A sender goes on only while it sends, a key at a time, and not further than KEYS_AHEAD while it is not answered
+ * A sender moves on only while it sends, a key at a time, and not further than KEYS_AHEAD while it is not answered
  * (sending-key.ts): who heard nothing of it for hours still understands it.
  */
 import { ReplayWindow } from "../../wire/index.ts";
@@ -52,7 +52,7 @@ export class ReceivingChain {
     return this.#ready;
   }
 
-  /** A seal has proved authentic under this key. Gives the keys that are not ready any more; null: all are as before. */
+  /** A seal has proved authentic under this key. Returns the keys that are no longer ready; null: no change. */
   onAuthentic({ epochKey }: ReceivingKey): readonly ReceivingKey[] | null {
     if (epochKey.epoch <= this.#current) return null;
     this.#current = epochKey.epoch;

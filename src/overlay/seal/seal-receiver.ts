@@ -35,7 +35,7 @@ export interface SealSink {
   onControl(peer: SealedPeer, message: Uint8Array, datagramBytes: number): void;
   /** A seal has proved authentic; it came in so many datagrams, with so many bytes in them. */
   onOpened(peer: SealedPeer, datagrams: number, bytes: number): void;
-  /** @param peer null: nobody known can be blamed */
+  /** @param peer null: the sender is unknown */
   onRejected(reason: SealRejection, peer: SealedPeer | null, datagrams: number): void;
 }
 

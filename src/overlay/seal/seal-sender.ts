@@ -3,7 +3,7 @@
  * (seal-size.ts); what a turn of the loop has sealed goes out in one system call.
  *
  * A burst that the system refuses to segment goes as single datagrams, and so does everything to that peer from then
- * on. An error of the way to one peer concerns nobody else.
+ * on. An error on the path to one peer does not affect the others.
  */
 import { EAGAIN, EINVAL, EIO, EMSGSIZE, ENOBUFS, EOPNOTSUPP } from "../../sys/errno.ts";
 import { PartSender } from "../../sys/part-sender.ts";

@@ -77,7 +77,7 @@ export class SealedPeer {
     return (this.path.mtu - this.#options.udpOverheadBytes - SEAL_HEADER_BYTES) & ~3;
   }
 
-  /** The first secret is for sending from now on, all are for receiving; keys of those that stay go on. */
+  /** The first secret is for sending from now on, all are for receiving; keys of secrets that stay are kept. */
   changeSecrets(secrets: readonly string[], nowMs: number): void {
     const before = this.#chains;
     this.#secrets = secrets;

@@ -1,5 +1,5 @@
 /**
- * The key that this node seals with for one peer: counts what it has sealed, and goes on to the next key of the chain
+ * The key that this node seals with for one peer: counts what it has sealed, and moves to the next key of the chain
  * by time and by volume. The counter is the nonce, so a key is left long before it repeats, and before what AES-GCM
  * promises for one key is used up. [RFC 8446 §5.5: 2^24.5 records of 16 KiB; NIST SP 800-38D §8.3]
  */
@@ -16,7 +16,7 @@ const REKEY_LIMITS: RekeyLimits = { ageMs: 120_000, bytes: 2 ** 37 };
 
 /** One less than the receiver has ready: what confirms may have been said before the last step. */
 const UNCONFIRMED_MAX = KEYS_AHEAD - 1;
-/** So many times the volume are sealed under a key before it is left although nobody answers: 2^40 bytes [RFC 8446 §5.5]. */
+/** So many times the volume are sealed under a key before it is replaced even without an answer: 2^40 bytes [RFC 8446 §5.5]. */
 const UNCONFIRMED_VOLUMES = 8;
 
 export class SendingKey {

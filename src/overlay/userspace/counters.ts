@@ -31,7 +31,7 @@ export type FrameDrop = (typeof FRAME_DROPS)[number];
 const PACKET_DROPS = [
   "not-ipv4",
   "malformed",
-  "no-peer", // nobody has that overlay address
+  "no-peer", // no peer has that overlay address
   "unreachable", // no route, or a firewall of this machine
   "too-long", // for the path, as far as this machine knows (EMSGSIZE)
   "send-failed",
@@ -58,8 +58,8 @@ export const F_LOSS = 34;
 export const F_KEY_SINCE_MS = 35;
 const ROW_FIELDS = 40;
 
-/** Of what no peer can be blamed for. */
-export const NOBODY = 0;
+/** The row for drops that belong to no peer. */
+export const UNKNOWN_PEER = 0;
 
 const FRAME_DROP_INDEX = indexOf(FRAME_DROPS);
 const PACKET_DROP_INDEX = indexOf(PACKET_DROPS);

@@ -24,7 +24,14 @@ import {
 } from "../reconcile/index.ts";
 import { type NetlinkSession, setLink } from "../rtnetlink/index.ts";
 import { localUnderlayMtu, underlayMtu } from "../underlay-mtu.ts";
-import { clearRow, createCounters, MAX_PEERS, NOBODY, type PeerCounts, readCounts } from "./counters.ts";
+import {
+  clearRow,
+  createCounters,
+  MAX_PEERS,
+  type PeerCounts,
+  readCounts,
+  UNKNOWN_PEER,
+} from "./counters.ts";
 import { GSO_BYTES_MAX, openDevice, type TunDevice } from "./device.ts";
 import { explainNetlink } from "./explain-netlink.ts";
 import { openUnderlaySocket, type UnderlaySocket } from "./underlay-socket.ts";
@@ -36,7 +43,7 @@ const MTU_BYTES_MIN = 576;
 export interface UserspaceOverlayOptions {
   /** "<cluster>/<node>": whose the device is. Printable, below 240 bytes. */
   readonly owner: string;
-  /** Plain frames from anybody are dropped. */
+  /** All plain frames are dropped. */
   readonly isEncrypting?: boolean;
   /** Of inner packets; without it what the underlay's interface leaves, followed with every apply. */
   readonly mtuBytes?: number;
@@ -55,7 +62,7 @@ export class UserspaceOverlay {
   readonly #socket: UnderlaySocket;
   readonly #thread: WorkerThread;
   readonly #counters = createCounters();
-  /** by name; the row is one more, for row 0 is nobody's */
+  /** by name; the row is one more, as row 0 counts unknown peers */
   readonly #rows = new Slots(MAX_PEERS, "overlay peers");
   /** Of the peers that were applied last. */
   #names: ReadonlySet<string> = new Set();
@@ -169,7 +176,7 @@ export class UserspaceOverlay {
 
   /** Of what no peer can be blamed for. */
   get counts(): PeerCounts {
-    return readCounts(this.#counters, NOBODY);
+    return readCounts(this.#counters, UNKNOWN_PEER);
   }
 
   /** Device, address, routes and socket are gone when it resolves. */

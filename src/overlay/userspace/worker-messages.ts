@@ -15,7 +15,7 @@ export interface WorkerSetup {
   readonly vni: number;
   /** Of the interface that the underlay begins with. */
   readonly localMtu: number;
-  /** Plain frames from anybody are dropped. */
+  /** All plain frames are dropped. */
   readonly isEncrypting: boolean;
   readonly counters: Float64Array;
 }

@@ -26,7 +26,7 @@ export class WorkerThread {
     });
   }
 
-  /** Resolves when the worker sends to these and to nobody else. */
+  /** Resolves when the worker sends to these peers only. */
   setPeers(peers: readonly WorkerPeer[]): Promise<void> {
     const sequence = ++this.#sequence;
     return new Promise((resolve) => {

@@ -15,7 +15,7 @@ export interface IpAddress {
   readonly bytes: Uint8Array;
 }
 
-/** One side of a connection. The bytes may lie inside a larger buffer that somebody else owns. */
+/** One side of a connection. The bytes may lie inside a larger buffer that another owner keeps. */
 export interface Endpoint {
   family: IpFamily;
   bytes: Uint8Array;
@@ -25,7 +25,7 @@ export interface Endpoint {
   port: number;
 }
 
-/** An endpoint with room of its own for either family: 0.0.0.0 port 0. */
+/** A new endpoint with room for either family: 0.0.0.0 port 0. */
 export function createEndpoint(): Endpoint {
   return { family: 4, bytes: new Uint8Array(16), offset: 0, port: 0 };
 }

@@ -37,7 +37,7 @@ const NF_DROP = 0;
 const NFTA_LIST_ELEM = 1;
 const NFTA_DATA_VALUE = 1;
 
-/** One step of a rule: it goes on to the next step while they hold. */
+/** One step of a rule: the next one runs if it matches. */
 export type NftStep =
   /** The packet is of IPv4, AF_INET, or of IPv6, AF_INET6. */
   | { readonly do: "is-family"; readonly family: number }

@@ -3,7 +3,7 @@
  *
  * The entry node talks from a connected socket, one *link*, to the relay port of the exit node. A link is authenticated
  * once; the exit node keeps nothing of a link until its entry node has shown that it receives at the address it sends
- * from, and no answer to somebody unknown is longer than what it answers:
+ * from, and no answer to an unknown sender is longer than the request:
  *
  *     entry node                                              exit node
  *       HELLO      link id, who I am, tag by the relay key ──▶
@@ -31,7 +31,7 @@
  *                                                                           that its other parts have, n: part.ts
  *
  * That is version 1, in clear. In version 2 header and data of all datagrams under a link's key are sealed, and the n
- * bytes of HELLO, CONFIRM and READY are the 32 of a public key, so nobody between the nodes can read who talks of what.
+ * bytes of HELLO, CONFIRM and READY are the 32 of a public key, so an on-path observer cannot read them.
  *
  * This file frames; `tag.ts` authenticates, `datagram-cipher.ts` seals.
  */

@@ -14,7 +14,7 @@
  *     keys     HKDF-SHA-256 [RFC 5869] of the X25519 secret of the two public keys; salt: the same relay key; info: one
  *              label for each direction, the exit node's name, greeting and hello
  *
- * The exit node is proved by its answer, for the entry node sends nothing of its client's before that. Whoever learns a
+ * The exit node is proved by its answer, as the entry node sends no client data before that. An attacker who learns a
  * relay key later cannot open what was recorded: the private keys are gone by then. A hello is good for one greeting.
  */
 

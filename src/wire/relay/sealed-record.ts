@@ -96,7 +96,7 @@ export class RecordSealer extends RecordKey {
 export class RecordOpener extends RecordKey {
   /**
    * Opens the whole record at `at`, `length` as recordLength said; its plaintext goes to `out`, which may be the same
-   * memory. false: it is not the next one of its sender; nothing is written, and nothing opens any more.
+   * memory. false: it is not the next one of its sender; nothing is written, and no later record opens.
    */
   open(bytes: Uint8Array, at: number, length: number, out: Uint8Array, outAt: number): boolean {
     const plainAt = at + RECORD_HEADER_BYTES;

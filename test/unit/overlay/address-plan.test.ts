@@ -3,11 +3,11 @@ import fc from "fast-check";
 import { isInSubnet, macOf, settleAddress } from "../../../src/overlay/index.ts";
 
 const SUBNET = "10.200.0.0/16";
-const NOBODY = new Map<string, string>();
+const UNKNOWN_PEER = new Map<string, string>();
 
 function addressOf(
   name: string,
-  claims: ReadonlyMap<string, string> = NOBODY,
+  claims: ReadonlyMap<string, string> = UNKNOWN_PEER,
   current: string | null = null,
 ) {
   return settleAddress({ name, subnet: SUBNET, current, claims });
@@ -45,11 +45,11 @@ describe("settleAddress", () => {
   test("who has moved away stays when the other has left", () => {
     const first = addressOf("edge-1")!;
     const second = addressOf("edge-1", new Map([["edge-0", first]]), first);
-    expect(addressOf("edge-1", NOBODY, second)).toBe(second);
+    expect(addressOf("edge-1", UNKNOWN_PEER, second)).toBe(second);
   });
 
   test("an address of another subnet is given up", () => {
-    expect(addressOf("edge-1", NOBODY, "192.0.2.1")).toBe(addressOf("edge-1"));
+    expect(addressOf("edge-1", UNKNOWN_PEER, "192.0.2.1")).toBe(addressOf("edge-1"));
   });
 
   test("the first and the last address of a subnet are nobody's", () => {

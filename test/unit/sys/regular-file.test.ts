@@ -76,11 +76,11 @@ test("readersOf: a group counts when this process is not in it", () => {
   expect([0o600, 0o640, 0o644, 0o604, 0o200].map(readers)).toEqual([
     "owner",
     "owner",
-    "everybody",
-    "everybody",
+    "everyone",
+    "everyone",
     "owner",
   ]);
   if (process.getuid!() !== 0) return;
   chownSync(path, 0, 54_321);
-  expect([0o600, 0o640, 0o644].map(readers)).toEqual(["owner", "group", "everybody"]);
+  expect([0o600, 0o640, 0o644].map(readers)).toEqual(["owner", "group", "everyone"]);
 });

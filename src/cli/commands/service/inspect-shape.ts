@@ -1,5 +1,5 @@
 /**
- * A service in the shape of `docker service inspect`, so that scripts and `--format` lines go on working; what only
+ * A service in the shape of `docker service inspect`, so that scripts and `--format` lines keep working; what only
  * portmesh knows is under `Portmesh`. Docker writes PublishMode from some version on; here it is there for `host` only.
  */
 

@@ -1,4 +1,4 @@
-/** `portmesh service update`: reads the service, changes it, and writes it if nobody wrote meanwhile. */
+/** `portmesh service update`: reads the service, changes it, and writes it unless it has changed in the meantime. */
 import type { Command } from "commander";
 import { MeshClient, RefusedByNode, servicePath } from "../../client/mesh-client.ts";
 import type { Invocation } from "../../invocation.ts";

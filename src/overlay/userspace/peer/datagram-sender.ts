@@ -1,9 +1,9 @@
 /**
  * Datagrams on their way to the underlay, sent in as few system calls as can be: those of one packet leave as one
- * (UDP_SEGMENT) where the way to the peer allows it.
+ * (UDP_SEGMENT) where the path to the peer allows it.
  *
  * A peer to which the kernel refuses to segment gets its datagrams one by one from then on; one that cannot be reached
- * loses its datagrams; nobody else notices either.
+ * loses its datagrams; other peers are not affected.
  */
 import type { Arena } from "../../../sys/arena.ts";
 import {

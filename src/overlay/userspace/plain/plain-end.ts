@@ -4,6 +4,6 @@ export interface PlainEnd {
   readonly address: number;
   readonly mac: Uint8Array;
   readonly vni: number;
-  /** Plain frames from anybody are dropped. */
+  /** All plain frames are dropped. */
   readonly isEncrypting: boolean;
 }

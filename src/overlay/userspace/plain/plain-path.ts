@@ -50,7 +50,7 @@ import type { PlainEnd } from "./plain-end.ts";
 
 /** While a peer that packets go to has not been heard. */
 const ASK_EVERY_MS = 1000;
-const EVERYBODY = new Uint8Array(MAC_BYTES).fill(BROADCAST_BYTE);
+const BROADCAST_MAC = new Uint8Array(MAC_BYTES).fill(BROADCAST_BYTE);
 /** Where the IP header is in a prefix. */
 const IP_AT = FRAME_HEAD_WORDS * 4;
 
@@ -84,7 +84,7 @@ export class PlainPath implements PeerPath<RemotePeer> {
     const { end, sender } = this;
     const at = sender.prefixAt;
     writeVxlan(end.vni, this.#bytes, at);
-    writeEthernet(EVERYBODY, end.mac, ETHERTYPE_ARP, this.#bytes, at + VXLAN_BYTES);
+    writeEthernet(BROADCAST_MAC, end.mac, ETHERTYPE_ARP, this.#bytes, at + VXLAN_BYTES);
     writeArpRequest(end.mac, end.address, peer.address, this.#bytes, at + FRAME_HEAD_BYTES);
     sender.add(peer, at, FRAME_HEAD_BYTES + ARP_BYTES, 0, 0);
   }

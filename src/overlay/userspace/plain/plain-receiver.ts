@@ -135,7 +135,7 @@ export class PlainReceiver implements FrameReceiver {
     return sum === (bytes[checksumAt]! | (bytes[checksumAt + 1]! << 8)) ? offset : -1;
   }
 
-  /** Whoever asks for our address is answered; whoever says where it is is believed, if it is a peer. [RFC 826] */
+  /** Answers requests for our address, and learns the MAC addresses of peers. [RFC 826] */
   #onArp(at: number, length: number, sockaddrAt: number): FrameDrop | null {
     const arp = this.#arp;
     if (!decodeArp(this.#bytes, at, length, arp)) return "malformed";

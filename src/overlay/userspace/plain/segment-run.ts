@@ -47,7 +47,7 @@ export class SegmentRun {
   /** Payload of every segment but the last. */
   #size = 0;
   #nextSequence = 0;
-  /** The last one was shorter or pushes: nothing joins any more. */
+  /** The last one was shorter or pushes: no segment may follow. */
   #isEnded = false;
   #isPushing = false;
   #isPartial = false;

@@ -11,7 +11,7 @@ import { PairKeyCache } from "../../seal/pair-key-cache.ts";
 import { SealReceiver, type SealRejection, type SealSink } from "../../seal/seal-receiver.ts";
 import { SealSender } from "../../seal/seal-sender.ts";
 import { SealedPeer } from "../../seal/sealed-peer.ts";
-import { type Counters, F_BYTES_IN, F_DATAGRAMS_IN, type FrameDrop, NOBODY } from "../counters.ts";
+import { type Counters, F_BYTES_IN, F_DATAGRAMS_IN, type FrameDrop, UNKNOWN_PEER } from "../counters.ts";
 import type { RemotePeer } from "../peer/remote-peer.ts";
 import type { TunWriter } from "../peer/tun-writer.ts";
 import type { WorkerPeer, WorkerSetup } from "../worker-messages.ts";
@@ -113,12 +113,12 @@ export class SealedPeers implements SealSink {
   }
 
   onRejected(reason: SealRejection, peer: SealedPeer | null, datagrams: number): void {
-    const row = peer === null ? NOBODY : this.#rowOf(peer);
+    const row = peer === null ? UNKNOWN_PEER : this.#rowOf(peer);
     this.counters.dropFrames(row, DROP_OF[reason], datagrams);
   }
 
   #rowOf(peer: SealedPeer): number {
-    return this.#byPeer.get(peer)?.row ?? NOBODY;
+    return this.#byPeer.get(peer)?.row ?? UNKNOWN_PEER;
   }
 
   #newPath(config: WorkerPeer): SealedPath {

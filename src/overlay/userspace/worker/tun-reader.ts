@@ -4,7 +4,7 @@ import { EINTR } from "../../../sys/errno.ts";
 import { readPacket } from "../../../sys/tun.ts";
 import { createIpv4Packet, decodeIpv4 } from "../../../wire/ip/ipv4-packet.ts";
 import { createVirtioHeader, readVirtioHeader, VIRTIO_BYTES } from "../../../wire/virtio-header.ts";
-import { type Counters, F_PACKETS_OUT, NOBODY, type PacketDrop } from "../counters.ts";
+import { type Counters, F_PACKETS_OUT, type PacketDrop, UNKNOWN_PEER } from "../counters.ts";
 import type { TunPacket } from "../peer/peer-path.ts";
 import type { PeerTable } from "../peer/peer-table.ts";
 import type { TransmitQueue } from "./transmit-queue.ts";
@@ -57,7 +57,7 @@ export class TunReader {
       // a device that is down, or gone, is told of by epoll when it is back
       if (length < 0) return true;
       const reason = this.#take(at, length);
-      if (reason !== null) this.counters.dropPackets(NOBODY, reason, 1);
+      if (reason !== null) this.counters.dropPackets(UNKNOWN_PEER, reason, 1);
       if (this.transmitQueue.isFull) return false;
     }
     return false;

@@ -4,7 +4,7 @@ import { readSegmentSize } from "../../../sys/control-data.ts";
 import { EAGAIN, EINTR } from "../../../sys/errno.ts";
 import { ReceiveBatch, receiveBatchBytes } from "../../../sys/mmsg.ts";
 import { SEAL_CONTROL, SEAL_PACKET } from "../../../wire/index.ts";
-import { type Counters, F_BYTES_IN, F_DATAGRAMS_IN, NOBODY } from "../counters.ts";
+import { type Counters, F_BYTES_IN, F_DATAGRAMS_IN, UNKNOWN_PEER } from "../counters.ts";
 import type { FrameReceiver } from "../peer/frame-receiver.ts";
 import type { PeerTable } from "../peer/peer-table.ts";
 import type { SealedPeers } from "../sealed/sealed-peers.ts";
@@ -65,7 +65,7 @@ export class UnderlayReader {
     if (length > 0 && isSeal(this.arena.bytes[from]!) && !batch.isTruncated(slot))
       return this.sealed.receive(from, length, segmentBytes, sockaddrAt);
     const sender = this.peers.findSender(this.arena, sockaddrAt);
-    if (sender === undefined) return this.counters.dropFrames(NOBODY, "unknown-sender", datagrams);
+    if (sender === undefined) return this.counters.dropFrames(UNKNOWN_PEER, "unknown-sender", datagrams);
     this.counters.add(sender.row, F_DATAGRAMS_IN, datagrams);
     this.counters.add(sender.row, F_BYTES_IN, length);
     if (batch.isTruncated(slot)) return this.counters.dropFrames(sender.row, "truncated", datagrams);

@@ -67,7 +67,7 @@ export class Worker {
       sealedPeersBytes();
     const arena = new Arena(size + 4096);
     const counters = new Counters(setup.counters);
-    const nobody = new PeerTable([]);
+    const noPeers = new PeerTable([]);
     const tun = new TunWriter(arena, tunFd, counters);
     const sender = new DatagramSender(arena, socketFd, counters);
     this.#sealed = new SealedPeers(arena, setup, tun, counters);
@@ -75,12 +75,12 @@ export class Worker {
     const end = { address: readInt32(parseIp(address)!.bytes, 0), mac: macOf(address), vni, isEncrypting };
     this.#plain = new PlainPath(arena, end, sender, counters);
     this.#closed = new ClosedPath(counters);
-    this.#plainReceiver = new PlainReceiver(arena, end, nobody, tun, sender, counters);
-    this.#fromTun = new TunReader(arena, tunFd, nobody, this.#transmitQueue, counters);
+    this.#plainReceiver = new PlainReceiver(arena, end, noPeers, tun, sender, counters);
+    this.#fromTun = new TunReader(arena, tunFd, noPeers, this.#transmitQueue, counters);
     this.#fromUnderlay = new UnderlayReader(
       arena,
       socketFd,
-      nobody,
+      noPeers,
       this.#plainReceiver,
       this.#sealed,
       counters,

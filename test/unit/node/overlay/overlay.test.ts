@@ -13,7 +13,7 @@ import { waitFor } from "../../../support/time/wait-for.ts";
 const KEY = Buffer.alloc(32, 7).toString("base64");
 const OTHER_KEY = Buffer.alloc(32, 8).toString("base64");
 const PEER_KEYS = new NodeKeys();
-const NOBODY = new Map<string, NodeRecord>();
+const UNKNOWN_PEER = new Map<string, NodeRecord>();
 
 const GONE = new OverlayError("device-gone", "somebody has removed it");
 const TAKEN = new OverlayError("port-taken", "somebody else has the port");
@@ -122,7 +122,7 @@ describe("the driver", () => {
     ["none", true, {}, "none"],
   ] as const)("%s, encrypt %p, with %j: %s", (driver, encrypt, refusals, told) => {
     Object.assign(drivers.refusals, refusals);
-    const { announcement } = started(NOBODY, { driver, encrypt });
+    const { announcement } = started(UNKNOWN_PEER, { driver, encrypt });
     expect(lines).toEqual([told]);
     expect(announcement.driver).toBe(told.split(":")[0] as "none");
     expect(announcement.address === null).toBe(announcement.driver === "none");
@@ -130,7 +130,7 @@ describe("the driver", () => {
 
   test("sends from the announced address as long as the machine has it", async () => {
     ownAddresses = ["192.0.2.1", "192.0.2.7"];
-    const made = started(NOBODY);
+    const made = started(UNKNOWN_PEER);
     for (const [addresses, underlay] of [
       [["192.0.2.7"], "0.0.0.0"],
       [["192.0.2.7", "192.0.2.1"], "192.0.2.1"],
@@ -151,7 +151,7 @@ describe("the driver", () => {
 
   test("that is asked for and cannot be had is an error", () => {
     drivers.refusals.kernel = "no vxlan";
-    expect(() => started(NOBODY, { driver: "kernel" })).toThrow("no vxlan");
+    expect(() => started(UNKNOWN_PEER, { driver: "kernel" })).toThrow("no vxlan");
   });
 
   test.each([
@@ -160,7 +160,7 @@ describe("the driver", () => {
     ["auto", "kernel"],
   ] as const)("%s that needs what somebody else has is waited for", async (wanted, driver) => {
     Object.assign(drivers.refusals, { [driver]: TAKEN });
-    const made = started(NOBODY, { driver: wanted, encrypt: wanted === "userspace" });
+    const made = started(UNKNOWN_PEER, { driver: wanted, encrypt: wanted === "userspace" });
     expect(made.announcement).toMatchObject({ driver, address: null });
     expect(made.udpPort).toBe(7946); // the overlay's port is left to the driver
     expect(made.status).toMatchObject({ driver, address: null, passedOver: [] });
@@ -177,7 +177,7 @@ describe("the driver", () => {
   });
 
   test("that cannot be opened again is waited for, whatever the reason", async () => {
-    const made = started(NOBODY);
+    const made = started(UNKNOWN_PEER);
     drivers.error = GONE;
     drivers.refusals.userspace = "no file descriptors";
     drivers.report();
@@ -198,7 +198,7 @@ describe("the driver", () => {
   });
 
   test("is looked at soon after a report, once after many", async () => {
-    started(NOBODY);
+    started(UNKNOWN_PEER);
     const before = drivers.applied;
     for (let i = 0; i < 100; i++) drivers.report();
     await clock.advance(100);
@@ -211,7 +211,7 @@ describe("the driver", () => {
   });
 
   test("has a device that is repaired at once, and ever later when it is changed again and again", async () => {
-    const made = started(NOBODY);
+    const made = started(UNKNOWN_PEER);
     const down = { kind: "down", text: "it was down" } as const;
     const seen = { repaired: [], held: [], failures: [], refused: [] };
     drivers.look = (mayRepair) => (mayRepair ? { ...seen, repaired: [down] } : { ...seen, held: [down] });
@@ -234,7 +234,7 @@ describe("the driver", () => {
   });
 
   test("that something fails for is told once, and once when it does not any more", async () => {
-    const made = started(NOBODY);
+    const made = started(UNKNOWN_PEER);
     const seen = { repaired: [], held: [], failures: [], refused: [] };
     drivers.look = () => ({ ...seen, failures: ["cannot change link 7: busy"] });
     drivers.report();
@@ -272,7 +272,7 @@ describe("the driver", () => {
   });
 
   test("gets this node's end", () => {
-    started(NOBODY, { port: 5000 });
+    started(UNKNOWN_PEER, { port: 5000 });
     expect(drivers.ends[0]).toMatchObject({
       prefixLength: 16,
       vni: 4096,
@@ -283,32 +283,32 @@ describe("the driver", () => {
   });
 
   test("holds the port, so UDP relays share the one of gossip", () => {
-    const made = started(NOBODY);
+    const made = started(UNKNOWN_PEER);
     expect(made.udpPort).toBe(7946);
     expect(made.sharedUdpAddresses).toEqual(["0.0.0.0"]);
-    const none = started(NOBODY, { driver: "none" });
+    const none = started(UNKNOWN_PEER, { driver: "none" });
     expect(none.udpPort).toBe(4789);
     expect(none.sharedUdpAddresses).toBeNull();
   });
 
   test("that encrypts takes relays in clear only over frames that are sealed", () => {
-    const taken = (config: Partial<OverlayConfig>) => started(NOBODY, config).acceptsClear;
+    const taken = (config: Partial<OverlayConfig>) => started(UNKNOWN_PEER, config).acceptsClear;
     expect(taken({ encrypt: false })).toBe("always");
     expect(taken({ driver: "kernel" })).toEqual([]);
     expect(taken({ driver: "none" })).toEqual([]);
-    const made = started(NOBODY);
+    const made = started(UNKNOWN_PEER);
     expect(made.acceptsClear).toEqual([made.announcement.address!]);
   });
 
   test("finds the place that it needs cleared of what a killed node has left", () => {
-    started(NOBODY, { driver: "userspace" });
+    started(UNKNOWN_PEER, { driver: "userspace" });
     expect(drivers.removals).toBe(1);
-    started(NOBODY, { driver: "none" });
+    started(UNKNOWN_PEER, { driver: "none" });
     expect(drivers.removals).toBe(2);
   });
 
   test("is closed at the end", async () => {
-    const made = started(NOBODY);
+    const made = started(UNKNOWN_PEER);
     expect(drivers.running).toHaveLength(1);
     await made.close();
     expect(drivers.running).toEqual([]);
@@ -318,12 +318,12 @@ describe("the driver", () => {
 describe("the address", () => {
   test("is the one it had, while nobody wants it", () => {
     const made = overlay();
-    made.start(NOBODY, "10.200.1.2");
+    made.start(UNKNOWN_PEER, "10.200.1.2");
     expect(made.announcement.address).toBe("10.200.1.2");
   });
 
   test("that a lower name has is given up, with a driver of the new one", async () => {
-    const made = started(NOBODY);
+    const made = started(UNKNOWN_PEER);
     const { address, publicKey } = made.announcement;
     const before = address!;
     follow(made, new Map([["z", other({ address: before })]]));
@@ -344,7 +344,7 @@ describe("the address", () => {
 
   test("that is given up in a cluster without keys leaves the others reached over the new one", async () => {
     const plain = { encrypt: false, publicKey: null };
-    const made = started(NOBODY, {}, []);
+    const made = started(UNKNOWN_PEER, {}, []);
     const nodes = new Map([
       ["a", other({ ...plain, address: made.announcement.address })],
       ["b", other(plain, "192.0.2.3")],
@@ -401,7 +401,7 @@ describe("another node", () => {
   });
 
   test("without a driver, or of a version without an overlay, is reached by its own address", () => {
-    const made = started(NOBODY);
+    const made = started(UNKNOWN_PEER);
     const none = other({ driver: "none", address: null });
     expect(reached(made, none)).toEqual({ ...direct, udpPort: 4789, isSealed: true });
     const old = nodeRecord({ relay: { address: "192.0.2.2", port: 4789 } });
@@ -411,7 +411,7 @@ describe("another node", () => {
 
   test("of a version that does not tell its UDP port has it above the one that its driver holds", () => {
     const relay = { address: "192.0.2.2", port: 4789 };
-    const made = started(NOBODY);
+    const made = started(UNKNOWN_PEER);
     expect(reached(made, { ...other(), relay })!.udpPort).toBe(4790);
     expect(reached(made, { ...other({ driver: "none", address: null }), relay })!.udpPort).toBe(4789);
   });
@@ -422,14 +422,14 @@ describe("another node", () => {
     expect(made.formerUdpPort).toBeNull();
     follow(made, older);
     expect(made.formerUdpPort).toBe(4790);
-    follow(made, NOBODY);
+    follow(made, UNKNOWN_PEER);
     expect(made.formerUdpPort).toBeNull();
     expect(started(older, { driver: "none" }).formerUdpPort).toBeNull();
   });
 
   test("that encrypts makes the relay sealed although this one does not", () => {
     const record = other({ driver: "none", address: null });
-    expect(reached(started(NOBODY, { encrypt: false }), record)!.isSealed).toBe(true);
+    expect(reached(started(UNKNOWN_PEER, { encrypt: false }), record)!.isSealed).toBe(true);
   });
 
   test("of another address family is no peer of the driver", () => {
@@ -462,7 +462,7 @@ describe("another node", () => {
   });
 
   test("that the driver refuses is told once and tried again; the others are told nothing", () => {
-    const made = started(NOBODY, { driver: "kernel" });
+    const made = started(UNKNOWN_PEER, { driver: "kernel" });
     drivers.error = new Error("no memory");
     follow(made, new Map([["b", other({ driver: "kernel" })]]));
     for (let i = 0; i < 20; i++) made.tick();
@@ -475,7 +475,7 @@ describe("another node", () => {
   });
 
   test("of a driver whose device somebody has removed is reached over another one, with another key", async () => {
-    const made = started(NOBODY);
+    const made = started(UNKNOWN_PEER);
     const { address, publicKey } = made.announcement;
     const nodes = new Map([["b", other()]]);
     follow(made, nodes);
@@ -514,14 +514,14 @@ describe("the status", () => {
 
   test("says what runs, and what auto has passed over", () => {
     drivers.refusals.kernel = "no vxlan";
-    expect(started(NOBODY, { driver: "auto", encrypt: false }).status).toMatchObject({
+    expect(started(UNKNOWN_PEER, { driver: "auto", encrypt: false }).status).toMatchObject({
       driver: "none",
       wanted: "auto",
       passedOver: [{ name: "kernel", reason: "no vxlan" }],
       device: null,
       encrypt: false,
     });
-    expect(started(NOBODY).status).toMatchObject({
+    expect(started(UNKNOWN_PEER).status).toMatchObject({
       driver: "userspace",
       device: "portmesh4789",
       peers: [],
@@ -587,7 +587,7 @@ describe("the status", () => {
     follow(made, new Map([["b", other()]]));
     made.tick();
     told();
-    follow(made, NOBODY);
+    follow(made, UNKNOWN_PEER);
     made.tick();
     expect(told()).toEqual(["forgets b"]);
   });
