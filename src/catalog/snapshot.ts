@@ -142,7 +142,8 @@ function readBody(text: string, steadyMs: number): Body | string {
   const header = parseObject(text.slice(0, Math.max(0, lineEnd)));
   const body = text.slice(lineEnd + 1).replace(/\n$/, "");
   if (header?.format !== FORMAT) return "it is not a snapshot";
-  if (header.version !== VERSION) return `its version is ${JSON.stringify(header.version)}, not ${VERSION}`;
+  if (header.version !== VERSION)
+    return `it has format ${JSON.stringify(header.version)}, this version of portmesh reads format ${VERSION}`;
   if (header.sha256 !== checksum(body)) return "its checksum is wrong";
   const json = parseObject(body);
   if (json === null) return "it is not JSON";

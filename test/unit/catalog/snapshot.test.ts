@@ -85,7 +85,11 @@ test.each([
   ["something else", () => '{"name":"x"}\n{}\n', /is not a snapshot/],
   ["half of it", (text: string) => text.slice(0, text.length / 2), /checksum is wrong/],
   ["another byte", (text: string) => text.replace("10.0.0.2", "10.0.0.3"), /checksum is wrong/],
-  ["a newer version", (text: string) => text.replace('"version":3', '"version":4'), /version is 4, not 3/],
+  [
+    "a newer version",
+    (text: string) => text.replace('"version":3', '"version":4'),
+    /has format 4, this version of portmesh reads format 3/,
+  ],
   ["zeros, as after a power cut", (text: string) => "\0".repeat(text.length), /is not a snapshot/],
 ])("snapshot: %s restores nothing and says so", (_what, damage, problem) => {
   const catalog = new Catalog("a");
@@ -178,6 +182,6 @@ test("snapshot: one of another version changes nothing and says which version it
   const after = new Catalog("a");
   expect(after.restore(`${former}\n${body}\n`, NOW_MS)).toMatchObject({
     isFileKnown: false,
-    problem: "cannot restore the catalog: its version is 2, not 3",
+    problem: "cannot restore the catalog: it has format 2, this version of portmesh reads format 3",
   });
 });

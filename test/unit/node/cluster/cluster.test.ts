@@ -1,6 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { encode } from "@msgpack/msgpack";
+import { entryHead } from "../../../../src/catalog/entry-codec.ts";
 import { MAX_BIND_ERRORS } from "../../../../src/catalog/index.ts";
+import { encodeUpdates } from "../../../../src/catalog/sync-messages.ts";
 import type { Config } from "../../../../src/config/index.ts";
 import { MAX_TASKS_PER_NODE } from "../../../../src/model/index.ts";
 import type { Facts } from "../../../../src/node/facts/facts.ts";
@@ -248,6 +251,41 @@ describe("after a restart", () => {
     expect(existsSync(`${path}.damaged`)).toBe(true);
     await restart(config(WEB));
     expect(lines).toEqual([]);
+  });
+
+  test("a file of an older version of portmesh is set aside and told; the node serves its file", async () => {
+    await start(config(WEB));
+    started.pop()!.close();
+    const path = dir.file("data/state");
+    writeFileSync(path, readFileSync(path, "utf8").replace(/"version":\d+/, '"version":1'));
+    const node = await start(config(WEB));
+    expect(served(node)).toEqual(["web 80: 10.0.0.9"]);
+    expect(lines).toEqual([
+      expect.stringMatching(
+        /^error cannot restore the catalog: it has format 1, this version of portmesh reads format \d+; .*\.damaged$/,
+      ),
+    ]);
+    await restart(config(WEB));
+    expect(lines).toEqual([]);
+  });
+
+  test("records of a newer version survive a restart of this one; each life says once that it cannot read them", async () => {
+    const node = await start(config(WEB));
+    const newer = entryHead("unknown 7", "web", { counter: 50, node: "b" }, encode({ any: ["thing"] }), 0);
+    const other = entryHead("unknown 7", "dns", { counter: 51, node: "b" }, encode({}), 0);
+    const before = node.catalog.fingerprint;
+    node.catalog.onMessage(null, encodeUpdates([newer, other], 0), clock.nowMs());
+    expect(node.catalog.fingerprint).not.toBe(before);
+    learn(node, { catalogRevision: node.catalog.revision });
+    const said = 'warn node b writes records that this version cannot read, first unknown 7 "web": ';
+    expect(lines.filter((line) => line.startsWith(said))).toHaveLength(1);
+    node.writes.write((writer) => writer.setDirective("c", "drain")); // it is kept with the next write
+    const again = await restart(config(WEB));
+    expect(lines.filter((line) => line.startsWith(said))).toHaveLength(1);
+    const kept = again.catalog.snapshot({ isFileKnown: true, members: null });
+    const [, entries] = /"entries":"([^"]*)"/.exec(kept)!;
+    const held = Buffer.from(entries!, "base64");
+    expect([held.includes(newer.body), held.includes(other.body)]).toEqual([true, true]);
   });
 
   test("where nothing can be kept the node serves, and says so once", async () => {
