@@ -117,7 +117,7 @@ export class MemorySocket {
     const ends = this.isShutDown && this.queue.length === 0 && !other.hasEnded;
     if (ends) other.hasEnded = true;
     if (moved > 0 || ends) this.kernel.raise(other);
-    if (moved > 0 && this.wasRefused) {
+    if (moved > 0 && this.wasRefused && this.isWritable) {
       this.wasRefused = false;
       this.kernel.raise(this);
     }
@@ -133,6 +133,11 @@ export class MemorySocket {
     return Math.max(0, this.windowBytes - this.incoming.length);
   }
 
+  /** As Linux sees it: a third of the buffer is free. */
+  get isWritable(): boolean {
+    return this.other !== null && this.queue.length * 3 <= this.sendBytes * 2;
+  }
+
   /** How much one call may read: it stops in front of an urgent byte. */
   readable(bytes: number): number {
     const end = this.urgentAt > 0 ? this.urgentAt : this.incoming.length;
@@ -141,7 +146,7 @@ export class MemorySocket {
 
   get conditions(): number {
     const hasEnd = this.hasEnded || this.isReset;
-    const isWritable = this.isReset || (this.other !== null && this.queue.length < this.sendBytes);
+    const isWritable = this.isReset || this.isWritable;
     return (
       (this.incoming.length > 0 || hasEnd ? EPOLLIN : 0) |
       (hasEnd ? EPOLLRDHUP : 0) |

@@ -145,6 +145,44 @@ describe.each(SIDES)("the %s resets", (side, reason) => {
     expect([living.state, worker.reasons()]).toEqual(["reset", [reason]]);
   });
 
+  test("and a write to it notices that first: the other gets no FIN with the last bytes", () => {
+    open();
+    const { broken, living } = sides(side);
+    living.write("x");
+    broken.write("last words");
+    broken.reset();
+    sockets.run();
+    expect([living.read(), living.state, living.hasEnded]).toEqual(["last words", "reset", false]);
+    expect(worker.reasons()).toEqual([reason]);
+  });
+
+  test("behind its FIN, and a write to it notices that first: the other gets FIN and reset", () => {
+    open();
+    const { broken, living } = sides(side);
+    living.write("x");
+    broken.write("all of it");
+    broken.end();
+    broken.reset();
+    sockets.run();
+    expect([living.read(), living.hasEnded, living.isReset]).toEqual(["all of it", true, true]);
+  });
+
+  test("while the other reads a few bytes now and then: it is not given up", () => {
+    open();
+    const { broken, living } = sides(side);
+    living.windowBytes = 500;
+    living.other!.sendBytes = 6_000;
+    broken.write("x".repeat(20_000));
+    sockets.run();
+    broken.reset();
+    let received = 0;
+    for (let reads = 0; received < 20_000 && reads < 500; reads++) {
+      received += living.read(50).length;
+      sockets.advance(2_000);
+    }
+    expect([received, worker.reasons()]).toEqual([20_000, [reason]]);
+  });
+
   test("then its task is cut, or the connection evicted, while the other is slow", () => {
     for (const how of ["cut", "evict"] as const) {
       open();

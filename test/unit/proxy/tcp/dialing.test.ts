@@ -226,6 +226,16 @@ describe("a PROXY header", () => {
     expect(worker.reasons()).toEqual(["out-of-descriptors", "client-gone", "drained"]);
   });
 
+  test("and a reset in the same moment: the client is gone, whatever its task does", () => {
+    const { sockets } = start(trusted);
+    task().mode = "silent";
+    const client = worker.connect();
+    client.write(HEADER);
+    client.reset();
+    sockets.run();
+    expect(worker.reasons()).toEqual(["client-gone"]);
+  });
+
   test("and a task that is slow to accept: nothing is lost in between", () => {
     const { sockets } = start(trusted);
     task().mode = "silent";

@@ -173,6 +173,15 @@ test("urgent bytes stay in their place, also in a long stream", () => {
   expect(task.read() === `${"a".repeat(100_000)}!${"b".repeat(1_000)}`).toBe(true);
 });
 
+test("an urgent byte between others of the same moment holds nothing up", () => {
+  open();
+  client.write("aaa");
+  client.writeUrgent("!");
+  client.write("bbb");
+  sockets.run();
+  expect(task.read()).toBe("aaa!bbb");
+});
+
 test("a busy connection leaves the others their turn", () => {
   open();
   client.write("x".repeat(1_000_000));

@@ -184,6 +184,23 @@ test("a source that is reset after its FIN has its own error", () => {
   expect([pump(), flow.error, reader.read()]).toEqual([FLOW_SOURCE_FAILED, EPIPE, "all"]);
 });
 
+test("an urgent byte between others costs no event", () => {
+  sender.write("aaa");
+  sender.writeUrgent("!");
+  sender.write("bbb");
+  flow.onUrgent();
+  expect([pump(), reader.read()]).toEqual([FLOW_EMPTY, "aaa!bbb"]);
+});
+
+test("a flow that has had an urgent byte is not spliced any longer", () => {
+  sender.writeUrgent("!");
+  flow.onUrgent();
+  sender.sendBytes = 1 << 20;
+  sender.write("x".repeat(BUFFER * 4));
+  pump();
+  expect(calls).not.toContain("splice");
+});
+
 test("an urgent byte ends the splicing, and passes in its place", () => {
   sender.write("a".repeat(BUFFER * 2));
   pump();
