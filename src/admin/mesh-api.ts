@@ -21,7 +21,7 @@ import type { AdminNode } from "./app.ts";
  */
 export type TaskState = "active" | "draining" | "failing" | "unreachable" | "down" | "loop";
 
-export interface TaskView extends TaskSpec {
+export interface TaskInfo extends TaskSpec {
   readonly node: string;
   readonly origin: Origin;
   readonly state: TaskState;
@@ -39,7 +39,7 @@ export interface PortConflict {
 }
 
 /** What one file says a service is, or a command. */
-export interface DefinitionView {
+export interface DefinitionInfo {
   /** The node with the file, or the one on which the command was run. */
   readonly node: string;
   /** Path of the file on its node; null: made by command. */
@@ -51,14 +51,14 @@ export interface DefinitionView {
   readonly differences: readonly string[];
 }
 
-export interface ServiceView {
+export interface ServiceInfo {
   readonly name: string;
   /** Of the definition in force. */
   readonly spec: ServiceSpec;
   /** `file` as long as the file of some node declares it. */
   readonly origin: Origin;
   /** The one in force, then the others, newest first. Never empty. */
-  readonly definitions: readonly DefinitionView[];
+  readonly definitions: readonly DefinitionInfo[];
   /** Of the last write: what an update expects. */
   readonly stamp: Stamp;
   /** Of the first write. */
@@ -66,15 +66,15 @@ export interface ServiceView {
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
   /** Of all nodes, ordered by node and name. */
-  readonly tasks: readonly TaskView[];
+  readonly tasks: readonly TaskInfo[];
   /** Ports it does not get. */
   readonly conflicts: readonly PortConflict[];
   /** Changes by command that were lost, newest last; at most 8. */
-  readonly overwritten: readonly OverwrittenView[];
+  readonly overwritten: readonly OverwrittenInfo[];
 }
 
 /** Two nodes changed a service by command without knowing of each other: one of the changes is lost. */
-export interface OverwrittenView {
+export interface OverwrittenInfo {
   readonly node: string;
   readonly atMs: number;
   readonly byNode: string;
@@ -83,7 +83,7 @@ export interface OverwrittenView {
   readonly differences: readonly string[];
 }
 
-export interface NodeView {
+export interface NodeInfo {
   readonly name: string;
   /** Where it gossips: "192.0.2.10:7946"; null: this node has no cluster. */
   readonly address: string | null;
@@ -177,7 +177,7 @@ export interface UpdateService {
 export type NodeDirective = "drain" | "resume" | "forget";
 
 /** `not-found` answers 404, `invalid` 422, `not-kept` (the state cannot be written) and everything else 409. */
-export type RefusalCode =
+export type ApiErrorCode =
   | "not-found"
   | "exists"
   | "port-taken"
@@ -188,8 +188,8 @@ export type RefusalCode =
   | "invalid";
 
 /** Why a request was not carried out; nothing has changed then. refusals.ts has the usual ones in words. */
-export interface Refusal {
-  readonly code: RefusalCode;
+export interface ApiError {
+  readonly code: ApiErrorCode;
   readonly error: string;
   /** What of the request it is about; the command names the flag that said it. */
   readonly about?:
@@ -201,28 +201,28 @@ export interface Refusal {
 /** Requests have been checked for shape, types and ranges; what they mean together with the rest is checked here. */
 export interface MeshCommands {
   /** `exists`, `port-taken`. Resolves, like every change, when it is stored and this node's listeners are open. */
-  createService(request: CreateService): Promise<Refusal | null>;
+  createService(request: CreateService): Promise<ApiError | null>;
   /** `not-found`, `declared-by-file` (when `spec` differs), `changed`, `port-taken`, `exists` (a task). */
-  updateService(name: string, request: UpdateService): Promise<Refusal | null>;
+  updateService(name: string, request: UpdateService): Promise<ApiError | null>;
   /** With its tasks on all nodes. `not-found`, `declared-by-file`. */
-  removeService(name: string): Promise<Refusal | null>;
+  removeService(name: string): Promise<ApiError | null>;
   /** `not-found` (the service), `exists` (the task). */
-  addTask(service: string, task: TaskSpec): Promise<Refusal | null>;
+  addTask(service: string, task: TaskSpec): Promise<ApiError | null>;
   /** `not-found` (service or task of this node), `declared-by-file` (the task). */
-  removeTask(service: string, task: string): Promise<Refusal | null>;
+  removeTask(service: string, task: string): Promise<ApiError | null>;
   /** `not-found`. False takes it into rotation again. Also for tasks declared by a file. */
-  drainTask(service: string, task: string, isDraining: boolean): Promise<Refusal | null>;
+  drainTask(service: string, task: string, isDraining: boolean): Promise<ApiError | null>;
   /** `not-found`; `alive`: only a failed or left node can be forgotten. */
-  setNodeDirective(name: string, directive: NodeDirective): Promise<Refusal | null>;
+  setNodeDirective(name: string, directive: NodeDirective): Promise<ApiError | null>;
 }
 
 export interface MeshNode extends AdminNode {
   readonly commands: MeshCommands;
   /** By name. */
-  services(): readonly ServiceView[];
-  service(name: string): ServiceView | null;
+  services(): readonly ServiceInfo[];
+  service(name: string): ServiceInfo | null;
   /** Every member, by name; a node without [cluster] shows itself. */
-  nodes(): readonly NodeView[];
+  nodes(): readonly NodeInfo[];
   trace(query: TraceQuery): Promise<Trace>;
   /** Of each other member: what gets through between it and this node. Takes some seconds. */
   testPorts(): Promise<readonly object[]>;

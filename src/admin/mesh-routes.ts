@@ -22,7 +22,7 @@ import { HTTPException } from "hono/http-exception";
 import type { z } from "zod";
 import { describeFault } from "../model/index.ts";
 import { adminApp } from "./app.ts";
-import type { MeshNode, Refusal } from "./mesh-api.ts";
+import type { ApiError, MeshNode } from "./mesh-api.ts";
 import { createBody, taskBody, traceQuery, updateBody } from "./mesh-schema.ts";
 import { noSuchService } from "./refusals.ts";
 
@@ -99,11 +99,11 @@ function showService(c: Context, node: MeshNode, name: string, status: 200 | 201
   return service === null ? refuse(c, noSuchService(name)) : c.json(service, status);
 }
 
-function done(c: Context, refusal: Refusal | null): Response {
+function done(c: Context, refusal: ApiError | null): Response {
   return refusal === null ? c.json({}) : refuse(c, refusal);
 }
 
-function refuse(c: Context, refusal: Refusal): Response {
+function refuse(c: Context, refusal: ApiError): Response {
   const statuses = { "not-found": 404, invalid: 422 } as const;
   const status = refusal.code === "not-found" || refusal.code === "invalid" ? statuses[refusal.code] : 409;
   return c.json(refusal, status);

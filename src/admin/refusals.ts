@@ -1,23 +1,23 @@
 /** The refusals every implementation of the mesh needs, in the words the commands show. */
 import { formatPort, type PortSpec } from "../model/index.ts";
-import type { DefinitionView, Refusal } from "./mesh-api.ts";
+import type { ApiError, DefinitionInfo } from "./mesh-api.ts";
 
 /** The same file may be on hundreds of nodes. */
 const MAX_FILES_NAMED = 8;
 
-export function serviceExists(name: string): Refusal {
+export function serviceExists(name: string): ApiError {
   return { code: "exists", error: `service ${quote(name)} already exists`, about: { name } };
 }
 
-export function noSuchService(name: string): Refusal {
+export function noSuchService(name: string): ApiError {
   return { code: "not-found", error: `service ${quote(name)} does not exist`, about: { name } };
 }
 
 /** @param definitions those by command are passed over */
 export function serviceFromFile(
   name: string,
-  definitions: readonly Pick<DefinitionView, "node" | "file" | "isAlive">[],
-): Refusal {
+  definitions: readonly Pick<DefinitionInfo, "node" | "file" | "isAlive">[],
+): ApiError {
   const files = definitions.filter(({ file }) => file !== null);
   const places = files.map(({ node, file, isAlive }) => `${node}:${file}${isAlive ? "" : " (not alive)"}`);
   const shown = places.slice(0, MAX_FILES_NAMED);
@@ -32,7 +32,7 @@ export function serviceFromFile(
 }
 
 /** Somebody wrote the service between the reading and the update. */
-export function serviceChanged(name: string): Refusal {
+export function serviceChanged(name: string): ApiError {
   return {
     code: "changed",
     error: `service ${quote(name)} was changed by another command in the meantime: try again`,
@@ -40,34 +40,34 @@ export function serviceChanged(name: string): Refusal {
 }
 
 /** @param service the one that has the port */
-export function portTaken(port: Pick<PortSpec, "protocol" | "published">, service: string): Refusal {
+export function portTaken(port: Pick<PortSpec, "protocol" | "published">, service: string): ApiError {
   const { protocol, published } = port;
   const error = `port ${formatPort(port)} is already published by service ${quote(service)}`;
   return { code: "port-taken", error, about: { port: { protocol, published } } };
 }
 
-export function taskExists(service: string, task: string): Refusal {
+export function taskExists(service: string, task: string): ApiError {
   const error = `service ${quote(service)} already has task ${quote(task)} on this node`;
   return { code: "exists", error, about: { task } };
 }
 
 /** @param nodes others that have a task of this name */
-export function noSuchTask(service: string, task: string, nodes: readonly string[]): Refusal {
+export function noSuchTask(service: string, task: string, nodes: readonly string[]): ApiError {
   const elsewhere = nodes.length === 0 ? "" : `: it belongs to ${nodes.join(", ")}; run the command there`;
   const error = `service ${quote(service)} has no task ${quote(task)} on this node${elsewhere}`;
   return { code: "not-found", error, about: { task } };
 }
 
-export function taskFromFile(service: string, task: string): Refusal {
+export function taskFromFile(service: string, task: string): ApiError {
   const error = `task ${quote(task)} of service ${quote(service)} is declared by a file: change it there`;
   return { code: "declared-by-file", error, about: { task } };
 }
 
-export function noSuchNode(name: string): Refusal {
+export function noSuchNode(name: string): ApiError {
   return { code: "not-found", error: `node ${quote(name)} is not in the cluster`, about: { name } };
 }
 
-export function nodeAlive(name: string): Refusal {
+export function nodeAlive(name: string): ApiError {
   const error = `node ${quote(name)} is alive: stop it first, a running node cannot be forgotten`;
   return { code: "alive", error, about: { name } };
 }

@@ -4,10 +4,10 @@
  */
 
 import {
+  type ApiError,
   type CreateService,
   type MeshCommands,
   type NodeDirective,
-  type Refusal,
   refusals,
   type UpdateService,
 } from "../admin/index.ts";
@@ -31,7 +31,7 @@ export interface CommandParts {
   readonly self: string;
   readonly nowMs: () => number;
   /** Why the change is refused, whatever the catalog says: null when it is not. */
-  readonly objectTo: (change: ServiceChange) => Pick<Refusal, "error" | "about"> | null;
+  readonly objectTo: (change: ServiceChange) => Pick<ApiError, "error" | "about"> | null;
   /** Resolves when this node serves what the catalog says. */
   readonly apply: () => Promise<void>;
 }
@@ -45,7 +45,7 @@ export class Commands implements MeshCommands {
     this.#parts = parts;
   }
 
-  async createService({ name, spec, tasks }: CreateService): Promise<Refusal | null> {
+  async createService({ name, spec, tasks }: CreateService): Promise<ApiError | null> {
     if (this.#service(name) !== undefined) return refusals.serviceExists(name);
     const refusal =
       this.#takenPort(name, spec) ?? this.#objectTo({ name, spec, addTasks: tasks, removeTasks: [] });
@@ -56,7 +56,7 @@ export class Commands implements MeshCommands {
     });
   }
 
-  async updateService(name: string, request: UpdateService): Promise<Refusal | null> {
+  async updateService(name: string, request: UpdateService): Promise<ApiError | null> {
     const service = this.#service(name);
     const { spec, expected, addTasks, removeTasks } = request;
     if (service === undefined) return refusals.noSuchService(name);
@@ -76,33 +76,33 @@ export class Commands implements MeshCommands {
     });
   }
 
-  async removeService(name: string): Promise<Refusal | null> {
+  async removeService(name: string): Promise<ApiError | null> {
     const service = this.#service(name);
     if (service === undefined) return refusals.noSuchService(name);
     if (service.origin === "file") return this.#declaredByFile(service);
     return await this.#writeKept((writer) => writer.removeService(name));
   }
 
-  async addTask(service: string, task: TaskSpec): Promise<Refusal | null> {
+  async addTask(service: string, task: TaskSpec): Promise<ApiError | null> {
     if (this.#service(service) === undefined) return refusals.noSuchService(service);
     const change = { name: service, spec: null, addTasks: [task], removeTasks: [] };
     const refusal = this.#judgeTasks(service, [task], []) ?? this.#objectTo(change);
     return refusal ?? (await this.#writeKept((writer) => writer.writeTask(recordOf(service, task))));
   }
 
-  async removeTask(service: string, name: string): Promise<Refusal | null> {
+  async removeTask(service: string, name: string): Promise<ApiError | null> {
     const refusal = this.#judgeTasks(service, [], [name]);
     return refusal ?? (await this.#writeKept((writer) => writer.removeTask(service, name)));
   }
 
-  async drainTask(service: string, name: string, isDraining: boolean): Promise<Refusal | null> {
+  async drainTask(service: string, name: string, isDraining: boolean): Promise<ApiError | null> {
     const task = this.#ownTask(service, name);
     if (task === undefined) return this.#noSuchTask(service, name);
     const { owner: _owner, stamp: _stamp, ...record } = task;
     return await this.#write((writer) => writer.writeTask({ ...record, isDraining }));
   }
 
-  async setNodeDirective(name: string, directive: NodeDirective): Promise<Refusal | null> {
+  async setNodeDirective(name: string, directive: NodeDirective): Promise<ApiError | null> {
     const { nodes } = this.#parts;
     if (!nodes.isKnownNode(name)) return refusals.noSuchNode(name);
     if (directive === "forget" && nodes.isLiveNode(name)) return refusals.nodeAlive(name);
@@ -113,7 +113,7 @@ export class Commands implements MeshCommands {
     return refusal;
   }
 
-  #judgeTasks(service: string, add: readonly TaskSpec[], remove: readonly string[]): Refusal | null {
+  #judgeTasks(service: string, add: readonly TaskSpec[], remove: readonly string[]): ApiError | null {
     for (const name of remove) {
       const task = this.#ownTask(service, name);
       if (task === undefined) return this.#noSuchTask(service, name);
@@ -125,7 +125,7 @@ export class Commands implements MeshCommands {
     return twice === undefined ? null : refusals.taskExists(service, twice.name);
   }
 
-  #noSuchTask(service: string, name: string): Refusal {
+  #noSuchTask(service: string, name: string): ApiError {
     if (this.#service(service) === undefined) return refusals.noSuchService(service);
     const elsewhere = this.#parts.catalog.tasksOf(service).filter((task) => task.name === name);
     return refusals.noSuchTask(
@@ -136,19 +136,19 @@ export class Commands implements MeshCommands {
   }
 
   /** As the youngest of all, which loses every port that another has. */
-  #takenPort(name: string, spec: ServiceSpec): Refusal | null {
+  #takenPort(name: string, spec: ServiceSpec): ApiError | null {
     const services = [...this.#parts.catalog.services().values()].filter((service) => service.name !== name);
     const times = { created: UNKNOWN_PEER, createdAtMs: 0, updatedAtMs: 0 };
     const lost = findConflicts([...services, { name, spec, ...times }]).get(name)?.[0];
     return lost === undefined ? null : refusals.portTaken(lost, lost.keptBy);
   }
 
-  #objectTo(change: ServiceChange): Refusal | null {
+  #objectTo(change: ServiceChange): ApiError | null {
     const objection = this.#parts.objectTo(change);
     return objection === null ? null : { code: "invalid", ...objection };
   }
 
-  async #writeKept(change: (writer: CatalogWriter, nowMs: number) => void): Promise<Refusal | null> {
+  async #writeKept(change: (writer: CatalogWriter, nowMs: number) => void): Promise<ApiError | null> {
     const { writes, nowMs, apply } = this.#parts;
     const timeMs = nowMs();
     const refused = writes.writeKept((writer) => change(writer, timeMs));
@@ -157,7 +157,7 @@ export class Commands implements MeshCommands {
   }
 
   /** Also where nothing can be kept: a node whose disk is full has to be drained. */
-  async #write(change: (writer: CatalogWriter, nowMs: number) => void): Promise<Refusal | null> {
+  async #write(change: (writer: CatalogWriter, nowMs: number) => void): Promise<ApiError | null> {
     const { writes, nowMs, apply } = this.#parts;
     const refused = writes.write((writer) => change(writer, nowMs()));
     if (refused !== null) return { code: "invalid", error: refused };
@@ -165,7 +165,7 @@ export class Commands implements MeshCommands {
     return null;
   }
 
-  #declaredByFile({ name, definitions }: VisibleService): Refusal {
+  #declaredByFile({ name, definitions }: VisibleService): ApiError {
     const { nodes } = this.#parts;
     return refusals.serviceFromFile(
       name,

@@ -1,13 +1,13 @@
 /** The mesh as listings show it: what the catalog says, together with what this node has seen of it. Pure. */
 
 import type {
-  DefinitionView,
-  NodeView,
-  OverwrittenView,
+  DefinitionInfo,
+  NodeInfo,
+  OverwrittenInfo,
   PortConflict,
-  ServiceView,
+  ServiceInfo,
+  TaskInfo,
   TaskState,
-  TaskView,
 } from "../admin/index.ts";
 import type { Catalog, Overwritten, VisibleService, VisibleTask } from "../catalog/index.ts";
 import type { Member, MemberState } from "../membership/index.ts";
@@ -20,16 +20,16 @@ import { ZONE_LABEL } from "./routing-input.ts";
 /** A service that is defined differently in several places. */
 export interface DifferingService {
   readonly service: string;
-  readonly inForce: DefinitionView;
+  readonly inForce: DefinitionInfo;
   /** Newest first. */
-  readonly others: readonly DefinitionView[];
+  readonly others: readonly DefinitionInfo[];
 }
 
 /** A service that a file no longer declares, and where it still is. */
 export interface KeptService {
   readonly service: string;
   /** The one in force first. */
-  readonly definitions: readonly DefinitionView[];
+  readonly definitions: readonly DefinitionInfo[];
 }
 
 export interface ClusterSnapshot {
@@ -39,11 +39,11 @@ export interface ClusterSnapshot {
   readonly members: readonly Member[];
 }
 
-export function servicesView(seen: ClusterSnapshot): ServiceView[] {
+export function servicesView(seen: ClusterSnapshot): ServiceInfo[] {
   return [...seen.catalog.services().values()].map((service) => serviceView(service, seen));
 }
 
-export function serviceView(service: VisibleService, seen: ClusterSnapshot): ServiceView {
+export function serviceView(service: VisibleService, seen: ClusterSnapshot): ServiceInfo {
   const { name, spec, origin, stamp, created, createdAtMs, updatedAtMs } = service;
   const statuses = statusesOf(name, seen.proxy);
   const tasks = seen.catalog.tasksOf(name).map((task) => taskView(task, statuses, seen));
@@ -62,7 +62,7 @@ export function serviceView(service: VisibleService, seen: ClusterSnapshot): Ser
   };
 }
 
-function overwrittenView({ lost, by }: Overwritten): OverwrittenView {
+function overwrittenView({ lost, by }: Overwritten): OverwrittenInfo {
   const places = { node: lost.stamp.node, atMs: lost.atMs, byNode: by.stamp.node, byAtMs: by.atMs };
   if (lost.spec === null) return { ...places, differences: ["removed -> kept"] };
   if (by.spec === null) return { ...places, differences: ["changed -> removed"] };
@@ -73,7 +73,7 @@ function overwrittenView({ lost, by }: Overwritten): OverwrittenView {
 function definitionsView(
   { spec, definitions }: Pick<VisibleService, "spec" | "definitions">,
   { self, members }: Pick<ClusterSnapshot, "self" | "members">,
-): DefinitionView[] {
+): DefinitionInfo[] {
   const alive = new Set(members.flatMap(({ name, state }) => (state === "alive" ? [name] : [])));
   return definitions.map((definition) => ({
     node: definition.node,
@@ -114,7 +114,7 @@ export function conflictsView(catalog: Catalog): PortConflict[] {
 }
 
 /** By name; a node without a cluster sees itself. */
-export function nodesView(seen: ClusterSnapshot, labels: Labels): NodeView[] {
+export function nodesView(seen: ClusterSnapshot, labels: Labels): NodeInfo[] {
   const tasks = countTasks(seen.catalog);
   const viewOf = (name: string, member: Member | null) =>
     nodeView(name, member, seen, labels, tasks.get(name) ?? 0);
@@ -136,7 +136,7 @@ function nodeView(
   { self, catalog }: ClusterSnapshot,
   ownLabels: Labels,
   tasks: number,
-): NodeView {
+): NodeInfo {
   const record = catalog.nodes().get(name);
   const labels = record?.labels ?? (name === self ? ownLabels : {});
   return {
@@ -159,7 +159,7 @@ function nodeView(
   };
 }
 
-const STATES: Readonly<Record<MemberState, NodeView["state"]>> = {
+const STATES: Readonly<Record<MemberState, NodeInfo["state"]>> = {
   alive: "alive",
   suspect: "suspect",
   dead: "failed",
@@ -176,7 +176,7 @@ function conflictsOf(service: string, catalog: Catalog): PortConflict[] {
   }));
 }
 
-function taskView(task: VisibleTask, statuses: TaskStatuses, seen: ClusterSnapshot): TaskView {
+function taskView(task: VisibleTask, statuses: TaskStatuses, seen: ClusterSnapshot): TaskInfo {
   const { name, host, port, weight, owner, origin } = task;
   const status = pickStatus(statuses.get(statusKey(name, owner === seen.self ? null : owner)));
   const isDraining = task.isDraining || seen.catalog.nodes().get(owner)?.isDraining === true;

@@ -3,7 +3,7 @@
  * (start-node.ts) and is stopped here in reverse order.
  */
 
-import type { MeshNode, NodeView, Refusal, ServiceView, Trace, TraceQuery } from "../admin/index.ts";
+import type { ApiError, MeshNode, NodeInfo, ServiceInfo, Trace, TraceQuery } from "../admin/index.ts";
 import type { Catalog } from "../catalog/index.ts";
 import type { Config } from "../config/index.ts";
 import type { Cluster } from "./cluster/cluster.ts";
@@ -137,16 +137,16 @@ export class Node implements MeshNode {
 
   // --- the mesh
 
-  services(): readonly ServiceView[] {
+  services(): readonly ServiceInfo[] {
     return servicesView(this.#snapshot());
   }
 
-  service(name: string): ServiceView | null {
+  service(name: string): ServiceInfo | null {
     const service = this.#started.catalog.services().get(name);
     return service === undefined ? null : serviceView(service, this.#snapshot());
   }
 
-  nodes(): readonly NodeView[] {
+  nodes(): readonly NodeInfo[] {
     return nodesView(this.#snapshot(), this.#reloader.running.node.labels);
   }
 
@@ -203,7 +203,7 @@ export class Node implements MeshNode {
     proxy.recordConnections(wantsConnections(config.log.level));
   }
 
-  #objectTo(change: ServiceChange): Pick<Refusal, "error" | "about"> | null {
+  #objectTo(change: ServiceChange): Pick<ApiError, "error" | "about"> | null {
     const { tables, reconciler } = this.#started;
     const objections = tables.objectionsTo(inputWithChange(reconciler.derived.routing, change));
     const isAsked = ({ loop }: Objection) =>

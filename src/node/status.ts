@@ -1,5 +1,5 @@
 /** What a node tells about itself: the answer to `portmesh status --json`. Plain values. */
-import type { NodeView, PortConflict } from "../admin/index.ts";
+import type { NodeInfo, PortConflict } from "../admin/index.ts";
 import type { SettingChange } from "../config/index.ts";
 import type { ProxyStatus } from "../proxy/index.ts";
 import type { RoutingWarning } from "./build-routing.ts";
@@ -53,7 +53,7 @@ export interface NodeStatus {
 export interface ClusterStatus {
   readonly name: string;
   /** Every member by name, this node among them. */
-  readonly members: readonly NodeView[];
+  readonly members: readonly NodeInfo[];
   readonly gossip: {
     /** Lifeguard's local health: 0 = well, up to 8 = this node is too slow to judge others. */
     readonly healthScore: number;

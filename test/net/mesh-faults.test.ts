@@ -5,7 +5,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { takeError } from "../../src/sys/socket.ts";
 import { FaultScenario, PUBLISHED, webService } from "../support/cluster/fault-scenario.ts";
-import type { ServiceView } from "../support/cluster/mesh-node.ts";
+import type { ServiceInfo } from "../support/cluster/mesh-node.ts";
 import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
 import type { NetworkNode } from "../support/network/network-node.ts";
 import { RawSocket } from "../support/os/raw-socket.ts";
@@ -183,7 +183,7 @@ describe.skipIf(lacksNamespaces())("two halves of a cluster", () => {
       const healingMs = performance.now();
       for (const name of halves[0]) await running.machine(name).heal();
       const names = ["web", ...halves.map(serviceOf)].sort().join();
-      const isWanted = (services: readonly ServiceView[]) =>
+      const isWanted = (services: readonly ServiceInfo[]) =>
         services
           .map(({ name }) => name)
           .sort()

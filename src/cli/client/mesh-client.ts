@@ -1,5 +1,5 @@
 /** Asks a node about the mesh. A refusal ends the command with the node's reason, as short as it can be told. */
-import type { NodeView, Refusal, ServiceView } from "../../admin/index.ts";
+import type { ApiError, NodeInfo, ServiceInfo } from "../../admin/index.ts";
 import { CommandFailure, EXIT_FAILED, EXIT_WRONG } from "../invocation.ts";
 import { askNode } from "./admin-client.ts";
 import type { Method } from "./http.ts";
@@ -9,7 +9,7 @@ const REFUSED = [404, 409, 422];
 /** The node understood and said no; nothing has changed. */
 export class RefusedByNode extends CommandFailure {
   constructor(
-    readonly refusal: Refusal,
+    readonly refusal: ApiError,
     message: string = refusal.error,
   ) {
     super(message, EXIT_FAILED);
@@ -23,28 +23,28 @@ export class MeshClient {
     this.#socket = socket;
   }
 
-  async services(): Promise<readonly ServiceView[]> {
-    return (await this.ask("GET", "/v1/services")) as ServiceView[];
+  async services(): Promise<readonly ServiceInfo[]> {
+    return (await this.ask("GET", "/v1/services")) as ServiceInfo[];
   }
 
   /** Throws RefusedByNode when there is none. */
-  async service(name: string): Promise<ServiceView> {
-    return (await this.ask("GET", servicePath(name))) as ServiceView;
+  async service(name: string): Promise<ServiceInfo> {
+    return (await this.ask("GET", servicePath(name))) as ServiceInfo;
   }
 
-  async nodes(): Promise<readonly NodeView[]> {
-    return (await this.ask("GET", "/v1/nodes")) as NodeView[];
+  async nodes(): Promise<readonly NodeInfo[]> {
+    return (await this.ask("GET", "/v1/nodes")) as NodeInfo[];
   }
 
   /** Throws RefusedByNode, and CommandFailure for everything else that goes wrong. */
   async ask(method: Method, path: string, body?: unknown): Promise<unknown> {
     const answer = await askNode(this.#socket, method, path, { expected: REFUSED, body });
     if (!REFUSED.includes(answer.status)) return answer.body;
-    const refusal = answer.body as Partial<Refusal> | null;
+    const refusal = answer.body as Partial<ApiError> | null;
     if (typeof refusal?.error !== "string") {
       throw new CommandFailure(`the node refuses ${method} ${path}: status ${answer.status}`);
     }
-    throw new RefusedByNode(refusal as Refusal);
+    throw new RefusedByNode(refusal as ApiError);
   }
 }
 

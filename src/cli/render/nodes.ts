@@ -1,5 +1,5 @@
 /** The nodes of the cluster as a table, what they cannot open below it; and the cluster as `status` shows it. */
-import type { NodeView } from "../../admin/index.ts";
+import type { NodeInfo } from "../../admin/index.ts";
 import type { ClusterStatus } from "../../node/index.ts";
 import { formatCount, formatCounts } from "./format.ts";
 import { renderConflicts } from "./services.ts";
@@ -18,7 +18,7 @@ const COLUMNS: readonly Column[] = [
 ];
 
 /** Ends with a line end. `*` is the node that was asked. */
-export function renderNodes(nodes: readonly NodeView[]): string {
+export function renderNodes(nodes: readonly NodeInfo[]): string {
   return `${nodeLines(nodes, "").join("\n")}\n`;
 }
 
@@ -34,14 +34,14 @@ export function renderCluster(cluster: ClusterStatus): string[] {
   ];
 }
 
-function nodeLines(nodes: readonly NodeView[], indent: string): string[] {
+function nodeLines(nodes: readonly NodeInfo[], indent: string): string[] {
   return [
     ...renderTable(COLUMNS, nodes.map(nodeRow), indent),
     ...nodes.flatMap((node) => renderBindErrors(node, indent)),
   ];
 }
 
-function nodeRow(node: NodeView): string[] {
+function nodeRow(node: NodeInfo): string[] {
   const labels = Object.entries(node.labels).map(([key, value]) => `${key}=${value}`);
   return [
     node.isSelf ? `${node.name} *` : node.name,
@@ -55,7 +55,7 @@ function nodeRow(node: NodeView): string[] {
   ];
 }
 
-function renderBindErrors({ name, bindErrors }: NodeView, indent: string): string[] {
+function renderBindErrors({ name, bindErrors }: NodeInfo, indent: string): string[] {
   const hidden = bindErrors.length - MAX_BIND_ERRORS;
   return [
     ...bindErrors

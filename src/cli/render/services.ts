@@ -1,6 +1,6 @@
 /** Services and tasks of the whole cluster as tables. Lines end with a line end. */
 
-import type { DefinitionView, PortConflict, ServiceView, TaskView } from "../../admin/index.ts";
+import type { DefinitionInfo, PortConflict, ServiceInfo, TaskInfo } from "../../admin/index.ts";
 import { formatDuration } from "../../model/index.ts";
 import { formatAge, formatCount, formatTime } from "./format.ts";
 import { formatPorts } from "./ports.ts";
@@ -21,7 +21,7 @@ const TASK_COLUMNS: readonly Column[] = [
   { title: "ERROR" },
 ];
 
-export function renderServices(services: readonly ServiceView[]): string {
+export function renderServices(services: readonly ServiceInfo[]): string {
   if (services.length === 0)
     return "no services: create one with `portmesh service create`, or in the file\n";
   const rows = services.map((service) => [
@@ -35,7 +35,7 @@ export function renderServices(services: readonly ServiceView[]): string {
 }
 
 /** Of several services: one table, the service in front of the task. */
-export function renderTasks(services: readonly ServiceView[]): string {
+export function renderTasks(services: readonly ServiceInfo[]): string {
   const isAlone = services.length === 1;
   const columns = isAlone ? TASK_COLUMNS : [{ title: "SERVICE" }, ...TASK_COLUMNS];
   const rows = services.flatMap((service) =>
@@ -46,7 +46,7 @@ export function renderTasks(services: readonly ServiceView[]): string {
 }
 
 /** What `service inspect --pretty` shows. */
-export function renderServiceDetails(service: ServiceView, nowMs: number): string {
+export function renderServiceDetails(service: ServiceInfo, nowMs: number): string {
   const { spec } = service;
   const facts: [string, string][] = [
     ["Origin", describeOrigin(service)],
@@ -80,7 +80,7 @@ export function renderServiceDetails(service: ServiceView, nowMs: number): strin
 }
 
 /** @param others definitions that are not in force */
-export function renderDiffering(others: readonly DefinitionView[], indent: string): string[] {
+export function renderDiffering(others: readonly DefinitionInfo[], indent: string): string[] {
   return others.flatMap((other) =>
     other.differences.length === 0
       ? []
@@ -89,7 +89,7 @@ export function renderDiffering(others: readonly DefinitionView[], indent: strin
 }
 
 /** "n2:/etc/portmesh/portmesh.toml" */
-export function placeOf({ node, file, isAlive }: DefinitionView): string {
+export function placeOf({ node, file, isAlive }: DefinitionInfo): string {
   return `${file === null ? `command on ${node}` : `${node}:${file}`}${isAlive ? "" : " (node not alive)"}`;
 }
 
@@ -104,7 +104,7 @@ export function renderConflicts(conflicts: readonly PortConflict[], indent = "")
   );
 }
 
-function describeOrigin({ origin, definitions }: ServiceView): string {
+function describeOrigin({ origin, definitions }: ServiceInfo): string {
   if (origin === "api") return origin;
   const [inForce, ...others] = definitions;
   const more = others.length === 0 ? "" : `, and ${formatCount(others.length, "other place")}`;
@@ -112,31 +112,31 @@ function describeOrigin({ origin, definitions }: ServiceView): string {
 }
 
 /** "2/3": ready for connections, of all. */
-function countActive(tasks: readonly TaskView[]): string {
+function countActive(tasks: readonly TaskInfo[]): string {
   return `${tasks.filter((task) => task.state === "active").length}/${tasks.length}`;
 }
 
-function taskRow(task: TaskView): string[] {
+function taskRow(task: TaskInfo): string[] {
   return [task.name, task.node, task.state, String(task.weight), task.origin, task.error ?? "-"];
 }
 
-function describeClients({ allow, deny }: ServiceView["spec"]): string {
+function describeClients({ allow, deny }: ServiceInfo["spec"]): string {
   const denied = deny.length === 0 ? "" : `, but not from ${deny.join(", ")}`;
   return `from ${allow.length === 0 ? "nowhere" : allow.join(", ")}${denied}`;
 }
 
-function describeListening({ bind, nodes }: ServiceView["spec"]): string {
+function describeListening({ bind, nodes }: ServiceInfo["spec"]): string {
   const labels = Object.entries(nodes).map(([key, value]) => `${key}=${value}`);
   const where = labels.length === 0 ? "every node" : `nodes with ${labels.join(", ")}`;
   return `on ${where}, ${bind === null ? "as proxy.bind of the node says" : bind.join(", ")}`;
 }
 
-function describeProxy({ sendProxy, acceptProxy }: ServiceView["spec"]): string {
+function describeProxy({ sendProxy, acceptProxy }: ServiceInfo["spec"]): string {
   const accepted = acceptProxy.length === 0 ? "from no client" : `from ${acceptProxy.join(", ")}`;
   return `sent to tasks: ${sendProxy}; expected ${accepted}`;
 }
 
-function describeLimits({ maxConnections, idleTimeoutMs, drainTimeoutMs, udp }: ServiceView["spec"]): string {
+function describeLimits({ maxConnections, idleTimeoutMs, drainTimeoutMs, udp }: ServiceInfo["spec"]): string {
   return [
     maxConnections === 0 ? "any number of connections" : `${maxConnections} connections`,
     idleTimeoutMs === 0 ? "never idle out" : `idle ${formatDuration(idleTimeoutMs)}`,

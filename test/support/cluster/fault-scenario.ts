@@ -14,7 +14,7 @@ import type { NetworkNode } from "../network/network-node.ts";
 import { MeshCluster, namespacePlaces } from "./mesh-cluster.ts";
 import { serviceFile } from "./mesh-config.ts";
 import { MeshLoad, type MeshLoadOptions } from "./mesh-load.ts";
-import type { MeshNode, ServiceView } from "./mesh-node.ts";
+import type { MeshNode, ServiceInfo } from "./mesh-node.ts";
 import { type Measures, recordScenario } from "./mesh-report.ts";
 
 const NODES = 5;
@@ -138,7 +138,7 @@ export class FaultScenario implements AsyncDisposable {
   }
 
   /** Waits until all have one catalog, as wanted, and then until nobody suspects anybody; how long both took. */
-  async agreeAgain(sinceMs: number, isWanted: (services: readonly ServiceView[]) => boolean): Promise<void> {
+  async agreeAgain(sinceMs: number, isWanted: (services: readonly ServiceInfo[]) => boolean): Promise<void> {
     await this.cluster.agree(isWanted);
     this.measure("ms until all agree again", performance.now() - sinceMs);
     await this.cluster.allAlive();

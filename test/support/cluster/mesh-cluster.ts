@@ -7,7 +7,7 @@ import { join } from "node:path";
 import type { Namespaces } from "../network/namespaces.ts";
 import { type WaitOptions, waitFor } from "../time/wait-for.ts";
 import { type MeshSettings, meshFile } from "./mesh-config.ts";
-import { type MemberView, MeshNode, type MeshPlace, type ServiceView } from "./mesh-node.ts";
+import { type MemberView, MeshNode, type MeshPlace, type ServiceInfo } from "./mesh-node.ts";
 
 /** A suspicion takes some probe rounds of a second each; finding each other again after a cut may take longer. */
 const AGREEMENT_DEADLINE_MS = 60_000;
@@ -161,9 +161,9 @@ export class MeshCluster {
 
   /** Waits until all of these have the same catalog and its services are as wanted; gives them. */
   async agree(
-    isWanted: (services: readonly ServiceView[]) => boolean = () => true,
+    isWanted: (services: readonly ServiceInfo[]) => boolean = () => true,
     nodes: readonly MeshNode[] = this.running,
-  ): Promise<readonly ServiceView[]> {
+  ): Promise<readonly ServiceInfo[]> {
     return this.waitFor(
       async () => {
         const statuses = await Promise.all(nodes.map((node) => node.status()));

@@ -40,7 +40,7 @@ export interface MemberView {
 export type MeshStatus = Omit<NodeStatus, "cluster"> & { readonly cluster: ClusterView };
 
 /** As the admin API lists it under /v1/services. */
-export interface ServiceView {
+export interface ServiceInfo {
   readonly name: string;
   readonly tasks: readonly { readonly name: string; readonly node: string; readonly state: string }[];
 }
@@ -124,9 +124,9 @@ export class MeshNode {
   }
 
   /** Every service of the cluster, by name. */
-  async services(): Promise<readonly ServiceView[]> {
+  async services(): Promise<readonly ServiceInfo[]> {
     const response = await fetch("http://portmesh/v1/services", { unix: this.socket });
-    return (await response.json()) as readonly ServiceView[];
+    return (await response.json()) as readonly ServiceInfo[];
   }
 
   /** Writes a new file and has it loaded. */

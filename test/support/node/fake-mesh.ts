@@ -1,16 +1,16 @@
 /** A mesh in memory that keeps the promises of MeshNode: one node, edge-1, whose services and tasks are lists. */
 
 import {
+  type ApiError,
   type CreateService,
-  type DefinitionView,
+  type DefinitionInfo,
   type MeshCommands,
   type MeshNode,
   type NodeDirective,
-  type NodeView,
-  type Refusal,
+  type NodeInfo,
   refusals,
-  type ServiceView,
-  type TaskView,
+  type ServiceInfo,
+  type TaskInfo,
   type Trace,
   type TraceQuery,
   type UpdateService,
@@ -36,12 +36,12 @@ export const SPEC: ServiceSpec = {
   udp: { mode: "session", idleTimeoutMs: 90_000, maxSessions: 65_536, responses: 0 },
 };
 
-export function taskView(name: string, rest: Partial<TaskView> = {}): TaskView {
+export function taskView(name: string, rest: Partial<TaskInfo> = {}): TaskInfo {
   const declared = { name, host: name, port: null, weight: 1 };
   return { ...declared, node: SELF, origin: "api", state: "active", error: null, ...rest };
 }
 
-export function serviceView(name: string, rest: Partial<ServiceView> = {}): ServiceView {
+export function serviceView(name: string, rest: Partial<ServiceInfo> = {}): ServiceInfo {
   return {
     name,
     spec: SPEC,
@@ -58,11 +58,11 @@ export function serviceView(name: string, rest: Partial<ServiceView> = {}): Serv
   };
 }
 
-function definitionView(rest: Partial<DefinitionView> = {}): DefinitionView {
+function definitionView(rest: Partial<DefinitionInfo> = {}): DefinitionInfo {
   return { node: SELF, file: null, isAlive: true, changedAtMs: CREATED_AT, differences: [], ...rest };
 }
 
-export function nodeView(name: string, rest: Partial<NodeView> = {}): NodeView {
+export function nodeView(name: string, rest: Partial<NodeInfo> = {}): NodeInfo {
   return {
     name,
     address: "192.0.2.10:7946",
@@ -82,15 +82,15 @@ export function nodeView(name: string, rest: Partial<NodeView> = {}): NodeView {
 
 export class FakeMesh implements MeshNode, MeshCommands {
   readonly commands = this;
-  list: ServiceView[];
-  members: NodeView[] = [nodeView(SELF)];
+  list: ServiceInfo[];
+  members: NodeInfo[] = [nodeView(SELF)];
   readonly directives: [string, NodeDirective][] = [];
   readonly traced: TraceQuery[] = [];
   traceAnswer: Partial<Trace> = {};
   /** Runs before a change is judged: somebody else's write. */
   beforeChange: () => void = () => {};
 
-  constructor(...services: ServiceView[]) {
+  constructor(...services: ServiceInfo[]) {
     this.list = services;
   }
 
@@ -102,15 +102,15 @@ export class FakeMesh implements MeshNode, MeshCommands {
     return { outcome: "unchanged" };
   }
 
-  services(): readonly ServiceView[] {
+  services(): readonly ServiceInfo[] {
     return this.list.toSorted((a, b) => a.name.localeCompare(b.name));
   }
 
-  service(name: string): ServiceView | null {
+  service(name: string): ServiceInfo | null {
     return this.list.find((service) => service.name === name) ?? null;
   }
 
-  async createService({ name, spec, tasks }: CreateService): Promise<Refusal | null> {
+  async createService({ name, spec, tasks }: CreateService): Promise<ApiError | null> {
     if (this.service(name) !== null) return refusals.serviceExists(name);
     const taken = this.#takenPort(name, spec);
     if (taken !== null) return taken;
@@ -118,7 +118,7 @@ export class FakeMesh implements MeshNode, MeshCommands {
     return null;
   }
 
-  async updateService(name: string, request: UpdateService): Promise<Refusal | null> {
+  async updateService(name: string, request: UpdateService): Promise<ApiError | null> {
     this.beforeChange();
     const service = this.service(name);
     if (service === null) return refusals.noSuchService(name);
@@ -135,7 +135,7 @@ export class FakeMesh implements MeshNode, MeshCommands {
     return null;
   }
 
-  async removeService(name: string): Promise<Refusal | null> {
+  async removeService(name: string): Promise<ApiError | null> {
     const service = this.service(name);
     if (service === null) return refusals.noSuchService(name);
     if (service.origin === "file") return refusals.serviceFromFile(name, service.definitions);
@@ -143,7 +143,7 @@ export class FakeMesh implements MeshNode, MeshCommands {
     return null;
   }
 
-  async addTask(name: string, task: TaskSpec): Promise<Refusal | null> {
+  async addTask(name: string, task: TaskSpec): Promise<ApiError | null> {
     const service = this.service(name);
     if (service === null) return refusals.noSuchService(name);
     if (service.tasks.some((other) => other.name === task.name)) return refusals.taskExists(name, task.name);
@@ -151,20 +151,20 @@ export class FakeMesh implements MeshNode, MeshCommands {
     return null;
   }
 
-  async removeTask(name: string, task: string): Promise<Refusal | null> {
+  async removeTask(name: string, task: string): Promise<ApiError | null> {
     return this.#changeTask(name, task, () => []);
   }
 
-  async drainTask(name: string, task: string, isDraining: boolean): Promise<Refusal | null> {
+  async drainTask(name: string, task: string, isDraining: boolean): Promise<ApiError | null> {
     const state = isDraining ? "draining" : "active";
     return this.#changeTask(name, task, (found) => [{ ...found, state }]);
   }
 
-  nodes(): readonly NodeView[] {
+  nodes(): readonly NodeInfo[] {
     return this.members;
   }
 
-  async setNodeDirective(name: string, directive: NodeDirective): Promise<Refusal | null> {
+  async setNodeDirective(name: string, directive: NodeDirective): Promise<ApiError | null> {
     const node = this.members.find((member) => member.name === name);
     if (node === undefined) return refusals.noSuchNode(name);
     if (directive === "forget" && node.state === "alive") return refusals.nodeAlive(name);
@@ -184,7 +184,7 @@ export class FakeMesh implements MeshNode, MeshCommands {
   }
 
   /** A write of the record: its stamp moves on. */
-  write(name: string, changes: Partial<ServiceView>): void {
+  write(name: string, changes: Partial<ServiceInfo>): void {
     this.list = this.list.map((service) => {
       if (service.name !== name) return service;
       const stamp = { counter: service.stamp.counter + 1, node: SELF };
@@ -192,7 +192,7 @@ export class FakeMesh implements MeshNode, MeshCommands {
     });
   }
 
-  #changeTask(name: string, task: string, change: (task: TaskView) => TaskView[]): Refusal | null {
+  #changeTask(name: string, task: string, change: (task: TaskInfo) => TaskInfo[]): ApiError | null {
     const service = this.service(name);
     if (service === null) return refusals.noSuchService(name);
     const named = service.tasks.filter((other) => other.name === task);
@@ -207,7 +207,7 @@ export class FakeMesh implements MeshNode, MeshCommands {
     return null;
   }
 
-  #takenPort(name: string, spec: ServiceSpec): Refusal | null {
+  #takenPort(name: string, spec: ServiceSpec): ApiError | null {
     for (const other of this.list.filter((service) => service.name !== name)) {
       const keys = new Set(other.spec.publish.map((port) => `${port.published}/${port.protocol}`));
       const taken = spec.publish.find((port) => keys.has(`${port.published}/${port.protocol}`));
@@ -217,6 +217,6 @@ export class FakeMesh implements MeshNode, MeshCommands {
   }
 }
 
-function asView(task: TaskSpec): TaskView {
+function asView(task: TaskSpec): TaskInfo {
   return taskView(task.name, task);
 }

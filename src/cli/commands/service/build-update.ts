@@ -1,6 +1,6 @@
 /** A service and the options of `service update` -> the request. Pure; throws CommandFailure for what is wrong. */
 
-import type { ServiceView, UpdateService } from "../../../admin/index.ts";
+import type { ServiceInfo, UpdateService } from "../../../admin/index.ts";
 import { areSpecsEqual, type PortSpec } from "../../../model/index.ts";
 import { CommandFailure, EXIT_WRONG } from "../../invocation.ts";
 import { formatPorts } from "../../render/ports.ts";
@@ -18,7 +18,7 @@ export interface UpdateOptions extends SpecOptions {
   readonly taskRm?: readonly string[];
 }
 
-export function buildUpdate(service: ServiceView, options: UpdateOptions): Built<UpdateService> {
+export function buildUpdate(service: ServiceInfo, options: UpdateOptions): Built<UpdateService> {
   const sources = new FlagSources();
   const { publish, ...rules } = service.spec;
   const kept = removePorts(publish, options.publishRm ?? []);
@@ -69,7 +69,7 @@ function example(ports: readonly PortSpec[]): string {
   return first === undefined ? "80" : `${first.target}/${first.protocol}`;
 }
 
-function readRemovals(service: ServiceView, texts: readonly string[], sources: FlagSources): string[] {
+function readRemovals(service: ServiceInfo, texts: readonly string[], sources: FlagSources): string[] {
   return texts.map((text) => {
     const name = findTaskName(service.tasks, text);
     sources.addTask(name, `--task-rm ${text}`);

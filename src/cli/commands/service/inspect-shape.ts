@@ -4,7 +4,7 @@
  */
 
 import { createHash } from "node:crypto";
-import type { ServiceView } from "../../../admin/index.ts";
+import type { ServiceInfo } from "../../../admin/index.ts";
 import { formatDuration, type PortSpec } from "../../../model/index.ts";
 import { formatDockerPorts } from "../../render/ports.ts";
 
@@ -17,7 +17,7 @@ export interface InspectedPort {
   readonly PublishMode?: "host";
 }
 
-export function inspectService(service: ServiceView): object {
+export function inspectService(service: ServiceInfo): object {
   const { name, spec } = service;
   const endpoint = { Mode: "vip", Ports: spec.publish.map(inspectPort) };
   return {
@@ -38,7 +38,7 @@ export function inspectService(service: ServiceView): object {
 }
 
 /** What `docker service ls --format` offers of a service. */
-export function listRow(service: ServiceView): object {
+export function listRow(service: ServiceInfo): object {
   const active = service.tasks.filter((task) => task.state === "active").length;
   return {
     ID: serviceId(service),
@@ -51,7 +51,7 @@ export function listRow(service: ServiceView): object {
 }
 
 /** Stays as long as the service, also through updates; another service of the same name has another. */
-export function serviceId({ name, created }: Pick<ServiceView, "name" | "created">): string {
+export function serviceId({ name, created }: Pick<ServiceInfo, "name" | "created">): string {
   const hash = createHash("sha256")
     .update(JSON.stringify([name, created.counter, created.node]))
     .digest("hex");
@@ -67,7 +67,7 @@ function constraintsOf(nodes: Readonly<Record<string, string>>): string[] {
   return Object.entries(nodes).map(([key, value]) => `node.labels.${key}==${value}`);
 }
 
-function inspectOwn({ spec, origin, definitions, tasks, conflicts, overwritten }: ServiceView): object {
+function inspectOwn({ spec, origin, definitions, tasks, conflicts, overwritten }: ServiceInfo): object {
   return {
     Origin: origin,
     Definitions: definitions.map((definition) => ({

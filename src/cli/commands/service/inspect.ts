@@ -1,6 +1,6 @@
 /** `portmesh service inspect`: services in the shape Docker gives them, or through a template. */
 import { type Command, Option } from "commander";
-import type { ServiceView } from "../../../admin/index.ts";
+import type { ServiceInfo } from "../../../admin/index.ts";
 import { MeshClient, RefusedByNode } from "../../client/mesh-client.ts";
 import { EXIT_FAILED, type Invocation } from "../../invocation.ts";
 import { findSocket, type NodeOptions, withNodeOptions } from "../options.ts";
@@ -34,7 +34,7 @@ export function addInspect(service: Command, invocation: Invocation): void {
     .action(async (names: string[], options: InspectOptions) => {
       const show = await renderer(options);
       const client = new MeshClient(await findSocket(options, invocation.env));
-      const found: ServiceView[] = [];
+      const found: ServiceInfo[] = [];
       for (const name of names) {
         const service = await find(client, name, invocation);
         if (service !== null) found.push(service);
@@ -47,7 +47,7 @@ export function addInspect(service: Command, invocation: Invocation): void {
 async function renderer({
   format,
   pretty,
-}: InspectOptions): Promise<(services: readonly ServiceView[]) => string> {
+}: InspectOptions): Promise<(services: readonly ServiceInfo[]) => string> {
   if (pretty) {
     const { renderServiceDetails } = await import("../../render/services.ts");
     return (services) => services.map((service) => renderServiceDetails(service, Date.now())).join("\n");
@@ -62,7 +62,7 @@ async function renderer({
   return (services) => services.map((service) => `${template(inspectService(service))}\n`).join("");
 }
 
-async function find(client: MeshClient, name: string, invocation: Invocation): Promise<ServiceView | null> {
+async function find(client: MeshClient, name: string, invocation: Invocation): Promise<ServiceInfo | null> {
   try {
     return await client.service(name);
   } catch (error) {

@@ -1,6 +1,6 @@
 /** `portmesh service ls`: every service of the cluster. */
 import { type Command, Option } from "commander";
-import type { ServiceView } from "../../../admin/index.ts";
+import type { ServiceInfo } from "../../../admin/index.ts";
 import { MeshClient } from "../../client/mesh-client.ts";
 import { CommandFailure, EXIT_WRONG, type Invocation } from "../../invocation.ts";
 import { collect, findSocket, type NodeOptions, withNodeOptions } from "../options.ts";
@@ -48,7 +48,7 @@ function readFilter(text: string): string {
   throw new CommandFailure(`--filter ${text}: only name=PREFIX is known`, EXIT_WRONG);
 }
 
-async function renderer(options: LsOptions): Promise<(services: readonly ServiceView[]) => string> {
+async function renderer(options: LsOptions): Promise<(services: readonly ServiceInfo[]) => string> {
   if (options.json) return (services) => `${JSON.stringify(services, null, 2)}\n`;
   if (options.quiet) return (services) => services.map(({ name }) => `${name}\n`).join("");
   if (options.format === undefined) return (await import("../../render/services.ts")).renderServices;

@@ -1,6 +1,6 @@
 /** Which flag said what, so that a refusal can name it: `--publish 8080:80: port 8080/tcp is published by …`. */
 
-import type { Refusal } from "../../../admin/index.ts";
+import type { ApiError } from "../../../admin/index.ts";
 import { formatPort, type PortSpec } from "../../../model/index.ts";
 
 export class FlagSources {
@@ -16,7 +16,7 @@ export class FlagSources {
   }
 
   /** The refusal in one line, with the flag it is about where there is one. */
-  explain({ error, about }: Refusal): string {
+  explain({ error, about }: ApiError): string {
     if (about === undefined || "name" in about) return error;
     const flag = "port" in about ? this.#ports.get(formatPort(about.port)) : this.#tasks.get(about.task);
     return flag === undefined ? error : `${flag}: ${error}`;
