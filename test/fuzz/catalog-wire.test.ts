@@ -19,7 +19,7 @@ const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 32);
 const NOW_MS = 1_700_000_000_000;
 
 const random = seededRandom(SEED);
-setDefaultTimeout(10_000 + RUNS);
+setDefaultTimeout(120_000 + RUNS); // far above what a run takes, also beside other tests
 console.log(`FUZZ_SEED=${SEED} FUZZ_RUNS=${RUNS}`);
 
 function below(limit: number): number {

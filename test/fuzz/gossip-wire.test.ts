@@ -20,7 +20,7 @@ const KEYRING = gossip.Keyring.of([new Uint8Array(16).fill(7), new Uint8Array(32
 const MAX_PACKET_OUTPUT = 2 ** 20 + 65536;
 const MAX_PACKET_MESSAGES = 1024;
 
-setDefaultTimeout(10_000 + 5 * RUNS); // far above what a run takes
+setDefaultTimeout(120_000 + RUNS); // far above what a run takes, also beside other tests
 console.log(`FUZZ_SEED=${SEED} FUZZ_RUNS=${RUNS}`);
 
 /** `read` must not throw on anything; `write` must give back what it read. At least some inputs must be readable. */

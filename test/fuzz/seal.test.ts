@@ -18,7 +18,7 @@ import { ByteMutator } from "../support/random/byte-mutator.ts";
 import { Seeded } from "../support/random/seed.ts";
 
 const RUNS = Number(process.env.FUZZ_RUNS ?? 30_000);
-setDefaultTimeout(20_000 + RUNS);
+setDefaultTimeout(120_000 + RUNS); // far above what a run takes, also beside other tests
 
 const seeded = Seeded.fromEnvironment();
 const mutator = new ByteMutator(seeded);

@@ -2,9 +2,9 @@
 import { createSocket } from "node:dgram";
 import { createServer, isIPv6 } from "node:net";
 
-/** Below those that the kernel gives to clients, so that none of them takes it before a test does. */
-const FIRST_QUIET_PORT = 10_000;
-const QUIET_PORTS = 22_000;
+/** Below those that the kernel gives to clients, so that none of them takes it before a test does; above those that tests name. */
+const FIRST_QUIET_PORT = 25_000;
+const QUIET_PORTS = 7_000;
 const ATTEMPTS = 100;
 
 /** No port is given twice: tests that run at the same time do not get the same before they listen on it. */
