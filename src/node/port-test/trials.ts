@@ -5,7 +5,7 @@
 
 import type { ConnectionTrialOptions } from "../../sys/connection-trial.ts";
 import type { DatagramTrial, DatagramTrialOptions } from "../../sys/datagram-trial.ts";
-import { LINK_PORT_MAX, LINK_PORT_MIN } from "../../wire/index.ts";
+import { RELAY_SOURCE_PORT_MAX, RELAY_SOURCE_PORT_MIN } from "../../wire/index.ts";
 import { MAX_TIMEOUT_MS, MIN_TIMEOUT_MS, type Outcome, type Trial } from "./message.ts";
 import type { RelayHello } from "./relay-hello.ts";
 
@@ -134,7 +134,7 @@ class PeerTrials {
     const { peer, network, timeoutMs } = this;
     const sendAtMs = this.#sendAtMs;
     const hello = network.relayHello(peer);
-    const from = { localPorts: [LINK_PORT_MIN, LINK_PORT_MAX] } as const; // as links do
+    const from = { localPorts: [RELAY_SOURCE_PORT_MIN, RELAY_SOURCE_PORT_MAX] } as const; // as links do
     const result = await network.tryDatagrams({
       host: address,
       port,

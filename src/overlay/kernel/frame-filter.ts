@@ -15,7 +15,7 @@
  */
 
 import { ProgramWriter } from "../../wire/classic-bpf.ts";
-import { LINK_PORT_MIN, parseIp } from "../../wire/index.ts";
+import { parseIp, RELAY_SOURCE_PORT_MIN } from "../../wire/index.ts";
 import { macOf } from "../address-plan.ts";
 import type { RelayPorts } from "../driver.ts";
 import { ACCEPT_FRAME, DROP_FRAME } from "../rtnetlink/index.ts";
@@ -107,7 +107,7 @@ function writeRelays(program: ProgramWriter, { own, memberTcp, memberUdp }: Rela
     .unlessAtLeast(UDP_END, "drop")
     .loadHalf(PORTS_AT + 2);
   for (const port of own.udp) program.ifEqual(port, "source");
-  program.unlessAtLeast(LINK_PORT_MIN, "drop").loadHalf(PORTS_AT);
+  program.unlessAtLeast(RELAY_SOURCE_PORT_MIN, "drop").loadHalf(PORTS_AT);
   program.ifAnyEqual(memberUdp, "source", "drop");
 
   // TCP does not send fragments, and a later one could overwrite the flags

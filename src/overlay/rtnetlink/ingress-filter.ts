@@ -35,7 +35,7 @@ export function setIngressFilter(session: NetlinkSession, interfaceIndex: number
   addQueue(session, interfaceIndex);
   const filter = { interfaceIndex, handle: HANDLE, parent: TC_H_INGRESS_FILTERS, priority: PRIORITY };
   const request = encodeTrafficMessage({ ...filter, protocol: ETH_P_ALL, kind: "bpf", program });
-  session.change("filter what is received", RTM_NEWTFILTER, NLM_F_CREATE, request);
+  session.change("set the ingress filter", RTM_NEWTFILTER, NLM_F_CREATE, request);
 }
 
 /** Its program; null: there is none. */
@@ -61,7 +61,7 @@ function addQueue(session: NetlinkSession, interfaceIndex: number): void {
   const queue = { interfaceIndex, handle: TC_H_INGRESS_QUEUE, parent: TC_H_INGRESS, kind: "ingress" };
   try {
     const request = encodeTrafficMessage(queue);
-    session.change("filter what is received", RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, request);
+    session.change("set the ingress filter", RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, request);
   } catch (error) {
     if (!(error instanceof NetlinkError && error.errnoValue === EEXIST)) throw error;
   }

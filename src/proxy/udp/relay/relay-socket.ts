@@ -23,8 +23,8 @@ import {
 import {
   ERROR_LIMIT,
   ERROR_REFUSED,
-  LINK_PORT_MAX,
-  LINK_PORT_MIN,
+  RELAY_SOURCE_PORT_MAX,
+  RELAY_SOURCE_PORT_MIN,
   type RelayDatagram,
   SEALED_BYTES,
 } from "../../../wire/index.ts";
@@ -270,7 +270,9 @@ export class RelaySocket
     const { memory } = this.context;
     const { sockaddrAt } = this.relays;
     for (let tries = 0; tries <= BIND_TRIES; tries++) {
-      const port = LINK_PORT_MIN + Math.floor(Math.random() * (LINK_PORT_MAX - LINK_PORT_MIN + 1));
+      const port =
+        RELAY_SOURCE_PORT_MIN +
+        Math.floor(Math.random() * (RELAY_SOURCE_PORT_MAX - RELAY_SOURCE_PORT_MIN + 1));
       const length = writeAnyAddress(memory.bytes, sockaddrAt, this.peer.family, 0);
       if (source !== null) memory.bytes.set(source.subarray(0, length), sockaddrAt);
       if (tries < BIND_TRIES) setSockaddrPort(memory.bytes, sockaddrAt, port);

@@ -9,7 +9,7 @@ import {
   type RelayFilter,
 } from "../../../../src/overlay/kernel/frame-filter.ts";
 import { ACCEPT_FRAME, DROP_FRAME } from "../../../../src/overlay/rtnetlink/index.ts";
-import { LINK_PORT_MIN } from "../../../../src/wire/index.ts";
+import { RELAY_SOURCE_PORT_MIN } from "../../../../src/wire/index.ts";
 import { runProgram } from "../../../support/os/bpf-machine.ts";
 
 const OWN = "10.200.0.1";
@@ -117,10 +117,10 @@ test.each<[string, Frame, boolean]>([
   ["UDP to the port of relays", { port: 4790 }, true],
   ["UDP to the port of probes", { port: 4791 }, true],
   ["UDP to another port", { port: 53 }, false],
-  ["UDP from a member's relay to a link", { sourcePort: 5790, port: LINK_PORT_MIN }, true],
+  ["UDP from a member's relay to a link", { sourcePort: 5790, port: RELAY_SOURCE_PORT_MIN }, true],
   ["UDP from a member's relay to the last port", { sourcePort: 4790, port: 65_535 }, true],
-  ["UDP from a member's relay to another port", { sourcePort: 4790, port: LINK_PORT_MIN - 1 }, false],
-  ["UDP from elsewhere to a link", { sourcePort: 4792, port: LINK_PORT_MIN }, false],
+  ["UDP from a member's relay to another port", { sourcePort: 4790, port: RELAY_SOURCE_PORT_MIN - 1 }, false],
+  ["UDP from elsewhere to a link", { sourcePort: 4792, port: RELAY_SOURCE_PORT_MIN }, false],
   ["the first fragment of UDP to the port of relays", { fragment: 0x2000 }, true],
   ["the first fragment of UDP to another port", { fragment: 0x2000, port: 53 }, false],
   ["a later fragment of UDP", { fragment: 0x2001, length: 35 }, true],
