@@ -51,7 +51,7 @@ export function buildRoutingInput(sources: RoutingInputParts): RoutingInput {
       (name): InputService => ({
         ...services.get(name)!.spec,
         name,
-        lostPorts: new Set((sources.conflicts.get(name) ?? []).map((port) => portKey(port))),
+        conflictingPorts: new Set((sources.conflicts.get(name) ?? []).map((port) => portKey(port))),
         tasks: (tasks.get(name) ?? []).map((task) => ({
           node: task.owner,
           name: task.name,

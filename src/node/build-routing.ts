@@ -58,8 +58,8 @@ export function buildRouting(sources: RoutingSources): Routing {
   const ownTasks = new OwnTaskPorts(input, sources.addressesOf);
   const services = input.services.map((service): Service => {
     const warn = (message: string) => warnings.push({ service: service.name, message });
-    const { publish, tasks, bind, nodes, lostPorts, ...rules } = service;
-    const ports = publish.filter((port) => !lostPorts.has(portKey(port)));
+    const { publish, tasks, bind, nodes, conflictingPorts, ...rules } = service;
+    const ports = publish.filter((port) => !conflictingPorts.has(portKey(port)));
     const isListening = selects(nodes, input.self.labels);
     const bound = isListening ? listenAddresses(bind ?? input.bind, sources.network, warn) : [];
     const addresses = bound.filter((address) => claim(claims, service.name, ports, address, warn));

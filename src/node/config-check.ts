@@ -85,7 +85,7 @@ function inputAlone({ node, proxy, services }: Config): RoutingInput {
     bind: proxy.bind,
     services: services.map((service) => ({
       ...service,
-      lostPorts: new Set(),
+      conflictingPorts: new Set(),
       tasks: service.tasks.map((task) => ({ ...task, node: node.name })),
     })),
     peers: [],

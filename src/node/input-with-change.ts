@@ -18,7 +18,7 @@ export function inputWithChange(input: RoutingInput, change: ServiceChange): Rou
   const kept = (before?.tasks ?? []).filter((task) => task.node !== self || !removeTasks.includes(task.name));
   const added = addTasks.map((task): InputTask => ({ ...task, node: self, isDraining: false }));
   const rules: Omit<InputService, "tasks"> | undefined =
-    spec === null ? before : { ...spec, name, lostPorts: new Set<string>() };
+    spec === null ? before : { ...spec, name, conflictingPorts: new Set<string>() };
   if (rules === undefined) return input;
   const after = { ...rules, tasks: [...kept, ...added] };
   const others = input.services.filter((service) => service.name !== name);

@@ -70,7 +70,9 @@ export function dialedAddress(address: string): string {
 
 function publishedPorts({ services }: RoutingInput): Set<string> {
   return new Set(
-    services.flatMap(({ publish, lostPorts }) => publish.map(portKey).filter((key) => !lostPorts.has(key))),
+    services.flatMap(({ publish, conflictingPorts }) =>
+      publish.map(portKey).filter((key) => !conflictingPorts.has(key)),
+    ),
   );
 }
 

@@ -38,7 +38,7 @@ export interface InputNode {
 export interface InputService extends ServiceSpec {
   readonly name: string;
   /** "tcp 8080": published ports that belong to an older service. */
-  readonly lostPorts: ReadonlySet<string>;
+  readonly conflictingPorts: ReadonlySet<string>;
   /** Of this node and of the peers. */
   readonly tasks: readonly InputTask[];
 }

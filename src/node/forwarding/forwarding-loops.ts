@@ -262,8 +262,10 @@ export function nodesOf(input: RoutingInput, network: LocalNetwork): [ListeningN
   return [own, ...input.nodes.filter(({ name }) => name !== self.name)];
 }
 
-export function servedPorts({ publish, lostPorts }: InputService): readonly ViewPort[] {
-  return lostPorts.size === 0 ? publish : publish.filter((port) => !lostPorts.has(portKey(port)));
+export function servedPorts({ publish, conflictingPorts }: InputService): readonly ViewPort[] {
+  return conflictingPorts.size === 0
+    ? publish
+    : publish.filter((port) => !conflictingPorts.has(portKey(port)));
 }
 
 function describe(loop: Hop, path: readonly Hop[]): ForwardingLoop {

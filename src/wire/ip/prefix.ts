@@ -52,7 +52,7 @@ export class PrefixSet {
       texts.map((text) => {
         const prefix = parsePrefix(text);
         if (prefix === null)
-          throw new RangeError(`cannot parse prefix: "${text}" is no address or CIDR prefix`);
+          throw new RangeError(`cannot parse prefix: "${text}" is not an address or CIDR prefix`);
         return prefix;
       }),
     );

@@ -9,7 +9,7 @@ export function viewOf(config: Config): RoutingInput {
     bind: config.proxy.bind,
     services: config.services.map((service) => ({
       ...service,
-      lostPorts: new Set(),
+      conflictingPorts: new Set(),
       tasks: service.tasks.map((task) => ({ ...task, node: name })),
     })),
     peers: [],

@@ -69,8 +69,8 @@ test("peers are the other nodes that can be reached, with their zone", () => {
 
 test("ports that an older service keeps are lost, by protocol", () => {
   const conflicts = new Map([["web", [{ protocol: "udp", published: 53, keptBy: "dns" } as const]]]);
-  expect([...input({ conflicts }).services[0]!.lostPorts]).toEqual(["udp 53"]);
-  expect([...input().services[0]!.lostPorts]).toEqual([]);
+  expect([...input({ conflicts }).services[0]!.conflictingPorts]).toEqual(["udp 53"]);
+  expect([...input().services[0]!.conflictingPorts]).toEqual([]);
 });
 
 test("a node that stops serves with its own tasks until its ports are closed, one that is drained does not", () => {

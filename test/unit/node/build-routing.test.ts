@@ -235,9 +235,9 @@ describe("a cluster", () => {
   });
 
   test("ports that an older service has are left out", () => {
-    expect(routed({ services: [{ ...service, lostPorts: new Set(["tcp 80"]) }] }).services[0]!.ports).toEqual(
-      [],
-    );
+    expect(
+      routed({ services: [{ ...service, conflictingPorts: new Set(["tcp 80"]) }] }).services[0]!.ports,
+    ).toEqual([]);
   });
 
   test("a node without the labels that a service asks for does not listen, and still runs its tasks", () => {

@@ -49,7 +49,7 @@ const viewService = {
   publish: [],
   bind: null,
   nodes: { zone: "eu" },
-  lostPorts: new Set<string>(),
+  conflictingPorts: new Set<string>(),
   tasks: [],
 };
 

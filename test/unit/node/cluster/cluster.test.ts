@@ -103,7 +103,9 @@ describe("the file", () => {
   test("a port that an older service has is shown as lost before it is applied", async () => {
     const node = await start(config());
     node.writes.write((writer) => writer.writeService("old", spec(80), 1));
-    const lost = node.inputWith(config(WEB)).services.map(({ name, lostPorts }) => [name, [...lostPorts]]);
+    const lost = node
+      .inputWith(config(WEB))
+      .services.map(({ name, conflictingPorts }) => [name, [...conflictingPorts]]);
     expect(lost).toEqual([
       ["web", ["tcp 80"]],
       ["old", []],

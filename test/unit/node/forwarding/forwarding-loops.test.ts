@@ -41,7 +41,7 @@ function serviceOf(name: string, text: ServiceText): InputService {
     publish: text.publish.flatMap(toml),
     bind: text.bind ?? null,
     nodes: text.nodes ?? {},
-    lostPorts: new Set(text.lost ?? []),
+    conflictingPorts: new Set(text.lost ?? []),
     tasks,
   };
 }

@@ -21,7 +21,7 @@ function service(
     publish: list("192.0.2.9").publish,
     bind: null,
     nodes: {},
-    lostPorts: new Set(),
+    conflictingPorts: new Set(),
     tasks: Object.entries(tasks).map(([node, task]) => ({ ...list(task).tasks[0]!, node })),
     ...rules,
   };
@@ -77,7 +77,7 @@ test("bind and nodes say where", () => {
 });
 
 test("a port that an older service has does not count", () => {
-  expect(places([service(["53/udp"], {}, { lostPorts: new Set(["udp 53"]) })])).toEqual([]);
+  expect(places([service(["53/udp"], {}, { conflictingPorts: new Set(["udp 53"]) })])).toEqual([]);
 });
 
 test("a port of mode host is listened on where its service has a task", () => {
