@@ -38,6 +38,7 @@ const PARTS: Readonly<Record<PartName, string>> = {
   overlay: "the overlay",
   store: "the state file",
   tables: "the routing table, the running one stays",
+  ports: "the ports that could not be bound",
 };
 
 export class NodeLog {

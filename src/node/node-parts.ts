@@ -4,7 +4,7 @@ import type { ProxyOptions, SpliceProxy } from "../proxy/index.ts";
 import type { Clock, NodeClock } from "../sys/clock.ts";
 import type { LocalAddress, LocalNetwork } from "../sys/local-addresses.ts";
 import type { LookupHost } from "../sys/lookup-host.ts";
-import type { GossipTransport } from "./cluster/gossip.ts";
+import type { GossipTransport } from "./cluster/gossip-transport.ts";
 import type { Log } from "./log.ts";
 import type { NodeError } from "./node-error.ts";
 import type { OpenDrivers } from "./overlay/open-driver.ts";
@@ -42,6 +42,7 @@ export type NodeProxy = Pick<
   | "excessOf"
   | "prepare"
   | "commit"
+  | "retryPorts"
   | "isTaskUp"
   | "silentLooksOf"
   | "openConnectionsOf"

@@ -11,7 +11,7 @@ import { readDefaultRouteInterface } from "../sys/default-address.ts";
 import { Libcrypto } from "../sys/libcrypto.ts";
 import { readLocalNetwork, withoutTentative } from "../sys/local-addresses.ts";
 import { lookupHost } from "../sys/lookup-host.ts";
-import { socketTransport } from "./cluster/socket-transport.ts";
+import { socketTransport } from "./cluster/gossip-transport.ts";
 import type { Log } from "./log.ts";
 import type { Node } from "./node.ts";
 import type { NodeOptions, NodeParts } from "./node-parts.ts";

@@ -122,6 +122,7 @@ async function startParts(options: NodeOptions, parts: NodeParts, stops: Stops):
 /** The first table is in force: it follows the facts, and others may send their clients to tasks of this node. */
 function serve(reconciler: Reconciler, tables: TableUpdates): void {
   reconciler.attach("tables", ({ routingSources }) => tables.follow(routingSources));
+  reconciler.attach("ports", ({ portRetries }) => tables.retryPorts(portRetries));
   reconciler.learn({ phase: "serving" });
   reconciler.now();
 }
@@ -152,6 +153,7 @@ async function startProxy(
     hasGossip: config.cluster !== null,
     onBindErrors: (errors) => reconciler.learn({ bindErrors: bindErrorsOf(errors) }),
     onReachChange: () => news.set(),
+    onRetryDue: () => reconciler.learn({ portRetries: reconciler.facts.portRetries + 1 }),
   });
   proxy.recordConnections(wantsConnections(config.log.level));
   return proxy;

@@ -26,7 +26,7 @@ import type { RoutingInput } from "./routing-input.ts";
 import { SerialQueue } from "./serial-queue.ts";
 
 export type TableGate = Pick<PortGate, "close" | "adopt">;
-export type TableProxy = Pick<SpliceProxy, "compare" | "excessOf" | "prepare" | "commit">;
+export type TableProxy = Pick<SpliceProxy, "compare" | "excessOf" | "prepare" | "commit" | "retryPorts">;
 
 export interface TableUpdatesParts {
   readonly proxy: TableProxy;
@@ -78,6 +78,7 @@ export class TableUpdates {
   #routing: Routing = NO_ROUTING;
   /** Of the table that is due or runs; null: the last one failed. */
   #sources: readonly unknown[] | null = null;
+  #portRetries = 0;
   #isRefreshDue = false;
   #isClosed = false;
 
@@ -126,6 +127,15 @@ export class TableUpdates {
       this.#sources = null;
       throw error;
     }
+  }
+
+  /** @param retries how often the proxy was due to try ports again that it could not bind; it does when that is more than before */
+  async retryPorts(retries: number): Promise<void> {
+    if (retries === this.#portRetries) return;
+    this.#portRetries = retries;
+    await this.#queue.run(async () => {
+      if (!this.#isClosed) await this.#parts.proxy.retryPorts();
+    });
   }
 
   /** Why a change by file or command to this input is refused; [] when it is not. */

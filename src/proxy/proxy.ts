@@ -51,6 +51,8 @@ export interface ProxyOptions {
   readonly onListeners: (listeners: readonly ListenerReport[]) => void;
   /** Every listener that cannot be opened now, the relay's among them; called when they are others than before. */
   readonly onBindErrors?: (errors: readonly BindError[]) => void;
+  /** Time to call retryPorts, when no other table is being prepared; absent: it is called at once. */
+  readonly onRetryDue?: () => void;
   /** Descriptors have run out: those of the process, or a service's share; at once, then ever more rarely while it goes on. */
   readonly onShortage?: (shortage: Shortage) => void;
   /** The process serves gossip connections too, which need descriptors. */
@@ -73,7 +75,7 @@ export class SpliceProxy {
   readonly #slots = new CounterSlots();
   readonly #listeners: Listeners;
   readonly #workerTables: WorkerTables;
-  readonly #retry = new RetryTimer(steadyClock, () => this.#openFailed());
+  readonly #retry = new RetryTimer(steadyClock, () => this.#onRetry());
   readonly #shortages: ShortageWatch;
 
   private constructor(
@@ -146,6 +148,15 @@ export class SpliceProxy {
     this.#retry.reset();
     await this.#switchTo(table, listeners);
     this.#slots.releaseUnused(this.#table, this.counters);
+  }
+
+  /** Tries the ports again that could not be bound. Not while another table is prepared. */
+  async retryPorts(): Promise<void> {
+    const prepared = this.prepare(this.#table);
+    if (prepared.changes.listenersOpened.length > prepared.bindErrors.length)
+      return await this.commit(prepared);
+    this.#retry.backOff();
+    this.#runListeners(prepared.listeners);
   }
 
   /** Of a task of this node. false: every attempt to reach it has failed for seconds. */
@@ -249,15 +260,10 @@ export class SpliceProxy {
     if (bindErrors.length > 0) this.#retry.start();
   }
 
-  /** Tries the ports again that could not be bound. */
-  #openFailed(): void {
-    const prepared = this.prepare(this.#table);
-    if (prepared.changes.listenersOpened.length > prepared.bindErrors.length) {
-      void this.commit(prepared);
-      return;
-    }
-    this.#retry.backOff();
-    this.#runListeners(prepared.listeners);
+  #onRetry(): void {
+    const { onRetryDue } = this.options;
+    if (onRetryDue !== undefined) onRetryDue();
+    else void this.retryPorts();
   }
 }
 

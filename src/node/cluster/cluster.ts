@@ -21,7 +21,7 @@ import type { AddressChange } from "./address-watch.ts";
 import { CatalogExchange } from "./catalog-exchange.ts";
 import { CatalogWrites } from "./catalog-writes.ts";
 import type { ClusterLog } from "./cluster-log.ts";
-import type { GossipTransport } from "./gossip.ts";
+import type { GossipTransport } from "./gossip-transport.ts";
 import type { KeyMismatch } from "./key-mismatch.ts";
 import { KnownAddresses } from "./known-addresses.ts";
 import { Members } from "./members.ts";

@@ -7,15 +7,8 @@
  */
 import type { Address, Effect, Membership, Notification, Send } from "../../membership/index.ts";
 import type { Clock } from "../../sys/clock.ts";
-import type { Datagram, DatagramSocket, DatagramSocketOptions } from "../../sys/datagram-socket.ts";
-import {
-  type Answer,
-  CLOSED_EARLY,
-  type DialOptions,
-  type ListenOptions,
-  type Reader,
-  type Responder,
-} from "../../sys/exchange.ts";
+import type { Datagram } from "../../sys/datagram-socket.ts";
+import { type Answer, CLOSED_EARLY, type Reader, type Responder } from "../../sys/exchange.ts";
 import { ExchangeLimiter } from "../../sys/exchange-limiter.ts";
 import { randomBytes } from "../../sys/random.ts";
 import {
@@ -37,7 +30,9 @@ import { decodeRelayDatagram, isWildcard, parseIp, RelayDatagram } from "../../w
 import { PORT_TEST } from "../port-test/message.ts";
 import type { StreamAnswer } from "../port-test/port-tester.ts";
 import { addressOf, hostOf, ipOf } from "./address.ts";
-import { type KeyMismatch, KeyMismatches } from "./key-mismatch.ts";
+import { DroppedGossip } from "./dropped-gossip.ts";
+import type { GossipDatagrams, GossipTransport } from "./gossip-transport.ts";
+import type { KeyMismatch } from "./key-mismatch.ts";
 
 /** Two of the largest frames at once. What is received grows in steps, so memory may be twice as much. */
 const MAX_HELD_BYTES = 16 * 2 ** 20;
@@ -48,18 +43,8 @@ const MAX_BYTES_PER_SEC = 32 * 2 ** 20;
 const FREE_BYTES = 16 * 1024;
 /** Of an answer to `ask`. */
 const MAX_ANSWER_BYTES = 64 * 1024;
-const TELL_AGAIN_MS = 60_000;
 /** Alone on its connection: any number does. */
 const NAME_CHECK_SEQ = 1;
-
-/** The sockets of gossip, so that tests can connect nodes in memory. Each rejects with the error of the system. */
-export interface GossipTransport {
-  readonly listen: (options: ListenOptions) => Promise<{ close(): void }>;
-  readonly dial: (options: DialOptions) => Promise<{ readonly error: string | null }>;
-  readonly openDatagrams: (options: DatagramSocketOptions) => Promise<GossipDatagrams>;
-}
-
-export type GossipDatagrams = Pick<DatagramSocket, "send" | "sendFrom" | "close">;
 
 export interface GossipOptions {
   readonly transport: GossipTransport;
@@ -91,9 +76,7 @@ export interface PortTestSender {
 
 export class Gossip {
   readonly #options: GossipOptions;
-  readonly #dropped: Record<string, number> = {};
-  readonly #toldAtMs = new Map<string, number>();
-  readonly #keyMismatches = new KeyMismatches();
+  readonly #drops: DroppedGossip;
   /** Reused. Relays share the port: what is for them gets here while they do not listen, at a start and an end. */
   readonly #relayed = new RelayDatagram();
   #keyring: Keyring | null;
@@ -111,6 +94,7 @@ export class Gossip {
 
   private constructor(options: GossipOptions) {
     this.#options = options;
+    this.#drops = new DroppedGossip(options);
     this.#keyring = options.keyring;
     this.#limiter = new ExchangeLimiter({
       maxAccepted: options.maxExchanges,
@@ -133,7 +117,7 @@ export class Gossip {
         timeoutMs: options.exchangeTimeoutMs,
         limiter: gossip.#limiter,
         onOpen: (fromHost) => gossip.#respond(fromHost),
-        onLimit: (reason, fromHost) => gossip.#drop(reason, fromHost),
+        onLimit: (reason, fromHost) => gossip.#drops.drop(reason, fromHost),
       });
       gossip.#datagrams = await transport.openDatagrams({
         host,
@@ -152,11 +136,11 @@ export class Gossip {
 
   /** Packets and streams thrown away since the start, by reason. */
   get droppedTotal(): Readonly<Record<string, number>> {
-    return this.#dropped;
+    return this.#drops.total;
   }
 
   get keyMismatches(): KeyMismatch[] {
-    return this.#keyMismatches.current(this.#nowMs);
+    return this.#drops.keyMismatches;
   }
 
   /** The next packet is sealed with its first key. */
@@ -228,9 +212,9 @@ export class Gossip {
   // --- in
 
   #onDatagram({ bytes, host, port }: Datagram): void {
-    if (decodeRelayDatagram(bytes, 0, bytes.length, this.#relayed)) return this.#count("no-relay");
+    if (decodeRelayDatagram(bytes, 0, bytes.length, this.#relayed)) return this.#drops.count("no-relay");
     const { messages, problem } = openPacket(bytes, { keyring: this.#keyring });
-    if (problem !== null) this.#drop(problem, host);
+    if (problem !== null) this.#drops.drop(problem, host);
     const from = addressOf(host, port);
     if (messages.length === 0 || from === null) return;
     const others = messages.filter((message) => !this.#isPortTest(message, host));
@@ -274,7 +258,7 @@ export class Gossip {
 
   /** The dialer is told, so that its log says what is wrong too. */
   #refuse(reason: string, host: string): Uint8Array {
-    this.#drop(reason, host);
+    this.#drops.drop(reason, host);
     return this.#frame(encodeMessage({ type: "error", text: `portmesh: ${reason}` }));
   }
 
@@ -367,7 +351,7 @@ export class Gossip {
       push: (chunk) => {
         const read = stream.push(chunk);
         if (read.status === "complete") message = read.message;
-        else if (read.status === "failed") this.#drop(read.reason, hostOf(from));
+        else if (read.status === "failed") this.#drops.drop(read.reason, hostOf(from));
         return read.status !== "incomplete";
       },
     };
@@ -395,7 +379,7 @@ export class Gossip {
   }
 
   #refuseToDial(to: Address): string {
-    this.#drop("too-many-dials", hostOf(to));
+    this.#drops.drop("too-many-dials", hostOf(to));
     return "too many exchanges in progress";
   }
 
@@ -424,18 +408,5 @@ export class Gossip {
       this.#cancelWake = null;
       this.run((machine, nowMs) => machine.tick(nowMs));
     });
-  }
-
-  #drop(reason: string, from: string): void {
-    this.#count(reason);
-    const nowMs = this.#nowMs;
-    this.#keyMismatches.note(reason, from, nowMs);
-    if (nowMs - (this.#toldAtMs.get(reason) ?? Number.NEGATIVE_INFINITY) < TELL_AGAIN_MS) return;
-    this.#toldAtMs.set(reason, nowMs); // bounded by the number of reasons
-    this.#options.onDropped(reason, from);
-  }
-
-  #count(reason: string): void {
-    this.#dropped[reason] = (this.#dropped[reason] ?? 0) + 1;
   }
 }

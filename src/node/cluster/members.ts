@@ -27,9 +27,11 @@ import type { MembersInput } from "../facts/derive.ts";
 import { NodeError } from "../node-error.ts";
 import { addressOf, hostOf } from "./address.ts";
 import type { ClusterLog } from "./cluster-log.ts";
-import { Gossip, type GossipOptions, type GossipTransport } from "./gossip.ts";
+import { Gossip, type GossipOptions } from "./gossip.ts";
+import type { GossipTransport } from "./gossip-transport.ts";
 import type { KeyMismatch } from "./key-mismatch.ts";
 import type { KnownAddresses } from "./known-addresses.ts";
+import { NameCheck } from "./name-check.ts";
 import { Seeds } from "./seeds.ts";
 
 /** Of a UDP packet that no network splits. */
@@ -44,8 +46,6 @@ const FIRST_ANSWER_MS = 1_500;
 const NAME_CHECK_MS = 1_000;
 /** Of an exchange. Members write a frame in one go: a second of lost packets is forgiven. */
 const EXCHANGE_SILENCE_MS = 3_000;
-/** A node that has just started ends by itself when its name is taken: whoever was there before gives it so long. */
-const NAME_GRACE_MS = 5_000;
 /** Goodbye takes at most 5 s twice and a second of grace: the machine sees to that, this is for when it does not. */
 const LEAVE_MS = 12_000;
 /** Thousands that come at once are told together: once for each, everything that looks at all would be quadratic. */
@@ -94,7 +94,7 @@ export class Members {
   #hasKeys: boolean;
   /** Of the file, as applied last. */
   #wanted: Pick<ClusterConfig, "keys" | "join">;
-  #isCheckingName = false;
+  readonly #nameCheck: NameCheck;
   #membersToldAtMs = Number.NEGATIVE_INFINITY;
   #cancelTelling: (() => void) | null = null;
   readonly #mayClose = Promise.withResolvers<void>();
@@ -133,6 +133,11 @@ export class Members {
       },
       clock.nowMs(),
     );
+    this.#nameCheck = new NameCheck({
+      clock,
+      isTaken: (other) => this.#isTaken(other),
+      yieldsTo: (other) => this.#yieldsTo(other),
+    });
     this.#seeds = new Seeds(config.join, {
       clock,
       lookup,
@@ -310,9 +315,6 @@ export class Members {
     log.member(event, member === null ? "" : memberAddress(member));
     switch (event.type) {
       case "joined":
-        if (member !== null)
-          known.add(member.name, { host: hostOf(member.address), port: member.address.port });
-        return this.#membersChanged();
       case "moved":
         if (member !== null)
           known.add(member.name, { host: hostOf(member.address), port: member.address.port });
@@ -327,7 +329,7 @@ export class Members {
         if (event.name === name && this.#hasKeys) void this.#checkName(event.other);
         return;
       case "exchanged":
-        if (this.#onAnswer === null || !event.isMerged || this.#isCheckingName) return;
+        if (this.#onAnswer === null || !event.isMerged || this.#nameCheck.isRunning) return;
         if (this.liveMembers().length > 0) this.#onAnswer(null);
         return;
       case "may-close":
@@ -352,32 +354,18 @@ export class Members {
     onMembers();
   }
 
-  /**
-   * Somebody is said to have this node's name at another address: an echo of an earlier life, or a living rival. Who
-   * has just come gives in; of two that both have been there for long, the one with the greater address.
-   */
+  /** Another node claims this node's name. */
   async #checkName(other: Address): Promise<void> {
-    if (this.#isCheckingName) return;
-    this.#isCheckingName = true;
-    const hasJustCome = this.#onAnswer !== null;
-    let isLost = await this.#isTaken(other);
-    if (isLost && !hasJustCome) {
-      isLost = this.#yieldsTo(other);
-      if (isLost) await this.#pause(NAME_GRACE_MS);
-      isLost &&= await this.#isTaken(other);
-    }
-    this.#isCheckingName = false;
+    if (this.#nameCheck.isRunning) return;
+    const isLost = await this.#nameCheck.isLost(other, this.#onAnswer !== null);
     const error = isLost ? nameTaken(this.#options.name, other) : null;
     if (this.#onAnswer !== null) this.#onAnswer(error);
     else if (error !== null) this.#options.onFatal(error);
   }
 
   async #isTaken(other: Address): Promise<boolean> {
-    const isAnswering = await this.#gossip?.isAnswering(
-      other,
-      this.#options.name,
-      NAME_CHECK_MS + this.#farMs,
-    );
+    const timeoutMs = NAME_CHECK_MS + this.#farMs;
+    const isAnswering = await this.#gossip?.isAnswering(other, this.#options.name, timeoutMs);
     return isAnswering === true && this.#gossip !== null;
   }
 

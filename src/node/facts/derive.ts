@@ -35,6 +35,7 @@ export interface Derived {
   readonly overlay: OverlayInput | null;
   /** Kept with the catalog. */
   readonly kept: CatalogState;
+  readonly portRetries: number;
   /** Equal in two passes when their routing tables are. */
   readonly routingSources: readonly unknown[];
   /** Computed when read: few passes need it. */
@@ -66,6 +67,7 @@ export function derive(facts: Facts, nowMs: number): Derived {
     members: membersInput(facts),
     overlay: overlayInput(facts),
     kept: { isFileKnown: file.isKnown, members: members.known },
+    portRetries: facts.portRetries,
     routingSources: routingSources(facts),
     get routing() {
       return routingInput(facts, nowMs);

@@ -50,6 +50,8 @@ export interface Facts {
   readonly reach: Reach;
   /** How often names of tasks, or ports that are due to be closed or opened, have changed. */
   readonly localChanges: number;
+  /** How often it was time to try ports again that could not be bound. */
+  readonly portRetries: number;
   /** Addresses of this node's tasks given by name, as far as others have to know them. */
   readonly taskAddresses: NonNullable<NodeRecord["taskAddresses"]>;
 }
@@ -109,6 +111,7 @@ export function factsAtStart({ config, path, version, catalog, network, announce
     bindErrors: [],
     reach: { closed: [], down: [] },
     localChanges: 0,
+    portRetries: 0,
     taskAddresses: [],
   };
 }

@@ -2,7 +2,7 @@
  * Gossip without sockets: nodes of one test that reach each other in virtual time. Nothing is lost or reordered; whoever
  * is closed is silent.
  */
-import type { GossipTransport } from "../../../src/node/cluster/gossip.ts";
+import type { GossipTransport } from "../../../src/node/cluster/gossip-transport.ts";
 import type { Datagram } from "../../../src/sys/datagram-socket.ts";
 import { CLOSED_EARLY, type DialOptions, type ListenOptions } from "../../../src/sys/exchange.ts";
 import { formatIp } from "../../../src/wire/index.ts";

@@ -48,6 +48,11 @@ export class FakeProxy implements NodeProxy {
     this.tables.push(prepared.table);
   }
 
+  async retryPorts(): Promise<void> {
+    await this.gate;
+    this.calls.push("retryPorts");
+  }
+
   isTaskUp(): boolean {
     return true;
   }
