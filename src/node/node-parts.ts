@@ -8,8 +8,7 @@ import type { GossipTransport } from "./cluster/gossip-transport.ts";
 import type { Log } from "./log.ts";
 import type { NodeError } from "./node-error.ts";
 import type { OpenDrivers } from "./overlay/open-driver.ts";
-import type { Paths } from "./overlay/overlay.ts";
-import type { PathWatchOptions } from "./overlay/path-watch.ts";
+import type { Paths, PathWatchOptions } from "./overlay/path-watch.ts";
 import type { BuildInfo } from "./status.ts";
 
 export interface NodeParts {

@@ -4,7 +4,7 @@
  */
 
 import type { Effect as CatalogEffect } from "../../catalog/index.ts";
-import type { ClusterConfig, GossipAddress } from "../../config/index.ts";
+import type { ClusterConfig } from "../../config/index.ts";
 import {
   type Address,
   type BroadcastSource,
@@ -24,11 +24,12 @@ import type { LookupHost } from "../../sys/lookup-host.ts";
 import { Keyring, packetOverheadBytes } from "../../wire/gossip/index.ts";
 import { formatHostPort } from "../../wire/index.ts";
 import type { MembersInput } from "../facts/derive.ts";
-import { NodeError } from "../node-error.ts";
+import type { NodeError } from "../node-error.ts";
 import { addressOf, hostOf } from "./address.ts";
 import type { ClusterLog } from "./cluster-log.ts";
 import { Gossip, type GossipOptions } from "./gossip.ts";
 import type { GossipTransport } from "./gossip-transport.ts";
+import { cannotBind, nameTaken } from "./join-errors.ts";
 import type { KeyMismatch } from "./key-mismatch.ts";
 import type { KnownAddresses } from "./known-addresses.ts";
 import { NameCheck } from "./name-check.ts";
@@ -358,7 +359,7 @@ export class Members {
   async #checkName(other: Address): Promise<void> {
     if (this.#nameCheck.isRunning) return;
     const isLost = await this.#nameCheck.isLost(other, this.#onAnswer !== null);
-    const error = isLost ? nameTaken(this.#options.name, other) : null;
+    const error = isLost ? nameTaken(this.#options.name, textOf(other)) : null;
     if (this.#onAnswer !== null) this.#onAnswer(error);
     else if (error !== null) this.#options.onFatal(error);
   }
@@ -397,23 +398,4 @@ function memberAddress({ address }: Member): string {
 
 function textOf(address: Address): string {
   return formatHostPort(hostOf(address), address.port);
-}
-
-function nameTaken(name: string, other: Address): NodeError {
-  const text = `node name "${name}" is taken: a live node at ${textOf(other)} uses it; set node.name to another name`;
-  return new NodeError("name-taken", text);
-}
-
-function cannotBind({ host, port }: GossipAddress, error: unknown): NodeError {
-  const { code, message } = error as NodeJS.ErrnoException;
-  const reason =
-    code === "EADDRINUSE"
-      ? `another program uses it, perhaps serf, Docker Swarm or another portmesh (find it with: ss -lnp 'sport = :${port}')`
-      : code === "EADDRNOTAVAIL"
-        ? "this machine has no such address"
-        : message;
-  const where = formatHostPort(host, port);
-  return new NodeError("cannot-bind", `cannot gossip on ${where}: ${reason}: set cluster.bind`, {
-    cause: error,
-  });
 }

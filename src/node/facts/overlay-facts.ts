@@ -1,7 +1,8 @@
 /** What the rest of the node has to know of its overlay: what it announces, and which nodes it reaches. Pure. */
 import type { NodeRecord, OverlayRecord } from "../../catalog/index.ts";
+import type { GossipAddress, OverlayConfig } from "../../config/index.ts";
 import type { Reach } from "../build-routing-input.ts";
-import { announcementOf, udpPortOf } from "./relay-ports.ts";
+import { announcementOf, formerUdpPortOf, udpPortOf } from "./relay-ports.ts";
 
 export interface OverlayFacts {
   /** What this node tells all others. */
@@ -25,6 +26,40 @@ export interface OverlayReach {
   readonly address: string;
   /** The overlay encrypts what goes there. */
   readonly isEncrypted: boolean;
+}
+
+/** This node's own end. */
+export interface OverlayOwnEnd {
+  readonly config: OverlayConfig;
+  readonly gossip: GossipAddress;
+  readonly driver: OverlayRecord["driver"];
+  /** Overlay address; null: none. */
+  readonly address: string | null;
+  readonly publicKey: string | null;
+  /** Some nodes do not announce where they take relays over UDP. */
+  readonly hasOlderNodes: boolean;
+  /** The node has a socket for echoes at its overlay address. */
+  readonly hasEchoSocket: boolean;
+  readonly reached: OverlayFacts["reached"];
+}
+
+/** Where a driver holds the overlay's port, relays over UDP are taken at the port of gossip, beside gossip and echoes. */
+export function overlayFacts(end: OverlayOwnEnd): OverlayFacts {
+  const { config, gossip, driver, address, publicKey, hasOlderNodes, hasEchoSocket, reached } = end;
+  const { vni, port, encrypt } = config;
+  const addresses = address === null ? [] : [address];
+  const udpPort = driver === "none" ? port : gossip.port;
+  const formerUdpPort = formerUdpPortOf({ driver, port });
+  const encryptedOverlay = driver === "userspace" ? addresses : [];
+  return {
+    announcement: { driver, address, vni, port, encrypt, publicKey },
+    udpPort,
+    sharedUdpAddresses: driver === "none" ? null : [gossip.host, ...(hasEchoSocket ? addresses : [])],
+    formerUdpPort: hasOlderNodes && formerUdpPort !== udpPort ? formerUdpPort : null,
+    addresses,
+    acceptsClear: encrypt ? encryptedOverlay : "always",
+    reached,
+  };
 }
 
 /**

@@ -6,7 +6,6 @@
  * common, relays go over the nodes' own addresses, sealed when one of both encrypts. So nothing is lost while one of
  * two has not heard of the other yet, or when something between them lets no UDP pass.
  */
-import type { OverlayRecord } from "../../catalog/index.ts";
 import type { ClusterConfig, OverlayConfig } from "../../config/index.ts";
 import {
   type Driver,
@@ -15,23 +14,23 @@ import {
   isInSubnet,
   type OverlayEnd,
   OverlayError,
-  type PairPath,
   prefixLengthOf,
   REMOVED,
   settleAddress,
 } from "../../overlay/index.ts";
 import type { Clock } from "../../sys/clock.ts";
 import type { OverlayInput } from "../facts/derive.ts";
-import type { OverlayFacts, OverlayReach } from "../facts/overlay-facts.ts";
-import { formerUdpPortOf, relayPortsAt } from "../facts/relay-ports.ts";
+import { type OverlayFacts, type OverlayReach, overlayFacts } from "../facts/overlay-facts.ts";
+import { relayPortsAt } from "../facts/relay-ports.ts";
 import { sourceAddress } from "../facts/source-address.ts";
 import { EchoSockets } from "./echo-sockets.ts";
 import { endProblems } from "./end-problems.ts";
 import { type Neighbour, Neighbours, type Nodes } from "./neighbours.ts";
 import { type OpenDrivers, type OpenedDriver, type OverlayDriver, openDriver } from "./open-driver.ts";
 import type { OverlayLog } from "./overlay-log.ts";
-import { NO_FIGURES, type OverlayPeerStatus, type OverlayStatus } from "./overlay-status.ts";
-import type { PathWatch, PathWatchOptions, WatchedPeer } from "./path-watch.ts";
+import type { OverlayPeerStatus, OverlayStatus } from "./overlay-status.ts";
+import type { Paths, PathWatchOptions, WatchedPeer } from "./path-watch.ts";
+import { byNode, causeOf, peerStatus } from "./peer-status.ts";
 import { Upkeep, type UpkeepOptions } from "./upkeep.ts";
 
 export interface OverlayOptions {
@@ -52,11 +51,6 @@ export interface OverlayOptions {
   /** Others are reached in another way than before, or this node has something else to announce. */
   readonly onChange: (facts: OverlayFacts) => void;
 }
-
-export type Paths = Pick<
-  PathWatch,
-  "setPeers" | "setDeviceMtu" | "isUp" | "mtuOf" | "figuresOf" | "heard" | "probe" | "error" | "close"
->;
 
 /** Another node's end. */
 export interface PeerEnd {
@@ -79,7 +73,6 @@ const NOTHING_APPLIED: Applied = { peers: [], active: [] };
 const NOTHING_OPEN: OpenedDriver = { name: "none", driver: null, obstacle: null, passedOver: [] };
 /** Ticks between two looks at the device and the routes of the machine. */
 const LOOK_TICKS = 10;
-const NO_ANSWER = "no reply over the overlay yet";
 
 export class Overlay {
   readonly #options: OverlayOptions;
@@ -126,46 +119,19 @@ export class Overlay {
 
   /** What the rest of the node has to know. */
   get facts(): OverlayFacts {
-    const { announcement, udpPort, sharedUdpAddresses, formerUdpPort, addresses, acceptsClear } = this;
-    const reached = this.#reached();
-    return { announcement, udpPort, sharedUdpAddresses, formerUdpPort, addresses, acceptsClear, reached };
-  }
-
-  /** What this node tells all others. */
-  get announcement(): OverlayRecord {
-    const { vni, port, encrypt } = this.#options.config;
-    const { publicKey } = this.#neighbours;
-    return { driver: this.#opened.name, address: this.#address, vni, port, encrypt, publicKey };
-  }
-
-  /** Where relays over UDP are taken: where a driver holds the overlay's port, beside gossip and echoes. */
-  get udpPort(): number {
     const { config, cluster } = this.#options;
-    return this.#opened.name === "none" ? config.port : cluster.bind.port;
-  }
-
-  /** Where the node itself has a socket at `udpPort`, for gossip or for echoes; null: nowhere. */
-  get sharedUdpAddresses(): readonly string[] | null {
-    if (this.#opened.name === "none") return null;
-    const { host } = this.#options.cluster.bind;
-    return [host, ...this.addresses.filter((address) => this.#echoSockets.isOpenAt(address))];
-  }
-
-  /** Where nodes of an older version send relays over UDP; null: there are none, or the port is the same. */
-  get formerUdpPort(): number | null {
-    const port = formerUdpPortOf(this.announcement);
-    return this.#neighbours.hasOlderNodes && port !== this.udpPort ? port : null;
-  }
-
-  /** Addresses of this node that only the overlay leads to. */
-  get addresses(): readonly string[] {
-    return this.#address === null ? [] : [this.#address];
-  }
-
-  /** Where relays in clear are taken: where this node encrypts only over an overlay that does. */
-  get acceptsClear(): "always" | readonly string[] {
-    if (!this.#options.config.encrypt) return "always";
-    return this.#opened.name === "userspace" ? this.addresses : [];
+    const { publicKey, hasOlderNodes } = this.#neighbours;
+    const address = this.#address;
+    return overlayFacts({
+      config,
+      gossip: cluster.bind,
+      driver: this.#opened.name,
+      address,
+      publicKey,
+      hasOlderNodes,
+      hasEchoSocket: address !== null && this.#echoSockets.isOpenAt(address),
+      reached: this.#reached(),
+    });
   }
 
   /**
@@ -335,7 +301,7 @@ export class Overlay {
 
   #followNodes(): void {
     this.#resolveClash();
-    this.#neighbours.follow(this.#nodes, this.announcement);
+    this.#neighbours.follow(this.#nodes, this.facts.announcement);
     this.#apply();
   }
 
@@ -397,25 +363,10 @@ export class Overlay {
 
   // --- the others
 
-  #peerStatus(node: string, { overlay, path, peer, isSilent, isOtherFamily }: Neighbour): OverlayPeerStatus {
-    const isInside = peer !== null && this.#isUp(node);
-    const encryption = isInside && path.frames === "sealed" ? "frames" : "relay";
-    const refusal = this.#upkeep.refusalOf(node);
-    const figures = {
-      ...NO_FIGURES,
-      ...(peer !== null && this.#paths?.figuresOf(node)),
-      ...(peer !== null && this.#opened.driver?.figuresOf(node)),
-    };
-    return {
-      node,
-      driver: isSilent ? null : overlay.driver,
-      address: overlay.address,
-      path: isInside ? "overlay" : "direct",
-      encryption: path.isEncrypted ? encryption : "none",
-      ...problemOf(path, isOtherFamily, peer !== null && !isInside),
-      ...figures,
-      notes: refusal === null ? figures.notes : [refusal, ...figures.notes],
-    };
+  #peerStatus(node: string, neighbour: Neighbour): OverlayPeerStatus {
+    const figures = { ...this.#paths?.figuresOf(node), ...this.#opened.driver?.figuresOf(node) };
+    const isReached = neighbour.peer !== null && this.#isUp(node);
+    return peerStatus(node, neighbour, { isReached, figures, refusal: this.#upkeep.refusalOf(node) });
   }
 
   /** What is known to go elsewhere has not to be found out by echoes. */
@@ -506,28 +457,7 @@ export class Overlay {
   }
 }
 
-function problemOf(
-  { problem }: PairPath,
-  isOtherFamily: boolean,
-  isUnheard: boolean,
-): Pick<OverlayPeerStatus, "problem" | "problemKind"> {
-  if (problem !== null) return { problem, problemKind: isOtherFamily ? "family" : "settings" };
-  return isUnheard ? { problem: NO_ANSWER, problemKind: "silent" } : { problem: null, problemKind: null };
-}
-
-/** What the two nodes say does not fit is known; else it is one end, or the way between them. */
-function causeOf(neighbour: Neighbour, problems: () => readonly EndProblem[]): string {
-  if (neighbour.path.problem !== null) return neighbour.path.problem;
-  if (neighbour.overlay.driver === "none") return "it has no overlay";
-  const [own] = problems();
-  return own?.message ?? "echoes over it are not answered (run `portmesh doctor`)";
-}
-
 /** Two nodes of one machine have different ports. */
 function deviceOf({ port }: OverlayConfig): string {
   return `portmesh${port}`;
-}
-
-function byNode(one: OverlayPeerStatus, other: OverlayPeerStatus): number {
-  return one.node < other.node ? -1 : 1;
 }

@@ -42,6 +42,11 @@ export interface PathWatchOptions {
   readonly onError: (error: Error) => void;
 }
 
+export type Paths = Pick<
+  PathWatch,
+  "setPeers" | "setDeviceMtu" | "isUp" | "mtuOf" | "figuresOf" | "heard" | "probe" | "error" | "close"
+>;
+
 export class PathWatch {
   readonly #options: PathWatchOptions;
   #deviceMtuBytes: number;

@@ -1,8 +1,7 @@
 /** Drivers of the overlay that remember what they are told, and paths that are up when a test says so. */
 
 import type { OpenDrivers } from "../../../src/node/overlay/open-driver.ts";
-import type { Paths } from "../../../src/node/overlay/overlay.ts";
-import type { PathWatchOptions } from "../../../src/node/overlay/path-watch.ts";
+import type { Paths, PathWatchOptions } from "../../../src/node/overlay/path-watch.ts";
 import type { EndProblem, Look, LookOptions, OverlayEnd, OverlayPeer } from "../../../src/overlay/index.ts";
 
 const NOTHING_SEEN: Look = { repaired: [], held: [], failures: [], refused: [] };

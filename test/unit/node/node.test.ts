@@ -1,9 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, writeFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { readConfig } from "../../../src/config/index.ts";
 import { type Log, type Node, type NodeParts, startNode } from "../../../src/node/index.ts";
 import type { ProxyOptions } from "../../../src/proxy/index.ts";
-import { MemoryGossip } from "../../support/gossip/memory-gossip.ts";
+import { spec } from "../../support/catalog/catalog-records.ts";
+import { inTime, MemoryGossip, until } from "../../support/gossip/memory-gossip.ts";
+import { ClusterNode } from "../../support/node/cluster-node.ts";
 import { configOf } from "../../support/node/config-of.ts";
 import { FakeDrivers } from "../../support/node/fake-overlay.ts";
 import { FakeProxy } from "../../support/node/fake-proxy.ts";
@@ -40,14 +43,15 @@ function write(services: string, head = ""): string {
   return text;
 }
 
-async function start(parts: Partial<NodeParts> = {}): Promise<Node> {
-  const config = configOf(write(SERVICE));
+async function start(parts: Partial<NodeParts> = {}, head = ""): Promise<Node> {
+  const config = configOf(write(SERVICE, head));
   const version = { version: "1.2.3", commit: null };
   const options = { file: dir.file("pm.toml"), config, version, log: recordingLog(), onFatal: () => {} };
   return await startNode(options, {
     startProxy: async () => proxy,
     gossip: new MemoryGossip(clock).transport,
-    lookup: async () => ({ error: "name not found", isAnswered: true }),
+    lookup: async (host) =>
+      isIP(host) === 0 ? { error: "name not found", isAnswered: true } : { addresses: [host] },
     readNetwork: () => ({ hasIpv6: false, addresses: [] }),
     readUsableAddresses: () => [],
     clock,
@@ -211,5 +215,98 @@ describe("the mesh", () => {
     expect(node.service("api")).not.toBeNull();
     draining.resolve();
     await stopped;
+  });
+});
+
+describe("in a cluster", () => {
+  const address = "192.0.2.1";
+  const join = `[cluster]\nname = "prod"\ninsecure = true\nbind = "${address}:7946"\njoin = ["192.0.2.2:7946"]\n`;
+  let gossip: MemoryGossip;
+  let other: ClusterNode;
+
+  beforeEach(async () => {
+    gossip = new MemoryGossip(clock);
+    const config = configOf(
+      `[node]\nname = "other"\ndata_dir = "${dir.file("other")}"\n[cluster]\nname = "prod"\ninsecure = true\nbind = "192.0.2.2:7946"`,
+    );
+    const log = recordingLog();
+    const node = { config, clock, log, address: "192.0.2.2", transport: gossip.transport };
+    other = await inTime(clock, ClusterNode.start(node));
+    other.serve();
+  });
+
+  afterEach(() => other.close());
+
+  /** As the other node sees it; undefined: not at all. */
+  function isDraining(): boolean | undefined {
+    return other.catalog.nodes().get("edge-1")?.isDraining;
+  }
+
+  async function startMember(parts: Partial<NodeParts> = {}): Promise<Node> {
+    const started = start({ gossip: gossip.transport, ...parts }, join);
+    return await inTime(clock, started);
+  }
+
+  async function stop(node: Node): Promise<void> {
+    await inTime(clock, node.drainAndStop());
+  }
+
+  test("others send it clients from when its ports are open until it says that it leaves, before they close", async () => {
+    const seen: [string, boolean | undefined][] = [];
+    const watched = ["prepare", "commit", "drain"] as const;
+    for (const step of watched) {
+      const run = proxy[step].bind(proxy) as (...args: never[]) => never;
+      Object.assign(proxy, {
+        [step]: (...args: never[]) => {
+          seen.push([step, isDraining()]);
+          return run(...args);
+        },
+      });
+    }
+    const node = await startMember();
+    await until(clock, () => isDraining() === false);
+    expect(seen.slice(0, 2)).toEqual([
+      ["prepare", true], // it was heard of with the join, and not for its tasks
+      ["commit", true],
+    ]);
+    await stop(node);
+    expect(seen.at(-1)).toEqual(["drain", true]);
+    await until(clock, () =>
+      other.cluster.members().every(({ name, state }) => name === "other" || state === "left"),
+    );
+    other.close();
+    expect(clock.timerCount).toBe(0);
+  });
+
+  test("a table that the proxy does not take is tried again, and the one that runs stays", async () => {
+    const node = await startMember();
+    proxy.prepareError = new Error("no descriptors");
+    other.writes.write((writer) => writer.writeService("api", spec(81), 1));
+    await until(clock, () => lines.some((line) => line.includes("cannot update the routing table")));
+    expect(proxy.table.services.map(({ name }) => name)).toEqual(["web"]);
+    proxy.prepareError = null;
+    await until(clock, () => proxy.table.services.length === 2);
+    await stop(node);
+  });
+
+  test("ports that could not be bound are tried again behind the change that is under way", async () => {
+    let onRetryDue: ProxyOptions["onRetryDue"];
+    const startProxy = async (options: ProxyOptions) => {
+      ({ onRetryDue } = options);
+      return proxy;
+    };
+    const node = await startMember({ startProxy });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    proxy.gate = promise;
+    other.writes.write((writer) => writer.writeService("api", spec(81), 1));
+    await until(clock, () => proxy.calls.at(-1) === "prepare");
+    const before = proxy.calls.length;
+    onRetryDue!();
+    await clock.advance(100);
+    expect(proxy.calls.slice(before)).toEqual([]);
+    resolve();
+    await clock.advance(100);
+    expect(proxy.calls.slice(before)).toEqual(["commit", "retryPorts"]);
+    await stop(node);
   });
 });

@@ -122,7 +122,7 @@ describe("the driver", () => {
     ["none", true, {}, "none"],
   ] as const)("%s, encrypt %p, with %j: %s", (driver, encrypt, refusals, told) => {
     Object.assign(drivers.refusals, refusals);
-    const { announcement } = started(UNKNOWN_PEER, { driver, encrypt });
+    const { announcement } = started(UNKNOWN_PEER, { driver, encrypt }).facts;
     expect(lines).toEqual([told]);
     expect(announcement.driver).toBe(told.split(":")[0] as "none");
     expect(announcement.address === null).toBe(announcement.driver === "none");
@@ -161,8 +161,8 @@ describe("the driver", () => {
   ] as const)("%s that needs what somebody else has is waited for", async (wanted, driver) => {
     Object.assign(drivers.refusals, { [driver]: TAKEN });
     const made = started(UNKNOWN_PEER, { driver: wanted, encrypt: wanted === "userspace" });
-    expect(made.announcement).toMatchObject({ driver, address: null });
-    expect(made.udpPort).toBe(7946); // the overlay's port is left to the driver
+    expect(made.facts.announcement).toMatchObject({ driver, address: null });
+    expect(made.facts.udpPort).toBe(7946); // the overlay's port is left to the driver
     expect(made.status).toMatchObject({ driver, address: null, passedOver: [] });
     expect(troubleOf(made)).toBe(TAKEN.message);
     await clock.advance(60_000);
@@ -170,7 +170,7 @@ describe("the driver", () => {
     expect(changes).toBe(0);
     Object.assign(drivers.refusals, { [driver]: undefined });
     await clock.advance(64_000);
-    expect(made.announcement).toMatchObject({ driver, address: expect.any(String) });
+    expect(made.facts.announcement).toMatchObject({ driver, address: expect.any(String) });
     expect(troubleOf(made)).toBeNull();
     expect(lines.slice(1)).toEqual([driver]);
     expect(changes).toBe(1);
@@ -284,20 +284,20 @@ describe("the driver", () => {
 
   test("holds the port, so UDP relays share the one of gossip", () => {
     const made = started(UNKNOWN_PEER);
-    expect(made.udpPort).toBe(7946);
-    expect(made.sharedUdpAddresses).toEqual(["0.0.0.0"]);
+    expect(made.facts.udpPort).toBe(7946);
+    expect(made.facts.sharedUdpAddresses).toEqual(["0.0.0.0"]);
     const none = started(UNKNOWN_PEER, { driver: "none" });
-    expect(none.udpPort).toBe(4789);
-    expect(none.sharedUdpAddresses).toBeNull();
+    expect(none.facts.udpPort).toBe(4789);
+    expect(none.facts.sharedUdpAddresses).toBeNull();
   });
 
   test("that encrypts takes relays in clear only over frames that are sealed", () => {
-    const taken = (config: Partial<OverlayConfig>) => started(UNKNOWN_PEER, config).acceptsClear;
+    const taken = (config: Partial<OverlayConfig>) => started(UNKNOWN_PEER, config).facts.acceptsClear;
     expect(taken({ encrypt: false })).toBe("always");
     expect(taken({ driver: "kernel" })).toEqual([]);
     expect(taken({ driver: "none" })).toEqual([]);
     const made = started(UNKNOWN_PEER);
-    expect(made.acceptsClear).toEqual([made.announcement.address!]);
+    expect(made.facts.acceptsClear).toEqual([made.facts.announcement.address!]);
   });
 
   test("finds the place that it needs cleared of what a killed node has left", () => {
@@ -319,26 +319,26 @@ describe("the address", () => {
   test("is the one it had, while nobody wants it", () => {
     const made = overlay();
     made.start(UNKNOWN_PEER, "10.200.1.2");
-    expect(made.announcement.address).toBe("10.200.1.2");
+    expect(made.facts.announcement.address).toBe("10.200.1.2");
   });
 
   test("that a lower name has is given up, with a driver of the new one", async () => {
     const made = started(UNKNOWN_PEER);
-    const { address, publicKey } = made.announcement;
+    const { address, publicKey } = made.facts.announcement;
     const before = address!;
     follow(made, new Map([["z", other({ address: before })]]));
-    expect(made.announcement).toMatchObject({ address: before, publicKey });
+    expect(made.facts.announcement).toMatchObject({ address: before, publicKey });
     const nodes = new Map([["a", other({ address: before })]]);
     follow(made, nodes);
-    expect(made.announcement).toMatchObject({ driver: "userspace", address: null });
-    expect(made.udpPort).toBe(7946); // relays for UDP stay where they are
+    expect(made.facts.announcement).toMatchObject({ driver: "userspace", address: null });
+    expect(made.facts.udpPort).toBe(7946); // relays for UDP stay where they are
     await waitFor(() => changes > 0, { what: "the new driver" });
     follow(made, nodes);
-    const after = made.announcement.address!;
+    const after = made.facts.announcement.address!;
     expect(after).not.toBe(before);
     expect(drivers.running).toEqual([`userspace ${after}`]);
     expect(lines.at(-1)).toBe(`moved ${before} ${after}`);
-    expect(made.announcement.publicKey).not.toBe(publicKey);
+    expect(made.facts.announcement.publicKey).not.toBe(publicKey);
     expect(drivers.peers.map(({ overlayAddress }) => overlayAddress)).toEqual([before]);
   });
 
@@ -346,7 +346,7 @@ describe("the address", () => {
     const plain = { encrypt: false, publicKey: null };
     const made = started(UNKNOWN_PEER, {}, []);
     const nodes = new Map([
-      ["a", other({ ...plain, address: made.announcement.address })],
+      ["a", other({ ...plain, address: made.facts.announcement.address })],
       ["b", other(plain, "192.0.2.3")],
     ]);
     follow(made, nodes);
@@ -419,12 +419,12 @@ describe("another node", () => {
   test("of a version that does not tell its UDP port sends to the one above, which is listened to as long as it is there", () => {
     const older = new Map([["b", { ...other(), relay: { address: "192.0.2.2", port: 4789 } }]]);
     const made = started(new Map([["b", other()]]));
-    expect(made.formerUdpPort).toBeNull();
+    expect(made.facts.formerUdpPort).toBeNull();
     follow(made, older);
-    expect(made.formerUdpPort).toBe(4790);
+    expect(made.facts.formerUdpPort).toBe(4790);
     follow(made, UNKNOWN_PEER);
-    expect(made.formerUdpPort).toBeNull();
-    expect(started(older, { driver: "none" }).formerUdpPort).toBeNull();
+    expect(made.facts.formerUdpPort).toBeNull();
+    expect(started(older, { driver: "none" }).facts.formerUdpPort).toBeNull();
   });
 
   test("that encrypts makes the relay sealed although this one does not", () => {
@@ -440,7 +440,7 @@ describe("another node", () => {
   test("has secrets with this one, others when it has started again or the cluster's keys change", () => {
     const nodes = new Map([["b", other()]]);
     const made = started(nodes);
-    const own = made.announcement.publicKey!;
+    const own = made.facts.announcement.publicKey!;
     expect(drivers.peers[0]!.secrets).toEqual(PEER_KEYS.secretsWith(own, [KEY], "prod"));
     follow(made, nodes, [OTHER_KEY, KEY]);
     expect(drivers.peers[0]!.secrets).toEqual(PEER_KEYS.secretsWith(own, [OTHER_KEY, KEY], "prod"));
@@ -476,7 +476,7 @@ describe("another node", () => {
 
   test("of a driver whose device somebody has removed is reached over another one, with another key", async () => {
     const made = started(UNKNOWN_PEER);
-    const { address, publicKey } = made.announcement;
+    const { address, publicKey } = made.facts.announcement;
     const nodes = new Map([["b", other()]]);
     follow(made, nodes);
     drivers.error = GONE;
@@ -486,8 +486,8 @@ describe("another node", () => {
     drivers.error = null;
     await advanced;
     follow(made, nodes);
-    expect(made.announcement).toMatchObject({ driver: "userspace", address });
-    expect(made.announcement.publicKey).not.toBe(publicKey);
+    expect(made.facts.announcement).toMatchObject({ driver: "userspace", address });
+    expect(made.facts.announcement.publicKey).not.toBe(publicKey);
     expect([drivers.ends.length, drivers.running.length, drivers.peers.length]).toEqual([2, 1, 1]);
     expect(lines).toEqual(["userspace", "repaired 1 it was removed"]);
   });
