@@ -37,7 +37,7 @@ test("what carrying out an effect leads to comes after the effects that were wan
     maxExchanges: 10,
     silenceMs: 1_000,
     exchangeTimeoutMs: 1_000,
-    onTell: () => {
+    onNotification: () => {
       asked.push(received.length);
       gossip.run(() => [ping(3)]); // as the catalog answers a message that came along with others
     },
