@@ -171,7 +171,11 @@ describe("watchConfig", () => {
     symlinkSync("v1", join(folder, "..data"));
     symlinkSync("..data/portmesh.toml", join(folder, "portmesh.toml"));
     const changed = Promise.withResolvers<void>();
-    const watch = watchConfig({ path: join(folder, "portmesh.toml"), onChange: changed.resolve });
+    const watch = watchConfig({
+      path: join(folder, "portmesh.toml"),
+      onChange: changed.resolve,
+      timer: fastTimer,
+    });
     try {
       symlinkSync("v2", join(folder, "..data_tmp"));
       renameSync(join(folder, "..data_tmp"), join(folder, "..data"));

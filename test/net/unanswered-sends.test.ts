@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { Arena } from "../../../src/sys/arena.ts";
-import { AF_INET, writeSockaddr } from "../../../src/sys/sockaddr.ts";
+import { Arena } from "../../src/sys/arena.ts";
+import { AF_INET, writeSockaddr } from "../../src/sys/sockaddr.ts";
 import {
   bind,
   close,
@@ -9,10 +9,10 @@ import {
   localAddress,
   tcpSocket,
   unansweredSends,
-} from "../../../src/sys/socket.ts";
-import { Pattern } from "../../support/load/pattern.ts";
-import { RawListener, RawSocket } from "../../support/os/raw-socket.ts";
-import { waitFor } from "../../support/time/wait-for.ts";
+} from "../../src/sys/socket.ts";
+import { Pattern } from "../support/load/pattern.ts";
+import { RawListener, RawSocket } from "../support/os/raw-socket.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 test("unansweredSends does not grow for a peer that has all, nor for one that takes nothing more", async () => {
   const listener = RawListener.open();
