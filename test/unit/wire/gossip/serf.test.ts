@@ -81,8 +81,9 @@ describe("messages", () => {
       fc.property(message, (value: SerfMessage) => {
         expect(decodeSerfMessage(encodeSerfMessage(value as Encodable))).toEqual(value);
       }),
+      { numRuns: 30 },
     );
-  });
+  }, 30_000);
 
   test("a time too large for a number is the largest", () => {
     const ltime = (value: string) => decodeSerfMessage(hex(`01 81 a54c54696d65 ${value}`))?.ltime;
