@@ -16,7 +16,7 @@ export {
   PROXY_V2_MAX_ENCODED_BYTES,
 } from "./proxy-protocol/v2.ts";
 export * from "./relay/datagram.ts";
-export { DatagramCipher, deriveSealedLinkKeys, type LinkExchange } from "./relay/datagram-cipher.ts";
+export { DatagramCipher, deriveSealedRelayKeys, type UdpRelayExchange } from "./relay/datagram-cipher.ts";
 export * from "./relay/header.ts";
 export * from "./relay/part.ts";
 export * from "./relay/sealed-hello.ts";

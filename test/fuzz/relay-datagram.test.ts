@@ -9,7 +9,6 @@ import {
   type DatagramSeal,
   decodeRelayDatagram,
   decodeRelayPart,
-  linkIdOf,
   RELAY_CLEAR,
   RELAY_CLOSE,
   RELAY_CONFIRM,
@@ -26,6 +25,7 @@ import {
   RELAY_RESET,
   RelayDatagram,
   RelayPart,
+  relayIdOf,
   SEALED_BYTES,
   Tagger,
   writeHandshake,
@@ -64,15 +64,15 @@ function nameFor(type: number, version: number): Uint8Array {
 function writeDatagram(out: Uint8Array, at: number): number {
   const type = 1 + below(RELAY_PART);
   const version = 1 + below(2);
-  const linkId = Uint8Array.from({ length: 8 }, () => below(256));
+  const relayId = Uint8Array.from({ length: 8 }, () => below(256));
   if (type <= RELAY_RESET) {
-    return writeHandshake(type, linkId, nameFor(type, version), out, at, version);
+    return writeHandshake(type, relayId, nameFor(type, version), out, at, version);
   }
   const headerLength = headerLengthOf(type);
   const hasData = type === RELAY_OPEN || type === RELAY_DATA || type === RELAY_PROBE || type === RELAY_PART;
   const dataLength = hasData ? below(40) : type === RELAY_ERROR ? 1 : 0;
   const session = sessionOf(type, dataLength);
-  writeSealedHead(type, linkId, headerLength, 1 + below(2 ** 53 - 1), session, out, at, version);
+  writeSealedHead(type, relayId, headerLength, 1 + below(2 ** 53 - 1), session, out, at, version);
   if (type === RELAY_ERROR) out[at + SEALED_BYTES] = 1 + below(5);
   if (type === RELAY_PART && below(2) === 0) {
     const inner = headerLength > 12 ? RELAY_OPEN : RELAY_DATA;
@@ -107,13 +107,13 @@ function describe(isOurs: boolean, datagram: RelayDatagram): string {
 /** The start and, of a sealed one, the head, written again from what was read. */
 function rewrite(bytes: Uint8Array, datagram: RelayDatagram): Uint8Array {
   const { at, type, version, headerAt, headerLength, counter, session } = datagram;
-  const linkId = linkIdOf(bytes, at);
+  const relayId = relayIdOf(bytes, at);
   const out = new Uint8Array(WINDOW_BYTES);
   if (datagram.isSealed) {
-    writeSealedHead(type, linkId, headerLength, counter, session, out, 0, version);
+    writeSealedHead(type, relayId, headerLength, counter, session, out, 0, version);
     return out.subarray(0, 24);
   }
-  writeHandshake(type, linkId, bytes.subarray(headerAt, headerAt + headerLength), out, 0, version);
+  writeHandshake(type, relayId, bytes.subarray(headerAt, headerAt + headerLength), out, 0, version);
   return out.subarray(0, 12);
 }
 

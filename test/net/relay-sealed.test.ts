@@ -281,7 +281,7 @@ describe("what is not sealed", () => {
   });
 });
 
-describe("a link for datagrams that is in clear", () => {
+describe("a clear UDP relay", () => {
   /** An entry node that does not seal, and its only client's session. */
   async function start(acceptsClear: readonly string[], listenAddress: string) {
     const [echo, client] = [await UdpPeer.task((data) => data), await UdpPeer.open()];

@@ -17,13 +17,13 @@ import { OwnPorts } from "../../src/sys/port-owner.ts";
 import { close, recv } from "../../src/sys/socket.ts";
 import { encodeMessage, framePacket, Keyring, NONCE_BYTES } from "../../src/wire/gossip/index.ts";
 import {
-  LINK_ID_BYTES,
   RELAY_CLEAR,
   RELAY_CLOSE,
   RELAY_CONFIRM,
   RELAY_DATA,
   RELAY_ENCRYPTED,
   RELAY_HELLO,
+  RELAY_ID_BYTES,
   RELAY_OPEN,
   RELAY_PING,
   SEALED_BYTES,
@@ -120,14 +120,14 @@ class SharedPort {
 function handshake(type: number, version: number): Uint8Array {
   const out = new Uint8Array(512);
   const name = version === RELAY_ENCRYPTED ? 32 : 1 + (randomBytes(1)[0]! % 200);
-  const length = writeHandshake(type, randomBytes(LINK_ID_BYTES), randomBytes(name), out, 0, version);
+  const length = writeHandshake(type, randomBytes(RELAY_ID_BYTES), randomBytes(name), out, 0, version);
   return out.subarray(0, length);
 }
 
-function sealed(type: number, version: number, linkId = randomBytes(LINK_ID_BYTES)): Uint8Array {
+function sealed(type: number, version: number, relayId = randomBytes(RELAY_ID_BYTES)): Uint8Array {
   const headerLength = type === RELAY_OPEN ? 30 : 0;
   const out = new Uint8Array(SEALED_BYTES + headerLength + (type === RELAY_DATA ? 100 : 0));
-  writeSealedHead(type, linkId, headerLength, 1, type === RELAY_PING ? 0 : 7, out, 0, version);
+  writeSealedHead(type, relayId, headerLength, 1, type === RELAY_PING ? 0 : 7, out, 0, version);
   return out;
 }
 
@@ -196,9 +196,9 @@ describe.each([
     const shared = await SharedPort.open(host, to);
     const used = new Set<number>();
     for (let link = 0; link < 30; link++) {
-      const linkId = randomBytes(LINK_ID_BYTES);
+      const relayId = randomBytes(RELAY_ID_BYTES);
       await shared.send(
-        [RELAY_OPEN, RELAY_DATA, RELAY_CLOSE].map((type) => sealed(type, RELAY_CLEAR, linkId)),
+        [RELAY_OPEN, RELAY_DATA, RELAY_CLOSE].map((type) => sealed(type, RELAY_CLEAR, relayId)),
       );
       const lengths = shared.atWorkers.map(({ length }) => length);
       expect(lengths.toSorted()).toEqual([0, 0, 3]);

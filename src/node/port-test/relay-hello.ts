@@ -2,14 +2,14 @@
 import {
   decodeRelayDatagram,
   HandshakeTagger,
-  LINK_ID_BYTES,
-  linkIdMatches,
   PROOF_AT,
   RELAY_CHALLENGE,
   RELAY_CLEAR,
   RELAY_ENCRYPTED,
   RELAY_HELLO,
+  RELAY_ID_BYTES,
   RelayDatagram,
+  relayIdMatches,
   writeHandshake,
 } from "../../wire/index.ts";
 
@@ -39,11 +39,11 @@ export function relayHello({
   isSealed,
   random,
 }: RelayHelloOptions): RelayHello {
-  const linkId = random(LINK_ID_BYTES);
+  const relayId = random(RELAY_ID_BYTES);
   const name = isSealed ? random(PUBLIC_KEY_BYTES) : new TextEncoder().encode(entryNode);
   const version = isSealed ? RELAY_ENCRYPTED : RELAY_CLEAR;
   const out = new Uint8Array(MAX_HELLO_BYTES);
-  const length = writeHandshake(RELAY_HELLO, linkId, name, out, 0, version);
+  const length = writeHandshake(RELAY_HELLO, relayId, name, out, 0, version);
   new HandshakeTagger(relayKey, exitNode).write(out, 0, length, PROOF_AT);
   const answer = new RelayDatagram();
   return {
@@ -51,6 +51,6 @@ export function relayHello({
     isAnswer: (bytes) =>
       decodeRelayDatagram(bytes, 0, bytes.length, answer) &&
       answer.type === RELAY_CHALLENGE &&
-      linkIdMatches(bytes, answer, linkId),
+      relayIdMatches(bytes, answer, relayId),
   };
 }

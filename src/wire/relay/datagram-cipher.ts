@@ -1,15 +1,14 @@
 /**
- * Keys of a link whose datagrams are sealed (version 2 of `datagram.ts`): AES-256-GCM [SP 800-38D], each datagram by
- * itself. Its counter is the nonce, its first SEALED_HEAD_BYTES are authenticated, header and data cannot be read, and
+ * Keys of a sealed UDP relay (version 2 of `datagram.ts`): AES-256-GCM [SP 800-38D], each datagram by itself. Its counter is the nonce, its first SEALED_HEAD_BYTES are authenticated, header and data cannot be read, and
  * the 16 bytes of the tag are where clear ones have theirs.
  *
- *     keys    as of a sealed TCP relay (`sealed-hello.ts`); info: one label for each direction, link id, nonce, the entry
+ *     keys    as of a sealed TCP relay (`sealed-hello.ts`); info: one label for each direction, relay id, nonce, the entry
  *             node's and the exit node's public key
  */
 import type { Gcm } from "../aes-gcm.ts";
 import { COUNTER_AT, SEALED_BYTES, SEALED_HEAD_BYTES } from "./datagram.ts";
 import type { PairSecret } from "./sealed-hello.ts";
-import { type DatagramSeal, deriveReadyKey, type LinkKeys } from "./tag.ts";
+import { type DatagramSeal, deriveReadyKey, type UdpRelayKeys } from "./tag.ts";
 
 /** Seals and opens the datagrams of one direction, where they are. */
 export class DatagramCipher implements DatagramSeal {
@@ -52,25 +51,25 @@ export class DatagramCipher implements DatagramSeal {
   }
 }
 
-/** What both ends have contributed to a link. */
-export interface LinkExchange {
-  readonly linkId: Uint8Array;
+/** The contributions of both ends to a relay's keys. */
+export interface UdpRelayExchange {
+  readonly relayId: Uint8Array;
   readonly nonce: Uint8Array;
   readonly entryPublicKey: Uint8Array;
   readonly exitPublicKey: Uint8Array;
 }
 
-export function deriveSealedLinkKeys(
+export function deriveSealedRelayKeys(
   relayKey: Uint8Array,
   secret: PairSecret,
-  exchange: LinkExchange,
-): LinkKeys {
-  const { linkId, nonce, entryPublicKey, exitPublicKey } = exchange;
+  exchange: UdpRelayExchange,
+): UdpRelayKeys {
+  const { relayId, nonce, entryPublicKey, exitPublicKey } = exchange;
   const derive = (label: string) =>
     new DatagramCipher(
-      secret.derive(`portmesh sealed udp link ${label}\0`, linkId, nonce, entryPublicKey, exitPublicKey),
+      secret.derive(`portmesh sealed udp relay ${label}\0`, relayId, nonce, entryPublicKey, exitPublicKey),
       secret.gcm,
     );
-  const ready = deriveReadyKey(relayKey, linkId, nonce);
+  const ready = deriveReadyKey(relayKey, relayId, nonce);
   return { ready, toExit: derive("to exit"), toEntry: derive("to entry") };
 }

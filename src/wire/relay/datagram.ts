@@ -1,36 +1,36 @@
 /**
- * Datagrams between two nodes: those of clients and tasks, and what keeps the way between the nodes. Big-endian.
+ * UDP relays: the datagrams of clients and tasks between two nodes, and the handshake and probes of a relay. Big-endian.
  *
- * The entry node talks from a connected socket, one *link*, to the relay port of the exit node. A link is authenticated
- * once; the exit node keeps nothing of a link until its entry node has shown that it receives at the address it sends
- * from, and no answer to an unknown sender is longer than the request:
+ * The entry node sends from a connected socket, one for each relay, to the relay port of the exit node. A relay is
+ * authenticated once; the exit node keeps no state of it until the entry node has proved that it receives at the address
+ * it sends from, and no reply to an unknown sender is longer than the request:
  *
  *     entry node                                              exit node
- *       HELLO      link id, who I am, tag by the relay key ──▶
- *                  ◀── CHALLENGE  cookie = tag of exit's secret over sender, link id, time       (nothing is kept)
- *       CONFIRM    link id, cookie, who I am, tag         ──▶  the link is made
- *                  ◀── READY      nonce, tag by the link's key
+ *       HELLO      relay id, own name, tag by the relay key ──▶
+ *                  ◀── CHALLENGE  cookie = tag of exit's secret over sender, relay id, time      (nothing is kept)
+ *       CONFIRM    relay id, cookie, own name, tag         ──▶  the relay is open
+ *                  ◀── READY      nonce, tag by the relay's ready key
  *       OPEN       session, its PROXY header, data        ──▶  until answered: any of them may get lost
  *                  ◀── OPENED     session
- *       DATA ◀──▶ DATA · CLOSE ◀──▶ CLOSE · PING ──▶ · ◀── PONG · ◀── ERROR (a session) · ◀── RESET (unknown link)
+ *       DATA ◀──▶ DATA · CLOSE ◀──▶ CLOSE · PING ──▶ · ◀── PONG · ◀── ERROR (a session) · ◀── RESET (unknown relay)
  *       PROBE ◀──▶ PROBED · PART ◀──▶ PART       how large datagrams may be, and an OPEN or DATA that is larger
  *
- * All of them start with:                                          and those under a link's key go on with:
+ * All of them start with:                                          and those under a relay's own key continue:
  *
  *      0       1       2        4            12                         12            20         24       40
  *     +-------+-------+--------+------------+                          +-------------+----------+--------+----------+----
- *     | type  | 1     | n      | link id    |                          | counter     | session  | tag    | n bytes  | data
+ *     | type  | 1     | n      | relay id   |                          | counter     | session  | tag    | n bytes  | data
  *     +-------+-------+--------+------------+                          +-------------+----------+--------+----------+----
  *
  *     HELLO      tag 16, n bytes of entry node's name                  n = 0 but in OPEN, where it is a PROXY header
  *     CHALLENGE  cookie 16                                             counter: 1, 2, 3 …, never twice under a key
  *     CONFIRM    cookie 16, tag 16, n bytes of entry node's name       tag: HMAC-SHA-256, the first 16 bytes, of all
  *     READY      nonce 16, tag 16                                           else in the datagram
- *     RESET      –                                                     session: 1…2^32-1; CLOSE of 0 ends the link
+ *     RESET      –                                                     session: 1…2^32-1; CLOSE of 0 ends the relay
  *                                                                      PROBE, PROBED: bytes of the PROBE; PART: a number
  *                                                                           that its other parts have, n: part.ts
  *
- * That is version 1, in clear. In version 2 header and data of all datagrams under a link's key are sealed, and the n
+ * That is version 1, in clear. In version 2 header and data of all datagrams under a relay's own key are sealed, and the n
  * bytes of HELLO, CONFIRM and READY are the 32 of a public key, so an on-path observer cannot read them.
  *
  * This file frames; `tag.ts` authenticates, `datagram-cipher.ts` seals.
@@ -64,14 +64,14 @@ export const ERROR_DRAINING = 4;
 export const ERROR_MALFORMED = 5;
 const LAST_ERROR = ERROR_MALFORMED;
 
-export const LINK_ID_BYTES = 8;
+export const RELAY_ID_BYTES = 8;
 export const TAG_BYTES = 16;
 export const COOKIE_BYTES = 16;
 export const NONCE_BYTES = 16;
 export const MAX_NODE_NAME_BYTES = 255;
 
 export const COUNT_AT = 2;
-export const LINK_ID_AT = 4;
+export const RELAY_ID_AT = 4;
 export const RESET_BYTES = 12;
 /** Where the tag, cookie or nonce of a handshake datagram is, and the tag behind a cookie or nonce. */
 export const PROOF_AT = 12;
@@ -82,7 +82,7 @@ export const CHALLENGE_BYTES = 28;
 const CONFIRM_BYTES = 44;
 export const READY_BYTES = 44;
 
-/** Under a link's key: everything before the tag, and all before header and data. */
+/** Under a relay's own key: everything before the tag, and all before header and data. */
 export const SEALED_HEAD_BYTES = 24;
 export const SEALED_BYTES = 40;
 /** Of the n bytes of a PART; behind them, in the first part, there is the header of an OPEN. */
@@ -99,13 +99,13 @@ export class RelayDatagram {
   version = 0;
   /** Offset of the datagram in `bytes`. */
   at = 0;
-  /** The link's id as two words. */
-  linkHigh = 0;
-  linkLow = 0;
+  /** The relay's id as two words. */
+  relayIdHigh = 0;
+  relayIdLow = 0;
   /** The n bytes: the entry node's name, a public key, or the PROXY header of an OPEN. */
   headerAt = 0;
   headerLength = 0;
-  /** Only under a link's key. */
+  /** Only under a relay's own key. */
   counter = 0;
   session = 0;
   dataAt = 0;
@@ -127,8 +127,8 @@ export function decodeRelayDatagram(
   into.type = bytes[at]!;
   into.version = bytes[at + 1]!;
   into.at = at;
-  into.linkHigh = readUint32(bytes, at + LINK_ID_AT);
-  into.linkLow = readUint32(bytes, at + LINK_ID_AT + 4);
+  into.relayIdHigh = readUint32(bytes, at + RELAY_ID_AT);
+  into.relayIdLow = readUint32(bytes, at + RELAY_ID_AT + 4);
   into.headerLength = (bytes[at + COUNT_AT]! << 8) | bytes[at + COUNT_AT + 1]!;
   return into.isSealed ? decodeSealed(bytes, at, length, into) : isHandshake(length, into);
 }
@@ -216,14 +216,14 @@ export function errorCodeOf(bytes: Uint8Array, { dataAt }: RelayDatagram): numbe
  */
 export function writeHandshake(
   type: number,
-  linkId: Uint8Array,
+  relayId: Uint8Array,
   name: Uint8Array,
   out: Uint8Array,
   at: number,
   version = RELAY_CLEAR,
 ): number {
   const fixedBytes = handshakeBytes(type);
-  writeStart(type, version, linkId, name.length, out, at);
+  writeStart(type, version, relayId, name.length, out, at);
   out.set(name, at + fixedBytes);
   return fixedBytes + name.length;
 }
@@ -231,7 +231,7 @@ export function writeHandshake(
 /** Writes the SEALED_BYTES before header and data, without the tag. */
 export function writeSealedHead(
   type: number,
-  linkId: Uint8Array,
+  relayId: Uint8Array,
   headerLength: number,
   counter: number,
   session: number,
@@ -239,7 +239,7 @@ export function writeSealedHead(
   at: number,
   version = RELAY_CLEAR,
 ): void {
-  writeStart(type, version, linkId, headerLength, out, at);
+  writeStart(type, version, relayId, headerLength, out, at);
   writeUint32(Math.floor(counter / 2 ** 32), out, at + COUNTER_AT);
   writeUint32(counter, out, at + COUNTER_AT + 4);
   writeUint32(session, out, at + SESSION_AT);
@@ -248,7 +248,7 @@ export function writeSealedHead(
 function writeStart(
   type: number,
   version: number,
-  linkId: Uint8Array,
+  relayId: Uint8Array,
   count: number,
   out: Uint8Array,
   at: number,
@@ -257,16 +257,16 @@ function writeStart(
   out[at + 1] = version;
   out[at + COUNT_AT] = count >> 8;
   out[at + COUNT_AT + 1] = count;
-  for (let i = 0; i < LINK_ID_BYTES; i++) out[at + LINK_ID_AT + i] = linkId[i]!;
+  for (let i = 0; i < RELAY_ID_BYTES; i++) out[at + RELAY_ID_AT + i] = relayId[i]!;
 }
 
-/** The link id of a datagram, copied. */
-export function linkIdOf(bytes: Uint8Array, at: number): Uint8Array {
-  return bytes.slice(at + LINK_ID_AT, at + LINK_ID_AT + LINK_ID_BYTES);
+/** The relay id of a datagram, copied. */
+export function relayIdOf(bytes: Uint8Array, at: number): Uint8Array {
+  return bytes.slice(at + RELAY_ID_AT, at + RELAY_ID_AT + RELAY_ID_BYTES);
 }
 
-export function linkIdMatches(bytes: Uint8Array, { at }: RelayDatagram, linkId: Uint8Array): boolean {
-  for (let i = 0; i < LINK_ID_BYTES; i++) if (bytes[at + LINK_ID_AT + i] !== linkId[i]) return false;
+export function relayIdMatches(bytes: Uint8Array, { at }: RelayDatagram, relayId: Uint8Array): boolean {
+  for (let i = 0; i < RELAY_ID_BYTES; i++) if (bytes[at + RELAY_ID_AT + i] !== relayId[i]) return false;
   return true;
 }
 

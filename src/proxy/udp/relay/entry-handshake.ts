@@ -5,24 +5,24 @@
 
 import {
   COOKIE_BYTES,
-  deriveLinkKeys,
+  deriveClearRelayKeys,
   deriveReadyKey,
-  deriveSealedLinkKeys,
+  deriveSealedRelayKeys,
   HandshakeTagger,
   isReadyTag,
-  LINK_ID_BYTES,
-  type LinkKeys,
-  linkIdOf,
   PROOF_AT,
   RELAY_CHALLENGE,
   RELAY_CLEAR,
   RELAY_CONFIRM,
   RELAY_ENCRYPTED,
   RELAY_HELLO,
+  RELAY_ID_BYTES,
   RELAY_READY,
   type RelayDatagram,
   readyNonce,
+  relayIdOf,
   SECOND_TAG_AT,
+  type UdpRelayKeys,
   writeHandshake,
 } from "../../../wire/index.ts";
 import type { OwnKey } from "../../relay/own-key.ts";
@@ -61,7 +61,7 @@ export class EntryHandshake {
   readonly #version: number;
   /** Of this node; or a public key, which is all that the other needs to know. */
   readonly #name: Uint8Array;
-  #linkId: Uint8Array;
+  #relayId: Uint8Array;
   #cookie: Uint8Array | null = null;
   #attempts = 1;
   #confirms = 0;
@@ -79,7 +79,7 @@ export class EntryHandshake {
     const { ownKey, entryNode } = options;
     this.#version = ownKey === null ? RELAY_CLEAR : RELAY_ENCRYPTED;
     this.#name = ownKey?.publicKey ?? new TextEncoder().encode(entryNode);
-    this.#linkId = options.random(LINK_ID_BYTES);
+    this.#relayId = options.random(RELAY_ID_BYTES);
   }
 
   /** Writes the datagram to send now; returns its length. */
@@ -87,7 +87,7 @@ export class EntryHandshake {
     const cookie = this.#cookie;
     const length = writeHandshake(
       cookie === null ? RELAY_HELLO : RELAY_CONFIRM,
-      this.#linkId,
+      this.#relayId,
       this.#name,
       out,
       at,
@@ -128,7 +128,7 @@ export class EntryHandshake {
     return (
       this.channel === null &&
       version === this.#version &&
-      linkIdOf(bytes, at).every((byte, i) => byte === this.#linkId[i])
+      relayIdOf(bytes, at).every((byte, i) => byte === this.#relayId[i])
     );
   }
 
@@ -144,22 +144,22 @@ export class EntryHandshake {
   #onReady(bytes: Uint8Array, { at, headerAt, headerLength }: RelayDatagram): "unauthentic" | "ready" {
     const { relayKey } = this.#options;
     const nonce = readyNonce(bytes, at);
-    const ready = deriveReadyKey(relayKey, this.#linkId, nonce);
+    const ready = deriveReadyKey(relayKey, this.#relayId, nonce);
     if (!isReadyTag(ready, bytes, at, headerAt + headerLength - at)) return "unauthentic";
     const keys = this.#keys(nonce, bytes.slice(headerAt, headerAt + headerLength));
     if (keys === null) return "unauthentic";
-    this.channel = new RelayChannel(this.#linkId, this.#version, keys.toExit, keys.toEntry);
+    this.channel = new RelayChannel(this.#relayId, this.#version, keys.toExit, keys.toEntry);
     return "ready";
   }
 
   /** null: the exit node's public key is none. */
-  #keys(nonce: Uint8Array, exitPublicKey: Uint8Array): LinkKeys | null {
+  #keys(nonce: Uint8Array, exitPublicKey: Uint8Array): UdpRelayKeys | null {
     const { relayKey, ownKey } = this.#options;
-    const linkId = this.#linkId;
-    if (ownKey === null) return deriveLinkKeys(relayKey, linkId, nonce);
+    const relayId = this.#relayId;
+    if (ownKey === null) return deriveClearRelayKeys(relayKey, relayId, nonce);
     const secret = ownKey.secretWith(exitPublicKey, relayKey);
     if (secret === null) return null;
-    const exchange = { linkId, nonce, entryPublicKey: ownKey.publicKey, exitPublicKey };
-    return deriveSealedLinkKeys(relayKey, secret, exchange);
+    const exchange = { relayId, nonce, entryPublicKey: ownKey.publicKey, exitPublicKey };
+    return deriveSealedRelayKeys(relayKey, secret, exchange);
   }
 }

@@ -11,7 +11,6 @@
 import {
   decodeRelayDatagram,
   errorCodeOf,
-  linkIdMatches,
   RELAY_CLOSE,
   RELAY_DATA,
   RELAY_ERROR,
@@ -23,6 +22,7 @@ import {
   RELAY_PROBED,
   RELAY_RESET,
   RelayDatagram,
+  relayIdMatches,
 } from "../../../wire/index.ts";
 import { EntryHandshake } from "./entry-handshake.ts";
 import { type EntryRelayPort, RelayedSession, type UnreachableReason } from "./entry-relay-port.ts";
@@ -181,14 +181,14 @@ export class EntryRelay<O> {
   }
 
   #onReset(bytes: Uint8Array, nowMs: number): void {
-    if (this.#channel === null || !linkIdMatches(bytes, this.datagram, this.#channel.linkId)) return;
+    if (this.#channel === null || !relayIdMatches(bytes, this.datagram, this.#channel.relayId)) return;
     if (this.#relayed.size > 0) this.#begin(nowMs);
     else this.#close();
   }
 
   #onSealed(bytes: Uint8Array, length: number, nowMs: number): RelayedSession<O> | null {
     const channel = this.#channel;
-    if (channel === null || !linkIdMatches(bytes, this.datagram, channel.linkId)) return null;
+    if (channel === null || !relayIdMatches(bytes, this.datagram, channel.relayId)) return null;
     const verdict = channel.open(bytes, this.datagram, length);
     if (verdict !== "new") {
       this.#port.onDropped(verdict);

@@ -4,11 +4,9 @@
  */
 import {
   CHALLENGE_BYTES,
-  deriveLinkKeys,
-  deriveSealedLinkKeys,
+  deriveClearRelayKeys,
+  deriveSealedRelayKeys,
   HandshakeTagger,
-  type LinkKeys,
-  linkIdOf,
   NONCE_BYTES,
   PROOF_AT,
   RELAY_CHALLENGE,
@@ -16,8 +14,10 @@ import {
   RELAY_ENCRYPTED,
   RELAY_READY,
   type RelayDatagram,
+  relayIdOf,
   SECOND_TAG_AT,
   Tagger,
+  type UdpRelayKeys,
   writeHandshake,
   writeReadyTag,
 } from "../../../wire/index.ts";
@@ -29,13 +29,13 @@ const NO_NAME = new Uint8Array(0);
 
 /** A relay whose entry node has proved its key: what READY says. */
 export interface ConfirmedRelay {
-  readonly linkId: Uint8Array;
+  readonly relayId: Uint8Array;
   /** This worker's public key, which the keys are derived from; null: the relay is in clear. */
   readonly publicKey: Uint8Array | null;
   readonly nonce: Uint8Array;
   /** Which of the relay keys its entry node has. */
   readonly relayKey: Uint8Array;
-  readonly keys: LinkKeys;
+  readonly keys: UdpRelayKeys;
 }
 
 export interface ExitHandshakeOptions {
@@ -74,9 +74,9 @@ export class ExitHandshake {
     outAt: number,
   ): number {
     if (this.#findTagger(bytes, at, length, PROOF_AT) === null) return 0;
-    const linkId = linkIdOf(bytes, at);
-    writeHandshake(RELAY_CHALLENGE, linkId, NO_NAME, out, outAt, version);
-    this.#cookies.write(this.#cookieParts(linkId, sender, period(nowMs)), out, outAt + PROOF_AT);
+    const relayId = relayIdOf(bytes, at);
+    writeHandshake(RELAY_CHALLENGE, relayId, NO_NAME, out, outAt, version);
+    this.#cookies.write(this.#cookieParts(relayId, sender, period(nowMs)), out, outAt + PROOF_AT);
     return CHALLENGE_BYTES;
   }
 
@@ -90,18 +90,24 @@ export class ExitHandshake {
   ): ConfirmedRelay | "unauthentic" | "stale" {
     const tagger = this.#findTagger(bytes, at, length, SECOND_TAG_AT);
     if (tagger === null) return "unauthentic";
-    const linkId = linkIdOf(bytes, at);
-    if (!this.#isCookie(bytes, at + PROOF_AT, linkId, sender, nowMs)) return "stale";
+    const relayId = relayIdOf(bytes, at);
+    if (!this.#isCookie(bytes, at + PROOF_AT, relayId, sender, nowMs)) return "stale";
     const nonce = this.#options.random(NONCE_BYTES);
     const { relayKey } = tagger;
     if (version === RELAY_CLEAR)
-      return { linkId, publicKey: null, nonce, relayKey, keys: deriveLinkKeys(relayKey, linkId, nonce) };
+      return {
+        relayId,
+        publicKey: null,
+        nonce,
+        relayKey,
+        keys: deriveClearRelayKeys(relayKey, relayId, nonce),
+      };
     const entryPublicKey = bytes.slice(headerAt, headerAt + headerLength);
-    return this.#sealed(linkId, nonce, relayKey, entryPublicKey, nowMs);
+    return this.#sealed(relayId, nonce, relayKey, entryPublicKey, nowMs);
   }
 
   #sealed(
-    linkId: Uint8Array,
+    relayId: Uint8Array,
     nonce: Uint8Array,
     relayKey: Uint8Array,
     entryPublicKey: Uint8Array,
@@ -111,36 +117,36 @@ export class ExitHandshake {
     const secret = own.secretWith(entryPublicKey, relayKey);
     if (secret === null) return "unauthentic";
     const { publicKey } = own;
-    const exchange = { linkId, nonce, entryPublicKey, exitPublicKey: publicKey };
-    return { linkId, publicKey, nonce, relayKey, keys: deriveSealedLinkKeys(relayKey, secret, exchange) };
+    const exchange = { relayId, nonce, entryPublicKey, exitPublicKey: publicKey };
+    return { relayId, publicKey, nonce, relayKey, keys: deriveSealedRelayKeys(relayKey, secret, exchange) };
   }
 
   #findTagger(bytes: Uint8Array, at: number, length: number, tagAt: number): HandshakeTagger | null {
     return this.#taggers.find((tagger) => tagger.matches(bytes, at, length, tagAt)) ?? null;
   }
 
-  #isCookie(bytes: Uint8Array, at: number, linkId: Uint8Array, sender: Uint8Array, nowMs: number): boolean {
+  #isCookie(bytes: Uint8Array, at: number, relayId: Uint8Array, sender: Uint8Array, nowMs: number): boolean {
     const now = period(nowMs);
     return [now, now - 1].some((time) =>
-      this.#cookies.matches(this.#cookieParts(linkId, sender, time), bytes, at),
+      this.#cookies.matches(this.#cookieParts(relayId, sender, time), bytes, at),
     );
   }
 
   /** Their lengths are fixed but for the last one's. */
-  #cookieParts(linkId: Uint8Array, sender: Uint8Array, time: number): Uint8Array[] {
+  #cookieParts(relayId: Uint8Array, sender: Uint8Array, time: number): Uint8Array[] {
     new DataView(this.#time.buffer).setFloat64(0, time);
-    return [this.#time, linkId, sender];
+    return [this.#time, relayId, sender];
   }
 }
 
 /** The same for every CONFIRM of a relay; returns its length. */
 export function writeReady(
-  { linkId, nonce, keys, publicKey }: ConfirmedRelay,
+  { relayId, nonce, keys, publicKey }: ConfirmedRelay,
   out: Uint8Array,
   at: number,
 ): number {
   const version = publicKey === null ? RELAY_CLEAR : RELAY_ENCRYPTED;
-  const length = writeHandshake(RELAY_READY, linkId, publicKey ?? NO_NAME, out, at, version);
+  const length = writeHandshake(RELAY_READY, relayId, publicKey ?? NO_NAME, out, at, version);
   out.set(nonce, at + PROOF_AT);
   writeReadyTag(keys.ready, out, at, length);
   return length;

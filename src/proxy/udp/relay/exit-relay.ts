@@ -62,9 +62,9 @@ export class ExitRelay<S> {
     overheadBytes = IPV6_OVERHEAD_BYTES,
   ) {
     this.pathMtu = new PathMtu(overheadBytes);
-    const { linkId, keys, publicKey } = confirmed;
+    const { relayId, keys, publicKey } = confirmed;
     const version = publicKey === null ? RELAY_CLEAR : RELAY_ENCRYPTED;
-    this.channel = new RelayChannel(linkId, version, keys.toEntry, keys.toExit);
+    this.channel = new RelayChannel(relayId, version, keys.toEntry, keys.toExit);
     this.heardMs = nowMs;
     this.#port = port;
   }

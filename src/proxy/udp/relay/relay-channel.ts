@@ -13,7 +13,7 @@ export class RelayChannel {
   #number = 0;
 
   constructor(
-    readonly linkId: Uint8Array,
+    readonly relayId: Uint8Array,
     /** RELAY_CLEAR or RELAY_ENCRYPTED */
     readonly version: number,
     readonly outgoing: DatagramSeal,
@@ -39,7 +39,7 @@ export class RelayChannel {
     dataAt: number,
     dataLength: number,
   ): void {
-    writeSealedHead(type, this.linkId, headerLength, ++this.#counter, session, bytes, headAt, this.version);
+    writeSealedHead(type, this.relayId, headerLength, ++this.#counter, session, bytes, headAt, this.version);
     this.outgoing.seal(bytes, headAt, headerLength, dataAt, dataLength);
   }
 

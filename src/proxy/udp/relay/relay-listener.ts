@@ -9,13 +9,13 @@ import {
   createEndpoint,
   decodeRelayDatagram,
   type Endpoint,
-  linkIdOf,
   parseIp,
   RELAY_CONFIRM,
   RELAY_ENCRYPTED,
   RELAY_HELLO,
   RELAY_RESET,
   RelayDatagram,
+  relayIdOf,
   writeHandshake,
 } from "../../../wire/index.ts";
 import type { RelayIdentity } from "../../relay/identity.ts";
@@ -157,11 +157,11 @@ export class RelayListener implements DatagramOwner, RelayReturnPathOwner {
     this.#touched.push(returnPath);
   }
 
-  /** The relay of the sender and the datagram's link id; both are then in the key. */
+  /** The relay of the sender and the datagram's relay id; both are then in the key. */
   #find(): RelayReturnPath | null {
-    const { linkHigh, linkLow } = this.#datagram;
-    this.#key.append(linkHigh | 0);
-    this.#key.append(linkLow | 0);
+    const { relayIdHigh, relayIdLow } = this.#datagram;
+    this.#key.append(relayIdHigh | 0);
+    this.#key.append(relayIdLow | 0);
     const { words, length } = this.#key;
     return this.#table.find(words, length, this.#table.hash(words, length));
   }
@@ -177,10 +177,10 @@ export class RelayListener implements DatagramOwner, RelayReturnPathOwner {
     if (this.#resets++ >= MAX_RESETS_PER_SEC) return;
     const sender = new HandshakeSender(this.fd, this.layout, this.#key.toArray());
     const at = relays.toEntries.prepare(sender);
-    const linkId = linkIdOf(memory.bytes, this.#datagram.at);
+    const relayId = relayIdOf(memory.bytes, this.#datagram.at);
     relays.toEntries.addPlain(
       sender,
-      writeHandshake(RELAY_RESET, linkId, NO_NAME, memory.bytes, at, this.#datagram.version),
+      writeHandshake(RELAY_RESET, relayId, NO_NAME, memory.bytes, at, this.#datagram.version),
     );
   }
 

@@ -83,7 +83,7 @@ export class RelayReturnPath
   slot = 0;
   #isEnded = false;
 
-  /** @param key the sender's address and the link id */
+  /** @param key the sender's address and the relay id */
   constructor(
     readonly listener: RelayReturnPathOwner,
     readonly key: Int32Array,

@@ -2,7 +2,7 @@
  * The relay's UDP port where the node itself has a socket, for gossip or for echoes: which datagram is whose.
  *
  * The node's socket comes first, the workers' follow. What an entry node sends to a relay is known by its head
- * (wire/relay/datagram.ts) and goes to the worker that its link id picks, so a relay stays with its worker; all else is the
+ * (wire/relay/datagram.ts) and goes to the worker that its relay id picks, so a relay stays with its worker; all else is the
  * node's. Other datagrams that look the same there:
  *
  *     gossip, sealed    1, 12 random bytes: a HELLO only if two of them are its length as well, once in 10 million
@@ -15,7 +15,6 @@
 import { ProgramWriter } from "../../../wire/classic-bpf.ts";
 import {
   COUNT_AT,
-  LINK_ID_AT,
   RELAY_CLEAR,
   RELAY_CLOSE,
   RELAY_CONFIRM,
@@ -23,6 +22,7 @@ import {
   RELAY_ENCRYPTED,
   RELAY_HELLO,
   RELAY_HELLO_BYTES,
+  RELAY_ID_AT,
   RELAY_OPEN,
   RELAY_PART,
   RELAY_PING,
@@ -58,7 +58,7 @@ export function sharedPortPicker(workers: number): Uint8Array {
     .loadHalf(COUNT_AT)
     .unlessEqual(0, "node")
     .label("relay")
-    .loadWord(LINK_ID_AT)
+    .loadWord(RELAY_ID_AT)
     .remainder(workers)
     .add(FIRST_WORKER_SOCKET)
     .returnLoaded()

@@ -3,7 +3,7 @@ import { hkdfSync } from "node:crypto";
 import fc from "fast-check";
 import {
   DatagramCipher,
-  deriveSealedLinkKeys,
+  deriveSealedRelayKeys,
   PairSecret,
   RELAY_DATA,
   RELAY_ENCRYPTED,
@@ -15,7 +15,7 @@ import {
 import { GCM, GCMS } from "../../../support/overlay/gcm.ts";
 
 const KEY = Uint8Array.from({ length: 32 }, (_, index) => index);
-const LINK_ID = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
+const RELAY_ID = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
 
 /** Header and data apart from each other, as they are sent; in one piece, as they come. */
 function sealed(
@@ -28,7 +28,7 @@ function sealed(
   const dataAt = at + SEALED_BYTES + header.length + 20;
   const bytes = new Uint8Array(dataAt + data.length);
   const type = header.length > 0 ? RELAY_OPEN : RELAY_DATA;
-  writeSealedHead(type, LINK_ID, header.length, counter, 9, bytes, at, RELAY_ENCRYPTED);
+  writeSealedHead(type, RELAY_ID, header.length, counter, 9, bytes, at, RELAY_ENCRYPTED);
   bytes.set(header, at + SEALED_BYTES);
   bytes.set(data, dataAt);
   cipher.seal(bytes, at, header.length, dataAt, data.length);
@@ -89,10 +89,10 @@ describe.each(GCMS)("DatagramCipher %s", (_, gcm) => {
   });
 });
 
-describe("deriveSealedLinkKeys", () => {
+describe("deriveSealedRelayKeys", () => {
   const [relayKey, secret] = [new Uint8Array(32).fill(0x5a), new Uint8Array(32).fill(0x17)];
   const exchange = {
-    linkId: LINK_ID,
+    relayId: RELAY_ID,
     nonce: new Uint8Array(16).fill(1),
     entryPublicKey: new Uint8Array(32).fill(2),
     exitPublicKey: new Uint8Array(32).fill(3),
@@ -100,25 +100,25 @@ describe("deriveSealedLinkKeys", () => {
 
   function datagram(seal: { seal: DatagramCipher["seal"] }): string {
     const bytes = new Uint8Array(SEALED_BYTES + 1);
-    writeSealedHead(RELAY_DATA, LINK_ID, 0, 1, 9, bytes, 0, RELAY_ENCRYPTED);
+    writeSealedHead(RELAY_DATA, RELAY_ID, 0, 1, 9, bytes, 0, RELAY_ENCRYPTED);
     seal.seal(bytes, 0, 0, SEALED_BYTES, 1);
     return bytes.toHex();
   }
 
   function toExit(other: Partial<typeof exchange> = {}, key = relayKey, shared = secret): string {
     return datagram(
-      deriveSealedLinkKeys(key, new PairSecret(key, shared, GCM), { ...exchange, ...other }).toExit,
+      deriveSealedRelayKeys(key, new PairSecret(key, shared, GCM), { ...exchange, ...other }).toExit,
     );
   }
 
   test("makes keys as HKDF does, one for each direction", () => {
-    const keys = deriveSealedLinkKeys(relayKey, new PairSecret(relayKey, secret, GCM), exchange);
+    const keys = deriveSealedRelayKeys(relayKey, new PairSecret(relayKey, secret, GCM), exchange);
     for (const [label, seal] of [
       ["to exit", keys.toExit],
       ["to entry", keys.toEntry],
     ] as const) {
-      const said = [exchange.linkId, exchange.nonce, exchange.entryPublicKey, exchange.exitPublicKey];
-      const info = Buffer.concat([Buffer.from(`portmesh sealed udp link ${label}\0`), ...said]);
+      const said = [exchange.relayId, exchange.nonce, exchange.entryPublicKey, exchange.exitPublicKey];
+      const info = Buffer.concat([Buffer.from(`portmesh sealed udp relay ${label}\0`), ...said]);
       const key = new Uint8Array(hkdfSync("sha256", secret, relayKey, info, 32));
       expect(datagram(seal)).toBe(datagram(new DatagramCipher(key, GCM)));
     }
@@ -127,7 +127,7 @@ describe("deriveSealedLinkKeys", () => {
   test("everything that was said, the relay key and the secret count", () => {
     const others = [
       toExit(),
-      toExit({ linkId: LINK_ID.with(0, 0) }),
+      toExit({ relayId: RELAY_ID.with(0, 0) }),
       toExit({ nonce: exchange.nonce.with(0, 0) }),
       toExit({ entryPublicKey: exchange.exitPublicKey, exitPublicKey: exchange.entryPublicKey }),
       toExit({}, relayKey.with(0, 0)),

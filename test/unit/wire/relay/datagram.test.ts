@@ -3,13 +3,11 @@ import { createHmac } from "node:crypto";
 import fc from "fast-check";
 import {
   decodeRelayDatagram,
-  deriveLinkKeys,
+  deriveClearRelayKeys,
   ERROR_MALFORMED,
   errorCodeOf,
   HandshakeTagger,
   isReadyTag,
-  linkIdMatches,
-  linkIdOf,
   PROOF_AT,
   RELAY_CHALLENGE,
   RELAY_CLOSE,
@@ -25,6 +23,8 @@ import {
   RELAY_READY,
   RELAY_RESET,
   RelayDatagram,
+  relayIdMatches,
+  relayIdOf,
   SEALED_BYTES,
   SECOND_TAG_AT,
   Tagger,
@@ -33,7 +33,7 @@ import {
   writeSealedHead,
 } from "../../../../src/wire/index.ts";
 
-const LINK_ID = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 0xf8);
+const RELAY_ID = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 0xf8);
 const NAME = new TextEncoder().encode("edge-1");
 const NONE = new Uint8Array(0);
 
@@ -44,7 +44,7 @@ function decode(bytes: Uint8Array, at = 0, length = bytes.length - at): RelayDat
 
 function handshake(type: number, name: Uint8Array = NONE): Uint8Array {
   const out = new Uint8Array(400);
-  return out.subarray(0, writeHandshake(type, LINK_ID, name, out, 0));
+  return out.subarray(0, writeHandshake(type, RELAY_ID, name, out, 0));
 }
 
 interface Sealed {
@@ -60,7 +60,7 @@ function sealed(type: number, { counter = 1, session = 7, header = "", data = ""
     typeof data === "string" ? Buffer.from(data) : Buffer.from(data),
   ]);
   const bytes = new Uint8Array(SEALED_BYTES + rest.length);
-  writeSealedHead(type, LINK_ID, header.length, counter, session, bytes, 0);
+  writeSealedHead(type, RELAY_ID, header.length, counter, session, bytes, 0);
   bytes.set(rest, SEALED_BYTES);
   return bytes;
 }
@@ -86,11 +86,16 @@ describe("handshake datagrams", () => {
     const bytes = handshake(type, name);
     expect(bytes.toHex()).toBe(hex.replace(" ", ""));
     const datagram = decode(bytes)!;
-    expect(datagram).toMatchObject({ type, isSealed: false, linkHigh: 0x01020304, linkLow: 0x050607f8 });
+    expect(datagram).toMatchObject({
+      type,
+      isSealed: false,
+      relayIdHigh: 0x01020304,
+      relayIdLow: 0x050607f8,
+    });
     expect(bytes.slice(datagram.headerAt, datagram.headerAt + datagram.headerLength)).toEqual(name);
-    expect(linkIdOf(bytes, 0)).toEqual(LINK_ID);
-    expect(linkIdMatches(bytes, datagram, LINK_ID)).toBe(true);
-    expect(linkIdMatches(bytes, datagram, LINK_ID.toReversed())).toBe(false);
+    expect(relayIdOf(bytes, 0)).toEqual(RELAY_ID);
+    expect(relayIdMatches(bytes, datagram, RELAY_ID)).toBe(true);
+    expect(relayIdMatches(bytes, datagram, RELAY_ID.toReversed())).toBe(false);
   });
 
   test("no answer to somebody unknown is longer than what it answers", () => {
@@ -101,7 +106,7 @@ describe("handshake datagrams", () => {
   });
 
   test.each([
-    ["too short for a link id", handshake(RELAY_RESET).subarray(0, 11)],
+    ["too short for a relay id", handshake(RELAY_RESET).subarray(0, 11)],
     ["empty", NONE],
     ["of type 0", handshake(RELAY_RESET).with(0, 0)],
     ["of an unknown type", sealed(RELAY_PING, { session: 0 }).with(0, 13)],
@@ -174,7 +179,7 @@ describe("sealed datagrams", () => {
 
   test.each([
     ["CLOSE of a session", sealed(RELAY_CLOSE)],
-    ["CLOSE of the link", sealed(RELAY_CLOSE, { session: 0 })],
+    ["CLOSE of the relay", sealed(RELAY_CLOSE, { session: 0 })],
     ["ERROR", sealed(RELAY_ERROR, { data: [5] })],
     ["PING", sealed(RELAY_PING, { session: 0 })],
     ["OPENED", sealed(RELAY_OPENED)],
@@ -190,7 +195,7 @@ describe("tags", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), fc.uint8Array({ maxLength: 40 }), (data, header) => {
         const bytes = new Uint8Array(600);
-        writeSealedHead(RELAY_OPEN, LINK_ID, header.length, 5, 9, bytes, 3);
+        writeSealedHead(RELAY_OPEN, RELAY_ID, header.length, 5, 9, bytes, 3);
         bytes.set(header, 3 + SEALED_BYTES);
         bytes.set(data, 300);
         new Tagger(key).seal(bytes, 3, header.length, 300, data.length);
@@ -231,24 +236,24 @@ describe("tags", () => {
     expect(new HandshakeTagger(key.with(9, 0), "exit-1").matches(bytes, 0, bytes.length, tagAt)).toBe(false);
   });
 
-  test("of READY are by a key of the link's own", () => {
+  test("of READY are by a key of the relay's own", () => {
     const nonce = new Uint8Array(16).fill(3);
-    const keys = deriveLinkKeys(key, LINK_ID, nonce);
+    const keys = deriveClearRelayKeys(key, RELAY_ID, nonce);
     const bytes = handshake(RELAY_READY);
     bytes.set(nonce, PROOF_AT);
     writeReadyTag(keys.ready, bytes, 0, bytes.length);
-    expect(isReadyTag(deriveLinkKeys(key, LINK_ID, nonce).ready, bytes, 0, bytes.length)).toBe(true);
-    expect(isReadyTag(deriveLinkKeys(key, LINK_ID, nonce.with(0, 0)).ready, bytes, 0, bytes.length)).toBe(
-      false,
-    );
-    expect(isReadyTag(deriveLinkKeys(key, LINK_ID.with(0, 0), nonce).ready, bytes, 0, bytes.length)).toBe(
-      false,
-    );
+    expect(isReadyTag(deriveClearRelayKeys(key, RELAY_ID, nonce).ready, bytes, 0, bytes.length)).toBe(true);
+    expect(
+      isReadyTag(deriveClearRelayKeys(key, RELAY_ID, nonce.with(0, 0)).ready, bytes, 0, bytes.length),
+    ).toBe(false);
+    expect(
+      isReadyTag(deriveClearRelayKeys(key, RELAY_ID.with(0, 0), nonce).ready, bytes, 0, bytes.length),
+    ).toBe(false);
     expect(isReadyTag(keys.ready, bytes.with(5, 0), 0, bytes.length)).toBe(false);
   });
 
-  test("a link has different keys for each direction and for READY", () => {
-    const keys = deriveLinkKeys(key, LINK_ID, new Uint8Array(16));
+  test("a relay has different keys for each direction and for READY", () => {
+    const keys = deriveClearRelayKeys(key, RELAY_ID, new Uint8Array(16));
     const tags = [keys.ready, keys.toExit, keys.toEntry].map((tagger) => {
       const bytes = sealed(RELAY_DATA);
       tagger.seal(bytes, 0, 0, 40, 0);

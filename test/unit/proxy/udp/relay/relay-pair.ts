@@ -19,7 +19,6 @@ import { ExitRelay } from "../../../../../src/proxy/udp/relay/exit-relay.ts";
 import type { RelayChannel } from "../../../../../src/proxy/udp/relay/relay-channel.ts";
 import {
   decodeRelayDatagram,
-  linkIdOf,
   RELAY_CONFIRM,
   RELAY_DATA,
   RELAY_ERROR,
@@ -27,6 +26,7 @@ import {
   RELAY_PROBE,
   RELAY_RESET,
   RelayDatagram,
+  relayIdOf,
   SEALED_BYTES,
   writeHandshake,
 } from "../../../../../src/wire/index.ts";
@@ -41,7 +41,7 @@ export class Client {
   relayed!: RelayedSession<Client>;
   readonly answers: string[] = [];
   readonly rejections: number[] = [];
-  /** Given back by its link: to go another way. */
+  /** Given back by its relay, for another path. */
   readonly givenBack: string[] = [];
 }
 
@@ -126,7 +126,7 @@ export class ExitNode {
       this.dropped.push(confirmed);
       return;
     }
-    const key = confirmed.linkId.toHex();
+    const key = confirmed.relayId.toHex();
     const relay = this.relays.get(key) ?? this.#create(key, confirmed);
     const out = new Uint8Array(100);
     pair.toEntry.push(out.slice(0, writeReady(relay.confirmed, out, 0)));
@@ -159,10 +159,10 @@ export class ExitNode {
 
   #onSealed(bytes: Uint8Array): void {
     this.#current = bytes;
-    const relay = this.relays.get(linkIdOf(bytes, 0).toHex());
+    const relay = this.relays.get(relayIdOf(bytes, 0).toHex());
     if (relay === undefined) {
       const reset = new Uint8Array(12);
-      writeHandshake(RELAY_RESET, linkIdOf(bytes, 0), NONE, reset, 0);
+      writeHandshake(RELAY_RESET, relayIdOf(bytes, 0), NONE, reset, 0);
       this.pair.toEntry.push(reset);
       return;
     }
@@ -184,7 +184,7 @@ export class RelayPair implements EntryRelayPort<Client> {
   unused = 0;
   readonly relay: EntryRelay<Client> = new EntryRelay<Client>(this);
   exit: ExitNode;
-  /** null: the link is in clear. */
+  /** null: a clear relay. */
   readonly ownKey: OwnKey | null;
   #timerAtMs = 0;
 

@@ -19,7 +19,7 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
     return new RelayPair(randomBytes(7), isSealed, entryKey, exitKeys);
   }
 
-  /** A pair whose link is ready, with one session that has been accepted. */
+  /** A pair whose relay is ready, with one session that has been accepted. */
   function openPair(): { pair: RelayPair; client: Client } {
     const pair = pairOf();
     const client = pair.client();
