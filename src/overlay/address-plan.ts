@@ -22,7 +22,7 @@ export interface AddressQuestion {
 }
 
 /** The address of the node; null: nodes with lower names have them all. */
-export function settleAddress({ name, subnet, current, claims }: AddressQuestion): string | null {
+export function chooseAddress({ name, subnet, current, claims }: AddressQuestion): string | null {
   const taken = new Set([...claims].flatMap(([other, address]) => (other < name ? [address] : [])));
   const hosts = Subnet.of(subnet);
   if (current !== null && hosts.has(current) && !taken.has(current)) return current;

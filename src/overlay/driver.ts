@@ -5,7 +5,7 @@
  */
 
 /** `kernel`: a VXLAN device; `userspace`: TUN and our own VXLAN or seals; `none`: relays over the nodes' own addresses. */
-export type Driver = "kernel" | "userspace" | "none";
+export type DriverName = "kernel" | "userspace" | "none";
 
 /** Where a node accepts relays inside the overlay, and where their replies come from. */
 export interface RelayPorts {

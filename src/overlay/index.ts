@@ -1,5 +1,5 @@
 /** The network between the nodes: who has which address, how two nodes reach each other, the drivers that do it. */
-export { isInSubnet, macOf, prefixLengthOf, settleAddress } from "./address-plan.ts";
+export { chooseAddress, isInSubnet, macOf, prefixLengthOf } from "./address-plan.ts";
 export type * from "./driver.ts";
 export { type EndProblem, type InspectedPeer, inspectEnd } from "./inspect-end.ts";
 export {

@@ -10,11 +10,11 @@
  *   one has none     node addresses           node addresses, relays sealed
  */
 import { isInSubnet } from "./address-plan.ts";
-import type { Driver } from "./driver.ts";
+import type { DriverName } from "./driver.ts";
 
 /** What a node announces about its end. */
 export interface Announcement {
-  readonly driver: Driver;
+  readonly driver: DriverName;
   /** Overlay address; null: none, or not yet. */
   readonly address: string | null;
   readonly vni: number;

@@ -3,7 +3,7 @@
  * are loaded, nothing is left behind. See overlay-mesh.ts for the picture.
  */
 import { afterAll, describe, expect, test } from "bun:test";
-import { settleAddress } from "../../src/overlay/index.ts";
+import { chooseAddress } from "../../src/overlay/index.ts";
 import { newKey } from "../support/cluster/mesh-cluster.ts";
 import { OverlayMesh, PORTS } from "../support/cluster/overlay-mesh.ts";
 import { HttpLoad } from "../support/load/http-load.ts";
@@ -307,7 +307,7 @@ describe.skipIf(lacksTun() || lacksVxlan())("published ports between two nodes",
     async () => {
       const subnet = "10.200.0.0/29";
       const end = `${endOf("userspace", true)}\nsubnet = "${subnet}"`;
-      const wanted = (name: string) => settleAddress({ name, subnet, current: null, claims: new Map() });
+      const wanted = (name: string) => chooseAddress({ name, subnet, current: null, claims: new Map() });
       expect(wanted("n4")).toBe(wanted("n2"));
       const mesh = await OverlayMesh.start(
         { label: "one-address", ends: [end, end], nodes: 4, latecomer: "n4" },

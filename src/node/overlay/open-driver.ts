@@ -9,7 +9,7 @@
  */
 import type { OverlayConfig } from "../../config/index.ts";
 import {
-  type Driver,
+  type DriverName,
   type EndProblem,
   type InspectedPeer,
   type Look,
@@ -59,13 +59,13 @@ export interface OpenDrivers {
 }
 
 export interface OpenedDriver {
-  readonly name: Driver;
+  readonly name: DriverName;
   /** null: `none` has nothing to run, or what the driver needs is taken. */
   readonly driver: OverlayDriver | null;
   /** What somebody else holds that the driver needs; null: nothing. */
   readonly obstacle: OverlayError | null;
   /** What `auto` would have liked better, and why it cannot be had. */
-  readonly passedOver: readonly { readonly name: Driver; readonly reason: string }[];
+  readonly passedOver: readonly { readonly name: DriverName; readonly reason: string }[];
 }
 
 /** Throws what the driver throws, when it was asked for by name and waiting would not do. */
@@ -77,7 +77,7 @@ export function openDriver(
 ): OpenedDriver {
   const options = { isEncrypting: encrypt, onReport };
   if (wanted === "kernel" || wanted === "userspace") return openClean(wanted, end, options, open);
-  const passedOver: { name: Driver; reason: string }[] = [];
+  const passedOver: { name: DriverName; reason: string }[] = [];
   for (const name of wanted === "none" ? [] : preferred(encrypt)) {
     try {
       return { ...openClean(name, end, options, open), passedOver };

@@ -1,6 +1,6 @@
 /** What the overlay tells the operator: which driver runs and why no better one, and what becomes of its address. */
 import type { OverlayConfig } from "../../config/index.ts";
-import type { Driver } from "../../overlay/index.ts";
+import type { DriverName } from "../../overlay/index.ts";
 import type { Clock } from "../../sys/clock.ts";
 import type { Log } from "../log.ts";
 import type { OpenedDriver } from "./open-driver.ts";
@@ -58,7 +58,7 @@ export class OverlayLog {
   }
 
   /** The driver cannot be had now, or does not do what it was told. */
-  refused(driver: Driver, message: string): void {
+  refused(driver: DriverName, message: string): void {
     this.#log.error({ driver }, `overlay: ${message}; retrying`);
   }
 

@@ -1,13 +1,13 @@
 /** The overlay as `portmesh status` shows it. Plain values. */
 import type { OverlayConfig } from "../../config/index.ts";
-import type { Driver, EndProblem } from "../../overlay/index.ts";
+import type { DriverName, EndProblem } from "../../overlay/index.ts";
 
 export interface OverlayStatus {
-  readonly driver: Driver;
+  readonly driver: DriverName;
   /** What the file asks for. */
   readonly wanted: OverlayConfig["driver"];
   /** What `auto` would have liked better, and what is missing for it. */
-  readonly passedOver: readonly { readonly name: Driver; readonly reason: string }[];
+  readonly passedOver: readonly { readonly name: DriverName; readonly reason: string }[];
   /** Overlay address of this node; null: none. */
   readonly address: string | null;
   /** Network interface; null: none. */
@@ -30,7 +30,7 @@ export interface OverlayStatus {
 export interface OverlayPeerStatus {
   readonly node: string;
   /** Its driver; null: it has not said. */
-  readonly driver: Driver | null;
+  readonly driver: DriverName | null;
   /** Its overlay address; null: none, or not yet. */
   readonly address: string | null;
   /** How relays go now: inside the overlay, or from node address to node address. */

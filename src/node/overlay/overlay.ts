@@ -8,7 +8,8 @@
  */
 import type { ClusterConfig, OverlayConfig } from "../../config/index.ts";
 import {
-  type Driver,
+  chooseAddress,
+  type DriverName,
   type EchoHeard,
   type EndProblem,
   isInSubnet,
@@ -16,7 +17,6 @@ import {
   OverlayError,
   prefixLengthOf,
   REMOVED,
-  settleAddress,
 } from "../../overlay/index.ts";
 import type { Clock } from "../../sys/clock.ts";
 import type { OverlayInput } from "../facts/derive.ts";
@@ -237,7 +237,7 @@ export class Overlay {
     const claims = new Map<string, string>();
     for (const [name, { overlay }] of nodes)
       if (name !== self && overlay !== null && overlay.address !== null) claims.set(name, overlay.address);
-    return settleAddress({ name: self, subnet: config.subnet, current, claims });
+    return chooseAddress({ name: self, subnet: config.subnet, current, claims });
   }
 
   /** Throws when the driver cannot be had and waiting would not do. @param address null: there is none for this node */
@@ -265,7 +265,7 @@ export class Overlay {
   }
 
   /** The driver's name stays, and with it the ports that are left to it. */
-  #await(address: string, name: Driver, error: Error): void {
+  #await(address: string, name: DriverName, error: Error): void {
     this.#opened = { ...NOTHING_OPEN, name };
     this.#awaited = address;
     this.#upkeep.onFailed(name, error);

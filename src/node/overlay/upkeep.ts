@@ -2,7 +2,7 @@
  * When the driver's device is looked at besides from time to time, whether repairs are due, and what the operator is
  * told: one line per change. Reports of the kernel come in bursts, and one look answers many.
  */
-import type { Driver, Fault, Look, RefusedPeer } from "../../overlay/index.ts";
+import type { DriverName, Fault, Look, RefusedPeer } from "../../overlay/index.ts";
 import type { Clock } from "../../sys/clock.ts";
 import type { OverlayLog } from "./overlay-log.ts";
 import { RepairPace } from "./repair-pace.ts";
@@ -60,7 +60,7 @@ export class Upkeep {
   }
 
   /** ClusterSnapshot, and undone as far as that was due. */
-  onLooked({ repaired, held, failures, refused }: Look, driver: Driver): void {
+  onLooked({ repaired, held, failures, refused }: Look, driver: DriverName): void {
     this.#begin();
     if (repaired.length > 0) this.#tellRepaired(repaired);
     this.#tellRefused(refused);
@@ -76,7 +76,7 @@ export class Upkeep {
   }
 
   /** The driver cannot be had, or does nothing. */
-  onFailed(driver: Driver, error: Error): void {
+  onFailed(driver: DriverName, error: Error): void {
     this.#begin();
     this.#tellRefused([]);
     this.#fail(driver, error.message);
@@ -108,7 +108,7 @@ export class Upkeep {
     this.#lookedMs = this.#nowMs;
   }
 
-  #fail(driver: Driver, message: string): void {
+  #fail(driver: DriverName, message: string): void {
     if (this.#error !== message) this.#options.log.refused(driver, message);
     this.#error = message;
     this.#trouble = message;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { isInSubnet, macOf, settleAddress } from "../../../src/overlay/index.ts";
+import { chooseAddress, isInSubnet, macOf } from "../../../src/overlay/index.ts";
 
 const SUBNET = "10.200.0.0/16";
 const UNKNOWN_PEER = new Map<string, string>();
@@ -10,7 +10,7 @@ function addressOf(
   claims: ReadonlyMap<string, string> = UNKNOWN_PEER,
   current: string | null = null,
 ) {
-  return settleAddress({ name, subnet: SUBNET, current, claims });
+  return chooseAddress({ name, subnet: SUBNET, current, claims });
 }
 
 /** Nodes that hear of each other in the order of `turns`, until nobody moves any more. */
@@ -18,7 +18,7 @@ function settleAll(names: readonly string[], subnet: string, turns: readonly num
   const claims = new Map<string, string>();
   const step = (name: string) => {
     const others = new Map([...claims].filter(([other]) => other !== name));
-    const address = settleAddress({ name, subnet, current: claims.get(name) ?? null, claims: others });
+    const address = chooseAddress({ name, subnet, current: claims.get(name) ?? null, claims: others });
     const isMoved = (claims.get(name) ?? null) !== address;
     if (address === null) claims.delete(name);
     else claims.set(name, address);
@@ -29,7 +29,7 @@ function settleAll(names: readonly string[], subnet: string, turns: readonly num
   return null;
 }
 
-describe("settleAddress", () => {
+describe("chooseAddress", () => {
   test("the address of a name is always the same, and of the subnet", () => {
     expect(addressOf("edge-1")).toBe(addressOf("edge-1")!);
     expect(isInSubnet(addressOf("edge-1")!, SUBNET)).toBe(true);

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { type Announcement, type Driver, pairPath } from "../../../src/overlay/index.ts";
+import { type Announcement, type DriverName, pairPath } from "../../../src/overlay/index.ts";
 
 const SUBNET = "10.200.0.0/16";
-const DRIVERS: readonly Driver[] = ["kernel", "userspace", "none"];
+const DRIVERS: readonly DriverName[] = ["kernel", "userspace", "none"];
 
-function announce(driver: Driver, encrypt: boolean, rest: Partial<Announcement> = {}): Announcement {
+function announce(driver: DriverName, encrypt: boolean, rest: Partial<Announcement> = {}): Announcement {
   const address = driver === "none" ? null : "10.200.0.7";
   return { driver, address, vni: 4096, port: 4789, encrypt, publicKey: "00".repeat(32), ...rest };
 }
