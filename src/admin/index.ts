@@ -1,6 +1,7 @@
 /** The local HTTP interface of a running node: what the commands talk to. */
+
+export * as apiErrors from "./api-errors.ts";
 export { type AdminNode, adminApp } from "./app.ts";
-export type * from "./mesh-api.ts";
-export { meshApp } from "./mesh-routes.ts";
-export * as refusals from "./refusals.ts";
+export type * from "./cluster-api.ts";
+export { clusterApp } from "./cluster-routes.ts";
 export { type AdminServer, AdminSocketError, listenOnSocket } from "./socket.ts";

@@ -1,7 +1,7 @@
 /**
  * The admin socket as a file: private from its first moment, never taken from a node that lives, replaced when its
  * node is dead. Whoever may open it rules the node, so it is 0600 and a directory made for it is 0700; a directory
- * that was there before is somebody else's and stays as it is.
+ * that was there before belongs to another program and stays as it is.
  */
 import { existsSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
@@ -57,7 +57,7 @@ async function removeStale(path: string): Promise<void> {
   unlinkSync(path);
 }
 
-/** Only a refused connection proves that nobody is there. */
+/** Only a refused connection proves that no program listens there. */
 function isAnswering(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = connect(path);

@@ -1,14 +1,14 @@
 /**
- * What operators ask of the mesh by command, in the words of the admin API: a request is judged against everything known
+ * The operators' commands, in the words of the admin API: a request is checked against everything known
  * and carried out whole or refused whole. A change is done when it is kept and this node serves it.
  */
 
 import {
   type ApiError,
+  apiErrors,
+  type ClusterCommands,
   type CreateService,
-  type MeshCommands,
   type NodeDirective,
-  refusals,
   type UpdateService,
 } from "../admin/index.ts";
 import {
@@ -38,7 +38,7 @@ export interface CommandParts {
 
 const UNKNOWN_PEER = { counter: Number.MAX_SAFE_INTEGER, node: "" };
 
-export class Commands implements MeshCommands {
+export class Commands implements ClusterCommands {
   readonly #parts: CommandParts;
 
   constructor(parts: CommandParts) {
@@ -46,7 +46,7 @@ export class Commands implements MeshCommands {
   }
 
   async createService({ name, spec, tasks }: CreateService): Promise<ApiError | null> {
-    if (this.#service(name) !== undefined) return refusals.serviceExists(name);
+    if (this.#service(name) !== undefined) return apiErrors.serviceExists(name);
     const refusal =
       this.#takenPort(name, spec) ?? this.#objectTo({ name, spec, addTasks: tasks, removeTasks: [] });
     if (refusal !== null) return refusal;
@@ -59,11 +59,11 @@ export class Commands implements MeshCommands {
   async updateService(name: string, request: UpdateService): Promise<ApiError | null> {
     const service = this.#service(name);
     const { spec, expected, addTasks, removeTasks } = request;
-    if (service === undefined) return refusals.noSuchService(name);
+    if (service === undefined) return apiErrors.noSuchService(name);
     if (spec !== null && service.origin === "file") return this.#declaredByFile(service);
     const { stamp } = service;
     if (expected.counter !== stamp.counter || expected.node !== stamp.node)
-      return refusals.serviceChanged(name);
+      return apiErrors.serviceChanged(name);
     const refusal =
       (spec === null ? null : this.#takenPort(name, spec)) ??
       this.#judgeTasks(name, addTasks, removeTasks) ??
@@ -78,13 +78,13 @@ export class Commands implements MeshCommands {
 
   async removeService(name: string): Promise<ApiError | null> {
     const service = this.#service(name);
-    if (service === undefined) return refusals.noSuchService(name);
+    if (service === undefined) return apiErrors.noSuchService(name);
     if (service.origin === "file") return this.#declaredByFile(service);
     return await this.#writeKept((writer) => writer.removeService(name));
   }
 
   async addTask(service: string, task: TaskSpec): Promise<ApiError | null> {
-    if (this.#service(service) === undefined) return refusals.noSuchService(service);
+    if (this.#service(service) === undefined) return apiErrors.noSuchService(service);
     const change = { name: service, spec: null, addTasks: [task], removeTasks: [] };
     const refusal = this.#judgeTasks(service, [task], []) ?? this.#objectTo(change);
     return refusal ?? (await this.#writeKept((writer) => writer.writeTask(recordOf(service, task))));
@@ -104,8 +104,8 @@ export class Commands implements MeshCommands {
 
   async setNodeDirective(name: string, directive: NodeDirective): Promise<ApiError | null> {
     const { nodes } = this.#parts;
-    if (!nodes.isKnownNode(name)) return refusals.noSuchNode(name);
-    if (directive === "forget" && nodes.isLiveNode(name)) return refusals.nodeAlive(name);
+    if (!nodes.isKnownNode(name)) return apiErrors.noSuchNode(name);
+    if (directive === "forget" && nodes.isLiveNode(name)) return apiErrors.nodeAlive(name);
     const refusal = await this.#write((writer) =>
       writer.setDirective(name, directive === "resume" ? null : directive),
     );
@@ -117,18 +117,18 @@ export class Commands implements MeshCommands {
     for (const name of remove) {
       const task = this.#ownTask(service, name);
       if (task === undefined) return this.#noSuchTask(service, name);
-      if (task.origin === "file") return refusals.taskFromFile(service, name);
+      if (task.origin === "file") return apiErrors.taskFromFile(service, name);
     }
     const twice = add.find(
       ({ name }) => this.#ownTask(service, name) !== undefined && !remove.includes(name),
     );
-    return twice === undefined ? null : refusals.taskExists(service, twice.name);
+    return twice === undefined ? null : apiErrors.taskExists(service, twice.name);
   }
 
   #noSuchTask(service: string, name: string): ApiError {
-    if (this.#service(service) === undefined) return refusals.noSuchService(service);
+    if (this.#service(service) === undefined) return apiErrors.noSuchService(service);
     const elsewhere = this.#parts.catalog.tasksOf(service).filter((task) => task.name === name);
-    return refusals.noSuchTask(
+    return apiErrors.noSuchTask(
       service,
       name,
       elsewhere.map((task) => task.owner),
@@ -140,7 +140,7 @@ export class Commands implements MeshCommands {
     const services = [...this.#parts.catalog.services().values()].filter((service) => service.name !== name);
     const times = { created: UNKNOWN_PEER, createdAtMs: 0, updatedAtMs: 0 };
     const lost = findConflicts([...services, { name, spec, ...times }]).get(name)?.[0];
-    return lost === undefined ? null : refusals.portTaken(lost, lost.keptBy);
+    return lost === undefined ? null : apiErrors.portTaken(lost, lost.keptBy);
   }
 
   #objectTo(change: ServiceChange): ApiError | null {
@@ -167,7 +167,7 @@ export class Commands implements MeshCommands {
 
   #declaredByFile({ name, definitions }: VisibleService): ApiError {
     const { nodes } = this.#parts;
-    return refusals.serviceFromFile(
+    return apiErrors.serviceFromFile(
       name,
       definitions.map(({ node, file }) => ({ node, file, isAlive: nodes.isLiveNode(node) })),
     );

@@ -1,4 +1,4 @@
-/** The mesh as listings show it: what the catalog says, together with what this node has seen of it. Pure. */
+/** The cluster as listings show it: the catalog together with this node's own observations. Pure. */
 
 import type {
   DefinitionInfo,
@@ -39,30 +39,30 @@ export interface ClusterSnapshot {
   readonly members: readonly Member[];
 }
 
-export function servicesView(seen: ClusterSnapshot): ServiceInfo[] {
-  return [...seen.catalog.services().values()].map((service) => serviceView(service, seen));
+export function serviceInfos(seen: ClusterSnapshot): ServiceInfo[] {
+  return [...seen.catalog.services().values()].map((service) => serviceInfo(service, seen));
 }
 
-export function serviceView(service: VisibleService, seen: ClusterSnapshot): ServiceInfo {
+export function serviceInfo(service: VisibleService, seen: ClusterSnapshot): ServiceInfo {
   const { name, spec, origin, stamp, created, createdAtMs, updatedAtMs } = service;
   const statuses = statusesOf(name, seen.proxy);
-  const tasks = seen.catalog.tasksOf(name).map((task) => taskView(task, statuses, seen));
+  const tasks = seen.catalog.tasksOf(name).map((task) => taskInfo(task, statuses, seen));
   return {
     name,
     spec,
     origin,
-    definitions: definitionsView(service, seen),
+    definitions: definitionInfos(service, seen),
     stamp,
     created,
     createdAtMs,
     updatedAtMs,
     tasks,
     conflicts: conflictsOf(name, seen.catalog),
-    overwritten: seen.catalog.overwrittenOf(name).map(overwrittenView),
+    overwritten: seen.catalog.overwrittenOf(name).map(overwrittenInfo),
   };
 }
 
-function overwrittenView({ lost, by }: Overwritten): OverwrittenInfo {
+function overwrittenInfo({ lost, by }: Overwritten): OverwrittenInfo {
   const places = { node: lost.stamp.node, atMs: lost.atMs, byNode: by.stamp.node, byAtMs: by.atMs };
   if (lost.spec === null) return { ...places, differences: ["removed -> kept"] };
   if (by.spec === null) return { ...places, differences: ["changed -> removed"] };
@@ -70,7 +70,7 @@ function overwrittenView({ lost, by }: Overwritten): OverwrittenInfo {
 }
 
 /** The one in force first. */
-function definitionsView(
+function definitionInfos(
   { spec, definitions }: Pick<VisibleService, "spec" | "definitions">,
   { self, members }: Pick<ClusterSnapshot, "self" | "members">,
 ): DefinitionInfo[] {
@@ -85,39 +85,39 @@ function definitionsView(
 }
 
 /** Services that nodes define differently. */
-export function differingView(
+export function differingServices(
   services: Iterable<VisibleService>,
   seen: Pick<ClusterSnapshot, "self" | "members">,
 ): DifferingService[] {
   return [...services].flatMap((service) => {
     if (service.definitions.length < 2) return [];
-    const [inForce, ...others] = definitionsView(service, seen);
+    const [inForce, ...others] = definitionInfos(service, seen);
     const differing = others.filter(({ differences }) => differences.length > 0);
     return differing.length === 0 ? [] : [{ service: service.name, inForce: inForce!, others: differing }];
   });
 }
 
 /** Those of `removed` that are still there. */
-export function keptView(
+export function keptServices(
   removed: readonly string[],
   services: ReadonlyMap<string, VisibleService>,
   seen: Pick<ClusterSnapshot, "self" | "members">,
 ): KeptService[] {
   return removed.flatMap((name) => {
     const service = services.get(name);
-    return service === undefined ? [] : [{ service: name, definitions: definitionsView(service, seen) }];
+    return service === undefined ? [] : [{ service: name, definitions: definitionInfos(service, seen) }];
   });
 }
 
-export function conflictsView(catalog: Catalog): PortConflict[] {
+export function portConflicts(catalog: Catalog): PortConflict[] {
   return [...catalog.conflicts().keys()].flatMap((name) => conflictsOf(name, catalog));
 }
 
 /** By name; a node without a cluster sees itself. */
-export function nodesView(seen: ClusterSnapshot, labels: Labels): NodeInfo[] {
+export function nodeInfos(seen: ClusterSnapshot, labels: Labels): NodeInfo[] {
   const tasks = countTasks(seen.catalog);
   const viewOf = (name: string, member: Member | null) =>
-    nodeView(name, member, seen, labels, tasks.get(name) ?? 0);
+    nodeInfo(name, member, seen, labels, tasks.get(name) ?? 0);
   const members = seen.members.map((member) => viewOf(member.name, member));
   const all = members.length === 0 ? [viewOf(seen.self, null)] : members;
   return all.sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -130,7 +130,7 @@ function countTasks(catalog: Catalog): Map<string, number> {
   return counts;
 }
 
-function nodeView(
+function nodeInfo(
   name: string,
   member: Member | null,
   { self, catalog }: ClusterSnapshot,
@@ -176,7 +176,7 @@ function conflictsOf(service: string, catalog: Catalog): PortConflict[] {
   }));
 }
 
-function taskView(task: VisibleTask, statuses: TaskStatuses, seen: ClusterSnapshot): TaskInfo {
+function taskInfo(task: VisibleTask, statuses: TaskStatuses, seen: ClusterSnapshot): TaskInfo {
   const { name, host, port, weight, owner, origin } = task;
   const status = pickStatus(statuses.get(statusKey(name, owner === seen.self ? null : owner)));
   const isDraining = task.isDraining || seen.catalog.nodes().get(owner)?.isDraining === true;
@@ -235,7 +235,7 @@ function isReportedDown({ service, name, owner }: VisibleTask, { catalog }: Clus
   return down.some((task) => task.service === service && task.task === name);
 }
 
-/** As the others are told. */
+/** As this node announces it to the others. */
 export function bindErrorsOf(
   errors: readonly BindError[],
 ): [service: string, listener: string, error: string][] {

@@ -3,7 +3,7 @@
  * (start-node.ts) and is stopped here in reverse order.
  */
 
-import type { ApiError, MeshNode, NodeInfo, ServiceInfo, Trace, TraceQuery } from "../admin/index.ts";
+import type { ApiError, ClusterNode, NodeInfo, ServiceInfo, Trace, TraceQuery } from "../admin/index.ts";
 import type { Catalog } from "../catalog/index.ts";
 import type { Config } from "../config/index.ts";
 import type { Cluster } from "./cluster/cluster.ts";
@@ -13,14 +13,14 @@ import type { Reconciler } from "./facts/reconcile.ts";
 import { inputWithChange, type ServiceChange } from "./input-with-change.ts";
 import {
   type ClusterSnapshot,
-  conflictsView,
   type DifferingService,
-  differingView,
+  differingServices,
   type KeptService,
-  keptView,
-  nodesView,
-  servicesView,
-  serviceView,
+  keptServices,
+  nodeInfos,
+  portConflicts,
+  serviceInfo,
+  serviceInfos,
 } from "./listings.ts";
 import { wantsConnections } from "./log.ts";
 import type { NodeLog } from "./node-log.ts";
@@ -55,7 +55,7 @@ export interface StartedParts {
 /** A change by command waits so long for the names it brings. */
 const NEW_NAMES_MS = 2_000;
 
-export class Node implements MeshNode {
+export class Node implements ClusterNode {
   readonly commands: Commands;
   readonly #started: StartedParts;
   readonly #reloader: Reloader;
@@ -135,19 +135,19 @@ export class Node implements MeshNode {
     };
   }
 
-  // --- the mesh
+  // --- the cluster
 
   services(): readonly ServiceInfo[] {
-    return servicesView(this.#snapshot());
+    return serviceInfos(this.#snapshot());
   }
 
   service(name: string): ServiceInfo | null {
     const service = this.#started.catalog.services().get(name);
-    return service === undefined ? null : serviceView(service, this.#snapshot());
+    return service === undefined ? null : serviceInfo(service, this.#snapshot());
   }
 
   nodes(): readonly NodeInfo[] {
-    return nodesView(this.#snapshot(), this.#reloader.running.node.labels);
+    return nodeInfos(this.#snapshot(), this.#reloader.running.node.labels);
   }
 
   async testPorts(): Promise<readonly PeerPorts[]> {
@@ -224,13 +224,13 @@ export class Node implements MeshNode {
 
   #differingWith(config: Config): DifferingService[] {
     const { cluster } = this.#started;
-    return differingView(cluster.writes.servicesWith(config).values(), this.#nodes);
+    return differingServices(cluster.writes.servicesWith(config).values(), this.#nodes);
   }
 
   #keptWith(config: Config, removed: readonly string[]): KeptService[] {
     if (removed.length === 0) return [];
     const { cluster } = this.#started;
-    return keptView(removed, cluster.writes.servicesWith(config), this.#nodes);
+    return keptServices(removed, cluster.writes.servicesWith(config), this.#nodes);
   }
 
   get #nodes(): Pick<ClusterSnapshot, "self" | "members"> {
@@ -252,7 +252,7 @@ export class Node implements MeshNode {
       name: config.name,
       members: this.nodes(),
       gossip: { healthScore, queueLengths, droppedTotal, keyTrouble: cluster.keyMismatches },
-      conflicts: conflictsView(catalog),
+      conflicts: portConflicts(catalog),
       catalog: {
         services: catalog.services().size,
         tasks: catalog.tasks().length,

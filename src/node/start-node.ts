@@ -4,7 +4,7 @@
  * node serves. What is started when a later step fails is stopped again.
  */
 import { resolve } from "node:path";
-import { listenOnSocket, meshApp } from "../admin/index.ts";
+import { clusterApp, listenOnSocket } from "../admin/index.ts";
 import { Catalog } from "../catalog/index.ts";
 import type { ClusterConfig } from "../config/index.ts";
 import { AddressWatch } from "./cluster/address-watch.ts";
@@ -39,7 +39,7 @@ export async function startNode(options: NodeOptions, parts: NodeParts): Promise
   const stops: Stops = [];
   let node: Node | null = null;
   try {
-    const admin = await listenOnSocket(config.admin.socket, meshApp(() => node, version).fetch);
+    const admin = await listenOnSocket(config.admin.socket, clusterApp(() => node, version).fetch);
     stops.push(() => admin.close());
     const { lookup } = new LookupLimit(parts.lookup, parts.clock);
     node = await startParts(options, { ...parts, lookup }, stops);

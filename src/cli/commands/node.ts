@@ -1,7 +1,7 @@
 /** `portmesh node`: the nodes of the cluster, from any of them. */
 import type { Command } from "commander";
 import type { NodeDirective } from "../../admin/index.ts";
-import { MeshClient, nodePath } from "../client/mesh-client.ts";
+import { ClusterClient, nodePath } from "../client/cluster-client.ts";
 import type { Invocation } from "../invocation.ts";
 import { findSocket, type NodeOptions, withNodeOptions } from "./options.ts";
 
@@ -48,7 +48,7 @@ export function addNode(program: Command, invocation: Invocation): void {
     )
     .option("--json", "machine-readable output")
     .action(async (options: NodeOptions & { json?: boolean }) => {
-      const nodes = await new MeshClient(await findSocket(options, invocation.env)).nodes();
+      const nodes = await new ClusterClient(await findSocket(options, invocation.env)).nodes();
       if (options.json) return invocation.print(`${JSON.stringify(nodes, null, 2)}\n`);
       const { renderNodes } = await import("../render/nodes.ts");
       invocation.print(renderNodes(nodes));
@@ -59,7 +59,7 @@ export function addNode(program: Command, invocation: Invocation): void {
       .description(description)
       .argument("<node>", "node name")
       .action(async (name: string, options: NodeOptions) => {
-        const client = new MeshClient(await findSocket(options, invocation.env));
+        const client = new ClusterClient(await findSocket(options, invocation.env));
         await client.ask("POST", nodePath(name, verb));
         invocation.print(`${name}\n`);
       });

@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import type { TaskSpec } from "../../model/index.ts";
-import { MeshClient, servicePath } from "../client/mesh-client.ts";
+import { ClusterClient, servicePath } from "../client/cluster-client.ts";
 import { CommandFailure, EXIT_WRONG, type Invocation } from "../invocation.ts";
 import { findSocket, type NodeOptions, withNodeOptions } from "./options.ts";
 
@@ -59,7 +59,7 @@ function addAdd(task: Command, invocation: Invocation): void {
     .option("--weight <number>", "share of new connections, 1..256", "1")
     .action(async (service: string, address: string, options: NodeOptions & { weight: string }) => {
       const declaration = await readTask(address, options.weight);
-      const client = new MeshClient(await findSocket(options, invocation.env));
+      const client = new ClusterClient(await findSocket(options, invocation.env));
       await client.ask("POST", servicePath(service, "tasks"), declaration);
       invocation.print(`${declaration.name}\n`);
     });
@@ -87,7 +87,7 @@ function addVerb(
     .argument("<address>", "task address, as `portmesh service ps` shows it")
     .action(async (service: string, address: string, options: NodeOptions) => {
       const { findTaskName } = await import("./service/task-option.ts");
-      const client = new MeshClient(await findSocket(options, invocation.env));
+      const client = new ClusterClient(await findSocket(options, invocation.env));
       const name = findTaskName((await client.service(service)).tasks, address);
       await client.ask(method, servicePath(service, "tasks", name, ...steps));
       invocation.print(`${name}\n`);

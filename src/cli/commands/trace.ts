@@ -1,7 +1,7 @@
 /** `portmesh trace`: which task a client would get from this node, and why. */
 import type { Command } from "commander";
 import type { Trace } from "../../admin/index.ts";
-import { MeshClient } from "../client/mesh-client.ts";
+import { ClusterClient } from "../client/cluster-client.ts";
 import { CommandFailure, EXIT_FAILED, EXIT_WRONG, type Invocation } from "../invocation.ts";
 import { findSocket, type NodeOptions, withNodeOptions } from "./options.ts";
 
@@ -24,7 +24,7 @@ export function addTrace(program: Command, invocation: Invocation): void {
     .addHelpText("after", HELP)
     .action(async (port: string, options: NodeOptions & { client?: string; json?: boolean }) => {
       const query = new URLSearchParams(await readQuery(port, options.client));
-      const client = new MeshClient(await findSocket(options, invocation.env));
+      const client = new ClusterClient(await findSocket(options, invocation.env));
       const trace = (await client.ask("GET", `/v1/trace?${query}`)) as Trace;
       const { isServed, renderTrace } = await import("../render/trace.ts");
       if (!isServed(trace)) invocation.exitCode = EXIT_FAILED;

@@ -24,7 +24,7 @@ export interface PeerPorts {
   readonly seenAs: readonly string[];
 }
 
-export interface ClusterSnapshot {
+export interface PortEvidence {
   readonly self: string;
   readonly peer: TestedPeer;
   readonly trials: readonly Trial[];
@@ -37,7 +37,7 @@ export interface ClusterSnapshot {
   readonly hasOtherKey?: boolean;
 }
 
-export function judge(seen: ClusterSnapshot): PeerPorts {
+export function judge(seen: PortEvidence): PeerPorts {
   const { self, peer, heard, report, notTested } = seen;
   const trials = seen.hasOtherKey === true ? seen.trials.map(withoutProof) : seen.trials;
   const isInsideOpen = [...trials, ...(report?.trials ?? [])].some(
@@ -46,8 +46,8 @@ export function judge(seen: ClusterSnapshot): PeerPorts {
   const hasEcho = (list: readonly Trial[]) =>
     list.some(({ kind, outcome }) => kind === "overlay" && outcome === "open");
   const isEchoed = hasEcho(trials) || hasEcho(report?.trials ?? []);
-  const outward = settle(trials, report?.heard ?? NOTHING_HEARD, { isInsideOpen, isEchoed }, peer);
-  const inward = settle(report?.trials ?? [], heard, { isInsideOpen, isEchoed }, peer);
+  const outward = completeTrials(trials, report?.heard ?? NOTHING_HEARD, { isInsideOpen, isEchoed }, peer);
+  const inward = completeTrials(report?.trials ?? [], heard, { isInsideOpen, isEchoed }, peer);
   return {
     node: peer.name,
     address: peer.address,
@@ -83,7 +83,7 @@ interface Overlay {
 }
 
 /** @param heard by the node that the trials went to */
-function settle(
+function completeTrials(
   trials: readonly Trial[],
   heard: Heard,
   overlay: Overlay,

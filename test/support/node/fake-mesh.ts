@@ -1,14 +1,14 @@
-/** A mesh in memory that keeps the promises of MeshNode: one node, edge-1, whose services and tasks are lists. */
+/** A mesh in memory that keeps the promises of ClusterNode: one node, edge-1, whose services and tasks are lists. */
 
 import {
   type ApiError,
+  apiErrors,
+  type ClusterCommands,
+  type ClusterNode,
   type CreateService,
   type DefinitionInfo,
-  type MeshCommands,
-  type MeshNode,
   type NodeDirective,
   type NodeInfo,
-  refusals,
   type ServiceInfo,
   type TaskInfo,
   type Trace,
@@ -80,7 +80,7 @@ export function nodeView(name: string, rest: Partial<NodeInfo> = {}): NodeInfo {
   };
 }
 
-export class FakeMesh implements MeshNode, MeshCommands {
+export class FakeMesh implements ClusterNode, ClusterCommands {
   readonly commands = this;
   list: ServiceInfo[];
   members: NodeInfo[] = [nodeView(SELF)];
@@ -111,7 +111,7 @@ export class FakeMesh implements MeshNode, MeshCommands {
   }
 
   async createService({ name, spec, tasks }: CreateService): Promise<ApiError | null> {
-    if (this.service(name) !== null) return refusals.serviceExists(name);
+    if (this.service(name) !== null) return apiErrors.serviceExists(name);
     const taken = this.#takenPort(name, spec);
     if (taken !== null) return taken;
     this.list.push(serviceView(name, { spec, tasks: tasks.map(asView) }));
@@ -121,15 +121,15 @@ export class FakeMesh implements MeshNode, MeshCommands {
   async updateService(name: string, request: UpdateService): Promise<ApiError | null> {
     this.beforeChange();
     const service = this.service(name);
-    if (service === null) return refusals.noSuchService(name);
+    if (service === null) return apiErrors.noSuchService(name);
     if (request.spec !== null && service.origin === "file")
-      return refusals.serviceFromFile(name, service.definitions);
-    if (request.expected.counter !== service.stamp.counter) return refusals.serviceChanged(name);
+      return apiErrors.serviceFromFile(name, service.definitions);
+    if (request.expected.counter !== service.stamp.counter) return apiErrors.serviceChanged(name);
     const taken = request.spec === null ? null : this.#takenPort(name, request.spec);
     if (taken !== null) return taken;
     const gone = new Set(request.removeTasks);
     const missing = request.removeTasks.find((task) => !service.tasks.some((other) => other.name === task));
-    if (missing !== undefined) return refusals.noSuchTask(name, missing, []);
+    if (missing !== undefined) return apiErrors.noSuchTask(name, missing, []);
     const tasks = [...service.tasks.filter((task) => !gone.has(task.name)), ...request.addTasks.map(asView)];
     this.write(name, { spec: request.spec ?? service.spec, tasks });
     return null;
@@ -137,16 +137,16 @@ export class FakeMesh implements MeshNode, MeshCommands {
 
   async removeService(name: string): Promise<ApiError | null> {
     const service = this.service(name);
-    if (service === null) return refusals.noSuchService(name);
-    if (service.origin === "file") return refusals.serviceFromFile(name, service.definitions);
+    if (service === null) return apiErrors.noSuchService(name);
+    if (service.origin === "file") return apiErrors.serviceFromFile(name, service.definitions);
     this.list = this.list.filter((other) => other !== service);
     return null;
   }
 
   async addTask(name: string, task: TaskSpec): Promise<ApiError | null> {
     const service = this.service(name);
-    if (service === null) return refusals.noSuchService(name);
-    if (service.tasks.some((other) => other.name === task.name)) return refusals.taskExists(name, task.name);
+    if (service === null) return apiErrors.noSuchService(name);
+    if (service.tasks.some((other) => other.name === task.name)) return apiErrors.taskExists(name, task.name);
     this.write(name, { tasks: [...service.tasks, asView(task)] });
     return null;
   }
@@ -166,8 +166,8 @@ export class FakeMesh implements MeshNode, MeshCommands {
 
   async setNodeDirective(name: string, directive: NodeDirective): Promise<ApiError | null> {
     const node = this.members.find((member) => member.name === name);
-    if (node === undefined) return refusals.noSuchNode(name);
-    if (directive === "forget" && node.state === "alive") return refusals.nodeAlive(name);
+    if (node === undefined) return apiErrors.noSuchNode(name);
+    if (directive === "forget" && node.state === "alive") return apiErrors.nodeAlive(name);
     this.directives.push([name, directive]);
     return null;
   }
@@ -194,11 +194,11 @@ export class FakeMesh implements MeshNode, MeshCommands {
 
   #changeTask(name: string, task: string, change: (task: TaskInfo) => TaskInfo[]): ApiError | null {
     const service = this.service(name);
-    if (service === null) return refusals.noSuchService(name);
+    if (service === null) return apiErrors.noSuchService(name);
     const named = service.tasks.filter((other) => other.name === task);
     const own = named.find((other) => other.node === SELF);
     if (own === undefined)
-      return refusals.noSuchTask(
+      return apiErrors.noSuchTask(
         name,
         task,
         named.map((other) => other.node),
@@ -211,7 +211,7 @@ export class FakeMesh implements MeshNode, MeshCommands {
     for (const other of this.list.filter((service) => service.name !== name)) {
       const keys = new Set(other.spec.publish.map((port) => `${port.published}/${port.protocol}`));
       const taken = spec.publish.find((port) => keys.has(`${port.published}/${port.protocol}`));
-      if (taken !== undefined) return refusals.portTaken(taken, other.name);
+      if (taken !== undefined) return apiErrors.portTaken(taken, other.name);
     }
     return null;
   }

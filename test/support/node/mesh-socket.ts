@@ -1,5 +1,5 @@
 /** A fake mesh behind a real admin socket, and the commands that talk to it. */
-import { listenOnSocket, meshApp } from "../../../src/admin/index.ts";
+import { clusterApp, listenOnSocket } from "../../../src/admin/index.ts";
 import { tempDir } from "../os/temp-dir.ts";
 import type { FakeMesh } from "./fake-mesh.ts";
 import type { CommandResult } from "./node-process.ts";
@@ -12,7 +12,7 @@ export interface MeshSocket extends AsyncDisposable {
 export async function meshSocket(mesh: FakeMesh): Promise<MeshSocket> {
   const dir = tempDir();
   const path = dir.file("pm.sock");
-  const server = await listenOnSocket(path, meshApp(() => mesh, { version: "0.1.0" }).fetch);
+  const server = await listenOnSocket(path, clusterApp(() => mesh, { version: "0.1.0" }).fetch);
   return {
     run: (...argv) => runCommand(argv, { PORTMESH_SOCKET: path }),
     async [Symbol.asyncDispose]() {

@@ -4,7 +4,7 @@
  */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { createBody } from "../../../src/admin/mesh-schema.ts";
+import { createBody } from "../../../src/admin/request-schema.ts";
 import { Catalog } from "../../../src/catalog/index.ts";
 import { parseConfig } from "../../../src/config/index.ts";
 import {

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "bun:test";
-import { type CreateService, refusals, type UpdateService } from "../../../src/admin/index.ts";
+import { apiErrors, type CreateService, type UpdateService } from "../../../src/admin/index.ts";
 import { Catalog } from "../../../src/catalog/index.ts";
 import { Commands } from "../../../src/node/commands.ts";
 import { declared as inFile, nodeRecord, port, spec, task } from "../../support/catalog/catalog-records.ts";
@@ -93,7 +93,7 @@ describe("createService", () => {
   test("a name that is taken, also by another node", async () => {
     other.declare(inFile("web", spec(8080)), 1);
     hear();
-    await expectRefused(() => commands.createService(creating("web")), refusals.serviceExists("web"));
+    await expectRefused(() => commands.createService(creating("web")), apiErrors.serviceExists("web"));
   });
 
   test("a port that is taken; the same number of the other protocol is not", async () => {
@@ -101,7 +101,7 @@ describe("createService", () => {
     const both = spec([port(80), port(53, { protocol: "udp" })]);
     await expectRefused(
       () => commands.createService(creating("web", { spec: both })),
-      refusals.portTaken({ protocol: "udp", published: 53 }, "dns"),
+      apiErrors.portTaken({ protocol: "udp", published: 53 }, "dns"),
     );
     expect(await commands.createService(creating("web", { spec: spec(53) }))).toBeNull();
   });
@@ -147,19 +147,19 @@ describe("updateService", () => {
   });
 
   test("a service nobody has", () =>
-    expectRefused(() => commands.updateService("gone", updating("gone")), refusals.noSuchService("gone")));
+    expectRefused(() => commands.updateService("gone", updating("gone")), apiErrors.noSuchService("gone")));
 
   test("somebody wrote it meanwhile", async () => {
     const request = updating("web", { spec: spec(82) });
     catalog.writeService("web", spec(81), 2);
-    await expectRefused(() => commands.updateService("web", request), refusals.serviceChanged("web"));
+    await expectRefused(() => commands.updateService("web", request), apiErrors.serviceChanged("web"));
   });
 
   test("one of a file keeps its spec, but takes tasks", async () => {
     catalog.declare(inFile("dns", spec(53)), 1);
     await expectRefused(
       () => commands.updateService("dns", updating("dns", { spec: spec(54) })),
-      refusals.serviceFromFile("dns", [{ node: "a", file: "/etc/portmesh.toml", isAlive: true }]),
+      apiErrors.serviceFromFile("dns", [{ node: "a", file: "/etc/portmesh.toml", isAlive: true }]),
     );
     expect(
       await commands.updateService("dns", updating("dns", { addTasks: [declared("10.0.0.8")] })),
@@ -170,7 +170,7 @@ describe("updateService", () => {
     await commands.createService(creating("dns", { spec: spec(53) }));
     await expectRefused(
       () => commands.updateService("web", updating("web", { spec: spec([port(80), port(53)]) })),
-      refusals.portTaken({ protocol: "tcp", published: 53 }, "dns"),
+      apiErrors.portTaken({ protocol: "tcp", published: 53 }, "dns"),
     );
     expect(
       await commands.updateService("web", updating("web", { spec: spec([port(80), port(81)]) })),
@@ -181,9 +181,9 @@ describe("updateService", () => {
     catalog.writeTask(task("web", "10.0.0.7", { origin: "file" }));
     const rest = { spec: spec(81) };
     const requests = [
-      [{ addTasks: [declared("10.0.0.9")] }, refusals.taskExists("web", "10.0.0.9")],
-      [{ removeTasks: ["10.0.0.1"] }, refusals.noSuchTask("web", "10.0.0.1", [])],
-      [{ removeTasks: ["10.0.0.9", "10.0.0.7"] }, refusals.taskFromFile("web", "10.0.0.7")],
+      [{ addTasks: [declared("10.0.0.9")] }, apiErrors.taskExists("web", "10.0.0.9")],
+      [{ removeTasks: ["10.0.0.1"] }, apiErrors.noSuchTask("web", "10.0.0.1", [])],
+      [{ removeTasks: ["10.0.0.9", "10.0.0.7"] }, apiErrors.taskFromFile("web", "10.0.0.7")],
     ] as const;
     for (const [change, refusal] of requests)
       await expectRefused(
@@ -202,7 +202,7 @@ describe("removeService", () => {
   });
 
   test("one nobody has", () =>
-    expectRefused(() => commands.removeService("web"), refusals.noSuchService("web")));
+    expectRefused(() => commands.removeService("web"), apiErrors.noSuchService("web")));
 
   test("one of files, also when a command made it first: the files are named", async () => {
     await commands.createService(creating("dns", { spec: spec(53), tasks: [] }));
@@ -242,7 +242,7 @@ describe("tasks", () => {
     ]);
     await expectRefused(
       () => commands.addTask("web", declared("10.0.0.9")),
-      refusals.taskExists("web", "10.0.0.9"),
+      apiErrors.taskExists("web", "10.0.0.9"),
     );
   });
 
@@ -252,11 +252,11 @@ describe("tasks", () => {
     expect(taskNames("web")).not.toContain("10.0.0.8");
     await expectRefused(
       () => commands.removeTask("web", "10.0.0.5"),
-      refusals.noSuchTask("web", "10.0.0.5", ["b"]),
+      apiErrors.noSuchTask("web", "10.0.0.5", ["b"]),
     );
     await expectRefused(
       () => commands.removeTask("web", "10.0.0.7"),
-      refusals.taskFromFile("web", "10.0.0.7"),
+      apiErrors.taskFromFile("web", "10.0.0.7"),
     );
   });
 
@@ -268,12 +268,12 @@ describe("tasks", () => {
     }
     await expectRefused(
       () => commands.drainTask("web", "10.0.0.5", true),
-      refusals.noSuchTask("web", "10.0.0.5", ["b"]),
+      apiErrors.noSuchTask("web", "10.0.0.5", ["b"]),
     );
   });
 
   test("of a service nobody has", async () => {
-    const refusal = refusals.noSuchService("gone");
+    const refusal = apiErrors.noSuchService("gone");
     await expectRefused(() => commands.addTask("gone", declared("x")), refusal);
     await expectRefused(() => commands.removeTask("gone", "x"), refusal);
     await expectRefused(() => commands.drainTask("gone", "x", true), refusal);
@@ -294,8 +294,8 @@ describe("setNodeDirective", () => {
   });
 
   test("one nobody knows, and one that is alive", async () => {
-    await expectRefused(() => commands.setNodeDirective("gone", "drain"), refusals.noSuchNode("gone"));
-    await expectRefused(() => commands.setNodeDirective("b", "forget"), refusals.nodeAlive("b"));
+    await expectRefused(() => commands.setNodeDirective("gone", "drain"), apiErrors.noSuchNode("gone"));
+    await expectRefused(() => commands.setNodeDirective("b", "forget"), apiErrors.nodeAlive("b"));
     expect(forgotten).toEqual([]);
   });
 });

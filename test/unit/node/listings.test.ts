@@ -4,10 +4,10 @@ import type { Member } from "../../../src/membership/index.ts";
 import {
   bindErrorsOf,
   type ClusterSnapshot,
-  conflictsView,
-  nodesView,
-  servicesView,
-  serviceView,
+  nodeInfos,
+  portConflicts,
+  serviceInfo,
+  serviceInfos,
 } from "../../../src/node/listings.ts";
 import { nodeRecord, spec, task } from "../../support/catalog/catalog-records.ts";
 import { peerStatus, proxyStatus, serviceStatus, taskStatus } from "../../support/node/proxy-status.ts";
@@ -50,7 +50,7 @@ function member(name: string, rest: Partial<Member> = {}): Member {
 }
 
 function states(rest: Partial<ClusterSnapshot>): string[] {
-  return servicesView(seen(rest))[0]!.tasks.map(({ node, state, error }) =>
+  return serviceInfos(seen(rest))[0]!.tasks.map(({ node, state, error }) =>
     error === null ? `${node} ${state}` : `${node} ${state}: ${error}`,
   );
 }
@@ -109,7 +109,7 @@ describe("services", () => {
   test("show what was written and when", () => {
     const web = catalog.services().get("web")!;
     const { stamp } = web;
-    expect(serviceView(web, seen())).toMatchObject({
+    expect(serviceInfo(web, seen())).toMatchObject({
       name: "web",
       origin: "api",
       stamp,
@@ -123,8 +123,8 @@ describe("services", () => {
   test("show the ports they do not get, and from whom", () => {
     catalog.writeService("late", spec(80), 2_000);
     const conflict = { service: "late", protocol: "tcp", port: 80, with: "web" } as const;
-    expect(conflictsView(catalog)).toEqual([conflict]);
-    expect(servicesView(seen()).map(({ name, conflicts }) => [name, conflicts])).toEqual([
+    expect(portConflicts(catalog)).toEqual([conflict]);
+    expect(serviceInfos(seen()).map(({ name, conflicts }) => [name, conflicts])).toEqual([
       ["late", [conflict]],
       ["web", []],
     ]);
@@ -133,7 +133,7 @@ describe("services", () => {
 
 describe("nodes", () => {
   test("a node without a cluster sees itself, before its record too", () => {
-    expect(nodesView(seen(), { zone: "us" })).toEqual([
+    expect(nodeInfos(seen(), { zone: "us" })).toEqual([
       {
         name: "a",
         address: null,
@@ -159,7 +159,7 @@ describe("nodes", () => {
       member("a"),
       member("c", { state: "dead" }),
     ];
-    const nodes = nodesView(seen({ members }), {});
+    const nodes = nodeInfos(seen({ members }), {});
     expect(nodes.map(({ name, state, isSelf }) => [name, state, isSelf])).toEqual([
       ["a", "alive", true],
       ["b", "suspect", false],

@@ -1,6 +1,6 @@
 /** `portmesh service create`: publishes ports in the whole cluster, with tasks of this node. */
 import type { Command } from "commander";
-import { MeshClient } from "../../client/mesh-client.ts";
+import { ClusterClient } from "../../client/cluster-client.ts";
 import type { Invocation } from "../../invocation.ts";
 import { collect, findSocket, type NodeOptions, withNodeOptions } from "../options.ts";
 import type { CreateOptions } from "./build-create.ts";
@@ -38,7 +38,7 @@ export function addCreate(service: Command, invocation: Invocation): void {
       refuseImage(args);
       const { buildCreate } = await import("./build-create.ts");
       const { request, sources } = buildCreate(options);
-      const client = new MeshClient(await findSocket(options, invocation.env));
+      const client = new ClusterClient(await findSocket(options, invocation.env));
       await sendChange(sources, () => client.ask("POST", "/v1/services", request));
       await warnOfBindErrors(client, request.name, invocation);
       invocation.print(`${request.name}\n`);

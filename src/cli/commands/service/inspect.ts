@@ -1,7 +1,7 @@
 /** `portmesh service inspect`: services in the shape Docker gives them, or through a template. */
 import { type Command, Option } from "commander";
 import type { ServiceInfo } from "../../../admin/index.ts";
-import { MeshClient, RefusedByNode } from "../../client/mesh-client.ts";
+import { ClusterClient, RefusedByNode } from "../../client/cluster-client.ts";
 import { EXIT_FAILED, type Invocation } from "../../invocation.ts";
 import { findSocket, type NodeOptions, withNodeOptions } from "../options.ts";
 
@@ -33,7 +33,7 @@ export function addInspect(service: Command, invocation: Invocation): void {
     .addHelpText("after", HELP)
     .action(async (names: string[], options: InspectOptions) => {
       const show = await renderer(options);
-      const client = new MeshClient(await findSocket(options, invocation.env));
+      const client = new ClusterClient(await findSocket(options, invocation.env));
       const found: ServiceInfo[] = [];
       for (const name of names) {
         const service = await find(client, name, invocation);
@@ -62,7 +62,11 @@ async function renderer({
   return (services) => services.map((service) => `${template(inspectService(service))}\n`).join("");
 }
 
-async function find(client: MeshClient, name: string, invocation: Invocation): Promise<ServiceInfo | null> {
+async function find(
+  client: ClusterClient,
+  name: string,
+  invocation: Invocation,
+): Promise<ServiceInfo | null> {
   try {
     return await client.service(name);
   } catch (error) {

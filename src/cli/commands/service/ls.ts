@@ -1,7 +1,7 @@
 /** `portmesh service ls`: every service of the cluster. */
 import { type Command, Option } from "commander";
 import type { ServiceInfo } from "../../../admin/index.ts";
-import { MeshClient } from "../../client/mesh-client.ts";
+import { ClusterClient } from "../../client/cluster-client.ts";
 import { CommandFailure, EXIT_WRONG, type Invocation } from "../../invocation.ts";
 import { collect, findSocket, type NodeOptions, withNodeOptions } from "../options.ts";
 
@@ -35,7 +35,7 @@ export function addLs(service: Command, invocation: Invocation): void {
     .action(async (options: LsOptions) => {
       const prefixes = options.filter?.map(readFilter) ?? [""];
       const show = await renderer(options);
-      const client = new MeshClient(await findSocket(options, invocation.env));
+      const client = new ClusterClient(await findSocket(options, invocation.env));
       const services = await client.services();
       const wanted = services.filter(({ name }) => prefixes.some((prefix) => name.startsWith(prefix)));
       invocation.print(show(wanted));

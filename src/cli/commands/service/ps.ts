@@ -1,6 +1,6 @@
 /** `portmesh service ps`: the tasks of services, on all nodes. */
 import type { Command } from "commander";
-import { MeshClient } from "../../client/mesh-client.ts";
+import { ClusterClient } from "../../client/cluster-client.ts";
 import type { Invocation } from "../../invocation.ts";
 import { findSocket, type NodeOptions, withNodeOptions } from "../options.ts";
 
@@ -20,7 +20,7 @@ export function addPs(service: Command, invocation: Invocation): void {
     .option("--json", "machine-readable output")
     .addHelpText("after", HELP)
     .action(async (names: string[], options: NodeOptions & { json?: boolean }) => {
-      const client = new MeshClient(await findSocket(options, invocation.env));
+      const client = new ClusterClient(await findSocket(options, invocation.env));
       const services = [];
       for (const name of names) services.push(await client.service(name));
       if (options.json) {

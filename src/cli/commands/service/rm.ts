@@ -1,6 +1,6 @@
 /** `portmesh service rm`: ends services on all nodes. */
 import type { Command } from "commander";
-import { MeshClient, RefusedByNode, servicePath } from "../../client/mesh-client.ts";
+import { ClusterClient, RefusedByNode, servicePath } from "../../client/cluster-client.ts";
 import { EXIT_FAILED, type Invocation } from "../../invocation.ts";
 import { findSocket, type NodeOptions, withNodeOptions } from "../options.ts";
 
@@ -19,12 +19,12 @@ export function addRm(service: Command, invocation: Invocation): void {
     .argument("<name...>", "services")
     .addHelpText("after", HELP)
     .action(async (names: string[], options: NodeOptions) => {
-      const client = new MeshClient(await findSocket(options, invocation.env));
+      const client = new ClusterClient(await findSocket(options, invocation.env));
       for (const name of names) await remove(client, name, invocation);
     });
 }
 
-async function remove(client: MeshClient, name: string, invocation: Invocation): Promise<void> {
+async function remove(client: ClusterClient, name: string, invocation: Invocation): Promise<void> {
   try {
     await client.ask("DELETE", servicePath(name));
     invocation.print(`${name}\n`);

@@ -1,6 +1,6 @@
 /** Sending a change: the flag a refusal is about is named, and ports this node cannot open are not kept quiet. */
 
-import { type MeshClient, RefusedByNode } from "../../client/mesh-client.ts";
+import { type ClusterClient, RefusedByNode } from "../../client/cluster-client.ts";
 import type { Invocation } from "../../invocation.ts";
 import type { FlagSources } from "./sources.ts";
 
@@ -15,7 +15,7 @@ export async function sendChange(sources: FlagSources, send: () => Promise<unkno
 
 /** The service is published elsewhere all the same, so this is no failure. */
 export async function warnOfBindErrors(
-  client: MeshClient,
+  client: ClusterClient,
   service: string,
   invocation: Invocation,
 ): Promise<void> {

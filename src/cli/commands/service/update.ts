@@ -1,6 +1,6 @@
 /** `portmesh service update`: reads the service, changes it, and writes it unless it has changed in the meantime. */
 import type { Command } from "commander";
-import { MeshClient, RefusedByNode, servicePath } from "../../client/mesh-client.ts";
+import { ClusterClient, RefusedByNode, servicePath } from "../../client/cluster-client.ts";
 import type { Invocation } from "../../invocation.ts";
 import { collect, findSocket, type NodeOptions, withNodeOptions } from "../options.ts";
 import type { UpdateOptions } from "./build-update.ts";
@@ -37,7 +37,7 @@ export function addUpdate(service: Command, invocation: Invocation): void {
     async (name: string, options: NodeOptions & UpdateOptions, { args }: Command) => {
       refuseDockerOptions({ ...options }, null);
       refuseImage(args.slice(1));
-      const client = new MeshClient(await findSocket(options, invocation.env));
+      const client = new ClusterClient(await findSocket(options, invocation.env));
       await update(client, name, options);
       await warnOfBindErrors(client, name, invocation);
       invocation.print(`${name}\n`);
@@ -45,7 +45,11 @@ export function addUpdate(service: Command, invocation: Invocation): void {
   );
 }
 
-async function update(client: MeshClient, name: string, options: NodeOptions & UpdateOptions): Promise<void> {
+async function update(
+  client: ClusterClient,
+  name: string,
+  options: NodeOptions & UpdateOptions,
+): Promise<void> {
   const { buildUpdate, refuseEmptyUpdate } = await import("./build-update.ts");
   const { socket: _socket, config: _config, ...changes } = options;
   refuseEmptyUpdate(changes);

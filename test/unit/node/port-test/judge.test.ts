@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { type ClusterSnapshot, judge } from "../../../../src/node/port-test/judge.ts";
+import { judge, type PortEvidence } from "../../../../src/node/port-test/judge.ts";
 import type { Heard, Outcome, Trial } from "../../../../src/node/port-test/message.ts";
 import { NOTHING_HEARD, report, testedPeer, trial } from "../../../support/node/port-test.ts";
 
@@ -9,7 +9,7 @@ const vxlan = (outcome: Outcome) => trial({ kind: "overlay", protocol: "udp", po
 const insideTcp = (outcome: Outcome) => trial({ kind: "relay", port: 4789, isInside: true, outcome });
 const heardOf = (changes: Partial<Heard>): Heard => ({ ...NOTHING_HEARD, ...changes });
 
-function judged(seen: Partial<ClusterSnapshot>): string[] {
+function judged(seen: Partial<PortEvidence>): string[] {
   const all = {
     self: "a",
     peer: testedPeer("b"),

@@ -1,6 +1,6 @@
 /**
- * The mesh over HTTP. It only translates: bodies are checked for shape, refusals become 404, 409 or 422 with
- * {error, code, about?}, a body that cannot be understood is 400.
+ * The cluster over HTTP. It only translates: bodies are checked for shape; an ApiError becomes 404, 409 or 422 with
+ * {error, code, about?}, an invalid body 400.
  *
  *     GET    /v1/services                               every service with its tasks, by name
  *     GET    /v1/services/NAME
@@ -21,18 +21,18 @@ import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import type { z } from "zod";
 import { describeFault } from "../model/index.ts";
+import { noSuchService } from "./api-errors.ts";
 import { adminApp } from "./app.ts";
-import type { ApiError, MeshNode } from "./mesh-api.ts";
-import { createBody, taskBody, traceQuery, updateBody } from "./mesh-schema.ts";
-import { noSuchService } from "./refusals.ts";
+import type { ApiError, ClusterNode } from "./cluster-api.ts";
+import { createBody, taskBody, traceQuery, updateBody } from "./request-schema.ts";
 
 /** A service that publishes every port of both protocols fits. */
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
 
-type Find = () => MeshNode;
+type Find = () => ClusterNode;
 
-/** The whole admin API of a node that is part of a mesh. @param findNode null while the node is starting */
-export function meshApp(findNode: () => MeshNode | null, version: object): Hono {
+/** The whole admin API of a node. @param findNode null while the node is starting */
+export function clusterApp(findNode: () => ClusterNode | null, version: object): Hono {
   const app = adminApp(findNode, version);
   const node = () => {
     const found = findNode();
@@ -94,7 +94,7 @@ function addNodes(app: Hono, node: Find): void {
   }
 }
 
-function showService(c: Context, node: MeshNode, name: string, status: 200 | 201 = 200): Response {
+function showService(c: Context, node: ClusterNode, name: string, status: 200 | 201 = 200): Response {
   const service = node.service(name);
   return service === null ? refuse(c, noSuchService(name)) : c.json(service, status);
 }

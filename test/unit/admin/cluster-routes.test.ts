@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { meshApp } from "../../../src/admin/index.ts";
+import { clusterApp } from "../../../src/admin/index.ts";
 import { FakeMesh, nodeView, SELF, SPEC, serviceView, taskView } from "../../support/node/fake-mesh.ts";
 
 const task = { name: "10.0.0.5:81", host: "10.0.0.5", port: 81, weight: 2 };
@@ -7,7 +7,7 @@ const expected = { counter: 7, node: SELF };
 
 async function ask(mesh: FakeMesh, method: string, path: string, body?: unknown) {
   const text = typeof body === "string" ? body : JSON.stringify(body);
-  const response = await meshApp(() => mesh, {}).request(path, {
+  const response = await clusterApp(() => mesh, {}).request(path, {
     method,
     ...(body !== undefined && { body: text }),
   });
@@ -209,8 +209,8 @@ describe("trace", () => {
 });
 
 test("a starting node has no mesh yet; what the admin API had before is still there", async () => {
-  const app = meshApp(() => null, { version: "1.2.3" });
+  const app = clusterApp(() => null, { version: "1.2.3" });
   expect((await app.request("/v1/services")).status).toBe(503);
   expect(await (await app.request("/v1/version")).json()).toEqual({ version: "1.2.3" });
-  expect((await meshApp(() => new FakeMesh(), {}).request("/v1/status")).status).toBe(200);
+  expect((await clusterApp(() => new FakeMesh(), {}).request("/v1/status")).status).toBe(200);
 });

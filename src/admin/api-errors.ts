@@ -1,6 +1,6 @@
-/** The refusals every implementation of the mesh needs, in the words the commands show. */
+/** The API errors of a node's commands, with the texts that the CLI shows. */
 import { formatPort, type PortSpec } from "../model/index.ts";
-import type { ApiError, DefinitionInfo } from "./mesh-api.ts";
+import type { ApiError, DefinitionInfo } from "./cluster-api.ts";
 
 /** The same file may be on hundreds of nodes. */
 const MAX_FILES_NAMED = 8;
@@ -31,7 +31,7 @@ export function serviceFromFile(
   return { code: "declared-by-file", error, about: { name } };
 }
 
-/** Somebody wrote the service between the reading and the update. */
+/** Another command changed the service after this one had read it. */
 export function serviceChanged(name: string): ApiError {
   return {
     code: "changed",

@@ -1,6 +1,6 @@
 /**
- * The mesh as the admin API shows it: what a node answers about services, tasks and nodes of the whole cluster, and
- * what it can be asked to change. Plain JSON values; times are ms since 1970, names are as the operator wrote them.
+ * The cluster as the admin API shows it: what a node answers about all its services, tasks and nodes, and the changes it
+ * accepts. Plain JSON values; times are ms since 1970, names are as the operator wrote them.
  */
 import type {
   Labels,
@@ -17,7 +17,7 @@ import type { AdminNode } from "./app.ts";
 /**
  * As the node that is asked sees it. `failing`: a connect to it has lately failed; `unreachable`: its node is a
  * member but cannot be relayed to; `down`: its node is suspect, failed or gone; `loop`: it leads back to a published port
- * of its service, `error` tells the way, and gets no client.
+ * of its service, `error` has the path; it gets no client.
  */
 export type TaskState = "active" | "draining" | "failing" | "unreachable" | "down" | "loop";
 
@@ -25,7 +25,7 @@ export interface TaskInfo extends TaskSpec {
   readonly node: string;
   readonly origin: Origin;
   readonly state: TaskState;
-  /** Why it is not active; null when there is nothing to tell. */
+  /** Why it is not active; null: no reason known. */
   readonly error: string | null;
 }
 
@@ -124,7 +124,7 @@ export interface TraceQuery {
 export interface Trace extends TraceQuery {
   /** The node that was asked. */
   readonly node: string;
-  /** The services with this port: several only where their `bind` differs; [] when nobody publishes it. */
+  /** The services with this port: several only where their `bind` differs; [] when no service publishes it. */
   readonly services: readonly ServiceTrace[];
 }
 
@@ -165,7 +165,7 @@ export interface CreateService {
 
 /** All of it is done or nothing. */
 export interface UpdateService {
-  /** The stamp that was read; the update is refused with `changed` when somebody wrote since. */
+  /** The stamp that was read; the update is refused with `changed` after another write. */
   readonly expected: Stamp;
   /** The whole of it; null: stays as it is. */
   readonly spec: ServiceSpec | null;
@@ -187,7 +187,7 @@ export type ApiErrorCode =
   | "not-kept"
   | "invalid";
 
-/** Why a request was not carried out; nothing has changed then. refusals.ts has the usual ones in words. */
+/** Why a request was not carried out; nothing has changed then. api-errors.ts has their texts. */
 export interface ApiError {
   readonly code: ApiErrorCode;
   readonly error: string;
@@ -199,7 +199,7 @@ export interface ApiError {
 }
 
 /** Requests have been checked for shape, types and ranges; what they mean together with the rest is checked here. */
-export interface MeshCommands {
+export interface ClusterCommands {
   /** `exists`, `port-taken`. Resolves, like every change, when it is stored and this node's listeners are open. */
   createService(request: CreateService): Promise<ApiError | null>;
   /** `not-found`, `declared-by-file` (when `spec` differs), `changed`, `port-taken`, `exists` (a task). */
@@ -216,8 +216,8 @@ export interface MeshCommands {
   setNodeDirective(name: string, directive: NodeDirective): Promise<ApiError | null>;
 }
 
-export interface MeshNode extends AdminNode {
-  readonly commands: MeshCommands;
+export interface ClusterNode extends AdminNode {
+  readonly commands: ClusterCommands;
   /** By name. */
   services(): readonly ServiceInfo[];
   service(name: string): ServiceInfo | null;

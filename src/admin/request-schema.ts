@@ -1,6 +1,6 @@
 /**
- * Bodies of requests to the mesh: shape, types and ranges, so that nothing behind the API meets a value it cannot
- * hold. Whether the port is free or the task exists is for the node to say.
+ * Bodies of requests: shape, types and ranges, so that nothing behind the API meets a value it cannot hold.
+ * Whether the port is free or the task exists is for the node to say.
  */
 
 import { z } from "zod";

@@ -1,4 +1,4 @@
-/** Asks a node about the mesh. A refusal ends the command with the node's reason, as short as it can be told. */
+/** Asks a node about the cluster. An ApiError ends the command with the node's text and nothing else. */
 import type { ApiError, NodeInfo, ServiceInfo } from "../../admin/index.ts";
 import { CommandFailure, EXIT_FAILED, EXIT_WRONG } from "../invocation.ts";
 import { askNode } from "./admin-client.ts";
@@ -16,7 +16,7 @@ export class RefusedByNode extends CommandFailure {
   }
 }
 
-export class MeshClient {
+export class ClusterClient {
   readonly #socket: string;
 
   constructor(socket: string) {
