@@ -67,7 +67,7 @@ export function buildRoutingInput(sources: RoutingInputParts): RoutingInput {
   };
 }
 
-/** A node that stops goes on with its own tasks for whoever still comes to it: others send nobody any more. */
+/** A stopping node still serves its own clients from its own tasks; other nodes no longer relay to it. */
 function isNodeDraining(node: string, { self, isSelfDraining, nodes }: RoutingInputParts): boolean {
   return node === self.name ? isSelfDraining : nodes.get(node)?.isDraining === true;
 }
@@ -83,7 +83,7 @@ function peerOf(name: string, node: NodeRecord, { reach }: RoutingInputParts): I
   return reached === null ? [] : [{ name, zone: node.labels[ZONE_LABEL] ?? null, ...reached }];
 }
 
-/** One of an older version tells only where it takes relays. */
+/** A node of an older version announces only its relay address. */
 function inputNodeOf(
   name: string,
   { labels, network, relay, overlay, taskAddresses = [], bindErrors }: NodeRecord,

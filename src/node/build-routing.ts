@@ -1,6 +1,6 @@
 /**
  * The routing input + resolved names + the machine's addresses -> routing table. Pure: the same input gives the
- * same table, so whoever asks again after every change can compare and do nothing when nothing changed.
+ * same table, so a caller can build it after every change, compare, and do nothing when it is equal.
  *
  * What cannot be had now (a name without address, an interface that is not there) leaves a warning, never an error:
  * everything else is served, and a later table repairs it.
@@ -124,7 +124,7 @@ function distancesFrom({ self, peers, relay }: RoutingInput): Map<string, Distan
   return new Map(peers.map((peer) => [peer.name, peer.zone !== null && peer.zone === zone ? "zone" : "far"]));
 }
 
-/** Those with tasks: nobody else is worth a warm connection. */
+/** Those with tasks: others need no warm connection. */
 function peersOf({ self, services, peers, relay }: RoutingInput): Peer[] {
   if (relay === null) return [];
   const used = new Set(services.flatMap((service) => service.tasks.map((task) => task.node)));

@@ -61,12 +61,12 @@ export function reportObjections(
   config: Config,
   report: ReportProblem,
 ): void {
-  const told = new Set<string>();
+  const reported = new Set<string>();
   for (const { loop, message } of objections) {
     const path = placeOf(loop, config);
     const key = path.join(".");
-    if (told.has(key) || told.size >= MAX_REPORTED) continue;
-    told.add(key);
+    if (reported.has(key) || reported.size >= MAX_REPORTED) continue;
+    reported.add(key);
     report(path, message);
   }
 }

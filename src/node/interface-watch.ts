@@ -24,7 +24,7 @@ export class InterfaceWatch {
     this.#options = options;
   }
 
-  /** As of the last poll; read afresh while nobody watches. */
+  /** As of the last poll; read afresh while polling is off. */
   get network(): LocalNetwork {
     return this.#network ?? this.#options.read();
   }

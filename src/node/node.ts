@@ -1,6 +1,6 @@
 /**
- * A running node: reloads, tells its status, drains and stops. Everything it is made of was started before
- * (start-node.ts) and is stopped here in reverse order.
+ * A running node: reloads, reports its status, drains and stops. start-node.ts starts its parts; they are stopped here
+ * in reverse order.
  */
 
 import type { ApiError, ClusterNode, NodeInfo, ServiceInfo, Trace, TraceQuery } from "../admin/index.ts";
@@ -174,7 +174,7 @@ export class Node implements ClusterNode {
     return isDrained;
   }
 
-  /** Ends a drain at once: what is open is reset, and whoever has not heard that this node leaves finds it gone. */
+  /** Ends a drain at once: open connections are reset, and nodes that have not heard the announcement find this one gone. */
   hurry(): void {
     this.#started.proxy.hurry();
     this.#started.cluster.hurry();
@@ -190,7 +190,7 @@ export class Node implements ClusterNode {
     stops.push(() => watch.stop(), parts.clock.after(SECOND_LOOK_MS, reload));
   }
 
-  /** The file was touched but says what runs, and nobody has been told anything else. */
+  /** The file was touched without a change, and the last report was not a refusal. */
   #isNoNews({ trigger, outcome }: ReloadReport): boolean {
     return trigger === "file" && outcome === "unchanged" && this.#lastReload?.outcome !== "refused";
   }

@@ -95,8 +95,8 @@ export class PortGate {
     return { ...table, services };
   }
 
-  /** The proxy runs this table, which `close` has made of the input, from now on. */
-  adopt(input: RoutingInput, table: RoutingTable): void {
+  /** The proxy now runs this table, which `close` has made of the input. */
+  onApplied(input: RoutingInput, table: RoutingTable): void {
     const serving = servingNodes(table);
     for (const name of this.#silences.keys())
       if (!serving.has(name) || !this.#serving.has(name)) this.#silences.delete(name);
@@ -200,7 +200,7 @@ export class PortGate {
   }
 }
 
-/** With their services, those that nobody is to listen on left out. */
+/** With their services, without those that have no listener. */
 function* publishedPorts({ services }: RoutingTable): Generator<[Service, PublishedPort]> {
   for (const service of services) {
     for (const port of service.ports)

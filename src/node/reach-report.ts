@@ -1,5 +1,5 @@
 /**
- * What this node tells of its tasks and ports: to the log, and to the other nodes. They close ports that lead to tasks of
+ * The state of this node's tasks and ports, for the log and for the other nodes. They close ports that lead to tasks of
  * this node only when those are down.
  */
 import type { DownTask, NodeRecord } from "../catalog/index.ts";

@@ -10,7 +10,7 @@ export type ReloadTrigger = "start" | "command" | "signal" | "file";
 
 export interface ReloadReport {
   readonly outcome: ReloadOutcome;
-  /** Nothing was changed; the rest tells what would have been. */
+  /** Nothing was changed; the rest is what a reload would do. */
   readonly isDryRun: boolean;
   readonly trigger: ReloadTrigger;
   /** ms since 1970 */
@@ -42,7 +42,7 @@ export const NO_CHANGES: ReloadChanges = {
   listenersClosed: [],
 };
 
-/** "1 service added, 2 changed, 1 listener opened, 1 setting waits for a restart"; "" when there is nothing to tell. */
+/** "1 service added, 2 changed, 1 listener opened, 1 setting waits for a restart"; "" without changes. */
 export function summarizeChanges({ services, settings, ...changes }: ReloadChanges): string {
   const waiting = settings.filter((setting) => setting.needsRestart).length;
   return [

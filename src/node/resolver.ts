@@ -1,7 +1,7 @@
 /**
  * Keeps the addresses of tasks given by name current. Every name is asked again on its own schedule; a change
- * of its answer is announced once. While the name servers do not answer the last answer stays in use; a name that does
- * not exist any more has no addresses.
+ * of its answer is announced once. While the name servers do not answer the last answer stays in use; a name that no
+ * longer exists has no addresses.
  *
  * Bounded by the names of the configuration: `keep` forgets all others.
  */
@@ -31,14 +31,14 @@ export interface ResolverOptions {
 
 interface Name {
   status: NameStatus;
-  isSettled: boolean;
+  isAnswered: boolean;
   cancelTimer: () => void;
 }
 
 export class Resolver {
   readonly #options: ResolverOptions;
   readonly #names = new Map<string, Name>();
-  #settledWaiters: (() => void)[] = [];
+  #waiters: (() => void)[] = [];
 
   constructor(options: ResolverOptions) {
     this.#options = options;
@@ -58,11 +58,11 @@ export class Resolver {
   }
 
   /** Resolves when every kept name has had a first answer, good or bad, or after `timeoutMs`. */
-  async settled(timeoutMs: number): Promise<void> {
-    if (this.#isSettled() || timeoutMs === 0) return;
+  async allAnswered(timeoutMs: number): Promise<void> {
+    if (this.#areAllAnswered() || timeoutMs === 0) return;
     await new Promise<void>((resolve) => {
       const cancel = this.#options.clock.after(timeoutMs, resolve);
-      this.#settledWaiters.push(() => {
+      this.#waiters.push(() => {
         cancel();
         resolve();
       });
@@ -79,7 +79,7 @@ export class Resolver {
 
   #begin(host: string): void {
     const status: NameStatus = { host, addresses: [], error: null, failingSince: null, answeredAt: null };
-    const name: Name = { status, isSettled: false, cancelTimer: () => undefined };
+    const name: Name = { status, isAnswered: false, cancelTimer: () => undefined };
     this.#names.set(host, name);
     void this.#ask(name);
   }
@@ -90,13 +90,13 @@ export class Resolver {
     if (this.#names.get(name.status.host) !== name) return; // no longer wanted
     const before = name.status;
     name.status = this.#statusAfter(before, answer);
-    name.isSettled = true;
+    name.isAnswered = true;
     name.cancelTimer = clock.after(
       name.status.error === null ? REFRESH_MS : RETRY_MS,
       () => void this.#ask(name),
     );
     if (!isSame(before, name.status)) onChange(name.status);
-    if (this.#isSettled()) for (const resolve of this.#settledWaiters.splice(0)) resolve();
+    if (this.#areAllAnswered()) for (const resolve of this.#waiters.splice(0)) resolve();
   }
 
   #statusAfter(before: NameStatus, answer: HostAnswer): NameStatus {
@@ -110,8 +110,8 @@ export class Resolver {
       : { ...before, ...failing };
   }
 
-  #isSettled(): boolean {
-    return [...this.#names.values()].every((name) => name.isSettled);
+  #areAllAnswered(): boolean {
+    return [...this.#names.values()].every((name) => name.isAnswered);
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * What this node knows of the cluster at one moment, as its routing needs it: plain values, nothing that changes under
- * the reader. Services that lost a port to an older one, tasks of nodes that drain, nodes that are gone: all of that
- * has been settled before it gets here.
+ * the reader. Services that lost a port to an older one, tasks of nodes that drain, nodes that are gone: all of this
+ * is resolved before.
  */
 import type { Labels, ServiceSpec, ServiceTask } from "../model/index.ts";
 import type { LocalAddress } from "../sys/local-addresses.ts";

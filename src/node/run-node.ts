@@ -1,6 +1,6 @@
 /**
- * A node as a process: signals and the last line of defence against bugs. An exception nobody caught is a bug: it is
- * logged and the process ends, the supervisor starts it again.
+ * A node as a process: signals and the last line of defence against bugs. An uncaught exception is a bug: it is
+ * logged and the process ends; the supervisor starts it again.
  */
 import { statSync } from "node:fs";
 import { readConfigAside, watchConfig } from "../config/index.ts";

@@ -1,6 +1,6 @@
 /**
- * What survives a restart, in one file of data_dir. Written soon after a change and at the end; a directory that cannot
- * be written is told once and tried again with every change. A damaged file is set aside, never a reason not to start.
+ * The state that survives a restart, in one file of data_dir. Written soon after a change and at the end; a write error is
+ * logged once, and each change tries again. A damaged file is set aside, never a reason not to start.
  */
 import { join } from "node:path";
 import type { CatalogState } from "../catalog/index.ts";
@@ -60,7 +60,7 @@ export class StateStore {
     }
   }
 
-  /** null: there is nothing, or it cannot be read, which is told; it is set aside then, out of the way of the next write. */
+  /** null: no file, or an unreadable one, which is logged and set aside, out of the way of the next write. */
   read(): string | null {
     try {
       return readStateFile(this.#path);

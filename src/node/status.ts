@@ -1,4 +1,4 @@
-/** What a node tells about itself: the answer to `portmesh status --json`. Plain values. */
+/** The status of a node: the answer to `portmesh status --json`. Plain values. */
 import type { NodeInfo, PortConflict } from "../admin/index.ts";
 import type { SettingChange } from "../config/index.ts";
 import type { ProxyStatus } from "../proxy/index.ts";
@@ -18,7 +18,7 @@ export interface NodeStatus {
   readonly pid: number;
   /** ms since 1970 */
   readonly startedAt: number;
-  /** of this answer, ms since 1970: ages are told against it */
+  /** of this answer, ms since 1970: ages are relative to it */
   readonly now: number;
   readonly config: {
     readonly file: string;
@@ -36,7 +36,7 @@ export interface NodeStatus {
   readonly differing: readonly DifferingService[];
   /** What the cluster refuses of the file, and only this node serves. */
   readonly unpublished: readonly Unpublished[];
-  /** Why other nodes cannot reach this one: the address they know is no longer one of this machine; null: it is. */
+  /** Why other nodes cannot reach this one: this machine has lost the address they know; null: it has it. */
   readonly addressProblem: string | null;
   /** Why what must survive a restart cannot be kept; null: it can. */
   readonly storeError: string | null;

@@ -25,7 +25,7 @@ import type { Resolver } from "./resolver.ts";
 import type { RoutingInput } from "./routing-input.ts";
 import { SerialQueue } from "./serial-queue.ts";
 
-export type TableGate = Pick<PortGate, "close" | "adopt">;
+export type TableGate = Pick<PortGate, "close" | "onApplied">;
 export type TableProxy = Pick<SpliceProxy, "compare" | "excessOf" | "prepare" | "commit" | "retryPorts">;
 
 export interface TableUpdatesParts {
@@ -51,7 +51,7 @@ export interface Turn {
   apply(input: RoutingInput, namesMs: number): Promise<Applied>;
 }
 
-/** Something that a running node lives with, but that nobody may ask for. */
+/** A fault that a running node tolerates and that a change may not introduce. */
 export interface Objection {
   /** The task that loops back to its own port and did not before; null: it is about the input as a whole. */
   readonly loop: ForwardingLoop | null;
@@ -163,7 +163,7 @@ export class TableUpdates {
       this.#parts.interfaces.setActive(dependsOnInterfaces(input));
       const applied = await this.#commit(this.#build(input));
       this.#input = input;
-      this.#parts.gate.adopt(input, this.#routing.table);
+      this.#parts.gate.onApplied(input, this.#routing.table);
       return applied;
     } finally {
       this.#keepOnlyNeeded();
@@ -174,7 +174,7 @@ export class TableUpdates {
   async #resolve(input: RoutingInput, namesMs: number): Promise<void> {
     const running = this.#input === null ? [] : hostNames(this.#input);
     this.#parts.resolver.keep([...running, ...hostNames(input)]);
-    await this.#parts.resolver.settled(namesMs);
+    await this.#parts.resolver.allAnswered(namesMs);
   }
 
   #keepOnlyNeeded(): void {

@@ -34,7 +34,7 @@ export function enableTcpMtuProbing(log: Pick<Log, "info" | "warn">, sysctls = S
   return () => restore(sysctls);
 }
 
-/** What somebody else has set meanwhile stays. */
+/** A value that another program has set meanwhile stays. */
 function restore({ read, write }: Sysctls): void {
   if (read(TCP_MTU_PROBING) !== ON_BLACK_HOLE) return;
   try {

@@ -82,7 +82,7 @@ function traceService(
   };
 }
 
-/** Any moment: whoever fails does so beyond it. */
+/** Failures of targets are not part of the answer, so any moment does. */
 const NOW = 0;
 
 function trace(task: Task, service: Service, port: PublishedPort, sources: TraceInput): Traced {

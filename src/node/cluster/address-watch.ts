@@ -74,13 +74,13 @@ export class AddressWatch {
     if (this.#interface === null || this.#goneLooks < GONE_LOOKS) return;
     const next = this.#isFollowing ? this.#nextAddress(addresses, this.#interface) : null;
     if (next !== null) this.#moveTo(next, addresses);
-    else if (!this.#isLost) this.#tell({ kind: "lost", address: this.#address, problem: this.#problem() });
+    else if (!this.#isLost) this.#notify({ kind: "lost", address: this.#address, problem: this.#problem() });
   }
 
   #onHere(addresses: readonly LocalAddress[], here: string): void {
     this.#goneLooks = 0;
     this.#interface = here;
-    if (this.#isLost) this.#tell({ kind: "back", address: this.#address });
+    if (this.#isLost) this.#notify({ kind: "back", address: this.#address });
     if (!this.#isFollowing || this.#looks % ROUTE_LOOKS !== 0) return;
     const next = this.#nextAddress(addresses, here);
     const elsewhere = next === null || interfaceOf(addresses, next) === here ? null : next;
@@ -111,10 +111,10 @@ export class AddressWatch {
     this.#interface = interfaceOf(addresses, address);
     this.#goneLooks = 0;
     this.#elsewhere = null;
-    this.#tell({ kind: "moved", before, address });
+    this.#notify({ kind: "moved", before, address });
   }
 
-  #tell(change: AddressChange): void {
+  #notify(change: AddressChange): void {
     this.#isLost = change.kind === "lost";
     this.#options.onChange(change);
   }

@@ -2,7 +2,7 @@
 import type { Address } from "../../membership/index.ts";
 import { formatIp, isMappedIpv4, parseIp } from "../../wire/index.ts";
 
-/** null when `host` is no literal address. */
+/** null when `host` is not a literal address. */
 export function addressOf(host: string, port: number): Address | null {
   const ip = parseIp(host);
   return ip === null ? null : { ip: ip.bytes, port };

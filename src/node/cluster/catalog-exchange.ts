@@ -77,11 +77,11 @@ export class CatalogExchange {
   }
 
   /** Resolves when the others should have what this node has written, or when it is hurried. */
-  async spread(): Promise<void> {
+  async announced(): Promise<void> {
     await this.#waitWhile(() => !this.#isHurried && this.#options.catalog.hasNews, ANNOUNCE_MS);
   }
 
-  /** Ends `spread`, or the next one, at once. */
+  /** Ends `announced`, or the next one, at once. */
   hurry(): void {
     this.#isHurried = true;
   }

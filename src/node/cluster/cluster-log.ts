@@ -1,4 +1,4 @@
-/** The words for what happens in the mesh: one method per kind of event, one line per event. */
+/** The log lines for events of the cluster: one method per kind of event, one line per event. */
 import type { Change, Definition, Overwritten, UnreadableRecord } from "../../catalog/index.ts";
 import type { Address, MemberEvent } from "../../membership/index.ts";
 import type { Clock } from "../../sys/clock.ts";
@@ -8,9 +8,9 @@ import type { Log } from "../log.ts";
 import { hostOf } from "./address.ts";
 import type { AddressChange } from "./address-watch.ts";
 
-/** What others do wrong again and again is told once in this time: nobody must be able to fill the log. */
-const TELL_AGAIN_MS = 60_000;
-const MAX_TOLD = 1_000;
+/** Interval at which a repeated fault of another node is logged: other hosts must not be able to fill the log. */
+const REPEAT_MS = 60_000;
+const MAX_LOGGED = 1_000;
 /** After this node's address has changed: answers to the old one are lost, which says nothing about the network. */
 const ADDRESS_CHANGE_MS = 10_000;
 
@@ -32,7 +32,7 @@ const LIMITS: Readonly<Record<string, string>> = {
 
 type EventType = MemberEvent["type"] | "overwritten";
 
-/** Behind a number of events that were not told one by one. */
+/** After the number of events that were not logged one by one. */
 const SUMMARIES: Readonly<Partial<Record<EventType, string>>> = {
   joined: "more nodes are alive",
   cleared: "more nodes answer again",
@@ -51,8 +51,8 @@ const SUMMARIES: Readonly<Partial<Record<EventType, string>>> = {
 export class ClusterLog {
   readonly #log: Log;
   readonly #clock: Clock;
-  /** By type and what it is about; bounded by the types and MAX_TOLD. */
-  readonly #toldAtMs = new Map<EventType, Map<string, number>>();
+  /** By type and what it is about; bounded by the types and MAX_LOGGED. */
+  readonly #loggedAtMs = new Map<EventType, Map<string, number>>();
   readonly #budgets = new Map<EventType, LineBudget>(); // bounded by the types
 
   /** What goes wrong with UDP until then is because of this node's address. */
@@ -63,16 +63,16 @@ export class ClusterLog {
     this.#clock = clock;
   }
 
-  /** @param address of the member, "" when it is not known any more */
+  /** @param address of the member, "" when it is no longer known */
   member(event: MemberEvent, address: string): void {
     if (event.type === "udp-broken" && this.#clock.nowMs() < this.#ownFaultUntilMs) return;
     const key = rareKeyOf(event);
-    if (key !== null && this.#isToldAlready(event.type, key)) return;
+    if (key !== null && this.#wasLogged(event.type, key)) return;
     if (SUMMARIES[event.type] !== undefined && !this.#budgetOf(event.type).take()) return;
-    this.#tell(event, address);
+    this.#report(event, address);
   }
 
-  #tell(event: MemberEvent, address: string): void {
+  #report(event: MemberEvent, address: string): void {
     switch (event.type) {
       case "joined":
         return this.#log.info({ node: event.name, address }, `node ${event.name} is alive`);
@@ -173,8 +173,8 @@ export class ClusterLog {
     );
   }
 
-  /** A service of this node's file is defined otherwise, and later: that definition is in force. */
-  overruled(service: string, { node, file }: Definition): void {
+  /** A newer definition than that of this node's file is in force. */
+  superseded(service: string, { node, file }: Definition): void {
     const by = file === null ? `a command on ${node}` : `the file of ${node} (${file})`;
     this.#log.warn(
       { service, by: node },
@@ -182,7 +182,7 @@ export class ClusterLog {
     );
   }
 
-  /** Of two changes made beside each other this node has seen one lose. */
+  /** This node has seen one of two concurrent changes overwrite the other. */
   overwritten({ service, lost, by }: Overwritten): void {
     const made = (change: Change) => {
       const what = change.spec === null ? "removal" : "change";
@@ -215,13 +215,13 @@ export class ClusterLog {
     this.#log.error({ path }, `${problem}; the old state file was moved to ${path}`);
   }
 
-  #isToldAlready(type: EventType, key: string): boolean {
+  #wasLogged(type: EventType, key: string): boolean {
     const nowMs = this.#clock.nowMs();
-    const told = this.#toldAtMs.get(type) ?? new Map<string, number>();
-    this.#toldAtMs.set(type, told);
-    if (nowMs - (told.get(key) ?? Number.NEGATIVE_INFINITY) < TELL_AGAIN_MS) return true;
-    if (told.size >= MAX_TOLD) told.clear();
-    told.set(key, nowMs);
+    const logged = this.#loggedAtMs.get(type) ?? new Map<string, number>();
+    this.#loggedAtMs.set(type, logged);
+    if (nowMs - (logged.get(key) ?? Number.NEGATIVE_INFINITY) < REPEAT_MS) return true;
+    if (logged.size >= MAX_LOGGED) logged.clear();
+    logged.set(key, nowMs);
     return false;
   }
 
@@ -237,7 +237,7 @@ export class ClusterLog {
   }
 }
 
-/** What is told about each of these once a minute; null: each time. */
+/** Key of an event that is logged once a minute; null: each time. */
 function rareKeyOf(event: MemberEvent): string | null {
   switch (event.type) {
     case "refuted":

@@ -185,7 +185,7 @@ export class Cluster {
     const { reconciler } = this.#options;
     reconciler.learn({ phase: "leaving" });
     reconciler.now();
-    await this.#exchange.spread();
+    await this.#exchange.announced();
   }
 
   /** Goodbye to all, then the end of it. */

@@ -1,9 +1,9 @@
 /**
- * The membership machine with sockets: frames what it wants to send, hands it what comes, wakes it when it asks.
+ * The sockets of the membership machine: frames what it sends, hands it what arrives, runs its timers.
  *
  * One port, UDP and TCP, one exchange per connection. What cannot be opened (another key, another protocol) or holds too
- * much (exchange-limiter.ts) is counted and told, but not more often than once a minute and reason: a stranger must not
- * be able to fill the log.
+ * much (exchange-limiter.ts) is counted and logged, at most once a minute and reason: other hosts must not be
+ * able to fill the log.
  */
 import type { Address, Effect, Membership, Notification, Send } from "../../membership/index.ts";
 import type { Clock } from "../../sys/clock.ts";
@@ -61,7 +61,7 @@ export interface GossipOptions {
   readonly silenceMs: number;
   /** How long it may take. */
   readonly exchangeTimeoutMs: number;
-  /** What the machine has to tell besides packets; in order. */
+  /** What the machine reports besides packets; in order. */
   readonly onNotification: (effect: Notification) => void;
   /** A question of another node about ports, or a datagram of such a test (port-test/); what to answer on a stream. */
   readonly onPortTest: (payload: Uint8Array, from: PortTestSender) => Uint8Array | null;
@@ -187,7 +187,7 @@ export class Gossip {
     this.#sendPacket(this.datagramOf([{ type: "user", payload }]), to);
   }
 
-  /** As it goes on the wire, for whoever has a socket of his own. */
+  /** The packet as it is sent, for callers with a socket of their own. */
   datagramOf(messages: readonly GossipMessage[]): Uint8Array {
     return this.#packet(messages.map(encodeMessage), false);
   }
@@ -256,7 +256,7 @@ export class Gossip {
     return answer === null ? new Uint8Array() : this.#frame(answer);
   }
 
-  /** The dialer is told, so that its log says what is wrong too. */
+  /** Sends the reason to the dialer, so that its log has it too. */
   #refuse(reason: string, host: string): Uint8Array {
     this.#drops.drop(reason, host);
     return this.#frame(encodeMessage({ type: "error", text: `portmesh: ${reason}` }));

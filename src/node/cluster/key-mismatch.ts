@@ -1,4 +1,4 @@
-/** Hosts whose gossip this node cannot open for want of the right key, as `doctor` tells it: those of the last minute. */
+/** Hosts whose gossip this node could not open in the last minute, for want of the right key; `doctor` shows them. */
 
 const REMEMBERED_MS = 60_000;
 /** Strangers can make up addresses; the one that was heard longest ago makes room. */

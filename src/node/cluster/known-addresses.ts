@@ -1,6 +1,6 @@
 /**
- * Where members are or were, by name: to find back to them. Bounded; the one not heard of for longest goes first, those that
- * never answered before those that did: names that somebody has made up must not push real ones out.
+ * Where members are or were, by name, to rejoin them. Bounded; the one not heard of for longest is evicted first, those that
+ * never answered before those that did: invented names must not evict real ones.
  */
 import type { GossipAddress } from "../../config/index.ts";
 import { formatHostPort, parseIp } from "../../wire/index.ts";

@@ -1,6 +1,6 @@
 /**
- * This node among others: joins, finds back, notices who comes and goes, defends its name. What the members tell each
- * other beyond that is not its business: it hands user messages and digests on.
+ * This node as a member: joins, rejoins, follows joining and leaving members, defends its name. It passes user messages
+ * and digests on without reading them.
  */
 
 import type { Effect as CatalogEffect } from "../../catalog/index.ts";
@@ -49,7 +49,7 @@ const NAME_CHECK_MS = 1_000;
 const EXCHANGE_SILENCE_MS = 3_000;
 /** Goodbye takes at most 5 s twice and a second of grace: the machine sees to that, this is for when it does not. */
 const LEAVE_MS = 12_000;
-/** Thousands that come at once are told together: once for each, everything that looks at all would be quadratic. */
+/** Thousands that join at once are reported together: one report for each would make every reader of all quadratic. */
 const MEMBERS_PER_MS = 100;
 /** Keys may come by a reload: room for what they add is kept. */
 const ANY_KEYRING = Keyring.of([new Uint8Array(32)]);
@@ -68,7 +68,7 @@ export interface MembersOptions {
   readonly random: () => number;
   readonly log: ClusterLog;
   readonly known: KnownAddresses;
-  /** What goes to every portmesh node, by and by. */
+  /** Messages for every portmesh node, sent with gossip. */
   readonly broadcasts: BroadcastSource;
   /** Goes along with push/pull. */
   readonly localState: () => Uint8Array;
@@ -76,7 +76,7 @@ export interface MembersOptions {
   readonly onUserMessage: (payload: Uint8Array) => readonly CatalogEffect[];
   readonly onRemoteState: (digest: Uint8Array) => readonly CatalogEffect[];
   readonly onPortTest: GossipOptions["onPortTest"];
-  /** Somebody has come or gone. */
+  /** A member has joined, left or failed. */
   readonly onMembers: () => void;
   /** This node's name is another's; only with keys, which prove that it is. */
   readonly onFatal: (error: NodeError) => void;
@@ -185,7 +185,7 @@ export class Members {
     return this.#machine.member(name) !== null || this.#options.known.has(name);
   }
 
-  /** One that is dead: nobody asks for it any more. */
+  /** A dead member: it is no longer looked for. */
   forget(name: string): void {
     this.#options.known.delete(name);
     this.#gossip?.run((machine) => machine.forget(name).effects);
@@ -229,7 +229,7 @@ export class Members {
     cancel();
   }
 
-  /** Nobody waits for the others to hear the goodbye any more. */
+  /** Ends the wait until the others have heard the goodbye. */
   hurry(): void {
     this.#mayClose.resolve();
   }
@@ -275,7 +275,7 @@ export class Members {
         maxExchanges: gossipConnectionsWithin(raiseFileLimit()),
         silenceMs: EXCHANGE_SILENCE_MS + this.#farMs,
         exchangeTimeoutMs: PROFILES[config.profile].exchangeTimeoutMs,
-        onNotification: (tell) => this.#onNotification(tell),
+        onNotification: (notification) => this.#onNotification(notification),
         onPortTest: this.#options.onPortTest,
         onDropped: (reason, from) => log.dropped(reason, from),
       });
@@ -301,7 +301,7 @@ export class Members {
     if (to !== null) this.#gossip?.run((machine, nowMs) => machine.join(to, nowMs));
   }
 
-  // --- what comes
+  // --- received
 
   #onNotification(notification: Notification): void {
     const { onUserMessage, onRemoteState } = this.#options;

@@ -1,11 +1,11 @@
-/** Which address this node tells the others: the configured one, that of cluster.bind, that of the default route. */
+/** The address this node announces: the configured one, that of cluster.bind, or that of the default route. */
 import type { ClusterConfig, NodeConfig } from "../../config/index.ts";
 import { defaultAddress, type Family } from "../../sys/default-address.ts";
 import type { LocalAddress } from "../../sys/local-addresses.ts";
 import { isWildcard } from "../../wire/index.ts";
 import { NodeError } from "../node-error.ts";
 
-/** Throws NodeError when it cannot be told. */
+/** Throws NodeError when none of them is known. */
 export function ownAddress(
   node: NodeConfig,
   cluster: ClusterConfig,

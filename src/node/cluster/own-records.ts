@@ -10,7 +10,7 @@ import type { ClusterLog } from "./cluster-log.ts";
 export interface OwnRecordsOptions {
   readonly catalog: Catalog;
   readonly reconciler: Reconciler;
-  readonly log: Pick<ClusterLog, "refused" | "overruled" | "overwritten" | "unreadable">;
+  readonly log: Pick<ClusterLog, "refused" | "superseded" | "overwritten" | "unreadable">;
 }
 
 export class OwnRecords {
@@ -47,7 +47,7 @@ export class OwnRecords {
 
   #logSuperseded(superseded: Derived["superseded"]): void {
     for (const [name, definition] of superseded)
-      if (!this.#superseded.has(name)) this.#options.log.overruled(name, definition);
+      if (!this.#superseded.has(name)) this.#options.log.superseded(name, definition);
     this.#superseded = superseded;
   }
 }

@@ -1,7 +1,7 @@
 /**
- * The nodes of cluster.join, asked for ever: soon after the start, then ever more rarely, and again whenever none of a
- * seed's addresses is a live member. A name is resolved each time: whoever moves is found. Members that are lost are
- * asked too, so that two halves of a cluster that have given each other up find back together within seconds.
+ * The seeds, the nodes of cluster.join: asked soon after the start, then ever more rarely, and again whenever none of a
+ * seed's addresses is a live member. A name is resolved each time, so a seed that moved is found. Failed members are asked
+ * too, so that the halves of a split cluster rejoin within seconds.
  *
  * [MEMBERLIST] has no such loop: a joined member never asks again.
  */
@@ -15,7 +15,7 @@ const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 30_000;
 /** How often a cluster that is whole is looked at. */
 const CHECK_MS = 15_000;
-/** While a member is lost somebody asks for one so often, all live nodes together; a single one not quite so often. */
+/** While a member is failed, all live nodes together ask one at this interval; a single node at a longer one. */
 const LOST_MS = 500;
 const SHORTEST_LOST_MS = 2_000;
 
@@ -51,7 +51,7 @@ export class Seeds {
     this.#parts = parts;
   }
 
-  /** Asks now, and then when it is time. Resolves when all have been asked: false when nobody had to be. */
+  /** Asks now, then on schedule. Resolves when all have been asked: false when none had to be. */
   async ask(): Promise<boolean> {
     this.#cancel();
     const round = ++this.#round;
@@ -76,7 +76,7 @@ export class Seeds {
     this.#cancel();
   }
 
-  /** Whether one of its addresses is a live member already, or it is nobody but this node. */
+  /** True when one of its addresses is a live member already, or this node itself. */
   async #askSeed({ host, port }: GossipAddress): Promise<boolean> {
     const { lookup, join, liveAddresses, onUnresolved, ownAddress } = this.#parts;
     const answer = await lookup(host);

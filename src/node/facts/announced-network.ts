@@ -1,4 +1,4 @@
-/** What a node tells the others of its addresses: those they can reach, and where its services listen. Pure. */
+/** The addresses a node announces: those that other nodes can reach, and where its services listen. Pure. */
 import { MAX_NODE_ADDRESSES, type NodeNetwork } from "../../catalog/index.ts";
 import type { LocalNetwork } from "../../sys/local-addresses.ts";
 import { PrefixSet, parseIp } from "../../wire/index.ts";

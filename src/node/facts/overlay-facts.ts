@@ -5,7 +5,7 @@ import type { Reach } from "../build-routing-input.ts";
 import { announcementOf, formerUdpPortOf, udpPortOf } from "./relay-ports.ts";
 
 export interface OverlayFacts {
-  /** What this node tells all others. */
+  /** What this node announces. */
   readonly announcement: OverlayRecord;
   /** Where relays over UDP are taken. */
   readonly udpPort: number;

@@ -1,4 +1,4 @@
-/** What this node tells all others about itself, from the facts it knows. Pure. */
+/** The record this node announces about itself, from the facts. Pure. */
 import {
   type DownTask,
   MAX_BIND_ERROR_LENGTH,

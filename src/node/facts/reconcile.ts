@@ -105,7 +105,7 @@ export class Reconciler {
     if (this.#isDirty) this.#fail("records", new Error(`facts still change after ${MAX_ROUNDS} passes`));
   }
 
-  /** Nothing is applied any more. */
+  /** Nothing is applied after this. */
   close(): void {
     this.#isClosed = true;
     this.#cancelRetry?.();

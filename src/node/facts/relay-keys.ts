@@ -1,5 +1,5 @@
 /**
- * Keys of the relay, derived from those of the cluster with its name: whoever learns one cannot go back to the key of
+ * Keys of the relay, derived from those of the cluster with its name: a relay key does not reveal the key of
  * gossip, and two clusters with one key do not relay to each other. RFC 5869 (HKDF).
  */
 import { Hkdf } from "../../wire/index.ts";

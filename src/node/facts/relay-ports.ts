@@ -15,7 +15,7 @@ export function udpPortOf(node: NodeRecord): number {
   return node.relay!.udpPort ?? formerUdpPortOf(announcementOf(node));
 }
 
-/** The one of nodes of an older version, which do not tell it, and the one that they take others to have. */
+/** The port of nodes of an older version, which do not announce one and assume it of all others. */
 export function formerUdpPortOf({ driver, port }: Pick<OverlayRecord, "driver" | "port">): number {
   return driver === "none" ? port : port + 1;
 }

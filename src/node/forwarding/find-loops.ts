@@ -26,7 +26,7 @@ export interface FoundLoop<E extends Edge> {
   readonly path: readonly E[];
 }
 
-/** Paths of loops that begin in so many vertices are searched; the others are told by their first edge. */
+/** Limit of the vertices from which loop paths are searched; other loops are reported by their first edge. */
 const MAX_PATH_STARTS = 256;
 
 export function findLoops<E extends Edge>(graph: Graph<E>): FoundLoop<E>[] {

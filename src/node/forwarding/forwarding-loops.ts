@@ -6,7 +6,7 @@
  * A published port of mode ingress is the same on every node, since every node forwards to all of its tasks; one of mode
  * host is another on each. An address and port that is a task of the node it leads to is left to the task there
  * (own-task-ports.ts), so it ends the walk. Tasks of one node that name each other's published ports are loops too:
- * the programs that they stand for cannot be told from the ports.
+ * their programs cannot be distinguished from the ports.
  */
 
 import { isIP } from "node:net";
@@ -242,7 +242,7 @@ class Hops {
   }
 }
 
-/** By "node service task": the addresses that other nodes tell of their names. */
+/** By "node service task": the addresses that other nodes announce for their names. */
 export function resolvedElsewhere({ nodes }: RoutingInput): ReadonlyMap<string, readonly string[]> {
   const resolved = new Map<string, string[]>();
   for (const { name, taskAddresses } of nodes) {
@@ -253,7 +253,7 @@ export function resolvedElsewhere({ nodes }: RoutingInput): ReadonlyMap<string, 
   return resolved;
 }
 
-/** This node comes first: its interfaces are known better than what it has told the others. */
+/** This node first, from its interfaces rather than from its own announcement. */
 export function nodesOf(input: RoutingInput, network: LocalNetwork): [ListeningNode, ...ListeningNode[]] {
   const { self, bind } = input;
   const announced = input.nodes.find(({ name }) => name === self.name)?.addresses ?? [];

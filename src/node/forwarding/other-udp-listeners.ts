@@ -55,7 +55,7 @@ export function publishedUdpPorts({ services }: RoutingInput): Set<number> {
   return new Set(udp.map(({ published }) => published));
 }
 
-/** Ports that are listened on at the same places are told together. */
+/** Groups the ports that have listeners at the same addresses. */
 class Groups {
   readonly #ports = new Map<string, { readonly addresses: readonly string[]; readonly ports: Set<number> }>();
   /** Most ports of a service have the same places. */

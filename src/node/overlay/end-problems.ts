@@ -10,7 +10,7 @@ export interface EndTroubles {
 
 const SEE_LOG = "portmesh retries; see the log of this node";
 
-/** The first kind that there is: what follows from it is no cause. */
+/** The first kind of problem found: the later ones are consequences of it. */
 export function endProblems(
   { driver, echoes }: EndTroubles,
   inspect: () => readonly EndProblem[],

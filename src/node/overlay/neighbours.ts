@@ -58,12 +58,12 @@ export class Neighbours {
     return this.#all;
   }
 
-  /** Some do not tell where they take relays over UDP, and take it to be where it was. */
+  /** Some do not announce their UDP relay port, and assume the former one of others. */
   get hasOlderNodes(): boolean {
     return this.#hasOlderNodes;
   }
 
-  /** Those that the driver has to do with. Two may claim one address until they have settled it: it is the lower name's. */
+  /** The peers of the driver. While two nodes claim one address, the lower name has it. */
   peers(ownAddress: string | null): WatchedPeer[] {
     const peers = new Map<string, WatchedPeer>();
     for (const [, { peer }] of [...this.#all].sort(([a], [b]) => (a < b ? -1 : 1)))

@@ -1,9 +1,9 @@
 /**
  * The key of this node and the secrets it has with others: X25519 [RFC 7748] of both nodes' keys, then HKDF [RFC 5869]
- * with a key of the cluster, so that neither a stranger who has joined nobody nor a member who only listens can make it.
+ * with a key of the cluster: neither a host outside the cluster nor a member that only listens can derive them.
  *
  * The key is new at every start and is never written anywhere: what was recorded before is of no use after it, and
- * counters of what is sealed begin at 0 under secrets that nobody has had before.
+ * counters of seals start at 0 under secrets that are new.
  */
 import { KeyPair } from "../../sys/key-pair.ts";
 import { Hkdf } from "../../wire/index.ts";
@@ -11,7 +11,7 @@ import { Hkdf } from "../../wire/index.ts";
 const SECRET_BYTES = 32;
 
 export class NodeKeys {
-  /** Hex of 32 bytes: what the others are told. */
+  /** Hex of 32 bytes, announced to the others. */
   readonly publicKey: string;
   readonly #pair = new KeyPair();
 

@@ -4,8 +4,8 @@
  * Encrypting, relays that are sealed themselves and go from node address to node address are about twice as fast as
  * sealed frames, with half the latency, and need nothing from the machine. A kernel device would do as well, but opens a
  * port for clear frames, whose filter cannot see who sends them. Not encrypting, the kernel's device costs nothing.
- * What is asked for and cannot be had is an error; what `auto` passes over is told, with what is missing. What somebody
- * else only holds at the moment, a name or a port, is neither: it is waited for.
+ * A configured driver that is unavailable is an error; a driver that `auto` passes over is logged, with what is missing.
+ * A name or port that another program holds at the moment is neither: this node waits for it.
  */
 import type { OverlayConfig } from "../../config/index.ts";
 import {
@@ -62,7 +62,7 @@ export interface OpenedDriver {
   readonly name: DriverName;
   /** null: `none` has nothing to run, or what the driver needs is taken. */
   readonly driver: OverlayDriver | null;
-  /** What somebody else holds that the driver needs; null: nothing. */
+  /** What the driver needs and another program holds; null: nothing. */
   readonly obstacle: OverlayError | null;
   /** What `auto` would have liked better, and why it cannot be had. */
   readonly passedOver: readonly { readonly name: DriverName; readonly reason: string }[];
@@ -111,7 +111,7 @@ function removeLeftover(end: OverlayEnd, open: OpenDrivers): void {
   try {
     open.removeLeftover(end);
   } catch {
-    // what is in the way is told by whoever needs its place
+    // the driver that needs its place reports what is in the way
   }
 }
 

@@ -1,4 +1,4 @@
-/** What the overlay tells the operator: which driver runs and why no better one, and what becomes of its address. */
+/** The overlay's log lines: which driver runs and why no better one, and changes of the overlay address. */
 import type { OverlayConfig } from "../../config/index.ts";
 import type { DriverName } from "../../overlay/index.ts";
 import type { Clock } from "../../sys/clock.ts";
@@ -57,7 +57,7 @@ export class OverlayLog {
       );
   }
 
-  /** The driver cannot be had now, or does not do what it was told. */
+  /** The driver cannot be opened now, or an operation of it has failed. */
   refused(driver: DriverName, message: string): void {
     this.#log.error({ driver }, `overlay: ${message}; retrying`);
   }
@@ -67,7 +67,7 @@ export class OverlayLog {
     this.#log.info({ device }, `overlay: ${device} works again`);
   }
 
-  /** Somebody had changed the device. @param times in a row @param waitMs until it would be done again */
+  /** Another program had changed the device. @param times in a row @param waitMs before the next repair */
   repaired({ device, what, times, waitMs }: Repaired): void {
     const again =
       waitMs === 0

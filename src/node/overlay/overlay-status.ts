@@ -23,7 +23,7 @@ export interface OverlayStatus {
   readonly problems: readonly EndProblem[];
   /** By name, without this node. */
   readonly peers: readonly OverlayPeerStatus[];
-  /** Frames thrown away that nobody known can be blamed for, since the driver runs, by reason. */
+  /** Frames dropped that belong to no peer, since the driver runs, by reason. */
   readonly rejectedTotal: Readonly<Record<string, number>>;
 }
 

@@ -1,16 +1,16 @@
 /**
- * Tells which nodes the overlay reaches and which it does not any more: once for each change, with the cause and with
- * what is used instead. Changes of a moment are told together, in one line for each cause; a node that comes and goes all
- * the time is told less and less often.
+ * Logs which nodes the overlay reaches and which it no longer does: once for each change, with the cause and the path
+ * used instead. Changes within a second share one line for each cause; a node whose path keeps changing is logged less
+ * and less often.
  */
 import type { Clock } from "../../sys/clock.ts";
 import { LineBudget } from "../line-budget.ts";
 import type { Log } from "../log.ts";
 
-/** What happens within it has one cause, and is told as it is at its end. */
+/** Changes within it have one cause; the log gets the state at its end. */
 const TOGETHER_MS = 1_000;
 const MAX_NAMES = 3;
-/** Of one node: changes that are told at once, then one in each so long. */
+/** Of one node: a burst of changes is logged at once, then one a minute. */
 const CHANGES = { burstLines: 6, refillMs: 60_000, summaryMs: 60_000 };
 
 export interface PathChange {
@@ -37,30 +37,30 @@ export class PathLog {
 
   changed(changes: readonly PathChange[]): void {
     if (changes.length === 0) return;
-    if (this.#pending.size === 0) this.#clock.after(TOGETHER_MS, () => this.#tell());
+    if (this.#pending.size === 0) this.#clock.after(TOGETHER_MS, () => this.#logPending());
     for (const change of changes) this.#pending.set(change.node, change);
   }
 
-  /** It has left, or failed: that is told elsewhere. */
+  /** It has left, or failed: cluster-log.ts logs that. */
   forget(node: string): void {
     this.#up.delete(node);
     this.#pending.delete(node);
     this.#budgets.delete(node);
   }
 
-  #tell(): void {
+  #logPending(): void {
     const changes = [...this.#pending.values()].filter(({ node, isUp }) => isUp !== this.#up.has(node));
     this.#pending.clear();
     for (const { node, isUp } of changes) {
       if (isUp) this.#up.add(node);
       else this.#up.delete(node);
     }
-    const told = changes.filter(({ node }) => this.#budgetOf(node).take());
-    for (const group of Map.groupBy(told, ({ isUp, cause }) => `${isUp} ${cause}`).values())
-      this.#tellGroup(group);
+    const allowed = changes.filter(({ node }) => this.#budgetOf(node).take());
+    for (const group of Map.groupBy(allowed, ({ isUp, cause }) => `${isUp} ${cause}`).values())
+      this.#logGroup(group);
   }
 
-  #tellGroup(group: readonly PathChange[]): void {
+  #logGroup(group: readonly PathChange[]): void {
     const { isUp, cause } = group[0]!;
     const names = group.map(({ node }) => node).sort();
     const who = namesText(names);

@@ -1,6 +1,6 @@
 /**
- * What comes back over the overlay: echoes between overlay addresses (overlay/path) tell which nodes it reaches, how
- * long that takes and how large packets may be.
+ * Which nodes the overlay reaches, how long that takes and how large packets may be, measured by echoes between overlay
+ * addresses (overlay/path).
  */
 import { isIP } from "node:net";
 import {
@@ -102,7 +102,7 @@ export class PathWatch {
     return this.#echoes?.heard(name) ?? null;
   }
 
-  /** One more echo to it now; `heard` tells of the answer. */
+  /** One more echo to it now; `heard` shows its reply. */
   probe(name: string): void {
     this.#echoes?.probe(name);
   }

@@ -16,7 +16,7 @@ export class UnderlayGuard {
     this.#frames = frames;
   }
 
-  /** Why there is no filter; null: there is one, or it is not needed yet. */
+  /** Why the filter is missing; null: it is there, or not needed yet. */
   get problem(): string | null {
     return this.#problem;
   }

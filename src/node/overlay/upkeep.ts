@@ -1,14 +1,14 @@
 /**
- * When the driver's device is looked at besides from time to time, whether repairs are due, and what the operator is
- * told: one line per change. Reports of the kernel come in bursts, and one look answers many.
+ * When the driver's device is checked beyond the regular interval, whether repairs are due, and the log: one line per
+ * change. The kernel reports in bursts, and one check answers many reports.
  */
 import type { DriverName, Fault, Look, RefusedPeer } from "../../overlay/index.ts";
 import type { Clock } from "../../sys/clock.ts";
 import type { OverlayLog } from "./overlay-log.ts";
 import { RepairPace } from "./repair-pace.ts";
 
-/** Reports come one by one: an interface that goes down takes its routes along. */
-const SETTLE_MS = 30;
+/** Reports of one change come one by one: an interface that goes down takes its routes along. */
+const BURST_MS = 30;
 /** Between looks while reports keep coming. */
 const SPACING_MS = 500;
 
@@ -18,7 +18,7 @@ export interface UpkeepOptions {
   readonly device: string;
   readonly clock: Clock;
   readonly log: Pick<OverlayLog, "repaired" | "refused" | "recovered" | "blocked">;
-  /** Echoes come from there: that this ends, and why, is told as a change of its path. */
+  /** Echoes arrive from this peer: when they stop, path-log.ts logs it with the cause. */
   readonly isHeard: (peer: string) => boolean;
   /** Time to look at the device. */
   readonly look: () => void;
@@ -32,7 +32,7 @@ export class Upkeep {
   #dueMs = Number.POSITIVE_INFINITY;
   #isClosed = false;
   #trouble: string | null = null;
-  /** Was told. */
+  /** As last logged. */
   #error: string | null = null;
   /** By name: why a peer is not reached over the device. */
   #refused: ReadonlyMap<string, string> = new Map();
@@ -63,7 +63,7 @@ export class Upkeep {
   onLooked({ repaired, held, failures, refused }: Look, driver: DriverName): void {
     this.#begin();
     if (repaired.length > 0) this.#tellRepaired(repaired);
-    this.#tellRefused(refused);
+    this.#logRefused(refused);
     if (failures.length > 0) return this.#fail(driver, failures[0]!);
     if (held.length > 0) {
       this.#trouble = `${this.#options.device}: ${textOf(held)}; ${FIND_OUT}`;
@@ -78,7 +78,7 @@ export class Upkeep {
   /** The driver cannot be had, or does nothing. */
   onFailed(driver: DriverName, error: Error): void {
     this.#begin();
-    this.#tellRefused([]);
+    this.#logRefused([]);
     this.#fail(driver, error.message);
   }
 
@@ -123,7 +123,7 @@ export class Upkeep {
     this.#options.log.repaired({ device: this.#options.device, what: textOf(repaired), times, waitMs });
   }
 
-  #tellRefused(refused: readonly RefusedPeer[]): void {
+  #logRefused(refused: readonly RefusedPeer[]): void {
     const before = this.#refused;
     this.#refused = new Map(refused.map(({ name, reason }) => [name, reason]));
     for (const [name, reason] of this.#refused)
@@ -133,7 +133,7 @@ export class Upkeep {
 
   /** The earliest of what was asked for. */
   #lookAt(wantedMs: number): void {
-    const dueMs = Math.max(wantedMs, this.#nowMs + SETTLE_MS);
+    const dueMs = Math.max(wantedMs, this.#nowMs + BURST_MS);
     if (this.#isClosed || (this.#cancel !== null && this.#dueMs <= dueMs)) return;
     this.#cancel?.();
     this.#dueMs = dueMs;

@@ -28,7 +28,7 @@ export const MAX_TIMEOUT_MS = 5_000;
 const OUTCOMES = [
   /** It got through. */
   "open",
-  /** Sent, as far as the sender can tell; whether it came is for the other node to say. */
+  /** Sent, as far as the sender knows; only the other node knows whether it arrived. */
   "sent",
   /** Nothing came. */
   "silent",

@@ -54,7 +54,7 @@ beforeEach(() => {
 function run(table: RoutingTable): void {
   wanted = table;
   running = gate.close(table);
-  gate.adopt(VIEW, running);
+  gate.onApplied(VIEW, running);
 }
 
 function table(

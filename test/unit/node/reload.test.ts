@@ -43,7 +43,7 @@ beforeEach(async () => {
     proxy,
     resolver,
     interfaces: new InterfaceWatch({ clock, read, onChange: refresh }),
-    gate: { close: (table) => table, adopt: () => undefined },
+    gate: { close: (table) => table, onApplied: () => undefined },
     currentInput: () => viewOf(reloader.running),
     onWarnings: () => undefined,
     onLoops: () => undefined,

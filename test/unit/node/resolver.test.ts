@@ -92,22 +92,22 @@ test("names that are no longer kept are forgotten, also one whose answer is unde
   expect(clock.timerCount).toBe(0);
 });
 
-test("settled waits for first answers, good or bad", async () => {
+test("allAnswered waits for first answers, good or bad", async () => {
   const late = Promise.withResolvers<HostAnswer>();
   answers.set("a.test", late.promise);
   resolver.keep(["a.test", "missing.test"]);
-  let isSettled = false;
-  const settled = resolver.settled(2_000).then(() => (isSettled = true));
+  let isDone = false;
+  const answered = resolver.allAnswered(2_000).then(() => (isDone = true));
   await clock.advance(1_000);
-  expect(isSettled).toBe(false);
+  expect(isDone).toBe(false);
   late.resolve({ addresses: ["10.0.0.1"] });
-  await settled;
+  await answered;
 });
 
-test("settled gives up after its time", async () => {
+test("allAnswered gives up after its time", async () => {
   answers.set("a.test", new Promise(() => undefined));
   resolver.keep(["a.test"]);
-  const settled = resolver.settled(2_000);
+  const answered = resolver.allAnswered(2_000);
   await clock.advance(2_000);
-  await settled;
+  await answered;
 });
