@@ -3,7 +3,7 @@
  * the stamp of a service's first write, which travels with its definitions. The older service keeps the port; the other
  * does not listen on it as long as that lasts. Other ports of both are not affected.
  */
-import { areSelectorsDisjoint, canBindsOverlap, type Protocol } from "../model/index.ts";
+import { canPortsConflict, type Protocol } from "../model/index.ts";
 import { compareStamps, compareTexts } from "./entry.ts";
 import type { ServiceRecord } from "./records.ts";
 
@@ -22,7 +22,9 @@ export function findConflicts(services: Iterable<ServiceRecord>): ReadonlyMap<st
     for (const { protocol, published } of service.spec.publish) {
       const port = `${published}/${protocol}`;
       const rivals = keepers.get(port) ?? [];
-      const keeper = rivals.find((rival) => canMeet(rival, service));
+      const keeper = rivals.find(
+        (rival) => rival.name !== service.name && canPortsConflict(rival.spec, service.spec),
+      );
       if (keeper === undefined) keepers.set(port, [...rivals, service]);
       else {
         const lost = conflicts.get(service.name) ?? [];
@@ -37,13 +39,4 @@ export function findConflicts(services: Iterable<ServiceRecord>): ReadonlyMap<st
 /** Oldest first. */
 function compareAge(one: ServiceRecord, other: ServiceRecord): number {
   return compareStamps(one.created, other.created) || compareTexts(one.name, other.name);
-}
-
-/** Whether some node may have to listen on one address for both. */
-function canMeet(one: ServiceRecord, other: ServiceRecord): boolean {
-  return (
-    one.name !== other.name &&
-    canBindsOverlap(one.spec.bind, other.spec.bind) &&
-    !areSelectorsDisjoint(one.spec.nodes, other.spec.nodes)
-  );
 }

@@ -6,8 +6,7 @@
 
 import { isIP } from "node:net";
 import {
-  areSelectorsDisjoint,
-  canBindsOverlap,
+  canPortsConflict,
   findUselessOptions,
   formatRange,
   type Labels,
@@ -162,7 +161,7 @@ function checkCounts(document: ConfigDocument, services: readonly ServiceReading
   }
 }
 
-/** Sweeps over the ports in ascending order; `open` holds the claims that may still meet the next one. */
+/** Sweeps over the ports in ascending order; `open` holds the claims that may still conflict with the next one. */
 function checkClaims(document: ConfigDocument, claims: readonly Claim[]): void {
   for (const protocol of ["tcp", "udp"]) {
     const sorted = claims
@@ -171,7 +170,7 @@ function checkClaims(document: ConfigDocument, claims: readonly Claim[]): void {
     let open: Claim[] = [];
     for (const claim of sorted) {
       open = open.filter((other) => lastPort(other) >= claim.range.published);
-      const rival = open.find((other) => canMeet(other, claim));
+      const rival = open.find((other) => canPortsConflict(other, claim));
       if (rival !== undefined) reportClash(document, claim, rival);
       // A rival that reaches further makes the same complaints; many equal claims must not become many pairs.
       if (rival === undefined || lastPort(rival) < lastPort(claim)) open.push(claim);
@@ -192,11 +191,6 @@ function reportClash(document: ConfigDocument, one: Claim, other: Claim): void {
     valueAt(document.value, second.path),
     `${formatRange(second.range)} claims ${port}/${second.range.protocol}, already published by ${place}${owner}${hint}`,
   );
-}
-
-/** Two services can share a port on different addresses, or on nodes that no selector of both matches. */
-function canMeet(one: Claim, other: Claim): boolean {
-  return !areSelectorsDisjoint(one.nodes, other.nodes) && canBindsOverlap(one.bind, other.bind);
 }
 
 function lastPort(claim: Claim): number {

@@ -1,13 +1,14 @@
 /** What a service, a port and a task are, and every rule about them. Imports nothing but formats of addresses. */
 export { canonicalAddress, canonicalPrefix } from "./address.ts";
-export { canBindsOverlap, canonicalBind } from "./bind-rule.ts";
+export { canonicalBind } from "./bind-rule.ts";
 export { comparePorts, compareRules, compareSpecs, compareValue, missingIn } from "./compare-specs.ts";
 export { formatDuration } from "./duration.ts";
 export * from "./fields.ts";
-export { areSelectorsDisjoint, selects, sortedLabels } from "./labels.ts";
+export { selects, sortedLabels } from "./labels.ts";
 export * from "./limits.ts";
 export * from "./names.ts";
 export { findUselessOptions, type ServiceOption } from "./option-rules.ts";
+export { canPortsConflict } from "./port-conflict.ts";
 export {
   collapsePorts,
   expandRanges,

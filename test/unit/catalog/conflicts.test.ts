@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { findConflicts, type ServiceRecord } from "../../../src/catalog/index.ts";
-import { canBindsOverlap, type PortSpec, type ServiceSpec } from "../../../src/model/index.ts";
+import { canBindsOverlap } from "../../../src/model/bind-rule.ts";
+import type { PortSpec, ServiceSpec } from "../../../src/model/index.ts";
 import { port, spec } from "../../support/catalog/catalog-records.ts";
 
 function service(
