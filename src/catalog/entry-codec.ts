@@ -12,10 +12,9 @@
  * Newer versions may use other kinds, records with other fields, and elements behind the value: an entry is kept as
  * long as its head is right and its value a msgpack map, whether or not the record can be read.
  */
-import { encode } from "@msgpack/msgpack";
 import type { Stamp } from "../model/index.ts";
 import { isMemberName } from "../model/index.ts";
-import { decodeWhole } from "../wire/index.ts";
+import { decodeWhole, encodeValue } from "../wire/index.ts";
 import { type Entry, type EntryHash, type EntryHead, isTombstone, recordBytes } from "./entry.ts";
 import { isKnown, kindNumber, kindOf, type RowKind } from "./kinds.ts";
 import { MAX_COUNTER, MAX_REPLACED, MAX_VALUE_BYTES } from "./limits.ts";
@@ -141,7 +140,7 @@ export function entryHead(
   replaces: readonly Stamp[] = [],
 ): EntryHead {
   const earlier = replaces.map(({ counter, node }) => [counter, node]);
-  const encoded = encode([kindNumber(kind), key, stamp.node, stamp.counter, earlier, value]);
+  const encoded = encodeValue([kindNumber(kind), key, stamp.node, stamp.counter, earlier, value]);
   const body = new Uint8Array(encoded); // which is a view of a much larger buffer
   const valueAt = value === null ? 0 : body.length - value.length;
   const valueEnd = value === null ? 0 : body.length;

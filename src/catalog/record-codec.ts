@@ -3,7 +3,6 @@
  * version added survives nodes that do not know it, and every node computes the same hash. What the entry's key says
  * already (names) is not in the value.
  */
-import { encode } from "@msgpack/msgpack";
 import {
   describeFault,
   isMemberName,
@@ -14,7 +13,7 @@ import {
   sortedLabels,
   toPortRuns,
 } from "../model/index.ts";
-import { decodeWhole, isMap } from "../wire/index.ts";
+import { decodeWhole, encodeValue, isMap } from "../wire/index.ts";
 import { type EntryKind, isKnown, type RowKind } from "./kinds.ts";
 import { MAX_VALUE_BYTES } from "./limits.ts";
 import { recordSchemas } from "./record-schemas.ts";
@@ -73,7 +72,7 @@ export interface EncodedRecord<K extends EntryKind = EntryKind> {
 }
 
 export function encodeRecord<K extends EntryKind>(kind: K, record: RecordOf[K]): Uint8Array {
-  return encode(toFields(kind, record as AnyRecord), { ignoreUndefined: true });
+  return encodeValue(toFields(kind, record as AnyRecord));
 }
 
 /** For an entry of this node, or what is wrong with it. `key` is valid: checkKey has said so. */

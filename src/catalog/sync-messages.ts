@@ -14,9 +14,8 @@
  *                   the first `done` partitions of the summary are answered; the fingerprints are wanted in return.
  *                   isOwnComplete: the sender's own partition is among them and complete. request 0: not an answer.
  */
-import { encode } from "@msgpack/msgpack";
 import { isMemberName, MAX_NODE_NAME_LENGTH } from "../model/index.ts";
-import { decodeWhole } from "../wire/index.ts";
+import { decodeWhole, encodeValue } from "../wire/index.ts";
 import type { EntryHash, EntryHead } from "./entry.ts";
 import { fromWire, toWire, type WireEntry } from "./entry-codec.ts";
 
@@ -118,7 +117,7 @@ export function encodeEntries(message: Outgoing<Entries>, steadyMs: number): Uin
 }
 
 function encodeMessage(type: Message["type"], fields: readonly unknown[]): Uint8Array {
-  const body = encode(fields);
+  const body = encodeValue(fields);
   const message = new Uint8Array(FIELDS_AT + body.length);
   message[0] = FIRST_TYPE + TYPES.indexOf(type);
   message[1] = ENCODING_VERSION;

@@ -5,7 +5,7 @@ export { formatHostPort } from "./ip/host-port.ts";
 export * from "./ip/ip-address.ts";
 export { formatIp, MAX_IP_TEXT_BYTES, writeIp } from "./ip/ip-format.ts";
 export { haveCommonAddress, type Prefix, PrefixSet, parsePrefix } from "./ip/prefix.ts";
-export { decodeWhole, isMap } from "./msgpack.ts";
+export { decodeWhole, encodeValue, isMap } from "./msgpack.ts";
 export { decodeProxyHeader } from "./proxy-protocol/decode.ts";
 export { ProxyHeader, type ProxyTransport } from "./proxy-protocol/header.ts";
 export { encodeProxyV1, PROXY_V1_MAX_BYTES } from "./proxy-protocol/v1.ts";

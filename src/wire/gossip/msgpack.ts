@@ -5,8 +5,7 @@
  *
  * Nothing here throws on bytes from the network, and nothing that is read refers to the buffer it came in.
  */
-import { encode } from "@msgpack/msgpack";
-import { type DecodedValue, decodeValueAt, isMap } from "../msgpack.ts";
+import { type DecodedValue, encodeValue, isMap, ValueDecoder } from "../msgpack.ts";
 import { ByteBuilder } from "./byte-builder.ts";
 
 /** "count" is an int that is never negative, "lamport" a u64 clamped to the largest safe integer, "int" any int64. */
@@ -23,17 +22,21 @@ type ValueOf<Kind> = Kind extends "string"
 
 export type RecordOf<Kinds extends FieldKinds> = { -readonly [Name in keyof Kinds]: ValueOf<Kinds[Name]> };
 
-/** In front of every key, so that no name a peer chooses is special to JavaScript objects. */
-const KEY_MARK = ":";
+/** Keys are read as Latin-1, so no key of a peer begins with this. */
+const NO_LATIN_1 = "\u0100";
+/** In place of the one key that is special to JavaScript objects. */
+const PROTO_KEY = `${NO_LATIN_1}__proto__`;
+/** In place of a key that is no string. */
+const INVALID_KEY = NO_LATIN_1;
 
 const LARGEST: Readonly<Record<string, number>> = { u8: 0xff, u16: 0xffff, u32: 0xffff_ffff };
 
-const DECODE_OPTIONS = {
+const DECODER = new ValueDecoder({
   rawStrings: true,
-  keyDecoder: { canBeCached: () => true, decode: markedKey },
+  keyDecoder: { canBeCached: () => true, decode: decodeKey },
   mapKeyConverter: (key: unknown) =>
-    key instanceof Uint8Array ? markedKey(key, 0, key.length) : typeof key === "string" ? key : "",
-} as const;
+    key instanceof Uint8Array ? decodeKey(key, 0, key.length) : typeof key === "string" ? key : INVALID_KEY,
+});
 
 const ASCII = /^[\0-\x7f]*$/;
 const STRICT_UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -44,7 +47,7 @@ export function encodeBody(
   fields: Readonly<Record<string, unknown>>,
   rest: Uint8Array = new Uint8Array(),
 ): Uint8Array {
-  return withType(type, encode(fields, { ignoreUndefined: true }), rest);
+  return withType(type, encodeValue(fields), rest);
 }
 
 /** The parts behind a type byte. */
@@ -56,11 +59,11 @@ export function withType(type: number, ...parts: readonly Uint8Array[]): Uint8Ar
 }
 
 /**
- * The value at `at`; null: see decodeValueAt. Its strings are bytes, the keys of its maps are marked: use RecordFormat,
+ * The value at `at`; null: see ValueDecoder. Its strings are bytes, the keys of its maps are Latin-1: use RecordFormat,
  * fieldOf, listOf and entriesOf.
  */
 export function decodeValue(bytes: Uint8Array, at: number): DecodedValue | null {
-  return decodeValueAt(bytes, at, DECODE_OPTIONS);
+  return DECODER.decodeAt(bytes, at);
 }
 
 /** Which fields a body has, by name. */
@@ -79,7 +82,7 @@ export class RecordFormat<Kinds extends FieldKinds> {
 
   /** Null when the value is not a map, or a field is of another kind or out of range. */
   read(body: unknown): RecordOf<Kinds> | null {
-    if (!isMapOrNil(body) || (body !== null && "" in body)) return null;
+    if (!isMapOrNil(body) || (body !== null && INVALID_KEY in body)) return null;
     const record: Record<string, unknown> = {};
     for (const [name, kind] of this.#kinds) {
       const value = readField(fieldOf(body, name), kind);
@@ -90,9 +93,9 @@ export class RecordFormat<Kinds extends FieldKinds> {
   }
 }
 
-/** A field of a decoded map; null when it is missing. */
+/** A field of a decoded map; null when it is missing. @param name none that every object has, such as "constructor" */
 export function fieldOf(body: unknown, name: string): unknown {
-  return isMapOrNil(body) ? (body?.[KEY_MARK + name] ?? null) : null;
+  return isMapOrNil(body) ? (body?.[name] ?? null) : null;
 }
 
 /** A list of a decoded map, empty when it is missing; null when it is something else or longer than `max`. */
@@ -104,8 +107,9 @@ export function listOf(body: unknown, name: string, max: number): readonly unkno
 /** Keys and values of a decoded map, without those whose key is not UTF-8; null when it is not a map. */
 export function entriesOf(body: unknown): (readonly [key: string, value: unknown])[] | null {
   if (!isMapOrNil(body)) return null;
-  return Object.entries(body ?? {}).flatMap(([marked, value]) => {
-    const key = marked.slice(KEY_MARK.length);
+  return Object.entries(body ?? {}).flatMap(([property, value]) => {
+    if (property === INVALID_KEY) return [];
+    const key = property === PROTO_KEY ? "__proto__" : property;
     const text = ASCII.test(key) ? key : textOf(Buffer.from(key, "latin1"));
     return text === null ? [] : [[text, value]];
   });
@@ -158,6 +162,7 @@ function isMapOrNil(value: unknown): value is Readonly<Record<string, unknown>> 
   return value === null || isMap(value);
 }
 
-function markedKey(bytes: Uint8Array, offset: number, length: number): string {
-  return KEY_MARK + Buffer.prototype.toString.call(bytes, "latin1", offset, offset + length);
+function decodeKey(bytes: Uint8Array, offset: number, length: number): string {
+  const key = Buffer.prototype.toString.call(bytes, "latin1", offset, offset + length);
+  return key === "__proto__" ? PROTO_KEY : key;
 }

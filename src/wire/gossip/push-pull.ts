@@ -5,7 +5,7 @@
  *
  * Nothing separates the parts. The key of the name is "Name" here and "Node" everywhere else. [memberlist net.go]
  */
-import { encode } from "@msgpack/msgpack";
+import { encodeValue } from "../msgpack.ts";
 import { ByteBuilder } from "./byte-builder.ts";
 import type { PushPull, RemoteMember, RemoteState } from "./message.ts";
 import { isAddress, nilIfEmpty } from "./message-codec.ts";
@@ -41,7 +41,7 @@ export function encodePushPull(exchange: PushPull): Uint8Array {
   const { isJoin, members, userState } = exchange;
   const out = new ByteBuilder();
   out.append(encodeBody(PUSH_PULL, { Join: isJoin, Nodes: members.length, UserStateLen: userState.length }));
-  for (const member of members) out.append(encode(memberFields(member)));
+  for (const member of members) out.append(encodeValue(memberFields(member)));
   out.append(userState);
   return out.bytes;
 }

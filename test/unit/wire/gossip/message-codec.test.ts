@@ -135,6 +135,10 @@ describe("decodeMessage accepts what other members may send", () => {
       "an unknown key __proto__",
       `83 a9${latin1("__proto__").toHex()} 81a15a01 ${key.payload} a17a ${key.seq} 09`,
     ],
+    [
+      "an unknown binary key __proto__",
+      `83 c409${latin1("__proto__").toHex()} 81a15a01 ${key.payload} a17a ${key.seq} 09`,
+    ],
     ["an unknown key that is not UTF-8", `83 a2c328 01 ${key.payload} a17a ${key.seq} 09`],
     ["a key as bin 8", `82 c4075061796c6f6164 a17a ${key.seq} 09`],
     ["a key as str 8", `82 d9075061796c6f6164 a17a ${key.seq} 09`],
