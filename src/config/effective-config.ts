@@ -1,6 +1,6 @@
 /**
  * Config -> a plain object in the file's own key names with every default filled in. Parsing its JSON gives an
- * equal Config again, but for cluster.keys: they are masked, whoever reads this may post it somewhere.
+ * equal Config again, but for cluster.keys: they are masked, since users post this output.
  */
 
 import { collapsePorts, expandRanges, formatDuration, formatRange, type PortSpec } from "../model/index.ts";

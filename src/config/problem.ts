@@ -21,7 +21,7 @@ export interface Problem {
   readonly more?: number;
 }
 
-/** More are counted, not listed: enough for a terminal, and whoever has so many has one mistake. */
+/** More are counted, not listed: enough for a terminal, and this many usually have one cause. */
 const MAX_PROBLEMS = 100;
 
 /** The first ones in the order of the file; what stands for the others is last. */

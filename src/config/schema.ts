@@ -2,7 +2,7 @@
  * The configuration file: every key that exists, its type, default and description. This is the one place where
  * the file's own spelling (snake_case, durations as text) is known; effective-config.ts writes it back.
  *
- * Only what one key can tell about itself is checked here; what concerns several keys is in cross-checks.ts.
+ * Each key is checked by itself here; rules about several keys are in cross-checks.ts.
  */
 
 import { isIP } from "node:net";

@@ -1,6 +1,6 @@
 /**
- * Tells when the configuration file has other contents than before and nobody is writing it any more, and when it has
- * been missing or unreadable for some seconds.
+ * Reports when the configuration file has new contents and is no longer being written, and when it has been missing or
+ * unreadable for some seconds.
  *
  * Polls instead of asking the kernel for events: that is the same for writes in place, editors that replace the
  * file, symlink swaps (Kubernetes moves `..data`), a file that is gone for a moment, and network file systems.
@@ -31,7 +31,7 @@ export interface WatchTimer {
 
 export interface WatchOptions {
   readonly path: string;
-  /** Not called any more once stop() has been. */
+  /** Not called after stop(). */
   readonly onChange: () => void;
   /** The last reload was refused: also contents that are known are reported, when they have been saved again. */
   readonly isRefused?: () => boolean;
@@ -47,7 +47,7 @@ export function watchConfig(options: WatchOptions): { stop(): void } {
   let isPolling = false;
   const poll = async () => {
     const signature = await read.signature();
-    if (isStopped || !detector.isSettled(signature)) return;
+    if (isStopped || !detector.isStable(signature)) return;
     const state = read.state();
     if (detector.isNew(state) || ("hash" in state && isRefused())) onChange();
   };
@@ -80,7 +80,7 @@ class ChangeDetector {
   }
 
   /** True when the file should be read: a new signature, or none, has been seen twice running. */
-  isSettled(signature: string | null): boolean {
+  isStable(signature: string | null): boolean {
     if (signature !== this.#signature) {
       this.#signature = signature;
       this.#isPending = true;
@@ -110,7 +110,7 @@ function isEqual(one: FileState, other: FileState): boolean {
 }
 
 /**
- * Device and inode tell replaced files and moved links, times and size tell writes in place: one call for all.
+ * Device and inode show replaced files and moved links, times and size show writes in place: one call for all.
  * The change time cannot be set back, unlike the modification time, which `rsync --inplace -t` does.
  */
 function fileAt(path: string): WatchedFile {

@@ -4,7 +4,7 @@ import type { Address } from "./address.ts";
 export type Effect = Send | Notification;
 
 export type Send =
-  /** `messages` are encoded; more than one go as a compound. The shell adds CRC where told and encrypts. */
+  /** `messages` are encoded; more than one go as a compound. The shell adds a CRC if `withCrc` and encrypts. */
   | {
       readonly kind: "packet";
       readonly to: Address;
@@ -70,7 +70,7 @@ export type MemberEvent =
   | { readonly type: "exchanged"; readonly with: Address; readonly isMerged: boolean }
   /** The other side of an exchange over TCP says why it does not answer. */
   | { readonly type: "peer-error"; readonly text: string }
-  /** Leaving has been told; the sockets may be closed. */
+  /** The goodbye has been sent; the sockets may be closed. */
   | { readonly type: "may-close" };
 
 /** Where all parts of the state machine put their effects, in order, and count the input that they ignore. */

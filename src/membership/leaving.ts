@@ -3,7 +3,7 @@
  * still answers late probes. Each step ends when all members should have heard of it, or when its time is over.
  */
 
-/** How long the words of leaving may take to spread, each. */
+/** Time for each message of the goodbye to spread. */
 const STEP_MS = 5_000;
 /** A member that has left keeps answering this long, so that late probes do not declare it failed. */
 const GRACE_MS = 1_000;

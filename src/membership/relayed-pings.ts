@@ -1,7 +1,7 @@
 /**
  * Pings sent for others: the ack goes back under the asker's number, or a nack says that this node is well and the target
  * silent. The nack leaves early enough for the asker to still be listening [LIFEGUARD §IV-A]; memberlist's own comes
- * too late. Bounded by MAX_OPEN: more at once is no cluster but an attack.
+ * too late. Bounded by MAX_OPEN: more at once is an attack.
  */
 import type { Address } from "./address.ts";
 
@@ -49,7 +49,7 @@ export class RelayedPings {
     return ping;
   }
 
-  /** Those whose asker is to be told now; forgets those whose time is over. */
+  /** Those whose nack is due; forgets the expired ones. */
   due(nowMs: number): RelayedPing[] {
     const due: RelayedPing[] = [];
     for (const ping of this.#open.values()) {

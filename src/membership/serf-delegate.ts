@@ -1,6 +1,6 @@
 /**
- * The part of serf that its agents need to see of us: intents with Lamport times, so that a leave is a leave and no
- * failure, and handing on what agents tell each other. serf: serf/delegate.go, serf.go.
+ * The part of serf that its agents need to see of us: intents with Lamport times, so that a leave is not taken
+ * for a failure, and rebroadcasts of the agents' messages. serf: serf/delegate.go, serf.go.
  *
  * Everything remembered is bounded; the oldest goes first.
  */

@@ -1,6 +1,6 @@
 /**
- * Push/pull: everything two members know, each to the other. What comes is refused as a whole when its versions exclude
- * ours or when it is another cluster; else it is taken in one by one, like gossiped updates. memberlist: state.go, pushPullNode.
+ * Push/pull: everything two members know, each to the other. The state received is rejected as a whole when its versions
+ * exclude ours or its cluster is another; else its entries are merged one by one, like gossiped updates. memberlist: state.go, pushPullNode.
  *
  * Deviates: a large one is taken in slices, so that nothing else of the node waits for it, and a large answer is the
  * same for a while: requests may come from strangers.

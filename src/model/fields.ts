@@ -24,7 +24,7 @@ export function notA(what: string): Complaint {
     input === undefined ? `missing: expected ${what}` : `${showValue(input)} is not ${what}`;
 }
 
-/** Text with a grammar of its own; `pattern` tells editors about it. */
+/** Text with a grammar of its own; `pattern` describes it to editors. */
 export function parsedText<T>(what: string, parse: (text: string) => Parsed<T>, pattern?: string) {
   const text = z.string({ error: notA(what) });
   return (pattern === undefined ? text : text.meta({ pattern })).transform((input, context) => {

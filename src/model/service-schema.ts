@@ -159,7 +159,7 @@ function checkPorts(ranges: readonly PortRange[], context: z.RefinementCtx): voi
   complain(context, findPortExcess(ranges) ?? findRepeatedPort(ranges));
 }
 
-/** What no field can tell alone. */
+/** The rules about several fields. */
 function checkTogether(spec: ServiceSpec, context: z.RefinementCtx): void {
   const hasUdp = spec.publish.some(({ protocol }) => protocol === "udp");
   if (spec.sendProxy === "v1" && hasUdp) complain(context, V1_CARRIES_TCP_ONLY, ["sendProxy"]);

@@ -82,7 +82,7 @@ function traceService(
   };
 }
 
-/** Failures of targets are not part of the answer, so any moment does. */
+/** Any time does: a failing candidate fails until Number.MAX_VALUE. */
 const NOW = 0;
 
 function trace(task: Task, service: Service, port: PublishedPort, sources: TraceInput): Traced {

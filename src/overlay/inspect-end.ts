@@ -35,7 +35,7 @@ export interface EndProblem {
 
 export type InspectedPeer = Pick<OverlayPeer, "name" | "overlayAddress">;
 
-/** Never throws: what cannot be read is no problem found. @param owner "<cluster>/<node>": whose the device is */
+/** Never throws: unreadable state is not reported. @param owner "<cluster>/<node>": the owner of the device */
 export function inspectEnd(end: OverlayEnd, owner: string, peers: readonly InspectedPeer[]): EndProblem[] {
   let session: NetlinkSession | null = null;
   try {

@@ -4,7 +4,7 @@ import { isInSubnet, macOf } from "./address-plan.ts";
 import type { OverlayEnd, OverlayPeer, RelayPorts } from "./driver.ts";
 import { macText } from "./rtnetlink/address-text.ts";
 
-/** What the kernel is told of a peer. */
+/** The kernel's entries for a peer. */
 export interface PeerEntry {
   readonly name: string;
   readonly overlayAddress: string;

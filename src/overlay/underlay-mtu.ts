@@ -13,7 +13,7 @@ import {
 /** Of Ethernet: without any better knowledge. */
 const DEFAULT_MTU_BYTES = 1500;
 
-/** MTU of the route to an address, or what path MTU discovery found for it; null: there is no route now. */
+/** MTU of the route to an address, or the result of path MTU discovery for it; null: no route now. */
 export function underlayMtu(session: NetlinkSession, address: string): number | null {
   try {
     return findRouteTo(session, address).mtuBytes;

@@ -33,7 +33,7 @@ export interface DatagramSocketOptions {
   readonly onDatagram: (datagram: Datagram) => void;
 }
 
-/** "too-big": more than the device takes, of a probing socket; "failed": the buffer is full, or there is no way there. */
+/** "too-big": more than the device takes, of a probing socket; "failed": the buffer is full, or there is no route. */
 export type DatagramFate = "sent" | "too-big" | "failed";
 
 export class DatagramSocket {
@@ -75,7 +75,7 @@ export class DatagramSocket {
     return new DatagramSocket(socket, fd);
   }
 
-  /** False when it was not taken: the buffer is full, or there is no way there. UDP promises nothing anyway. */
+  /** False when it was not sent: the buffer is full, or there is no route. UDP promises nothing anyway. */
   send(bytes: Uint8Array, host: string, port: number): boolean {
     try {
       return this.#socket.send(bytes, port, host);
@@ -94,7 +94,7 @@ export class DatagramSocket {
     return this.#sender.send(this.#fd, bytes, to, port, source) > 0;
   }
 
-  /** As `send`, but tells whether it was too large to leave whole. */
+  /** As `send`, but reports a datagram that is too large to leave whole. */
   sendWhole(bytes: Uint8Array, host: string, port: number): DatagramFate {
     try {
       return this.#socket.send(bytes, port, host) ? "sent" : "failed";

@@ -45,7 +45,7 @@ export class DeadlineList {
     item.waitingIn = null;
   }
 
-  /** Takes out and tells everything that is due. */
+  /** Removes everything that is due and calls its onDeadline. */
   expire(nowMs: number): void {
     let item = this.#head;
     while (item !== null && item.dueMs <= nowMs) {

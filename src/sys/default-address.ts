@@ -7,7 +7,7 @@ const HEAD_BYTES = 4_096;
 
 export type Family = 4 | 6;
 
-/** null: there is no default route of this family. */
+/** null: no default route of this family. */
 export function readDefaultRouteInterface(family: Family): string | null {
   try {
     return family === 4

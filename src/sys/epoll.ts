@@ -4,7 +4,7 @@
  *   x86-64  events u32 · data u64                 12 bytes
  *   others  events u32 · padding u32 · data u64   16 bytes
  *
- * The data's low half carries the descriptor, its high half a generation that tells a reused descriptor apart.
+ * The data's low half carries the descriptor, its high half a generation that distinguishes a reused descriptor.
  */
 
 import type { Pointer } from "bun:ffi";

@@ -1,7 +1,7 @@
 /** An X25519 key pair that is made here and never leaves the process. [RFC 7748] */
 import { createPublicKey, diffieHellman, generateKeyPairSync, type KeyObject } from "node:crypto";
 
-/** What comes before the 32 bytes of a public key in DER. [RFC 8410 §4] */
+/** The bytes before the 32 of a public key in DER. [RFC 8410 §4] */
 const SPKI_PREFIX = Uint8Array.fromHex("302a300506032b656e032100");
 
 export class KeyPair {
@@ -14,7 +14,7 @@ export class KeyPair {
     this.#privateKey = privateKey;
   }
 
-  /** 32 bytes that only the owners of the two keys know; null: it is no key that has a secret. Costs 30 us. */
+  /** 32 bytes that only the owners of the two keys know; null: their key yields no secret. Costs 30 us. */
   agree(theirs: Uint8Array): Uint8Array | null {
     try {
       const publicKey = createPublicKey({

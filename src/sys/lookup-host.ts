@@ -7,7 +7,7 @@ import { dns } from "bun";
 export type HostAnswer =
   /** Sorted and without repetition, so that equal answers are equal lists. */
   | { readonly addresses: readonly string[] }
-  /** `isAnswered`: the name is known to have no address; otherwise no name server could tell. */
+  /** `isAnswered`: the name is known to have no address; otherwise no name server knew. */
   | { readonly error: string; readonly isAnswered: boolean };
 export type LookupHost = (host: string) => Promise<HostAnswer>;
 

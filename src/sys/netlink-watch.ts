@@ -17,7 +17,7 @@ const SO_ATTACH_FILTER = 26;
 const SOL_NETLINK = 270;
 const NETLINK_ADD_MEMBERSHIP = 1;
 
-/** What overflows it is lost, which is told. */
+/** Messages beyond it are lost; the kernel reports that (ENOBUFS). */
 const RECEIVE_BUFFER_BYTES = 256 * 1024;
 const SOCKADDR_BYTES = 12;
 const INSTRUCTION_BYTES = 8;

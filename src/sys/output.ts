@@ -71,7 +71,7 @@ function sendNow(fd: number, arena: Arena, length: number): number {
   return sent >= 0 ? sent : -errno();
 }
 
-/** splice between pipes does not block when told so, whatever the flags of the pipes say. */
+/** With SPLICE_F_NONBLOCK, splice between pipes does not block, whatever the flags of the pipes say. */
 function pipeWriter(fd: number, arena: Arena): Put {
   const own = openPipe(CHUNK_BYTES);
   if (own === null) return carefulWriter(fd, arena);
@@ -104,7 +104,7 @@ function writeTo(fd: number, arena: Arena, length: number): number {
   return written >= 0 ? written : -errno();
 }
 
-/** Also when writing would fail: the write tells why. */
+/** Also when writing would fail: the write returns the reason. */
 function isWritable(fd: number, timeoutMs: number): boolean {
   scratch.int32[0] = fd;
   scratch.int32[1] = POLLOUT; // events in the low half, revents in the high one

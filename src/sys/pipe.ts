@@ -23,7 +23,7 @@ export function openPipe(size: number): PipeEnds | null {
 
 /**
  * Bytes moved, 0 at end of stream, or -errno. -EAGAIN has two meanings, source empty and destination full; the caller
- * tells them apart by the pipe's fill, which it tracks.
+ * distinguishes them by the pipe's fill, which it tracks.
  */
 export function splice(fromFd: number, toFd: number, length: number): number {
   const moved = libc.splice(fromFd, null, toFd, null, length, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);

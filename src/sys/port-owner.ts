@@ -34,7 +34,7 @@ function portSuffix(port: number): string {
   return `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
 }
 
-/** inode 0 is no process's. */
+/** inode 0 belongs to no process. */
 function findProcess(inode: number): UdpPortOwner["process"] {
   if (inode === 0) return null;
   const pid = list("/proc").find((entry) => /^\d+$/.test(entry) && holds(entry, inode));

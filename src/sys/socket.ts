@@ -130,7 +130,7 @@ export function accept(fd: number, address: Pointer, lengthAddress: Pointer): nu
   return accepted >= 0 ? accepted : -errno();
 }
 
-/** 0 when connected, -EINPROGRESS while it lasts. Called again on a connecting socket it tells the outcome. */
+/** 0 when connected, -EINPROGRESS while it lasts. Called again on a connecting socket it returns the outcome. */
 export function connect(fd: number, address: Pointer, length: number): number {
   return libc.connect(fd, address, length) >= 0 ? 0 : -errno();
 }
@@ -220,7 +220,7 @@ export function setV6Only(fd: number, isOnly = true): number {
   return setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, isOnly ? 1 : 0);
 }
 
-/** Received datagrams tell the local address they were sent to. */
+/** Received datagrams carry the local address they were sent to. */
 export function setPacketInfo(fd: number, family: number): number {
   return family === AF_INET6
     ? setOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
@@ -235,8 +235,8 @@ export function setReportErrors(fd: number, family: number): number {
 }
 
 /**
- * Datagrams leave whole, with DF set, whatever MTU the route has or ICMP has told: what is larger than the device takes
- * fails with -EMSGSIZE. [ip(7): IP_PMTUDISC_PROBE]
+ * Datagrams leave whole, with DF set, whatever the MTU of the route or of an ICMP message: a datagram larger than the
+ * device's MTU fails with -EMSGSIZE. [ip(7): IP_PMTUDISC_PROBE]
  */
 export function setPathMtuProbing(fd: number, family: number): number {
   return family === AF_INET6

@@ -1,6 +1,6 @@
 /**
- * A TUN device: the kernel's IPv4 and IPv6 packets by read and write, each behind a virtio header that tells what is
- * left to do to it: checksums, segmentation. The device is there as long as its descriptor is.
+ * A TUN device: the kernel's IPv4 and IPv6 packets by read and write, each behind a virtio header with the work
+ * left to do: checksums, segmentation. The device is there as long as its descriptor is.
  * [linux/if_tun.h, linux/virtio_net.h]
  *
  *   struct virtio_net_hdr, host order, 10 bytes (src/wire/virtio-header.ts)

@@ -16,7 +16,7 @@ export async function loadFile(
   return { ...result, config: await configOf(result) };
 }
 
-/** Throws CommandFailure with every problem when there is no configuration. */
+/** Throws CommandFailure with every problem when the configuration is invalid. */
 export async function configOf(result: ConfigResult): Promise<Config> {
   if ("config" in result) return result.config;
   throw new CommandFailure(await formatProblems(result.problems), EXIT_WRONG);

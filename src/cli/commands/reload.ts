@@ -1,4 +1,4 @@
-/** `portmesh reload`: has the running node apply its file, or tell what applying it would change. */
+/** `portmesh reload`: the running node applies its file, or reports what that would change. */
 import type { Command } from "commander";
 import type { ReloadReport } from "../../node/index.ts";
 import { askNode } from "../client/admin-client.ts";

@@ -1,4 +1,4 @@
-/** Runs a node for a command: with a log as configured, and what the user can repair told without a stack trace. */
+/** Runs a node for a command: with a log as configured; errors that the user can repair have no stack trace. */
 import { resolve } from "node:path";
 import { isatty } from "node:tty";
 import { AdminSocketError } from "../../admin/index.ts";

@@ -1,6 +1,6 @@
 /** The files of the demo's nodes: short enough to read at once, with the lines in them that are fun to change. */
 
-/** One node of the demo; its own address tells it from the others, all ports are the same. */
+/** One node of the demo; each has an address of its own, and all have the same ports. */
 export interface DemoNode {
   readonly name: string;
   /** 127.0.0.1, .2, .3 */
@@ -68,7 +68,7 @@ name = "hello"
 publish = ["${ports.web}:80"]             # try a second port: publish = ["${ports.web}:80", "${ports.web + 1}:80"]
 tasks = [${taskList(node, node.webTasks)}]
 balance = "round-robin"            # round-robin | least-connections | source-hash | random
-send_proxy = "v2"                  # tells the tasks your address; try "none"
+send_proxy = "v2"                  # gives the tasks your address; try "none"
 drain_timeout = "2s"
 
 [[services]]

@@ -12,7 +12,7 @@ export interface PortsOf {
   readonly addressOf: (node: string) => string;
 }
 
-/** Ports of so many nodes that are closed in the same way are told as one. */
+/** The same closed port on this many nodes is one finding. */
 const MANY = 2;
 
 export function diagnosePorts(peers: readonly PeerPorts[], of: PortsOf): Finding[] {

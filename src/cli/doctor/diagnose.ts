@@ -107,7 +107,7 @@ function isAt(address: string | null, host: string): boolean {
 
 function diagnoseMembers({ members, gossip }: Cluster): Finding[] {
   const hasOtherKey = (address: string | null) =>
-    (gossip.keyTrouble ?? []).some(({ from }) => isAt(address, from)); // told already
+    (gossip.keyTrouble ?? []).some(({ from }) => isAt(address, from)); // reported already
   const failed = members.filter(
     ({ state, address }) => (state === "failed" || state === "suspect") && !hasOtherKey(address),
   );

@@ -20,7 +20,7 @@ import { macOf } from "../address-plan.ts";
 import type { RelayPorts } from "../driver.ts";
 import { ACCEPT_FRAME, DROP_FRAME } from "../rtnetlink/index.ts";
 
-/** Programs have at most 4,096 operations, and the kernel tells of one in at most 32 KiB. */
+/** Programs have at most 4,096 operations, and the kernel dumps one in at most 32 KiB. */
 export const MEMBERS_MAX = 2_000;
 /** Different ones of all members; most often there is one. */
 export const PORTS_MAX = 32;

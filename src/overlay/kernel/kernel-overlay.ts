@@ -30,7 +30,7 @@ import { aliasOf } from "./mark.ts";
 import { planFilter } from "./plan-filter.ts";
 import { explain } from "./refusals.ts";
 
-/** What every IPv4 host must take (RFC 791): less than that is no MTU but a mistake. */
+/** Every IPv4 host must accept packets of this size (RFC 791): a smaller MTU is a mistake. */
 const MTU_BYTES_MIN = 576;
 
 export interface KernelOverlayOptions {
@@ -129,7 +129,7 @@ export class KernelOverlay {
     }
   }
 
-  /** MTU of the underlay's way to an address as it is now; null: there is no route. */
+  /** MTU of the underlay's current path to an address; null: no route. */
   underlayMtu(address: string): number | null {
     return underlayMtu(this.#session, address);
   }

@@ -1,6 +1,6 @@
 /**
- * How a node knows its own device again after it was killed: by the alias, which names cluster and node. The kernel
- * takes an alias only for a link that is there; a device that was left before it had one is told by its group.
+ * How a node recognizes its own device after it was killed: by the alias, which names cluster and node. The kernel
+ * takes an alias only for an existing link; a device left behind without one is recognized by its group.
  */
 import type { Link } from "../rtnetlink/index.ts";
 
@@ -27,7 +27,7 @@ export function isOverlayDevice({ alias, group }: Pick<Link, "alias" | "group">)
   return group === DEVICE_GROUP || alias.startsWith(PREFIX);
 }
 
-/** @param name of the device when it is made: without an alias yet nothing else tells it from that of another node */
+/** @param name of the device when it is made: without an alias, only the name distinguishes it from another node's */
 export function isOwnDevice(link: Link, alias: string, name: string): boolean {
   if (link.kind !== "vxlan") return false;
   return link.alias === alias || (link.alias === "" && link.group === DEVICE_GROUP && link.name === name);

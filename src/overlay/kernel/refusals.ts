@@ -5,7 +5,7 @@ import type { OverlayEnd } from "../driver.ts";
 import { OverlayError } from "../overlay-error.ts";
 import { type Link, listLinks, NetlinkError, type NetlinkSession } from "../rtnetlink/index.ts";
 
-/** Passes through what is no NetlinkError. */
+/** Returns errors other than NetlinkError unchanged. */
 export function explain(error: unknown, session: NetlinkSession, end: OverlayEnd): unknown {
   if (!(error instanceof NetlinkError)) return error;
   const options = { cause: error };

@@ -2,8 +2,8 @@
  * Probes the paths to all peers of a node, and answers theirs (echo.ts says how). It has a clock and a way to send;
  * another part owns the socket.
  *
- * Answers go to the overlay address a peer is known by, whatever a datagram says, and are as short as they can be;
- * who is no peer gets none. [RFC 8899 §6.1: probes of their own, with a token, over UDP]
+ * Replies go to the known overlay address of a peer, whatever a datagram says, and are as short as possible;
+ * other hosts get none. [RFC 8899 §6.1: probes of their own, with a token, over UDP]
  */
 import type { Clock } from "../../sys/clock.ts";
 import type { Datagram, DatagramFate } from "../../sys/datagram-socket.ts";
@@ -126,7 +126,7 @@ export class EchoExchange {
     return this.#peers.get(peerName)?.heard ?? null;
   }
 
-  /** One more probe, as small as can be, besides those of the path's own schedule: `heard` tells of the answer. */
+  /** One more probe, as small as possible, besides those of the path's own schedule: `heard` shows the reply. */
   probe(peerName: string): void {
     const peer = this.#peers.get(peerName);
     if (peer === undefined) return;

@@ -1,4 +1,4 @@
-/** One peer of the echo exchange: its path, its tags, and what has been told of it. */
+/** One peer of the echo exchange: its path, its tags, and its last reported state. */
 import { parseIp } from "../../wire/index.ts";
 import { EchoTagger } from "./echo.ts";
 import { PathProbe, type PathState, type Probe } from "./path-probe.ts";
@@ -6,8 +6,8 @@ import { TokenBucket } from "./token-bucket.ts";
 
 /** More than a search ever sends in a second (about 80). */
 const ANSWERS_PER_SECOND = 100;
-/** What a search finds grows with every answer; only what it is after a moment is worth telling. */
-const SETTLE_MS = 50;
+/** The result of a search grows with every reply; it is reported after this delay. */
+const REPORT_DELAY_MS = 50;
 /** Some probes of a path in use: a few of them may be lost. */
 const USED_THERE_MS = 10_000;
 
@@ -55,9 +55,9 @@ export class EchoPeer {
   readonly answers = new TokenBucket(ANSWERS_PER_SECOND, ANSWERS_PER_SECOND);
   #end: EchoPeerEnd;
   #tagger: EchoTagger;
-  #toldMtu: number | null = null;
-  #toldUp = false;
-  #settlesMs = Number.POSITIVE_INFINITY;
+  #reportedMtu: number | null = null;
+  #reportedUp = false;
+  #reportMs = Number.POSITIVE_INFINITY;
   /** This node relays to the peer. */
   isUsedHere = false;
   /** The peer has said that it relays to this node: what it gets back takes this node's way to it. */
@@ -99,7 +99,7 @@ export class EchoPeer {
   }
 
   get nextMs(): number {
-    return Math.min(this.path.nextPollMs, this.#settlesMs);
+    return Math.min(this.path.nextPollMs, this.#reportMs);
   }
 
   /** Takes over new secrets; false: the path is another one, and this peer no longer the right one. */
@@ -122,21 +122,21 @@ export class EchoPeer {
   }
 
   /**
-   * The inner MTU when something is to be told: at once when it has fallen or replies have stopped, else once it
-   * has settled. null: nothing new.
+   * The inner MTU when a change is to be reported: at once when it has fallen or replies have stopped, else after
+   * REPORT_DELAY_MS. null: nothing new.
    */
   takeChange(nowMs: number): number | null {
     const { innerMtu: mtu, isUp, state } = this.path;
-    const isWorse = (this.#toldMtu !== null && mtu < this.#toldMtu) || (this.#toldUp && !isUp);
-    const isNew = state !== "base" && (mtu !== this.#toldMtu || isUp !== this.#toldUp);
-    if (isNew && !isWorse && nowMs < this.#settlesMs) {
-      if (this.#settlesMs === Number.POSITIVE_INFINITY) this.#settlesMs = nowMs + SETTLE_MS;
+    const isWorse = (this.#reportedMtu !== null && mtu < this.#reportedMtu) || (this.#reportedUp && !isUp);
+    const isNew = state !== "base" && (mtu !== this.#reportedMtu || isUp !== this.#reportedUp);
+    if (isNew && !isWorse && nowMs < this.#reportMs) {
+      if (this.#reportMs === Number.POSITIVE_INFINITY) this.#reportMs = nowMs + REPORT_DELAY_MS;
       return null;
     }
-    this.#settlesMs = Number.POSITIVE_INFINITY;
+    this.#reportMs = Number.POSITIVE_INFINITY;
     if (!isNew) return null;
-    this.#toldMtu = mtu;
-    this.#toldUp = isUp;
+    this.#reportedMtu = mtu;
+    this.#reportedUp = isUp;
     return mtu;
   }
 }

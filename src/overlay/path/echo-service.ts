@@ -3,7 +3,7 @@
  * in user space, knows its paths. It runs on the main thread: a few datagrams a second.
  *
  * The device's MTU is the ceiling of what is probed. What carries the inner packets must not fragment them: a kernel VXLAN
- * device needs `df set` or `df inherit`. Its outer packets obey what ICMP has told the kernel of the underlay, where that is
+ * device needs `df set` or `df inherit`. Its outer packets obey the path MTU that the kernel learned from ICMP, where that is
  * not filtered (kernel/underlay-filter.ts): then a path that became narrow and wide again is found wide when the kernel has
  * forgotten that: net.ipv4.route.mtu_expires, ten minutes. Without ICMP the raise timer finds it.
  */
@@ -66,7 +66,7 @@ export class EchoService {
     return this.#exchange.heard(peerName);
   }
 
-  /** One more probe; `heard` tells of the answer. */
+  /** One more probe; `heard` shows the reply. */
   probe(peerName: string): void {
     this.#exchange.probe(peerName);
   }

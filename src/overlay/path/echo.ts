@@ -76,7 +76,7 @@ export function encodeEcho({ type, size, id, isInUse, run, sender }: Echo, out: 
   out.set(sender, SENDER_AT);
 }
 
-/** Tags what goes to one peer and checks what comes from it. */
+/** Tags echoes to one peer and verifies those from it. */
 export class EchoTagger {
   readonly #taggers: readonly Tagger[] | null;
 

@@ -1,6 +1,6 @@
 /**
- * Probes sent together and waited for together. What was answered tells what a loss means: a size that was lost while
- * a smaller one arrived may be too large, and a flight of which nothing came back says nothing about sizes.
+ * Probes sent together and awaited together. The replies decide what a loss means: a size that was lost while a smaller
+ * one arrived may be too large; a flight without any reply says nothing about sizes.
  */
 
 export class Flight {

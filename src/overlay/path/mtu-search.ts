@@ -35,7 +35,7 @@ export class MtuSearch {
     return this.low + 1 >= this.high;
   }
 
-  /** The sizes to send now, ascending; the fate of each is to be told before the next call. Empty: it is over. */
+  /** The sizes to send now, ascending; the caller reports the fate of each before the next call. Empty: the search is over. */
   flight(): number[] {
     if (this.isOver) return [];
     if (this.#candidates.length === 0) {

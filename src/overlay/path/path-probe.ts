@@ -31,7 +31,7 @@ const DOUBTING_FLIGHTS = 2;
 const DOUBTING_COPIES = 2;
 /** So often nothing has been heard, for a second at least: another way is better, if there is one. */
 const QUIET_FLIGHTS = 4;
-/** So long and so often nothing has been heard: the node is not there, which is no matter of sizes. */
+/** After this long without a reply, and this many flights, the node itself is gone: sizes do not matter. */
 const SILENT_MS = 5000;
 const SILENT_FLIGHTS = 5;
 const SILENT_RETRY_MS = 1000;
@@ -111,7 +111,7 @@ export class PathProbe {
     return !this.#isAtBase && !this.#isSilent;
   }
 
-  /** 0…1, of probes and what was told by `countData`, mostly of the last half minute; null: too little is known. */
+  /** 0…1, of probes and of the data given to `countData`, mostly of the last half minute; null: too little is known. */
   get loss(): number | null {
     return this.#losses.fraction;
   }

@@ -33,7 +33,7 @@ import { findDetours, nameRouteInTheWay } from "./others-routes.ts";
 import { type Fault, planRepairs, type Repair, ROUTE_PROTOCOL } from "./plan-repairs.ts";
 import { type MadeDevice, NOTHING_MADE, type ReportedDevice, type WantedDevice } from "./state.ts";
 
-/** Of reading and repairing; the next look goes on where the device does not settle. */
+/** Rounds of reading and repairing; the next look continues when the device still differs. */
 const ROUNDS = 3;
 const HOST_BITS = 32;
 const RTPROT_KERNEL = 2;
@@ -50,7 +50,7 @@ export interface Look {
 }
 
 export interface LookOptions {
-  /** False: what others have done is left, wishes of our own are done. */
+  /** False: changes by other programs are left, those this node wants are made. */
   readonly mayRepair: boolean;
 }
 
@@ -111,7 +111,7 @@ class RepairPass {
       const reported = readDevice(this.session, this.interfaceIndex, this.wanted.frames !== null);
       if (reported === null) return false;
       const repairs = planRepairs(this.wanted, reported, this.before).filter(
-        (repair) => !this.#isSettled(repair),
+        (repair) => !this.#isSkipped(repair),
       );
       for (const repair of repairs) this.#attempt(repair);
       if (repairs.length === 0) break;
@@ -142,7 +142,7 @@ class RepairPass {
   }
 
   /** Not to be tried in this pass, or not again. */
-  #isSettled(repair: Repair): boolean {
+  #isSkipped(repair: Repair): boolean {
     if (repair.do === "add-subnet-route" && this.#isSubnetTried) return true;
     if (repair.do === "add-route" && this.#blocked.has(repair.peer.overlayAddress)) return true;
     if (this.mayRepair || repair.fault === null || repair.fault.kind === "protection") return false;
@@ -150,7 +150,7 @@ class RepairPass {
     return true;
   }
 
-  /** What the kernel refuses is told; the rest is done. */
+  /** An operation that the kernel refuses is reported; the others are done. */
   #attempt(repair: Repair): void {
     try {
       if (this.#perform(repair) && repair.fault !== null) this.#repaired.set(repair.fault.text, repair.fault);

@@ -177,7 +177,7 @@ function planRoutes(wanted: WantedDevice, { routes }: ReportedDevice, made: Made
     present.delete(peer.overlayAddress);
     if (old !== undefined && isRouteOf(old, peer, wanted.address)) continue;
     const before = made.peers.get(peer.overlayAddress);
-    // another MTU than before is our own wish
+    // this node itself wants another MTU than before
     const isOthers = before !== undefined && (old === undefined || old.mtuBytes !== before.mtuBytes);
     const fault = isOthers ? ROUTES_CHANGED : null;
     repairs.push({ do: old === undefined ? "add-route" : "replace-route", peer, fault });

@@ -36,14 +36,14 @@ export interface Link {
   readonly kind: string;
   /** Of kind "vxlan", else null. */
   readonly vxlan: VxlanLink | null;
-  /** Largest super-packets for IPv4 to send and of received segments; 0 when the kernel does not tell. */
+  /** Largest super-packets for IPv4 to send and of received segments; 0 when the kernel does not report them. */
   readonly gsoMaxBytes: number;
   readonly groMaxBytes: number;
-  /** net.ipv4.conf.<name>.…, by IPV4_DEVCONF_…; empty when the kernel does not tell. */
+  /** net.ipv4.conf.<name>.…, by IPV4_DEVCONF_…; empty when the kernel does not report them. */
   readonly ipv4Settings: ReadonlyMap<number, number>;
   /** It makes IPv6 link-local addresses; null where IPv6 is off. */
   readonly hasIpv6LinkLocal: boolean | null;
-  /** Since it was made; null when the kernel does not tell. */
+  /** Since it was made; null when the kernel does not report them. */
   readonly counters: LinkCounters | null;
 }
 

@@ -31,7 +31,7 @@ export class EpochKeys {
 
   /**
    * @param secret hex of 32 bytes, which only the two nodes have
-   * @param from, to what tells the directions apart: the overlay addresses of sender and receiver
+   * @param from, to the overlay addresses of sender and receiver, so that the directions have different keys
    */
   constructor(secret: string, from: string, to: string) {
     this.#chain = derive(Uint8Array.fromHex(secret), `portmesh seal ${from} to ${to}`, CHAIN_BYTES);

@@ -1,6 +1,6 @@
 /**
  * The keys that seals of one peer may come under: for each secret of the pair the one in use, the one before it, whose
- * last seals may still be on their way, and the next ones. What comes first under a later key moves all on.
+ * last seals may still be on their way, and the next ones. The first seal under a later key moves all of them on.
  *
  * A sender moves on only while it sends, a key at a time, and not further than KEYS_AHEAD while it is not answered
  * (sending-key.ts): who heard nothing of it for hours still understands it.

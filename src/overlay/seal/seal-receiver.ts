@@ -4,7 +4,7 @@
  *
  *     key id known? ─▶ counter new? ─▶ parts together ─▶ AEAD ─▶ counter taken ─▶ inner packet: from the peer, for us
  *
- * Nothing is kept for, and nothing believed of, what comes under no known key. Authenticated before it is read.
+ * A seal under an unknown key leaves no state and is not read. Authentication comes before reading.
  */
 import {
   decodeSealDatagram,

@@ -167,7 +167,7 @@ export class SealSender {
       way.onSegmentationRefused();
       return this.#sendSingly(seal);
     }
-    this.#tell(way, error, parts, Math.ceil(this.#bytes[seal]! / parts));
+    this.#reportError(way, error, parts, Math.ceil(this.#bytes[seal]! / parts));
   }
 
   #sendSingly(seal: number): void {
@@ -175,13 +175,13 @@ export class SealSender {
     const parts = this.#parts.partsOf(seal);
     for (let part = 0; part < parts; ) {
       const sent = this.#parts.sendSingly(this.fd, seal, part);
-      if (sent < 0) return this.#tell(way, -sent, parts - part, Math.ceil(this.#bytes[seal]! / parts));
+      if (sent < 0) return this.#reportError(way, -sent, parts - part, Math.ceil(this.#bytes[seal]! / parts));
       part += sent;
     }
     this.#onSent(seal);
   }
 
-  #tell(way: SealedWay, error: number, datagrams: number, datagramBytes: number): void {
+  #reportError(way: SealedWay, error: number, datagrams: number, datagramBytes: number): void {
     if (error === EMSGSIZE) way.onTooLong(datagramBytes);
     if (error === EMSGSIZE) way.onRefused("too-long", datagrams);
     else if (error === EAGAIN || error === ENOBUFS) way.onRefused("buffer-full", datagrams);

@@ -2,8 +2,8 @@
  * Another node that frames are sealed for: the keys of both directions, what is lost on the way, how large the parts
  * of a seal may be. No sockets, no clock.
  *
- * What is counted here goes to the other node in reports: what it should have sent as far as this one can tell, from
- * the counters of its seals, and what of that has not come. A seal of which nothing came counts as one part.
+ * The counts here go to the other node in reports: the datagrams it must have sent, judged by the counters of its seals,
+ * and how many of these have not arrived. A seal of which nothing arrived counts as one part.
  */
 import { SEAL_HEADER_BYTES } from "../../wire/index.ts";
 import { PathProbe } from "../path/path-probe.ts";
@@ -113,7 +113,7 @@ export class SealedPeer {
     return this.#openedSinceReport > 0 || this.reassembly.pending > 0;
   }
 
-  /** What to tell the other node, some round trips after the last report. */
+  /** The next report to the other node, some round trips after the last one. */
   report(): Report {
     this.#openedSinceReport = 0;
     this.reassembly.giveUpLate();

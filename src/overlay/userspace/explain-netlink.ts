@@ -4,7 +4,7 @@ import type { OverlayEnd } from "../driver.ts";
 import { OverlayError } from "../overlay-error.ts";
 import { NetlinkError } from "../rtnetlink/index.ts";
 
-/** Passes through what is no NetlinkError. */
+/** Returns errors other than NetlinkError unchanged. */
 export function explainNetlink(error: unknown, { device }: OverlayEnd): unknown {
   if (!(error instanceof NetlinkError)) return error;
   const code = error.errnoValue === EPERM ? "not-permitted" : "refused";

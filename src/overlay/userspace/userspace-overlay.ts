@@ -37,7 +37,7 @@ import { explainNetlink } from "./explain-netlink.ts";
 import { openUnderlaySocket, type UnderlaySocket } from "./underlay-socket.ts";
 import { WorkerThread } from "./worker-thread.ts";
 
-/** What every IPv4 host must take (RFC 791): less than that is no MTU but a mistake. */
+/** Every IPv4 host must accept packets of this size (RFC 791): a smaller MTU is a mistake. */
 const MTU_BYTES_MIN = 576;
 
 export interface UserspaceOverlayOptions {
@@ -163,12 +163,12 @@ export class UserspaceOverlay {
     }
   }
 
-  /** MTU of the underlay's way to an address as it is now; null: there is no route. */
+  /** MTU of the underlay's current path to an address; null: no route. */
   underlayMtu(address: string): number | null {
     return underlayMtu(this.#session, address);
   }
 
-  /** Of a peer since it was first applied; null: there is no such peer. */
+  /** Of a peer since it was first applied; null: no such peer. */
   countsOf(name: string): PeerCounts | null {
     const slot = this.#rows.get(name);
     return slot === undefined ? null : readCounts(this.#counters, 1 + slot);

@@ -38,7 +38,7 @@ export function buildCreate(options: CreateOptions): Built<CreateService> {
   };
 }
 
-/** `before` and the ports of the options; a port that is there already with the same meaning is no mistake. */
+/** `before` and the ports of the options; repeating a port with the same meaning is allowed. */
 export function readPorts(
   flag: string,
   texts: readonly string[],

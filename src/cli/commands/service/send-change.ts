@@ -13,7 +13,7 @@ export async function sendChange(sources: FlagSources, send: () => Promise<unkno
   }
 }
 
-/** The service is published elsewhere all the same, so this is no failure. */
+/** The service is published on other nodes, so this is a warning. */
 export async function warnOfBindErrors(
   client: ClusterClient,
   service: string,

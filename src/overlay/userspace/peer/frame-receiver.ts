@@ -1,4 +1,4 @@
-/** What takes the datagrams of the underlay socket: plain frames or sealed ones, told apart by their first byte. */
+/** Receives the datagrams of the underlay socket: plain frames or sealed ones, by their first byte. */
 import type { RemotePeer } from "./remote-peer.ts";
 
 export interface FrameReceiver {

@@ -39,7 +39,7 @@ export class RemotePeer {
   readonly #addressWords: number;
   /** Nothing in clear is sent to it or taken from it. */
   readonly isSealed: boolean;
-  /** Until a frame of its own has told, its MAC address is the one that nodes give themselves, and it is asked. */
+  /** Until a frame of its own has shown its MAC address, the one that nodes give themselves is assumed, and it is asked. */
   isMacLearnt = false;
   /** When it was asked last. */
   askedAtMs = Number.NEGATIVE_INFINITY;

@@ -8,7 +8,7 @@
  * as it copies. Corrupt payload is hence found where it always was: by the receiver's TCP.
  *
  * Segments whose checksum is the bare sum of the pseudo header are from a sender that leaves it to its card, and never
- * met one (a kernel VXLAN device over veth): there is nothing to verify, and the device is told to complete it.
+ * met one (a kernel VXLAN device over veth): there is nothing to verify, and the device is to complete it.
  */
 import type { Arena } from "../../../sys/arena.ts";
 import { readInt32, readUint16, writeUint16 } from "../../../wire/big-endian.ts";

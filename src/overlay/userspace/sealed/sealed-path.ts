@@ -65,7 +65,7 @@ export class SealedPath implements PeerPath<RemotePeer>, SealedWay {
   tick(nowMs: number): void {
     this.poll(nowMs);
     if (this.peer.hasNews) this.sender.sendControl(this, encodeControl(this.peer.report()), nowMs);
-    this.#tell(nowMs);
+    this.#updateCounters(nowMs);
   }
 
   poll(nowMs: number): void {
@@ -97,7 +97,7 @@ export class SealedPath implements PeerPath<RemotePeer>, SealedWay {
     this.counters.add(this.row, F_BYTES_OUT, bytes);
   }
 
-  #tell(nowMs: number): void {
+  #updateCounters(nowMs: number): void {
     const { path, size, sending } = this.peer;
     this.counters.set(this.row, F_MTU_BYTES, path.isUp ? path.mtu : 0);
     this.counters.set(this.row, F_RTT_MS, path.rttMs ?? -1);

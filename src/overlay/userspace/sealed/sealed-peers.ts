@@ -1,6 +1,6 @@
 /**
- * The peers of a userspace node that frames are sealed for, and what comes from them: datagrams in, packets for the
- * device out. Peers that stay keep their keys when others come and go, or when the cluster's keys change.
+ * The sealed peers of a userspace node and their traffic: datagrams in, packets for the device out. Peers keep their keys
+ * when other peers are added or removed, and when the cluster's keys change.
  */
 import { type Arena, MOVABLE_BYTES } from "../../../sys/arena.ts";
 import { Libcrypto } from "../../../sys/libcrypto.ts";

@@ -54,7 +54,7 @@ export class TunReader {
       const at = this.#slotsAt + slot * SLOT_BYTES + HEADER_AT;
       const length = readPacket(this.fd, this.arena.address(at), SLOT_BYTES - HEADER_AT);
       if (length === -EINTR) continue;
-      // a device that is down, or gone, is told of by epoll when it is back
+      // epoll reports a device that is down, or gone, when it is back
       if (length < 0) return true;
       const reason = this.#take(at, length);
       if (reason !== null) this.counters.dropPackets(UNKNOWN_PEER, reason, 1);

@@ -48,7 +48,7 @@ export class UnderlayReader {
       }
       for (let slot = 0; slot < count; slot++) this.#take(slot);
       this.receiver.onBatchEnd();
-      // fewer than asked for: the socket is empty, or has an error next; edge-triggered epoll tells of what comes now
+      // fewer than asked for: the socket is empty, or has an error next; edge-triggered epoll reports new datagrams
       if (count < BATCH && errors === 0) return true;
     }
     return false;

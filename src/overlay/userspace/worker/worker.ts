@@ -134,7 +134,7 @@ export class Worker {
     if (!this.#isBlocked && !this.#transmitQueue.flush()) this.#block();
   }
 
-  /** Room to write is asked for only when there is none: the socket would tell of it after every datagram. */
+  /** Room to write is asked for only when there is none: the socket would report it after every datagram. */
   #block(): void {
     this.#isBlocked = true;
     this.#loop.rewatch(this.setup.socketFd, EPOLLIN | EPOLLOUT);
