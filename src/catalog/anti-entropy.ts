@@ -1,17 +1,17 @@
 /**
- * Repairs what gossip has missed. A node now and then tells one other the hash of its table; if theirs differs the
+ * Repairs what gossip has missed. From time to time a node sends the hash of its table to one other; if theirs differ the
  * other answers with the hashes of its partitions, and the first one (it "leads" the round) goes through those that
  * differ:
  *
  *     leader                                 other
  *       | -- root (UDP) ----------------------> |   equal: silence
  *       | <------------------------- parts ---- |
- *       | -- summary: what I hold in these ---> |
+ *       | -- summary: my entries in these ----> |
  *       | <-- entries you lack; wanted: ... --- |   again until every differing partition is done
  *       | -- the wanted entries --------------> |
  *
- * With a service goes what was lost to it (overwritten.ts), and for a while after that was found out it is told to one
- * other node with each root: gossip alone may miss some.
+ * A service carries the changes it has overwritten (overwritten.ts). For a while after one is found, each root carries it
+ * to one other node too: gossip alone may miss some.
  *
  * Only the leader remembers anything, at most MAX_ROUNDS_LED rounds, each with a deadline; the other side just answers.
  */

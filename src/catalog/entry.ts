@@ -12,7 +12,7 @@ export interface EntryHead {
   /**
    * Service name, also of a declaration; name of the node a directive is about; `service NUL name` of a task; "" of a
    * node.
-   * Owned rows (declarations, tasks, nodes) belong to `stamp.node`: there is no way to even write down another's.
+   * Owned rows (declarations, tasks, nodes) belong to `stamp.node`: the type cannot express another node's.
    */
   readonly key: string;
   readonly stamp: Stamp;
@@ -44,7 +44,7 @@ const SERVICE_BUCKETS = 64;
 /** Of all other shared kinds. */
 const OTHER_BUCKETS = 8;
 
-/** 48 bits by which two nodes tell each other what they hold. */
+/** 48 bits by which two nodes compare their entries. */
 export function fingerprintOf(hash: EntryHash): number {
   return hash.high * 0x1_0000 + (hash.low & 0xffff);
 }

@@ -85,7 +85,7 @@ function compareService(name: string, spec: ServiceSpec, comparison: FileCompari
   return [{ ...declaration, age: isNewest ? "newest" : "kept" }];
 }
 
-/** By the time of the file: there is no earlier one to compare it with. */
+/** By the time of the file: no earlier one is known to compare it with. */
 function isNewerThanOthers(
   name: string,
   spec: ServiceSpec,

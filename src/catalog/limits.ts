@@ -1,7 +1,7 @@
 /**
- * What the catalog refuses to hold. Writers refuse at the limit; what comes from others is refused a little above it,
- * because writers that do not know of each other yet, or a new record that overtakes the removal of an old one,
- * may pass the limit for a moment without being at fault. The limits of one service are in model/limits.ts.
+ * Limits of the catalog. A write is refused at the limit, a record from another node a little above it: concurrent writers,
+ * or a new record that overtakes the removal of an old one, may exceed the limit for a moment without being at fault.
+ * The limits of one service are in model/limits.ts.
  */
 import { MAX_SERVICES_PER_FILE, MAX_TASKS_PER_NODE } from "../model/index.ts";
 

@@ -45,14 +45,14 @@ export interface NodeRecord {
   readonly version: string;
   /** Listeners it cannot open: [service, "tcp 0.0.0.0:8080", why]. Bounded by MAX_BIND_ERRORS of the writer. */
   readonly bindErrors: readonly (readonly [service: string, listener: string, error: string])[];
-  /** Where its services listen; a node of an older version does not tell. */
+  /** Where its services listen; missing from a node of an older version. */
   readonly network?: NodeNetwork;
   /**
    * Addresses of its tasks given by name, of those names that stand for an address of a node. Others do not resolve the
    * names of its tasks, and have to know where they lead. Bounded by MAX_TASK_ADDRESSES of the writer.
    */
   readonly taskAddresses?: readonly (readonly [service: string, task: string, address: string])[];
-  /** Tasks of its own that it cannot reach; [] too of a node that does not tell. Bounded by MAX_DOWN_TASKS_BYTES. */
+  /** Tasks of its own that it cannot reach; [] also from a node that does not report them. Bounded by MAX_DOWN_TASKS_BYTES. */
   readonly downTasks: readonly DownTask[];
 }
 
@@ -60,7 +60,7 @@ export interface RelayRecord {
   readonly address: string;
   /** TCP */
   readonly port: number;
-  /** UDP; inside the overlay of echoes too. A node of an older version does not tell. */
+  /** UDP; inside the overlay of echoes too. Missing from a node of an older version. */
   readonly udpPort?: number;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What catalogs tell each other, as user messages of the memberlist protocol (their first byte is 10 or above): type
+ * The messages between catalogs, sent as user messages of the memberlist protocol (first byte 10 or above): type
  * byte, version of the encoding, and a msgpack array. Entries as in entry-codec.ts, a hash is two uint32, fingerprints
  * are bin of 6 bytes each. Elements behind those listed are of a newer version and ignored; a message that is wrong in
  * any other way is refused as a whole.
@@ -84,7 +84,7 @@ export interface Entries {
 }
 
 export type Message = Updates | Root | Parts | Summary | Entries;
-/** Why a payload is no message. `type`: of something else or newer; `version`: of a newer encoding. */
+/** Why a payload is not a catalog message. `type`: unknown or newer; `version`: of a newer encoding. */
 export type Malformed = "type" | "version" | "malformed";
 
 /** For encoding: entries need no more than their head. */

@@ -25,7 +25,7 @@ export class CounterSlots {
     return this.#tasks.get(taskKey(service, task));
   }
 
-  /** Frees the slots of all that is no longer in the table and has no connection. */
+  /** Frees the slots of services and peers that have left the table and have no connection. */
   releaseUnused({ services, peers }: RoutingTable, counters: SharedCounters): void {
     const tasks = services.flatMap((service) => service.tasks.map((task) => taskKey(service, task)));
     const serviceNames = services.map(({ name }) => name);

@@ -5,7 +5,7 @@
  *     … older: stale │ at least 2048 counters, each seen or not │ newest │ newer: never seen
  */
 
-/** Counters behind the newest that are still told apart: what reordering may hold back. */
+/** Counters behind the newest that are still recorded one by one: the tolerated reordering. */
 export const REPLAY_WINDOW = 2048;
 /** One word more than the window, as the word being filled is cleared whole. A power of two would waste half. */
 const WORDS = REPLAY_WINDOW / 32 + 1;

@@ -146,7 +146,7 @@ function writeGroup(bytes: Uint8Array, from: number, to: number, into: Uint8Arra
   into[group * 2 + 1] = value & 0xff;
 }
 
-/** 0…15, or −1 for a byte that is no hex digit. */
+/** 0…15, or −1 for any other byte. */
 function hexValue(byte: number): number {
   if (byte >= DIGIT_0 && byte <= DIGIT_9) return byte - DIGIT_0;
   const lower = byte | 0x20;

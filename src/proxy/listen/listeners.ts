@@ -1,7 +1,7 @@
 /**
  * The listening sockets of the proxy: those that are open now, and those that another table needs. Every socket of a
  * change is opened and bound before any is closed, so a change that fails has touched nothing. A port that cannot be
- * bound is no failure: it is a listener with an error.
+ * bound does not fail the change: it is a listener with an error.
  */
 import { OwnPorts } from "../../sys/port-owner.ts";
 import { close } from "../../sys/socket.ts";

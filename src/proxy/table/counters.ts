@@ -33,7 +33,7 @@ export const RELAY_DROPS = [
   "malformed",
   "unauthentic", // not written with the key
   "replayed",
-  "stale", // too old to tell whether it was replayed, or a handshake that took too long
+  "stale", // so old that it may be a replay, or a handshake that took too long
   "clear", // of a relay that must be sealed here
   "unknown-link", // of a relay from before a restart; its node is notified
   "send-failed",

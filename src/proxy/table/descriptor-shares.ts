@@ -89,7 +89,7 @@ export class DescriptorShares {
   /** by slot and protocol; bounded by the number of services there have been at a time */
   readonly #services = new Map<number, DescriptorShare>();
   readonly #waitedFor = new Set<DescriptorShare>();
-  /** What may be lent, and what is. The second may be more: after a reload, or when somebody did not ask. */
+  /** Descriptors that may be lent, and those lent. The second may be more: after a reload, or when a share did not ask. */
   #pool = 0;
   #lent = 0;
   #hasOneHolder = false;
@@ -126,7 +126,7 @@ export class DescriptorShares {
     return this.#waitedFor.size > 0;
   }
 
-  /** From time to time while somebody waits: what could not be closed a moment ago may be old enough now. */
+  /** From time to time while a share waits: what could not be closed a moment ago may be old enough now. */
   releaseAll(): void {
     for (const share of [...this.#waitedFor]) share.release();
   }

@@ -64,7 +64,7 @@ export class Target implements Candidate {
   readonly #acceptTime = new RttEstimator(ACCEPT_TIMEOUT);
   /** The same with retransmissions. */
   readonly #connectTime: ConnectTime;
-  /** A connect that a client no longer waits for goes on, to tell whether the task is slow or dead. */
+  /** An overtaken attempt continues without its client, to find out whether the task is slow or dead. */
   hasOvertaken = false;
   /** It had failed, and one UDP session finds out whether it works: others pass it over meanwhile. */
   isOnTrial = false;

@@ -1,4 +1,4 @@
-/** What the main thread and a worker tell each other. The worker learns of a message by its wake-up descriptor. */
+/** The messages between main thread and worker. The wake-up descriptor announces a message to the worker. */
 
 import type { MessagePort } from "node:worker_threads";
 import type { PortRun } from "../../sys/local-ports.ts";

@@ -1,4 +1,4 @@
-/** Writes the PROXY header that tells a task who its client is. [PROXY §2.1, §2.2] */
+/** Writes the PROXY header with the client's address for a task. [PROXY §2.1, §2.2] */
 import { type Endpoint, encodeProxyV1, encodeProxyV2 } from "../../wire/index.ts";
 import type { TcpContext } from "./tcp-context.ts";
 

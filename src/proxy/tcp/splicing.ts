@@ -61,11 +61,11 @@ export class Splicing extends Established {
   /** The task has accepted. @param isTaskWatched its socket is in the loop already, as `isClientWatched` for the other */
   start(isClientWatched: boolean, isTaskWatched: boolean): void {
     const { client, toTask, toClient } = this;
-    const { loop, settleDeadline } = client.context;
+    const { loop, firstCheck } = client.context;
     client.phase = this;
     client.onConnected();
     this.target.onConnected();
-    if (this.#idleList === null) settleDeadline.arm(this, loop.nowMs);
+    if (this.#idleList === null) firstCheck.arm(this, loop.nowMs);
     if (isClientWatched) loop.handOver(client.fd, this);
     if (isTaskWatched) loop.handOver(toTask.destinationFd, this);
     else if (!this.#watch(toTask)) return;

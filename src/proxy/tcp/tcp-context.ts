@@ -22,8 +22,8 @@ const HEDGE_DELAYS_MS = [250, 350, 500, 700, 1000, 1400, 2000, 2800, 4000, 5600,
 const OVERTAKEN_MS = [3000, 6000, 12_000];
 /** For a client that waits for a descriptor, and for a peer that reads nothing of a broken connection. */
 const STALL_MS = 5000;
-/** Older connections get socket options that short ones do not need. */
-const SETTLE_MS = 2000;
+/** Age of a connection at its first check, which turns on keep-alive: short connections do without that system call. */
+const FIRST_CHECK_MS = 2000;
 /** Interval of the checks that the other node of a relayed connection still answers. */
 const RELAY_CHECK_MS = 5000;
 /** Interval of the checks that the last bytes of a broken connection have left. */
@@ -36,7 +36,7 @@ export class TcpContext {
   readonly resources: FlowResources;
   readonly headerDeadline: DeadlineList;
   readonly stallDeadline: DeadlineList;
-  readonly settleDeadline: DeadlineList;
+  readonly firstCheck: DeadlineList;
   readonly relayCheck: DeadlineList;
   readonly lingerDeadline: DeadlineList;
   /** For relay connections from other nodes that carry no client. */
@@ -67,7 +67,7 @@ export class TcpContext {
     this.resources = createFlowResources(new PipePool(maxPipes, worker.shares.pipes, sockets), sockets);
     this.headerDeadline = loop.deadlines.list(HEADER_TIMEOUT_MS);
     this.stallDeadline = loop.deadlines.list(STALL_MS);
-    this.settleDeadline = loop.deadlines.list(SETTLE_MS);
+    this.firstCheck = loop.deadlines.list(FIRST_CHECK_MS);
     this.relayCheck = loop.deadlines.list(RELAY_CHECK_MS);
     this.lingerDeadline = loop.deadlines.list(LINGER_STEP_MS);
     this.relayIdle = loop.deadlines.list(RELAY_IDLE_MS);

@@ -20,7 +20,7 @@ export type GossipMessage =
 export interface PingSource {
   readonly address: Uint8Array;
   readonly port: number;
-  /** "" where it is not told. */
+  /** "" when the sender left it out. */
   readonly node: string;
 }
 

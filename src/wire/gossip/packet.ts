@@ -1,7 +1,7 @@
 /**
  * UDP packets: what is around the messages, outermost first. Every layer is optional. [memberlist net.go]
  *
- *     sealed (encryption.ts): there is no type byte, a ring of keys says so
+ *     sealed (encryption.ts): no type byte; the receiver knows by having keys
  *       12 | CRC-32 u32 of what follows        only here, never further inside
  *         9 | compressed (compression.ts)       \ nested in any order,
  *         7 | compound (compound.ts)            / at most MAX_NESTING deep

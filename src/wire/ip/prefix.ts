@@ -15,7 +15,7 @@ export interface Prefix {
   readonly lengthBits: number;
 }
 
-/** "10.0.0.0/8", "::1" (all bits); host bits are cleared. null when it is no prefix. */
+/** "10.0.0.0/8", "::1" (all bits); host bits are cleared. null when it is not a prefix. */
 export function parsePrefix(text: string): Prefix | null {
   const slash = text.indexOf("/");
   const address = parseIp(slash < 0 ? text : text.slice(0, slash));
@@ -46,7 +46,7 @@ export class PrefixSet {
   readonly #ipv4: PrefixTable;
   readonly #ipv6: PrefixTable;
 
-  /** Throws a RangeError that names the first text that is no prefix; the configuration has checked them. */
+  /** Throws a RangeError that names the first invalid text; the configuration has checked them. */
   static from(texts: readonly string[]): PrefixSet {
     return new PrefixSet(
       texts.map((text) => {

@@ -64,13 +64,13 @@ export interface LinkMessage {
   readonly ipv6AddressMode?: number | undefined;
   /** Settings for IPv4 to change, by IPV4_DEVCONF_…. Only asked for. */
   readonly newIpv4Settings?: ReadonlyMap<number, number> | undefined;
-  /** All of them from number 1. Only told. */
+  /** All of them from number 1. Only in replies. */
   readonly ipv4Settings?: readonly number[] | undefined;
   /** "vxlan", "veth", "tun"; absent on links of hardware. */
   readonly kind?: string | undefined;
   /** Of kind "vxlan". */
   readonly vxlan?: VxlanLink | undefined;
-  /** Only told. */
+  /** Only in replies. */
   readonly counters?: LinkCounters | undefined;
 }
 

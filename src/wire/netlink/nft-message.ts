@@ -59,7 +59,7 @@ export function encodeNftTable(name: string): Uint8Array {
   return message().text(1, name).uint32BigEndian(2, TABLE_F_OWNER).finish();
 }
 
-/** What comes to this machine passes it; `priority` 0 is that of filters. */
+/** A chain for packets addressed to this machine; `priority` 0 is that of filters. */
 export function encodeNftInputChain(table: string, name: string, priority: number): Uint8Array {
   return message()
     .text(1, table)

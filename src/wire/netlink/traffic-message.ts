@@ -44,7 +44,7 @@ export interface TrafficMessage {
   readonly kind?: string | undefined;
   /** Of kind "bpf": classic BPF, struct sock_filter one after the other. */
   readonly program?: Uint8Array | undefined;
-  /** Packets that filters of a queue have dropped. Only told. */
+  /** Packets that filters of a queue have dropped. Only in replies. */
   readonly drops?: number | undefined;
 }
 

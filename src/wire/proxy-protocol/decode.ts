@@ -1,7 +1,7 @@
 /**
  * Reading a PROXY protocol header of either version at the start of a stream or datagram. [PROXY §2]
  *
- * The first byte tells the versions apart (CR or "P"). The decoder keeps no state: while a header is `incomplete`,
+ * The first byte distinguishes the versions (CR or "P"). The decoder keeps no state: while a header is `incomplete`,
  * call it again with all bytes received so far. It does not guess whether a header is due: the caller has
  * decided that from the sender's address, as §2 demands.
  */

@@ -137,7 +137,7 @@ function addressBlockBytes(familyByte: number): number {
   }
 }
 
-/** Whether TLVs fill [at…headerEnd) exactly, as far as the bytes before `end` tell. [PROXY §2.2 "struct pp2_tlv"] */
+/** Whether TLVs fill [at…headerEnd) exactly, as far as the bytes before `end` show. [PROXY §2.2 "struct pp2_tlv"] */
 function areTlvsFramed(bytes: Uint8Array, at: number, headerEnd: number, end: number): boolean {
   while (at < headerEnd) {
     const tlvEnd = at + TLV_HEADER_BYTES + leastUint16(bytes, at + 1, end);

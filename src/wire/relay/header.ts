@@ -186,7 +186,7 @@ export interface RelayValues {
   readonly challenge: Uint8Array;
 }
 
-/** `header` has been decoded from `at` and is complete. null: it is no relay header, or not as a node writes it. */
+/** `header` has been decoded from `at` and is complete. null: another header, or not as a node writes it. */
 export function readRelayValues(bytes: Uint8Array, at: number, header: ProxyHeader): RelayValues | null {
   const values = readValues(bytes, at, header);
   const challenge = values?.get(TLV_CHALLENGE);

@@ -31,7 +31,7 @@ export const RECORD_KEY_BYTES = 32;
 const REKEY_RECORDS = 2 ** 22;
 const NEXT_KEY_LABEL = "portmesh next record key";
 
-/** Length of the record whose header is at `at`, of which there are `length` bytes. 0: not enough to tell; -1: it is none. */
+/** Length of the record whose header is at `at`, of which there are `length` bytes. 0: the header is incomplete; -1: it is invalid. */
 export function recordLength(bytes: Uint8Array, at: number, length: number): number {
   if (length < RECORD_HEADER_BYTES) return 0;
   const plain = (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;

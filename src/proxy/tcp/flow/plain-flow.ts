@@ -99,7 +99,7 @@ export class PlainFlow extends Flow {
     }
     const moved = this.resources.sockets.splice(this.sourceFd, this.#pipe.writeFd, PIPE_BYTES);
     if (moved === 0) {
-      // end of stream, or an urgent byte with FIN behind it: a read tells which
+      // end of stream, or an urgent byte with FIN behind it: a read shows which
       this.#givePipeBack();
       this.#splicesLeft = 0;
       return FLOW_MORE;

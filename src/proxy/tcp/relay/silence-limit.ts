@@ -1,7 +1,7 @@
 /**
  * How long a heartbeat may go unanswered before the peer counts as unreachable: an RFC 6298 timeout. A later answer is a
- * sample if TCP had to retransmit, because then the path was slow. If it had not, a long path cannot be told from a paused
- * node: the limit doubles until an answer arrives in time.
+ * sample if TCP had to retransmit, because then the path was slow. If it had not, a long path looks like a paused node:
+ * the limit doubles until an answer arrives in time.
  */
 import { RttEstimator, type TimeoutBounds } from "../../../sys/rtt-estimator.ts";
 

@@ -43,7 +43,7 @@ export interface ExitRelayPort<S> {
 
 export class ExitRelay<S> {
   readonly channel: RelayChannel;
-  /** Until a datagram under its key has come, the CONFIRM may have been somebody's recording. */
+  /** Until a datagram under its key arrives, the CONFIRM may be a recording, replayed. */
   isProven = false;
   heardMs: number;
   /** Of datagrams to the entry node. */
