@@ -174,7 +174,7 @@ export interface UpdateService {
   readonly removeTasks: readonly string[];
 }
 
-export type NodeDirective = "drain" | "resume" | "forget";
+export type NodeAction = "drain" | "resume" | "forget";
 
 /** `not-found` answers 404, `invalid` 422, `not-kept` (the state cannot be written) and everything else 409. */
 export type ApiErrorCode =
@@ -213,7 +213,7 @@ export interface ClusterCommands {
   /** `not-found`. False takes it into rotation again. Also for tasks declared by a file. */
   drainTask(service: string, task: string, isDraining: boolean): Promise<ApiError | null>;
   /** `not-found`; `alive`: only a failed or left node can be forgotten. */
-  setNodeDirective(name: string, directive: NodeDirective): Promise<ApiError | null>;
+  setNodeDirective(name: string, directive: NodeAction): Promise<ApiError | null>;
 }
 
 export interface ClusterNode extends AdminNode {

@@ -27,8 +27,8 @@ interface Queued {
 }
 
 export class BroadcastQueue {
-  readonly #own = new TransmitQueue();
-  readonly #relayed = new TransmitQueue();
+  readonly #own = new RowQueue();
+  readonly #relayed = new RowQueue();
 
   get length(): number {
     return this.#own.size + this.#relayed.size;
@@ -80,7 +80,7 @@ function rowOf({ kind, key, stamp }: EntryHead): string {
 }
 
 /** Rows by how often they have been sent: those sent least are next, among equals the first that came. */
-class TransmitQueue {
+class RowQueue {
   readonly #tiers: Map<string, Queued>[] = [new Map()];
   readonly #tierOf = new Map<string, number>();
 

@@ -19,7 +19,7 @@ export interface Place {
   readonly column: number;
 }
 
-export type Table = Record<string, unknown>;
+export type ConfigTable = Record<string, unknown>;
 
 /** What the TOML and JSON readers fill while they walk their syntax trees. */
 export class ConfigDocument {
@@ -80,7 +80,7 @@ function secretMessage(value: unknown): string {
   return `${shown} is not allowed here: cluster.keys is a list of strings, as \`portmesh keygen\` prints them`;
 }
 
-export function newTable(): Table {
+export function newTable(): ConfigTable {
   return Object.create(null);
 }
 
@@ -89,7 +89,7 @@ export function valueAt(root: unknown, path: Path): unknown {
   let value = root;
   for (const step of path) {
     if (typeof value !== "object" || value === null || !Object.hasOwn(value, step)) return undefined;
-    value = (value as Table)[step];
+    value = (value as ConfigTable)[step];
   }
   return value;
 }

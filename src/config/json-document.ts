@@ -3,7 +3,7 @@
  * key stands and reports a key that is given twice.
  */
 import { type Node, type ParseError, parseTree, printParseErrorCode } from "jsonc-parser";
-import { ConfigDocument, newTable, type Place, plainNumber, type Table } from "./document.ts";
+import { ConfigDocument, type ConfigTable, newTable, type Place, plainNumber } from "./document.ts";
 import type { Path } from "./problem.ts";
 
 /** A syntax error ends the reading: it is then the only problem of the document. */
@@ -39,7 +39,7 @@ function readValue(document: ConfigDocument, path: Path, node: Node, placeAt: Pl
   }
 }
 
-function readObject(document: ConfigDocument, path: Path, node: Node, placeAt: PlaceAt): Table {
+function readObject(document: ConfigDocument, path: Path, node: Node, placeAt: PlaceAt): ConfigTable {
   const table = newTable();
   for (const property of node.children ?? []) {
     const [keyNode, valueNode] = property.children ?? [];

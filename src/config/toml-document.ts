@@ -3,7 +3,7 @@
  * its syntax tree into values and remembers where each key stands.
  */
 import { type AST, ParseError, parseTOML } from "toml-eslint-parser";
-import { ConfigDocument, newTable, type Place, plainNumber, type Table } from "./document.ts";
+import { ConfigDocument, type ConfigTable, newTable, type Place, plainNumber } from "./document.ts";
 import type { Path } from "./problem.ts";
 
 /** A syntax error ends the reading: it is then the only problem of the document. */
@@ -13,7 +13,7 @@ export function readToml(text: string, file: string): ConfigDocument {
     const [top] = parseTOML(text, { tomlVersion: "1.0" }).body;
     for (const node of top.body) {
       if (node.type === "TOMLTable") readTable(document, node);
-      else readEntry(document, [], document.value as Table, node);
+      else readEntry(document, [], document.value as ConfigTable, node);
     }
   } catch (error) {
     if (!(error instanceof ParseError)) throw error;
@@ -31,17 +31,17 @@ function readTable(document: ConfigDocument, node: AST.TOMLTable): void {
 }
 
 /** Walks to the table of a `[header]` and creates what is missing. */
-function openTable(document: ConfigDocument, path: Path, place: Place): Table {
-  let table = document.value as Table;
+function openTable(document: ConfigDocument, path: Path, place: Place): ConfigTable {
+  let table = document.value as ConfigTable;
   for (const [index, step] of path.entries()) {
     document.mark(path.slice(0, index + 1), place);
-    table = (table[step] ??= typeof path[index + 1] === "number" ? [] : newTable()) as Table;
+    table = (table[step] ??= typeof path[index + 1] === "number" ? [] : newTable()) as ConfigTable;
   }
   return table;
 }
 
 /** `key = value`, where key may be dotted: under a header, at the top, or in an inline table. */
-function readEntry(document: ConfigDocument, parent: Path, table: Table, node: AST.TOMLKeyValue): void {
+function readEntry(document: ConfigDocument, parent: Path, table: ConfigTable, node: AST.TOMLKeyValue): void {
   const names = node.key.keys.map(nameOf);
   const path = [...parent, ...names];
   if (!document.canNest(path, startOf(node.key))) return;
@@ -49,7 +49,7 @@ function readEntry(document: ConfigDocument, parent: Path, table: Table, node: A
     document.mark([...parent, ...names.slice(0, index + 1)], startOf(key));
   }
   let holder = table;
-  for (const name of names.slice(0, -1)) holder = (holder[name] ??= newTable()) as Table;
+  for (const name of names.slice(0, -1)) holder = (holder[name] ??= newTable()) as ConfigTable;
   holder[names.at(-1) as string] = readValue(document, path, node.value);
 }
 

@@ -131,10 +131,16 @@ export const storedServiceSpec = z
   })
   .superRefine(checkTogether);
 
-type PortRun = readonly [protocol: string, published: number, target: number, count: number, mode: string];
+type StoredPortRun = readonly [
+  protocol: string,
+  published: number,
+  target: number,
+  count: number,
+  mode: string,
+];
 
 /** What storedServiceSpec reads as `publish`: a range of thousands of ports is as short as one port. */
-export function toPortRuns(ports: ServiceSpec["publish"]): PortRun[] {
+export function toPortRuns(ports: ServiceSpec["publish"]): StoredPortRun[] {
   return collapsePorts(ports).map((range) => [
     range.protocol,
     range.published,

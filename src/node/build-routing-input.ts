@@ -22,7 +22,7 @@ export interface RoutingInputParts {
   readonly bind: readonly string[];
   readonly relay: InputRelay | null;
   /** How a node that takes relays is reached; null: it is not. */
-  readonly reach: (name: string, node: NodeRecord) => Reach | null;
+  readonly reach: (name: string, node: NodeRecord) => PeerReach | null;
   /** By name. */
   readonly services: ReadonlyMap<string, Pick<ServiceRecord, "spec">>;
   /** Of nodes that are alive. */
@@ -34,7 +34,7 @@ export interface RoutingInputParts {
   readonly fileOrder: readonly string[];
 }
 
-export type Reach = Omit<InputPeer, "name" | "zone">;
+export type PeerReach = Omit<InputPeer, "name" | "zone">;
 
 export interface OwnedTask extends TaskRecord {
   readonly owner: string;

@@ -8,7 +8,7 @@ import {
   apiErrors,
   type ClusterCommands,
   type CreateService,
-  type NodeDirective,
+  type NodeAction,
   type UpdateService,
 } from "../admin/index.ts";
 import {
@@ -102,7 +102,7 @@ export class Commands implements ClusterCommands {
     return await this.#write((writer) => writer.writeTask({ ...record, isDraining }));
   }
 
-  async setNodeDirective(name: string, directive: NodeDirective): Promise<ApiError | null> {
+  async setNodeDirective(name: string, directive: NodeAction): Promise<ApiError | null> {
     const { nodes } = this.#parts;
     if (!nodes.isKnownNode(name)) return apiErrors.noSuchNode(name);
     if (directive === "forget" && nodes.isLiveNode(name)) return apiErrors.nodeAlive(name);

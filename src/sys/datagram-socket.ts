@@ -1,7 +1,7 @@
 /** A UDP socket for the main thread: few datagrams, no hurry. The data path has batches of its own (mmsg.ts). */
 import type { udp } from "bun";
 import { check } from "./errno.ts";
-import { DatagramSender } from "./send-from.ts";
+import { SourceAddressSender } from "./send-from.ts";
 import { addressFamily } from "./sockaddr.ts";
 import { setPathMtuProbing, setPicker } from "./socket.ts";
 
@@ -39,7 +39,7 @@ export type DatagramFate = "sent" | "too-big" | "failed";
 export class DatagramSocket {
   readonly #socket: udp.Socket<"uint8array">;
   readonly #fd: number;
-  #sender: DatagramSender | null = null;
+  #sender: SourceAddressSender | null = null;
   /** Its descriptor may be another socket's by now. */
   #isClosed = false;
 
@@ -90,7 +90,7 @@ export class DatagramSocket {
    */
   sendFrom(source: Uint8Array, bytes: Uint8Array, to: Uint8Array, port: number): boolean {
     if (this.#isClosed) return false;
-    this.#sender ??= new DatagramSender();
+    this.#sender ??= new SourceAddressSender();
     return this.#sender.send(this.#fd, bytes, to, port, source) > 0;
   }
 

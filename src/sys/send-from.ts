@@ -11,7 +11,7 @@ import { AF_INET, AF_INET6, writeSockaddr } from "./sockaddr.ts";
 const ARENA_BYTES = DATAGRAM_MAX + sendBatchBytes(1) + CONTROL_MAX + 1024;
 
 /** Of one thread, for one call at a time: every call is over when it returns. */
-export class DatagramSender {
+export class SourceAddressSender {
   readonly #arena = new Arena(ARENA_BYTES);
   readonly #batch = new SendBatch(this.#arena, 1, true);
   readonly #bytesAt = this.#arena.take(DATAGRAM_MAX);

@@ -1,6 +1,6 @@
 /** `portmesh node`: the nodes of the cluster, from any of them. */
 import type { Command } from "commander";
-import type { NodeDirective } from "../../admin/index.ts";
+import type { NodeAction } from "../../admin/index.ts";
 import { ClusterClient, nodePath } from "../client/cluster-client.ts";
 import type { Invocation } from "../invocation.ts";
 import { findSocket, type NodeOptions, withNodeOptions } from "./options.ts";
@@ -13,7 +13,7 @@ Examples:
   portmesh node forget edge-2     # it will not come back`;
 
 const VERBS: readonly {
-  readonly verb: NodeDirective;
+  readonly verb: NodeAction;
   readonly summary: string;
   readonly description: string;
 }[] = [

@@ -1,11 +1,11 @@
 /** The first port from `from` on that is free on all hosts. Another program may still take it. */
 
-export type Wanted = "tcp" | "udp" | "both";
+export type WantedProtocols = "tcp" | "udp" | "both";
 
 const MAX_TRIES = 100;
 
 export async function findFreePort(
-  wanted: Wanted,
+  wanted: WantedProtocols,
   from: number,
   hosts: readonly string[] = ["127.0.0.1"],
 ): Promise<number> {
@@ -15,7 +15,11 @@ export async function findFreePort(
   throw new Error(`cannot find a free ${wanted} port: ${from}..${from + MAX_TRIES - 1} are all taken`);
 }
 
-async function isFreeOnAll(wanted: Wanted, port: number, hosts: readonly string[]): Promise<boolean> {
+async function isFreeOnAll(
+  wanted: WantedProtocols,
+  port: number,
+  hosts: readonly string[],
+): Promise<boolean> {
   const protocols = wanted === "both" ? (["tcp", "udp"] as const) : [wanted];
   for (const hostname of hosts) {
     for (const protocol of protocols) if (!(await isFree(protocol, { hostname, port }))) return false;

@@ -4,7 +4,13 @@
  * This file covers the configuration file and the paths between nodes: membership, relays, the overlay.
  */
 import { formatProblem } from "../../config/index.ts";
-import type { NodeStatus, OverlayPeerStatus, OverlayStatus, PeerPorts } from "../../node/index.ts";
+import type {
+  ClusterStatus,
+  NodeStatus,
+  OverlayPeerStatus,
+  OverlayStatus,
+  PeerPorts,
+} from "../../node/index.ts";
 import { formatCount, formatCounts } from "../render/format.ts";
 import { diagnosePorts } from "./diagnose-ports.ts";
 import { FAMILY_FIX, type Finding } from "./finding.ts";
@@ -47,7 +53,10 @@ function portsTo(node: string, ports: readonly PeerPorts[] | null): PeerPorts | 
   return ports?.find((peer) => peer.node === node) ?? null;
 }
 
-function portsOf(self: string, { members }: Cluster): { self: string; addressOf: (node: string) => string } {
+function portsOf(
+  self: string,
+  { members }: ClusterStatus,
+): { self: string; addressOf: (node: string) => string } {
   const hosts = new Map(members.map(({ name, address }) => [name, hostText(address ?? name)]));
   return { self, addressOf: (node) => hosts.get(node) ?? node };
 }
@@ -83,10 +92,8 @@ function diagnoseFile({ lastReload, file }: NodeStatus["config"]): Finding[] {
   return [finding("config", "fail", message, `\`portmesh check -c ${file}\` lists all problems of the file`)];
 }
 
-type Cluster = NonNullable<NodeStatus["cluster"]>;
-
 /** A wrong key looks like a silent node to gossip. */
-function diagnoseKeys({ gossip, members }: Cluster): Finding[] {
+function diagnoseKeys({ gossip, members }: ClusterStatus): Finding[] {
   return (gossip.keyTrouble ?? []).map(({ from, reason }) => {
     const name = members.find(({ address }) => isAt(address, from))?.name ?? from;
     return finding(`keys ${name}`, "fail", `${from} ${KEY_REASONS[reason]}`, KEYS_FIX);
@@ -105,7 +112,7 @@ function isAt(address: string | null, host: string): boolean {
   return address !== null && [host, `[${host}]`].includes(address.slice(0, address.lastIndexOf(":")));
 }
 
-function diagnoseMembers({ members, gossip }: Cluster): Finding[] {
+function diagnoseMembers({ members, gossip }: ClusterStatus): Finding[] {
   const hasOtherKey = (address: string | null) =>
     (gossip.keyTrouble ?? []).some(({ from }) => isAt(address, from)); // reported already
   const failed = members.filter(

@@ -7,7 +7,7 @@
  * Everything else is refused by name: a template that is shown half would be worse than none. Tables and lists print
  * only through json, because Go's own form of them (map[a:1]) cannot be rebuilt from JSON.
  */
-import { type Expression, type Node, parseNodes, unsupported } from "./parse-go-template.ts";
+import { type Expression, parseNodes, type TemplateNode, unsupported } from "./parse-go-template.ts";
 
 interface Scope {
   readonly root: unknown;
@@ -23,11 +23,11 @@ export function parseTemplate(text: string): Template {
   return (value) => show(nodes, { root: value, dot: value });
 }
 
-function show(nodes: readonly Node[], scope: Scope): string {
+function show(nodes: readonly TemplateNode[], scope: Scope): string {
   return nodes.map((node) => showNode(node, scope)).join("");
 }
 
-function showNode(node: Node, scope: Scope): string {
+function showNode(node: TemplateNode, scope: Scope): string {
   if (node.kind === "text") return node.text;
   if (node.kind === "print") return plain(evaluate(node.expression, scope, node.source), node.source);
   const list = evaluate(node.list, scope, node.source) ?? [];

@@ -1,14 +1,14 @@
 /** Text of a Go template -> its parts, as far as go-template.ts can show them. */
 import { CommandFailure, EXIT_WRONG } from "../invocation.ts";
 
-export type Node =
+export type TemplateNode =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "print"; readonly source: string; readonly expression: Expression }
   | {
       readonly kind: "range";
       readonly source: string;
       readonly list: Expression;
-      readonly body: readonly Node[];
+      readonly body: readonly TemplateNode[];
     };
 
 export type Expression =
@@ -29,8 +29,8 @@ const PATH = /^(\$?)((?:\.[A-Za-z_]\w*)+|\.)?$/;
 const WORDS = /"(?:[^"\\]|\\.)*"|`[^`]*`|\||[^\s|"`]+|["`]/g;
 
 /** Throws CommandFailure that names the part which is not supported. */
-export function parseNodes(text: string): readonly Node[] {
-  const stack: { source: string; list: Expression | null; body: Node[] }[] = [
+export function parseNodes(text: string): readonly TemplateNode[] {
+  const stack: { source: string; list: Expression | null; body: TemplateNode[] }[] = [
     { source: "", list: null, body: [] },
   ];
   for (const part of split(text)) {

@@ -1,7 +1,7 @@
 /** What the rest of the node has to know of its overlay: what it announces, and which nodes it reaches. Pure. */
 import type { NodeRecord, OverlayRecord } from "../../catalog/index.ts";
 import type { GossipAddress, OverlayConfig } from "../../config/index.ts";
-import type { Reach } from "../build-routing-input.ts";
+import type { PeerReach } from "../build-routing-input.ts";
 import { announcementOf, formerUdpPortOf, udpPortOf } from "./relay-ports.ts";
 
 export interface OverlayFacts {
@@ -71,7 +71,7 @@ export function reachOf(
   node: NodeRecord,
   overlay: Pick<OverlayFacts, "announcement" | "reached">,
   source: string | null = null,
-): Reach | null {
+): PeerReach | null {
   const { relay } = node;
   if (relay === null) return null;
   const udpPort = udpPortOf(node);

@@ -59,7 +59,7 @@ export class Upkeep {
     this.#lookAt(this.#lookedMs + SPACING_MS);
   }
 
-  /** ClusterSnapshot, and undone as far as that was due. */
+  /** The device and the routes have been looked at, and repaired as far as that was due. */
   onLooked({ repaired, held, failures, refused }: Look, driver: DriverName): void {
     this.#begin();
     if (repaired.length > 0) this.#tellRepaired(repaired);

@@ -75,7 +75,7 @@ function withoutProof(trial: Trial): Trial {
 
 const NOTHING_HEARD: Heard = { fresh: null, known: null, echo: false };
 
-interface Overlay {
+interface OverlayProof {
   /** A connection has passed through it. */
   readonly isInsideOpen: boolean;
   /** An echo has gone there and come back. */
@@ -86,7 +86,7 @@ interface Overlay {
 function completeTrials(
   trials: readonly Trial[],
   heard: Heard,
-  overlay: Overlay,
+  overlay: OverlayProof,
   { overlay: end }: TestedPeer,
 ): Trial[] {
   return trials.flatMap((trial): Trial[] => {

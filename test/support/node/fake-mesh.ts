@@ -7,7 +7,7 @@ import {
   type ClusterNode,
   type CreateService,
   type DefinitionInfo,
-  type NodeDirective,
+  type NodeAction,
   type NodeInfo,
   type ServiceInfo,
   type TaskInfo,
@@ -84,7 +84,7 @@ export class FakeMesh implements ClusterNode, ClusterCommands {
   readonly commands = this;
   list: ServiceInfo[];
   members: NodeInfo[] = [nodeView(SELF)];
-  readonly directives: [string, NodeDirective][] = [];
+  readonly directives: [string, NodeAction][] = [];
   readonly traced: TraceQuery[] = [];
   traceAnswer: Partial<Trace> = {};
   /** Runs before a change is judged: somebody else's write. */
@@ -164,7 +164,7 @@ export class FakeMesh implements ClusterNode, ClusterCommands {
     return this.members;
   }
 
-  async setNodeDirective(name: string, directive: NodeDirective): Promise<ApiError | null> {
+  async setNodeDirective(name: string, directive: NodeAction): Promise<ApiError | null> {
     const node = this.members.find((member) => member.name === name);
     if (node === undefined) return apiErrors.noSuchNode(name);
     if (directive === "forget" && node.state === "alive") return apiErrors.nodeAlive(name);
