@@ -1,19 +1,24 @@
 /**
  * Arrays of datagrams for recvmmsg and sendmmsg, laid out in an arena. Everything is written in place: a batch
  * allocates when it is made and never again.
- *
- *   struct mmsghdr, 64 bytes
- *      0 name*          8 name length u32 · 0     16 iovec*        24 iovec count u64
- *     32 control*      40 control length u64      48 flags i32 · 0 56 length u32 · 0
- *   struct iovec, 16 bytes
- *      0 base*          8 length u64
- *
- * glibc and the kernel have u64 counts, musl has u32 and zero padding: on little-endian machines, and Linux on x64 and
- * arm64 is, both are a low word and a zero.
  */
 import type { Pointer } from "bun:ffi";
 import type { Arena } from "./arena.ts";
 import { CONTROL_MAX, writeSegmentSize } from "./control-data.ts";
+import {
+  CONTROL,
+  CONTROL_LENGTH,
+  FLAGS,
+  HEADER_BYTES,
+  IOVEC,
+  IOVEC_BYTES,
+  IOVEC_COUNT,
+  IOVEC_LENGTH,
+  LENGTH,
+  NAME,
+  NAME_BYTES,
+  NAME_LENGTH,
+} from "./mmsghdr.ts";
 import { AF_INET6, SOCKADDR_MAX } from "./sockaddr.ts";
 import { recvMessages, sendMessages } from "./socket.ts";
 
@@ -22,23 +27,8 @@ export const DATAGRAM_MAX = 65_536;
 /** Buffers start a little apart from each other's alignment, or the first bytes of all share a few cache lines. */
 const BUFFER_STRIDE = DATAGRAM_MAX + 192;
 
-const HEADER_BYTES = 64;
-const IOVEC_BYTES = 16;
-const NAME_BYTES = 32;
 const HEADER_WORDS = HEADER_BYTES / 4;
 const IOVEC_WORDS = IOVEC_BYTES / 4;
-
-/** int32 words inside struct mmsghdr */
-const NAME = 0;
-const NAME_LENGTH = 2;
-const IOVEC = 4;
-const IOVEC_COUNT = 6;
-const CONTROL = 8;
-const CONTROL_LENGTH = 10;
-const FLAGS = 12;
-const LENGTH = 14;
-/** and inside struct iovec */
-const IOVEC_LENGTH = 2;
 
 const MSG_TRUNC = 0x20;
 /** UDP_MAX_SEGMENTS of kernels before 6.9, and what fits into one IPv4 packet behind any header. */

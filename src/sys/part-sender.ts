@@ -8,27 +8,28 @@
  */
 import { Arena, addressOfLong, MOVABLE_BYTES } from "./arena.ts";
 import { CONTROL_MAX, writeSegmentSize } from "./control-data.ts";
+import {
+  CONTROL,
+  CONTROL_LENGTH,
+  HEADER_BYTES,
+  IOVEC,
+  IOVEC_BYTES,
+  IOVEC_COUNT,
+  IOVEC_LENGTH,
+  NAME,
+  NAME_BYTES,
+  NAME_LENGTH,
+} from "./mmsghdr.ts";
 import { sendMessages } from "./socket.ts";
 
 /** In one batch. */
 export const MAX_SEALS = 16;
 const MAX_PARTS = 64;
-const MESSAGE_BYTES = 64;
-const IOVEC_BYTES = 16;
-const NAME_BYTES = 32;
 /** Room for one header of a part. */
 const HEADER_STRIDE = 32;
 const TAG_BYTES = 16;
 /** A part and its header each; the last part may be in two pieces, and a tag cut in two. */
 const IOVECS = 2 * MAX_PARTS + 3;
-
-/** int32 words inside struct mmsghdr, as in mmsg.ts */
-const NAME = 0;
-const NAME_LENGTH = 2;
-const IOVEC = 4;
-const IOVEC_COUNT = 6;
-const CONTROL = 8;
-const CONTROL_LENGTH = 10;
 
 export interface OutgoingSeal {
   /** Of the first part, copied; the others differ in the byte at `indexAt`. */
@@ -50,20 +51,19 @@ export class PartSender {
   /** Seals added since `clear`. */
   seals = 0;
   readonly #arena = new Arena(
-    MAX_SEALS *
-      (MESSAGE_BYTES + IOVECS * IOVEC_BYTES + CONTROL_MAX + NAME_BYTES + MAX_PARTS * HEADER_STRIDE) +
+    MAX_SEALS * (HEADER_BYTES + IOVECS * IOVEC_BYTES + CONTROL_MAX + NAME_BYTES + MAX_PARTS * HEADER_STRIDE) +
       MAX_SEALS * (TAG_BYTES + MOVABLE_BYTES) +
-      MAX_PARTS * MESSAGE_BYTES +
+      MAX_PARTS * HEADER_BYTES +
       1024,
   );
-  readonly #messagesAt = this.#arena.take(MAX_SEALS * MESSAGE_BYTES);
+  readonly #messagesAt = this.#arena.take(MAX_SEALS * HEADER_BYTES);
   readonly #iovecsAt = this.#arena.take(MAX_SEALS * IOVECS * IOVEC_BYTES);
   readonly #controlsAt = this.#arena.take(MAX_SEALS * CONTROL_MAX);
   readonly #namesAt = this.#arena.take(MAX_SEALS * NAME_BYTES);
   readonly #headersAt = this.#arena.take(MAX_SEALS * MAX_PARTS * HEADER_STRIDE);
   readonly #tagsAt = this.#arena.take(MAX_SEALS * TAG_BYTES);
   readonly #shortsAt = this.#arena.take(MAX_SEALS * MOVABLE_BYTES);
-  readonly #singlesAt = this.#arena.take(MAX_PARTS * MESSAGE_BYTES);
+  readonly #singlesAt = this.#arena.take(MAX_PARTS * HEADER_BYTES);
   /** By seal: they must live until they are sent. */
   readonly #ciphertexts: (Uint8Array | null)[] = Array.from({ length: MAX_SEALS }, () => null);
   /** By seal and part: the first of its iovecs, and by seal the end of the last's. */
@@ -95,7 +95,7 @@ export class PartSender {
     bytes.set(name, this.#namesAt + seal * NAME_BYTES);
     bytes.set(tag, this.#tagsAt + seal * TAG_BYTES);
     const iovecs = this.#writeIovecs(seal, outgoing, this.#addressOf(seal, ciphertext));
-    const message = this.#messagesAt + seal * MESSAGE_BYTES;
+    const message = this.#messagesAt + seal * HEADER_BYTES;
     this.#writeMessage(message, seal, 0, iovecs);
     const word = message / 4;
     if (parts === 1) return;
@@ -106,7 +106,7 @@ export class PartSender {
 
   /** How many of `count` seals from `first` on were sent, or -errno of the first. */
   send(fd: number, first: number, count: number): number {
-    return sendMessages(fd, this.#arena.address(this.#messagesAt + first * MESSAGE_BYTES), count);
+    return sendMessages(fd, this.#arena.address(this.#messagesAt + first * HEADER_BYTES), count);
   }
 
   /** The same seal in single datagrams: how many of its parts from `firstPart` on were sent, or -errno of the first. */
@@ -116,7 +116,7 @@ export class PartSender {
     for (let part = firstPart; part < parts; part++) {
       const first = this.#firstIovec[base + part]!;
       this.#writeMessage(
-        this.#singlesAt + part * MESSAGE_BYTES,
+        this.#singlesAt + part * HEADER_BYTES,
         seal,
         first,
         this.#firstIovec[base + part + 1]! - first,
@@ -124,7 +124,7 @@ export class PartSender {
     }
     return sendMessages(
       fd,
-      this.#arena.address(this.#singlesAt + firstPart * MESSAGE_BYTES),
+      this.#arena.address(this.#singlesAt + firstPart * HEADER_BYTES),
       parts - firstPart,
     );
   }
@@ -176,7 +176,7 @@ export class PartSender {
   #writeIovec(seal: number, iovec: number, address: number, length: number): void {
     const word = (this.#iovecsAt + (seal * IOVECS + iovec) * IOVEC_BYTES) / 4;
     this.#writePointer(word, address);
-    this.#arena.int32[word + 2] = length;
+    this.#arena.int32[word + IOVEC_LENGTH] = length;
   }
 
   #writePointer(word: number, address: number): void {

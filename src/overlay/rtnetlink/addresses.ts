@@ -1,5 +1,5 @@
 /** Addresses of interfaces. All throw NetlinkError. */
-import { EADDRNOTAVAIL, ENODEV } from "../../sys/errno.ts";
+import { EADDRNOTAVAIL } from "../../sys/errno.ts";
 import { AF_INET } from "../../sys/sockaddr.ts";
 import {
   type AddressMessage,
@@ -13,8 +13,8 @@ import {
   RTM_NEWADDR,
 } from "../../wire/netlink/index.ts";
 import { familyOf, ipBytes, ipText } from "./address-text.ts";
-import { NetlinkError } from "./netlink-error.ts";
 import type { NetlinkSession } from "./netlink-session.ts";
+import { removeObject } from "./remove-object.ts";
 
 export interface InterfaceAddress {
   readonly interfaceIndex: number;
@@ -40,12 +40,7 @@ export function addAddress(session: NetlinkSession, address: InterfaceAddress): 
 /** One that is gone is fine. */
 export function removeAddress(session: NetlinkSession, address: InterfaceAddress): void {
   const what = `remove address ${address.address}/${address.prefixLength}`;
-  try {
-    session.change(what, RTM_DELADDR, 0, encodeAddressMessage(message(address)));
-  } catch (error) {
-    const isGone = error instanceof NetlinkError && [EADDRNOTAVAIL, ENODEV].includes(error.errnoValue);
-    if (!isGone) throw error;
-  }
+  removeObject(session, what, RTM_DELADDR, encodeAddressMessage(message(address)), EADDRNOTAVAIL);
 }
 
 function message({ address, prefixLength, interfaceIndex }: InterfaceAddress): AddressMessage {

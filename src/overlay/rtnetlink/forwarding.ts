@@ -1,5 +1,5 @@
 /** Forwarding entries of a VXLAN device: to which VTEP frames for a MAC address go. All throw NetlinkError. */
-import { ENODEV, ENOENT } from "../../sys/errno.ts";
+import { ENOENT } from "../../sys/errno.ts";
 import {
   AF_BRIDGE,
   decodeNeighbourMessage,
@@ -14,8 +14,8 @@ import {
   RTM_NEWNEIGH,
 } from "../../wire/netlink/index.ts";
 import { ipBytes, ipText, macBytes, macText } from "./address-text.ts";
-import { NetlinkError } from "./netlink-error.ts";
 import type { NetlinkSession } from "./netlink-session.ts";
+import { removeObject } from "./remove-object.ts";
 
 export interface ForwardingEntry {
   readonly interfaceIndex: number;
@@ -62,12 +62,7 @@ export function removeForwarding(
     flags: NTF_SELF,
     macAddress: macBytes(macAddress),
   });
-  try {
-    session.change(`remove forwarding entry ${macAddress}`, RTM_DELNEIGH, 0, request);
-  } catch (error) {
-    const isGone = error instanceof NetlinkError && [ENOENT, ENODEV].includes(error.errnoValue);
-    if (!isGone) throw error;
-  }
+  removeObject(session, `remove forwarding entry ${macAddress}`, RTM_DELNEIGH, request, ENOENT);
 }
 
 function readEntry(payload: Uint8Array): ForwardingEntry | null {

@@ -16,6 +16,7 @@ import {
 import { macBytes, macText } from "./address-text.ts";
 import { NetlinkError } from "./netlink-error.ts";
 import type { NetlinkSession } from "./netlink-session.ts";
+import { removeObject } from "./remove-object.ts";
 
 /** IN6_ADDR_GEN_MODE_NONE */
 const NO_ADDRESS = 1;
@@ -106,11 +107,7 @@ export function setLink(session: NetlinkSession, which: string | number, change:
 /** One that is gone is fine. */
 export function deleteLink(session: NetlinkSession, which: string | number): void {
   const request = encodeLinkMessage({ ...addressed(which), flags: 0, change: 0 });
-  try {
-    session.change(`delete link ${which}`, RTM_DELLINK, 0, request);
-  } catch (error) {
-    if (!isGone(error)) throw error;
-  }
+  removeObject(session, `delete link ${which}`, RTM_DELLINK, request, ENODEV);
 }
 
 function settings(change: LinkChange): LinkMessage {

@@ -1,5 +1,5 @@
 /** Neighbours: which MAC address has an IP address on an interface. All throw NetlinkError. */
-import { ENODEV, ENOENT } from "../../sys/errno.ts";
+import { ENOENT } from "../../sys/errno.ts";
 import { AF_INET } from "../../sys/sockaddr.ts";
 import {
   decodeNeighbourMessage,
@@ -12,8 +12,8 @@ import {
   RTM_NEWNEIGH,
 } from "../../wire/netlink/index.ts";
 import { familyOf, ipBytes, ipText, macBytes, macText } from "./address-text.ts";
-import { NetlinkError } from "./netlink-error.ts";
 import type { NetlinkSession } from "./netlink-session.ts";
+import { removeObject } from "./remove-object.ts";
 
 /** One that stays until it is removed. */
 export interface Neighbour {
@@ -53,12 +53,7 @@ export function removeNeighbour(
   const destination = ipBytes(address);
   const family = familyOf(destination);
   const request = encodeNeighbourMessage({ family, interfaceIndex, state: 0, flags: 0, destination });
-  try {
-    session.change(`remove neighbour ${address}`, RTM_DELNEIGH, 0, request);
-  } catch (error) {
-    const isGone = error instanceof NetlinkError && [ENOENT, ENODEV].includes(error.errnoValue);
-    if (!isGone) throw error;
-  }
+  removeObject(session, `remove neighbour ${address}`, RTM_DELNEIGH, request, ENOENT);
 }
 
 function readNeighbour(payload: Uint8Array): Neighbour | null {

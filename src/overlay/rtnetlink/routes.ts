@@ -22,6 +22,7 @@ import { familyOf, ipBytes, ipText } from "./address-text.ts";
 import { findLink } from "./links.ts";
 import { NetlinkError } from "./netlink-error.ts";
 import type { NetlinkSession } from "./netlink-session.ts";
+import { removeObject } from "./remove-object.ts";
 
 /** RTPROT_STATIC: an administrator's. */
 const PROTOCOL_STATIC = 4;
@@ -98,12 +99,7 @@ export function removeRoute(session: NetlinkSession, route: Route): void {
     outputInterface: interfaceIndex,
     scope: RT_SCOPE_NOWHERE,
   });
-  try {
-    session.change(`remove ${name(route)}`, RTM_DELROUTE, 0, request);
-  } catch (error) {
-    const isGone = error instanceof NetlinkError && [ESRCH, ENODEV].includes(error.errnoValue);
-    if (!isGone) throw error;
-  }
+  removeObject(session, `remove ${name(route)}`, RTM_DELROUTE, request, ESRCH);
 }
 
 /** Which way packets to an address go now, those from `source` where it is given. ENETUNREACH and others: none. */

@@ -82,3 +82,13 @@ function sumWords(words: Int32Array, from: number, to: number): number {
   // each at most 2^31 as unsigned, and folded before they are added
   return (low & 0xffff) + (low >>> 16) + (high & 0xffff) + (high >>> 16);
 }
+
+/** A sum as it lies in a packet: the byte order of the words that were added. */
+export function readSum(bytes: Uint8Array, at: number): number {
+  return bytes[at]! | (bytes[at + 1]! << 8);
+}
+
+export function writeSum(sum: number, out: Uint8Array, at: number): void {
+  out[at] = sum;
+  out[at + 1] = sum >>> 8;
+}

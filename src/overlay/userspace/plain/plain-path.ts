@@ -18,7 +18,14 @@ import {
   writeArpRequest,
   writeEthernet,
 } from "../../../wire/ethernet.ts";
-import { foldSmall, sumBytes, sumHeader, swap } from "../../../wire/ip/internet-checksum.ts";
+import {
+  foldSmall,
+  readSum,
+  sumBytes,
+  sumHeader,
+  swap,
+  writeSum,
+} from "../../../wire/ip/internet-checksum.ts";
 import {
   IP_CHECKSUM_AT,
   IP_DESTINATION_AT,
@@ -254,13 +261,4 @@ export class PlainPath implements PeerPath<RemotePeer> {
     this.counters.dropPackets(peer.row, "send-failed", 1);
     return true;
   }
-}
-
-function readSum(bytes: Uint8Array, at: number): number {
-  return bytes[at]! | (bytes[at + 1]! << 8);
-}
-
-function writeSum(sum: number, out: Uint8Array, at: number): void {
-  out[at] = sum;
-  out[at + 1] = sum >>> 8;
 }

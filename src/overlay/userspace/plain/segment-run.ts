@@ -12,7 +12,7 @@
  */
 import type { Arena } from "../../../sys/arena.ts";
 import { readInt32, readUint16, writeUint16 } from "../../../wire/big-endian.ts";
-import { foldSmall, sumHeader, swap } from "../../../wire/ip/internet-checksum.ts";
+import { foldSmall, readSum, sumHeader, swap, writeSum } from "../../../wire/ip/internet-checksum.ts";
 import {
   IP_CHECKSUM_AT,
   IP_FRAGMENT_AT,
@@ -194,13 +194,4 @@ function pseudoSum(bytes: Uint8Array, at: number, tcpLength: number): number {
 function isSame(bytes: Uint8Array, a: number, b: number, count: number): boolean {
   for (let i = 0; i < count; i++) if (bytes[a + i] !== bytes[b + i]) return false;
   return true;
-}
-
-function readSum(bytes: Uint8Array, at: number): number {
-  return bytes[at]! | (bytes[at + 1]! << 8);
-}
-
-function writeSum(sum: number, out: Uint8Array, at: number): void {
-  out[at] = sum;
-  out[at + 1] = sum >>> 8;
 }
