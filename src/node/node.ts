@@ -251,7 +251,13 @@ export class Node implements ClusterNode {
     return {
       name: config.name,
       members: this.nodes(),
-      gossip: { healthScore, queueLengths, droppedTotal, keyTrouble: cluster.keyMismatches },
+      gossip: {
+        healthScore,
+        queueLengths,
+        droppedTotal,
+        keyTrouble: cluster.keyMismatches,
+        silentSeeds: cluster.silentSeeds,
+      },
       conflicts: portConflicts(catalog),
       catalog: {
         services: catalog.services().size,

@@ -63,6 +63,8 @@ export interface ClusterStatus {
     readonly droppedTotal: Readonly<Record<string, number>>;
     /** Hosts that in the last minute sent what this node has no key for. */
     readonly keyTrouble?: readonly KeyMismatch[];
+    /** Nodes of cluster.join, as "host:port", when none of them answers and this node is alone. */
+    readonly silentSeeds?: readonly string[];
   };
   /** Ports that two services claim, of the whole cluster. */
   readonly conflicts: readonly PortConflict[];

@@ -112,12 +112,23 @@ function isAt(address: string | null, host: string): boolean {
   return address !== null && [host, `[${host}]`].includes(address.slice(0, address.lastIndexOf(":")));
 }
 
+function noSeed(seeds: readonly string[]): Finding {
+  return finding(
+    "gossip",
+    "fail",
+    `this node is alone: no answer from ${seeds.join(", ")} (cluster.join)`,
+    "check the addresses and ports in cluster.join, and that portmesh runs there; open the gossip port, TCP and UDP, in both directions",
+  );
+}
+
 function diagnoseMembers({ members, gossip }: ClusterStatus): Finding[] {
   const hasOtherKey = (address: string | null) =>
     (gossip.keyTrouble ?? []).some(({ from }) => isAt(address, from)); // reported already
   const failed = members.filter(
     ({ state, address }) => (state === "failed" || state === "suspect") && !hasOtherKey(address),
   );
+  const { silentSeeds = [] } = gossip;
+  if (silentSeeds.length > 0 && (gossip.keyTrouble ?? []).length === 0) return [noSeed(silentSeeds)];
   if (failed.length === 0 && members.some(({ address }) => hasOtherKey(address))) return [];
   if (failed.length === 0) return [pass("gossip", `${formatCount(members.length, "node")}, all alive`)];
   return failed.map(({ name, state, address }) =>

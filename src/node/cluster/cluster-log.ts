@@ -157,6 +157,11 @@ export class ClusterLog {
     }
   }
 
+  silentSeeds(seeds: readonly string[]): void {
+    const text = `this node is alone: no answer from ${seeds.join(", ")} (cluster.join); retrying: check the addresses and ports, and that both TCP and UDP are open in both directions`;
+    this.#log.warn({ seeds }, text);
+  }
+
   unresolved(host: string, error: string): void {
     this.#log.warn({ host, error }, `cannot resolve ${host} (cluster.join): ${error}; retrying`);
   }

@@ -131,6 +131,11 @@ export class Cluster {
     return [...this.#unpublishedRecord, ...this.writes.unpublishedWith(config)];
   }
 
+  /** Seeds, as "host:port", that leave this node alone: none answers. */
+  get silentSeeds(): readonly string[] {
+    return this.#members?.silentSeeds ?? [];
+  }
+
   /** Hosts that use other keys than this node. */
   get keyMismatches(): readonly KeyMismatch[] {
     return this.#members?.keyMismatches ?? [];

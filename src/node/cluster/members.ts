@@ -148,6 +148,7 @@ export class Members {
       lostAddresses: () => known.without(new Set(this.liveMembers().map(memberAddress))),
       join: ({ host, port }) => this.#join(host, port),
       onUnresolved: (host, error) => log.unresolved(host, error),
+      onSilent: (silent) => log.silentSeeds(silent),
     });
   }
 
@@ -189,6 +190,11 @@ export class Members {
   forget(name: string): void {
     this.#options.known.delete(name);
     this.#gossip?.run((machine) => machine.forget(name).effects);
+  }
+
+  /** Seeds, as "host:port", that leave this node alone. */
+  get silentSeeds(): readonly string[] {
+    return this.#seeds.silent;
   }
 
   get keyMismatches(): readonly KeyMismatch[] {

@@ -18,6 +18,8 @@ const CHECK_MS = 15_000;
 /** While a member is failed, all live nodes together ask one at this interval; a single node at a longer one. */
 const LOST_MS = 500;
 const SHORTEST_LOST_MS = 2_000;
+/** Rounds without an answer from any seed, about 15 s, until that is reported. */
+const SILENT_ROUNDS = 4;
 
 export interface SeedParts {
   readonly clock: Clock;
@@ -34,6 +36,8 @@ export interface SeedParts {
   readonly join: (address: GossipAddress) => void;
   /** A seed's name has no address; once until it has. */
   readonly onUnresolved: (host: string, error: string) => void;
+  /** This node is alone, because no seed answers; once until one does. @param seeds as "host:port" */
+  readonly onSilent: (seeds: readonly string[]) => void;
 }
 
 export class Seeds {
@@ -41,6 +45,8 @@ export class Seeds {
   #seeds: readonly GossipAddress[];
   readonly #unresolved = new Set<string>(); // bounded by the seeds
   #failures = 0;
+  /** In a row: none of the seeds answered, and this node knew no live member. */
+  #silentRounds = 0;
   /** Of the latest round: an earlier one that still waits for names ends without a word. */
   #round = 0;
   #cancel: () => void = () => undefined;
@@ -55,10 +61,12 @@ export class Seeds {
   async ask(): Promise<boolean> {
     this.#cancel();
     const round = ++this.#round;
+    if (!this.#isClosed) this.#checkSilence();
     const isWhole = (await Promise.all(this.#seeds.map((seed) => this.#askSeed(seed)))).every(Boolean);
     if (this.#isClosed || round !== this.#round) return !isWhole;
     const isLostAsked = this.#askLost();
     this.#failures = isWhole ? 0 : this.#failures + 1;
+    if (isWhole) this.#silentRounds = 0;
     this.#cancel = this.#parts.clock.after(this.#pauseMs(isLostAsked), () => void this.ask());
     return !isWhole || isLostAsked;
   }
@@ -68,12 +76,26 @@ export class Seeds {
     this.#seeds = seeds;
     this.#failures = 0;
     this.#unresolved.clear();
+    this.#silentRounds = 0;
     void this.ask();
+  }
+
+  /** Seeds, as "host:port", that leave this node alone: none answers. Empty while it knows a live member. */
+  get silent(): readonly string[] {
+    if (this.#silentRounds < SILENT_ROUNDS || this.#parts.liveAddresses().size > 0) return [];
+    return this.#seeds.map(({ host, port }) => formatHostPort(host, port));
   }
 
   close(): void {
     this.#isClosed = true;
     this.#cancel();
+  }
+
+  /** Before a round: the one before has had its time. A seed behind NAT answers from another address, which is enough. */
+  #checkSilence(): void {
+    this.#silentRounds =
+      this.#failures > 0 && this.#parts.liveAddresses().size === 0 ? this.#silentRounds + 1 : 0;
+    if (this.#silentRounds === SILENT_ROUNDS) this.#parts.onSilent(this.silent);
   }
 
   /** True when one of its addresses is a live member already, or this node itself. */

@@ -61,6 +61,17 @@ describe("diagnose", () => {
     expect(wrong(status(null, { cluster: null }))).toEqual([]);
   });
 
+  test("a node that no seed answers fails, also where it is the only member", () => {
+    const { cluster } = status(null);
+    const gossip = { ...cluster!.gossip, silentSeeds: ["192.0.2.11:7946", "edge.example.org:7946"] };
+    const alone = status(overlayStatus({ peers: [] }), {
+      cluster: { ...cluster!, members: [nodeView("edge-1")], gossip },
+    });
+    expect(wrong(alone)).toEqual([
+      "fail gossip: this node is alone: no answer from 192.0.2.11:7946, edge.example.org:7946 (cluster.join) | check the addresses and ports in cluster.join, and that portmesh runs there; open the gossip port, TCP and UDP, in both directions",
+    ]);
+  });
+
   test("a file that is gone or wrong is told first, also of a node alone", () => {
     const message = "cannot read the file: it does not exist";
     const problem = { file: "pm.toml", line: 0, column: 0, key: "", value: undefined, message };

@@ -10,6 +10,7 @@ let live: Set<string>;
 let lost: { host: string; port: number }[];
 let joined: string[];
 let unresolved: string[];
+let silent: string[];
 let random: number;
 /** Lookups wait for it. */
 let gate: Promise<void>;
@@ -18,7 +19,7 @@ beforeEach(() => {
   clock = new ManualClock();
   names = new Map();
   live = new Set();
-  [lost, joined, unresolved] = [[], [], []];
+  [lost, joined, unresolved, silent] = [[], [], [], []];
   random = 1; // the pause is all of it
   gate = Promise.resolve();
 });
@@ -38,6 +39,7 @@ function seeds(...hosts: string[]): Seeds {
       lostAddresses: () => lost,
       join: (address) => joined.push(formatHostPort(address.host, address.port)),
       onUnresolved: (host, error) => unresolved.push(`${host}: ${error}`),
+      onSilent: (seeds) => silent.push(seeds.join(" ")),
     },
   );
 }
@@ -192,4 +194,28 @@ test("close: no timer is left, and what was being looked up is not asked", async
   asking.resolve();
   await asked;
   expect([joined, clock.timerCount]).toEqual([[], 0]);
+});
+
+test("that no seed answers is reported once, and once more when it happens again", async () => {
+  const asked = seeds("10.0.0.1", "10.0.0.2");
+  await asked.ask();
+  await asksWithin(10_000);
+  expect(silent).toEqual([]);
+  await asksWithin(60_000);
+  expect(silent).toEqual(["10.0.0.1:7946 10.0.0.2:7946"]);
+  expect(asked.silent).toEqual(["10.0.0.1:7946", "10.0.0.2:7946"]);
+  live.add("10.0.0.2:7946");
+  expect(asked.silent).toEqual([]);
+  await asksWithin(60_000);
+  live.clear();
+  await asksWithin(120_000);
+  expect(silent).toHaveLength(2);
+});
+
+test("a seed that answers from another address, as behind NAT, leaves no node alone", async () => {
+  const asked = seeds("10.0.0.2");
+  live.add("192.168.0.2:7946");
+  await asked.ask();
+  await asksWithin(120_000);
+  expect(silent).toEqual([]);
 });
