@@ -19,18 +19,17 @@ import { type Address, isSameAddress } from "./address.ts";
 import { Awareness } from "./awareness.ts";
 import { type Effect, Effects } from "./effect.ts";
 import { Exchanges } from "./exchanges.ts";
-import { pushPullFactor } from "./formulas.ts";
 import { Leaving } from "./leaving.ts";
 import { type Member, MemberRecord } from "./member.ts";
 import { MemberTable } from "./member-table.ts";
 import { MAX_META_BYTES, MemberUpdates } from "./member-updates.ts";
-import { MergeQueue } from "./merge-queue.ts";
 import { Moving } from "./moving.ts";
 import { type BroadcastSource, Packets } from "./packets.ts";
 import { Prober } from "./prober.ts";
 import type { Profile } from "./profile.ts";
+import { PushPulls } from "./push-pulls.ts";
 import { SerfDelegate } from "./serf-delegate.ts";
-import { SLICE_MEMBERS, StateExchange } from "./state-exchange.ts";
+import { StateExchange } from "./state-exchange.ts";
 import { OUR_VERSIONS, readsCrc } from "./versions.ts";
 
 /** Everything that goes through all members stays within milliseconds; more names are made up, or need another design. */
@@ -70,25 +69,20 @@ export class Membership {
   readonly #awareness: Awareness;
   readonly #updates: MemberUpdates;
   readonly #serf: SerfDelegate;
-  readonly #state: StateExchange;
-  readonly #merges = new MergeQueue();
+  readonly #pushPulls: PushPulls;
   readonly #packets: Packets;
   readonly #prober: Prober;
   readonly #exchanges = new Exchanges();
   readonly #leaving: Leaving;
   readonly #moving: Moving;
   readonly #effects = new Effects();
-  /** Of the latest step, for what is done in slices. */
-  #nowMs: number;
   #nextGossipMs: number;
-  #nextPushPullMs: number;
   /** Suspects are not given up before: this node itself was away. */
   #noVerdictsBeforeMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: MembershipOptions, nowMs: number) {
     const { profile, name, random } = options;
     this.#options = options;
-    this.#nowMs = nowMs;
     this.#profile = profile;
     this.#table = options.table ?? new MemberTable(name, MAX_MEMBERS, random);
     this.#packets = new Packets({
@@ -114,7 +108,7 @@ export class Membership {
       isKnown: (node) => this.#table.get(node) !== undefined,
       onLeaveIntent: (node, prune) => this.#onLeaveIntent(node, prune),
     });
-    this.#state = new StateExchange({
+    const state = new StateExchange({
       cluster: options.clusterName,
       table: this.#table,
       updates: this.#updates,
@@ -145,7 +139,18 @@ export class Membership {
       nowMs + random() * profile.probeIntervalMs,
     );
     this.#nextGossipMs = nowMs + random() * profile.gossipIntervalMs;
-    this.#nextPushPullMs = nowMs + random() * profile.pushPullIntervalMs;
+    this.#pushPulls = new PushPulls(
+      {
+        profile,
+        self: name,
+        table: this.#table,
+        exchanges: this.#exchanges,
+        state,
+        effects: this.#effects,
+      },
+      nowMs,
+      nowMs + random() * profile.pushPullIntervalMs,
+    );
     this.#addSelf(nowMs);
   }
 
@@ -213,7 +218,7 @@ export class Membership {
     };
     const answer = PushPullReader.of(message);
     if (answer === null) onDone(null);
-    else this.#merge(answer, nowMs, asked.to, onDone);
+    else this.#pushPulls.merge(answer, nowMs, asked.to, onDone);
     return this.#effects.take();
   }
 
@@ -236,7 +241,7 @@ export class Membership {
 
   /** Starts a push/pull with the member at this address. */
   join(to: Address, nowMs: number): Effect[] {
-    this.#startPushPull(to, true, nowMs);
+    this.#pushPulls.start(to, true, nowMs);
     return this.#effects.take();
   }
 
@@ -288,8 +293,7 @@ export class Membership {
   nextDeadlineMs(): number {
     return Math.min(
       this.#nextGossipMs,
-      this.#nextPushPullMs,
-      this.#merges.nextDeadlineMs,
+      this.#pushPulls.nextDeadlineMs,
       this.#prober.nextDeadlineMs,
       this.#leaving.nextDeadlineMs,
       this.#moving.nextDeadlineMs,
@@ -298,13 +302,11 @@ export class Membership {
   }
 
   tick(nowMs: number): Effect[] {
-    this.#nowMs = nowMs;
     this.#noticeAbsence(nowMs);
     this.#endSuspicions(nowMs);
     this.#prober.tick(nowMs);
     if (nowMs >= this.#nextGossipMs) this.#gossip(nowMs);
-    if (nowMs >= this.#nextPushPullMs) this.#pushPull(nowMs);
-    this.#merges.tick(nowMs);
+    this.#pushPulls.tick(nowMs);
     this.#leaving.tick(nowMs);
     this.#moving.tick(nowMs);
     return this.#effects.take();
@@ -393,50 +395,16 @@ export class Membership {
     this.#effects.notify({ type: "forgotten", name: member.name });
   }
 
-  // --- gossip and push/pull
+  // --- gossip and streams
 
   #gossip(nowMs: number): void {
     this.#nextGossipMs = nowMs + this.#profile.gossipIntervalMs;
     this.#packets.gossip(nowMs);
   }
 
-  #pushPull(nowMs: number): void {
-    const { pushPullIntervalMs } = this.#profile;
-    this.#nextPushPullMs = nowMs + pushPullIntervalMs * pushPullFactor(this.#table.size);
-    const [partner] = this.#table.pick(1, (member) => member.state === "alive" && member !== this.#self());
-    if (partner !== undefined) this.#startPushPull(partner.address, false, nowMs);
-  }
-
-  #startPushPull(to: Address, isJoin: boolean, nowMs: number): void {
-    const exchange = this.#exchanges.begin({ kind: "push-pull", to, isJoin });
-    const timeoutMs = this.#profile.exchangeTimeoutMs;
-    const request = this.#state.encode(isJoin, nowMs);
-    this.#effects.add({ kind: "push-pull", exchange, to, request, timeoutMs });
-  }
-
-  /** Small ones overtake: the order of exchanges means nothing, incarnations do. */
-  #merge(
-    reader: PushPullReader,
-    nowMs: number,
-    source: Address | null,
-    onDone: (isMerged: boolean | null) => void,
-  ): void {
-    this.#nowMs = nowMs;
-    const isSmall = reader.membersLeft <= SLICE_MEMBERS;
-    const merge = { steps: this.#state.merge(reader, source, () => this.#nowMs), onDone };
-    if (isSmall) return this.#merges.runAtOnce(merge);
-    if (this.#merges.add(merge, nowMs)) return;
-    this.#effects.drop("too-many-exchanges");
-    onDone(false);
-  }
-
   #answerStream(bytes: Uint8Array, nowMs: number): Uint8Array | null {
     const asked = PushPullReader.of(bytes);
-    if (asked !== null) {
-      const answer = this.#state.encode(asked.isJoin, nowMs);
-      this.#merge(asked, nowMs, null, (isMerged) => isMerged === null && this.#effects.drop("malformed"));
-      return answer;
-    }
+    if (asked !== null) return this.#pushPulls.answer(asked, nowMs);
     const payload = decodeStreamUser(bytes);
     if (payload !== null) {
       this.#onUser(payload);
