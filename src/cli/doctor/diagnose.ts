@@ -128,7 +128,8 @@ function diagnoseMembers({ members, gossip }: ClusterStatus): Finding[] {
     ({ state, address }) => (state === "failed" || state === "suspect") && !hasOtherKey(address),
   );
   const { silentSeeds = [] } = gossip;
-  if (silentSeeds.length > 0 && (gossip.keyTrouble ?? []).length === 0) return [noSeed(silentSeeds)];
+  if (failed.length === 0 && silentSeeds.length > 0 && (gossip.keyTrouble ?? []).length === 0)
+    return [noSeed(silentSeeds)];
   if (failed.length === 0 && members.some(({ address }) => hasOtherKey(address))) return [];
   if (failed.length === 0) return [pass("gossip", `${formatCount(members.length, "node")}, all alive`)];
   return failed.map(({ name, state, address }) =>
