@@ -1,6 +1,6 @@
 /**
- * The admin socket as a file: private from its first moment, never taken from a node that lives, replaced when its
- * node is dead. Whoever may open it rules the node, so it is 0600 and a directory made for it is 0700; a directory
+ * The admin socket as a file: private from its first moment, never taken from a running node, replaced when its
+ * node is dead. Access to it is control of the node, so it is 0600 and a directory made for it is 0700; a directory
  * that was there before belongs to another program and stays as it is.
  */
 import { existsSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";

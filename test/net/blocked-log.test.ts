@@ -82,7 +82,7 @@ for (const [kind, format] of [
   ["socket", "json"],
   ["terminal", "pretty"],
 ] as const) {
-  test(`${kind} that nobody reads: nothing waits, and the node ends when told to`, async () => {
+  test(`${kind} without a reader: nothing waits, and the node ends on SIGTERM`, async () => {
     using pair = outputKinds[kind]();
     const node = await startNode(pair.writeFd, format);
     await blockLog(node);
@@ -130,7 +130,7 @@ test("a full disk costs log lines only", async () => {
   await expectPromptEnd(node);
 });
 
-test("a node that cannot start ends, also when nobody reads why", async () => {
+test("a node that cannot start ends, also without a reader of its log", async () => {
   using pair = outputKinds.pipe();
   const node = await startNode(pair.writeFd, "json");
   using full = outputKinds.pipe();

@@ -241,7 +241,7 @@ test.concurrent("a volume that swaps its link to an empty file and back to a goo
   await reloadsAs(node, "applied");
 });
 
-test.concurrent("a state file that is a pipe or a link to an endless device: the node starts, and tells it", async () => {
+test.concurrent("a state file that is a pipe or a link to an endless device: the node starts and logs it", async () => {
   await using stops = new AsyncDisposableStack();
   for (const put of [
     (path: string) => Bun.spawnSync(["mkfifo", path]),

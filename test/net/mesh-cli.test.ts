@@ -200,7 +200,7 @@ test.concurrent("tasks are added, drained and removed where they run", async () 
   await mesh.isServed(PORT, ["first"]);
 });
 
-test.concurrent("a drained node gets no new connection for its tasks until it is resumed, told to any node", async () => {
+test.concurrent("a drained node gets no new connection for its tasks until it is resumed, by a command to any node", async () => {
   await using mesh = await Mesh.start();
   const { cluster, n1, n2, n3, second } = mesh;
   await mesh.createWeb();
@@ -251,7 +251,7 @@ test.concurrent("a node is forgotten with its tasks, but only when it is gone", 
   await cluster.allAlive();
 });
 
-test.concurrent("trace tells which task a client would get, from any node, and what a client gets is that", async () => {
+test.concurrent("trace shows the task a client would get, from any node, and the client gets it", async () => {
   await using mesh = await Mesh.start();
   const { cluster, n2, first } = mesh;
   await mesh.createWeb();

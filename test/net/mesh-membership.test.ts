@@ -114,7 +114,7 @@ test.concurrent("without keys only loopback, unless the file says insecure", asy
   expect((await check(`bind = "0.0.0.0:7946"\nkeys = ["${newKey()}"]`)).exitCode).toBe(0);
 });
 
-test.concurrent("keys are rotated by reloads, one node after the other, and nobody is lost or refused", async () => {
+test.concurrent("keys are rotated by reloads, one node after the other, and no node is lost or refused", async () => {
   await using opened = new AsyncDisposableStack();
   const running = opened.adopt(startNamedTask("task"), (task) => task.stop());
   const service = (index: number) =>
@@ -163,7 +163,7 @@ test.concurrent("killed and started again within seconds, same name and address:
   recordScenario("3 restarts of a killed node", { "ms until all agree again": performance.now() - startMs });
 });
 
-test.concurrent("the seed itself is killed and comes back: found again without anybody being told", async () => {
+test.concurrent("the seed itself is killed and comes back: found again without an operator", async () => {
   await using opened = new AsyncDisposableStack();
   const cluster = await start(opened, 3);
   const [seed] = cluster.nodes;

@@ -104,7 +104,7 @@ test("a port one node cannot open is seen from all: from the start, after a relo
   await sees(n1, []);
 });
 
-test("a relay port that another program uses is told by all, with what to do", async () => {
+test("a relay port that another program uses is logged by all, with what to do", async () => {
   const [n1, n2] = prepare(2) as [MeshNode, MeshNode];
   const leave = await takeUdp(n2.address, RELAY_PORT);
   await Promise.all([n1.start(), n2.start()]);
@@ -114,7 +114,7 @@ test("a relay port that another program uses is told by all, with what to do", a
   await sees(n2, []);
 });
 
-test("a service on the relay's port is told, and the relay goes on", async () => {
+test("a service on the relay's port is logged, and the relay continues", async () => {
   const task = startNamedTask("task");
   const [n1, n2] = (await start(2)) as [MeshNode, MeshNode];
   const onRelay = ["-p", `${RELAY_PORT}:80`, "-p", `${OTHER_PORT}:80`];

@@ -6,7 +6,7 @@ import type { MeshNode } from "../support/cluster/mesh-node.ts";
 let cluster: MeshCluster | null = null;
 afterEach(() => cluster?.close());
 
-test("a rotation that one node has carried out and the other has not is told by doctor", async () => {
+test("doctor reports a rotation that only one of two nodes has carried out", async () => {
   cluster = await MeshCluster.start({
     label: "other-keys",
     places: loopbackPlaces(2),

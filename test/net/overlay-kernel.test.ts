@@ -161,7 +161,7 @@ describe.skipIf(lacksVxlan(...PROGRAMS))("the kernel driver", () => {
     expect(await entriesOf(n1)).not.toContain("02:42:0a:c8:00:02");
   });
 
-  test("what is right already is left alone: the kernel tells of no change", async () => {
+  test("what is right already is left alone: the kernel reports no change", async () => {
     const driver = await openOn(n1);
     const peers = [peerOf(n2), peerOf(n3, { port: 5000 })];
     await applied(driver, ...peers);
@@ -176,7 +176,7 @@ describe.skipIf(lacksVxlan(...PROGRAMS))("the kernel driver", () => {
     expect(told).toContain("proto 112");
   });
 
-  test("MTU: that of the underlay, of the way to a peer, and what it is told", async () => {
+  test("MTU: that of the underlay, of the path to a peer, and the configured one", async () => {
     const driver = await openOn(n1);
     await ip(n1, `route add ${n3.address}/32 dev eth0 mtu 1400`);
     await applied(driver, peerOf(n2), peerOf(n3));
@@ -205,7 +205,7 @@ describe.skipIf(lacksVxlan(...PROGRAMS))("the kernel driver", () => {
     expect(await routesOf(n1)).toContain("10.200.0.2 mtu 1000");
   });
 
-  test("a device that somebody changed or removed is made what it has to be", async () => {
+  test("a device that another program changed or removed is restored", async () => {
     const d1 = await openOn(n1);
     const d2 = await openOn(n2);
     await applied(d2, peerOf(n1));
@@ -223,7 +223,7 @@ describe.skipIf(lacksVxlan(...PROGRAMS))("the kernel driver", () => {
     await ping(n1, "10.200.0.2", MTU_BYTES);
   });
 
-  test("a filter and settings that somebody changed are what they have to be again", async () => {
+  test("a filter and settings that another program changed are restored", async () => {
     const d1 = await openOn(n1);
     const d2 = await openOn(n2);
     await applied(d1, peerOf(n2));
@@ -248,7 +248,7 @@ describe.skipIf(lacksVxlan(...PROGRAMS))("the kernel driver", () => {
     await ping(n2, "10.200.0.1");
   });
 
-  test("what a peer that has left sends is not taken any more", async () => {
+  test("packets of a peer that has left are dropped", async () => {
     const d1 = await openOn(n1);
     const d2 = await openOn(n2);
     await applied(d2, peerOf(n1));

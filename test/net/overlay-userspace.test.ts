@@ -184,7 +184,7 @@ describe.skipIf(lacksTun(...PROGRAMS))("the userspace driver", () => {
     expect(lines.filter(([, , , , tcp]) => tcp === "1").length).toBeGreaterThan(700);
   });
 
-  test("what is wrong is dropped and counted, and hurts nobody", async () => {
+  test("malformed packets are dropped and counted, without harm to others", async () => {
     const driver = await openOn(n1, peerOf(n2));
     await openOn(n2, peerOf(n1));
     await ping(n1, "10.200.0.2");
@@ -240,7 +240,7 @@ describe.skipIf(lacksTun(...PROGRAMS))("the userspace driver", () => {
     expect(packetsDropped["no-seal"]).toBeGreaterThan(0);
   });
 
-  test("a peer without a route loses its packets, and nobody else does", async () => {
+  test("a peer without a route loses its packets, and no other peer does", async () => {
     const driver = await openOn(n1, peerOf(n2), peerOf(n3));
     await openOn(n2, peerOf(n1));
     await ip(n1, `route add unreachable ${n3.address}/32`);
@@ -264,7 +264,7 @@ describe.skipIf(lacksTun(...PROGRAMS))("the userspace driver", () => {
     expect((await driver.counts("n2")).packetsOut).toBe(0);
   });
 
-  test("a route of somebody else's to a peer is left alone", async () => {
+  test("another program's route to a peer is left alone", async () => {
     const driver = await openOn(n1);
     await ip(n1, "route add 10.200.0.2/32 dev eth0");
     const { refused } = await driver.apply([peerOf(n2), peerOf(n3)]);
@@ -302,7 +302,7 @@ describe.skipIf(lacksTun(...PROGRAMS))("the userspace driver", () => {
     await sendStream(n1, n2, "10.200.0.2", randomBytes(BULK_BYTES));
   });
 
-  test("what is missing or somebody else's is said", async () => {
+  test("errors name what is missing or held by another program", async () => {
     const before = await stateOf(n1);
     const setpriv = [findProgram("setpriv")!, "--bounding-set", "-net_admin", "--inh-caps", "-net_admin"];
     const unprivileged = await driverOn(n1, setpriv).open(endOf(n1));

@@ -180,7 +180,7 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
     expect(entry.proxy.status().peers[0]!.failuresTotal).toBe(0);
   });
 
-  test.concurrent("a slow exit node is overtaken, and told so", async () => {
+  test.concurrent("a slow exit node is overtaken and notified", async () => {
     await using started = await Entry.start(isSealed);
     const { entry, own } = started;
     const asked: RawSocket[] = [];

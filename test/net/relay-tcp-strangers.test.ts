@@ -59,7 +59,7 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
     expect(await task.hasWaiting()).toBe(false);
   }
 
-  test("whoever has the key gets to the task, also in pieces", async () => {
+  test("a relay with the key reaches the task, also in pieces", async () => {
     expect(await answerTo(asked)).toBe(RELAY_CONNECTED);
     const slow = await guest();
     for (const byte of slow.header(asked)) await slow.socket.send(Uint8Array.of(byte));
@@ -187,7 +187,7 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
       expect(exit.status.tcp.relayedTotal).toBe(0);
     });
 
-    test("another node's task: nobody relays for a third", async () => {
+    test("another node's task: no node relays for a third", async () => {
       const other = await mesh.node("other", { address: "127.0.0.3" });
       const service = mesh.service([{ ...elsewhere, port: task.port }]);
       await exit.apply([other.peer], { ...service, listenAddresses: [] });

@@ -101,7 +101,7 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
       expect(await mesh.answer(peer)).toBe("own x");
     });
 
-    test.concurrent("when nobody listens at the exit node: the first datagram is sent again to another", async () => {
+    test.concurrent("when the exit node has no listener: the first datagram is sent again to another", async () => {
       await using relays = openUdpRelays(isSealed);
       const { client, task, start, heart } = relays;
       const mesh = await start();

@@ -66,7 +66,7 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
       expect(types.size).toBeGreaterThanOrEqual(6);
     });
 
-    test.concurrent("an exit node without the key serves nobody, and counts", async () => {
+    test.concurrent("an exit node without the key serves no client, and counts", async () => {
       await using relays = openUdpRelays(isSealed);
       const { node, client, task, start } = relays;
       const mesh = await start();
@@ -101,7 +101,7 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
       expect(await mesh.answer(await client())).toBe("x");
     });
 
-    test.concurrent("sessions go on over a restart of the exit node that nobody noticed", async () => {
+    test.concurrent("sessions continue over an unnoticed restart of the exit node", async () => {
       await using relays = openUdpRelays(isSealed);
       const { node, client, watched } = relays;
       const { mesh, exit, echo, between } = await watched();

@@ -191,7 +191,7 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
       expect(mesh.entry.status.udp.openSessions).toBe(3);
     });
 
-    test.concurrent("tells the task who the client is, with send_proxy", async () => {
+    test.concurrent("gives the task the client's address, with send_proxy", async () => {
       await using relays = openUdpRelays(isSealed);
       const { client, pair } = relays;
       const { mesh, exit } = await pair({ sendProxy: "v2" });

@@ -218,7 +218,7 @@ describe.each([
     expect(shared.atWorkers.flat()).toEqual([]);
   });
 
-  test("nobody else gets the port: not a second node, not a published port", async () => {
+  test("no other socket gets the port: not a second node, not a published port", async () => {
     const { at } = await SharedPort.open(host, to);
     const { port } = at;
     const second = DatagramSocket.open({ host, port, sharing: "first", onDatagram: () => {} });

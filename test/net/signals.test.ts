@@ -84,7 +84,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
-test("SIGUSR1, SIGUSR2 and SIGPIPE end nothing; what is ignored is told", async () => {
+test("SIGUSR1, SIGUSR2 and SIGPIPE end nothing; ignored signals are logged", async () => {
   node = NodeProcess.startIn(directory.path, services);
   await node.serves();
   const client = connect(published, "127.0.0.1");

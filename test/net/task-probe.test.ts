@@ -68,7 +68,7 @@ test("a watch takes a task that stays away for down, one that is back for up, an
 });
 
 describe.skipIf(lacksNamespaces())("UDP on another host", () => {
-  test("is refused by ICMP, or by nobody at its address, and else has answered", async () => {
+  test("is refused by ICMP or by an unused address, and else has answered", async () => {
     const network = Namespaces.create(1);
     cleanUps.push(() => network.close());
     const [machine] = network.nodes;

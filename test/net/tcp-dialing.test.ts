@@ -120,7 +120,7 @@ test("a silent task is overtaken by the next one", async () => {
   expect(status().refusedTotal).toEqual({});
 });
 
-test("a silent task that was overtaken is let go: whoever comes next does not hear of it", async () => {
+test("a silent task that was overtaken is let go: the next client does not notice", async () => {
   const count = 16; // round-robin sends half of them to the silent task first
   const published = await freePort();
   const hole = await startBlackHole();

@@ -31,7 +31,7 @@ test("FIN leaves the other direction open", async () => {
   await sending;
 });
 
-test("RST is told as such, behind the bytes before it", async () => {
+test("RST is reported as RST, after the bytes before it", async () => {
   const { client, task } = await open();
   const pattern = new Pattern(1);
   await pattern.send(client, 5000);
@@ -48,7 +48,7 @@ test("RST behind FIN is a clean end for a reader, an error for a writer", async 
   expect(await task.receiveRest()).toBe("all");
 });
 
-test("RST that a write was told of is told no reader: it reads 0", async () => {
+test("RST that a write has returned is not returned by a read: it reads 0", async () => {
   const { client, task } = await open();
   client.reset();
   await expect(task.send("x")).rejects.toMatchObject({ code: "ECONNRESET" });
@@ -66,7 +66,7 @@ test("closing with unread bytes resets, closing with none does not", async () =>
   expect(await read.client.receiveRest()).toBe("");
 });
 
-test("a sender stalls while nobody reads, and loses nothing", async () => {
+test("a sender stalls while its peer does not read, and loses nothing", async () => {
   const { client, task } = await open();
   const pattern = new Pattern(2);
   await pattern.sendUntilStalled(client, 100);

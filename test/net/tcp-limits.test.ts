@@ -339,7 +339,7 @@ test("a port that another program holds is reported, retried, and served once it
   await expectEcho(await open());
 });
 
-test("a listener that fails and one that is open after all are told", async () => {
+test("a listener that fails and one that opens later are logged", async () => {
   const squatter = createServer();
   await new Promise<void>((done) => squatter.listen(published, "127.0.0.1", done));
   const told: ListenerReport[] = [];
@@ -387,7 +387,7 @@ test("a port that stays taken is tried ever more rarely, and a change tries it a
   }
 });
 
-test("a port that this process has itself is told from one of another program", async () => {
+test("a port of this process is distinguished from one of another program", async () => {
   const errorOf = async (port: number) => {
     const table = tableOf({ protocol: "udp", published: port, tasks: [task.port] });
     const { bindErrors } = harness.proxy.prepare(table);

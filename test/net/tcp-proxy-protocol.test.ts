@@ -283,7 +283,7 @@ describe("IPv6", () => {
     });
   }
 
-  test("a task with an IPv6 address is served, its client of IPv4 is told as such", async () => {
+  test("a task with an IPv6 address is served and sees its IPv4 client as IPv4", async () => {
     const received = Promise.withResolvers<Buffer>();
     const server = createServer((socket) =>
       socket.once("data", (bytes) => received.resolve(Buffer.from(bytes))),

@@ -204,7 +204,7 @@ test("the task resets while the client reads slowly, for longer than a silent on
   expect({ bytes, how }).toEqual({ bytes: 3 * MIB, how: "ECONNRESET" });
 });
 
-test("the client resets while the task reads nothing: it is waited for, but not for ever", async () => {
+test("the client resets while the task reads nothing: it is waited for, with a limit", async () => {
   const { client, task } = await openEstablished(path);
   await new Pattern(stream++).sendUntilStalled(client, STALL_MS);
   client.reset();

@@ -86,7 +86,7 @@ test("what is abandoned leaves no socket behind and what runs as it was", async 
   expect(await served()).toEqual(["web", "web"]);
 });
 
-test.each(["v1", "v2"] as const)("a task is told of an IPv4 client as one (%s)", async (sendProxy) => {
+test.each(["v1", "v2"] as const)("a task sees an IPv4 client as IPv4 (%s)", async (sendProxy) => {
   const headers = await startProxyHeaderTask();
   closers.push(() => headers.stop());
   await harness.apply(service(BOTH, { tasks: [headers.port], sendProxy, allow: ["127.0.0.0/8", "::1"] }));

@@ -174,7 +174,7 @@ test("clocks that are wrong, differ and jump change nothing", () => {
   }
 });
 
-test("a dead node's records are forgotten after a day everywhere, and nobody brings them back", () => {
+test("a dead node's records are forgotten after a day everywhere, and do not come back", () => {
   const network = new CatalogNetwork(seeded.fork(7));
   const [dead] = startNodes(network, 5) as [string];
   network.catalogs.get(dead)!.writeTask(task("web", "10.0.0.1"));

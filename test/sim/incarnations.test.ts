@@ -80,7 +80,7 @@ function queued({ stats }: SimMember["machine"]): number {
   return stats.queueLengths.membership ?? 0;
 }
 
-test.each(CLAIMS)("%s with any number, told to one or to all: refuted everywhere", (claim) => {
+test.each(CLAIMS)("%s with any number, sent to one or to all: refuted everywhere", (claim) => {
   forSeeds(1, (seeded) => {
     const network = joined(seeded, 8);
     for (const number of NUMBERS) {
@@ -148,7 +148,7 @@ test("hundreds of claims of all kinds about all, with numbers around the whole c
   });
 });
 
-test("somebody new who hears made-up numbers first sees all alive, then who crashes, comes back and leaves", () => {
+test("a new node that hears invented numbers first sees all alive, then crashes, returns and leaves", () => {
   forSeeds(3, (seeded) => {
     const network = joined(seeded, 6);
     const lied = network.start();

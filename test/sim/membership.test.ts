@@ -137,7 +137,7 @@ test("a member that crashes is given up by all, one that restarts is back everyw
   });
 });
 
-test("who leaves is known by all to have left, and nobody takes it for failed", () => {
+test("a node that leaves is known by all to have left, and not taken for failed", () => {
   forSeeds(3, (random) => {
     const network = joined(random, 16, { loss: 0.05 });
     const leaver = network.members[3]!;

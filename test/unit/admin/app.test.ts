@@ -37,7 +37,7 @@ test("a refused reload is 422 with the whole report", async () => {
   expect(await response.json()).toEqual({ outcome: "refused" });
 });
 
-test("a node that is starting tells its version and is not yet available for the rest", async () => {
+test("a starting node answers with its version and 503 for the rest", async () => {
   const app = adminApp(() => null, version);
   expect((await app.request("/v1/version")).status).toBe(200);
   const response = await app.request("/v1/status");

@@ -56,7 +56,7 @@ describe("services", () => {
     expect(mesh.services().length).toBe(1);
   });
 
-  test("are updated when nobody wrote meanwhile", async () => {
+  test("are updated without a write in between", async () => {
     const mesh = new FakeMesh(serviceView("web", { tasks: [taskView("10.0.0.1")] }));
     const request = {
       expected,

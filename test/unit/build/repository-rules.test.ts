@@ -78,7 +78,7 @@ function cyclesOf(imports: Readonly<Record<string, readonly string[]>>) {
   return findImportCycles(new Map(texts));
 }
 
-test("a cycle of files is found, and told whole, the shortest way round", () => {
+test("a cycle of files is found and shown whole, by its shortest path", () => {
   expect(
     cyclesOf({
       "src/sys/a.ts": ["./b.ts", "./d.ts"],

@@ -37,7 +37,7 @@ test("a type that belongs to another export may be exported", () => {
   expect(find({ "src/a.ts": text, [MAIN]: 'import { run } from "./a.ts";' })).toEqual([]);
 });
 
-test("an import counts through re-exports; those that nobody imports are found", () => {
+test("an import counts through re-exports; unused ones are found", () => {
   const files = {
     "src/a.ts": "export const x = 1;\nexport const y = 1;\nexport const z = 1;",
     "src/b.ts": 'export { x, y as other, z } from "./a.ts";',

@@ -277,7 +277,7 @@ test.each([
   },
 );
 
-test("Catalog: a declaration cannot claim to be newer than its last write, or it would be in force for ever", () => {
+test("Catalog: a declaration cannot claim to be newer than its last write, or it would be in force without end", () => {
   const a = newCatalog("a");
   const text = (counter: number) => serviceText({ changed: [counter, "b"], file: "/x.toml" });
   const stamp = { counter: 5, node: "b" };
@@ -294,7 +294,7 @@ test("Catalog: a declaration cannot claim to be newer than its last write, or it
   expect(a.services().get("web")?.spec.publish[0]?.published).toBe(9090);
 });
 
-test("Catalog: of two equal stamps the tombstone wins, and of two values one wins, whoever comes first", () => {
+test("Catalog: of two equal stamps the tombstone wins, and of two values one wins, in either order", () => {
   const stamp = { counter: 5, node: "b" };
   const versions = [serviceText(), serviceText({ origin: "file" })].map((text) =>
     forged("service", "web", stamp, text),
@@ -334,7 +334,7 @@ test("Catalog: an update from elsewhere does not resurrect what was removed late
   expect(b.services().size).toBe(0);
 });
 
-test("Catalog: nobody writes another's row: it is the writer's own by construction", () => {
+test("Catalog: no node writes another's row: it is the writer's own by construction", () => {
   const [a, b] = [newCatalog("a"), newCatalog("b")];
   a.writeTask(task("web", "10.0.0.1"));
   gossip(a, b);
@@ -399,7 +399,7 @@ test("Catalog: with a removed service go the tasks made by command, by their own
   expect(a.tasks().map(({ name }) => name)).toEqual(["10.0.0.2", "10.0.0.3"]);
 });
 
-test("Catalog: tombstones age on where they go, so that nobody starts their life anew", () => {
+test("Catalog: tombstones keep their age when they are passed on, so none starts again", () => {
   const [a, b] = [newCatalog("a"), newCatalog("b")];
   const empty = rootHash(b);
   const tombstone = (ageMs: number) =>

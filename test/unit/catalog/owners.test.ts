@@ -3,7 +3,7 @@ import { Owners } from "../../../src/catalog/owners.ts";
 
 const DAY_MS = 24 * 3_600_000;
 
-test("Owners: who died or came back among those with rows is told once", () => {
+test("Owners: an owner with rows that died or came back is reported once", () => {
   const owners = new Owners("self");
   expect(owners.setLive(["a", "b", "self"], ["a", "self"], 0)).toEqual(["a"]);
   expect(owners.setLive(["b"], ["a", "self"], 0)).toEqual(["a"]);
@@ -25,7 +25,7 @@ test("Owners: a dead one expires a day after its death, or after what another no
   expect(owners.deadForMs("c", 0)).toBe(DAY_MS);
 });
 
-test("Owners: nobody is talked into the death of one that lives", () => {
+test("Owners: a live owner is not declared dead by another node's claim", () => {
   const owners = new Owners("self");
   owners.setLive(["a"], [], 0);
   owners.noticeDeadFor("a", DAY_MS, 0);

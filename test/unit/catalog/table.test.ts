@@ -74,7 +74,7 @@ test("Table: tombstones past their time go, shared and owned by their own times"
   expect([...table.rowsOf("b")!.keys()]).toEqual(["web\0y"]);
 });
 
-test("Table: an owner without rows is not counted any more", () => {
+test("Table: an owner without rows is no longer counted", () => {
   const table = new Table();
   const entry = made(makeEntry("task", "web\0x", { counter: 3, node: "b" }, encoded("x"), 0));
   table.put(entry);

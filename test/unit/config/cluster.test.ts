@@ -100,7 +100,7 @@ describe("[cluster]", () => {
   });
 });
 
-describe("what stands in the place of keys is hidden, and what is wrong is told all the same", () => {
+describe("values in the place of keys are hidden, and their faults are reported all the same", () => {
   const NOT_HERE = "is not allowed here: cluster.keys is a list of strings, as `portmesh keygen` prints them";
   test.each([
     [`keys = "${KEY}"`, `cluster.keys: *** ${NOT_HERE}`],
@@ -148,7 +148,7 @@ describe("what stands in the place of keys is hidden, and what is wrong is told 
   });
 });
 
-test("an address of this node that nobody can reach is refused", () => {
+test("an unreachable address of this node is refused", () => {
   expect(problemsOf(`[node]\nadvertise = "0.0.0.0"\n[cluster]\ninsecure = true`)).toHaveLength(1);
 });
 

@@ -135,7 +135,7 @@ publish = ["80", "81:1/tcp", "53:54/udp", "90-92:190-192", {published = 99}, {pu
     expect(configOf(`\uFEFF${text.replaceAll("\n", "\r\n")}`)).toEqual(configOf(text));
   });
 
-  test("without a known extension the first character tells JSON from TOML", () => {
+  test("without a known extension the first character distinguishes JSON from TOML", () => {
     expect(configOf('\n {"log":{"level":"warn"}}', "portmesh.conf").log.level).toBe("warn");
     expect(configOf('[log]\nlevel = "warn"', "portmesh.conf").log.level).toBe("warn");
   });

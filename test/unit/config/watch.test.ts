@@ -58,7 +58,7 @@ describe("watchConfig", () => {
     expect(bench.reads).toBe(2);
   });
 
-  test("a change is reported once, when it has settled", async () => {
+  test("a change is reported once, when the file is stable", async () => {
     const bench = new WatchBench();
     await bench.tick(2);
     Object.assign(bench, { signature: "s2", contents: "two" });

@@ -119,7 +119,7 @@ describe("a task of this node at a published port", () => {
     expect(ports([`tasks = ["${task}"]`])).toEqual([{ listenAddresses: undefined, leftToTasks: undefined }]);
   });
 
-  test("is told by what its name stands for now", () => {
+  test("is found by the current addresses of its name", () => {
     const lines = ['tasks = ["db.test"]'];
     const addressesOf = () => ["::ffff:10.0.0.2", "10.0.0.99"];
     expect(ports(lines, { addressesOf })).toEqual([
@@ -167,7 +167,7 @@ test("buildRouting carries over every rule of a service", () => {
   });
 });
 
-test("hostNames tells each name once and no address", () => {
+test("hostNames returns each name once and no address", () => {
   const config = configOf(webService('tasks = ["10.0.0.9", "a.test:1", "a.test:2", "[::1]:3"]'));
   expect(hostNames(viewOf(config))).toEqual(["a.test"]);
 });

@@ -146,10 +146,10 @@ describe("updateService", () => {
     expect(catalog.tasksOf("web")).toMatchObject([{ name: "10.0.0.9", weight: 5 }]);
   });
 
-  test("a service nobody has", () =>
+  test("an unknown service", () =>
     expectRefused(() => commands.updateService("gone", updating("gone")), apiErrors.noSuchService("gone")));
 
-  test("somebody wrote it meanwhile", async () => {
+  test("another command wrote it meanwhile", async () => {
     const request = updating("web", { spec: spec(82) });
     catalog.writeService("web", spec(81), 2);
     await expectRefused(() => commands.updateService("web", request), apiErrors.serviceChanged("web"));
@@ -201,7 +201,7 @@ describe("removeService", () => {
     expect(await commands.createService(creating("other"))).toBeNull();
   });
 
-  test("one nobody has", () =>
+  test("an unknown one", () =>
     expectRefused(() => commands.removeService("web"), apiErrors.noSuchService("web")));
 
   test("one of files, also when a command made it first: the files are named", async () => {
@@ -272,7 +272,7 @@ describe("tasks", () => {
     );
   });
 
-  test("of a service nobody has", async () => {
+  test("of an unknown service", async () => {
     const refusal = apiErrors.noSuchService("gone");
     await expectRefused(() => commands.addTask("gone", declared("x")), refusal);
     await expectRefused(() => commands.removeTask("gone", "x"), refusal);
@@ -293,7 +293,7 @@ describe("setNodeDirective", () => {
     expect([catalog.directiveOf("dead"), forgotten]).toEqual(["forget", ["dead"]]);
   });
 
-  test("one nobody knows, and one that is alive", async () => {
+  test("an unknown one, and one that is alive", async () => {
     await expectRefused(() => commands.setNodeDirective("gone", "drain"), apiErrors.noSuchNode("gone"));
     await expectRefused(() => commands.setNodeDirective("b", "forget"), apiErrors.nodeAlive("b"));
     expect(forgotten).toEqual([]);

@@ -16,13 +16,13 @@ function watchOf(addresses: string[]) {
   return { clock, seen, watch };
 }
 
-test("nothing is read while nobody needs it", async () => {
+test("nothing is read while inactive", async () => {
   const { clock, seen } = watchOf([]);
   await clock.advance(60_000);
   expect(seen.reads).toBe(0);
 });
 
-test("while active it polls every two seconds and tells of a change once", async () => {
+test("while active it polls every two seconds and reports a change once", async () => {
   const addresses = ["10.0.0.1"];
   const { clock, seen, watch } = watchOf(addresses);
   watch.setActive(true);

@@ -179,7 +179,7 @@ describe("nodes", () => {
   });
 });
 
-test("bindErrorsOf: as the others are told", () => {
+test("bindErrorsOf: as announced to the others", () => {
   const error = { service: "dns", protocol: "udp", port: 53, error: "address in use" } as const;
   const [ipv4, ipv6] = [
     bindErrorsOf([{ ...error, address: "0.0.0.0" }]),

@@ -66,7 +66,7 @@ test("what is beyond the limit is dropped, and its count follows what was kept",
   expect(lines.at(-1)).toBe("after");
 });
 
-test("a full disk: lines are kept, then dropped, and the reason is told", async () => {
+test("a full disk: lines are kept, then dropped, and the reason is logged", async () => {
   const reader = { takes: -ENOSPC };
   const { backlog, clock, text } = backlogTo(reader);
   backlog.write("x".repeat(MEBIBYTE));

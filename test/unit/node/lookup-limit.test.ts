@@ -38,7 +38,7 @@ function names(prefix: string, count: number): string[] {
   return Array.from({ length: count }, (_, i) => `${prefix}-${i}`);
 }
 
-test("names that nobody answers for delay one that can be resolved by less than a second", async () => {
+test("names without an answer delay one that can be resolved by less than a second", async () => {
   askAll([...names("silent", 40), "good"]);
   await clock.advance(1_000);
   expect([...answers]).toEqual([["good", OK]]);

@@ -118,7 +118,7 @@ describe("start", () => {
 });
 
 describe("reload", () => {
-  test("a refused file is told by status until it is right again", async () => {
+  test("a refused file is shown by status until it is valid again", async () => {
     const node = await start();
     write(SERVICE.replace('"80"', '"70000"'));
     expect(await ask("/v1/reload", "POST")).toMatchObject({ outcome: "refused" });
@@ -202,7 +202,7 @@ describe("the mesh", () => {
     await node.drainAndStop();
   });
 
-  test("a change by command while the node stops is kept, and nobody hears of an error", async () => {
+  test("a change by command while the node stops is kept, without an error", async () => {
     const node = await start();
     const draining = Promise.withResolvers<void>();
     proxy.drain = () => draining.promise.then(() => true);

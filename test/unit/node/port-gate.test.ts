@@ -226,7 +226,7 @@ describe("reachIn", () => {
   );
   const ports = [...portsOf({ target: 80 }), ...portsOf({ published: 81, target: 81 })];
 
-  test("tells the tasks that are down, on all ports or on some, and names without an address", async () => {
+  test("reports the tasks that are down, on all ports or on some, and names without an address", async () => {
     const tasks = [{ name: "127.0.0.1", port: null }];
     const isTaskUp = (_: Task, { target }: PublishedPort) => target !== 81;
     expect(reachIn(input, table({ ports, tasks }), { isTaskUp }).down).toEqual([
@@ -242,7 +242,7 @@ describe("reachIn", () => {
     expect(down.filter(({ task }) => task === "web.test")).toEqual([]);
   });
 
-  test("tells closed ports as ranges", async () => {
+  test("reports closed ports as ranges", async () => {
     const many = [80, 81, 82, 90].flatMap((published) => portsOf({ published, isClosed: true }));
     const { closed } = reachIn(input, table({ ports: many, tasks: [] }), { isTaskUp: () => true });
     expect(closed).toEqual([{ service: "test", ports: ["80-82/tcp", "90/tcp"] }]);

@@ -152,7 +152,7 @@ describe("reload", () => {
 });
 
 describe("dry run", () => {
-  test("tells what would change and changes nothing", async () => {
+  test("reports what would change and changes nothing", async () => {
     file = WEB.replace('"80"', '"81"');
     const report = await reloader.reload("command", true);
     expect(report).toMatchObject({

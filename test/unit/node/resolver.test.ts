@@ -58,7 +58,7 @@ test("while no server answers for a name it is asked every second, the last good
   expect(changes.length).toBe(3);
 });
 
-test("a name that does not exist any more has no addresses, and is asked every second", async () => {
+test("a name that no longer exists has no addresses, and is asked every second", async () => {
   answers.set("a.test", { addresses: ["10.0.0.1"] });
   resolver.keep(["a.test"]);
   await clock.advance(4_000);

@@ -68,7 +68,7 @@ test("nothing there is no error", () => {
   expect([store.read(), told]).toEqual([null, []]);
 });
 
-test("an error is told once, it is tried with every change, and told when it works again", async () => {
+test("an error is logged once, each change tries again, and success is logged", async () => {
   block();
   for (let attempt = 0; attempt < 3; attempt++) {
     change();
@@ -91,7 +91,7 @@ test("setAside: the file is kept under another name", () => {
   expect(store.setAside()).toBe(store.path); // nothing to set aside
 });
 
-test("a file that cannot be read is told and out of the way of the next write", () => {
+test("an unreadable file is logged and set aside before the next write", () => {
   mkdirSync(store.path, { recursive: true }); // reading it fails, whoever asks
   expect(store.read()).toBeNull();
   expect(told[0]).toStartWith(`cannot read ${store.path}: `);

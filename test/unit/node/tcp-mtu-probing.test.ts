@@ -34,7 +34,7 @@ test.each(["1", "2", null])("%p is left alone", (value) => {
   expect(state).toEqual({ value, lines: [] });
 });
 
-test("what somebody else has set meanwhile stays", () => {
+test("a value that another program has set meanwhile stays", () => {
   const { state, start } = setting("0");
   const restore = start();
   state.value = "2";

@@ -62,7 +62,7 @@ function statusOf(...tasks: Parameters<typeof taskStatus>[]): TraceInput["proxy"
   return { ...proxyStatus(services), peers: PEERS };
 }
 
-test("a port nobody publishes, or of the other protocol, has no service", () => {
+test("an unpublished port, or one of the other protocol, has no service", () => {
   const table = tableOf({ protocol: "udp", published: 80, tasks: [] });
   const input = {
     self: { name: "a", labels: {} },

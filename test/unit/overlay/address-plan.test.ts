@@ -52,7 +52,7 @@ describe("chooseAddress", () => {
     expect(addressOf("edge-1", UNKNOWN_PEER, "192.0.2.1")).toBe(addressOf("edge-1"));
   });
 
-  test("the first and the last address of a subnet are nobody's", () => {
+  test("no node gets the first or the last address of a subnet", () => {
     const claims = settleAll(["a", "b"], "10.0.0.0/30", [])!;
     expect([...claims.values()].sort()).toEqual(["10.0.0.1", "10.0.0.2"]);
   });
@@ -62,7 +62,7 @@ describe("chooseAddress", () => {
     expect([...claims.keys()].sort()).toEqual(["a", "b"]);
   });
 
-  test("whoever hears of whom first: all settle, each with an address of its own", () => {
+  test("in any order of announcements: each node ends with an address of its own", () => {
     const names = fc.uniqueArray(fc.stringMatching(/^[a-z]{1,6}$/), { minLength: 1, maxLength: 12 });
     fc.assert(
       fc.property(names, fc.array(fc.nat(11), { maxLength: 60 }), (nodes, turns) => {

@@ -48,7 +48,7 @@ test("the first shortage is reported at once, summed over workers", () => {
   ]);
 });
 
-test("what follows is gathered, and only what is new is told", async () => {
+test("later reports are gathered, and only new ones are logged", async () => {
   refuse(0, 3);
   for (let i = 0; i < 10; i++) refuse(i % 2, 10);
   expect(reports).toHaveLength(1);
@@ -56,7 +56,7 @@ test("what follows is gathered, and only what is new is told", async () => {
   expect(reports.map(({ services }) => services[0]!.count)).toEqual([3, 100]);
 });
 
-test("descriptors that the kernel did not give and workers that wait are told without a service", () => {
+test("descriptors that the kernel did not give and workers that wait are logged without a service", () => {
   counters.exhausted[1] = 4;
   counters.paused[0] = 1;
   watch.onShortage();

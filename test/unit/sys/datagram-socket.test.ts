@@ -7,7 +7,7 @@ import { waitFor } from "../../support/time/wait-for.ts";
 
 describe("DatagramSocket", () => {
   for (const host of ["127.0.0.1", "::1"]) {
-    test(`that probes sends whole datagrams or tells that they are too large: ${host}`, async () => {
+    test(`that probes sends whole datagrams or reports that they are too large: ${host}`, async () => {
       const received: Datagram[] = [];
       const port = await freeQuietPort(host);
       const receiver = await DatagramSocket.open({
@@ -38,7 +38,7 @@ describe("DatagramSocket", () => {
     ["0.0.0.0", "127.0.0.9", "192.0.2.1"],
     ["::", "::1", "2001:db8::1"],
   ] as const) {
-    test(`bound to ${any} sends from the address that it is told, if the machine has it`, async () => {
+    test(`bound to ${any} sends from the given address, if the machine has it`, async () => {
       const received: Datagram[] = [];
       const port = await freeQuietPort(source);
       const receiver = await DatagramSocket.open({

@@ -17,7 +17,7 @@ class Item extends Waiting {
 }
 
 describe("DeadlineList", () => {
-  test("tells what is due, oldest first, once", () => {
+  test("calls what is due, oldest first, once", () => {
     const deadlines = new Deadlines();
     const order: string[] = [];
     const [first, second, third] = ["first", "second", "third"].map(

@@ -55,7 +55,7 @@ test("every event of a batch carries its descriptor and generation", () => {
   expect(epollWait(epoll, events.address(0), 64, 0)).toBe(0);
 });
 
-test("epollControl tells what the kernel refuses", () => {
+test("epollControl returns the kernel's error", () => {
   const epoll = open(epollCreate());
   const fd = open(openWakeup());
   expect(epollControl(epoll, EPOLL_CTL_MOD, fd, EPOLLIN, 0)).toBe(-2); // ENOENT

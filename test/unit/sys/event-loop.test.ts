@@ -43,7 +43,7 @@ function runTurns(loop: EventLoop, count: number, after: (turn: number) => void 
   loop.run();
 }
 
-test("a handler is told once per edge", () => {
+test("a handler is called once per edge", () => {
   const loop = new EventLoop();
   const fd = openBell(true);
   const told: number[] = [];

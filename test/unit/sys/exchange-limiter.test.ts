@@ -118,7 +118,7 @@ describe("slow ones", () => {
     expect(ended).toEqual(["slow too-slow"]);
   });
 
-  test("dialed ones may think before they answer, and nobody is hurried to take an answer", () => {
+  test("dialed ones may think before they answer, and no peer is hurried to take an answer", () => {
     const { limiter, ended, open } = limiterWith();
     const dialed = open("dialed", "10.0.0.1", 0, false);
     limiter.answering(open("answered", "10.0.0.2", 0), 100, false, 0);

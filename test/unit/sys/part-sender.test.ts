@@ -104,7 +104,7 @@ test("it is full with as many as it holds, and empty once cleared", () => {
   expect([sender.isFull, sender.seals]).toEqual([false, 0]);
 });
 
-test("what the kernel refuses is told with its errno", () => {
+test("a send that the kernel refuses is reported with its errno", () => {
   sender.add(sealOf(2, 100, 0));
   expect(sender.send(-1, 0, 1)).toBe(-9);
   sender.clear();

@@ -16,12 +16,12 @@ test.each(["127.0.0.1", "::1"])(
   },
 );
 
-test("a port that nobody has is nobody's", () => {
+test("an unused port has no owner", () => {
   // 0 is never bound
   expect(findUdpPortOwner(0)).toBeNull();
 });
 
-test("a connection of this process is told from its listener of the other family on the same port", async () => {
+test("a connection of this process is distinguished from its listener of the other family on the same port", async () => {
   const [ipv6, ipv4] = [createServer(), createServer()];
   await new Promise<void>((resolve) => ipv6.listen(0, "::1", resolve));
   const { port } = ipv6.address() as AddressInfo;

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { refuseNewClients } from "../../../src/sys/socket.ts";
 import { RawListener, RawSocket } from "../../support/os/raw-socket.ts";
 
-test("refuseNewClients keeps who is in the queue, and refuses whoever comes later", async () => {
+test("refuseNewClients keeps queued clients and refuses later ones", async () => {
   const listener = RawListener.open();
   const early = await RawSocket.connect(listener.port);
   expect(refuseNewClients(listener.fd)).toBe(0);

@@ -53,7 +53,7 @@ describe("memory is returned", () => {
   });
 });
 
-test("returnHeap collects what nobody holds", async () => {
+test("returnHeap collects unreferenced objects", async () => {
   const garbage = Array.from({ length: 10_000 }, (_, index) => new WeakRef({ index }));
   await new Promise(setImmediate);
   returnHeap();

@@ -23,7 +23,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.integer({ min: -3 * REPLAY_WINDOW, max: 2 ** 40 }) },
 );
 
-test("ReplayWindow tells what a set of all counters tells", () => {
+test("ReplayWindow agrees with a set of all counters", () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 2 ** 50 }),

@@ -83,7 +83,7 @@ export class RelayListener implements DatagramOwner, RelayReturnPathOwner {
     this.#receiver = new DatagramReceiver(this.context, fd, this);
   }
 
-  /** Relays under a removed key, and clear ones where clear is no longer accepted, end at once: the next datagram is answered by RESET. */
+  /** Relays under a removed key, and clear ones where clear is no longer accepted, end at once; later datagrams get RESET. */
   set identity(identity: RelayIdentity) {
     this.#identity = identity;
     this.#handshake = this.#handshakeAs(identity);

@@ -28,7 +28,7 @@ describe("check", () => {
     expect((await runCommand(["check", "-c", file, "--json"])).stdout).toBe("[]\n");
   });
 
-  test("every problem of a wrong file is told with its line", async () => {
+  test("every problem of an invalid file is reported with its line", async () => {
     writeFileSync(file, BAD);
     const { exitCode, stderr } = await runCommand(["check", "-c", file]);
     expect(exitCode).toBe(2);

@@ -48,7 +48,7 @@ test("findFreePort passes over ports that are taken", async () => {
 });
 
 describe("a web task", () => {
-  test("tells the client's address from the PROXY header", async () => {
+  test("answers with the client's address from the PROXY header", async () => {
     const { port } = await startWebTask("task-a");
     const received = Promise.withResolvers<string>();
     await Bun.connect({

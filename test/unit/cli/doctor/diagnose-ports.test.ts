@@ -99,7 +99,7 @@ describe("diagnosePorts", () => {
     );
   });
 
-  test("what is closed to all, or from all, is told once", () => {
+  test("a port closed to all, or from all, is one finding", () => {
     const inward = (from: string) => portTest({ from, to: "a", outcome: "silent" });
     const peers = [ports([inward("b")]), ports([inward("c")], { node: "c" })];
     expect(wrong(...peers)).toEqual([

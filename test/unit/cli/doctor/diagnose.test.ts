@@ -72,7 +72,7 @@ describe("diagnose", () => {
     ]);
   });
 
-  test("a file that is gone or wrong is told first, also of a node alone", () => {
+  test("a missing or invalid file is reported first, also without a cluster", () => {
     const message = "cannot read the file: it does not exist";
     const problem = { file: "pm.toml", line: 0, column: 0, key: "", value: undefined, message };
     const lastReload = {
@@ -114,7 +114,7 @@ describe("diagnose", () => {
     expect(lines[1]).toStartWith("fail relay edge-2: no answer from 10.0.0.2 port 4789");
   });
 
-  test("a node with another key is told as that, not as one that does not answer", () => {
+  test("a node with another key is reported as that, not as one that does not answer", () => {
     const given = status(overlayStatus());
     const members = [nodeView("edge-1"), nodeView("edge-2", { state: "failed" })];
     const keyTrouble = [

@@ -12,7 +12,7 @@ test("a line for this node's end, a row for each other node", () => {
   ]);
 });
 
-test("what is not as it should be is told in words", () => {
+test("faults are shown in words", () => {
   const peers = [
     overlayPeer("b", {
       problem: "overlay.vni is 1 here, 2 there",

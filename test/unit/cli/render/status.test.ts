@@ -153,7 +153,7 @@ test("what is wrong with a service is in words beside it", () => {
   ]);
 });
 
-test("a refused reload is told with its problems and their age", () => {
+test("a refused reload is shown with its problems and their age", () => {
   const problem = { file: "pm.toml", line: 12, column: 1, key: "a.b", value: 1, message: "is wrong" };
   const lastReload = {
     outcome: "refused",
@@ -177,7 +177,7 @@ test("a refused reload is told with its problems and their age", () => {
   expect(lines[14]).toBe("        and 2 more: see `portmesh check`");
 });
 
-test("settings that wait for a restart and workers without descriptors are told at the top", () => {
+test("settings that wait for a restart and workers without descriptors are shown at the top", () => {
   const needsRestart = [{ key: "proxy.workers", before: 2, after: 4, needsRestart: true }];
   const given = status([], { config: { ...status([]).config, needsRestart } });
   const text = renderStatus({ ...given, proxy: { ...given.proxy, workersOutOfDescriptors: 1 } });
@@ -240,7 +240,7 @@ test("a healthy cluster is a table of its nodes before the services", () => {
   ]);
 });
 
-test("in a cluster every task has its node, and what other nodes' clients do here is told", () => {
+test("in a cluster every task has its node, and the traffic of other nodes' clients is shown", () => {
   const relayedUdp = {
     ...NO_SESSIONS,
     openSessions: 1,
@@ -288,7 +288,7 @@ test("a node that can keep nothing says so", () => {
   );
 });
 
-test("what is wrong with the cluster is told: ports no node opens, conflicts, gossip", () => {
+test("faults of the cluster are shown: ports no node opens, conflicts, gossip", () => {
   const bindErrors = Array.from({ length: 7 }, (_, index) => ({
     service: "web",
     listener: `tcp 0.0.0.0:${80 + index}`,

@@ -53,13 +53,13 @@ describe("a node that follows its address", () => {
     expect(await see({ addresses: ["eth0 10.0.0.1", "eth0 10.0.0.2"] })).toEqual([]);
   });
 
-  test("tells once that it is gone, and takes the next one when it comes", async () => {
+  test("reports once that it is gone, and takes the next one when it appears", async () => {
     const { see } = watchOf({ addresses: ["eth0 10.0.0.2"], route: "eth0" });
     expect(await see({ addresses: [], route: null })).toEqual(["lost 10.0.0.2"]);
     expect(await see({ addresses: ["eth0 10.0.0.3"] })).toEqual(["moved 10.0.0.3"]);
   });
 
-  test("tells that it is back", async () => {
+  test("reports that it is back", async () => {
     const { see } = watchOf({ addresses: ["eth0 10.0.0.2"], route: null });
     expect(await see({ addresses: [] })).toEqual(["lost 10.0.0.2"]);
     expect(await see({ addresses: ["eth0 10.0.0.2"] })).toEqual(["back 10.0.0.2"]);
@@ -90,7 +90,7 @@ describe("a node that follows its address", () => {
 });
 
 describe("an address that is fixed", () => {
-  test.each([{ bind: "10.0.0.2" }, { advertise: "10.0.0.2" }])("is told to be gone: %o", async (fixed) => {
+  test.each([{ bind: "10.0.0.2" }, { advertise: "10.0.0.2" }])("is reported as gone: %o", async (fixed) => {
     const { see } = watchOf({ addresses: ["eth0 10.0.0.2"], route: "eth0" }, fixed);
     expect(await see({ addresses: ["eth0 10.0.0.9"] })).toEqual(["lost 10.0.0.2"]);
     expect(await see({ addresses: ["eth0 10.0.0.9", "eth0 10.0.0.2"] })).toEqual(["back 10.0.0.2"]);
@@ -103,7 +103,7 @@ describe("an address that is fixed", () => {
   });
 });
 
-test("nothing is looked at any more once it is stopped", () => {
+test("nothing is read after stop()", () => {
   const { watch, clock } = watchOf({ addresses: ["eth0 10.0.0.2"], route: "eth0" });
   watch.stop();
   expect(clock.timerCount).toBe(0);

@@ -90,7 +90,7 @@ test("what others may choose at will does not fill the log", () => {
   expect(lines.length).toBe(2);
 });
 
-test("what is no news to an operator is not told", () => {
+test("events of no use to an operator are not logged", () => {
   const quiet: MemberEvent[] = [
     { type: "updated", name: "b" },
     { type: "forgotten", name: "b" },
@@ -141,7 +141,7 @@ test.each<[MemberEvent["type"], string]>([
   expect(lines).toHaveLength(111);
 });
 
-test("neither do made-up names of what is told once a minute each fill the log", () => {
+test("nor do invented names of events that are logged once a minute each fill the log", () => {
   const made = Array.from({ length: 5_000 }, (_, i) => `made-up-${i}`);
   for (const name of made) {
     tell({ type: "conflict", name, known: AT, other: OTHER });

@@ -124,7 +124,7 @@ describe("the file", () => {
     return node;
   }
 
-  test("a service that the catalog refuses is served here and told; the others go to everybody", async () => {
+  test("a service that the catalog refuses is served here and logged; the others go to all nodes", async () => {
     const node = await startFull(MAX_TASKS_PER_NODE - 1);
     const file = config(WEB + DNS);
     const refused = {
@@ -147,7 +147,7 @@ describe("the file", () => {
     expect(node.catalog.tasksOf("dns").length).toBe(1);
   });
 
-  test("a node record that the catalog refuses holds no service up, and is told once", async () => {
+  test("a node record that the catalog refuses holds no service up, and is logged once", async () => {
     const node = await start(config(WEB));
     const config81 = config(WEB.replace("80", "81"));
     const tooLong = { ...config81, node: { ...config81.node, labels: { zone: "x".repeat(1_000) } } };
@@ -240,7 +240,7 @@ describe("after a restart", () => {
     expect(again.catalog.nodes().get("a")?.isDraining).toBe(true);
   });
 
-  test("a damaged file is set aside and told; the node serves its file", async () => {
+  test("a damaged file is set aside and logged; the node serves its file", async () => {
     await start(config(WEB));
     started.pop()!.close();
     const path = dir.file("data/state");
@@ -255,7 +255,7 @@ describe("after a restart", () => {
     expect(lines).toEqual([]);
   });
 
-  test("a file of an older version of portmesh is set aside and told; the node serves its file", async () => {
+  test("a file of an older version of portmesh is set aside and logged; the node serves its file", async () => {
     await start(config(WEB));
     started.pop()!.close();
     const path = dir.file("data/state");
@@ -399,7 +399,7 @@ describe("the end", () => {
     expect(clock.timerCount).toBe(0);
   });
 
-  test("alone it knows itself and nobody else", async () => {
+  test("alone it knows only itself", async () => {
     const node = await start(config());
     expect([
       node.cluster.isLiveNode("a"),

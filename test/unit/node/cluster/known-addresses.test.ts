@@ -37,7 +37,7 @@ test("what was kept comes back; whatever else stands there is passed over", () =
   }
 });
 
-test("made-up names push out each other, and nobody who has answered", () => {
+test("invented names evict each other, and no node that has answered", () => {
   const known = new KnownAddresses();
   const address = { host: "10.0.0.1", port: 7946 };
   for (let i = 0; i < 50; i++) {

@@ -114,7 +114,7 @@ test("who joins knows the other when it has entered, and both can speak", async 
   expect(one.user.sort()).toEqual(["\x20datagram", "\x20stream"]);
 });
 
-test("who leaves is known to have left, and is not asked any more", async () => {
+test("a node that leaves is known to have left, and is no longer asked", async () => {
   const [first, second] = gossipPorts(2);
   const one = await join("one", first!);
   const two = await join("two", second!, { join: seed(first!) });
@@ -136,14 +136,14 @@ test("a goodbye that is hurried ends at once", async () => {
   await two.members.leave(); // nobody is left to say it to
 });
 
-test("a node that is its own only seed has nobody to wait for", async () => {
+test("a node that is its own only seed does not wait", async () => {
   const [port] = gossipPorts(1);
   const { members } = await join("one", port!, { join: seed(port!) });
   expect(members.peers()).toEqual([]);
   expect(members.members().map(({ name }) => name)).toEqual(["one"]);
 });
 
-test("another key: both are told why, once", async () => {
+test("another key: both nodes log the reason, once", async () => {
   const [first, second] = gossipPorts(2);
   const one = await join("one", first!);
   const two = await join("two", second!, { keys: [OTHER_KEY], join: seed(first!) });
@@ -171,7 +171,7 @@ test("keys are rotated without losing each other", async () => {
   expect(one.members.stats.droppedTotal["cannot-decrypt"]).toBeUndefined();
 });
 
-test("another cluster's name: both are told, once", async () => {
+test("another cluster's name: both nodes log it, once", async () => {
   const [first, second] = gossipPorts(2);
   const one = await join("one", first!);
   const two = await join("two", second!, { name: "test", join: seed(first!) });
@@ -184,7 +184,7 @@ test("another cluster's name: both are told, once", async () => {
 });
 
 describe("a name that is taken", () => {
-  test("who comes is refused with the place of the other, who stays", async () => {
+  test("the new node is refused with the address of the other, which stays", async () => {
     const [first, second] = gossipPorts(2).sort((a, b) => b - a); // the greater address was there first
     const one = await join("one", first!);
     await expect(join("one", second!, { join: seed(first!) })).rejects.toMatchObject({
@@ -195,7 +195,7 @@ describe("a name that is taken", () => {
     expect([one.fatal, one.members.members().length]).toEqual([[], 1]);
   });
 
-  test("without keys nobody is refused for what others claim: both stay, and both logs say so", async () => {
+  test("without keys no node is refused for what others claim: both stay, and both logs say so", async () => {
     const [first, second] = gossipPorts(2).sort((a, b) => b - a);
     const one = await join("one", first!, { keys: [] });
     const rival = await join("one", second!, { keys: [], join: seed(first!) });

@@ -64,7 +64,7 @@ test("the seed itself, back again, asks those it remembers, and says that it has
   expect(joined).toEqual(["10.0.0.2:7946"]);
 });
 
-test("a seed that does not answer is asked ever more rarely, and for ever", async () => {
+test("a seed that does not answer is asked ever more rarely, without end", async () => {
   expect(await seeds("10.0.0.2").ask()).toBe(true);
   expect(joined).toEqual(["10.0.0.2:7946"]);
   expect(await asksWithin(130_000)).toEqual([1_000, 3_000, 7_000, 15_000, 31_000, 61_000, 91_000, 121_000]);
@@ -76,7 +76,7 @@ test("the pause is between half and all of it", async () => {
   expect(await asksWithin(4_000)).toEqual([500, 1_500, 3_500]);
 });
 
-test("while the cluster is whole nobody is asked; when the seed is lost it is, from the first pause on", async () => {
+test("while the cluster is whole no seed is asked; when the seed is lost it is, from the first pause on", async () => {
   live.add("10.0.0.2:7946");
   expect(await seeds("10.0.0.2").ask()).toBe(false);
   expect(await asksWithin(45_000)).toEqual([]);
@@ -113,7 +113,7 @@ test("this node is never asked, and it alone makes no cluster", async () => {
 });
 
 describe("a name without address", () => {
-  test("is told once until it has had one", async () => {
+  test("is logged once until it has had one", async () => {
     names.set("seed.test", { error: "name not found", isAnswered: true });
     await seeds("seed.test").ask();
     await clock.advance(10_000);

@@ -86,7 +86,7 @@ describe("what a part learns while it applies", () => {
     expect(applied.at(-1)).toBe("push 3");
   });
 
-  test("does not go on for ever: that is reported, and tried again later", async () => {
+  test("is bounded: a pass without end is reported, and tried again later", async () => {
     reconciler.attach("records", ({ writes }) => reconciler.learn({ writes: writes + 1 }));
     reconciler.now();
     expect(errors).toEqual(["records: facts still change after 20 passes"]);

@@ -129,7 +129,7 @@ describe("a task leads back", () => {
     expect(looped({ web: { publish: ["80"], tasks } }, { n2: { addresses } })).toHaveLength(2);
   });
 
-  test("by its name, here and on another node that tells where its names lead", () => {
+  test("by its name, here and on another node that announces the addresses of its names", () => {
     const services = { web: { publish: ["80"], tasks: { n1: ["two.test"], n2: ["one.test"] } } };
     const names = { "two.test": ["192.0.2.2", "198.51.100.1"] };
     const n2 = { taskAddresses: [["web", "one.test", "192.0.2.1"]] } as const;
@@ -223,7 +223,7 @@ test("every node finds the same", () => {
   expect(findForwardingLoops(there)).toEqual(findForwardingLoops(here));
 });
 
-test("other nodes are told where names lead that stand for an address of a node", () => {
+test("names that stand for an address of a node are announced with their addresses", () => {
   const services = {
     web: { publish: ["80"], tasks: { n1: ["two.test", "far.test", "own.test"], n2: ["x.test"] } },
   };

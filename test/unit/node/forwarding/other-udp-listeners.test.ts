@@ -63,7 +63,7 @@ test("another node listens at all of its addresses, not on TCP ports", () => {
   ]);
 });
 
-test("services that listen at the same places are told together", () => {
+test("services that listen at the same addresses are reported together", () => {
   expect(listeners([service(["53/udp"]), service(["54/udp"])])).toEqual([
     { addresses: ADDRESSES, ports: [53, 54] },
   ]);

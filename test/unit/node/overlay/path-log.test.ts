@@ -21,7 +21,7 @@ function change(isUp: boolean, ...nodes: readonly string[]): void {
 }
 
 describe("path log", () => {
-  test("each change is told once, with its cause and what is used instead", async () => {
+  test("each change is logged once, with its cause and the path used instead", async () => {
     change(true, "b");
     await clock.advance(1_000);
     change(false, "b");
@@ -35,7 +35,7 @@ describe("path log", () => {
     ]);
   });
 
-  test("a node that was never reached, or is back within a second, is not told of", async () => {
+  test("a node that was never reached, or is back within a second, is not logged", async () => {
     change(false, "b");
     await clock.advance(1_000);
     expect(lines).toEqual([]);
@@ -62,7 +62,7 @@ describe("path log", () => {
     ]);
   });
 
-  test("a node that comes and goes all the time is told ever less often", async () => {
+  test("a node whose path keeps changing is logged ever less often", async () => {
     for (let second = 0; second < 600; second += 10) {
       change(second % 20 === 0, "b");
       await clock.advance(10_000);

@@ -71,7 +71,7 @@ describe("answers", () => {
     });
   });
 
-  test("a stranger is not tested, nor is a test that nobody began reported", () => {
+  test("a stranger is not tested, nor is an unknown test reported", () => {
     const node = answers();
     expect(node.onAsked(start("stranger"), AT_HOME)).toMatchObject({ type: "refused" });
     expect(node.onAsked({ type: "collect", from: "b", run: RUN }, AT_HOME)).toMatchObject({
@@ -89,7 +89,7 @@ describe("answers", () => {
     expect(node.onAsked(start("b"), AT_HOME)).toEqual({ type: "started" });
   });
 
-  test("nobody makes it test more often than once a second for one node, or for more than 64 at once", async () => {
+  test("no node makes it test more often than once a second for one node, or for more than 64 at once", async () => {
     const node = answers();
     const again = "fedcba9876543210";
     expect(node.onAsked(start("b"), AT_HOME)).toEqual({ type: "started" });

@@ -59,7 +59,7 @@ describe("judge: the overlay", () => {
       report: report({ heard: heardOf(there), trials: [...back] }),
     });
 
-  test("an echo that came back has gone both ways, whoever sent it", () => {
+  test("an echo that came back has gone both ways, from either node", () => {
     expect(both([vxlan("open")], {}, [vxlan("sent")], {})).toEqual([
       "overlay 4789/udp a>b open",
       "overlay 4789/udp b>a open",

@@ -23,7 +23,7 @@ test("where nothing is encrypted members may send everything", () => {
   expect(refused).toEqual([]);
 });
 
-test("the ports of all members are told apart from this node's own", () => {
+test("the ports of all members are distinguished from this node's own", () => {
   const entries = [entry(1), entry(2, { tcp: 5789, udp: [5790] }), entry(3, null), entry(4)];
   const { plan } = planFilter(closed, entries);
   expect(plan.members).toHaveLength(4);

@@ -127,7 +127,7 @@ describe("two nodes", () => {
     expect(n1.counts.probesSent + n2.counts.probesSent - before).toBeLessThanOrEqual(6);
   });
 
-  test("that nobody uses know each other within seconds when one has been away", async () => {
+  test("that are unused know each other within seconds when one has been away", async () => {
     const network = new EchoNetwork();
     const n1 = network.add("n1");
     n1.setPeers([endOf("n2", SECRETS)]);
@@ -218,7 +218,7 @@ describe("others", () => {
   });
 });
 
-test("200 peers that nobody uses are probed about ten times a second", async () => {
+test("200 unused peers are probed about ten times a second", async () => {
   const network = new EchoNetwork();
   const n1 = network.add("n1");
   const names = Array.from({ length: 200 }, (_, index) => `n${index + 2}`);

@@ -129,7 +129,7 @@ describe("a path that changes", () => {
     expect(path.run(8000, () => path.probe.mtu === 1500)).toBe(true);
   });
 
-  test("the same holds for one that nobody uses, however long ago it was last heard", () => {
+  test("the same holds for an unused one, however long ago it was last heard", () => {
     const path = pathOf();
     path.isActive = false;
     searched(path);
@@ -162,7 +162,7 @@ describe("what it costs", () => {
     expect(path.sent.length).toBeGreaterThan(500);
   });
 
-  test("200 peers that nobody uses: ten probes a second", () => {
+  test("200 unused peers: ten probes a second", () => {
     const paths = Array.from({ length: 200 }, (_, index) =>
       pathOf({ mtu: 1400, random: seededRandom(index) }),
     );
@@ -177,7 +177,7 @@ describe("what it costs", () => {
     expect(sent / 600).toBeGreaterThan(5);
   });
 
-  test("a peer that nobody uses and that is not there: two probes a minute", () => {
+  test("an unused peer that is down: two probes a minute", () => {
     const path = pathOf();
     [path.isActive, path.isCut] = [false, true];
     path.run(60_000);

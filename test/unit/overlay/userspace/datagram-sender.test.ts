@@ -110,7 +110,7 @@ describe("DatagramSender", () => {
     });
   });
 
-  test("a peer that cannot be reached loses its datagrams, keeps segmentation, and disturbs nobody", async () => {
+  test("a peer that cannot be reached loses its datagrams, keeps segmentation, and disturbs no other peer", async () => {
     const nowhere = peerAt("255.255.255.255", 9, 1);
     const peer = peerAt("127.0.0.1", receiver.port, 2);
     add(nowhere, 3, 1000);

@@ -33,7 +33,7 @@ test("what this host lacks says nothing about the task", () => {
   expect(downAfter(60_000, "not-sent")).toBeNull();
 });
 
-test("it is told once that a task is down, and the trial goes on until it answers", () => {
+test("a task that is down is reported once, and the trial continues until it answers", () => {
   const trial = new Trial(0);
   expect(trial.onResult("refused", false, REFUSED_MS)).toBe("down");
   expect(trial.onResult("refused", false, REFUSED_MS + 400)).toBe("unchanged");

@@ -7,7 +7,7 @@ import { GCM } from "../../../support/overlay/gcm.ts";
 const RELAY_KEY = new Uint8Array(32).fill(1);
 const HOUR_MS = 3_600_000;
 
-test("two key pairs agree, and nobody with a third key", () => {
+test("two key pairs agree, and no third key with them", () => {
   const [one, two, third] = [new KeyPair(), new KeyPair(), new KeyPair()];
   expect(one.publicKey).toHaveLength(32);
   expect(one.agree(two.publicKey)!).toEqual(two.agree(one.publicKey)!);

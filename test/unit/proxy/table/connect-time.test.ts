@@ -25,7 +25,7 @@ test("to one where SYNs get lost, the longer the more of them", () => {
   expect(patienceAfter(...times(20, 20), 1_020, ...times(30, 20))).toBe(5_000);
 });
 
-test("to one that nobody has connected to yet, half a minute", () => {
+test("to one without a connection yet, half a minute", () => {
   expect(patienceAfter()).toBe(32_000);
 });
 

@@ -90,7 +90,7 @@ describe("DescriptorShares", () => {
     expect(flood(shares.tcp(0))).toBe((TOTAL * 63) / 64 / 2);
   });
 
-  test("one that waits is told when its own service closes something, and that it waits is shown", () => {
+  test("one that waits is notified when its own service closes something, and the counters show that it waits", () => {
     shares.divide(TOTAL, [service(0, "tcp"), service(1, "tcp")], false);
     flood(shares.tcp(0), 2);
     let told = 0;

@@ -42,7 +42,7 @@ describe("DescriptorGate", () => {
     expect([99, 100, 101].map((fd) => gate.isScarce(fd))).toEqual([false, true, true]);
   });
 
-  test("tells everyone once when there is room, and says in the counters who waits", () => {
+  test("notifies all once when there is room, and counts those that wait", () => {
     const gate = gateAt(PLENTY);
     const [first, second] = [waiter(), waiter()];
     gate.wait(first);
@@ -53,7 +53,7 @@ describe("DescriptorGate", () => {
     expect([first.told, second.told, gate.isWaitedFor, counters.paused[1]]).toEqual([1, 1, false, 0]);
   });
 
-  test("tells nobody while the next descriptor would be scarce", () => {
+  test("notifies none while the next descriptor would be scarce", () => {
     const gate = gateAt(0);
     const one = waiter();
     gate.wait(one);
@@ -61,7 +61,7 @@ describe("DescriptorGate", () => {
     expect([one.told, gate.isWaitedFor, counters.paused[1]]).toEqual([0, true, 1]);
   });
 
-  test("one that has to wait again is told in the next round", () => {
+  test("one that has to wait again is notified in the next round", () => {
     const gate = gateAt(PLENTY);
     const again = waiter(() => {
       if (again.told === 1) gate.wait(again);

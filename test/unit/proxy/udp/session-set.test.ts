@@ -173,7 +173,7 @@ describe("a new session at the limit", () => {
 });
 
 describe("a task of another node", () => {
-  test("is reached by its relay, which is told the client and the task", () => {
+  test("is reached by its relay, which gets the client and the task", () => {
     listen([FAR]);
     const session = send(1001)!;
     const { peer, header } = udp.relays.sessions[0]!;

@@ -69,7 +69,7 @@ describe("push/pull", () => {
     expect(decodePushPull(hex(bytes))).toBeNull();
   });
 
-  test("members nobody can use are left out and counted", () => {
+  test("unusable members are left out and counted", () => {
     const [member] = EXCHANGE.members;
     const members = [
       { ...member!, name: "no address", address: new Uint8Array() },

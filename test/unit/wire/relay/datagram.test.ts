@@ -98,7 +98,7 @@ describe("handshake datagrams", () => {
     expect(relayIdMatches(bytes, datagram, RELAY_ID.toReversed())).toBe(false);
   });
 
-  test("no answer to somebody unknown is longer than what it answers", () => {
+  test("no reply to an unknown sender is longer than the request", () => {
     const shortest = Uint8Array.of(65);
     expect(handshake(RELAY_CHALLENGE).length).toBeLessThanOrEqual(handshake(RELAY_HELLO, shortest).length);
     expect(handshake(RELAY_READY).length).toBeLessThanOrEqual(handshake(RELAY_CONFIRM, shortest).length);

@@ -113,7 +113,7 @@ describe("PairSecret", () => {
     expect([opens(keys("entry"), keys("entry")), opens(keys("exit"), keys("exit"))]).toEqual([false, false]);
   });
 
-  test("nobody opens it with another relay key, secret, exit node or greeting", () => {
+  test("it does not open with another relay key, secret, exit node or greeting", () => {
     const others = [
       { relayKey: RELAY_KEY.with(3, 0) },
       { secret: SECRET.with(3, 0) },

@@ -70,7 +70,7 @@ describe("update", () => {
     expect(web?.tasks.map((task) => task.name)).toEqual(["10.0.0.6"]);
   });
 
-  test("starts again from what somebody else wrote meanwhile", async () => {
+  test("starts again from what another command wrote meanwhile", async () => {
     const mesh = new FakeMesh(serviceView("web"));
     let writes = 0;
     mesh.beforeChange = () => {
@@ -80,7 +80,7 @@ describe("update", () => {
     expect(mesh.service("web")?.spec).toMatchObject({ prefer: "zone", balance: "random" });
   });
 
-  test("gives up when somebody else never stops writing", async () => {
+  test("gives up when another command never stops writing", async () => {
     const mesh = new FakeMesh(serviceView("web"));
     let writes = 0;
     mesh.beforeChange = () => {

@@ -143,7 +143,7 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
       expect(client.answers).toEqual(["y"]);
     });
 
-    test("with sessions is probed when it is silent, and fails when nobody answers", () => {
+    test("with sessions is probed when it is silent, and fails without a reply", () => {
       const { pair } = openPair();
       pair.advance(60_000, () => pair.settle());
       expect(pair.relay.state).toBe("ready");
