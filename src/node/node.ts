@@ -62,6 +62,8 @@ export class Node implements ClusterNode {
   #state: NodeStatus["state"] = "serving";
   #appliedAt: number;
   #lastReload: ReloadReport | null = null;
+  /** What came of reading the file once more after the start, until the watch has reported something. */
+  #secondLook: ReloadReport | null = null;
 
   constructor(started: StartedParts) {
     const { options, parts, tables, cluster, catalog, reconciler } = started;
@@ -187,12 +189,25 @@ export class Node implements ClusterNode {
     };
     const isRefused = () => this.#lastReload?.outcome === "refused";
     const watch = parts.watchConfig({ path: options.file, onChange: reload, isRefused });
-    stops.push(() => watch.stop(), parts.clock.after(SECOND_LOOK_MS, reload));
+    const lookAgain = async () => {
+      if (this.#state === "serving") this.#secondLook = await this.reload(false, "file");
+    };
+    stops.push(
+      () => watch.stop(),
+      parts.clock.after(SECOND_LOOK_MS, () => void lookAgain()),
+    );
   }
 
-  /** The file was touched without a change, and the last report was not a refusal. */
-  #isNoNews({ trigger, outcome }: ReloadReport): boolean {
-    return trigger === "file" && outcome === "unchanged" && this.#lastReload?.outcome !== "refused";
+  /**
+   * The file was touched without a change, and the last report was not a refusal; or the watch reports late, with its
+   * patience for missing files, what the second look has reported.
+   */
+  #isNoNews({ trigger, outcome, problems }: ReloadReport): boolean {
+    if (trigger !== "file") return false;
+    if (outcome === "unchanged") return this.#lastReload?.outcome !== "refused";
+    const seen = this.#secondLook;
+    this.#secondLook = null;
+    return outcome === "refused" && seen === this.#lastReload && Bun.deepEquals(problems, seen?.problems);
   }
 
   #onApplied(config: Config): void {

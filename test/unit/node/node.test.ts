@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { readConfig } from "../../../src/config/index.ts";
 import { type Log, type Node, type NodeParts, startNode } from "../../../src/node/index.ts";
@@ -118,6 +118,28 @@ describe("start", () => {
 });
 
 describe("reload", () => {
+  test("a file that is deleted right after the start is reported once, and again when it is deleted again", async () => {
+    const node = await start();
+    const refusals = () => lines.filter((line) => line.includes("it does not exist")).length;
+    const change = async () => {
+      onFileChange();
+      await clock.advance(100);
+    };
+    rmSync(dir.file("pm.toml"));
+    await clock.advance(1_000); // it is read once more then
+    await until(clock, () => refusals() === 1);
+    await change(); // of the watch, which waits longer
+    await until(clock, () => node.status().config.lastReload?.outcome === "refused");
+    expect(refusals()).toBe(1);
+    write(SERVICE);
+    await change();
+    await until(clock, () => node.status().config.lastReload?.outcome === "unchanged");
+    rmSync(dir.file("pm.toml"));
+    await change();
+    await until(clock, () => refusals() === 2);
+    await node.drainAndStop();
+  });
+
   test("a refused file is shown by status until it is valid again", async () => {
     const node = await start();
     write(SERVICE.replace('"80"', '"70000"'));
