@@ -40,13 +40,13 @@ export const ALONE: ReadonlySet<string> = new Set(
 /** Of a quarter of a minute and more, the longest first: one that started late would still run when all others are done. */
 export const LONG: readonly string[] = [
   "test/net/mesh-faults.test.ts",
-  "test/net/overlay-path.test.ts",
   "test/net/gossip-strangers.test.ts",
   "test/net/address-change.test.ts",
   "test/net/far-meshes.test.ts",
   "test/net/overlay-addresses.test.ts",
   "test/net/firewall.test.ts",
   "test/net/far-nodes.test.ts",
+  "test/net/overlay-path.test.ts",
   "test/net/overlay-mesh.test.ts",
   "test/interop/serf-mesh.test.ts",
   "test/net/path-black-hole.test.ts",

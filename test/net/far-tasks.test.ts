@@ -34,7 +34,7 @@ describe.skipIf(lacksNamespaces())("tasks that are far away", () => {
     return errors.filter((error) => error === null).length;
   }
 
-  test("each client is one connection, and no task fails", async () => {
+  test.concurrent("each client is one connection, and no task fails", async () => {
     const addresses = [100, 200, 300].map((rttMs) => farAddress(rttMs));
     const { errors, connections, status } = await runFarTasks(wrapper, { addresses, clients: 14, rounds: 5 });
     expect(errors).toEqual(Array(70).fill(null));
@@ -44,7 +44,7 @@ describe.skipIf(lacksNamespaces())("tasks that are far away", () => {
       expect(task).toMatchObject({ state: "active", connectFailuresTotal: 0, lastError: null });
   }, 60_000);
 
-  test("a task that is later than anybody expects is overtaken at first, and never fails", async () => {
+  test.concurrent("a task that is later than anybody expects is overtaken at first, and never fails", async () => {
     const addresses = [farAddress(800), farAddress(20)];
     const { errors, connections, status } = await runFarTasks(wrapper, { addresses, clients: 1, rounds: 12 });
     expect(errors).toEqual(Array(12).fill(null));

@@ -20,6 +20,7 @@ import { waitFor } from "../support/time/wait-for.ts";
 const PORT = 7946;
 const DEADLINE_MS = 60_000;
 /** Past a raise timer and its jitter. */
+const PAST_RAISE_MS = 70_000;
 const RAISE_DEADLINE_MS = 150_000;
 const LONG_TEST_MS = 300_000;
 /** Two overlays of the same nodes, one over each family of underlay. */
@@ -139,7 +140,8 @@ describe.skipIf(lacksVxlan())("the path between two nodes over kernel VXLAN", ()
       await setMiddle(1333); // no size that anybody would try first
       await reaches(one, "n2", 1333 - OVERHEAD);
       await setMiddle(1500);
-      await reaches(one, "n2", DEVICE_MTU, RAISE_DEADLINE_MS);
+      await one.skip(PAST_RAISE_MS);
+      await reaches(one, "n2", DEVICE_MTU);
     },
     LONG_TEST_MS,
   );

@@ -7,7 +7,7 @@ import type { EchoNodeConfig, EchoNodeReport } from "./echo-node.ts";
 export class EchoProcess {
   #last: EchoNodeReport | null = null;
 
-  private constructor(readonly child: Bun.Subprocess<"ignore", "pipe", "inherit">) {
+  private constructor(readonly child: Bun.Subprocess<"pipe", "pipe", "inherit">) {
     void this.#read();
   }
 
@@ -15,7 +15,7 @@ export class EchoProcess {
   static async start(node: NetworkNode, config: EchoNodeConfig): Promise<EchoProcess> {
     const script = resolve(import.meta.dir, "echo-node.ts");
     const child = Bun.spawn([...node.wrapper, process.execPath, script, JSON.stringify(config)], {
-      stdio: ["ignore", "pipe", "inherit"],
+      stdio: ["pipe", "pipe", "inherit"],
     });
     const started = new EchoProcess(child);
     await waitFor(() => started.#last, { what: "a first report" });
@@ -24,6 +24,12 @@ export class EchoProcess {
 
   get last(): EchoNodeReport {
     return this.#last!;
+  }
+
+  /** Puts the clock of its echo service ahead. */
+  async skip(byMs: number): Promise<void> {
+    this.child.stdin.write(`${byMs}\n`);
+    await this.child.stdin.flush();
   }
 
   async stop(): Promise<void> {
