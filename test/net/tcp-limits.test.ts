@@ -399,7 +399,7 @@ test("a port of this process is distinguished from one of another program", asyn
   expect(await errorOf(port)).toContain("this node uses it itself (cluster.bind, overlay.port)");
   await new Promise<void>((done) => socket.connect(9, "127.0.0.1", done));
   expect(await errorOf(port)).toMatch(
-    /a connection of this node has it as its local port: .*net.ipv4.ip_local_port_range, \d+-\d+, /,
+    /a connection of this node uses it as its local port, from net.ipv4.ip_local_port_range \(\d+-\d+\); /,
   );
   expect(await errorOf(port)).toContain(`ip_local_reserved_ports=${port}`);
   socket.close();
