@@ -22,7 +22,7 @@ only; every node serves TCP port ${ports.web} and UDP port ${ports.dns}. In anot
   ${portmesh} status ${socket}
       nodes, ports, tasks and connections of the whole cluster, from any node
   ${portmesh} trace ${ports.web} ${socket}
-which task this node would pick, and why
+      which task this node would pick, and why
   kill -9 ${pids[1]}
       ${second.name} is out of routing at once: curl keeps working, with the remaining tasks
   $EDITOR ${fileOf(first)}
