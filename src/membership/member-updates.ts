@@ -5,7 +5,8 @@
  * Deviates: a death with a higher incarnation than the one known is remembered, and a stale word of life about a dead
  * member is answered with its death, so that no old packet raises the dead; a dead member may come back at another
  * address at once; incarnations that are far from what is known (incarnation.ts) are believed only about this node, which
- * refutes them, and of a member that says them itself.
+ * refutes them, and of a member that says them itself; a suspicion takes over the newer incarnation of a later suspect
+ * message.
  */
 import {
   type AliveMessage,
@@ -96,6 +97,7 @@ export class MemberUpdates {
     if (name === self) return this.#onAccused(record, incarnation, from, source);
     if (!this.#isPlausible(record, incarnation)) return;
     if (record.suspicion !== null) {
+      record.incarnation = incarnation; // of the death that may follow: members that know it would not believe an older one
       if (record.suspicion.confirm(from)) {
         table.suspicions.add(record);
         this.#broadcastAccusation("suspect", name, incarnation, from);

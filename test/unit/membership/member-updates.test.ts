@@ -55,6 +55,13 @@ const TABLE: readonly (readonly [string, GossipMessage[], GossipMessage, string 
   ],
   ["alive refutes suspect", [alive("b", 1), suspect("b", 1)], alive("b", 2), "alive 2", ["cleared b"]],
   ["alive, same incarnation, does not", [alive("b", 1), suspect("b", 1)], alive("b", 1), "suspect 1", []],
+  [
+    "suspect, confirmed by a newer incarnation",
+    [alive("b", 1), suspect("b", 1)],
+    suspect("b", 2, "d"),
+    "suspect 2",
+    [],
+  ],
   ["alive refutes dead", [alive("b", 1), dead("b", 1)], alive("b", 2), "alive 2", ["joined b"]],
   ["alive, same incarnation, stays dead", [alive("b", 1), dead("b", 1)], alive("b", 1), "dead 1", []],
   [
