@@ -1,7 +1,7 @@
 /** Records of the catalog for tests: complete ones, of which a test says only what it is about. */
 
 import type { Declaration, NodeRecord, TaskRecord } from "../../../src/catalog/index.ts";
-import type { PortSpec, ServiceSpec } from "../../../src/model/index.ts";
+import { DEFAULT_RULES, type PortSpec, type ServiceSpec } from "../../../src/model/index.ts";
 
 export function port(published: number, changes: Partial<PortSpec> = {}): PortSpec {
   return { protocol: "tcp", published, target: 80, mode: "ingress", ...changes };
@@ -13,18 +13,7 @@ export function spec(
 ): ServiceSpec {
   return {
     publish: typeof published === "number" ? [port(published)] : published,
-    balance: "round-robin",
-    prefer: "any",
-    sendProxy: "none",
-    acceptProxy: [],
-    allow: ["0.0.0.0/0", "::/0"],
-    deny: [],
-    bind: null,
-    nodes: {},
-    maxConnections: 0,
-    idleTimeoutMs: 0,
-    drainTimeoutMs: 30_000,
-    udp: { mode: "session", idleTimeoutMs: 90_000, maxSessions: 65_536, responses: 0 },
+    ...DEFAULT_RULES,
     ...changes,
   };
 }

@@ -15,25 +15,14 @@ import {
   type TraceQuery,
   type UpdateService,
 } from "../../../src/admin/index.ts";
-import type { ServiceSpec, TaskSpec } from "../../../src/model/index.ts";
+import { DEFAULT_RULES, type ServiceSpec, type TaskSpec } from "../../../src/model/index.ts";
 
 export const SELF = "edge-1";
 const CREATED_AT = Date.UTC(2026, 0, 2, 3, 4, 5);
 
 export const SPEC: ServiceSpec = {
   publish: [{ protocol: "tcp", published: 8080, target: 80, mode: "ingress" }],
-  balance: "round-robin",
-  prefer: "any",
-  sendProxy: "none",
-  acceptProxy: [],
-  allow: ["0.0.0.0/0", "::/0"],
-  deny: [],
-  bind: null,
-  nodes: {},
-  maxConnections: 0,
-  idleTimeoutMs: 0,
-  drainTimeoutMs: 30_000,
-  udp: { mode: "session", idleTimeoutMs: 90_000, maxSessions: 65_536, responses: 0 },
+  ...DEFAULT_RULES,
 };
 
 export function taskView(name: string, rest: Partial<TaskInfo> = {}): TaskInfo {
