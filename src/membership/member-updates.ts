@@ -31,6 +31,9 @@ export const MAX_NAME_BYTES = 255;
 /** [memberlist memberlist.go, "MetaMaxSize"] */
 export const MAX_META_BYTES = 512;
 
+/** That a member is suspected or dead, and who says so: itself when it leaves. */
+type Accusation = Pick<DeadMessage, "node" | "incarnation" | "from">;
+
 export interface MemberUpdatesHost {
   readonly profile: Profile;
   readonly table: MemberTable;
@@ -62,17 +65,10 @@ export class MemberUpdates {
     const record = known ?? this.#insert(said, nowMs);
     if (record === null || this.#isOfOtherCluster(record, said)) return;
     if (isSelf) return this.#onAliveSelf(record, said);
-    const address = { ip: said.address, port: said.port };
+    const address = addressIn(said);
     const hasMoved = known !== undefined && !isSameAddress(record.address, address);
     if (hasMoved && isEchoOfFormerAddress(record, said)) return;
-    if (hasMoved && record.isLive) {
-      return this.#host.effects.notify({
-        type: "conflict",
-        name: said.node,
-        known: record.address,
-        other: address,
-      });
-    }
+    if (hasMoved && record.isLive) return this.#reportConflict(record, address);
     if (hasMoved || known === undefined) return this.#comesAlive(record, said, address, nowMs);
     const order = compareIncarnations(said.incarnation, record.incarnation);
     if (order === "newer") return this.#comesAlive(record, said, address, nowMs);
@@ -84,54 +80,37 @@ export class MemberUpdates {
   }
 
   /** @param source as of onAlive */
-  onSuspect(
-    name: string,
-    incarnation: number,
-    from: string,
-    nowMs: number,
-    source: Address | null = null,
-  ): void {
+  onSuspect(said: Accusation, nowMs: number, source: Address | null = null): void {
     const { table, self, profile, effects } = this.#host;
-    const record = table.get(name);
+    const record = table.get(said.node);
     if (record === undefined) return;
-    if (name === self) return this.#onAccused(record, incarnation, from, source);
-    if (!this.#isPlausible(record, incarnation)) return;
-    if (record.suspicion !== null) {
-      record.incarnation = incarnation; // of the death that may follow: members that know it would not believe an older one
-      if (record.suspicion.confirm(from)) {
-        table.suspicions.add(record);
-        this.#broadcastAccusation("suspect", name, incarnation, from);
-      }
-      return;
-    }
-    if (record.state !== "alive") return;
-    record.incarnation = incarnation;
-    record.enter("suspect", nowMs);
-    record.suspicion = new Suspicion(profile, table.size, from, nowMs);
+    if (said.node === self) return this.#onAccused(record, said, source);
+    if (!this.#isPlausible(record, said.incarnation) || !record.isLive) return;
+    record.incarnation = said.incarnation; // of the death that may follow: members that know it would not believe an older one
+    const isNew = record.state === "alive";
+    if (isNew) {
+      record.enter("suspect", nowMs);
+      record.suspicion = new Suspicion(profile, table.size, said.from, nowMs);
+    } else if (record.suspicion?.confirm(said.from) !== true) return;
     table.suspicions.add(record);
-    this.#broadcastAccusation("suspect", name, incarnation, from);
-    effects.notify({ type: "suspected", name });
+    this.#broadcastAccusation("suspect", said);
+    if (isNew) effects.notify({ type: "suspected", name: said.node });
   }
 
   /** @param source as of onAlive */
-  onDead(
-    name: string,
-    incarnation: number,
-    from: string,
-    nowMs: number,
-    source: Address | null = null,
-  ): void {
+  onDead(said: Accusation, nowMs: number, source: Address | null = null): void {
     const { table, self, isLeaving, effects } = this.#host;
-    const record = table.get(name);
+    const { node, incarnation, from } = said;
+    const record = table.get(node);
     if (record === undefined) return;
-    if (name === self && !isLeaving()) return this.#onAccused(record, incarnation, from, source);
+    if (node === self && !isLeaving()) return this.#onAccused(record, said, source);
     if (!this.#isPlausible(record, incarnation)) return;
     const wasLive = record.isLive;
     record.incarnation = incarnation;
     if (!wasLive) return;
-    record.enter(from === name ? "left" : "dead", nowMs);
-    this.#broadcastAccusation("dead", name, incarnation, from);
-    effects.notify({ type: from === name ? "left" : "failed", name });
+    record.enter(from === node ? "left" : "dead", nowMs);
+    this.#broadcastAccusation("dead", said);
+    effects.notify({ type: from === node ? "left" : "failed", name: node });
   }
 
   /**
@@ -140,7 +119,7 @@ export class MemberUpdates {
    */
   onMove(left: DeadMessage, said: AliveMessage, nowMs: number, source: Address | null): void {
     const record = this.#host.table.get(said.node);
-    const address = { ip: said.address, port: said.port };
+    const address = addressIn(said);
     const isMove =
       record !== undefined &&
       said.node !== this.#host.self &&
@@ -151,7 +130,7 @@ export class MemberUpdates {
       isSameBytes(said.meta, record.meta);
     const isSound = (said.address.length === 4 || said.address.length === 16) && isUsable(said.versions);
     if (!isMove || !isSound) {
-      this.onDead(left.node, left.incarnation, left.from, nowMs, source);
+      this.onDead(left, nowMs, source);
       return this.onAlive(said, nowMs, source);
     }
     this.#comesAlive(record, said, address, nowMs);
@@ -159,8 +138,8 @@ export class MemberUpdates {
   }
 
   /** The time of a suspect is over: acts as on a dead message. */
-  expire(record: MemberRecord, nowMs: number): void {
-    this.onDead(record.name, record.incarnation, this.#host.self, nowMs);
+  expire({ name: node, incarnation }: MemberRecord, nowMs: number): void {
+    this.onDead({ node, incarnation, from: this.#host.self }, nowMs);
   }
 
   /** A death that others know of is only a suspicion here, so that a live member can still refute it. */
@@ -171,11 +150,11 @@ export class MemberUpdates {
         this.onAlive({ ...member, type: "alive", node }, nowMs, source);
         break;
       case "left":
-        this.onDead(node, incarnation, node, nowMs, source);
+        this.onDead({ node, incarnation, from: node }, nowMs, source);
         break;
       case "dead":
       case "suspect":
-        this.onSuspect(node, incarnation, this.#host.self, nowMs, source);
+        this.onSuspect({ node, incarnation, from: this.#host.self }, nowMs, source);
     }
   }
 
@@ -226,13 +205,7 @@ export class MemberUpdates {
       effects.drop("bad-name");
       return null;
     }
-    const record = new MemberRecord(
-      said.node,
-      { ip: said.address, port: said.port },
-      said.meta,
-      said.versions,
-      nowMs,
-    );
+    const record = new MemberRecord(said.node, addressIn(said), said.meta, said.versions, nowMs);
     if (this.#isOfOtherCluster(record, said)) return null;
     if (table.isFull) {
       effects.drop("too-many-members");
@@ -247,7 +220,7 @@ export class MemberUpdates {
     const tags = isSameBytes(said.meta, record.meta) ? record.tags : decodeTags(said.meta);
     const cluster = tags[CLUSTER_TAG] ?? "";
     if (tags[PROTOCOL_TAG] === undefined || cluster === this.#host.cluster) return false;
-    const address = { ip: said.address, port: said.port };
+    const address = addressIn(said);
     this.#host.effects.notify({ type: "other-cluster", name: said.node, cluster, address });
     return true;
   }
@@ -260,15 +233,10 @@ export class MemberUpdates {
 
   /** An echo of an earlier life, or another node under this node's name. */
   #onAliveSelf(record: MemberRecord, said: AliveMessage): void {
-    const address = { ip: said.address, port: said.port };
+    const address = addressIn(said);
     if (!isSameAddress(record.address, address)) {
       if (isEchoOfFormerAddress(record, said)) return;
-      return this.#host.effects.notify({
-        type: "conflict",
-        name: said.node,
-        known: record.address,
-        other: address,
-      });
+      return this.#reportConflict(record, address);
     }
     const order = compareIncarnations(said.incarnation, record.incarnation);
     if (order === "older") return;
@@ -283,7 +251,7 @@ export class MemberUpdates {
   #onStaleAlive(record: MemberRecord, order: IncarnationOrder): void {
     if (record.isLive || order === "newer") return;
     const from = record.state === "left" ? record.name : this.#host.self;
-    this.#broadcastAccusation("dead", record.name, record.incarnation, from);
+    this.#broadcastAccusation("dead", { node: record.name, incarnation: record.incarnation, from });
   }
 
   /** Of a claim that another member is not alive: not older than what is known, and not far from it. */
@@ -294,9 +262,9 @@ export class MemberUpdates {
   }
 
   /** An old accusation is answered at its source only: no other member needs to hear it. */
-  #onAccused(record: MemberRecord, incarnation: number, by: string, source: Address | null): void {
+  #onAccused(record: MemberRecord, { incarnation, from }: Accusation, source: Address | null): void {
     const order = compareIncarnations(incarnation, record.incarnation);
-    if (order !== "older") return this.#refute(incarnation, by, order === "far" ? source : null);
+    if (order !== "older") return this.#refute(incarnation, from, order === "far" ? source : null);
     if (source !== null && !this.#host.isLeaving())
       this.#host.packets.send(source, [this.#aliveSelf()], false);
   }
@@ -335,7 +303,11 @@ export class MemberUpdates {
     effects.notify({ type: "refuted", by });
   }
 
-  #broadcastAccusation(type: "suspect" | "dead", node: string, incarnation: number, from: string): void {
+  #reportConflict({ name, address: known }: MemberRecord, other: Address): void {
+    this.#host.effects.notify({ type: "conflict", name, known, other });
+  }
+
+  #broadcastAccusation(type: "suspect" | "dead", { node, incarnation, from }: Accusation): void {
     this.#host.packets.broadcast(node, encodeMessage({ type, incarnation, node, from }));
   }
 }
@@ -349,6 +321,10 @@ function isUsableName(name: string): boolean {
 /** From a member that has not yet heard of the move. */
 function isEchoOfFormerAddress({ formerAddress, incarnation }: MemberRecord, said: AliveMessage): boolean {
   if (formerAddress === null) return false;
-  const isThere = isSameAddress(formerAddress, { ip: said.address, port: said.port });
+  const isThere = isSameAddress(formerAddress, addressIn(said));
   return isThere && compareIncarnations(said.incarnation, incarnation) === "older";
+}
+
+function addressIn({ address, port }: AliveMessage): Address {
+  return { ip: address, port };
 }

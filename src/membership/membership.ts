@@ -133,7 +133,8 @@ export class Membership {
         packets: this.#packets,
         exchanges: this.#exchanges,
         effects: this.#effects,
-        onSilent: (member, atMs) => this.#updates.onSuspect(member.name, member.incarnation, name, atMs),
+        onSilent: ({ name: node, incarnation }, atMs) =>
+          this.#updates.onSuspect({ node, incarnation, from: name }, atMs),
         onRound: (atMs) => this.#forgetOld(atMs),
       },
       nowMs + random() * profile.probeIntervalMs,
@@ -332,10 +333,10 @@ export class Membership {
         this.#updates.onAlive(message, nowMs, from);
         break;
       case "suspect":
-        this.#updates.onSuspect(message.node, message.incarnation, message.from, nowMs, from);
+        this.#updates.onSuspect(message, nowMs, from);
         break;
       case "dead":
-        this.#updates.onDead(message.node, message.incarnation, message.from, nowMs, from);
+        this.#updates.onDead(message, nowMs, from);
         break;
       case "user":
         this.#onUser(message.payload);
