@@ -84,22 +84,18 @@ function readHead(body: Uint8Array, previous?: WireEntry): Omit<EntryHead, "hash
 export function openEntry(wire: WireEntry): Entry | { readonly problem: string } {
   const problem = checkHead(wire);
   if (problem !== null) return { problem };
-  const { kind, key, stamp } = wire;
-  const own = { ...wire, body: new Uint8Array(wire.body) };
-  if (isTombstone(wire)) return { ...own, record: null };
-  const decoded = decodeRecord(kind, key, recordBytes(wire));
+  const decoded = isTombstone(wire) ? { record: null } : decodeRecord(wire.kind, wire.key, recordBytes(wire));
   if ("problem" in decoded) return decoded;
   const { record } = decoded;
-  const isTooNew =
-    kind === "declaration" && record !== null && !isChangeKnown(record as DeclarationRecord, stamp);
-  return isTooNew ? { problem: CHANGED_LATER } : { ...own, record };
+  const late = findLateChange(wire.kind, record, wire.stamp);
+  return late === null ? { ...wire, body: new Uint8Array(wire.body), record } : { problem: late };
 }
 
-const CHANGED_LATER = "changed: is later than its last write";
-
-/** Else no later change, of any node, would ever be newer. */
-function isChangeKnown({ changed }: DeclarationRecord, stamp: Stamp): boolean {
-  return changed.counter <= stamp.counter;
+/** Otherwise no later change, of any node, would ever be newer. null: nothing is wrong. */
+function findLateChange(kind: RowKind, record: Entry["record"], stamp: Stamp): string | null {
+  if (kind !== "declaration" || record === null) return null;
+  const { changed } = record as DeclarationRecord;
+  return changed.counter <= stamp.counter ? null : "changed: is later than its last write";
 }
 
 /** A new version of a row, by this node. null: its tombstone. The problem names what is wrong with it. */
@@ -113,9 +109,7 @@ export function makeEntry(
 ): Entry | { readonly problem: string } {
   const head = entryHead(kind, key, stamp, encoded?.value ?? null, bornAtMs, replaces);
   const record = encoded?.record ?? null;
-  const isTooNew =
-    kind === "declaration" && record !== null && !isChangeKnown(record as DeclarationRecord, stamp);
-  const problem = checkHead(head) ?? (isTooNew ? CHANGED_LATER : null);
+  const problem = checkHead(head) ?? findLateChange(kind, record, stamp);
   return problem === null ? { ...head, record } : { problem };
 }
 

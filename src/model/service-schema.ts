@@ -125,11 +125,12 @@ export const serviceSpec = z
 export const storedServiceSpec = z
   .object({
     ...ruleFields,
-    publish: z.array(portRun()).min(1).superRefine(checkPorts).transform(expandRanges),
+    publish: z.array(portRun()).min(1).superRefine(checkPorts),
     bind: ruleFields.bind.nullable(),
     udp: z.object({ ...udpFields, responses: udpFields.responses.default(0) }),
   })
-  .superRefine(checkTogether);
+  .superRefine(checkTogether)
+  .transform((spec): ServiceSpec => ({ ...spec, publish: expandRanges(spec.publish) }));
 
 type StoredPortRun = readonly [
   protocol: string,
