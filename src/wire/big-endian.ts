@@ -4,6 +4,10 @@ export function readUint16(bytes: Uint8Array, at: number): number {
   return (bytes[at]! << 8) | bytes[at + 1]!;
 }
 
+export function readUint32(bytes: Uint8Array, at: number): number {
+  return readInt32(bytes, at) >>> 0;
+}
+
 /** As an int32, which is what typed arrays and hashes like. */
 export function readInt32(bytes: Uint8Array, at: number): number {
   return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;

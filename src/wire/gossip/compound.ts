@@ -1,6 +1,7 @@
 /**
  * Several messages in one packet: 7 | count | count × length u16 | the messages. [memberlist util.go]
  */
+import { readUint16 } from "../big-endian.ts";
 import { ByteBuilder } from "./byte-builder.ts";
 import { COMPOUND } from "./message-type.ts";
 
@@ -46,7 +47,7 @@ export function decodeCompound(compound: Uint8Array): CompoundParts | null {
   let at = COMPOUND_BYTES + COMPOUND_PART_BYTES * count;
   for (let i = 0; i < count && at <= compound.length; i++) {
     const lengthAt = COMPOUND_BYTES + COMPOUND_PART_BYTES * i;
-    const end = at + ((compound[lengthAt]! << 8) | compound[lengthAt + 1]!);
+    const end = at + readUint16(compound, lengthAt);
     if (end > compound.length) break;
     parts.push(compound.subarray(at, end));
     at = end;

@@ -9,6 +9,7 @@
  * Labels (type 244, memberlist ≥ 0.3) are not spoken here: a packet that has one is meant for others.
  */
 import { crc32 } from "node:zlib";
+import { readUint32 } from "../big-endian.ts";
 import { ByteBuilder } from "./byte-builder.ts";
 import { COMPOUND_BYTES, decodeCompound, encodeCompound } from "./compound.ts";
 import { decompress } from "./compression.ts";
@@ -146,8 +147,4 @@ function prependCrc(packet: Uint8Array): Uint8Array {
   out.pushUint(crc32(packet), 4);
   out.append(packet);
   return out.bytes;
-}
-
-function readUint32(bytes: Uint8Array, at: number): number {
-  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
 }

@@ -9,6 +9,7 @@
  *
  * TLVs are framed but not read. A header ends at 16 + n, never more than PROXY_V2_MAX_BYTES.
  */
+import { readUint16, writeUint16 } from "../big-endian.ts";
 import { copyAsIpv6, copyIpv4, type Endpoint, type IpFamily } from "../ip/ip-address.ts";
 import { MALFORMED, NEED_MORE, scanLiteral } from "../scan.ts";
 import type { ProxyHeader } from "./header.ts";
@@ -156,7 +157,7 @@ function readEndpoint(family: IpFamily, bytes: Uint8Array, at: number, portAt: n
   into.family = family;
   if (family === 4) copyIpv4(bytes, at, into.bytes, into.offset);
   else copyAsIpv6(6, bytes, at, into.bytes, into.offset);
-  into.port = (bytes[portAt]! << 8) | bytes[portAt + 1]!;
+  into.port = readUint16(bytes, portAt);
 }
 
 function writeFixed(
@@ -175,9 +176,4 @@ function writeFixed(
 function writeAddress(endpoint: Endpoint, isIpv4: boolean, out: Uint8Array, at: number): void {
   if (isIpv4) copyIpv4(endpoint.bytes, endpoint.offset, out, at);
   else copyAsIpv6(endpoint.family, endpoint.bytes, endpoint.offset, out, at);
-}
-
-function writeUint16(value: number, out: Uint8Array, at: number): void {
-  out[at] = value >> 8;
-  out[at + 1] = value & 0xff;
 }

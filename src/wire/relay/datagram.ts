@@ -35,6 +35,7 @@
  *
  * This file frames; `tag.ts` authenticates, `datagram-cipher.ts` seals.
  */
+import { readUint16, readUint32, writeUint32 } from "../big-endian.ts";
 
 export const RELAY_CLEAR = 1;
 export const RELAY_ENCRYPTED = 2;
@@ -129,7 +130,7 @@ export function decodeRelayDatagram(
   into.at = at;
   into.relayIdHigh = readUint32(bytes, at + RELAY_ID_AT);
   into.relayIdLow = readUint32(bytes, at + RELAY_ID_AT + 4);
-  into.headerLength = (bytes[at + COUNT_AT]! << 8) | bytes[at + COUNT_AT + 1]!;
+  into.headerLength = readUint16(bytes, at + COUNT_AT);
   return into.isSealed ? decodeSealed(bytes, at, length, into) : isHandshake(length, into);
 }
 
@@ -268,15 +269,4 @@ export function relayIdOf(bytes: Uint8Array, at: number): Uint8Array {
 export function relayIdMatches(bytes: Uint8Array, { at }: RelayDatagram, relayId: Uint8Array): boolean {
   for (let i = 0; i < RELAY_ID_BYTES; i++) if (bytes[at + RELAY_ID_AT + i] !== relayId[i]) return false;
   return true;
-}
-
-function readUint32(bytes: Uint8Array, at: number): number {
-  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
-}
-
-function writeUint32(value: number, out: Uint8Array, at: number): void {
-  out[at] = value >>> 24;
-  out[at + 1] = value >>> 16;
-  out[at + 2] = value >>> 8;
-  out[at + 3] = value;
 }

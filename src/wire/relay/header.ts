@@ -23,6 +23,7 @@
  *
  * Deviates from a time and a nonce in the header: a challenge needs no clocks that agree and no memory of nonces.
  */
+import { readUint16 } from "../big-endian.ts";
 import type { Endpoint } from "../ip/ip-address.ts";
 import type { ProxyHeader } from "../proxy-protocol/header.ts";
 import { encodeProxyV2, encodeProxyV2Local, PROXY_V2_MAX_ENCODED_BYTES } from "../proxy-protocol/v2.ts";
@@ -226,6 +227,6 @@ function readTask(values: ReadonlyMap<number, Uint8Array>): RelayTask | null {
   return {
     service: decoder.decode(service),
     task: decoder.decode(task),
-    targetPort: (port[0]! << 8) | port[1]!,
+    targetPort: readUint16(port, 0),
   };
 }

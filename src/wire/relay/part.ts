@@ -9,6 +9,7 @@
  *     type, session    of the OPEN or DATA            offset   of this part's data in all data
  *     index < count    of this part                   total    bytes of all data
  */
+import { readUint16, readUint32, writeUint16, writeUint32 } from "../big-endian.ts";
 import { PART_HEAD_BYTES, RELAY_DATA, RELAY_OPEN, type RelayDatagram } from "./datagram.ts";
 
 export const MAX_PARTS_OF_DATAGRAM = 64;
@@ -29,10 +30,9 @@ export function decodeRelayPart(bytes: Uint8Array, datagram: RelayDatagram, into
   into.type = bytes[at]!;
   into.index = bytes[at + 1]!;
   into.count = bytes[at + 2]!;
-  into.session =
-    ((bytes[at + 4]! << 24) | (bytes[at + 5]! << 16) | (bytes[at + 6]! << 8) | bytes[at + 7]!) >>> 0;
-  into.offset = (bytes[at + 8]! << 8) | bytes[at + 9]!;
-  into.total = (bytes[at + 10]! << 8) | bytes[at + 11]!;
+  into.session = readUint32(bytes, at + 4);
+  into.offset = readUint16(bytes, at + 8);
+  into.total = readUint16(bytes, at + 10);
   if (into.count < 2 || into.count > MAX_PARTS_OF_DATAGRAM || into.index >= into.count) return false;
   if (into.session === 0 || into.offset + dataLength > into.total) return false;
   const hasHeader = headerLength > PART_HEAD_BYTES;
@@ -55,12 +55,7 @@ export function writeRelayPart(
   out[at + 1] = index;
   out[at + 2] = count;
   out[at + 3] = 0;
-  out[at + 4] = session >>> 24;
-  out[at + 5] = session >>> 16;
-  out[at + 6] = session >>> 8;
-  out[at + 7] = session;
-  out[at + 8] = offset >>> 8;
-  out[at + 9] = offset;
-  out[at + 10] = total >>> 8;
-  out[at + 11] = total;
+  writeUint32(session, out, at + 4);
+  writeUint16(offset, out, at + 8);
+  writeUint16(total, out, at + 10);
 }

@@ -4,6 +4,7 @@
  *
  *     PROXY v2, UDP · E0 service · E1 task · E2 target port (2 bytes)           names: UTF-8, 1…255 bytes
  */
+import { readUint16 } from "../big-endian.ts";
 import type { Endpoint } from "../ip/ip-address.ts";
 import { decodeProxyHeader } from "../proxy-protocol/decode.ts";
 import { ProxyHeader } from "../proxy-protocol/header.ts";
@@ -62,7 +63,7 @@ export function decodeRelaySession(bytes: Uint8Array, at: number, length: number
     destination: header.destination,
     service: decoder.decode(service),
     task: decoder.decode(task),
-    targetPort: (port[0]! << 8) | port[1]!,
+    targetPort: readUint16(port, 0),
   };
 }
 
@@ -71,7 +72,7 @@ export function readTlvs(bytes: Uint8Array, at: number, end: number): Map<number
   const values = new Map<number, Uint8Array>();
   while (at < end) {
     if (at + TLV_HEADER_BYTES > end) return null;
-    const length = (bytes[at + 1]! << 8) | bytes[at + 2]!;
+    const length = readUint16(bytes, at + 1);
     values.set(bytes[at]!, bytes.subarray(at + TLV_HEADER_BYTES, at + TLV_HEADER_BYTES + length));
     at += TLV_HEADER_BYTES + length;
   }
