@@ -89,6 +89,21 @@ export function errnoText(value: number): string {
   return NAMES[value]?.[1] ?? `system error ${value}`;
 }
 
+/** There are no descriptors. */
+export function isOutOfDescriptors(errnoValue: number): boolean {
+  return errnoValue === EMFILE || errnoValue === ENFILE;
+}
+
+/** There are no descriptors or no memory; nothing is wrong with the peer. */
+export function isExhaustion(errnoValue: number): boolean {
+  return isOutOfDescriptors(errnoValue) || errnoValue === ENOBUFS || errnoValue === ENOMEM;
+}
+
+/** The socket or the machine is out of buffer space for now; nothing is wrong with the peer. */
+export function isCongestion(errnoValue: number): boolean {
+  return errnoValue === EAGAIN || errnoValue === ENOBUFS || errnoValue === ENOMEM;
+}
+
 /** A system call that failed where failure is not part of the normal course. */
 export class SysError extends Error {
   override readonly name = "SysError";

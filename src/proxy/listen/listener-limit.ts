@@ -1,15 +1,10 @@
 /** Whether listening sockets fit into the limit of open files, in words with the figures. Pure. */
 import type { DescriptorBudget } from "./descriptor-budget.ts";
-
-interface Place {
-  readonly protocol: string;
-  readonly address: string;
-  readonly port: number;
-}
+import { type ListenAddress, portKey } from "./listen-address.ts";
 
 export interface ListeningNeed {
   /** Of all services and the relay. */
-  readonly places: readonly Place[];
+  readonly places: readonly ListenAddress[];
   /** Other nodes with tasks: what is open to them is taken from the same limit. */
   readonly peers: number;
 }
@@ -28,8 +23,8 @@ export function describeExcess({ places, peers }: ListeningNeed, budget: Descrip
 }
 
 /** "10001 ports × 2 addresses", where every port has as many. */
-function figuresOf(places: readonly Place[]): string {
-  const ports = new Set(places.map(({ protocol, port }) => `${protocol} ${port}`)).size;
+function figuresOf(places: readonly ListenAddress[]): string {
+  const ports = new Set(places.map(portKey)).size;
   const addresses = places.length / ports;
   if (!Number.isInteger(addresses)) return `${places.length} published addresses and ports`;
   return `${ports} ports × ${addresses === 1 ? "1 address" : `${addresses} addresses`}`;

@@ -3,7 +3,7 @@
  * accepted connections.
  */
 import { EPOLLIN } from "../../sys/epoll.ts";
-import { EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../../sys/errno.ts";
+import { EAGAIN, ECONNABORTED, EINTR, isExhaustion, isOutOfDescriptors } from "../../sys/errno.ts";
 import type { Continuable, Pollable } from "../../sys/event-loop.ts";
 import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
 import { accept, waitingClients } from "../../sys/socket.ts";
@@ -99,8 +99,8 @@ export abstract class Acceptor implements Pollable, Continuable, DescriptorWaite
 
   #onNotAccepted(error: number): boolean {
     if (error === EAGAIN) return false;
-    if (error === EMFILE || error === ENFILE) this.context.worker.descriptors.onExhausted();
-    if (error === EMFILE || error === ENFILE || error === ENOBUFS || error === ENOMEM) {
+    if (isOutOfDescriptors(error)) this.context.worker.descriptors.onExhausted();
+    if (isExhaustion(error)) {
       this.#pause();
       return false;
     }

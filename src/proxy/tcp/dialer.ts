@@ -10,10 +10,9 @@ import {
   EAGAIN,
   EALREADY,
   EINPROGRESS,
-  EMFILE,
   EMSGSIZE,
-  ENFILE,
   ETIMEDOUT,
+  isOutOfDescriptors,
 } from "../../sys/errno.ts";
 import { READ_EVENTS } from "../../sys/tcp-sockets.ts";
 import { type Endpoint, encodeRelayTask, RELAY_CONNECTED, type RecordKeys } from "../../wire/index.ts";
@@ -50,7 +49,7 @@ export interface DialerOwner {
 export class Dialer extends Waiting implements DescriptorWaiter, AttemptOwner {
   readonly #clientHash: number;
   /** In force when a task was last picked. */
-  #route: Route;
+  #route!: Route;
   /** Targets that have failed or are being tried; bounded by the number of tasks. */
   #tried: Target[] | null = null;
   #attempts: readonly (Attempt | RelayAttempt)[] = NONE;
@@ -72,7 +71,6 @@ export class Dialer extends Waiting implements DescriptorWaiter, AttemptOwner {
     readonly owner: DialerOwner,
   ) {
     super();
-    this.#route = owner.refreshRoute();
     this.#clientHash = hashClient(client.family, client.bytes, client.offset);
   }
 
@@ -189,7 +187,7 @@ export class Dialer extends Waiting implements DescriptorWaiter, AttemptOwner {
         return this.#hedge(relayDelayMs(attempt));
       }
       this.#takeOut(attempt);
-      if (isOutOfDescriptors(opened)) {
+      if (isOutOfDescriptors(-opened)) {
         this.#tried = this.#tried?.filter((tried) => tried !== target) ?? null;
         this.#awaitDescriptor();
         return true;
@@ -245,7 +243,7 @@ export class Dialer extends Waiting implements DescriptorWaiter, AttemptOwner {
   #dial(target: Target): boolean {
     const { loop, sockets } = this.context;
     const fd = sockets.tcpSocket(target.family);
-    if (isOutOfDescriptors(fd)) {
+    if (isOutOfDescriptors(-fd)) {
       this.#awaitDescriptor();
       return true;
     }
@@ -370,8 +368,4 @@ export class Dialer extends Waiting implements DescriptorWaiter, AttemptOwner {
 /** A new connection takes two more round trips; one is added as the task's time may not have been measured yet. */
 function relayDelayMs({ target, peer, relay }: RelayAttempt): number {
   return target.acceptTimeoutMs + (relay.isOpening ? 3 : 1) * Math.floor(peer.rttMs);
-}
-
-function isOutOfDescriptors(result: number): boolean {
-  return result === -EMFILE || result === -ENFILE;
 }

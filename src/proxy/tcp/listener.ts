@@ -1,8 +1,8 @@
 /** One worker's listening socket of a published TCP port: applies the connection limit, starts connections. */
-import { close, setResetOnClose } from "../../sys/socket.ts";
 import type { DescriptorShare } from "../table/descriptor-shares.ts";
 import type { Route } from "../table/route.ts";
 import { Acceptor } from "./acceptor.ts";
+import { closeSocket } from "./client.ts";
 import type { Clients } from "./clients.ts";
 import { connectionRecord } from "./connection-record.ts";
 
@@ -46,8 +46,7 @@ export class TcpListener extends Acceptor {
     const { recorder } = this.context.worker;
     const reason = "connection-limit";
     this.route.rules.refuse(reason);
-    setResetOnClose(fd);
-    close(fd);
+    closeSocket(this.context, fd, reason);
     if (!recorder.isOn) return;
     const end = { target: null, bytesIn: 0, bytesOut: 0, durationMs: 0, reason };
     recorder.add(connectionRecord(this.route, this.peer(), end));

@@ -3,11 +3,10 @@
  * ends or the batch is full, so that a turn costs one send per listener and not one per session.
  */
 import type { Arena } from "../../sys/arena.ts";
-import { EAGAIN, EMSGSIZE } from "../../sys/errno.ts";
+import { EAGAIN, EMSGSIZE, isCongestion } from "../../sys/errno.ts";
 import type { TurnEnder } from "../../sys/event-loop.ts";
 import { ReceiveBatch } from "../../sys/mmsg.ts";
 import type { ReplyBatch, UdpLoop } from "./return-path.ts";
-import { isCongestion } from "./send-errors.ts";
 import { BURST_BYTES, type UdpSession } from "./session.ts";
 
 /** With less room than this the batch is sent first. */

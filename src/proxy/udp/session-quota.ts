@@ -5,11 +5,10 @@
 
 import type { DeadlineList } from "../../sys/deadline-list.ts";
 import { EPOLLIN } from "../../sys/epoll.ts";
-import { EADDRINUSE, EADDRNOTAVAIL, EMFILE } from "../../sys/errno.ts";
+import { EADDRINUSE, EADDRNOTAVAIL, EMFILE, isExhaustion } from "../../sys/errno.ts";
 import type { RefusalReason } from "../table/counters.ts";
 import type { Rules } from "../table/route.ts";
 import type { Target } from "../table/target.ts";
-import { isExhaustion } from "./send-errors.ts";
 import type { UdpSession } from "./session.ts";
 import type { SessionRanks } from "./session-ranks.ts";
 import type { PortLease, TaskPorts } from "./task-ports.ts";

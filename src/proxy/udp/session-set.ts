@@ -6,7 +6,7 @@
  */
 
 import { EPOLLIN } from "../../sys/epoll.ts";
-import { EINVAL, EMFILE } from "../../sys/errno.ts";
+import { EINVAL, EMFILE, isExhaustion } from "../../sys/errno.ts";
 import type { Endpoint } from "../../wire/index.ts";
 import { hashClient } from "../balance/index.ts";
 import { type RefusalReason, S_UDP_OPEN, S_UDP_SESSIONS } from "../table/counters.ts";
@@ -15,7 +15,7 @@ import type { Route, Rules } from "../table/route.ts";
 import type { Target } from "../table/target.ts";
 import type { ClientKey, KeyLayout } from "./client-key.ts";
 import type { ReplyBatch, ReturnPath } from "./return-path.ts";
-import { isExhaustion, isOutOfPorts } from "./send-errors.ts";
+import { isOutOfPorts } from "./send-errors.ts";
 import { writeProxyHeader, writeRelayHeader } from "./send-proxy.ts";
 import { type TaskRelay, UdpSession } from "./session.ts";
 import { SessionQuota } from "./session-quota.ts";

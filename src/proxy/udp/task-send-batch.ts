@@ -3,13 +3,13 @@
  * order. What a task refuses goes to another task while its bytes are still here.
  */
 import type { Arena } from "../../sys/arena.ts";
-import { EINVAL, EMSGSIZE } from "../../sys/errno.ts";
+import { EINVAL, EMSGSIZE, isCongestion } from "../../sys/errno.ts";
 import { DATAGRAM_MAX, SendBatch, sendBatchBytes } from "../../sys/mmsg.ts";
 import { takeError } from "../../sys/socket.ts";
 import { PROXY_V2_MAX_ENCODED_BYTES } from "../../wire/index.ts";
 import type { RefusalReason } from "../table/counters.ts";
 import type { Target } from "../table/target.ts";
-import { isCongestion, isLocal, isUnsegmentable } from "./send-errors.ts";
+import { isLocal, isUnsegmentable } from "./send-errors.ts";
 import { BURST_BYTES, type TaskRelay, type UdpSession } from "./session.ts";
 
 /** Bytes of a worker's memory. */

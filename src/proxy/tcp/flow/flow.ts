@@ -5,7 +5,7 @@
  * Invariant: a byte read from the source is either sent, held, or the flow has ended with an error. Nothing more is read
  * until the destination takes the held bytes, so held memory is bounded.
  */
-import { EAGAIN, ENOBUFS, ENOMEM } from "../../../sys/errno.ts";
+import { EAGAIN, isCongestion } from "../../../sys/errno.ts";
 
 /** Outcome of `pump`. */
 export const FLOW_EMPTY = 0; // nothing more to read for now
@@ -98,7 +98,7 @@ export abstract class Flow {
 
   /** @param result 0 or -errno */
   protected onNotSent(result: number): number {
-    if (result !== 0 && !isBusy(result)) return this.failDestination(result);
+    if (result !== 0 && !isCongestion(-result)) return this.failDestination(result);
     this.isFull = true;
     return FLOW_FULL;
   }
@@ -107,9 +107,4 @@ export abstract class Flow {
     this.error = -result;
     return FLOW_DESTINATION_FAILED;
   }
-}
-
-/** The socket or the machine is out of buffer space for now. */
-export function isBusy(result: number): boolean {
-  return result === -EAGAIN || result === -ENOBUFS || result === -ENOMEM;
 }

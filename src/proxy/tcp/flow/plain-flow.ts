@@ -5,9 +5,11 @@
  * pipe, until reads are short again. Bytes that the destination does not take are held (in the pipe, or in a block)
  * and nothing more is read until they are gone, so held memory is bounded by one pipe or one block per direction.
  */
+
+import { isCongestion } from "../../../sys/errno.ts";
 import type { PipeEnds } from "../../../sys/pipe.ts";
 import type { Block } from "./block-pool.ts";
-import { FLOW_EMPTY, FLOW_ENDED, FLOW_MORE, Flow, isBusy } from "./flow.ts";
+import { FLOW_EMPTY, FLOW_ENDED, FLOW_MORE, Flow } from "./flow.ts";
 import { COPY_BYTES, type FlowResources } from "./flow-resources.ts";
 import { PIPE_BYTES } from "./pipe-pool.ts";
 
@@ -84,7 +86,7 @@ export class PlainFlow extends Flow {
       this.bytes += sent;
       return FLOW_MORE;
     }
-    if (sent < 0 && !isBusy(sent)) return this.failDestination(sent);
+    if (sent < 0 && !isCongestion(-sent)) return this.failDestination(sent);
     const start = Math.max(0, sent);
     this.bytes += start;
     this.#holdInBlock(start, received - start);

@@ -6,6 +6,7 @@
 
 import { Waiting } from "../../../sys/deadline-list.ts";
 import { EPOLLIN } from "../../../sys/epoll.ts";
+import { isExhaustion } from "../../../sys/errno.ts";
 import type { SendBatch } from "../../../sys/mmsg.ts";
 import { AF_INET6 } from "../../../sys/sockaddr.ts";
 import {
@@ -37,7 +38,7 @@ import type { Rules } from "../../table/route.ts";
 import type { Target } from "../../table/target.ts";
 import type { KeyLayout } from "../client-key.ts";
 import type { ReplyBatch, ReturnPath } from "../return-path.ts";
-import { isExhaustion, isOutOfPorts } from "../send-errors.ts";
+import { isOutOfPorts } from "../send-errors.ts";
 import { UdpSession } from "../session.ts";
 import type { TableEntry } from "../session-table.ts";
 import type { UdpContext } from "../udp-context.ts";

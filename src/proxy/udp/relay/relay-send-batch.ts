@@ -5,7 +5,7 @@
  * Unlike elsewhere, a datagram that could not be sent is lost with its counter: sealing it again is up to its owner.
  */
 import type { Arena } from "../../../sys/arena.ts";
-import { EAGAIN, EMSGSIZE } from "../../../sys/errno.ts";
+import { EAGAIN, EMSGSIZE, isCongestion } from "../../../sys/errno.ts";
 import { SendBatch } from "../../../sys/mmsg.ts";
 import {
   PART_HEAD_BYTES,
@@ -14,7 +14,7 @@ import {
   SEALED_BYTES,
   writeRelayPart,
 } from "../../../wire/index.ts";
-import { isCongestion, isUnsegmentable } from "../send-errors.ts";
+import { isUnsegmentable } from "../send-errors.ts";
 import type { PathMtu } from "./path-mtu.ts";
 import type { RelayChannel } from "./relay-channel.ts";
 

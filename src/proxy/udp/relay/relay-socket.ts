@@ -7,7 +7,14 @@
 
 import { Waiting } from "../../../sys/deadline-list.ts";
 import { EPOLLIN } from "../../../sys/epoll.ts";
-import { EADDRINUSE, ECONNREFUSED, EHOSTUNREACH, ENOBUFS, ETIMEDOUT } from "../../../sys/errno.ts";
+import {
+  EADDRINUSE,
+  ECONNREFUSED,
+  EHOSTUNREACH,
+  ENOBUFS,
+  ETIMEDOUT,
+  isCongestion,
+} from "../../../sys/errno.ts";
 import type { Continuable, Pollable } from "../../../sys/event-loop.ts";
 import type { SendBatch } from "../../../sys/mmsg.ts";
 import { AF_INET6, setSockaddrPort, writeAnyAddress } from "../../../sys/sockaddr.ts";
@@ -30,7 +37,6 @@ import {
 } from "../../../wire/index.ts";
 import type { RelayPeer } from "../../table/peer.ts";
 import type { RelaySource } from "../replies.ts";
-import { isCongestion } from "../send-errors.ts";
 import type { TaskRelay, UdpSession } from "../session.ts";
 import type { UdpContext } from "../udp-context.ts";
 import type { EntryHandshake, EntryHandshakeOptions } from "./entry-handshake.ts";

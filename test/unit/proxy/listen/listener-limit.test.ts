@@ -4,7 +4,11 @@ import { describeExcess } from "../../../../src/proxy/listen/listener-limit.ts";
 
 function places(ports: number, ...addresses: string[]) {
   return addresses.flatMap((address) =>
-    Array.from({ length: ports }, (_, index) => ({ protocol: "udp", address, port: 10_000 + index })),
+    Array.from({ length: ports }, (_, index) => ({
+      protocol: "udp" as const,
+      address,
+      port: 10_000 + index,
+    })),
   );
 }
 
