@@ -14,7 +14,7 @@ import type { Member, MemberState } from "../membership/index.ts";
 import { compareSpecs, type Labels } from "../model/index.ts";
 import { type BindError, type ProxyStatus, rangesOf, type TaskStatus } from "../proxy/index.ts";
 import { formatHostPort } from "../wire/index.ts";
-import { hostOf } from "./cluster/address.ts";
+import { addressText } from "./cluster/address.ts";
 import { ZONE_LABEL } from "./routing-input.ts";
 
 /** A service that is defined differently in several places. */
@@ -141,7 +141,7 @@ function nodeInfo(
   const labels = record?.labels ?? (name === self ? ownLabels : {});
   return {
     name,
-    address: member === null ? null : formatHostPort(hostOf(member.address), member.address.port),
+    address: member === null ? null : addressText(member.address),
     state: member === null ? "alive" : STATES[member.state],
     isSelf: name === self,
     isDraining: record?.isDraining ?? false,

@@ -7,6 +7,12 @@ export interface Clock {
   after(delayMs: number, run: () => void): () => void;
 }
 
+export function pause(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    clock.after(ms, resolve);
+  });
+}
+
 /** The clock of a node: the system's, which may be set at any time, and one for measuring. */
 export interface NodeClock extends Clock {
   readonly steady: Clock;

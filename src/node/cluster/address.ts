@@ -1,6 +1,6 @@
 /** Addresses of members: raw bytes in the protocol, text for sockets and people. */
 import type { Address } from "../../membership/index.ts";
-import { formatIp, isMappedIpv4, parseIp } from "../../wire/index.ts";
+import { formatHostPort, formatIp, isMappedIpv4, parseIp } from "../../wire/index.ts";
 
 /** null when `host` is not a literal address. */
 export function addressOf(host: string, port: number): Address | null {
@@ -12,6 +12,11 @@ export function addressOf(host: string, port: number): Address | null {
 export function hostOf(address: Address): string {
   const ip = ipOf(address);
   return formatIp(ip.length === 16 ? 6 : 4, ip);
+}
+
+/** "192.0.2.1:7946", "[2001:db8::1]:7946" */
+export function addressText(address: Address): string {
+  return formatHostPort(hostOf(address), address.port);
 }
 
 /** 4 or 16 bytes. */

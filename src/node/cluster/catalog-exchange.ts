@@ -3,7 +3,7 @@
  * half second, pushes what this node has written to them ahead of gossip.
  */
 import type { Catalog, Effect } from "../../catalog/index.ts";
-import type { NodeClock } from "../../sys/clock.ts";
+import { type NodeClock, pause } from "../../sys/clock.ts";
 import type { Reconciler } from "../facts/reconcile.ts";
 import type { Members } from "./members.ts";
 
@@ -112,9 +112,6 @@ export class CatalogExchange {
   async #waitWhile(isOpen: () => boolean, atMostMs: number): Promise<void> {
     const { steady } = this.#options.clock;
     const endMs = steady.nowMs() + atMostMs;
-    while (this.#peers.length > 0 && isOpen() && steady.nowMs() < endMs)
-      await new Promise<void>((resolve) => {
-        steady.after(POLL_MS, resolve);
-      });
+    while (this.#peers.length > 0 && isOpen() && steady.nowMs() < endMs) await pause(steady, POLL_MS);
   }
 }

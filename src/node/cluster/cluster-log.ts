@@ -1,11 +1,10 @@
 /** The log lines for events of the cluster: one method per kind of event, one line per event. */
 import type { Change, Definition, Overwritten, UnreadableRecord } from "../../catalog/index.ts";
-import type { Address, MemberEvent } from "../../membership/index.ts";
+import type { MemberEvent } from "../../membership/index.ts";
 import type { Clock } from "../../sys/clock.ts";
-import { formatHostPort } from "../../wire/index.ts";
 import { LineBudget } from "../line-budget.ts";
 import type { Log } from "../log.ts";
-import { hostOf } from "./address.ts";
+import { addressText } from "./address.ts";
 import type { AddressChange } from "./address-watch.ts";
 
 /** Interval at which a repeated fault of another node is logged: other hosts must not be able to fill the log. */
@@ -92,14 +91,14 @@ export class ClusterLog {
           `node ${event.by} declared this node dead; refuted: this node or the network was too slow`,
         );
       case "conflict": {
-        const [known, other] = [textOf(event.known), textOf(event.other)];
+        const [known, other] = [addressText(event.known), addressText(event.other)];
         return this.#log.error(
           { node: event.name, address, other },
           `two nodes are named ${event.name}: ${known} and ${other}; change node.name on one of them`,
         );
       }
       case "other-cluster": {
-        const other = textOf(event.address);
+        const other = addressText(event.address);
         return this.#log.error(
           { node: event.name, address: other, cluster: event.cluster },
           `refused node ${event.name} (${other}): it belongs to cluster "${event.cluster}"; compare cluster.name on both nodes`,
@@ -259,8 +258,4 @@ function rareKeyOf(event: MemberEvent): string | null {
     default:
       return null;
   }
-}
-
-function textOf(address: Address): string {
-  return formatHostPort(hostOf(address), address.port);
 }

@@ -18,14 +18,14 @@ import {
   PROTOCOL_TAG,
 } from "../../membership/index.ts";
 import { gossipConnectionsWithin } from "../../proxy/index.ts";
-import type { Clock } from "../../sys/clock.ts";
+import { type Clock, pause } from "../../sys/clock.ts";
 import { raiseFileLimit } from "../../sys/file-limit.ts";
 import type { LookupHost } from "../../sys/lookup-host.ts";
 import { Keyring, packetOverheadBytes } from "../../wire/gossip/index.ts";
 import { formatHostPort } from "../../wire/index.ts";
 import type { MembersInput } from "../facts/derive.ts";
 import type { NodeError } from "../node-error.ts";
-import { addressOf, hostOf } from "./address.ts";
+import { addressOf, addressText, hostOf } from "./address.ts";
 import type { ClusterLog } from "./cluster-log.ts";
 import { Gossip, type GossipOptions } from "./gossip.ts";
 import type { GossipTransport } from "./gossip-transport.ts";
@@ -296,7 +296,7 @@ export class Members {
     });
     const asked = this.#seeds.ask().then((isAsked) => (isAsked ? answered : undefined));
     try {
-      await Promise.race([asked, answered, this.#pause(FIRST_ANSWER_MS + this.#farMs)]);
+      await Promise.race([asked, answered, pause(this.#options.clock, FIRST_ANSWER_MS + this.#farMs)]);
     } finally {
       this.#onAnswer = null;
     }
@@ -365,7 +365,7 @@ export class Members {
   async #checkName(other: Address): Promise<void> {
     if (this.#nameCheck.isRunning) return;
     const isLost = await this.#nameCheck.isLost(other, this.#onAnswer !== null);
-    const error = isLost ? nameTaken(this.#options.name, textOf(other)) : null;
+    const error = isLost ? nameTaken(this.#options.name, addressText(other)) : null;
     if (this.#onAnswer !== null) this.#onAnswer(error);
     else if (error !== null) this.#options.onFatal(error);
   }
@@ -384,13 +384,7 @@ export class Members {
 
   #yieldsTo(other: Address): boolean {
     const { config } = this.#options;
-    return formatHostPort(this.#address, config.bind.port) > textOf(other);
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#options.clock.after(ms, resolve);
-    });
+    return formatHostPort(this.#address, config.bind.port) > addressText(other);
   }
 }
 
@@ -399,9 +393,5 @@ function keyringOf(keys: readonly string[]): Keyring | null {
 }
 
 function memberAddress({ address }: Member): string {
-  return textOf(address);
-}
-
-function textOf(address: Address): string {
-  return formatHostPort(hostOf(address), address.port);
+  return addressText(address);
 }

@@ -3,7 +3,7 @@
  * that has just started gives in; of two that have both run for long, the one with the greater address does.
  */
 import type { Address } from "../../membership/index.ts";
-import type { Clock } from "../../sys/clock.ts";
+import { type Clock, pause } from "../../sys/clock.ts";
 
 /** A node that has just started ends by itself when its name is taken: the older one gives it this time. */
 const GRACE_MS = 5_000;
@@ -40,9 +40,7 @@ export class NameCheck {
     if (!(await isTaken(other))) return false;
     if (hasJustStarted) return true;
     if (!yieldsTo(other)) return false;
-    await new Promise<void>((resolve) => {
-      clock.after(GRACE_MS, resolve);
-    });
+    await pause(clock, GRACE_MS);
     return await isTaken(other);
   }
 }
