@@ -8,7 +8,7 @@ import type { Catalog } from "../catalog/index.ts";
 import type { Config } from "../config/index.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import { Commands } from "./commands.ts";
-import { derive, withConfig } from "./facts/derive.ts";
+import { routingInput, withConfig } from "./facts/derive.ts";
 import type { Reconciler } from "./facts/reconcile.ts";
 import { inputWithChange, type ServiceChange } from "./input-with-change.ts";
 import {
@@ -83,7 +83,7 @@ export class Node implements ClusterNode {
         file: options.file,
         read: parts.readConfig,
         tables,
-        inputWith: (config) => derive(withConfig(reconciler.facts, config), parts.clock.nowMs()).routing,
+        inputWith: (config) => routingInput(withConfig(reconciler.facts, config), parts.clock.nowMs()),
         keptWith: (config, removed) => this.#keptWith(config, removed),
         differingWith: (config) => this.#differingWith(config),
         unpublishedWith: (config) => cluster.unpublishedWith(config),
@@ -158,7 +158,7 @@ export class Node implements ClusterNode {
 
   async trace(query: TraceQuery): Promise<Trace> {
     const { reconciler, tables } = this.#started;
-    return traceRoute(query, { ...this.#snapshot(), input: reconciler.derived.routing, table: tables.table });
+    return traceRoute(query, { ...this.#snapshot(), input: reconciler.routing, table: tables.table });
   }
 
   /** Resolves when all is stopped: true when no connection was left, false when it was hurried. */
@@ -220,7 +220,7 @@ export class Node implements ClusterNode {
 
   #objectTo(change: ServiceChange): Pick<ApiError, "error" | "about"> | null {
     const { tables, reconciler } = this.#started;
-    const objections = tables.objectionsTo(inputWithChange(reconciler.derived.routing, change));
+    const objections = tables.objectionsTo(inputWithChange(reconciler.routing, change));
     const isAsked = ({ loop }: Objection) =>
       loop?.service === change.name && change.addTasks.some(({ name }) => name === loop.task);
     const first = objections.find(isAsked) ?? objections[0];
@@ -234,7 +234,7 @@ export class Node implements ClusterNode {
   async #apply(): Promise<void> {
     const { tables, reconciler } = this.#started;
     if (this.#state === "draining") return;
-    await tables.change((turn) => turn.apply(reconciler.derived.routing, NEW_NAMES_MS));
+    await tables.change((turn) => turn.apply(reconciler.routing, NEW_NAMES_MS));
   }
 
   #differingWith(config: Config): DifferingService[] {

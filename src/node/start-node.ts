@@ -95,12 +95,12 @@ async function startParts(options: NodeOptions, parts: NodeParts, stops: Stops):
     gate,
     resolver,
     interfaces,
-    currentInput: () => reconciler.derived.routing,
+    currentInput: () => reconciler.routing,
     onWarnings: (warnings) => log.warnings(warnings),
     onLoops: (loops) => log.loops(loops),
     onTaskAddresses: (taskAddresses) => reconciler.learn({ taskAddresses }),
   });
-  await tables.change((turn) => turn.apply(reconciler.derived.routing, FIRST_NAMES_MS));
+  await tables.change((turn) => turn.apply(reconciler.routing, FIRST_NAMES_MS));
   gate.start();
   serve(reconciler, tables);
   watchAddress(options, parts, cluster, reconciler, stops);

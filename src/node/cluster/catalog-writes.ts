@@ -94,7 +94,7 @@ export class CatalogWrites {
    */
   writeKept(change: Write): WriteRefusal | null {
     const { catalog, store, clock, reconciler } = this.#options;
-    const after = catalog.snapshotAfter(change, reconciler.derived.kept, clock.nowMs());
+    const after = catalog.snapshotAfter(change, reconciler.kept, clock.nowMs());
     if ("refusal" in after) return { code: "invalid", error: after.refusal };
     const unkept = store.writeText(after.snapshot);
     if (unkept !== null) {

@@ -86,7 +86,7 @@ export class Cluster {
     this.#store = new StateStore({
       directory: file.config.node.dataDir ?? DEFAULT_DATA_DIR,
       clock,
-      snapshot: () => catalog.snapshot(reconciler.derived.kept),
+      snapshot: () => catalog.snapshot(reconciler.kept),
       onError: (error) => log.store(error),
     });
     this.#store.lock();

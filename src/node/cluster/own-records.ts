@@ -2,7 +2,7 @@
  * Keeps the records that this node alone writes in line with the facts: the one about itself, and its tasks whose service
  * is gone. Logs, once each, what other nodes do to the services of its file.
  */
-import type { Catalog, Definition } from "../../catalog/index.ts";
+import type { Catalog, Definition, NodeRecord } from "../../catalog/index.ts";
 import type { Derived } from "../facts/derive.ts";
 import type { Reconciler } from "../facts/reconcile.ts";
 import type { ClusterLog } from "./cluster-log.ts";
@@ -35,7 +35,7 @@ export class OwnRecords {
       catalog.transaction((writer) => {
         for (const { service, name } of orphans) writer.removeTask(service, name);
       });
-    const refusal = catalog.writeNode(record);
+    const refusal = this.#isInForce(record) ? null : catalog.writeNode(record);
     if (refusal !== null && refusal !== this.#refusal) log.refused(null, refusal);
     this.#refusal = refusal;
     if (catalog.revision !== before)
@@ -43,6 +43,13 @@ export class OwnRecords {
     this.#logSuperseded(superseded);
     for (const change of catalog.takeOverwritten()) log.overwritten(change);
     for (const record of catalog.takeUnreadable()) log.unreadable(record);
+  }
+
+  /** Most passes bring nothing new for it: a write is encoded and checked before it turns out to change nothing. */
+  #isInForce(record: NodeRecord): boolean {
+    const { catalog } = this.#options;
+    const { stamp, ...inForce } = catalog.nodes().get(catalog.self) ?? { stamp: null };
+    return stamp !== null && Bun.deepEquals(inForce, record);
   }
 
   #logSuperseded(superseded: Derived["superseded"]): void {

@@ -2,12 +2,12 @@
 import type { NodeRecord } from "../../catalog/index.ts";
 import type { Config } from "../../config/index.ts";
 import type { Member } from "../../membership/index.ts";
-import type { Clock } from "../../sys/clock.ts";
+import { type Clock, pause } from "../../sys/clock.ts";
 import { tryConnection } from "../../sys/connection-trial.ts";
 import { tryDatagrams } from "../../sys/datagram-trial.ts";
 import { randomBytes } from "../../sys/random.ts";
 import { parseIp } from "../../wire/index.ts";
-import { reachOf } from "../facts/overlay-facts.ts";
+import { type OverlayFacts, reachOf } from "../facts/overlay-facts.ts";
 import { relayKeys } from "../facts/relay-keys.ts";
 import type { Overlay } from "../overlay/overlay.ts";
 import { encodePortTest } from "../port-test/message.ts";
@@ -46,7 +46,7 @@ export function newPortTester(parts: PortTestParts): PortTester {
     hasKeys,
     peer: (name) => {
       const member = members()?.member(name) ?? null;
-      return member === null || name === self ? null : testedPeer(member, parts);
+      return member === null || name === self ? null : testedPeer(member, parts, overlay?.facts ?? null);
     },
     peers: () => testedPeers(parts),
     problems: () => overlay?.problems.map(({ message }) => message) ?? [],
@@ -65,15 +65,20 @@ const UNREACHED: StreamAnswer = { payload: null, failure: "unreached" };
 
 function testedPeers(parts: PortTestParts): TestedPeer[] {
   const members = parts.members()?.members() ?? [];
+  const facts = parts.overlay?.facts ?? null;
   return members
     .filter(({ name, state }) => name !== parts.self && state !== "left")
-    .map((member) => testedPeer(member, parts));
+    .map((member) => testedPeer(member, parts, facts));
 }
 
-function testedPeer(member: Member, { nodes, overlay }: PortTestParts): TestedPeer {
+function testedPeer(
+  member: Member,
+  { nodes, overlay }: PortTestParts,
+  facts: OverlayFacts | null,
+): TestedPeer {
   const { name, address, rttMs, isPortmesh } = member;
   const node = nodes().get(name);
-  const reach = node === undefined || overlay === null ? null : reachOf(name, node, overlay.facts);
+  const reach = node === undefined || facts === null ? null : reachOf(name, node, facts);
   return {
     name,
     address: hostOf(address),
@@ -132,6 +137,6 @@ function networkOf(
     probeEcho: (peer) => overlay?.probe(peer),
     echoAnsweredMs: (peer) => overlay?.heard(peer)?.answerMs ?? null,
     nowMs: () => clock.nowMs(),
-    wait: (ms) => new Promise((resolve) => clock.after(ms, resolve)),
+    wait: (ms) => pause(clock, ms),
   };
 }

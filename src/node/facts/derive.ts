@@ -1,6 +1,6 @@
 /**
- * Facts -> everything that follows from them: this node's own record, the nodes for its overlay, what is kept on disk,
- * the input of its routing table. Pure: the same facts give the same result, so that a pass can compare and do nothing.
+ * Facts -> everything that follows from them: this node's own record, the nodes for its overlay, what is kept on disk;
+ * and, apart from these, the input of its routing table. Pure: the same facts give the same result, so that a pass can compare and do nothing.
  */
 import {
   type CatalogState,
@@ -36,10 +36,8 @@ export interface Derived {
   /** Kept with the catalog. */
   readonly kept: CatalogState;
   readonly portRetries: number;
-  /** Equal in two passes when their routing tables are. */
+  /** Equal in two passes when what routingInput gives is. */
   readonly routingSources: readonly unknown[];
-  /** Computed when read: few passes need it. */
-  readonly routing: RoutingInput;
 }
 
 export interface MembersInput extends Pick<ClusterConfig, "keys" | "join"> {
@@ -57,8 +55,7 @@ export interface OverlayInput {
   readonly active: ReadonlySet<string>;
 }
 
-export function derive(facts: Facts, nowMs: number): Derived {
-  const { members, file } = facts;
+export function derive(facts: Facts): Derived {
   return {
     record: ownRecord(facts),
     orphans: orphansOf(facts),
@@ -66,13 +63,14 @@ export function derive(facts: Facts, nowMs: number): Derived {
     writes: facts.writes,
     members: membersInput(facts),
     overlay: overlayInput(facts),
-    kept: { isFileKnown: file.isKnown, members: members.known },
+    kept: keptState(facts),
     portRetries: facts.portRetries,
     routingSources: routingSources(facts),
-    get routing() {
-      return routingInput(facts, nowMs);
-    },
   };
+}
+
+export function keptState({ file, members }: Facts): CatalogState {
+  return { isFileKnown: file.isKnown, members: members.known };
 }
 
 /** The facts as they would be with another file. */
@@ -139,7 +137,8 @@ function routingSources({
   return [catalogRevision, file, address, network, overlay, localChanges];
 }
 
-function routingInput(facts: Facts, nowMs: number): RoutingInput {
+/** Not part of a pass: the routing table is made again, later, when the sources have changed. */
+export function routingInput(facts: Facts, nowMs: number): RoutingInput {
   const { self, catalog, overlay } = facts;
   const { config } = facts.file;
   const source = sourceOf(facts);

@@ -7,8 +7,11 @@
  * is a fact like any other: the pass is repeated until nothing has changed. A part that fails is reported, holds up no
  * other part, and is tried again ever more rarely.
  */
+
+import type { CatalogState } from "../../catalog/index.ts";
 import type { Clock } from "../../sys/clock.ts";
-import { type Derived, derive } from "./derive.ts";
+import type { RoutingInput } from "../routing-input.ts";
+import { type Derived, derive, keptState, routingInput } from "./derive.ts";
 import type { Facts } from "./facts.ts";
 
 /**
@@ -54,9 +57,14 @@ export class Reconciler {
     return this.#facts;
   }
 
-  /** What follows from the facts of this moment. */
-  get derived(): Derived {
-    return derive(this.#facts, this.#options.clock.nowMs());
+  /** What the routing table is made of now. */
+  get routing(): RoutingInput {
+    return routingInput(this.#facts, this.#options.clock.nowMs());
+  }
+
+  /** What is kept on disk beside the catalog's records now. */
+  get kept(): CatalogState {
+    return keptState(this.#facts);
   }
 
   /** Since the start. */
@@ -114,7 +122,7 @@ export class Reconciler {
 
   #pass(failed: Set<PartName>): void {
     this.#passes++;
-    const { derived } = this;
+    const derived = derive(this.#facts);
     for (const name of ORDER) {
       if (failed.has(name)) continue; // until it is tried again
       try {

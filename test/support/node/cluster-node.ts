@@ -3,7 +3,7 @@ import { Catalog } from "../../../src/catalog/index.ts";
 import type { Config } from "../../../src/config/index.ts";
 import { Cluster, type ClusterOptions } from "../../../src/node/cluster/cluster.ts";
 import { ClusterLog } from "../../../src/node/cluster/cluster-log.ts";
-import { derive, withConfig } from "../../../src/node/facts/derive.ts";
+import { routingInput, withConfig } from "../../../src/node/facts/derive.ts";
 import { factsAtStart } from "../../../src/node/facts/facts.ts";
 import { Reconciler } from "../../../src/node/facts/reconcile.ts";
 import type { Log } from "../../../src/node/log.ts";
@@ -63,12 +63,12 @@ export class ClusterNode {
 
   /** What is served. */
   input(): RoutingInput {
-    return this.reconciler.derived.routing;
+    return this.reconciler.routing;
   }
 
   /** As it would be with another file. */
   inputWith(config: Config): RoutingInput {
-    return derive(withConfig(this.reconciler.facts, config), this.#clock.nowMs()).routing;
+    return routingInput(withConfig(this.reconciler.facts, config), this.#clock.nowMs());
   }
 
   serve(): void {

@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { Catalog, MAX_BIND_ERRORS, type NodeRecord } from "../../../../src/catalog/index.ts";
-import { type Derived, derive, withConfig } from "../../../../src/node/facts/derive.ts";
+import { type Derived, derive, routingInput, withConfig } from "../../../../src/node/facts/derive.ts";
 import { type Facts, factsAtStart } from "../../../../src/node/facts/facts.ts";
 import type { OverlayFacts } from "../../../../src/node/facts/overlay-facts.ts";
+import type { RoutingInput } from "../../../../src/node/routing-input.ts";
 import { declared, nodeRecord, spec, task } from "../../../support/catalog/catalog-records.ts";
 import { configOf, webService } from "../../../support/node/config-of.ts";
 
@@ -58,8 +59,9 @@ function facts(toml: string, changes: Partial<Facts> = {}): Facts {
   return { ...start, overlay: announced === null ? null : OVERLAY, ...changes };
 }
 
-function derived(toml: string, changes: Partial<Facts> = {}): Derived {
-  return derive(facts(toml, changes), NOW_MS);
+function derived(toml: string, changes: Partial<Facts> = {}): Derived & { readonly routing: RoutingInput } {
+  const given = facts(toml, changes);
+  return { ...derive(given), routing: routingInput(given, NOW_MS) };
 }
 
 describe("the record of this node", () => {
@@ -164,13 +166,13 @@ describe("the routing input", () => {
   test("is another with another file; the facts are what they were", () => {
     const now = facts(CLUSTER + WEB);
     const next = withConfig(now, configOf(CLUSTER + WEB.replace('"80"', '"81"')));
-    expect(derive(next, NOW_MS).routing.services[0]!.publish[0]!.published).toBe(81);
-    expect(derive(now, NOW_MS).routing.services[0]!.publish[0]!.published).toBe(80);
+    expect(routingInput(next, NOW_MS).services[0]!.publish[0]!.published).toBe(81);
+    expect(routingInput(now, NOW_MS).services[0]!.publish[0]!.published).toBe(80);
   });
 
   test("has the same sources as long as no fact that it is made of has changed", () => {
     const now = facts(CLUSTER + WEB);
-    const sources = (changes: Partial<Facts>) => derive({ ...now, ...changes }, NOW_MS).routingSources;
+    const sources = (changes: Partial<Facts>) => derive({ ...now, ...changes }).routingSources;
     const isSame = (changes: Partial<Facts>) =>
       sources(changes).every((source, index) => source === sources({})[index]);
     expect(isSame({ writes: 7, bindErrors: [["web", "tcp 0.0.0.0:80", "taken"]] })).toBe(true);
