@@ -5,11 +5,14 @@ import { findUnusedExports } from "./unused-exports.ts";
 const files = (await Bun.$`git ls-files --cached --others --exclude-standard`.text())
   .split("\n")
   .filter(Boolean);
-const cycles = findImportCycles(await readCode("src"));
+const texts = new Map((await Promise.all(files.map(readText))).flat());
+const cycles = findImportCycles(codeIn("src"));
 const findings = [
-  ...(await Promise.all(files.map(check))).flat(),
+  ...[...texts].flatMap(([path, text]) =>
+    findViolations(path, text).map(({ line, message }) => `${path}:${line}: ${message}`),
+  ),
   ...cycles.map((cycle) => `import cycle: ${cycle}`),
-  ...findUnusedExports(await readCode("src", "test", "build")).map(
+  ...findUnusedExports(codeIn("src", "test", "build")).map(
     ({ path, line, name, isUsedByTests }) =>
       `${path}:${line}: ${name} is exported and used by ${isUsedByTests ? "tests only" : "no other file"}`,
   ),
@@ -18,22 +21,16 @@ for (const finding of findings) console.error(finding);
 if (findings.length > 0) process.exit(1);
 console.log(`${files.length} files keep the repository's rules`);
 
-async function check(path: string): Promise<string[]> {
+/** [] for a file that is deleted and not yet committed, or is not text. */
+async function readText(path: string): Promise<[path: string, text: string][]> {
   const file = Bun.file(path);
-  if (!(await file.exists())) return []; // deleted, not yet committed
+  if (!(await file.exists())) return [];
   const bytes = await file.bytes();
-  if (bytes.includes(0)) return []; // not text
-  return findViolations(path, new TextDecoder().decode(bytes)).map(
-    ({ line, message }) => `${path}:${line}: ${message}`,
-  );
+  return bytes.includes(0) ? [] : [[path, new TextDecoder().decode(bytes)]];
 }
 
 /** The code in these folders, by path. */
-async function readCode(...folders: readonly string[]): Promise<Map<string, string>> {
-  const texts = new Map<string, string>();
-  for (const path of files) {
-    const isCode = folders.includes(path.split("/")[0]!) && /\.tsx?$/.test(path);
-    if (isCode && (await Bun.file(path).exists())) texts.set(path, await Bun.file(path).text());
-  }
-  return texts;
+function codeIn(...folders: readonly string[]): Map<string, string> {
+  const isCode = (path: string) => folders.includes(path.split("/")[0]!) && /\.tsx?$/.test(path);
+  return new Map([...texts].filter(([path]) => isCode(path)));
 }

@@ -11,9 +11,14 @@ const IMPORT = /(?:\bfrom|\bimport|\bimport\()\s*["'](\.[^"']+)["']/g;
 /** Relative imports of a file: the target's path, and where in the text. */
 export function importsOf(path: string, text: string): { readonly target: string; readonly index: number }[] {
   return [...text.matchAll(IMPORT)].map((match) => ({
-    target: new URL(match[1]!, `file:///${path}`).pathname.slice(1),
+    target: resolveImport(path, match[1]!),
     index: match.index,
   }));
+}
+
+/** @param source relative, as the file at `path` has it */
+export function resolveImport(path: string, source: string): string {
+  return new URL(source, `file:///${path}`).pathname.slice(1);
 }
 
 /** @param texts by path; imports of other files are left out */

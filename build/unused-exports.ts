@@ -7,6 +7,8 @@
  * `// for tests: why` at the export, where a test needs what nothing else needs.
  */
 
+import { resolveImport } from "./import-graph.ts";
+
 /** What a file exports, by the name it has outside. */
 interface FileExports {
   readonly own: ReadonlyMap<string, number>;
@@ -151,7 +153,7 @@ function splitNames(list: string): { readonly inner: string; readonly outer: str
 }
 
 function resolve(path: string, source: string): string {
-  return source.startsWith(".") ? new URL(source, `file:///${path}`).pathname.slice(1) : source;
+  return source.startsWith(".") ? resolveImport(path, source) : source;
 }
 
 function isType(text: string, at: number): boolean {
