@@ -60,10 +60,10 @@ export class RawSocket {
     const length = writeSockaddr(address.bytes, 0, parseIp(to)!.bytes, port);
     const result = socket.connect(fd, address.address(0), length);
     if (result === -EINPROGRESS) await awaitReady(fd, EPOLLOUT, "connect");
-    else if (result < 0) throw new SysError("connect", -result);
-    const error = socket.takeError(fd);
-    if (error !== 0) throw new SysError("connect", error);
-    return new RawSocket(fd);
+    const error = result < 0 && result !== -EINPROGRESS ? -result : socket.takeError(fd);
+    if (error === 0) return new RawSocket(fd);
+    socket.close(fd);
+    throw new SysError("connect", error);
   }
 
   /** Sends a few bytes. */
