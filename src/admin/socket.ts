@@ -10,10 +10,13 @@ import { dirname } from "node:path";
 const MAX_PATH_BYTES = 107; // unix(7): sun_path has 108 bytes with the final NUL
 const PROBE_MS = 1_000; // a node that accepts but is too busy to be asked again is alive
 const OWNER_ONLY = 0o177;
+const HINT = "set admin.socket to a path this user may create";
 /** The longest there is: a request that reloads a very large file waits until it has been parsed. */
 const ANSWER_LIMIT: object = { idleTimeout: 255 }; // seconds; Bun's types have it for TCP only, its servers for both
 
 export interface AdminServer {
+  /** Of the socket. */
+  readonly path: string;
   /** Ends open requests and removes the socket. */
   close(): Promise<void>;
 }
@@ -30,6 +33,26 @@ export class AdminSocketError extends Error {
   }
 }
 
+/**
+ * On the first of `paths` that can be created. A socket that another node of this user answers on ends the search: two
+ * nodes would be reached by one command. Throws AdminSocketError.
+ */
+export async function listenOnFirst(
+  paths: readonly string[],
+  handle: (request: Request) => Response | Promise<Response>,
+): Promise<AdminServer> {
+  const reasons: string[] = [];
+  for (const path of paths) {
+    try {
+      return await listenOnSocket(path, handle);
+    } catch (error) {
+      if (!(error instanceof AdminSocketError) || error.code !== "cannot-create") throw error;
+      reasons.push(`${path}: ${reasonOf(error.cause)}`);
+    }
+  }
+  throw new AdminSocketError("cannot-create", `cannot listen for commands: ${reasons.join("; ")}: ${HINT}`);
+}
+
 /** Throws AdminSocketError. */
 export async function listenOnSocket(
   path: string,
@@ -42,7 +65,8 @@ export async function listenOnSocket(
     return serve(path, handle);
   } catch (error) {
     if (error instanceof AdminSocketError) throw error;
-    throw new AdminSocketError("cannot-create", explain(path, error), { cause: error });
+    const message = `cannot listen on ${path}: ${reasonOf(error)}: ${HINT}`;
+    throw new AdminSocketError("cannot-create", message, { cause: error });
   }
 }
 
@@ -57,9 +81,9 @@ async function removeStale(path: string): Promise<void> {
   unlinkSync(path);
 }
 
-/** Only a refused connection proves that no program listens there. */
+/** Only a refused connection proves that no program listens there. Rejects when this user may not ask. */
 function isAnswering(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const probe = connect(path);
     const end = (isAlive: boolean) => {
       clearTimeout(timer);
@@ -68,7 +92,10 @@ function isAnswering(path: string): Promise<boolean> {
     };
     const timer = setTimeout(() => end(true), PROBE_MS);
     probe.on("connect", () => end(true));
-    probe.on("error", (error: NodeJS.ErrnoException) => end(error.code !== "ECONNREFUSED"));
+    probe.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EACCES") reject(error);
+      end(error.code !== "ECONNREFUSED");
+    });
   });
 }
 
@@ -76,19 +103,14 @@ function serve(path: string, handle: (request: Request) => Response | Promise<Re
   const umask = process.umask(OWNER_ONLY);
   try {
     const server = Bun.serve({ unix: path, fetch: handle, ...ANSWER_LIMIT });
-    return { close: () => server.stop(true) };
+    return { path, close: () => server.stop(true) };
   } finally {
     process.umask(umask);
   }
 }
 
-function explain(path: string, error: unknown): string {
+function reasonOf(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
-  const reason = code === "EACCES" || code === "EPERM" ? "permission denied" : (message ?? String(error));
-  return `cannot listen on ${path}: ${reason}: set admin.socket to a path this user may create, e.g. ${example()}`;
-}
-
-function example(): string {
-  const runtimeDir = process.env.XDG_RUNTIME_DIR ?? `/run/user/${process.getuid?.() ?? 0}`;
-  return `${runtimeDir}/portmesh.sock`;
+  if (code === "EACCES" || code === "EPERM") return "permission denied";
+  return message ?? String(error);
 }

@@ -27,7 +27,7 @@ const HELP = `
 Start here:
   portmesh demo                    three nodes with tasks on this machine, to try things out
   portmesh check -c portmesh.toml  validate the configuration file
-  portmesh run -c portmesh.toml    run the node
+  portmesh run -c portmesh.toml    run the node; without -c with /etc/portmesh/portmesh.toml
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.`;
 

@@ -22,7 +22,8 @@ export interface Config {
     /** Addresses, prefixes or interface names; [] = every address. */
     readonly bind: readonly string[];
   };
-  readonly admin: { readonly socket: string };
+  /** null: the first of the standard ones that can be created. */
+  readonly admin: { readonly socket: string | null };
   readonly log: { readonly level: LogLevel; readonly format: LogFormat };
   /** In file order; names are unique. */
   readonly services: readonly ServiceConfig[];
@@ -33,7 +34,7 @@ export interface NodeConfig {
   /** Literal IP address that other nodes reach this one by; null: that of cluster.bind, else of the default route. */
   readonly advertise: string | null;
   readonly labels: Labels;
-  /** null: the default, which may be out of reach. */
+  /** null: the standard one, which may be out of reach. */
   readonly dataDir: string | null;
 }
 

@@ -21,7 +21,7 @@ export function effectiveConfig(config: Config): unknown {
       overlay: { ...config.overlay },
     }),
     proxy: { workers: config.proxy.workers, bind: config.proxy.bind },
-    admin: { socket: config.admin.socket },
+    admin: { ...(config.admin.socket !== null && { socket: config.admin.socket }) },
     log: { level: config.log.level, format: config.log.format },
     services: config.services.map(effectiveService),
   };

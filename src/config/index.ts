@@ -3,7 +3,13 @@ export { type ConfigChanges, compareConfigs, type SettingChange } from "./compar
 export type * from "./config.ts";
 export { effectiveConfig } from "./effective-config.ts";
 export { jsonSchema } from "./json-schema.ts";
-export { type ConfigCheck, type ConfigResult, parseConfig, type ReportProblem } from "./parse-config.ts";
+export {
+  type ConfigCheck,
+  type ConfigPlaces,
+  type ConfigResult,
+  parseConfig,
+  type ReportProblem,
+} from "./parse-config.ts";
 export { countProblems, formatProblem, type Problem } from "./problem.ts";
 export { readConfigAside } from "./read-aside.ts";
 export { type FileResult, readConfig } from "./read-config.ts";

@@ -11,7 +11,7 @@ import { ConfigDocument, valueAt } from "./document.ts";
 import { readJson } from "./json-document.ts";
 import { firstProblems, type Path, type Problem } from "./problem.ts";
 import { readServices, readSettings, type ServiceReading, type SettingsReading } from "./readings.ts";
-import { adminSchema, type ConfigFile, GOSSIP_PORT } from "./schema.ts";
+import { adminSchema, type ConfigFile, directory, GOSSIP_PORT } from "./schema.ts";
 import { countValues, MAX_VALUES } from "./size-limits.ts";
 import { readToml } from "./toml-document.ts";
 
@@ -26,8 +26,14 @@ export type ConfigResult = { readonly config: Config } | WrongConfig;
 
 export interface WrongConfig {
   readonly problems: Problem[];
-  /** The admin socket, where that part of the file is right: a node that runs an older version of it can be asked. */
-  readonly socket?: string;
+  /** Where a node that runs an older version of the file can be asked; absent: that part of the file is wrong too. */
+  readonly places?: ConfigPlaces;
+}
+
+/** null: the standard ones. */
+export interface ConfigPlaces {
+  readonly socket: string | null;
+  readonly dataDir: string | null;
 }
 
 /** What an editor on a full disk leaves; applied, it would close every port. */
@@ -54,8 +60,14 @@ export function parseConfig(text: string, file: string, check: ConfigCheck = () 
     check(config, (path, message) => document.report(path, valueAt(document.value, path), message));
   if (config !== null && document.problems.length === 0) return { config };
   const problems = firstProblems(document.problems);
-  const admin = adminSchema.safeParse((document.value as { admin?: unknown } | null)?.admin);
-  return admin.success ? { problems, socket: admin.data.socket } : { problems };
+  return { problems, ...placesIn(document.value) };
+}
+
+function placesIn(file: unknown): Pick<WrongConfig, "places"> {
+  const [admin, dataDir] = [valueAt(file, ["admin"]), valueAt(file, ["node", "data_dir"])];
+  const [socket, state] = [adminSchema.safeParse(admin), directory.optional().safeParse(dataDir)];
+  if (!socket.success || !state.success) return {};
+  return { places: { socket: socket.data.socket ?? null, dataDir: state.data ?? null } };
 }
 
 /** Tables alone set nothing: `[proxy]` without a line below it is as empty as no text at all. */
@@ -115,7 +127,7 @@ function build(file: NonNullable<SettingsReading["data"]>, services: readonly Se
     cluster: file.cluster === undefined ? null : buildCluster(file.cluster),
     overlay: { ...file.overlay, encrypt: file.overlay.encrypt ?? (file.cluster?.keys ?? []).length > 0 },
     proxy: file.proxy,
-    admin: file.admin,
+    admin: { socket: file.admin.socket ?? null },
     log: file.log,
     services: services.map(({ data }) => buildService(data!)),
   };

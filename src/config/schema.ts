@@ -60,7 +60,7 @@ const socketPath = parsedText("a path", (text): Parsed<string> => {
   return { value: text };
 });
 
-const directory = parsedText("a path", (text): Parsed<string> => {
+export const directory = parsedText("a path", (text): Parsed<string> => {
   if (!text.startsWith("/")) return { error: `${showValue(text)} is not an absolute path` };
   return text.includes("\0") ? { error: `${showValue(text)} contains a NUL character` } : { value: text };
 });
@@ -259,9 +259,11 @@ const cluster = table({
 });
 
 export const adminSchema = table({
-  socket: socketPath
-    .prefault("/run/portmesh/portmesh.sock")
-    .meta({ description: "Unix socket the commands connect to: an absolute path." }),
+  socket: socketPath.optional().meta({
+    description:
+      "Unix socket the commands connect to: an absolute path; default: /run/portmesh/portmesh.sock, else portmesh.sock " +
+      "in the user's runtime directory, else in node.data_dir.",
+  }),
 }).prefault({});
 
 export const fileSchema = table({
@@ -276,9 +278,11 @@ export const fileSchema = table({
     labels: labels()
       .prefault({})
       .meta({ description: "Services select nodes by labels; zone also means nearness." }),
-    data_dir: directory
-      .optional()
-      .meta({ description: "Directory for state that survives a restart; default: /var/lib/portmesh." }),
+    data_dir: directory.optional().meta({
+      description:
+        "Directory for state that survives a restart; default: /var/lib/portmesh, for users who may not write to it " +
+        "~/.local/state/portmesh.",
+    }),
   }).prefault({}),
   cluster: cluster.optional().meta({ description: "Without this table the node stands alone." }),
   overlay: table({

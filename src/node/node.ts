@@ -40,6 +40,8 @@ export interface StartedParts {
   readonly options: NodeOptions;
   readonly parts: NodeParts;
   readonly log: NodeLog;
+  /** On which it answers commands. */
+  readonly socket: string;
   /** ms since 1970 */
   readonly startedAt: number;
   readonly resolver: Resolver;
@@ -94,10 +96,10 @@ export class Node implements ClusterNode {
       options.config,
     );
     this.#watchFile();
-    const { admin, services } = options.config;
+    const { services } = options.config;
     const { version } = options.version;
     started.log.fileWarnings(options.fileWarnings ?? []);
-    started.log.serving({ file: options.file, socket: admin.socket, services: services.length, version });
+    started.log.serving({ file: options.file, socket: started.socket, services: services.length, version });
   }
 
   async reload(isDryRun: boolean, trigger: ReloadTrigger = "command"): Promise<ReloadReport> {

@@ -4,9 +4,10 @@
  * node serves. What is started when a later step fails is stopped again.
  */
 import { resolve } from "node:path";
-import { clusterApp, listenOnSocket } from "../admin/index.ts";
+import { clusterApp, listenOnFirst } from "../admin/index.ts";
 import { Catalog } from "../catalog/index.ts";
 import type { ClusterConfig } from "../config/index.ts";
+import { standardSockets } from "../sys/standard-paths.ts";
 import { AddressWatch } from "./cluster/address-watch.ts";
 import { Cluster } from "./cluster/cluster.ts";
 import { ClusterLog } from "./cluster/cluster-log.ts";
@@ -39,10 +40,12 @@ export async function startNode(options: NodeOptions, parts: NodeParts): Promise
   const stops: Stops = [];
   let node: Node | null = null;
   try {
-    const admin = await listenOnSocket(config.admin.socket, clusterApp(() => node, version).fetch);
+    const sockets =
+      config.admin.socket === null ? standardSockets(config.node.dataDir) : [config.admin.socket];
+    const admin = await listenOnFirst(sockets, clusterApp(() => node, version).fetch);
     stops.push(() => admin.close());
     const { lookup } = new LookupLimit(parts.lookup, parts.clock);
-    node = await startParts(options, { ...parts, lookup }, stops);
+    node = await startParts(options, { ...parts, lookup }, admin.path, stops);
     return node;
   } catch (error) {
     for (const stop of stops.reverse()) await stop();
@@ -50,7 +53,12 @@ export async function startNode(options: NodeOptions, parts: NodeParts): Promise
   }
 }
 
-async function startParts(options: NodeOptions, parts: NodeParts, stops: Stops): Promise<Node> {
+async function startParts(
+  options: NodeOptions,
+  parts: NodeParts,
+  socket: string,
+  stops: Stops,
+): Promise<Node> {
   const { clock, readNetwork } = parts;
   const startedAt = clock.nowMs();
   const log = new NodeLog(options.log);
@@ -108,6 +116,7 @@ async function startParts(options: NodeOptions, parts: NodeParts, stops: Stops):
     options,
     parts,
     log,
+    socket,
     startedAt,
     catalog,
     reconciler,

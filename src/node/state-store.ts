@@ -9,7 +9,6 @@ import { DirectoryLock } from "../sys/directory-lock.ts";
 import { makeStateDirectory, readStateFile, setAside, writeStateFile } from "../sys/state-file.ts";
 import { NodeError } from "./node-error.ts";
 
-export const DEFAULT_DATA_DIR = "/var/lib/portmesh";
 const FILE_NAME = "state";
 /** A burst of changes is written once. */
 const WRITE_AFTER_MS = 500;

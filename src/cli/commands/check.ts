@@ -1,6 +1,7 @@
 /** `portmesh check`: every problem of a configuration file. Needs no node and changes nothing. */
 import type { Command } from "commander";
 import { EXIT_WRONG, type Invocation } from "../invocation.ts";
+import { CONFIG_HELP, CONFIG_OPTION, findConfigFile } from "./config-file.ts";
 import { formatProblems } from "./load-config.ts";
 
 const HELP = `
@@ -17,10 +18,11 @@ export function addCheck(program: Command, invocation: Invocation): void {
     .command("check")
     .summary("validate a configuration file")
     .description("Validates a configuration file; changes nothing and needs no running node.")
-    .requiredOption("-c, --config <file>", "configuration file, TOML or JSON")
+    .option(CONFIG_OPTION, CONFIG_HELP)
     .option("--json", "machine-readable output")
     .addHelpText("after", HELP)
-    .action(async ({ config: file, json: isJson }: { config: string; json?: boolean }) => {
+    .action(async ({ config: named, json: isJson }: { config?: string; json?: boolean }) => {
+      const file = findConfigFile(named, invocation.env);
       const { readConfig } = await import("../../config/index.ts");
       const { checkConfig } = await import("../../node/config-check.ts");
       const result = readConfig(file, checkConfig);

@@ -1,6 +1,7 @@
 /** `portmesh config`: the configuration as portmesh understands it, every default filled in. */
 import type { Command } from "commander";
 import type { Invocation } from "../invocation.ts";
+import { CONFIG_HELP, CONFIG_OPTION, findConfigFile } from "./config-file.ts";
 import { loadConfig } from "./load-config.ts";
 
 const HELP = `
@@ -15,11 +16,11 @@ export function addConfig(program: Command, invocation: Invocation): void {
     .command("config")
     .summary("print the effective configuration")
     .description("Prints the effective configuration: the file with every default filled in.")
-    .requiredOption("-c, --config <file>", "configuration file, TOML or JSON")
+    .option(CONFIG_OPTION, CONFIG_HELP)
     .option("--json", "print JSON instead of TOML")
     .addHelpText("after", HELP)
-    .action(async ({ config: file, json: isJson }: { config: string; json?: boolean }) => {
-      const config = await loadConfig(file);
+    .action(async ({ config: named, json: isJson }: { config?: string; json?: boolean }) => {
+      const config = await loadConfig(findConfigFile(named, invocation.env));
       const { effectiveConfig } = await import("../../config/index.ts");
       const effective = effectiveConfig(config) as Record<string, unknown>;
       const { stringify } = await import("smol-toml");

@@ -1,9 +1,11 @@
 /** Options that several commands share. */
 import type { Command } from "commander";
+import type { Config, ConfigPlaces } from "../../config/index.ts";
+import { standardSockets, thisUser } from "../../sys/standard-paths.ts";
+import { findAnswering, noSuchNode } from "../client/answering-socket.ts";
 import type { Invocation } from "../invocation.ts";
+import { isThere, namedFile, STANDARD_FILES } from "./config-file.ts";
 import { configOf } from "./load-config.ts";
-
-const DEFAULT_SOCKET = "/run/portmesh/portmesh.sock";
 
 export interface NodeOptions {
   readonly socket?: string;
@@ -13,18 +15,60 @@ export interface NodeOptions {
 export function withNodeOptions(command: Command): Command {
   return command
     .option("--socket <path>", "admin socket of the node (default: $PORTMESH_SOCKET)")
-    .option("-c, --config <file>", "configuration file that sets admin.socket");
+    .option("-c, --config <file>", "configuration file of the node (default: $PORTMESH_CONFIG)");
 }
 
-/** The admin socket: --socket, else $PORTMESH_SOCKET, else the one in the file of -c, else the default. */
-export async function findSocket(options: NodeOptions, env: Invocation["env"]): Promise<string> {
+/** Where a node is when no option and no file says so; tests pass their own. */
+interface StandardPlaces {
+  readonly files: readonly string[];
+  sockets(dataDir: string | null): readonly string[];
+}
+
+/**
+ * The admin socket: --socket, else $PORTMESH_SOCKET, else that of the file of -c or $PORTMESH_CONFIG, else the first
+ * standard one that answers, else that of the standard file.
+ */
+export async function findSocket(
+  options: NodeOptions,
+  env: Invocation["env"],
+  standard: StandardPlaces = {
+    files: STANDARD_FILES,
+    sockets: (dataDir) => standardSockets(dataDir, thisUser(env)),
+  },
+): Promise<string> {
   const named = options.socket ?? env.PORTMESH_SOCKET;
   if (named) return named;
-  if (options.config === undefined) return DEFAULT_SOCKET;
+  const file = namedFile(options.config, env);
+  if (file !== undefined) return pickSocket(await socketsOfFile(file, standard));
+  const paths = standard.sockets(null);
+  const found = await findAnswering(paths);
+  if ("path" in found) return found.path;
+  const standardFile = standard.files.find(isThere);
+  const inFile =
+    standardFile === undefined ? [] : await socketsOfFile(standardFile, standard).catch(() => []);
+  return pickSocket([...new Set([...inFile, ...paths])]);
+}
+
+/** Throws CommandFailure when the file is wrong in the part that matters. */
+async function socketsOfFile(file: string, standard: StandardPlaces): Promise<readonly string[]> {
   const { readConfig } = await import("../../config/index.ts");
-  const result = readConfig(options.config);
-  if ("problems" in result && result.socket !== undefined) return result.socket;
-  return (await configOf(result)).admin.socket;
+  const result = readConfig(file);
+  const places = "problems" in result ? result.places : placesOf(await configOf(result));
+  const { socket, dataDir } = places ?? placesOf(await configOf(result));
+  return socket === null ? standard.sockets(dataDir) : [socket];
+}
+
+function placesOf({ admin, node }: Config): ConfigPlaces {
+  return { socket: admin.socket, dataDir: node.dataDir };
+}
+
+/** One that is named needs no probe: the request says what is wrong with it. */
+async function pickSocket(paths: readonly string[]): Promise<string> {
+  const [only] = paths;
+  if (only !== undefined && paths.length === 1) return only;
+  const found = await findAnswering(paths);
+  if ("path" in found) return found.path;
+  throw noSuchNode(found.failures);
 }
 
 /** Argument parser of an option that may be given several times. */

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { widenThreadPool } from "../../sys/thread-pool.ts";
 import { readBuildInfo } from "../build-info.ts";
 import type { Invocation } from "../invocation.ts";
+import { CONFIG_HELP, CONFIG_OPTION, findConfigFile } from "./config-file.ts";
 import { loadFile } from "./load-config.ts";
 
 const HELP = `
@@ -11,7 +12,8 @@ Stop: SIGTERM or Ctrl-C lets open connections finish (drain_timeout); a second o
 Log: to standard output, pretty on a terminal and JSON lines otherwise (log.format).
 
 Examples:
-  portmesh run -c /etc/portmesh/portmesh.toml
+  portmesh run                                        # /etc/portmesh/portmesh.toml, else portmesh.json there
+  portmesh run -c portmesh.toml
   setcap cap_net_bind_service=+ep $(which portmesh)   # ports below 1024 without root`;
 
 export function addRun(program: Command, invocation: Invocation): void {
@@ -19,10 +21,11 @@ export function addRun(program: Command, invocation: Invocation): void {
     .command("run")
     .summary("run the node in the foreground")
     .description("Runs the node in the foreground until it is stopped.")
-    .requiredOption("-c, --config <file>", "configuration file, TOML or JSON")
+    .option(CONFIG_OPTION, CONFIG_HELP)
     .addHelpText("after", HELP)
-    .action(async ({ config: file }: { config: string }) => {
+    .action(async ({ config: named }: { config?: string }) => {
       invocation.isDaemon = true;
+      const file = findConfigFile(named, invocation.env);
       widenThreadPool();
       const { checkConfig } = await import("../../node/config-check.ts");
       const { config, warnings: fileWarnings = [] } = await loadFile(file, checkConfig);

@@ -9,6 +9,7 @@ import type { ClusterConfig, Config } from "../../config/index.ts";
 import type { Member, MembershipStats } from "../../membership/index.ts";
 import type { NodeClock } from "../../sys/clock.ts";
 import type { LookupHost } from "../../sys/lookup-host.ts";
+import { standardDataDir } from "../../sys/standard-paths.ts";
 import { sourceOf } from "../facts/facts.ts";
 import type { Reconciler } from "../facts/reconcile.ts";
 import type { NodeError } from "../node-error.ts";
@@ -16,7 +17,7 @@ import type { Overlay } from "../overlay/overlay.ts";
 import type { OverlayStatus } from "../overlay/overlay-status.ts";
 import type { PeerPorts } from "../port-test/judge.ts";
 import type { PortTester } from "../port-test/port-tester.ts";
-import { DEFAULT_DATA_DIR, StateStore } from "../state-store.ts";
+import { StateStore } from "../state-store.ts";
 import type { AddressChange } from "./address-watch.ts";
 import { CatalogExchange } from "./catalog-exchange.ts";
 import { CatalogWrites } from "./catalog-writes.ts";
@@ -84,7 +85,7 @@ export class Cluster {
     this.#options = options;
     this.#config = file.config;
     this.#store = new StateStore({
-      directory: file.config.node.dataDir ?? DEFAULT_DATA_DIR,
+      directory: file.config.node.dataDir ?? standardDataDir(),
       clock,
       snapshot: () => catalog.snapshot(reconciler.kept),
       onError: (error) => log.store(error),

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
-import { AdminSocketError, listenOnSocket } from "../../../src/admin/index.ts";
+import { AdminSocketError, listenOnFirst, listenOnSocket } from "../../../src/admin/index.ts";
 import { type TempDir, tempDir } from "../../support/os/temp-dir.ts";
 
 let dir: TempDir;
@@ -83,5 +83,32 @@ describe("a path that cannot be made", () => {
 
   test("is refused when it is too long for a socket address", async () => {
     expect((await errorOf(dir.file("x".repeat(120)))).message).toContain("longer than 107 bytes");
+  });
+});
+
+describe("several paths", () => {
+  const wrong = "/proc/portmesh/pm.sock";
+
+  test("the first that can be made is used", async () => {
+    const server = await listenOnFirst([wrong, dir.file("a.sock"), dir.file("b.sock")], answer);
+    expect(server.path).toBe(dir.file("a.sock"));
+    expect(existsSync(dir.file("b.sock"))).toBe(false);
+    await server.close();
+  });
+
+  test("a node on one of them ends the search", async () => {
+    const server = await listenOnSocket(dir.file("a.sock"), answer);
+    const second = listenOnFirst([wrong, dir.file("a.sock"), dir.file("b.sock")], answer);
+    expect(await second.catch((error: AdminSocketError) => error.code)).toBe("in-use");
+    await server.close();
+  });
+
+  test("none can be made: each is named, with the reason", async () => {
+    const long = dir.file("x".repeat(120));
+    const error = await listenOnFirst([wrong, long], answer).catch((caught: AdminSocketError) => caught);
+    expect(error).toBeInstanceOf(AdminSocketError);
+    expect((error as AdminSocketError).message).toMatch(
+      /^cannot listen for commands: \/proc\/portmesh\/pm\.sock: .+; .+x: longer than 107 bytes: set admin\.socket/,
+    );
   });
 });

@@ -18,7 +18,6 @@ describe("usage", () => {
     [["fly"], "unknown command 'fly'"],
     [["stauts"], "Did you mean status?"],
     [["status", "--shiny"], "unknown option '--shiny'"],
-    [["run"], "required option '-c, --config <file>' not specified"],
     [["check", "-c"], "argument missing"],
     [["service"], "Usage: portmesh service"],
     [["service", "creat"], "Did you mean create?"],

@@ -89,7 +89,7 @@ format = "json"`;
     { key: "node.name", before: "a", after: "b", needsRestart: true },
     { key: "proxy.workers", before: 0, after: 2, needsRestart: true },
     { key: "proxy.bind", before: [], after: ["eth0"], needsRestart: false },
-    { key: "admin.socket", before: "/run/portmesh/portmesh.sock", after: "/x", needsRestart: true },
+    { key: "admin.socket", before: null, after: "/x", needsRestart: true },
     { key: "log.level", before: "info", after: "debug", needsRestart: false },
     { key: "log.format", before: "auto", after: "json", needsRestart: true },
   ]);

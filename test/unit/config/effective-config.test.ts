@@ -7,7 +7,7 @@ test("effectiveConfig: the file's own keys, defaults filled in, ranges collapsed
   expect(effectiveConfig(configOf(text))).toEqual({
     node: { name: "n", labels: {} },
     proxy: { workers: 0, bind: [] },
-    admin: { socket: "/run/portmesh/portmesh.sock" },
+    admin: {},
     log: { level: "info", format: "auto" },
     services: [
       {
