@@ -29,6 +29,8 @@ const MINUTE_MS = 60_000;
 const COMPUTING = ["test/unit", "test/fuzz", "test/sim"];
 const WAITING = ["test/net", "test/interop"];
 export const TEST_FOLDERS: readonly string[] = [...COMPUTING, ...WAITING];
+/** `npm run test:package`: needs more programs, and makes networks and containers of its own. */
+export const PACKAGE_FOLDER = "test/package";
 
 /** They measure memory, processor time, or how soon a node under load answers. */
 export const ALONE: ReadonlySet<string> = new Set(
@@ -63,6 +65,16 @@ export const LONG: readonly string[] = [
   "test/net/relay-tcp-cut.test.ts",
   "test/net/rotating-names.test.ts",
 ];
+
+/** One after the other: they share the artefacts they build, and the machine's container engines. */
+export function planPackageTests(files: readonly string[]): Plan {
+  const jobs = files.map((file) => ({
+    ...fileJob(file),
+    needsOwnNetwork: false,
+    testTimeoutMs: 5 * MINUTE_MS,
+  }));
+  return { computing: [], waiting: [], alone: jobs };
+}
 
 export function planTests(files: readonly string[]): Plan {
   const filesIn = (folder: string) => files.filter((file) => file.startsWith(`${folder}/`));

@@ -1,9 +1,9 @@
 /**
- * Runs the tests: `npm test -- --help`. Ends with the slowest files, what failed, and one plain line,
+ * Runs the tests: `npm test -- --help`; with --package those of `npm run test:package`. Ends with the slowest files, what failed, and one plain line,
  * "N passed, N failed[, N skipped]"; exit code 1 when a test failed. What runs beside what: test-plan.ts.
  */
 import { parseArgs } from "node:util";
-import { type Job, planTests, TEST_FOLDERS } from "./test-plan.ts";
+import { type Job, PACKAGE_FOLDER, planPackageTests, planTests, TEST_FOLDERS } from "./test-plan.ts";
 import { canMakeNetworks, type JobResult, type Output, runJob } from "./test-run.ts";
 import { type Summary, sumUp } from "./test-summary.ts";
 
@@ -13,6 +13,9 @@ Runs all tests, or those whose files begin with a PATH: test/unit/config, test/n
 The folders are ${TEST_FOLDERS.join(", ")}. The last two run the executable,
 which is built first; as root up to three of their files run at a time, each in a network namespace of its own.
 
+npm run test:package -- [PATH...] does the same for ${PACKAGE_FOLDER}: packages, images and executables for other
+machines. It needs root, and more Debian packages than the rest; its files run one after the other.
+
 With REQUIRE_ALL=1 a test that lacks a program or a privilege fails instead of being skipped.
 Random tests print the variable that repeats them when they fail: SEED=1234 npm test -- test/net/tcp-chaos`;
 
@@ -21,18 +24,20 @@ const JOBS_AT_ONCE = 3;
 const SLOWEST_SHOWN = 10;
 
 const { values, positionals } = parseArgs({
-  options: { help: { type: "boolean", short: "h" } },
+  options: { help: { type: "boolean", short: "h" }, package: { type: "boolean", default: false } },
   allowPositionals: true,
 });
 if (values.help) console.log(USAGE);
-else process.exit((await runTests(positionals)) ? 0 : 1);
+else process.exit((await runTests(positionals, values.package)) ? 0 : 1);
 
-async function runTests(paths: readonly string[]): Promise<boolean> {
-  const plan = planTests(findFiles(paths));
+async function runTests(paths: readonly string[], isPackage: boolean): Promise<boolean> {
+  const files = findFiles(isPackage ? [PACKAGE_FOLDER] : TEST_FOLDERS, paths);
+  const plan = isPackage ? planPackageTests(files) : planTests(files);
   const single = [...plan.waiting, ...plan.alone];
   const count = plan.computing.length + single.length;
+  if (count === 0 && isPackage && paths.length === 0) return reportAll([]);
   if (count === 0) console.error(`cannot find a test: no file begins with ${paths.join(" or ")}`);
-  if (count === 0 || (single.length > 0 && !(await buildExecutable()))) return reportAll([], 1);
+  if (count === 0 || (single.length > 0 && !isPackage && !(await buildExecutable()))) return reportAll([], 1);
 
   const hasNetworks = canMakeNetworks();
   const results: JobResult[] = [];
@@ -59,10 +64,8 @@ async function runTests(paths: readonly string[]): Promise<boolean> {
   return reportAll(results);
 }
 
-function findFiles(paths: readonly string[]): string[] {
-  const files = TEST_FOLDERS.flatMap((folder) =>
-    [...new Bun.Glob(`${folder}/**/*.test.ts`).scanSync()].sort(),
-  );
+function findFiles(folders: readonly string[], paths: readonly string[]): string[] {
+  const files = folders.flatMap((folder) => [...new Bun.Glob(`${folder}/**/*.test.ts`).scanSync()].sort());
   return paths.length === 0 ? files : files.filter((file) => paths.some((path) => file.startsWith(path)));
 }
 

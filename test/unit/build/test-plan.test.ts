@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { ALONE, LONG, planTests } from "../../../build/test-plan.ts";
+import { ALONE, LONG, planPackageTests, planTests } from "../../../build/test-plan.ts";
 
 const names = (jobs: readonly { readonly name: string }[]) => jobs.map(({ name }) => name);
 const ALL = [...new Bun.Glob("test/{unit,fuzz,sim,net,interop}/**/*.test.ts").scanSync()];
@@ -29,4 +29,16 @@ test("long files start first, those that measure run alone", () => {
 test("folders without a chosen file have no job", () => {
   const { computing } = planTests(["test/sim/catalog.test.ts", "test/unit/wire/ip.test.ts"]);
   expect(names(computing)).toEqual(["test/unit", "test/sim"]);
+});
+
+test("files of packages run one after the other and make their own networks", () => {
+  const files = ["test/package/debian.test.ts", "test/package/image.test.ts"];
+  const { computing, waiting, alone } = planPackageTests(files);
+  expect([...computing, ...waiting]).toEqual([]);
+  expect(names(alone)).toEqual(files);
+  expect(alone.some(({ needsOwnNetwork }) => needsOwnNetwork)).toBe(false);
+});
+
+test("an empty folder of packages is an empty plan", () => {
+  expect(planPackageTests([])).toEqual({ computing: [], waiting: [], alone: [] });
 });
