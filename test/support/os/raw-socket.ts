@@ -62,6 +62,7 @@ export class RawSocket {
     if (result === -EINPROGRESS) await awaitReady(fd, EPOLLOUT, "connect");
     const error = result < 0 && result !== -EINPROGRESS ? -result : socket.takeError(fd);
     if (error === 0) return new RawSocket(fd);
+    readiness.forget(fd);
     socket.close(fd);
     throw new SysError("connect", error);
   }
