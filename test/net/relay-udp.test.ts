@@ -28,6 +28,10 @@ describe.each(MODES)("%s", (_mode, isSealed) => {
         bytesOutTotal: 8,
       };
       const none = { openSessions: 0, sessionsTotal: 0, datagramsInTotal: 0, datagramsOutTotal: 0 };
+      // the answer may be here before the worker has counted it
+      const isCounted = () =>
+        mesh.entry.status.udp.datagramsOutTotal === 3 && exit.status.relayedUdp.datagramsOutTotal === 3;
+      await waitFor(isCounted, { what: "three answers to be counted at both ends" });
       expect(mesh.entry.status.udp).toEqual(counted);
       expect(mesh.entry.status.relayedUdp).toMatchObject(none);
       expect(exit.status.relayedUdp).toEqual(counted);
