@@ -64,6 +64,74 @@ const ORDERS = [
   ["the task", (path: TcpPath) => openEstablished(path).then(({ client, task }) => [task, client] as const)],
 ] as const;
 
+// what takes longest waits beside each other, each on a path of its own; the rest shares one
+
+test.concurrent("the task resets while the client reads slowly, for longer than a silent one is waited for: it gets every byte", async () => {
+  await using path = await TcpPath.start();
+  const { client, task } = await openEstablished(path);
+  const pattern = new Pattern(stream++);
+  await pattern.send(task, 3 * MIB);
+  await waitFor(() => task.unacknowledgedBytes === 0, { what: "the proxy to have everything" });
+  task.reset();
+  const pieceBytes = 64 * 1024;
+  const pauseMs = 7000 / ((3 * MIB) / pieceBytes);
+  const { bytes, how } = await pattern.receiveToEnd(client, {
+    maxLength: pieceBytes,
+    onProgress: () => Bun.sleep(pauseMs), // the pace of this reader
+  });
+  expect({ bytes, how }).toEqual({ bytes: 3 * MIB, how: "ECONNRESET" });
+});
+
+test.concurrent("the client resets while the task reads nothing: it is waited for, with a limit", async () => {
+  await using path = await TcpPath.start();
+  const { client, task } = await openEstablished(path);
+  await new Pattern(stream++).sendUntilStalled(client, STALL_MS);
+  client.reset();
+  expect(await task.becomesReadable(0)).toBe(true);
+  await waitFor(() => path.harness.openConnections === 0, { what: "the end" });
+});
+
+describe.each(ORDERS)("%s resets", (_, open) => {
+  test.concurrent("while it sends: the other gets a prefix and never a clean end", async () => {
+    await using path = await TcpPath.start();
+    const { random } = seeded;
+    for (let round = 0; round < ROUNDS; round++) {
+      const [breaker, other] = await open(path);
+      const pattern = new Pattern(stream++);
+      const receiving = pattern.receiveToEnd(other);
+      await pattern.send(breaker, Math.ceil(random() * MIB));
+      breaker.reset();
+      const { bytes, how } = await receiving;
+      expect(how).toBe("ECONNRESET");
+      expect(bytes).toBeLessThanOrEqual(pattern.sentBytes);
+    }
+  });
+
+  test.concurrent("right behind its own FIN: the other reads a clean end, and can send no more", async () => {
+    await using path = await TcpPath.start();
+    for (let round = 0; round < ROUNDS; round++) {
+      const [breaker, other] = await open(path);
+      const pattern = new Pattern(stream++);
+      await pattern.send(breaker, 20_000);
+      breaker.finish();
+      breaker.reset();
+      expect(await pattern.receiveToEnd(other)).toEqual({ bytes: 20_000, how: "end" });
+      expect(await sendUntilBroken(other, new Pattern(stream++))).toMatch(BROKEN);
+    }
+  });
+
+  test.concurrent("both directions full", async () => {
+    await using path = await TcpPath.start();
+    const [breaker, other] = await open(path);
+    const there = new Pattern(stream++);
+    const back = new Pattern(stream++);
+    await there.sendUntilStalled(breaker, STALL_MS);
+    await back.sendUntilStalled(other, STALL_MS);
+    breaker.reset();
+    expect((await there.receiveToEnd(other)).how).toBe("ECONNRESET");
+  });
+});
+
 describe.each(ORDERS)("%s resets", (_, open) => {
   test("an idle connection", async () => {
     const [breaker, other] = await open(path);
@@ -85,20 +153,6 @@ describe.each(ORDERS)("%s resets", (_, open) => {
     }
   });
 
-  test("while it sends: the other gets a prefix and never a clean end", async () => {
-    const { random } = seeded;
-    for (let round = 0; round < ROUNDS; round++) {
-      const [breaker, other] = await open(path);
-      const pattern = new Pattern(stream++);
-      const receiving = pattern.receiveToEnd(other);
-      await pattern.send(breaker, Math.ceil(random() * MIB));
-      breaker.reset();
-      const { bytes, how } = await receiving;
-      expect(how).toBe("ECONNRESET");
-      expect(bytes).toBeLessThanOrEqual(pattern.sentBytes);
-    }
-  });
-
   test("while the other sends: the other learns of it", async () => {
     for (let round = 0; round < 10; round++) {
       const [breaker, other] = await open(path);
@@ -107,18 +161,6 @@ describe.each(ORDERS)("%s resets", (_, open) => {
       await pattern.receive(breaker, MIB);
       breaker.reset();
       expect(await sending).toMatch(BROKEN);
-    }
-  });
-
-  test("right behind its own FIN: the other reads a clean end, and can send no more", async () => {
-    for (let round = 0; round < ROUNDS; round++) {
-      const [breaker, other] = await open(path);
-      const pattern = new Pattern(stream++);
-      await pattern.send(breaker, 20_000);
-      breaker.finish();
-      breaker.reset();
-      expect(await pattern.receiveToEnd(other)).toEqual({ bytes: 20_000, how: "end" });
-      expect(await sendUntilBroken(other, new Pattern(stream++))).toMatch(BROKEN);
     }
   });
 
@@ -177,39 +219,6 @@ describe.each(ORDERS)("%s resets", (_, open) => {
     expect(bytes).toBeLessThanOrEqual(pattern.sentBytes);
     expect(bytes).toBeGreaterThan(0);
   });
-
-  test("both directions full", async () => {
-    const [breaker, other] = await open(path);
-    const there = new Pattern(stream++);
-    const back = new Pattern(stream++);
-    await there.sendUntilStalled(breaker, STALL_MS);
-    await back.sendUntilStalled(other, STALL_MS);
-    breaker.reset();
-    expect((await there.receiveToEnd(other)).how).toBe("ECONNRESET");
-  });
-});
-
-test("the task resets while the client reads slowly, for longer than a silent one is waited for: it gets every byte", async () => {
-  const { client, task } = await openEstablished(path);
-  const pattern = new Pattern(stream++);
-  await pattern.send(task, 3 * MIB);
-  await waitFor(() => task.unacknowledgedBytes === 0, { what: "the proxy to have everything" });
-  task.reset();
-  const pieceBytes = 64 * 1024;
-  const pauseMs = 7000 / ((3 * MIB) / pieceBytes);
-  const { bytes, how } = await pattern.receiveToEnd(client, {
-    maxLength: pieceBytes,
-    onProgress: () => Bun.sleep(pauseMs), // the pace of this reader
-  });
-  expect({ bytes, how }).toEqual({ bytes: 3 * MIB, how: "ECONNRESET" });
-});
-
-test("the client resets while the task reads nothing: it is waited for, with a limit", async () => {
-  const { client, task } = await openEstablished(path);
-  await new Pattern(stream++).sendUntilStalled(client, STALL_MS);
-  client.reset();
-  expect(await task.becomesReadable(0)).toBe(true);
-  await waitFor(() => path.harness.openConnections === 0, { what: "the end" });
 });
 
 describe("the client resets before a task has accepted", () => {

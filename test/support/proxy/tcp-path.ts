@@ -3,7 +3,7 @@ import { freePort } from "../os/free-port.ts";
 import { type BufferOptions, RawListener, RawSocket } from "../os/raw-socket.ts";
 import { ProxyHarness } from "./proxy-harness.ts";
 
-export class TcpPath {
+export class TcpPath implements AsyncDisposable {
   readonly #sockets: RawSocket[] = [];
   #clients = 0;
 
@@ -52,6 +52,15 @@ export class TcpPath {
     for (const socket of this.#sockets.splice(0)) socket.close();
     this.listener.close();
     await this.harness.stop();
+  }
+
+  /** Its sockets first: a connection that the proxy never closes fails the test. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await this.closeAll();
+    } finally {
+      await this.stop();
+    }
   }
 
   #keep(socket: RawSocket): RawSocket {
