@@ -49,6 +49,22 @@ describe("version", () => {
 
   test("version --json is for programs", async () => {
     const { stdout } = await runCommand(["version", "--json"]);
-    expect(JSON.parse(stdout)).toMatchObject({ version: packageJson.version, bun: Bun.version });
+    const about = JSON.parse(stdout);
+    expect(about).toMatchObject({ version: packageJson.version, bun: Bun.version, target: null });
+    expect(about).toMatchObject({ commit: null, architecture: process.arch });
+    expect(about.cLibrary).toMatch(/^(?:glibc \d+\.\d+|musl)$/);
+  });
+
+  test("version prints what a bug report needs, on one line", async () => {
+    const { stdout } = await runCommand(["version"]);
+    expect(stdout).toMatch(
+      /^portmesh \S+ \(from source\) linux-(?:x64|arm64), (?:glibc \d+\.\d+|musl), bun \S+\n$/,
+    );
+  });
+
+  test("version --licenses from source says where they are", async () => {
+    const { exitCode, stderr } = await runCommand(["version", "--licenses"]);
+    expect(exitCode).toBe(1);
+    expect(stderr).toBe("the licenses are part of the executable: npm run build\n");
   });
 });
