@@ -13,6 +13,8 @@ import { lacks } from "../support/os/require-program.ts";
 import { waitFor } from "../support/time/wait-for.ts";
 
 const LABEL = "serf-mesh";
+/** Each has a folder of logs. */
+let meshes = 0;
 const CLUSTER = "interop";
 /** Gossip misses a member once in some hundred messages; a push/pull every 30 s brings it the event. */
 const EVENT_DEADLINE_MS = 75_000;
@@ -23,7 +25,7 @@ async function start(
   options: Partial<SerfMeshOptions> = {},
 ): Promise<AsyncDisposable & { mesh: SerfMesh; n: readonly MeshNode[]; s: readonly SerfAgent[] }> {
   const mesh = await SerfMesh.start({
-    label: LABEL,
+    label: `${LABEL}/${++meshes}`,
     joining: "they join us",
     ...serfPlaces(ours, theirs),
     ...options,

@@ -14,6 +14,9 @@ const RPC_PORT = 7373;
 /** Its handlers are shell commands. */
 const ENVIRONMENT = { PATH: "/usr/local/bin:/usr/bin:/bin" };
 const STATUS_DEADLINE_MS = 40_000;
+/** Each question is a process. */
+const POLL_MS = 200;
+const LOG_TAIL_LINES = 40;
 
 export type SerfStatus = "alive" | "leaving" | "left" | "failed";
 
@@ -229,9 +232,12 @@ export class SerfAgent {
 
   async #wait<T>(what: string, condition: () => Promise<T>) {
     try {
-      return await waitFor(condition, { what, deadlineMs: STATUS_DEADLINE_MS });
+      return await waitFor(condition, { what, deadlineMs: STATUS_DEADLINE_MS, pollMs: POLL_MS });
     } catch (error) {
-      throw new Error(`${(error as Error).message}\n${this.log.slice(-3000)}`, { cause: error });
+      const { message } = error as Error;
+      const members = await this.#rpc("members").catch((failure: Error) => failure.message);
+      const lines = this.log.split("\n").filter((line) => !line.includes("Accepted client"));
+      throw new Error([message, members, ...lines.slice(-LOG_TAIL_LINES)].join("\n"), { cause: error });
     }
   }
 

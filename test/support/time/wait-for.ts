@@ -8,6 +8,8 @@ const LAST_POLL_MS = 50;
 const DEFAULT_DEADLINE_MS = 20_000;
 
 export interface WaitOptions {
+  /** At least so long between two looks, where one costs more than a moment. */
+  readonly pollMs?: number;
   readonly deadlineMs?: number;
   /** What is being waited for, for the error message. */
   readonly what?: string;
@@ -16,7 +18,7 @@ export interface WaitOptions {
 /** Resolves with the condition's first truthy result; rejects at the deadline. */
 export async function waitFor<T>(
   condition: () => T | Promise<T>,
-  { deadlineMs = DEFAULT_DEADLINE_MS, what = condition.toString() }: WaitOptions = {},
+  { pollMs = FIRST_POLL_MS, deadlineMs = DEFAULT_DEADLINE_MS, what = condition.toString() }: WaitOptions = {},
 ): Promise<Exclude<T, false | null | undefined>> {
   const startMs = performance.now();
   for (;;) {
@@ -24,6 +26,6 @@ export async function waitFor<T>(
     if (result) return result as Exclude<T, false | null | undefined>;
     const waitedMs = performance.now() - startMs;
     if (waitedMs > deadlineMs) throw new Error(`waited ${deadlineMs} ms in vain for: ${what}`);
-    await Bun.sleep(Math.min(Math.max(FIRST_POLL_MS, POLL_SHARE * waitedMs), LAST_POLL_MS));
+    await Bun.sleep(Math.max(pollMs, Math.min(POLL_SHARE * waitedMs, LAST_POLL_MS)));
   }
 }
