@@ -24,7 +24,7 @@ export interface NodeParts {
   /** When the file was last written, ms since 1970; null: not known. */
   readonly fileChangedAtMs: (file: string) => number | null;
   readonly readDefaultRouteInterface: (family: 4 | 6) => string | null;
-  /** Names of the interfaces of overlays, also of those that killed nodes have left. */
+  /** Names of the interfaces of overlays, also of those that killed nodes have left. Throws where the kernel does not say. */
   readonly readOverlayInterfaces: () => ReadonlySet<string>;
   /** @param owner "<cluster>/<node>" */
   readonly openDrivers: (owner: string, clock: Clock) => OpenDrivers;

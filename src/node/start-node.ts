@@ -139,11 +139,16 @@ function serve(reconciler: Reconciler, tables: TableUpdates): void {
 function firstFacts({ config, file, version }: NodeOptions, parts: NodeParts, catalog: Catalog): Facts {
   const { node, cluster } = config;
   const network = parts.readNetwork();
-  const overlays = parts.readOverlayInterfaces();
   const announced =
     cluster === null
       ? null
-      : ownAddress(node, cluster, parts.readDefaultRouteInterface, network.addresses, overlays);
+      : ownAddress(
+          node,
+          cluster,
+          parts.readDefaultRouteInterface,
+          network.addresses,
+          parts.readOverlayInterfaces,
+        );
   return factsAtStart({ config, path: resolve(file), version: version.version, catalog, network, announced });
 }
 

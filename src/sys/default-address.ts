@@ -27,10 +27,15 @@ export function defaultAddress(
   defaultRouteInterface: string | null,
   addresses: readonly LocalAddress[],
 ): string | null {
-  const usable = addresses.filter(({ address }) => isIP(address) === family && !isConfined(address));
+  const usable = reachableAddresses(family, addresses);
   const onRoute = usable.find((entry) => entry.interface === defaultRouteInterface);
   if (onRoute !== undefined) return onRoute.address;
   return usable.length === 1 ? usable[0]!.address : null;
+}
+
+/** Of a family, without loopback and link-local ones. */
+export function reachableAddresses(family: Family, addresses: readonly LocalAddress[]): LocalAddress[] {
+  return addresses.filter(({ address }) => isIP(address) === family && !isConfined(address));
 }
 
 /** Loopback or link-local. */

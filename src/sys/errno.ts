@@ -21,6 +21,7 @@ export const EACCES = 13;
 export const EPERM = 1;
 export const EPROTO = 71;
 export const EMSGSIZE = 90;
+export const EPROTONOSUPPORT = 93;
 export const EOPNOTSUPP = 95;
 export const EADDRINUSE = 98;
 export const EADDRNOTAVAIL = 99;
@@ -55,6 +56,7 @@ const NAMES: Readonly<Record<number, readonly [code: string, text: string]>> = {
   [EPIPE]: ["EPIPE", "broken pipe"],
   [EPROTO]: ["EPROTO", "protocol error"],
   [EMSGSIZE]: ["EMSGSIZE", "message too long"],
+  [EPROTONOSUPPORT]: ["EPROTONOSUPPORT", "protocol not supported"],
   [EAFNOSUPPORT]: ["EAFNOSUPPORT", "address family not supported"],
   [EOPNOTSUPP]: ["EOPNOTSUPP", "operation not supported"],
   [EADDRINUSE]: ["EADDRINUSE", "address in use"],

@@ -23,7 +23,13 @@ function address(
   const config = configOf(
     `[node]\nname = "a"\n${node}\n[cluster]\nname = "prod"\ninsecure = true\n${cluster}`,
   );
-  return ownAddress(config.node, config.cluster!, () => route, addresses, overlays);
+  return ownAddress(
+    config.node,
+    config.cluster!,
+    () => route,
+    addresses,
+    () => overlays,
+  );
 }
 
 test.each([
@@ -51,12 +57,26 @@ test("never one of another family than cluster.bind", () => {
   );
 });
 
-test("where it would be a guess the error says what to set", () => {
+test("where it would be a guess the error says what was found and what to set", () => {
   expect(() => address("", "", null)).toThrow(
     expect.objectContaining({
       code: "no-address",
       message:
-        "cannot determine the IPv4 address at which other nodes reach this one: set node.advertise, or cluster.bind to one address",
+        "cannot determine the IPv4 address at which other nodes reach this one (no default route; other addresses: 192.0.2.7 on eth0, 10.0.0.7 on eth1): set node.advertise, or cluster.bind to one address",
     }),
   );
+  expect(() => address("", "", "wg0", ADDRESSES.slice(0, 1))).toThrow(
+    "(no address on wg0, which has the default route; other addresses: none)",
+  );
+});
+
+test("overlays are asked for only where the address depends on them; why the kernel does not say is in the error", () => {
+  const { node, cluster } = configOf('[node]\nname = "a"\n[cluster]\nname = "prod"\ninsecure = true');
+  const fail = () => {
+    throw new Error("cannot list links: EAGAIN");
+  };
+  const addressOf = (advertise: string | null) =>
+    ownAddress({ ...node, advertise }, cluster!, () => null, ADDRESSES.slice(0, 2), fail);
+  expect(addressOf("198.51.100.1")).toBe("198.51.100.1");
+  expect(() => addressOf(null)).toThrow("(cannot list links: EAGAIN): set node.advertise");
 });
