@@ -34,11 +34,8 @@ async function breakAndMend(
   const avoidedMs = await running.avoided(BROKEN, survivors);
   running.measure("ms until none asks it", avoidedMs - brokenMs);
   await running.load.more(ENOUGH, survivors);
-  await running.cluster.seenAs(
-    BROKEN,
-    ["failed", "gone"],
-    survivors.map((node) => running.node(node)),
-  );
+  const nodes = survivors.map((node) => running.node(node));
+  await running.load.lightly(() => running.cluster.seenAs(BROKEN, ["failed", "gone"], nodes));
   running.measure("ms until all see it failed", performance.now() - brokenMs);
   await running.servedBy(["n3", "n4"], survivors);
   await running.load.more(ENOUGH, survivors);
@@ -51,7 +48,9 @@ async function breakAndMend(
   const mendedMs = performance.now();
   await running.servedBy(["n3", "n4", BROKEN], survivors);
   running.measure("ms until it serves again", performance.now() - mendingMs);
-  await running.agreeAgain(mendingMs, (services) => services[0]?.tasks.length === 3);
+  await running.load.lightly(() =>
+    running.agreeAgain(mendingMs, (services) => services[0]?.tasks.length === 3),
+  );
   await running.load.more(ENOUGH);
   await running.finish();
   expect(running.failures(brokenMs, survivors)).toEqual([]);
@@ -134,12 +133,12 @@ describe.skipIf(lacksNamespaces())("an open connection to a node that is cut off
       await running.machine(BROKEN).cut("both", [running.network.everyNode]);
       for (const client of clients) await client.send(KEEPING_REQUEST);
       const open = new Set(clients);
-      await waitFor(
-        () => {
-          for (const client of open) if (takeError(client.fd) !== 0) open.delete(client);
-          return open.size === 0;
-        },
-        { what: "all of them to end", deadlineMs: 60_000 },
+      const haveEnded = () => {
+        for (const client of open) if (takeError(client.fd) !== 0) open.delete(client);
+        return open.size === 0;
+      };
+      await running.load.lightly(() =>
+        waitFor(haveEnded, { what: "all of them to end", deadlineMs: 60_000 }),
       );
       const { proxy } = await running.node("n1").status();
       expect(proxy.services[0]!.refusedTotal.drained ?? 0).toBe(0);
@@ -169,7 +168,8 @@ describe.skipIf(lacksNamespaces())("two halves of a cluster", () => {
       const cutMs = performance.now();
       for (const [half, others] of [halves, halves.toReversed()] as const) {
         const nodes = half!.map((name) => running.node(name));
-        for (const other of others!) await cluster.seenAs(other, ["failed", "gone"], nodes);
+        const sees = (other: string) => cluster.seenAs(other, ["failed", "gone"], nodes);
+        await running.load.lightly(() => Promise.all(others!.map(sees)));
         await running.servedBy(
           half!.filter((name) => serving.includes(name)),
           half!,
@@ -188,7 +188,7 @@ describe.skipIf(lacksNamespaces())("two halves of a cluster", () => {
           .map(({ name }) => name)
           .sort()
           .join() === names;
-      await running.agreeAgain(healingMs, isWanted);
+      await running.load.lightly(() => running.agreeAgain(healingMs, isWanted));
       await running.servedBy(serving, running.without());
       running.measureDelays(cutMs, running.without());
       await running.finish();

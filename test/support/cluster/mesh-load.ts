@@ -25,15 +25,19 @@ export interface LoadSummary {
 const DEFAULT_CLIENTS = 2;
 /** Clients, nodes and tasks share the cores with everything else: load, but no overload. */
 const DEFAULT_PAUSE_MS = 15;
+/** While a test waits for what the load has no part in. */
+const LIGHT_PAUSE_MS = 100;
 
 export class MeshLoad {
   readonly #loads: ReadonlyMap<string, HttpLoad>;
+  readonly #pauseMs: number;
 
   constructor(
     nodes: readonly LoadPlace[],
     port: number,
     { clients = DEFAULT_CLIENTS, pauseMs = DEFAULT_PAUSE_MS, ...options }: MeshLoadOptions = {},
   ) {
+    this.#pauseMs = pauseMs;
     this.#loads = new Map(
       nodes.map(({ name, address }) => [name, new HttpLoad(address, port, clients, { pauseMs, ...options })]),
     );
@@ -63,8 +67,22 @@ export class MeshLoad {
     });
   }
 
+  /** Fewer requests until the wait is over: they take the processor from everything else. */
+  async lightly<T>(wait: () => Promise<T>): Promise<T> {
+    this.#pause(LIGHT_PAUSE_MS);
+    try {
+      return await wait();
+    } finally {
+      this.#pause(this.#pauseMs);
+    }
+  }
+
   async stop(): Promise<void> {
     await Promise.all([...this.#loads.values()].map((load) => load.stop()));
+  }
+
+  #pause(ms: number): void {
+    for (const load of this.#loads.values()) load.pause(ms);
   }
 }
 

@@ -31,6 +31,7 @@ export class HttpLoad {
   readonly records: RequestRecord[] = [];
   readonly #clients: Promise<void>[];
   #isStopped = false;
+  #pauseMs: number;
 
   /** Starts `clients` of them at once. */
   constructor(
@@ -39,7 +40,13 @@ export class HttpLoad {
     clients: number,
     readonly options: HttpLoadOptions = {},
   ) {
+    this.#pauseMs = options.pauseMs ?? 0;
     this.#clients = Array.from({ length: clients }, () => this.#run());
+  }
+
+  /** Between a client's requests, from its next pause on. */
+  pause(ms: number): void {
+    this.#pauseMs = ms;
   }
 
   get failures(): RequestRecord[] {
@@ -58,10 +65,10 @@ export class HttpLoad {
   }
 
   async #run(): Promise<void> {
-    const { pauseMs = 0, timeoutMs = TIMEOUT_MS } = this.options;
+    const { timeoutMs = TIMEOUT_MS } = this.options;
     while (!this.#isStopped) {
       this.records.push(await request(this.host, this.port, { timeoutMs }));
-      if (pauseMs > 0) await Bun.sleep(pauseMs);
+      if (this.#pauseMs > 0) await Bun.sleep(this.#pauseMs);
     }
   }
 }
