@@ -54,6 +54,7 @@ function compareSettings(before: Config, after: Config): SettingChange[] {
     { key: "cluster", of: (config: Config) => config.cluster !== null, needsRestart: true },
     { key: "cluster.name", of: (config: Config) => config.cluster?.name, needsRestart: true },
     { key: "cluster.keys", of: (config: Config) => maskKeys(config.cluster?.keys), needsRestart: false },
+    { key: "cluster.keys_file", of: (config: Config) => config.cluster?.keysFile, needsRestart: false },
     {
       key: "cluster.join",
       of: (config: Config) => config.cluster?.join.map(formatAddress),

@@ -42,6 +42,8 @@ export interface ClusterConfig {
   readonly name: string;
   /** Base64 of 16, 24 or 32 bytes each. The first encrypts, all decrypt; []: nothing is encrypted. */
   readonly keys: readonly string[];
+  /** Absolute path of the file that they are from; null: the configuration file. */
+  readonly keysFile: string | null;
   readonly join: readonly GossipAddress[];
   /** Literal IP address and port, TCP and UDP. */
   readonly bind: { readonly host: string; readonly port: number };

@@ -64,15 +64,23 @@ function checkCluster(document: ConfigDocument, { bindHost, advertise }: Setting
     }
     return;
   }
-  const { keys, bind, insecure } = (cluster ?? {}) as Record<string, unknown>;
+  const { keys, keys_file: keysFile, bind, insecure } = (cluster ?? {}) as Record<string, unknown>;
+  const hasKeys = keysFile !== undefined || (Array.isArray(keys) && keys.length > 0);
+  if (keys !== undefined && keysFile !== undefined) {
+    document.reportUnquoted(
+      ["cluster", "keys_file"],
+      keysFile,
+      "cluster.keys is set as well: remove one of the two",
+    );
+  }
   const encrypt = valueAt(document.value, ["overlay", "encrypt"]);
-  if (encrypt === true && !(Array.isArray(keys) && keys.length > 0)) {
+  if (encrypt === true && !hasKeys) {
     const message = "cannot encrypt without cluster.keys: set them to the output of `portmesh keygen`";
     document.report(["overlay", "encrypt"], encrypt, message);
   }
   if (bindHost === null) return;
   if (advertise !== null) checkAdvertise(document, advertise, bindHost);
-  if ((Array.isArray(keys) && keys.length > 0) || insecure === true || isLoopback(bindHost)) return;
+  if (hasKeys || insecure === true || isLoopback(bindHost)) return;
   document.reportUnquoted(
     bind === undefined ? ["cluster"] : ["cluster", "bind"],
     bind,

@@ -19,6 +19,15 @@ export interface Place {
   readonly column: number;
 }
 
+/** Of a string that has variables in it. */
+export interface VariableUse {
+  readonly variables: readonly string[];
+  /** Values that must not be shown. */
+  readonly secrets: readonly string[];
+  /** All of them have their defaults: the value stands in the file. */
+  readonly isFromFile: boolean;
+}
+
 export type ConfigTable = Record<string, unknown>;
 
 /** What the TOML and JSON readers fill while they walk their syntax trees. */
@@ -29,6 +38,9 @@ export class ConfigDocument {
   isBroken = false;
   readonly problems: Problem[] = [];
   readonly #places = new Map<string, Place>();
+  readonly #variables = new Map<string, VariableUse>();
+  /** What is there is not what was meant. */
+  readonly #unexpanded = new Set<string>();
 
   constructor(file: string) {
     this.file = file;
@@ -49,16 +61,46 @@ export class ConfigDocument {
     return { line: 1, column: 1 };
   }
 
+  /** The string at `path` had variables in it. */
+  noteVariables(path: Path, use: VariableUse): void {
+    this.#variables.set(formatPath(path), use);
+  }
+
+  variablesAt(path: Path): VariableUse | null {
+    return this.#variables.get(formatPath(path)) ?? null;
+  }
+
+  get variableUses(): VariableUse[] {
+    return [...this.#variables.values()];
+  }
+
+  /** The variables of the string at `path` have no values; what follows from that is not reported. */
+  reportUnexpanded(path: Path, message: string): void {
+    this.reportUnquoted(path, MASKED, message);
+    this.#unexpanded.add(formatPath(path));
+  }
+
+  isUnexpanded(path: Path): boolean {
+    return this.#unexpanded.has(formatPath(path));
+  }
+
   /** `message` may quote the value: where that is a secret it is replaced by one that does not. */
   report(path: Path, value: unknown, message: string, place?: Place): void {
-    this.reportUnquoted(path, value, isSecret(path, value) ? secretMessage(value) : message, place);
+    const isHidden = (this.variablesAt(path)?.secrets.length ?? 0) > 0;
+    const shown = isSecret(path, value) ? secretMessage(value) : isHidden ? HIDDEN_MESSAGE : message;
+    this.reportUnquoted(path, value, shown, place);
   }
 
   /** `message` consists of our own words, whatever the value is. */
   reportUnquoted(path: Path, value: unknown, message: string, place: Place = this.placeOf(path)): void {
+    if (this.isUnexpanded(path)) return;
     const { line, column } = place;
     const key = formatPath(maskPath(path));
-    this.problems.push({ file: this.file, line, column, key, value: maskValue(path, value), message });
+    const { variables = [], secrets = [] } = this.variablesAt(path) ?? {};
+    const shown = secrets.length > 0 ? MASKED : maskValue(path, value);
+    const origin =
+      variables.length === 0 ? "" : ` (from ${variables.map((name) => `\${${name}}`).join(", ")})`;
+    this.problems.push({ file: this.file, line, column, key, value: shown, message: message + origin });
   }
 
   /** A fault after which the rest of the text cannot be read. */
@@ -74,6 +116,9 @@ export class ConfigDocument {
     return false;
   }
 }
+
+const HIDDEN_MESSAGE =
+  "the value is not allowed here; it is not shown, because its name says that it is secret";
 
 function secretMessage(value: unknown): string {
   const shown = typeof value === "object" ? showValue(value) : MASKED;

@@ -9,8 +9,18 @@ export {
   type ConfigResult,
   parseConfig,
   type ReportProblem,
+  type RightConfig,
+  type Surroundings,
+  type WrongConfig,
 } from "./parse-config.ts";
 export { countProblems, formatProblem, type Problem } from "./problem.ts";
 export { readConfigAside } from "./read-aside.ts";
-export { type FileResult, readConfig } from "./read-config.ts";
+export {
+  type FileResult,
+  type ReadOptions,
+  readConfig,
+  readConfigText,
+  STANDARD_INPUT,
+} from "./read-config.ts";
+export { MAX_FILE_BYTES } from "./size-limits.ts";
 export { type WatchedFile, type WatchOptions, type WatchTimer, watchConfig } from "./watch.ts";

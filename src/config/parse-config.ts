@@ -1,19 +1,22 @@
 /**
- * File text -> Config, or every problem at once. Reads nothing but the host name, and never throws:
- * whatever the text is, the answer is a configuration or a list of problems in file order.
+ * File text -> Config, or every problem at once. Reads nothing but the host name and what the caller lets it read, and
+ * never throws: whatever the text is, the answer is a configuration or a list of problems in file order.
  */
 
 import { hostname } from "node:os";
-import { expandRanges, MAX_SERVICES_PER_FILE } from "../model/index.ts";
+import { expandRanges, MAX_SERVICES_PER_FILE, nodeName } from "../model/index.ts";
 import type { ClusterConfig, Config, ServiceConfig } from "./config.ts";
 import { crossCheck } from "./cross-checks.ts";
 import { ConfigDocument, valueAt } from "./document.ts";
 import { readJson } from "./json-document.ts";
+import { type KeysReading, keysFilePath } from "./keys-file.ts";
 import { firstProblems, type Path, type Problem } from "./problem.ts";
 import { readServices, readSettings, type ServiceReading, type SettingsReading } from "./readings.ts";
-import { adminSchema, type ConfigFile, directory, GOSSIP_PORT } from "./schema.ts";
+import { adminSchema, type ConfigFile, directory, filePath, GOSSIP_PORT } from "./schema.ts";
+import { MASKED, mayBeKey } from "./secrets.ts";
 import { countValues, MAX_VALUES } from "./size-limits.ts";
 import { readToml } from "./toml-document.ts";
+import { type Environment, expandVariables } from "./variables.ts";
 
 /**
  * What only the rest of the program knows of a configuration that is right in itself; `report` makes it wrong. Not called
@@ -22,12 +25,31 @@ import { readToml } from "./toml-document.ts";
 export type ConfigCheck = (config: Config, report: ReportProblem) => void;
 export type ReportProblem = (path: Path, message: string) => void;
 
-export type ConfigResult = { readonly config: Config } | WrongConfig;
+/** What a file may refer to besides its own text. */
+export interface Surroundings {
+  readonly environment: Environment;
+  /** @param path absolute */
+  readKeys(path: string): KeysReading;
+}
+
+export type ConfigResult = RightConfig | WrongConfig;
+
+export interface RightConfig {
+  readonly config: Config;
+  /** Names of the environment variables in it; absent: none. */
+  readonly variables?: readonly string[];
+  /** What must not be shown of their values; absent: nothing. */
+  readonly secrets?: readonly string[];
+  /** The text has keys of the cluster in it; absent: false. */
+  readonly holdsKeys?: boolean;
+}
 
 export interface WrongConfig {
   readonly problems: Problem[];
   /** Where a node that runs an older version of the file can be asked; absent: that part of the file is wrong too. */
   readonly places?: ConfigPlaces;
+  /** Absolute path: when it changes the configuration may become right. */
+  readonly keysFile?: string;
 }
 
 /** null: the standard ones. */
@@ -40,8 +62,20 @@ export interface ConfigPlaces {
 const EMPTY = "empty: it sets no key; for a node without services of its own, set services = []";
 const YAML = "YAML is not supported: write TOML, with a table [[services]] for each service, or JSON";
 
+const NOTHING_AROUND: Surroundings = {
+  environment: {},
+  readKeys: () => ({ unreadable: "only the text of the configuration is read here" }),
+};
+/** Sets the name of the node where the file does not. */
+const NODE_NAME_VARIABLE = "PORTMESH_NODE_NAME";
+
 /** TOML or JSON by the extension of `file`, else by the first character that is not a space. */
-export function parseConfig(text: string, file: string, check: ConfigCheck = () => {}): ConfigResult {
+export function parseConfig(
+  text: string,
+  file: string,
+  check: ConfigCheck = () => {},
+  { environment, readKeys }: Surroundings = NOTHING_AROUND,
+): ConfigResult {
   const withoutBom = text.replace(/^\uFEFF/, "");
   if (withoutBom.trim() === "") return refuseFile(file, EMPTY);
   const values = countValues(withoutBom);
@@ -49,18 +83,84 @@ export function parseConfig(text: string, file: string, check: ConfigCheck = () 
     return refuseFile(file, `about ${values} values: at most ${MAX_VALUES} are allowed`);
   const document = readDocument(withoutBom, file);
   if (document.isBroken)
-    return looksLikeYaml(withoutBom, file) ? refuseFile(file, YAML) : { problems: document.problems };
+    return looksLikeYaml(withoutBom, file)
+      ? refuseFile(file, YAML)
+      : { problems: hintAtQuotes(document, withoutBom) };
   limitServices(document);
+  expandVariables(document, environment);
   const settings = readSettings(document);
   const services = readServices(document);
   crossCheck(document, settings, services);
   if (document.problems.length === 0 && !setsKeys(document.value)) return refuseFile(file, EMPTY);
-  const config = document.problems.length === 0 ? deepFreeze(build(settings.data!, services)) : null;
+  const keys = readKeysOf(document, readKeys);
+  const nodeName = settings.data?.node.name ?? nameFrom(document, environment);
+  const config =
+    document.problems.length === 0
+      ? deepFreeze(build({ file: settings.data!, services, keys, nodeName }))
+      : null;
   if (config !== null)
     check(config, (path, message) => document.report(path, valueAt(document.value, path), message));
-  if (config !== null && document.problems.length === 0) return { config };
+  if (config !== null && document.problems.length === 0) return { config, ...aboutVariables(document) };
   const problems = firstProblems(document.problems);
-  return { problems, ...placesIn(document.value) };
+  return { problems, ...placesIn(document.value), ...(keys !== null && { keysFile: keys.path }) };
+}
+
+/** A variable is replaced in a string only: without quotes it is wrong TOML and wrong JSON. */
+function hintAtQuotes({ problems }: ConfigDocument, text: string): Problem[] {
+  const lines = text.split("\n");
+  return problems.map((problem) =>
+    /(?<!["\w])\$\{/.test(lines[problem.line - 1] ?? "")
+      ? { ...problem, message: `${problem.message}; a variable needs quotes around it: "\${NAME}"` }
+      : problem,
+  );
+}
+
+interface KeysOfFile {
+  readonly path: string;
+  /** [] when something is wrong. */
+  readonly keys: readonly string[];
+}
+
+/** null: the configuration names no file of keys. */
+function readKeysOf(document: ConfigDocument, readKeys: Surroundings["readKeys"]): KeysOfFile | null {
+  const at = ["cluster", "keys_file"];
+  const named = filePath.safeParse(valueAt(document.value, at));
+  if (!named.success || document.isUnexpanded(at)) return null;
+  const path = keysFilePath(document.file, named.data);
+  const reading = readKeys(path);
+  if ("keys" in reading) return { path, keys: reading.keys };
+  if ("problems" in reading) document.problems.push(...reading.problems);
+  else {
+    const shown = mayBeKey(named.data) ? reading.unreadable.replaceAll(path, MASKED) : reading.unreadable;
+    document.reportUnquoted(at, named.data, shown);
+  }
+  return { path, keys: [] };
+}
+
+/** null: the host name. */
+function nameFrom(document: ConfigDocument, environment: Environment): string | null {
+  const named = environment[NODE_NAME_VARIABLE];
+  const path = ["node", "name"];
+  if (!named || valueAt(document.value, path) !== undefined) return null;
+  const { success, data, error } = nodeName.safeParse(named);
+  if (success) return data;
+  document.reportUnquoted(path, named, `${NODE_NAME_VARIABLE}: ${error.issues[0]!.message}`);
+  return null;
+}
+
+function aboutVariables(document: ConfigDocument): Omit<RightConfig, "config"> {
+  const uses = document.variableUses;
+  const variables = new Set(uses.flatMap((use) => use.variables));
+  const secrets = new Set(uses.flatMap((use) => use.secrets));
+  const keys = valueAt(document.value, ["cluster", "keys"]);
+  const holdsKeys =
+    Array.isArray(keys) &&
+    keys.some((_, index) => document.variablesAt(["cluster", "keys", index])?.isFromFile ?? true);
+  return {
+    ...(variables.size > 0 && { variables: [...variables].sort() }),
+    ...(secrets.size > 0 && { secrets: [...secrets] }),
+    ...(holdsKeys && { holdsKeys }),
+  };
 }
 
 function placesIn(file: unknown): Pick<WrongConfig, "places"> {
@@ -116,16 +216,24 @@ function looksLikeYaml(text: string, file: string): boolean {
   return /\.ya?ml$/i.test(file) || /^(---|[\w-]+:( |\r?$))/.test(first);
 }
 
-function build(file: NonNullable<SettingsReading["data"]>, services: readonly ServiceReading[]): Config {
+interface Readings {
+  readonly file: NonNullable<SettingsReading["data"]>;
+  readonly services: readonly ServiceReading[];
+  readonly keys: KeysOfFile | null;
+  readonly nodeName: string | null;
+}
+
+function build({ file, services, keys, nodeName }: Readings): Config {
+  const cluster = file.cluster === undefined ? null : buildCluster(file.cluster, keys);
   return {
     node: {
-      name: file.node.name ?? hostname(),
+      name: nodeName ?? hostname(),
       advertise: file.node.advertise ?? null,
       labels: file.node.labels,
       dataDir: file.node.data_dir ?? null,
     },
-    cluster: file.cluster === undefined ? null : buildCluster(file.cluster),
-    overlay: { ...file.overlay, encrypt: file.overlay.encrypt ?? (file.cluster?.keys ?? []).length > 0 },
+    cluster,
+    overlay: { ...file.overlay, encrypt: file.overlay.encrypt ?? (cluster?.keys ?? []).length > 0 },
     proxy: file.proxy,
     admin: { socket: file.admin.socket ?? null },
     log: file.log,
@@ -133,10 +241,14 @@ function build(file: NonNullable<SettingsReading["data"]>, services: readonly Se
   };
 }
 
-function buildCluster(cluster: NonNullable<ConfigFile["cluster"]>): ClusterConfig {
-  const { insecure, join, ...rest } = cluster;
+function buildCluster(
+  cluster: NonNullable<ConfigFile["cluster"]>,
+  fromFile: KeysOfFile | null,
+): ClusterConfig {
+  const { insecure, join, keys_file: _, ...rest } = cluster;
   const seeds = join.map(({ host, port }) => ({ host, port: port ?? GOSSIP_PORT }));
-  return { ...rest, join: seeds, isInsecure: insecure };
+  const keys = { keys: fromFile?.keys ?? rest.keys, keysFile: fromFile?.path ?? null };
+  return { ...rest, ...keys, join: seeds, isInsecure: insecure };
 }
 
 function buildService(service: ConfigFile["services"][number]): ServiceConfig {

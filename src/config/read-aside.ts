@@ -7,24 +7,27 @@ import { startWorker, ThreadLimitError } from "../sys/worker.ts";
 import { type ConfigCheck, deepFreeze, refuseFile } from "./parse-config.ts";
 import type { Path } from "./problem.ts";
 import { type FileResult, isLargeFile, readConfig } from "./read-config.ts";
+import type { Environment } from "./variables.ts";
 
 /** Several times what the largest file takes on a busy machine. */
 const TIMEOUT_MS = 120_000;
 
 export interface ReadTask {
   readonly path: string;
+  readonly environment: Environment;
   /** What is wrong although it is right in itself; the thread knows where it stands in the file. */
   readonly findings: readonly { readonly path: Path; readonly message: string }[];
 }
 
 /** Never rejects, unless `check` throws. */
 export async function readConfigAside(path: string, check: ConfigCheck): Promise<FileResult> {
-  if (!isLargeFile(path)) return readConfig(path, check);
-  const result = await readInThread({ path, findings: [] });
+  if (!isLargeFile(path)) return readConfig(path, { check });
+  const environment = { ...process.env };
+  const result = await readInThread({ path, environment, findings: [] });
   if ("problems" in result) return result;
   const findings: ReadTask["findings"][number][] = [];
   check(result.config, (at, message) => findings.push({ path: at, message }));
-  return findings.length === 0 ? result : await readInThread({ path, findings });
+  return findings.length === 0 ? result : await readInThread({ path, environment, findings });
 }
 
 function startThread(task: ReadTask, refuse: (reason: string) => void): Worker | null {

@@ -1,28 +1,75 @@
-/** A configuration file on disk -> Config or problems. A file that cannot be read is one problem that says what to do. */
-import { type FileContents, readersOf, readRegularFile } from "../sys/regular-file.ts";
-import { type ConfigCheck, type ConfigResult, parseConfig, refuseFile } from "./parse-config.ts";
+/**
+ * A configuration file on disk, with the file of keys that it names -> Config or problems. A file that cannot be read is
+ * one problem that says what to do.
+ */
+import { type FileContents, readRegularFile } from "../sys/regular-file.ts";
+import { readKeysFile } from "./keys-file.ts";
+import {
+  type ConfigCheck,
+  type ConfigResult,
+  parseConfig,
+  refuseFile,
+  type Surroundings,
+} from "./parse-config.ts";
+import { whyUnreadable } from "./read-failure.ts";
+import { warnOfReaders } from "./readers.ts";
 import { isLargeText, MAX_FILE_BYTES } from "./size-limits.ts";
+import type { Environment } from "./variables.ts";
 
 export type FileResult = ConfigResult & {
   /** What is allowed, but should be repaired; each with the fix. Absent: nothing. */
   readonly warnings?: readonly string[];
 };
 
+export interface ReadOptions {
+  readonly check?: ConfigCheck;
+  /** Default: that of this process. */
+  readonly environment?: Environment;
+}
+
+/** The name of a text that is not in a file. */
+export const STANDARD_INPUT = "standard input";
+
 /** What the file holds. Throws UnfitFileError, or what the system says. */
 export function readConfigFile(path: string): FileContents {
   return readRegularFile(path, { maxBytes: MAX_FILE_BYTES, links: "follow" });
 }
 
-export function readConfig(path: string, check?: ConfigCheck): FileResult {
+export function readConfig(path: string, options: ReadOptions = {}): FileResult {
+  let contents: FileContents;
   try {
-    const { bytes, stat } = readConfigFile(path);
-    const result = parseBytes(bytes, path, check);
-    const holdsKeys = "config" in result && (result.config.cluster?.keys ?? []).length > 0;
-    const warning = holdsKeys ? warnOfReaders(path, readersOf(stat)) : null;
-    return warning === null ? result : { ...result, warnings: [warning] };
+    contents = readConfigFile(path);
   } catch (error) {
-    return refuseFile(path, `cannot read the file: ${reasonOf(error as NodeJS.ErrnoException)}`);
+    return refuseFile(path, `cannot read the file: ${whyUnreadable(error as Error, HINTS)}`);
   }
+  const result = readConfigText(contents.bytes, path, options);
+  const holdsKeys = "config" in result && result.holdsKeys === true;
+  return holdsKeys ? withWarnings(result, warnOfReaders(path, contents.stat)) : result;
+}
+
+const HINTS = {
+  missing: "restore it, or name another with -c FILE",
+  unfit: "save the configuration to a file",
+};
+
+/** @param name of the file, or what stands for it in messages */
+export function readConfigText(bytes: Uint8Array, name: string, options: ReadOptions = {}): FileResult {
+  const { check, environment = process.env } = options;
+  const warnings: string[] = [];
+  const surroundings: Surroundings = {
+    environment,
+    readKeys(path) {
+      const reading = readKeysFile(path);
+      if ("keys" in reading) warnings.push(...reading.warnings);
+      return reading;
+    },
+  };
+  if (bytes.length > MAX_FILE_BYTES)
+    return refuseFile(name, `longer than ${MAX_FILE_BYTES} bytes, which are allowed`);
+  const text = decode(bytes);
+  return typeof text === "string"
+    ? withWarnings(parseConfig(text, name, check, surroundings), warnings)
+    : refuseFile(name, "not valid UTF-8: save the file as UTF-8", text.line, text.column);
 }
 
 /** True when parsing the file takes a thread for long. False when it cannot be read. */
@@ -34,48 +81,18 @@ export function isLargeFile(path: string): boolean {
   }
 }
 
-function warnOfReaders(path: string, readers: ReturnType<typeof readersOf>): string | null {
-  if (readers === "owner") return null;
-  const [who, mode] =
-    readers === "everyone"
-      ? ["every user of this machine", "o-r"]
-      : ["a group that portmesh is not in", "g-r"];
-  return `${path}: ${who} can read cluster.keys: chmod ${mode} ${quoteForShell(path)}`;
+function withWarnings(result: FileResult, warnings: readonly string[]): FileResult {
+  const all = [...(result.warnings ?? []), ...warnings];
+  return all.length === 0 ? result : { ...result, warnings: all };
 }
 
-function quoteForShell(path: string): string {
-  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
-}
-
-function parseBytes(bytes: Buffer, path: string, check?: ConfigCheck): ConfigResult {
-  let text: string;
+/** The text, or where it is not UTF-8. */
+function decode(bytes: Uint8Array): string | { readonly line: number; readonly column: number } {
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
     const [readable = ""] = new TextDecoder().decode(bytes).split("\uFFFD", 1);
     const lines = readable.split("\n");
-    return refuseFile(
-      path,
-      "not valid UTF-8: save the file as UTF-8",
-      lines.length,
-      lines.at(-1)!.length + 1,
-    );
-  }
-  return parseConfig(text, path, check);
-}
-
-function reasonOf(error: NodeJS.ErrnoException): string {
-  switch (error.code) {
-    case "ENOENT":
-      return "it does not exist: restore it, or name another with -c FILE";
-    case "EACCES":
-    case "EPERM":
-      return "permission denied: make it readable for the user portmesh runs as";
-    case "not-regular":
-      return `${error.message}: save the configuration to a file`;
-    case "ELOOP":
-      return "its symbolic links form a loop";
-    default:
-      return error.message;
+    return { line: lines.length, column: lines.at(-1)!.length + 1 };
   }
 }

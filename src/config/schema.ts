@@ -65,6 +65,33 @@ export const directory = parsedText("a path", (text): Parsed<string> => {
   return text.includes("\0") ? { error: `${showValue(text)} contains a NUL character` } : { value: text };
 });
 
+export const clusterKey = parsedText(
+  "a key: base64 of 32 bytes, as `portmesh keygen` prints",
+  (text): Parsed<string> => {
+    const bytes = /^[A-Za-z0-9+/]+=*$/.test(text) ? Buffer.from(text, "base64") : null;
+    const isCanonical =
+      bytes !== null && bytes.toString("base64").replace(/=+$/, "") === text.replace(/=+$/, "");
+    if (!isCanonical)
+      return { error: "a key that is not base64: `portmesh keygen` prints one", quotesNothing: true };
+    if ([16, 24, 32].includes(bytes.length)) return { value: bytes.toString("base64") };
+    return {
+      error: `a key of ${bytes.length} bytes: 16, 24 or 32 are allowed; \`portmesh keygen\` prints one`,
+      quotesNothing: true,
+    };
+  },
+);
+
+export const filePath = parsedText("the path of a file", (text): Parsed<string> => {
+  if (text === "") return { error: "empty: the path of a file is expected" };
+  if (!text.startsWith("/") && clusterKey.safeParse(text).success) {
+    return {
+      error: "a key, and not the path of a file: write it to a file, or set cluster.keys",
+      quotesNothing: true,
+    };
+  }
+  return text.includes("\0") ? { error: `${showValue(text)} contains a NUL character` } : { value: text };
+});
+
 /** The shortest prefix is that of the largest private network, the longest leaves room for two nodes. */
 const overlaySubnet = parsedText('an IPv4 prefix like "10.200.0.0/16"', (text): Parsed<string> => {
   const value = canonicalPrefix(text);
@@ -190,19 +217,6 @@ const service = table({
   if (fault !== null) complain(context, fault.message, [String(path)]);
 });
 
-const key = parsedText("a key: base64 of 32 bytes, as `portmesh keygen` prints", (text): Parsed<string> => {
-  const bytes = /^[A-Za-z0-9+/]+=*$/.test(text) ? Buffer.from(text, "base64") : null;
-  const isCanonical =
-    bytes !== null && bytes.toString("base64").replace(/=+$/, "") === text.replace(/=+$/, "");
-  if (!isCanonical)
-    return { error: "a key that is not base64: `portmesh keygen` prints one", quotesNothing: true };
-  if ([16, 24, 32].includes(bytes.length)) return { value: bytes.toString("base64") };
-  return {
-    error: `a key of ${bytes.length} bytes: 16, 24 or 32 are allowed; \`portmesh keygen\` prints one`,
-    quotesNothing: true,
-  };
-});
-
 const seed = parsedText(
   'a node like "192.0.2.11", "edge.example.org:7946" or "[2001:db8::7]:7946"',
   (text): Parsed<{ readonly host: string; readonly port: number | null }> => {
@@ -243,8 +257,11 @@ function scopeHint(text: string): string {
 
 const cluster = table({
   name: serviceName.default("portmesh").meta({ description: "Clusters with different names never merge." }),
-  keys: list(key).prefault([]).meta({
+  keys: list(clusterKey).prefault([]).meta({
     description: "Base64 keys from `portmesh keygen`: the first encrypts, all decrypt.",
+  }),
+  keys_file: filePath.optional().meta({
+    description: "File with one key on each line, instead of keys; watched like this file.",
   }),
   join: list(seed).prefault([]).meta({ description: "Seed nodes, by address or DNS name; retried forever." }),
   bind: gossipBind

@@ -12,12 +12,13 @@ import type { Path } from "./problem.ts";
 export const MASKED = "***";
 
 /** Keys of [cluster] whose values are shown, unless they look like a key. */
-const HARMLESS: ReadonlySet<string> = new Set(["name", "join", "bind", "profile", "insecure"]);
+const HARMLESS: ReadonlySet<string> = new Set(["name", "keys_file", "join", "bind", "profile", "insecure"]);
 /** The shortest key is 22 characters of base64; longer names of keys are hidden where a key may be mistaken for one. */
 const MAX_SHOWN_NAME_CHARS = 20;
 const KEY_CHARS = /[A-Za-z0-9+/_-]{21}/;
 /** 16, 24 and 32 bytes in base64; 24 have no padding and are no different from a word. */
 const PADDED_KEY = /[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{22}==/;
+const ONLY_KEY_CHARS = /^[A-Za-z0-9+/_=-]{21,}$/;
 const SECRET_WORD = /key|secret|passw|passphrase|psk|token|credential|private/;
 
 /** True when a message about `value` at `path` must not quote it. */
@@ -29,6 +30,16 @@ export function isSecret(path: Path, value: unknown): boolean {
   // A text in the place of a section, or of the whole file.
   if (names.length === 0 || (isInCluster && isLikeCluster(names.at(-1)!))) return typeof value === "string";
   return typeof value === "string" && (isInCluster ? KEY_CHARS : PADDED_KEY).test(value);
+}
+
+/** True for what stands in the place of a path and may be a key. */
+export function mayBeKey(path: string): boolean {
+  return !path.startsWith("/") && (PADDED_KEY.test(path) || ONLY_KEY_CHARS.test(path));
+}
+
+/** True for the name of an environment variable whose value must not be shown. */
+export function isSecretName(name: string): boolean {
+  return SECRET_WORD.test(name.toLowerCase());
 }
 
 /** `value` without its secrets; equal to it when it has none. */
@@ -61,7 +72,7 @@ function secretRoot(path: Path): number | null {
   let isInCluster = false;
   for (const [index, step] of path.entries()) {
     if (typeof step === "number") continue;
-    if (isLikeKeys(step) || (isInCluster && !HARMLESS.has(step))) return index;
+    if (isInCluster ? !HARMLESS.has(step) : isLikeKeys(step)) return index;
     isInCluster ||= isLikeCluster(step);
   }
   return null;

@@ -1,6 +1,6 @@
 /**
- * Reports when the configuration file has new contents and is no longer being written, and when it has been missing or
- * unreadable for some seconds.
+ * Reports when the configuration file, or the file of keys that it names, has new contents and is no longer being
+ * written, and when it has been missing or unreadable for some seconds.
  *
  * Polls instead of asking the kernel for events: that is the same for writes in place, editors that replace the
  * file, symlink swaps (Kubernetes moves `..data`), a file that is gone for a moment, and network file systems.
@@ -30,7 +30,8 @@ export interface WatchTimer {
 }
 
 export interface WatchOptions {
-  readonly path: string;
+  /** Of all files that count now; another list is a change. */
+  readonly paths: () => readonly string[];
   /** Not called after stop(). */
   readonly onChange: () => void;
   /** The last reload was refused: also contents that are known are reported, when they have been saved again. */
@@ -41,7 +42,7 @@ export interface WatchOptions {
 
 /** Changes since this call are reported, so call it before the file is read for use: nothing falls in between. */
 export function watchConfig(options: WatchOptions): { stop(): void } {
-  const { onChange, isRefused = () => false, read = fileAt(options.path), timer = realTimer } = options;
+  const { onChange, isRefused = () => false, read = filesAt(options.paths), timer = realTimer } = options;
   const detector = new ChangeDetector(read.state());
   let isStopped = false;
   let isPolling = false;
@@ -107,6 +108,24 @@ function isEqual(one: FileState, other: FileState): boolean {
   return "hash" in one
     ? "hash" in other && one.hash === other.hash
     : "trouble" in other && one.trouble === other.trouble;
+}
+
+/** Several as one; the state is the trouble of the first that has any. */
+function filesAt(paths: () => readonly string[]): WatchedFile {
+  const files = () => paths().map((path) => ({ path, ...fileAt(path) }));
+  return {
+    async signature() {
+      const signatures = await Promise.all(
+        files().map(async ({ path, signature }) => [path, await signature()] as const),
+      );
+      return signatures.some(([, signature]) => signature === null) ? null : JSON.stringify(signatures);
+    },
+    state() {
+      const states = files().map(({ state }) => state());
+      const trouble = states.find((state) => "trouble" in state);
+      return trouble ?? { hash: JSON.stringify(states) };
+    },
+  };
 }
 
 /**

@@ -20,7 +20,7 @@ export interface NodeParts {
   readonly readUsableAddresses: () => readonly LocalAddress[];
   readonly clock: NodeClock;
   readonly readConfig: (file: string, check: ConfigCheck) => FileResult | Promise<FileResult>;
-  readonly watchConfig: (options: Pick<WatchOptions, "path" | "onChange" | "isRefused">) => { stop(): void };
+  readonly watchConfig: (options: Pick<WatchOptions, "paths" | "onChange" | "isRefused">) => { stop(): void };
   /** When the file was last written, ms since 1970; null: not known. */
   readonly fileChangedAtMs: (file: string) => number | null;
   readonly readDefaultRouteInterface: (family: 4 | 6) => string | null;

@@ -64,7 +64,7 @@ export class Node implements ClusterNode {
   #state: NodeStatus["state"] = "serving";
   #appliedAt: number;
   #lastReload: ReloadReport | null = null;
-  /** What came of reading the file once more after the start, until the watch has reported something. */
+  /** What came of a reload that the watch does not know of yet, until it has reported something. */
   #secondLook: ReloadReport | null = null;
 
   constructor(started: StartedParts) {
@@ -103,11 +103,13 @@ export class Node implements ClusterNode {
   }
 
   async reload(isDryRun: boolean, trigger: ReloadTrigger = "command"): Promise<ReloadReport> {
+    const { keysFile } = this.#reloader;
     const report = await this.#reloader.reload(trigger, isDryRun);
     if (!isDryRun && !this.#isNoNews(report)) {
       this.#lastReload = report;
       this.#started.log.reload(report);
     }
+    if (this.#reloader.keysFile !== keysFile) this.#secondLook = report; // the watch sees another list of files
     return report;
   }
 
@@ -194,7 +196,11 @@ export class Node implements ClusterNode {
       if (this.#state === "serving") void this.reload(false, "file");
     };
     const isRefused = () => this.#lastReload?.outcome === "refused";
-    const watch = parts.watchConfig({ path: options.file, onChange: reload, isRefused });
+    const paths = () => [
+      options.file,
+      ...(this.#reloader.keysFile === null ? [] : [this.#reloader.keysFile]),
+    ];
+    const watch = parts.watchConfig({ paths, onChange: reload, isRefused });
     const lookAgain = async () => {
       if (this.#state === "serving") this.#secondLook = await this.reload(false, "file");
     };

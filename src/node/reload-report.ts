@@ -19,6 +19,8 @@ export interface ReloadReport {
   readonly problems: readonly Problem[];
   /** What of the file should be repaired, but did not stop the reload. */
   readonly warnings: readonly string[];
+  /** Environment variables in the file: their values are those of the start of the node. */
+  readonly variables: readonly string[];
   /** Ports that could not be bound; they are retried and did not stop the reload. */
   readonly bindErrors: Applied["bindErrors"];
   /** Services that the file no longer declares, but other files or a command do: they stay. */

@@ -50,10 +50,17 @@ export class Reloader {
   /** What was saved later is applied later. */
   readonly #queue = new SerialQueue();
   #running: Config;
+  #keysFile: string | null;
 
   constructor(parts: ReloaderParts, running: Config) {
     this.#parts = parts;
     this.#running = running;
+    this.#keysFile = running.cluster?.keysFile ?? null;
+  }
+
+  /** The file of keys that the configuration file named last, right or wrong. */
+  get keysFile(): string | null {
+    return this.#keysFile;
   }
 
   get running(): Config {
@@ -70,6 +77,7 @@ export class Reloader {
       changes: NO_CHANGES,
       problems: [],
       warnings: [],
+      variables: [],
       bindErrors: [],
       kept: [],
       differing: [],
@@ -87,7 +95,11 @@ export class Reloader {
   async #readAndReload(isDryRun: boolean, report: MakeReport): Promise<ReloadReport> {
     const check: ConfigCheck = (config, report) => this.#check(config, report);
     const read = await this.#parts.read(this.#parts.file, check);
-    if ("problems" in read) return report({ outcome: "refused", problems: read.problems });
+    if ("problems" in read) {
+      this.#keysFile = read.keysFile ?? this.#keysFile;
+      return report({ outcome: "refused", problems: read.problems });
+    }
+    this.#keysFile = read.config.cluster?.keysFile ?? null;
     return await this.#parts.tables.change((turn) => this.#reload(read, turn, isDryRun, report));
   }
 
@@ -102,11 +114,12 @@ export class Reloader {
     const next = withRunningSettings(read.config, this.#running, compared);
     const applied = outcome === "applied" ? await this.#carryOut(turn, next, isDryRun) : NOTHING;
     if (outcome === "unchanged" && !isDryRun) this.#parts.onUnchanged();
-    const { warnings = [] } = read;
+    const { warnings = [], variables = [] } = read;
     return report({
       outcome,
       changes: changesOf(compared, applied),
       warnings,
+      variables,
       bindErrors: applied.bindErrors,
       kept: this.#parts.keptWith(next, compared.services.removed),
       differing: this.#parts.differingWith(next),
@@ -162,7 +175,7 @@ function withRunningSettings(next: Config, running: Config, { settings }: Config
 /** Only keys and seeds change in a running node. */
 function clusterWithRunning(next: Config["cluster"], running: Config["cluster"]): Config["cluster"] {
   if (next === null || running === null) return running;
-  return { ...running, keys: next.keys, join: next.join };
+  return { ...running, keys: next.keys, keysFile: next.keysFile, join: next.join };
 }
 
 function changesOf({ services, settings }: ConfigChanges, { changes }: Applied): ReloadReport["changes"] {

@@ -2,10 +2,11 @@
 import type { Command } from "commander";
 import type { Invocation } from "../invocation.ts";
 import { CONFIG_HELP, CONFIG_OPTION, findConfigFile } from "./config-file.ts";
-import { loadConfig } from "./load-config.ts";
+import { loadFile } from "./load-config.ts";
 
 const HELP = `
-The output is a valid configuration file as soon as cluster.keys, shown as ***, are filled in again.
+The output is a valid configuration file as soon as what is shown as *** is filled in again: cluster.keys, and
+the values of environment variables that are called like a secret (key, password, token, …).
 
 Examples:
   portmesh config -c portmesh.toml
@@ -20,9 +21,10 @@ export function addConfig(program: Command, invocation: Invocation): void {
     .option("--json", "print JSON instead of TOML")
     .addHelpText("after", HELP)
     .action(async ({ config: named, json: isJson }: { config?: string; json?: boolean }) => {
-      const config = await loadConfig(findConfigFile(named, invocation.env));
+      const file = findConfigFile(named, invocation.env);
+      const { config, secrets } = await loadFile(file, { environment: invocation.env });
       const { effectiveConfig } = await import("../../config/index.ts");
-      const effective = effectiveConfig(config) as Record<string, unknown>;
+      const effective = effectiveConfig(config, secrets) as Record<string, unknown>;
       const { stringify } = await import("smol-toml");
       const text = isJson ? JSON.stringify(effective, null, 2) : stringify(effective).trimEnd();
       invocation.print(`${text}\n`);

@@ -1,19 +1,35 @@
 /** Reads a configuration file for a command; wrong files end it with every problem printed. */
-import type { Config, ConfigCheck, ConfigResult } from "../../config/index.ts";
+import type {
+  Config,
+  ConfigResult,
+  FileResult,
+  ReadOptions,
+  RightConfig,
+  WrongConfig,
+} from "../../config/index.ts";
+import { readStandardInput } from "../../sys/standard-input.ts";
 import { CommandFailure, EXIT_WRONG } from "../invocation.ts";
 
-export async function loadConfig(file: string): Promise<Config> {
-  return (await loadFile(file)).config;
+/** As -c - names it. */
+export const INPUT = "-";
+
+/** Also from standard input. @param file as findConfigFile() has found it */
+export async function readFor(file: string, options: ReadOptions): Promise<FileResult> {
+  const { MAX_FILE_BYTES, readConfig, readConfigText, STANDARD_INPUT } = await import(
+    "../../config/index.ts"
+  );
+  if (file !== INPUT) return readConfig(file, options);
+  return readConfigText(await readStandardInput(MAX_FILE_BYTES), STANDARD_INPUT, options);
 }
 
-/** @param check what a file must satisfy besides being right in itself */
+/** Throws CommandFailure with every problem when the configuration is invalid. */
 export async function loadFile(
   file: string,
-  check?: ConfigCheck,
-): Promise<{ readonly config: Config; readonly warnings?: readonly string[] }> {
-  const { readConfig } = await import("../../config/index.ts");
-  const result = readConfig(file, check);
-  return { ...result, config: await configOf(result) };
+  options: ReadOptions,
+): Promise<RightConfig & { readonly warnings?: readonly string[] }> {
+  const result = await readFor(file, options);
+  await configOf(result);
+  return result as Exclude<FileResult, WrongConfig>;
 }
 
 /** Throws CommandFailure with every problem when the configuration is invalid. */

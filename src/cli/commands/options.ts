@@ -39,20 +39,24 @@ export async function findSocket(
   const named = options.socket ?? env.PORTMESH_SOCKET;
   if (named) return named;
   const file = namedFile(options.config, env);
-  if (file !== undefined) return pickSocket(await socketsOfFile(file, standard));
+  if (file !== undefined) return pickSocket(await socketsOfFile(file, env, standard));
   const paths = standard.sockets(null);
   const found = await findAnswering(paths);
   if ("path" in found) return found.path;
   const standardFile = standard.files.find(isThere);
   const inFile =
-    standardFile === undefined ? [] : await socketsOfFile(standardFile, standard).catch(() => []);
+    standardFile === undefined ? [] : await socketsOfFile(standardFile, env, standard).catch(() => []);
   return pickSocket([...new Set([...inFile, ...paths])]);
 }
 
 /** Throws CommandFailure when the file is wrong in the part that matters. */
-async function socketsOfFile(file: string, standard: StandardPlaces): Promise<readonly string[]> {
+async function socketsOfFile(
+  file: string,
+  environment: Invocation["env"],
+  standard: StandardPlaces,
+): Promise<readonly string[]> {
   const { readConfig } = await import("../../config/index.ts");
-  const result = readConfig(file);
+  const result = readConfig(file, { environment });
   const places = "problems" in result ? result.places : placesOf(await configOf(result));
   const { socket, dataDir } = places ?? placesOf(await configOf(result));
   return socket === null ? standard.sockets(dataDir) : [socket];

@@ -25,6 +25,7 @@ function details({
   changes,
   problems,
   warnings,
+  variables = [],
   bindErrors,
   differing,
   unpublished,
@@ -42,6 +43,9 @@ function details({
     ...collapseListeners(listenersClosed).map((listener) => `  - listener ${listener}`),
     ...settings.map(describeSetting),
     ...warnings.map((warning) => `  ! ${warning}`),
+    ...(variables.length === 0
+      ? []
+      : [`  environment variables keep their values until a restart: ${variables.join(", ")}`]),
     ...unpublished.map(({ service, reason }) => `  ! ${describeUnpublished(service)}: ${reason}`),
     ...rangesOf(bindErrors).map(({ error }) => `  ! ${error}`),
     ...kept.map(

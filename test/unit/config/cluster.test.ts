@@ -10,6 +10,7 @@ describe("[cluster]", () => {
     expect(configOf(`[cluster]\nkeys = ["${KEY}"]`).cluster).toEqual({
       name: "portmesh",
       keys: [KEY],
+      keysFile: null,
       join: [],
       bind: { host: "0.0.0.0", port: 7946 },
       profile: "lan",
@@ -114,7 +115,7 @@ describe("values in the place of keys are hidden, and their faults are reported 
     [`key = ["${KEY}"]`, 'cluster.key: unknown key: did you mean "keys"?'],
     [
       `"${KEY}" = true`,
-      'cluster."***": unknown key: allowed here are name, keys, join, bind, profile, insecure',
+      'cluster."***": unknown key: allowed here are name, keys, keys_file, join, bind, profile, insecure',
     ],
     [`name = "${KEY}"`, `cluster.name: *** ${NOT_HERE}`],
     ['name = "a b"', 'cluster.name: "a b" is not a service name: '],

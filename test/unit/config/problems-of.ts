@@ -1,14 +1,26 @@
 /** What the tests of this folder ask most: the configuration of a text, or its problems as they are printed. */
-import { type Config, formatProblem, parseConfig } from "../../../src/config/index.ts";
+import { type Config, formatProblem, parseConfig, type Surroundings } from "../../../src/config/index.ts";
 
-export function configOf(text: string, file = "test.toml"): Config {
-  const result = parseConfig(text, file);
+/** Variables, and what every file of keys holds. */
+export interface Around {
+  readonly environment?: Surroundings["environment"];
+  readonly keys?: readonly string[];
+}
+
+const KEY = Buffer.alloc(32, 9).toString("base64");
+
+export function surroundings({ environment = {}, keys = [KEY] }: Around = {}): Surroundings {
+  return { environment, readKeys: () => ({ keys, warnings: [] }) };
+}
+
+export function configOf(text: string, file = "test.toml", around: Around = {}): Config {
+  const result = parseConfig(text, file, undefined, surroundings(around));
   if ("problems" in result) throw new Error(result.problems.map(formatProblem).join("\n"));
   return result.config;
 }
 
-export function problemsOf(text: string, file = "test.toml"): string[] {
-  const result = parseConfig(text, file);
+export function problemsOf(text: string, file = "test.toml", around: Around = {}): string[] {
+  const result = parseConfig(text, file, undefined, surroundings(around));
   return "problems" in result ? result.problems.map(formatProblem) : [];
 }
 

@@ -16,6 +16,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { watchConfig } from "../../../src/config/index.ts";
 import { tempDir } from "../../support/os/temp-dir.ts";
+import { waitFor } from "../../support/time/wait-for.ts";
 
 /** A file that is whatever the test says, and a timer that ticks when the test says. */
 class WatchBench {
@@ -27,7 +28,7 @@ class WatchBench {
   reads = 0;
   #run = async () => {};
   readonly watch = watchConfig({
-    path: "unused",
+    paths: () => ["unused"],
     onChange: () => this.changes++,
     isRefused: () => this.isRefused,
     read: {
@@ -172,7 +173,7 @@ describe("watchConfig", () => {
     symlinkSync("..data/portmesh.toml", join(folder, "portmesh.toml"));
     const changed = Promise.withResolvers<void>();
     const watch = watchConfig({
-      path: join(folder, "portmesh.toml"),
+      paths: () => [join(folder, "portmesh.toml")],
       onChange: changed.resolve,
       timer: fastTimer,
     });
@@ -189,7 +190,7 @@ describe("watchConfig", () => {
   /** Swaps the contents of `path` by `change` once the watch has seen the old ones, and waits for the report. */
   async function seesChange(path: string, change: () => void): Promise<void> {
     const changed = Promise.withResolvers<void>();
-    const watch = watchConfig({ path, onChange: changed.resolve, timer: fastTimer });
+    const watch = watchConfig({ paths: () => [path], onChange: changed.resolve, timer: fastTimer });
     try {
       await Bun.sleep(0);
       change();
@@ -255,5 +256,30 @@ describe("watchConfig", () => {
       rmSync(path);
       writeFileSync(path, "# one\n");
     });
+  }, 10_000);
+
+  test("real files: of several a change of each, and another list", async () => {
+    using dir = tempDir();
+    const [path, keys, other] = [dir.file("portmesh.toml"), dir.file("keys"), dir.file("other")];
+    for (const name of [path, keys, other]) writeFileSync(name, "# one\n");
+    let paths = [path, keys];
+    let changes = 0;
+    const watch = watchConfig({ paths: () => paths, onChange: () => changes++, timer: fastTimer });
+    const sees = async (change: () => void) => {
+      const before = changes;
+      change();
+      await waitFor(async () => changes > before, { what: "the change" });
+    };
+    try {
+      await sees(() => writeFileSync(keys, "# two\n"));
+      await sees(() => writeFileSync(path, "# two\n"));
+      await sees(() => rmSync(keys));
+      await sees(() => {
+        paths = [path, other];
+      });
+      await sees(() => writeFileSync(other, "# three\n"));
+    } finally {
+      watch.stop();
+    }
   }, 10_000);
 });

@@ -55,7 +55,7 @@ async function start(parts: Partial<NodeParts> = {}, head = ""): Promise<Node> {
     readNetwork: () => ({ hasIpv6: false, addresses: [] }),
     readUsableAddresses: () => [],
     clock,
-    readConfig,
+    readConfig: (file, check) => readConfig(file, { check }),
     fileChangedAtMs: () => null,
     readDefaultRouteInterface: () => null,
     readOverlayInterfaces: () => new Set(),

@@ -276,3 +276,25 @@ describe("a file is refused", () => {
     ]);
   });
 });
+
+test("the file of keys that the configuration named last is the one to watch, right or wrong", async () => {
+  expect(reloader.keysFile).toBeNull();
+  const cluster = { ...configOf("[cluster]\ninsecure = true").cluster!, keysFile: "/keys" };
+  readFile = () => ({ config: { ...configOf(WEB), cluster } });
+  await reloader.reload("file", false);
+  expect(reloader.keysFile).toBe("/keys");
+  readFile = () => ({ problems: [], keysFile: "/other" });
+  await reloader.reload("file", false);
+  expect(reloader.keysFile).toBe("/other");
+  readFile = () => ({ problems: [] }); // nothing of it can be read
+  await reloader.reload("file", false);
+  expect(reloader.keysFile).toBe("/other");
+  readFile = () => ({ config: configOf(WEB) });
+  await reloader.reload("file", false);
+  expect(reloader.keysFile).toBeNull();
+});
+
+test("the report names the variables of the file", async () => {
+  readFile = () => ({ config: configOf(WEB), variables: ["A", "B"] });
+  expect((await reloader.reload("command", false)).variables).toEqual(["A", "B"]);
+});

@@ -112,3 +112,61 @@ describe("config", () => {
     expect(stderr).toContain("70000 is outside 1..65535");
   });
 });
+
+describe("variables and standard input", () => {
+  test("check and config replace variables by those of their environment", async () => {
+    writeFileSync(file, GOOD.replace('"80"', '"${PORT}"'));
+    expect((await runCommand(["check", "-c", file])).stderr).toBe(
+      `${file}:3: services[0].publish[0]: environment variable PORT is not set: ` +
+        "set it before portmesh starts, or write ${PORT:-default}\n",
+    );
+    expect((await runCommand(["check", "-c", file], { PORT: "81" })).exitCode).toBe(0);
+    expect((await runCommand(["config", "-c", file], { PORT: "81" })).stdout).toContain('"81:81/tcp"');
+  });
+
+  test("config masks a secret from the environment", async () => {
+    writeFileSync(file, `[node]\nlabels = { a = "\${API_TOKEN}" }\n${GOOD}`);
+    const { exitCode, stdout } = await runCommand(["config", "-c", file], { API_TOKEN: "hunter2-hunter2" });
+    expect([exitCode, stdout.includes("hunter2")]).toEqual([0, false]);
+    expect(stdout).toContain('a = "***"');
+  });
+
+  /** The command as a process, with this text on its standard input. */
+  function withInput(text: string, ...argv: string[]) {
+    const result = Bun.spawnSync([process.execPath, "src/main.ts", ...argv], {
+      stdin: Buffer.from(text),
+      env: {},
+    });
+    return { exitCode: result.exitCode, stdout: result.stdout.toString(), stderr: result.stderr.toString() };
+  }
+
+  test("-c - reads standard input, TOML or JSON", () => {
+    expect(withInput(GOOD, "check", "-c", "-")).toEqual({
+      exitCode: 0,
+      stdout: "standard input: ok\n",
+      stderr: "",
+    });
+    expect(withInput('\n {"services": []}', "check", "-c", "-").stdout).toBe("standard input: ok\n");
+    expect(withInput(GOOD, "config", "-c", "-", "--json").stdout).toContain('"name": "web"');
+    const { exitCode, stderr } = withInput(BAD, "check", "-c", "-");
+    expect([exitCode, stderr]).toEqual([
+      2,
+      expect.stringContaining("standard input:3: services[0].publish[0]: 70000"),
+    ]);
+  }, 30_000);
+
+  test("empty, endless or not UTF-8 standard input is a problem; run refuses it", () => {
+    expect(withInput("", "check", "-c", "-").stderr).toStartWith("standard input: empty: it sets no key");
+    const endless = Bun.spawnSync(["sh", "-c", `"$0" src/main.ts check -c - < /dev/zero`, process.execPath], {
+      env: {},
+    });
+    expect([endless.exitCode, endless.stderr.toString()]).toEqual([
+      2,
+      expect.stringContaining("4194304 bytes"),
+    ]);
+    expect(withInput(GOOD, "run", "-c", "-")).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining("save it to a file"),
+    });
+  }, 30_000);
+});

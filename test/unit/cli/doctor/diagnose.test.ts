@@ -83,6 +83,7 @@ describe("diagnose", () => {
       changes: NO_CHANGES,
       problems: [problem],
       warnings: [],
+      variables: [],
       bindErrors: [],
       differing: [],
       unpublished: [],

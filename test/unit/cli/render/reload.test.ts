@@ -12,6 +12,7 @@ function report(rest: Partial<ReloadReport>): ReloadReport {
     changes: NO_CHANGES,
     problems: [],
     warnings: [],
+    variables: [],
     bindErrors: [],
     differing: [],
     unpublished: [],
@@ -87,5 +88,11 @@ test("renderReload says where a removed service is still declared", () => {
   ];
   expect(renderReload(report({ changes, kept })).split("\n")).toContain(
     "  ! service old stays in use: it is also defined by n2:/etc/pm.toml, command on n3 (node not alive)",
+  );
+});
+
+test("variables keep their values, and the report says so", () => {
+  expect(renderReload(report({ outcome: "unchanged", variables: ["PORT", "ZONE"] }))).toBe(
+    "no change\n  environment variables keep their values until a restart: PORT, ZONE\n",
   );
 });

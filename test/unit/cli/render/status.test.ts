@@ -163,6 +163,7 @@ test("a refused reload is shown with its problems and their age", () => {
     changes: NO_CHANGES,
     problems: Array.from({ length: 12 }, () => problem),
     warnings: [],
+    variables: [],
     bindErrors: [],
     differing: [],
     unpublished: [],

@@ -16,6 +16,7 @@ const OTHER_KEY = Buffer.alloc(32, 8).toString("base64");
 const CONFIG: ClusterConfig = {
   name: "prod",
   keys: [KEY],
+  keysFile: null,
   join: [],
   bind: { host: "127.0.0.1", port: 1 },
   profile: "local",

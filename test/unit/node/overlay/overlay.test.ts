@@ -36,6 +36,7 @@ function overlay(config: Partial<OverlayConfig> = {}, keys: readonly string[] = 
   const cluster: ClusterConfig = {
     name: "prod",
     keys,
+    keysFile: null,
     join: [],
     bind: { host: "0.0.0.0", port: 7946 },
     profile: "lan",
