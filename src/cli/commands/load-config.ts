@@ -13,8 +13,10 @@ import { CommandFailure, EXIT_WRONG } from "../invocation.ts";
 /** As -c - names it. */
 export const INPUT = "-";
 
-/** Also from standard input. @param file as findConfigFile() has found it */
+/** The process knows the keys from here on. Also from standard input. @param file as findConfigFile() has found it */
 export async function readFor(file: string, options: ReadOptions): Promise<FileResult> {
+  const { forbidCoreDumps } = await import("../../sys/core-dumps.ts");
+  forbidCoreDumps();
   const { MAX_FILE_BYTES, readConfig, readConfigText, STANDARD_INPUT } = await import(
     "../../config/index.ts"
   );

@@ -5,7 +5,7 @@ import { standardSockets, thisUser } from "../../sys/standard-paths.ts";
 import { findAnswering, noSuchNode } from "../client/answering-socket.ts";
 import type { Invocation } from "../invocation.ts";
 import { isThere, namedFile, STANDARD_FILES } from "./config-file.ts";
-import { configOf } from "./load-config.ts";
+import { configOf, readFor } from "./load-config.ts";
 
 export interface NodeOptions {
   readonly socket?: string;
@@ -55,8 +55,7 @@ async function socketsOfFile(
   environment: Invocation["env"],
   standard: StandardPlaces,
 ): Promise<readonly string[]> {
-  const { readConfig } = await import("../../config/index.ts");
-  const result = readConfig(file, { environment });
+  const result = await readFor(file, { environment });
   const places = "problems" in result ? result.places : placesOf(await configOf(result));
   const { socket, dataDir } = places ?? placesOf(await configOf(result));
   return socket === null ? standard.sockets(dataDir) : [socket];
