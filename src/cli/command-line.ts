@@ -4,7 +4,6 @@ import { readBuildInfo } from "./build-info.ts";
 import { addCheck } from "./commands/check.ts";
 import { addConfig } from "./commands/config.ts";
 import { addDoctor } from "./commands/doctor.ts";
-import { addHealth } from "./commands/health.ts";
 import { addKeygen } from "./commands/keygen.ts";
 import { addNode } from "./commands/node.ts";
 import { addReload } from "./commands/reload.ts";
@@ -14,6 +13,7 @@ import { addStatus } from "./commands/status.ts";
 import { addTask } from "./commands/task.ts";
 import { addTrace } from "./commands/trace.ts";
 import { addVersion } from "./commands/version.ts";
+import { addCompletion } from "./completion/completion.ts";
 import { addDemo } from "./demo/demo.ts";
 import {
   CommandFailure,
@@ -33,9 +33,9 @@ Start here:
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.`;
 
 const COMMANDS: readonly ((program: Command, invocation: Invocation) => void)[] = [
-  ...[addRun, addDemo, addCheck, addConfig, addReload, addStatus, addHealth],
+  ...[addRun, addDemo, addCheck, addConfig, addReload, addStatus],
   ...[addService, addTask, addNode, addTrace, addDoctor],
-  ...[addKeygen, addVersion],
+  ...[addKeygen, addCompletion, addVersion],
 ];
 
 export async function runCommandLine(

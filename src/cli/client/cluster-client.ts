@@ -18,9 +18,12 @@ export class RefusedByNode extends CommandFailure {
 
 export class ClusterClient {
   readonly #socket: string;
+  readonly #timeoutMs: number | undefined;
 
-  constructor(socket: string) {
+  /** @param timeoutMs undefined: as long as a command waits */
+  constructor(socket: string, timeoutMs?: number) {
     this.#socket = socket;
+    this.#timeoutMs = timeoutMs;
   }
 
   async services(): Promise<readonly ServiceInfo[]> {
@@ -38,7 +41,11 @@ export class ClusterClient {
 
   /** Throws RefusedByNode, and CommandFailure for everything else that goes wrong. */
   async ask(method: Method, path: string, body?: unknown): Promise<unknown> {
-    const answer = await askNode(this.#socket, method, path, { expected: REFUSED, body });
+    const answer = await askNode(this.#socket, method, path, {
+      expected: REFUSED,
+      body,
+      ...(this.#timeoutMs !== undefined && { timeoutMs: this.#timeoutMs }),
+    });
     if (!REFUSED.includes(answer.status)) return answer.body;
     const refusal = answer.body as Partial<ApiError> | null;
     if (typeof refusal?.error !== "string") {

@@ -84,7 +84,7 @@ function addVerb(
     .summary(summary)
     .description(description)
     .argument("<service>", "service name")
-    .argument("<address>", "task address, as `portmesh service ps` shows it")
+    .argument("<task>", "task address, as `portmesh service ps` shows it")
     .action(async (service: string, address: string, options: NodeOptions) => {
       const { findTaskName } = await import("./service/task-option.ts");
       const client = new ClusterClient(await findSocket(options, invocation.env));

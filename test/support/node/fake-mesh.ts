@@ -83,8 +83,6 @@ export class FakeMesh implements ClusterNode, ClusterCommands {
     this.list = services;
   }
 
-  readonly notReady = null;
-
   status(): object {
     return { node: SELF };
   }

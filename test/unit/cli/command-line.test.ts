@@ -4,7 +4,7 @@ import { runCommand } from "../../support/node/run-command.ts";
 
 const COMMANDS = [
   ...["run", "demo", "check", "config", "reload", "status"],
-  ...["service", "task", "node", "trace", "doctor", "keygen", "version"],
+  ...["service", "task", "node", "trace", "doctor", "keygen", "completion", "version"],
 ];
 const NESTED = [
   ...["create", "update", "inspect", "ls", "ps", "rm"].map((verb) => `service ${verb}`),

@@ -26,7 +26,7 @@ export function addInspect(service: Command, invocation: Invocation): void {
   withNodeOptions(service.command("inspect"))
     .summary("show services in detail")
     .description("Shows services in detail, in Docker's format.")
-    .argument("<name...>", "services")
+    .argument("<service...>", "service names")
     .option("-f, --format <template>", "format with a Go template, or json")
     .addOption(new Option("--pretty", "print a readable summary").conflicts("format"))
     .addOption(new Option("--json", "print JSON (the default)").conflicts(["format", "pretty"]))

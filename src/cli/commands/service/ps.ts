@@ -16,7 +16,7 @@ export function addPs(service: Command, invocation: Invocation): void {
   withNodeOptions(service.command("ps"))
     .summary("list the tasks of services")
     .description("Lists the tasks of services, on all nodes.")
-    .argument("<name...>", "services")
+    .argument("<service...>", "service names")
     .option("--json", "machine-readable output")
     .addHelpText("after", HELP)
     .action(async (names: string[], options: NodeOptions & { json?: boolean }) => {

@@ -16,7 +16,7 @@ export function addRm(service: Command, invocation: Invocation): void {
     .alias("remove")
     .summary("remove services")
     .description("Removes services from all nodes.")
-    .argument("<name...>", "services")
+    .argument("<service...>", "service names")
     .addHelpText("after", HELP)
     .action(async (names: string[], options: NodeOptions) => {
       const client = new ClusterClient(await findSocket(options, invocation.env));

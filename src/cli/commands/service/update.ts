@@ -25,9 +25,9 @@ export function addUpdate(service: Command, invocation: Invocation): void {
     .command("update")
     .summary("change a service")
     .description("Changes a service; open connections continue under the old rules.")
-    .argument("<name>", "service")
+    .argument("<service>", "service name")
     .allowExcessArguments() // an image: refused in words
-    .usage("[options] <name>")
+    .usage("[options] <service>")
     .option("--publish-add <port>", "publish another port; repeatable", collect)
     .option("--publish-rm <port>", "stop publishing a port; repeatable", collect)
     .option("--task-add <address>", "add a task of this node; repeatable", collect)
