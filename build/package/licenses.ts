@@ -69,5 +69,6 @@ function readLicense(name: string, directory: string): string {
 }
 
 function section(title: string, text: string): string {
-  return `${LINE}\n${title}\n${LINE}\n\n${text.trim()}\n`;
+  const plain = text.replace(/\r\n|\f/g, "\n").trim(); // what a terminal shows as it is
+  return `${LINE}\n${title}\n${LINE}\n\n${plain}\n`;
 }

@@ -101,7 +101,7 @@ function runtimeRef(target: Target): string {
 }
 
 async function askNpm(): Promise<NpmBill> {
-  const npm = Bun.spawn(["npm", "sbom", "--sbom-format=cyclonedx", "--omit=dev"], {
+  const npm = Bun.spawn(["npm", "sbom", "--sbom-format=cyclonedx", "--omit=dev", "--package-lock-only"], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const text = await npm.stdout.text();
