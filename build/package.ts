@@ -12,7 +12,7 @@ import { TARGETS, type Target } from "./package/targets.ts";
 
 const USAGE = `Usage: npm run package -- [--outdir DIR] [TARGET...]
 
-Builds the executables for all targets, or for those named, with checksums and a bill of materials, into
+Builds the executables for all targets, or for those named, with checksums, a bill of materials and the installer, into
 dist/ or DIR. Targets: ${TARGETS.map(({ name }) => name).join(", ")}.`;
 
 /** Of this and of earlier versions; what else is in the folder is left alone. */
@@ -47,13 +47,14 @@ async function packageAll(targets: readonly Target[], outdir: string): Promise<v
   }
   writeFileSync(join(outdir, LICENSES_FILE), collectLicenses());
   copyFileSync("LICENSE", join(outdir, "LICENSE"));
+  copyFileSync("build/package/install.sh", join(outdir, "install.sh"));
 
   const hashes = new Map<string, string>();
   for (const { file } of executables) hashes.set(file, await sha256(join(outdir, file)));
   const bill = `portmesh-${packageJson.version}.cdx.json`;
   const parts = executables.map(({ target, file }) => ({ target, file, sha256: hashes.get(file)! }));
   writeFileSync(join(outdir, bill), await describeRelease(parts));
-  for (const file of [bill, "LICENSE", LICENSES_FILE]) {
+  for (const file of [bill, "install.sh", "LICENSE", LICENSES_FILE]) {
     hashes.set(file, await sha256(join(outdir, file)));
   }
   const lines = [...hashes].map(([file, hash]) => `${hash}  ${file}\n`);

@@ -64,7 +64,7 @@ describe.skipIf(isSkipped)("on its own machine", () => {
     const { port } = echo.address() as { port: number };
     writeFileSync(
       join(root, "portmesh.toml"),
-      `[node]\ndata_dir = "/tmp/data"\n[admin]\nsocket = "/tmp/portmesh.sock"\n` +
+      `[node]\ndata_dir = "/tmp/data"\n[admin]\nsocket = "/tmp/portmesh.sock"\n[proxy]\nworkers = 1\n` +
         `[[services]]\nname = "echo"\npublish = ["${tcp}:${port}"]\ntasks = ["127.0.0.1"]\n` +
         `[[services]]\nname = "dns"\npublish = ["${udp}:${task.port}/udp"]\ntasks = ["127.0.0.1"]\n`,
     );
@@ -83,8 +83,6 @@ describe.skipIf(isSkipped)("on its own machine", () => {
       const client = await UdpPeer.open();
       expect((await client.ask("which machine?", udp)).data.toString()).toBe("which machine?");
       client.close();
-      const status = run("status", "--socket", "/tmp/portmesh.sock");
-      expect(await status.stdout.text()).toContain("echo");
       node.kill("SIGTERM");
       expect(await node.exited).toBe(0);
     } finally {
