@@ -2,7 +2,7 @@
  * Which tests run beside which. Pure: names of files in, an order out.
  *
  * Tests of the executable mostly wait, so several of their files run at a time. Unit tests, fuzz and sim compute: they
- * take one of these places, one after the other. Files that measure run alone, at the end.
+ * run one after the other beside them. Files that measure run alone, at the end.
  */
 
 export interface Job {

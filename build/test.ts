@@ -19,8 +19,8 @@ machines. It needs root, and more Debian packages than the rest; its files run o
 With REQUIRE_ALL=1 a test that lacks a program or a privilege fails instead of being skipped.
 Random tests print the variable that repeats them when they fail: SEED=1234 npm test -- test/net/tcp-chaos`;
 
-/** On two cores: files of the executable's tests wait for more than half of their time. */
-const JOBS_AT_ONCE = 3;
+/** On two cores: files of the executable's tests wait for more than half of their time, those that compute fill it. */
+const WAITING_AT_ONCE = 3;
 const SLOWEST_SHOWN = 10;
 
 const { values, positionals } = parseArgs({
@@ -50,16 +50,14 @@ async function runTests(paths: readonly string[], isPackage: boolean): Promise<b
     console.error(`${results.length} of ${count}: ${result.name} in ${duration(result)}`);
   };
 
-  const placeCount = hasNetworks ? JOBS_AT_ONCE : 1;
-  const isAlone = placeCount === 1 || count === 1;
-  const queue = [...plan.waiting];
-  const runQueue = async (first: readonly Job[]) => {
-    for (const job of first) await run(job, isAlone);
+  const isAlone = !hasNetworks || count === 1;
+  const runQueue = async (queue: Job[]) => {
     for (let job = queue.shift(); job !== undefined; job = queue.shift()) await run(job, isAlone);
   };
-  await Promise.all(
-    Array.from({ length: placeCount }, (_, place) => runQueue(place === 0 ? plan.computing : [])),
-  );
+  const computing = [...plan.computing];
+  const waiting = [...plan.waiting];
+  if (isAlone) await runQueue([...computing, ...waiting]);
+  else await Promise.all([computing, ...Array(WAITING_AT_ONCE).fill(waiting)].map(runQueue));
   for (const job of plan.alone) await run(job, true);
   return reportAll(results);
 }
