@@ -58,8 +58,10 @@ async function breakAndMend(
   return { brokenMs };
 }
 
+// at most three clusters at a time: a serial test stands between those that wait beside each other
+
 describe.skipIf(lacksNamespaces())("a node that breaks under load fails no request at the others", () => {
-  test(
+  test.concurrent(
     "kill -9",
     async () => {
       await using running = await FaultScenario.start("kill -9");
@@ -73,7 +75,7 @@ describe.skipIf(lacksNamespaces())("a node that breaks under load fails no reque
     TIMEOUT_MS,
   );
 
-  test(
+  test.concurrent(
     "SIGSTOP: it accepts and never answers",
     async () => {
       await using running = await FaultScenario.start("SIGSTOP");
@@ -86,9 +88,43 @@ describe.skipIf(lacksNamespaces())("a node that breaks under load fails no reque
     },
     TIMEOUT_MS,
   );
+});
 
+describe.skipIf(lacksNamespaces())("under load", () => {
+  test(
+    "a rolling restart of the whole cluster fails no request at the nodes that are up",
+    async () => {
+      await using running = await FaultScenario.start("rolling restart");
+      const { cluster, load } = running;
+      const startMs = performance.now();
+      for (const node of cluster.nodes) {
+        const others = running.without(node.name);
+        const stoppingMs = performance.now();
+        expect(await node.stop()).toBe(0);
+        await load.more(ENOUGH / 2, others);
+        await cluster.seenAs(
+          node.name,
+          ["left", "gone"],
+          others.map((name) => running.node(name)),
+        );
+        await node.start();
+        const startedMs = performance.now();
+        await cluster.allAlive();
+        await cluster.agree((services) => services[0]?.tasks.length === 3);
+        await load.more(ENOUGH / 2);
+        expect(running.failures(stoppingMs, others)).toEqual([]);
+        expect(running.failures(startedMs, [node.name])).toEqual([]);
+      }
+      running.measure("ms for all nodes", performance.now() - startMs);
+      await running.finish();
+    },
+    TIMEOUT_MS,
+  );
+});
+
+describe.skipIf(lacksNamespaces())("a node that breaks under load fails no request at the others", () => {
   for (const direction of ["in", "out", "both"] as const) {
-    test(
+    test.concurrent(
       `its links to the others are cut: ${direction}`,
       async () => {
         await using running = await FaultScenario.start(`links cut, ${direction}`);
@@ -104,6 +140,33 @@ describe.skipIf(lacksNamespaces())("a node that breaks under load fails no reque
       TIMEOUT_MS,
     );
   }
+});
+
+describe.skipIf(lacksNamespaces())("under load", () => {
+  test(
+    "a task moves from node to node and no request fails",
+    async () => {
+      const path = ["n2", "n3", "n4", "n5", "n2"];
+      await using running = await FaultScenario.start("a task moves", { serving: [path[0]!] });
+      const { cluster } = running;
+      const every = running.without();
+      const startMs = performance.now();
+      for (const [index, to] of path.entries()) {
+        const from = path[index - 1];
+        if (from === undefined) continue;
+        const [source, destination] = [running.node(from), running.node(to)];
+        await destination.reload(cluster.fileOf(destination, {}, webService([destination.address])));
+        await cluster.agree((services) => services[0]?.tasks.length === 2);
+        await source.reload(cluster.fileOf(source, {}, webService([])));
+        await cluster.agree((services) => services[0]?.tasks.length === 1);
+        await running.servedBy([to], every);
+      }
+      running.measureDelays(startMs, every);
+      await running.finish();
+      expect(running.failures(startMs, every)).toEqual([]);
+    },
+    TIMEOUT_MS,
+  );
 });
 
 /** Connections that stay open, through this node, to the task of the broken one. */
@@ -225,61 +288,6 @@ describe.skipIf(lacksNamespaces())("under load", () => {
       running.measure("times a live node was seen failed", timesSeenFailed);
       await running.finish();
       expect(running.failures(lossyMs, running.without())).toEqual([]);
-    },
-    TIMEOUT_MS,
-  );
-
-  test(
-    "a rolling restart of the whole cluster fails no request at the nodes that are up",
-    async () => {
-      await using running = await FaultScenario.start("rolling restart");
-      const { cluster, load } = running;
-      const startMs = performance.now();
-      for (const node of cluster.nodes) {
-        const others = running.without(node.name);
-        const stoppingMs = performance.now();
-        expect(await node.stop()).toBe(0);
-        await load.more(ENOUGH / 2, others);
-        await cluster.seenAs(
-          node.name,
-          ["left", "gone"],
-          others.map((name) => running.node(name)),
-        );
-        await node.start();
-        const startedMs = performance.now();
-        await cluster.allAlive();
-        await cluster.agree((services) => services[0]?.tasks.length === 3);
-        await load.more(ENOUGH / 2);
-        expect(running.failures(stoppingMs, others)).toEqual([]);
-        expect(running.failures(startedMs, [node.name])).toEqual([]);
-      }
-      running.measure("ms for all nodes", performance.now() - startMs);
-      await running.finish();
-    },
-    TIMEOUT_MS,
-  );
-
-  test(
-    "a task moves from node to node and no request fails",
-    async () => {
-      const path = ["n2", "n3", "n4", "n5", "n2"];
-      await using running = await FaultScenario.start("a task moves", { serving: [path[0]!] });
-      const { cluster } = running;
-      const every = running.without();
-      const startMs = performance.now();
-      for (const [index, to] of path.entries()) {
-        const from = path[index - 1];
-        if (from === undefined) continue;
-        const [source, destination] = [running.node(from), running.node(to)];
-        await destination.reload(cluster.fileOf(destination, {}, webService([destination.address])));
-        await cluster.agree((services) => services[0]?.tasks.length === 2);
-        await source.reload(cluster.fileOf(source, {}, webService([])));
-        await cluster.agree((services) => services[0]?.tasks.length === 1);
-        await running.servedBy([to], every);
-      }
-      running.measureDelays(startMs, every);
-      await running.finish();
-      expect(running.failures(startMs, every)).toEqual([]);
     },
     TIMEOUT_MS,
   );
