@@ -15,14 +15,15 @@ export class CounterSlots {
   /** By name. */
   readonly services = new Slots(MAX_SERVICES, "services");
   readonly peers = new Slots(MAX_PEERS, "peers");
-  readonly #tasks = new Slots(MAX_TASKS, "tasks");
+  /** By `taskKey`. */
+  readonly tasks = new Slots(MAX_TASKS, "tasks");
 
   takeTask(service: Service, task: Task): number {
-    return this.#tasks.take(taskKey(service, task));
+    return this.tasks.take(taskKey(service, task));
   }
 
   taskOf(service: Service, task: Task): number | undefined {
-    return this.#tasks.get(taskKey(service, task));
+    return this.tasks.get(taskKey(service, task));
   }
 
   /** Frees the slots of services and peers that have left the table and have no connection. */
@@ -31,7 +32,7 @@ export class CounterSlots {
     const serviceNames = services.map(({ name }) => name);
     const peerNames = peers.map(({ name }) => name);
     releaseUnused(this.services, serviceNames, (slot) => clearServiceIfIdle(counters, slot));
-    releaseUnused(this.#tasks, tasks, (slot) => clearTaskIfIdle(counters, slot));
+    releaseUnused(this.tasks, tasks, (slot) => clearTaskIfIdle(counters, slot));
     releaseUnused(this.peers, peerNames, (slot) => clearPeer(counters, slot));
   }
 }

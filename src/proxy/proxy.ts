@@ -8,7 +8,10 @@ import { cpus } from "node:os";
 import { steadyClock } from "../sys/clock.ts";
 import { raiseFileLimit } from "../sys/file-limit.ts";
 import { readLocalPorts } from "../sys/local-ports.ts";
+import { close } from "../sys/socket.ts";
 import { CounterSlots } from "./counter-slots.ts";
+import { type CounterState, continueCounters, exportCounters } from "./handover/counter-state.ts";
+import { exportUdp, type Handed, InheritedUdp, type UdpState } from "./handover/udp-state.ts";
 import { DescriptorBudget } from "./listen/descriptor-budget.ts";
 import {
   type BindError,
@@ -61,6 +64,12 @@ export interface ProxyOptions {
   readonly onReachChange?: () => void;
 }
 
+/** Of the process that this one takes over from. */
+export interface InheritedProxy {
+  readonly counters: CounterState;
+  readonly udp: Handed<UdpState>;
+}
+
 export const EMPTY_TABLE: RoutingTable = {
   services: [],
   peers: [],
@@ -72,6 +81,7 @@ export const EMPTY_TABLE: RoutingTable = {
 export class SpliceProxy {
   #table: RoutingTable = EMPTY_TABLE;
   #isHurried = false;
+  #inheritedUdp: InheritedUdp | null = null;
   readonly #slots = new CounterSlots();
   readonly #listeners: Listeners;
   readonly #workerTables: WorkerTables;
@@ -148,6 +158,8 @@ export class SpliceProxy {
     this.#retry.reset();
     await this.#switchTo(table, listeners);
     this.#slots.releaseUnused(this.#table, this.counters);
+    this.#inheritedUdp?.takeRest().forEach(close);
+    this.#inheritedUdp = null;
   }
 
   /** Tries the ports again that could not be bound. Not while another table is prepared. */
@@ -188,6 +200,33 @@ export class SpliceProxy {
       sourcePorts: this.sourcePorts,
     };
     return readStatus(counted, Date.now());
+  }
+
+  /** No UDP socket is read until `resumeUdp`. What another process needs to continue, which then gets the sockets too. */
+  async pauseUdp(): Promise<Handed<UdpState>> {
+    const workers = await Promise.all(this.workers.map((worker) => worker.pauseUdp()));
+    return exportUdp(workers, this.#listeners.running);
+  }
+
+  /** The other process does not go on. */
+  async resumeUdp(): Promise<void> {
+    await Promise.all(this.workers.map((worker) => worker.endPauseOfUdp("resume")));
+  }
+
+  /** The other process serves: this one closes its descriptors of all UDP sockets and opens no others. */
+  async forgetUdp(): Promise<void> {
+    await Promise.all(this.workers.map((worker) => worker.endPauseOfUdp("forget")));
+  }
+
+  /** Everything counted since the first start, for a process that takes over. */
+  exportCounters(): CounterState {
+    return exportCounters(this.counters, this.#slots);
+  }
+
+  /** What another process has counted and has open for UDP; before the first table. */
+  continueFrom({ counters, udp }: InheritedProxy): void {
+    continueCounters(counters, this.counters, this.#slots);
+    this.#inheritedUdp = new InheritedUdp(udp, this.workers.length);
   }
 
   /** Turns connection records on or off (they cost a message per batch). */
@@ -249,7 +288,9 @@ export class SpliceProxy {
     this.taskWatch.keepOnly(ownEndpoints(table));
     this.#runListeners(listeners);
     await Promise.all(
-      this.workers.map((worker, index) => worker.apply(this.#workerTables.tableOf(table, index))),
+      this.workers.map((worker, index) =>
+        worker.apply(this.#workerTables.tableOf(table, index, this.#inheritedUdp)),
+      ),
     );
   }
 

@@ -1,6 +1,7 @@
 /** A routing table as one worker gets it: with its listening sockets, and the slots where everything is counted. */
 import type { Protocol } from "../model/index.ts";
 import type { CounterSlots } from "./counter-slots.ts";
+import type { InheritedUdp } from "./handover/udp-state.ts";
 import type { DescriptorBudget } from "./listen/descriptor-budget.ts";
 import { listenerKey } from "./listen/listen-address.ts";
 import type { Listeners } from "./listen/listeners.ts";
@@ -17,7 +18,7 @@ export class WorkerTables {
   ) {}
 
   /** With the sockets that are running. @param worker its index */
-  tableOf(table: RoutingTable, worker: number): WorkerTable {
+  tableOf(table: RoutingTable, worker: number, inherited: InheritedUdp | null = null): WorkerTable {
     const { services, peers, relay, localAddresses, otherUdpListeners } = table;
     const { openPorts, socketCount } = this.listeners;
     return {
@@ -26,6 +27,7 @@ export class WorkerTables {
       relay: relay === null ? null : this.#relayOf(relay, worker),
       udpListeners: [...ownUdpListeners(openPorts, localAddresses), ...otherUdpListeners],
       descriptors: this.budget.perWorker({ listeners: socketCount, peers: peers.length }),
+      inherited: inherited?.take(worker, this.listeners.running) ?? null,
     };
   }
 

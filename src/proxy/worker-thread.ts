@@ -4,7 +4,7 @@ import { openWakeup, ringWakeup } from "../sys/wakeup.ts";
 import { startWorker } from "../sys/worker.ts";
 import type { TaskEndpoint } from "./table/routing-table.ts";
 import type { ConnectionRecord } from "./table/status.ts";
-import type { FromWorker, ToWorker, WorkerSetup, WorkerTable } from "./table/worker-messages.ts";
+import type { FromWorker, HandedUdp, ToWorker, WorkerSetup, WorkerTable } from "./table/worker-messages.ts";
 
 export interface WorkerEvents {
   onConnectionsClosed(records: readonly ConnectionRecord[]): void;
@@ -24,6 +24,7 @@ export class WorkerThread {
   #sequence = 0;
   /** by sequence number, waiting for the worker to have applied it */
   readonly #waiting = new Map<number, () => void>();
+  readonly #pausing = new Map<number, (udp: HandedUdp) => void>();
 
   constructor(
     setup: Omit<WorkerSetup, "port" | "wakeupFd">,
@@ -60,6 +61,24 @@ export class WorkerThread {
     });
   }
 
+  /** Resolves with its sessions, which it does not serve until `resumeUdp`. */
+  pauseUdp(): Promise<HandedUdp> {
+    const sequence = ++this.#sequence;
+    return new Promise((resolve) => {
+      this.#pausing.set(sequence, resolve);
+      this.post({ type: "udp", sequence, step: "pause" });
+    });
+  }
+
+  /** After `pauseUdp`. */
+  endPauseOfUdp(step: "resume" | "forget"): Promise<void> {
+    const sequence = ++this.#sequence;
+    return new Promise((resolve) => {
+      this.#waiting.set(sequence, resolve);
+      this.post({ type: "udp", sequence, step });
+    });
+  }
+
   async stop(): Promise<void> {
     this.post({ type: "stop" });
     await this.#stopped;
@@ -75,6 +94,10 @@ export class WorkerThread {
       case "applied":
         this.#waiting.get(message.sequence)?.();
         this.#waiting.delete(message.sequence);
+        break;
+      case "udp-paused":
+        this.#pausing.get(message.sequence)?.(message.udp);
+        this.#pausing.delete(message.sequence);
         break;
       case "records":
         this.events.onConnectionsClosed(message.records);

@@ -21,7 +21,7 @@ export const EPOLLRDHUP = 0x2000;
 export const EPOLLET = 0x8000_0000 | 0;
 
 export const EPOLL_CTL_ADD = 1;
-export const EPOLL_CTL_DEL = 2; // for tests: a descriptor that is closed needs no removal
+export const EPOLL_CTL_DEL = 2; // a descriptor that is closed needs none, unless another process has it too
 export const EPOLL_CTL_MOD = 3;
 
 const EPOLL_CLOEXEC = 0o2000000;

@@ -8,6 +8,7 @@ import { Arena } from "./arena.ts";
 import { Deadlines } from "./deadline-list.ts";
 import {
   EPOLL_CTL_ADD,
+  EPOLL_CTL_DEL,
   EPOLL_CTL_MOD,
   EPOLLET,
   EVENT_DATA,
@@ -78,6 +79,14 @@ export class EventLoop {
   /** Hands a watched descriptor to another handler. */
   handOver(fd: number, handler: Pollable): void {
     this.#handlers[fd] = handler;
+  }
+
+  /** Stops watching a descriptor, which stays open; events still queued for it are dropped. */
+  unwatch(fd: number): void {
+    if (this.#handlers[fd] === undefined || this.#handlers[fd] === null) return;
+    this.#handlers[fd] = null;
+    this.#generations[fd] = (this.#generations[fd]! + 1) | 0;
+    epollControl(this.#epoll, EPOLL_CTL_DEL, fd, 0, 0);
   }
 
   /** Closes a descriptor, watched or not; events still queued for it are dropped. */

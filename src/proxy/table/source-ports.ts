@@ -57,6 +57,8 @@ export class PortBlocks {
   readonly #options: PortBlocksOptions;
   /** Not claimed yet; in random order, as other workers look for theirs too. */
   readonly #left: number[];
+  /** Of `ports` that were another process's. */
+  readonly #indices = new Map<number, number>();
   #mayHave: number;
   #retryAtMs = Number.NEGATIVE_INFINITY;
 
@@ -81,9 +83,29 @@ export class PortBlocks {
       return false;
     }
     const [claimed] = this.#left.splice(at, 1);
-    this.ports.push(...portsIn(claimed!, this.#options.runs));
-    this.#mayHave--;
+    this.#take(claimed!);
     return true;
+  }
+
+  /** A block that another process has claimed and passes on; false: this worker has no room for it. */
+  takeOver(block: number): boolean {
+    const at = this.#left.indexOf(block);
+    if (this.#mayHave === 0 || at < 0) return false;
+    this.#left.splice(at, 1);
+    const first = this.ports.length;
+    this.#take(block);
+    for (let index = first; index < this.ports.length; index++) this.#indices.set(this.ports[index]!, index);
+    return true;
+  }
+
+  /** Of a port in a block that was taken over; -1: it is in none. */
+  indexOf(port: number): number {
+    return this.#indices.get(port) ?? -1;
+  }
+
+  #take(block: number): void {
+    this.ports.push(...portsIn(block, this.#options.runs));
+    this.#mayHave--;
   }
 }
 

@@ -192,6 +192,12 @@ export class Target implements Candidate {
     this.#row[this.#at + T_TOTAL]!++;
   }
 
+  /** The same of one that another process has opened, and counted. */
+  onContinued(): void {
+    this.open++;
+    this.#row[this.#at + T_OPEN]!++;
+  }
+
   /** It works, whatever happened before. */
   onAnswered(): void {
     this.#forgetFailures();

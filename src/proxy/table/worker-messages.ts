@@ -3,6 +3,7 @@
 import type { MessagePort } from "node:worker_threads";
 import type { PortRun } from "../../sys/local-ports.ts";
 import type { RelaySettings } from "../relay/identity.ts";
+import type { HandedSessions } from "../udp/handover/session-rows.ts";
 import type { SharedCounters } from "./counters.ts";
 import type { Peer, PublishedPort, Service, Task, TaskEndpoint, UdpListeners } from "./routing-table.ts";
 import type { ConnectionRecord } from "./status.ts";
@@ -28,6 +29,8 @@ export interface WorkerTable {
   readonly udpListeners: readonly UdpListeners[];
   /** What this worker's clients, pipes and relay connections may have open. */
   readonly descriptors: number;
+  /** From another process, for the listeners that this table opens. */
+  readonly inherited: HandedUdp | null;
 }
 
 export interface WorkerPeer extends Peer {
@@ -60,7 +63,21 @@ export interface WorkerListener {
   readonly address: string;
 }
 
+/** A worker's UDP sessions on their way to another process, or from one. */
+export interface HandedUdp {
+  readonly listeners: readonly (HandedSessions & { readonly fd: number })[];
+  /** Blocks of source ports, each as long as its descriptor is open. */
+  readonly claims: readonly { readonly block: number; readonly fd: number }[];
+}
+
+/**
+ * `pause`: nothing is received on any UDP socket. Then either `resume`, or `forget`: another process has the sockets,
+ * and this one closes its own descriptors of them.
+ */
+export type UdpStep = "pause" | "resume" | "forget";
+
 export type ToWorker =
+  | { readonly type: "udp"; readonly sequence: number; readonly step: UdpStep }
   | { readonly type: "table"; readonly sequence: number; readonly table: WorkerTable }
   | { readonly type: "record"; readonly isOn: boolean }
   | { readonly type: "stop" };
@@ -68,6 +85,8 @@ export type ToWorker =
 export type FromWorker =
   | { readonly type: "ready" }
   | { readonly type: "applied"; readonly sequence: number }
+  /** The answer to `pause`. */
+  | { readonly type: "udp-paused"; readonly sequence: number; readonly udp: HandedUdp }
   /** A task of this node cannot be reached; again at most once a second. `patienceMs`: see TaskFailed. */
   | {
       readonly type: "task-failed";

@@ -18,6 +18,7 @@ export class DatagramReceiver implements Pollable, Continuable {
   #errors = 0;
   #isQueued = false;
   #isClosed = false;
+  #isPaused = false;
 
   constructor(
     readonly context: UdpContext,
@@ -33,7 +34,18 @@ export class DatagramReceiver implements Pollable, Continuable {
 
   onContinue(): void {
     this.#isQueued = false;
-    if (!this.#isClosed) this.#receive();
+    if (!this.#isClosed && !this.#isPaused) this.#receive();
+  }
+
+  /** Datagrams wait in the socket, for this process or another that has it too. */
+  pause(): void {
+    this.#isPaused = true;
+    this.context.loop.unwatch(this.fd);
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.context.loop.watch(this.fd, EPOLLIN, this);
   }
 
   close(): void {

@@ -14,6 +14,7 @@ import { S_UDP_BYTES_IN, S_UDP_DATAGRAMS_IN } from "../table/counters.ts";
 import type { Route } from "../table/route.ts";
 import { type ClientKey, KeyLayout } from "./client-key.ts";
 import { type DatagramOwner, DatagramReceiver } from "./datagram-receiver.ts";
+import type { HandedSessions } from "./handover/session-rows.ts";
 import { SessionSet, type TaskRelays } from "./session-set.ts";
 import type { UdpContext } from "./udp-context.ts";
 
@@ -67,6 +68,23 @@ export class UdpListener implements DatagramOwner {
     this.context.replies.flush();
     this.#sessions.closeAll();
     this.#receiver.close();
+  }
+
+  /** Nothing is read until `resume`. Returns what another process needs to continue the sessions. */
+  pause(): HandedSessions {
+    this.#receiver.pause();
+    this.context.replies.flush();
+    return this.#sessions.pause();
+  }
+
+  resume(): void {
+    this.#sessions.resume();
+    this.#receiver.resume();
+  }
+
+  /** Sessions that another process had on this socket. */
+  continueSessions(sessions: HandedSessions): void {
+    this.#sessions.continueAll(sessions);
   }
 
   onDatagram(slot: number): void {

@@ -11,7 +11,7 @@ import type { Target } from "../table/target.ts";
 /** What UDP needs of the worker's loop. */
 export type UdpLoop = Pick<
   EventLoop,
-  "nowMs" | "deadlines" | "watch" | "close" | "continueLater" | "atTurnEnd"
+  "nowMs" | "deadlines" | "watch" | "unwatch" | "close" | "continueLater" | "atTurnEnd"
 >;
 
 /** What sessions of a worker share. `S` is the session. */

@@ -45,6 +45,21 @@ export class SessionQuota {
     this.#idleList?.arm(session, this.context.loop.nowMs);
   }
 
+  /** With a socket that was another process's. @param port that it is bound to; 0: the kernel has picked it */
+  enterContinued(session: UdpSession, port: number, idleMs: number): void {
+    const { blocks } = this.context.sourcePorts;
+    const index = blocks.indexOf(port);
+    if (index >= 0)
+      session.lease = this.context.sourcePorts.of(session.target.endpoint).lease(index, session);
+    session.usedMs -= idleMs;
+    this.ranks.add(session);
+    this.#idleList?.arm(session, this.context.loop.nowMs);
+  }
+
+  get hasDescriptor(): boolean {
+    return this.ranks.share.hasRoom(1);
+  }
+
   #leaseFor(session: UdpSession): PortLease<UdpSession> | null {
     return this.#portIndex < 0 ? null : this.#ports!.lease(this.#portIndex, session);
   }

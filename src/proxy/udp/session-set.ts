@@ -14,6 +14,12 @@ import type { RelayPeer } from "../table/peer.ts";
 import type { Route, Rules } from "../table/route.ts";
 import type { Target } from "../table/target.ts";
 import type { ClientKey, KeyLayout } from "./client-key.ts";
+import {
+  type HandedSessions,
+  readSessionRows,
+  type SessionRow,
+  SessionRowWriter,
+} from "./handover/session-rows.ts";
 import type { ReplyBatch, ReturnPath } from "./return-path.ts";
 import { isOutOfPorts } from "./send-errors.ts";
 import { writeProxyHeader, writeRelayHeader } from "./send-proxy.ts";
@@ -143,6 +149,55 @@ export class SessionSet implements ReturnPath<UdpSession> {
     session.rules.count(S_UDP_OPEN, -1);
   }
 
+  /** Nothing is received from tasks until `resume`. Returns what another process needs to continue the sessions. */
+  pause(): HandedSessions {
+    const targets = new Map<Target, number>();
+    const rows = new SessionRowWriter();
+    for (const session of this.#table) {
+      session.pause();
+      if (!targets.has(session.target)) targets.set(session.target, targets.size);
+      rows.add(session.toRow(targets.get(session.target)!));
+    }
+    return { targets: [...targets.keys()].map(identityOf), rows: rows.words };
+  }
+
+  resume(): void {
+    for (const session of this.#table) session.resume();
+  }
+
+  /** Sessions of another process: those whose task is still there go on with their socket. */
+  continueAll({ targets, rows }: HandedSessions): void {
+    const known = new Map(this.#route.targets.map((target) => [identityOf(target), target]));
+    const oldestFirst = [...readSessionRows(rows)].sort((one, other) => other.idleMs - one.idleMs);
+    for (const row of oldestFirst) {
+      const target = known.get(targets[row.target] ?? "");
+      const isContinued = target !== undefined && this.#continue(row, target);
+      if (!isContinued && row.fd >= 0) this.context.loop.close(row.fd);
+    }
+  }
+
+  /** false: its client gets a new one with its next datagram. */
+  #continue(row: SessionRow, target: Target): boolean {
+    const { key, fd, clientHash } = row;
+    if (fd >= 0 !== (target.peer === null)) return false;
+    if (this.#isPerPacket) key[key.length - 1] = this.context.idOf(target);
+    const hash = this.#table.hash(key, key.length);
+    if (this.#table.find(key, key.length, hash) !== null) return false;
+    if (fd >= 0 && !this.#quota.hasDescriptor) return false;
+    const session =
+      target.peer === null
+        ? this.#sessionWith(fd, key, hash, clientHash, target)
+        : this.#openThere(key, hash, clientHash, target, target.peer);
+    if (typeof session === "number") return false;
+    this.#quota.makeRoom();
+    this.#table.add(session);
+    this.#quota.enterContinued(session, row.port, row.idleMs);
+    session.continueFrom(row);
+    session.rules.count(S_UDP_OPEN, 1);
+    target.onContinued();
+    return true;
+  }
+
   #forClient(key: ClientKey, client: Endpoint): UdpSession | null {
     const session = this.#find(key);
     if (session !== null && !this.#mustMove(session)) return session;
@@ -237,13 +292,25 @@ export class SessionSet implements ReturnPath<UdpSession> {
 
   /** With a task of this node: the session or a positive errno. */
   #openHere(key: Int32Array, hash: number, clientHash: number, target: Target): UdpSession | number {
-    const { loop } = this.context;
-    const { rules } = this.#route;
     const fd = this.#quota.connect(target);
     if (fd < 0) return -fd;
+    const session = this.#sessionWith(fd, key, hash, clientHash, target);
+    if (typeof session === "number") this.context.loop.close(fd);
+    return session;
+  }
+
+  /** Over a socket that is connected to its task. */
+  #sessionWith(
+    fd: number,
+    key: Int32Array,
+    hash: number,
+    clientHash: number,
+    target: Target,
+  ): UdpSession | number {
+    const { loop } = this.context;
+    const { rules } = this.#route;
     const session = new UdpSession(this, key, hash, clientHash, target, fd, rules, this.#quota.ranks);
     const watched = loop.watch(fd, EPOLLIN, session);
-    if (watched < 0) loop.close(fd);
     return watched < 0 ? EMFILE : session;
   }
 
@@ -280,4 +347,8 @@ export class SessionSet implements ReturnPath<UdpSession> {
     const { nowMs } = this.context.loop;
     if (target.failingUntilMs <= nowMs || target.isOnTrial) target.onFailed(errnoValue, nowMs);
   }
+}
+
+function identityOf({ taskName, address, port, peer }: Target): string {
+  return `${taskName} ${address} ${port} ${peer?.name ?? ""}`;
 }

@@ -6,12 +6,13 @@
  */
 
 import { Waiting } from "../../sys/deadline-list.ts";
-import { EPOLLERR } from "../../sys/epoll.ts";
+import { EPOLLERR, EPOLLIN } from "../../sys/epoll.ts";
 import type { Continuable, Pollable } from "../../sys/event-loop.ts";
 import { dropErrors, setBufferSizes } from "../../sys/socket.ts";
 import type { Recent } from "../table/recent-list.ts";
 import type { Rules } from "../table/route.ts";
 import type { Target } from "../table/target.ts";
+import type { SessionRow } from "./handover/session-rows.ts";
 import type { ReturnPath } from "./return-path.ts";
 import { RANK_CONVERSING, RANK_ONE_SHOT, RANK_USED, type SessionRanks } from "./session-ranks.ts";
 import type { TableEntry } from "./session-table.ts";
@@ -50,6 +51,8 @@ export class UdpSession
   older: UdpSession | null = null;
   newer: UdpSession | null = null;
   isClosed = false;
+  /** Answers wait in its socket, for this process or another that has it too. */
+  #isPaused = false;
   /** Its datagrams in the batch at hand: slots of the `TaskSendBatch`, chained; -1 = none. */
   firstSlot = -1;
   lastSlot = -1;
@@ -164,6 +167,43 @@ export class UdpSession
     return this.#unansweredSinceMs !== 0 && nowMs - this.#unansweredSinceMs > STRANDED_MS;
   }
 
+  /** Nothing is received from its task until `resume`. */
+  pause(): void {
+    this.#isPaused = true;
+    if (this.fd >= 0) this.returnPath.context.loop.unwatch(this.fd);
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    if (this.fd >= 0) this.returnPath.context.loop.watch(this.fd, EPOLLIN, this);
+  }
+
+  /** What another process needs to continue it. @param target what stands for its target there */
+  toRow(target: number): SessionRow {
+    const { fd, lease, clientHash, rank, key } = this;
+    return {
+      target,
+      fd,
+      port: lease === null ? 0 : lease.ports.portAt(lease.index),
+      clientHash,
+      rank,
+      hasSent: this.#hasSent,
+      isAnswered: this.#isAnswered,
+      idleMs: Math.round(this.returnPath.context.loop.nowMs - this.usedMs),
+      owed: this.#owed,
+      key,
+    };
+  }
+
+  /** It was another process's until now. */
+  continueFrom({ rank, hasSent, isAnswered, owed }: SessionRow): void {
+    this.#hasSent = hasSent;
+    this.#isAnswered = isAnswered;
+    this.isUnproven = !isAnswered;
+    this.#owed = owed;
+    if (rank > this.rank) this.ranks.promote(this, rank);
+  }
+
   /** The part of its end that is the same wherever its client is; for its returnPath to call, once. */
   end(): void {
     const { loop, worker, toTasks } = this.returnPath.context;
@@ -194,7 +234,7 @@ export class UdpSession
 
   onContinue(): void {
     this.#isQueued = false;
-    if (!this.isClosed) this.returnPath.context.replies.receiveFrom(this);
+    if (!this.isClosed && !this.#isPaused) this.returnPath.context.replies.receiveFrom(this);
   }
 
   /** It was answered before: replies may go to an address that this node no longer has, without any error here. */

@@ -71,7 +71,9 @@ export class TaskPorts<O extends Ranked> {
     return -1;
   }
 
+  /** @param index of a port that is free */
   lease(index: number, owner: O): PortLease<O> {
+    this.#freeNew(); // before it is marked: it may be new itself
     const lease = new PortLease(this, index, owner, this.#leases);
     this.#taken[index >>> 5]! |= 1 << (index & 31);
     this.#leases.add(lease);

@@ -57,7 +57,7 @@ export class UdpContext implements SessionContext<UdpSession> {
   /** by slot; bounded by the number of services */
   readonly #ranks = new Map<number, SessionRanks<UdpSession>>();
   /** Of blocks of ports; bounded by their number. */
-  readonly #claims: number[] = [];
+  readonly #claims: { readonly block: number; readonly fd: number }[] = [];
   readonly #ids = new WeakMap<Target, number>();
   #lastId = 0;
 
@@ -94,7 +94,20 @@ export class UdpContext implements SessionContext<UdpSession> {
 
   /** The worker ends: its ports become free for others. */
   close(): void {
-    for (const fd of this.#claims) this.loop.close(fd);
+    for (const { fd } of this.#claims) this.loop.close(fd);
+  }
+
+  /** Blocks of source ports that are this worker's. */
+  get claims(): readonly { readonly block: number; readonly fd: number }[] {
+    return this.#claims;
+  }
+
+  /** Blocks that another process has claimed. */
+  takeOver(claims: readonly { readonly block: number; readonly fd: number }[]): void {
+    for (const claim of claims) {
+      if (this.sourcePorts.blocks.takeOver(claim.block)) this.#keep(claim);
+      else this.loop.close(claim.fd);
+    }
   }
 
   /** A number for the target, the same for its lifetime. */
@@ -110,8 +123,12 @@ export class UdpContext implements SessionContext<UdpSession> {
   #claim(block: number): boolean {
     const fd = this.sockets.claim(block);
     if (fd < 0) return false;
-    this.#claims.push(fd);
-    this.worker.shares.ports.add(1);
+    this.#keep({ block, fd });
     return true;
+  }
+
+  #keep(claim: { readonly block: number; readonly fd: number }): void {
+    this.#claims.push(claim);
+    this.worker.shares.ports.add(1);
   }
 }

@@ -35,7 +35,9 @@ import type { Target } from "../table/target.ts";
 import { ConnectionRecorder, type WorkerContext } from "../table/worker-context.ts";
 import type {
   FromWorker,
+  HandedUdp,
   ToWorker,
+  UdpStep,
   WorkerListener,
   WorkerRelay,
   WorkerSetup,
@@ -86,6 +88,8 @@ export class Worker extends Waiting implements Pollable, RelayHost {
   #relayListeners = new Map<number, RelayListener>();
   #relayAcceptors = new Map<number, RelayAcceptor>();
   readonly #heartbeats: Heartbeats;
+  /** Another process has the UDP sockets: their descriptors here are closed. */
+  #hasLeftUdp = false;
   /** Have connections whose time is running out. */
   #draining: Target[] = [];
   /** Something has run out, and the main thread has not been notified. */
@@ -172,6 +176,9 @@ export class Worker extends Waiting implements Pollable, RelayHost {
         this.#apply(message.table);
         this.#send({ type: "applied", sequence: message.sequence });
         break;
+      case "udp":
+        this.#handOver(message.step, message.sequence);
+        break;
       case "record":
         this.#context.recorder.isOn = message.isOn;
         this.#armTick();
@@ -179,6 +186,41 @@ export class Worker extends Waiting implements Pollable, RelayHost {
       case "stop":
         this.#end();
         break;
+    }
+  }
+
+  #handOver(step: UdpStep, sequence: number): void {
+    const udpListeners = [...this.#listeners.values()].filter((each) => each instanceof UdpListener);
+    const relayListeners = [...this.#relayListeners.values()];
+    if (step === "pause") {
+      const listeners = udpListeners.map((listener) => ({ fd: listener.fd, ...listener.pause() }));
+      for (const listener of relayListeners) listener.pause();
+      this.#relaySockets.pause();
+      return this.#send({ type: "udp-paused", sequence, udp: { listeners, claims: this.#udp.claims } });
+    }
+    if (step === "resume") {
+      for (const listener of [...udpListeners, ...relayListeners]) listener.resume();
+      this.#relaySockets.resume();
+    } else this.#forgetUdp(udpListeners, relayListeners);
+    this.#send({ type: "applied", sequence });
+  }
+
+  #forgetUdp(udpListeners: readonly UdpListener[], relayListeners: readonly RelayListener[]): void {
+    this.#hasLeftUdp = true;
+    for (const listener of udpListeners) {
+      listener.close();
+      this.#listeners.delete(listener.fd);
+    }
+    for (const listener of relayListeners) listener.forget();
+    this.#relayListeners.clear();
+    this.#relaySockets.forget();
+  }
+
+  #continueUdp({ claims, listeners }: HandedUdp): void {
+    this.#udp.takeOver(claims);
+    for (const { fd, ...sessions } of listeners) {
+      const listener = this.#listeners.get(fd);
+      if (listener instanceof UdpListener) listener.continueSessions(sessions);
     }
   }
 
@@ -213,6 +255,7 @@ export class Worker extends Waiting implements Pollable, RelayHost {
     this.#context.shares.divide(table.descriptors, table.services, table.relay !== null);
     const listeners = new Map<number, Listener>();
     for (const compiled of listenersOf(this.#table)) {
+      if (this.#hasLeftUdp && compiled.route.protocol === "udp") continue;
       const known = this.#listeners.get(compiled.fd);
       if (known !== undefined) known.route = compiled.route;
       listeners.set(compiled.fd, known ?? this.#open(compiled));
@@ -225,6 +268,7 @@ export class Worker extends Waiting implements Pollable, RelayHost {
     this.#listeners = listeners;
     this.#applyRelay(table.relay);
     this.#udp.setListeners(table.udpListeners);
+    if (table.inherited !== null) this.#continueUdp(table.inherited);
     this.#startDraining(before);
     for (const listener of listeners.values()) listener.onTargetsChanged(this.#loop.nowMs);
     for (const listener of this.#relayListeners.values()) listener.onTargetsChanged(this.#loop.nowMs);
@@ -236,7 +280,7 @@ export class Worker extends Waiting implements Pollable, RelayHost {
     const before = this.identity;
     this.identity = relay === null ? NO_IDENTITY : identityOf(relay, before);
     const listeners = new Map<number, RelayListener>();
-    for (const { fd, address } of relay?.udpListeners ?? []) {
+    for (const { fd, address } of this.#hasLeftUdp ? [] : (relay?.udpListeners ?? [])) {
       const known = this.#relayListeners.get(fd);
       if (known !== undefined && this.identity !== before) known.identity = this.identity;
       listeners.set(fd, known ?? new RelayListener(this.#relays, fd, address, this.identity));

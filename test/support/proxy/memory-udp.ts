@@ -43,6 +43,10 @@ class MemoryLoop implements UdpLoop {
     return 0;
   }
 
+  unwatch(fd: number): void {
+    this.sockets.at(fd).handler = null;
+  }
+
   close(fd: number): void {
     const socket = this.sockets.at(fd);
     if (socket.isClosed) throw new Error(`socket ${fd} is closed twice`);

@@ -10,6 +10,7 @@ import {
   decodeRelayDatagram,
   type Endpoint,
   parseIp,
+  RELAY_CLEAR,
   RELAY_CONFIRM,
   RELAY_ENCRYPTED,
   RELAY_HELLO,
@@ -118,6 +119,31 @@ export class RelayListener implements DatagramOwner, RelayReturnPathOwner {
     this.#receiver.close();
   }
 
+  /**
+   * Nothing is read until `resume`. Entry nodes begin a new handshake at once, as after a restart: whoever reads this
+   * socket next answers it, under keys of its own.
+   */
+  pause(): void {
+    this.#receiver.pause();
+    this.context.replies.flush();
+    for (const returnPath of this.#table) {
+      const { relayId, publicKey } = returnPath.relay.confirmed;
+      const version = publicKey === null ? RELAY_CLEAR : RELAY_ENCRYPTED;
+      this.#sendReset(new HandshakeSender(this.fd, this.layout, returnPath.key), relayId, version);
+      this.end(returnPath);
+    }
+    this.relays.toEntries.flush();
+  }
+
+  resume(): void {
+    this.#receiver.resume();
+  }
+
+  /** Another process has the socket now. */
+  forget(): void {
+    this.#receiver.close();
+  }
+
   onDatagram(slot: number): void {
     const { relays } = this;
     const { incoming, memory } = this.context;
@@ -176,12 +202,14 @@ export class RelayListener implements DatagramOwner, RelayReturnPathOwner {
     }
     if (this.#resets++ >= MAX_RESETS_PER_SEC) return;
     const sender = new HandshakeSender(this.fd, this.layout, this.#key.toArray());
-    const at = relays.toEntries.prepare(sender);
-    const relayId = relayIdOf(memory.bytes, this.#datagram.at);
-    relays.toEntries.addPlain(
-      sender,
-      writeHandshake(RELAY_RESET, relayId, NO_NAME, memory.bytes, at, this.#datagram.version),
-    );
+    this.#sendReset(sender, relayIdOf(memory.bytes, this.#datagram.at), this.#datagram.version);
+  }
+
+  #sendReset(sender: HandshakeSender, relayId: Uint8Array, version: number): void {
+    const { toEntries } = this.relays;
+    const { bytes } = this.context.memory;
+    const at = toEntries.prepare(sender);
+    toEntries.addPlain(sender, writeHandshake(RELAY_RESET, relayId, NO_NAME, bytes, at, version));
   }
 
   #onHello(length: number): void {

@@ -76,6 +76,7 @@ export class RelaySocket
   #lost: Lost[] = [];
   #hasMore = false;
   #isQueued = false;
+  #isPaused = false;
 
   constructor(
     readonly relays: RelayContext,
@@ -161,13 +162,25 @@ export class RelaySocket
     this.#handleFailures();
   }
 
+  pause(): void {
+    this.#isPaused = true;
+    this.waitingIn?.cancel(this);
+    if (this.fd >= 0) this.context.loop.unwatch(this.fd);
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    if (this.fd >= 0) this.context.loop.watch(this.fd, EPOLLIN, this);
+    this.#arm();
+  }
+
   onEvents(): void {
     if (!this.#hasMore) this.#receive();
   }
 
   onContinue(): void {
     this.#isQueued = false;
-    if (this.#hasMore) this.#receive();
+    if (this.#hasMore && !this.#isPaused) this.#receive();
     this.#handleFailures();
   }
 

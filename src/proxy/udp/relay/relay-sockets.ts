@@ -28,6 +28,22 @@ export class RelaySockets implements TaskRelays {
     }
   }
 
+  /** Nothing is received or sent until `resume`. */
+  pause(): void {
+    this.flush();
+    for (const socket of this.#sockets.values()) socket.pause();
+  }
+
+  resume(): void {
+    for (const socket of this.#sockets.values()) socket.resume();
+  }
+
+  /** Another process has relays of its own now: the exit nodes end these. */
+  forget(): void {
+    for (const socket of this.#sockets.values()) socket.end();
+    this.#sockets.clear();
+  }
+
   #socketTo(peer: RelayPeer): RelaySocket {
     let socket = this.#sockets.get(peer);
     if (socket === undefined) {
