@@ -10,8 +10,7 @@ import { raiseFileLimit } from "../sys/file-limit.ts";
 import { readLocalPorts } from "../sys/local-ports.ts";
 import { close } from "../sys/socket.ts";
 import { CounterSlots } from "./counter-slots.ts";
-import { type CounterState, continueCounters, exportCounters } from "./handover/counter-state.ts";
-import { exportUdp, type Handed, InheritedUdp, type UdpState } from "./handover/udp-state.ts";
+import { type CounterState, continueCounters, exportCounters } from "./counter-state.ts";
 import { DescriptorBudget } from "./listen/descriptor-budget.ts";
 import {
   type BindError,
@@ -38,6 +37,7 @@ import {
 import type { PublishedPort, RoutingTable, Service, Task, TaskEndpoint } from "./table/routing-table.ts";
 import { type SourcePortStatus, sessionPorts, sourcePortStatus } from "./table/source-ports.ts";
 import type { ConnectionRecord, ProxyStatus } from "./table/status.ts";
+import { exportUdp, type Handed, InheritedUdp, type UdpState } from "./udp-state.ts";
 import { WorkerTables } from "./worker-tables.ts";
 import { type WorkerEvents, WorkerThread } from "./worker-thread.ts";
 
@@ -65,7 +65,7 @@ export interface ProxyOptions {
 }
 
 /** Of the process that this one takes over from. */
-export interface InheritedProxy {
+interface InheritedProxy {
   readonly counters: CounterState;
   readonly udp: Handed<UdpState>;
 }

@@ -1,7 +1,6 @@
 /** A routing table as one worker gets it: with its listening sockets, and the slots where everything is counted. */
 import type { Protocol } from "../model/index.ts";
 import type { CounterSlots } from "./counter-slots.ts";
-import type { InheritedUdp } from "./handover/udp-state.ts";
 import type { DescriptorBudget } from "./listen/descriptor-budget.ts";
 import { listenerKey } from "./listen/listen-address.ts";
 import type { Listeners } from "./listen/listeners.ts";
@@ -9,6 +8,7 @@ import { ownUdpListeners } from "./listen/own-udp-listeners.ts";
 import { relayKey, relayListeners } from "./listen/wanted-listeners.ts";
 import type { Relay, RoutingTable, Service } from "./table/routing-table.ts";
 import type { WorkerListener, WorkerRelay, WorkerService, WorkerTable } from "./table/worker-messages.ts";
+import type { InheritedUdp } from "./udp-state.ts";
 
 export class WorkerTables {
   constructor(

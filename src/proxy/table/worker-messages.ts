@@ -3,9 +3,9 @@
 import type { MessagePort } from "node:worker_threads";
 import type { PortRun } from "../../sys/local-ports.ts";
 import type { RelaySettings } from "../relay/identity.ts";
-import type { HandedSessions } from "../udp/handover/session-rows.ts";
 import type { SharedCounters } from "./counters.ts";
 import type { Peer, PublishedPort, Service, Task, TaskEndpoint, UdpListeners } from "./routing-table.ts";
+import type { HandedSessions } from "./session-rows.ts";
 import type { ConnectionRecord } from "./status.ts";
 
 export interface WorkerSetup {

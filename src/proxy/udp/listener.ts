@@ -12,9 +12,9 @@ import {
 import { decodeProxyHeader, type Endpoint, parseIp } from "../../wire/index.ts";
 import { S_UDP_BYTES_IN, S_UDP_DATAGRAMS_IN } from "../table/counters.ts";
 import type { Route } from "../table/route.ts";
+import type { HandedSessions } from "../table/session-rows.ts";
 import { type ClientKey, KeyLayout } from "./client-key.ts";
 import { type DatagramOwner, DatagramReceiver } from "./datagram-receiver.ts";
-import type { HandedSessions } from "./handover/session-rows.ts";
 import { SessionSet, type TaskRelays } from "./session-set.ts";
 import type { UdpContext } from "./udp-context.ts";
 

@@ -12,14 +12,14 @@ import { hashClient } from "../balance/index.ts";
 import { type RefusalReason, S_UDP_OPEN, S_UDP_SESSIONS } from "../table/counters.ts";
 import type { RelayPeer } from "../table/peer.ts";
 import type { Route, Rules } from "../table/route.ts";
-import type { Target } from "../table/target.ts";
-import type { ClientKey, KeyLayout } from "./client-key.ts";
 import {
   type HandedSessions,
   readSessionRows,
   type SessionRow,
   SessionRowWriter,
-} from "./handover/session-rows.ts";
+} from "../table/session-rows.ts";
+import type { Target } from "../table/target.ts";
+import type { ClientKey, KeyLayout } from "./client-key.ts";
 import type { ReplyBatch, ReturnPath } from "./return-path.ts";
 import { isOutOfPorts } from "./send-errors.ts";
 import { writeProxyHeader, writeRelayHeader } from "./send-proxy.ts";

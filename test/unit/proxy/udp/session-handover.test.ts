@@ -2,7 +2,7 @@
 import { beforeEach, expect, test } from "bun:test";
 import type { UdpRules } from "../../../../src/model/index.ts";
 import { S_UDP_OPEN, S_UDP_SESSIONS } from "../../../../src/proxy/table/counters.ts";
-import { readSessionRows, withDescriptors } from "../../../../src/proxy/udp/handover/session-rows.ts";
+import { readSessionRows, withDescriptors } from "../../../../src/proxy/table/session-rows.ts";
 import { MemoryListener } from "../../../support/proxy/memory-listener.ts";
 import { MemoryUdp } from "../../../support/proxy/memory-udp.ts";
 import type { TestTask } from "../../../support/proxy/routing-table.ts";

@@ -2,10 +2,10 @@
  * UDP on its way to another process: the sessions of every published socket with their own sockets, and the blocks of
  * source ports that these are bound to. Descriptors travel beside it, and are named by their index there.
  */
-import { listenerKey } from "../listen/listen-address.ts";
-import type { ListenerMap } from "../listen/listeners.ts";
-import type { HandedUdp } from "../table/worker-messages.ts";
-import { withDescriptors } from "../udp/handover/session-rows.ts";
+import { listenerKey } from "./listen/listen-address.ts";
+import type { ListenerMap } from "./listen/listeners.ts";
+import { withDescriptors } from "./table/session-rows.ts";
+import type { HandedUdp } from "./table/worker-messages.ts";
 
 export interface UdpState {
   readonly sockets: readonly {

@@ -1,5 +1,5 @@
 /** What has been counted, on its way to another process: totals, not what is open, which that process counts itself. */
-import type { CounterSlots } from "../counter-slots.ts";
+import type { CounterSlots } from "./counter-slots.ts";
 import {
   P_ANSWERS,
   P_FAILURES,
@@ -15,7 +15,7 @@ import {
   T_LAST_FAILURE_AT,
   T_TOTAL,
   TASK_FIELDS,
-} from "../table/counters.ts";
+} from "./table/counters.ts";
 
 type Counted = readonly [key: string, fields: readonly number[]];
 
