@@ -9,8 +9,9 @@ const HELP = `
 One line: base64 of ${KEY_BYTES} random bytes. Every node of a cluster needs the same keys: the first
 encrypts, all decrypt.
 
-Example:
-  portmesh keygen     # then, in the file of every node: [cluster] keys = ["…"]`;
+Examples:
+  portmesh keygen     # then, in the file of every node: [cluster] keys = ["…"]
+  (umask 077; portmesh keygen > /etc/portmesh/keys)     # or: [cluster] keys_file = "keys"`;
 
 export function addKeygen(program: Command, invocation: Invocation): void {
   program
