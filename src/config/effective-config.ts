@@ -7,30 +7,13 @@
 import { collapsePorts, expandRanges, formatDuration, formatRange, type PortSpec } from "../model/index.ts";
 import { formatHostPort } from "../wire/index.ts";
 import type { ClusterConfig, Config, ServiceConfig } from "./config.ts";
-import { MASKED } from "./secrets.ts";
+import { hideTexts, MASKED, mapStrings } from "./secrets.ts";
 import { escapeVariables } from "./variables.ts";
 
 /** @param secrets texts that must not be shown, wherever they are */
 export function effectiveConfig(config: Config, secrets: readonly string[] = []): unknown {
-  return mapStrings(plainConfig(config), (text) => escapeVariables(maskSecrets(text, secrets)));
+  return mapStrings(plainConfig(config), (text) => escapeVariables(hideTexts(text, secrets)));
 }
-
-function mapStrings(value: unknown, map: (text: string) => string): unknown {
-  if (typeof value === "string") return map(value);
-  if (Array.isArray(value)) return value.map((entry) => mapStrings(entry, map));
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, mapStrings(inner, map)]));
-}
-
-/** A short secret is hidden where it is the whole text: it is part of too many others. */
-function maskSecrets(text: string, secrets: readonly string[]): string {
-  const isShown = secrets.every(
-    (secret) => text !== secret && (secret.length < MIN_PART_CHARS || !text.includes(secret)),
-  );
-  return isShown ? text : MASKED;
-}
-
-const MIN_PART_CHARS = 4;
 
 function plainConfig(config: Config): unknown {
   return {

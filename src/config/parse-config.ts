@@ -13,7 +13,7 @@ import { type KeysReading, keysFilePath } from "./keys-file.ts";
 import { firstProblems, type Path, type Problem } from "./problem.ts";
 import { readServices, readSettings, type ServiceReading, type SettingsReading } from "./readings.ts";
 import { adminSchema, type ConfigFile, directory, filePath, GOSSIP_PORT } from "./schema.ts";
-import { MASKED, mayBeKey } from "./secrets.ts";
+import { hideTexts, MASKED, mapStrings, mayBeKey } from "./secrets.ts";
 import { countValues, MAX_VALUES } from "./size-limits.ts";
 import { readToml } from "./toml-document.ts";
 import { type Environment, expandVariables } from "./variables.ts";
@@ -101,8 +101,19 @@ export function parseConfig(
   if (config !== null)
     check(config, (path, message) => document.report(path, valueAt(document.value, path), message));
   if (config !== null && document.problems.length === 0) return { config, ...aboutVariables(document) };
-  const problems = firstProblems(document.problems);
+  const problems = withoutSecrets(firstProblems(document.problems), document);
   return { problems, ...placesIn(document.value), ...(keys !== null && { keysFile: keys.path }) };
+}
+
+/** A problem of one value may quote another one. */
+function withoutSecrets(problems: readonly Problem[], document: ConfigDocument): Problem[] {
+  const secrets = secretsIn(document);
+  const hide = (text: string) => hideTexts(text, secrets);
+  return problems.map((problem) => ({
+    ...problem,
+    value: mapStrings(problem.value, hide),
+    message: hide(problem.message),
+  }));
 }
 
 /** A variable is replaced in a string only: without quotes it is wrong TOML and wrong JSON. */
@@ -148,17 +159,21 @@ function nameFrom(document: ConfigDocument, environment: Environment): string | 
   return null;
 }
 
+function secretsIn({ variableUses }: ConfigDocument): string[] {
+  return [...new Set(variableUses.flatMap((use) => use.secrets))];
+}
+
 function aboutVariables(document: ConfigDocument): Omit<RightConfig, "config"> {
   const uses = document.variableUses;
   const variables = new Set(uses.flatMap((use) => use.variables));
-  const secrets = new Set(uses.flatMap((use) => use.secrets));
+  const secrets = secretsIn(document);
   const keys = valueAt(document.value, ["cluster", "keys"]);
   const holdsKeys =
     Array.isArray(keys) &&
     keys.some((_, index) => document.variablesAt(["cluster", "keys", index])?.isFromFile ?? true);
   return {
     ...(variables.size > 0 && { variables: [...variables].sort() }),
-    ...(secrets.size > 0 && { secrets: [...secrets] }),
+    ...(secrets.length > 0 && { secrets }),
     ...(holdsKeys && { holdsKeys }),
   };
 }

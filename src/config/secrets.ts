@@ -7,6 +7,7 @@
  * In other places only what has the exact form of a key is hidden.
  */
 import { distance } from "fastest-levenshtein";
+import { MAX_SHOWN_LENGTH } from "../model/index.ts";
 import type { Path } from "./problem.ts";
 
 export const MASKED = "***";
@@ -17,6 +18,7 @@ const HARMLESS: ReadonlySet<string> = new Set(["name", "keys_file", "join", "bin
 const MAX_SHOWN_NAME_CHARS = 20;
 const KEY_CHARS = /[A-Za-z0-9+/_-]{21}/;
 /** 16, 24 and 32 bytes in base64; 24 have no padding and are no different from a word. */
+const MIN_PART_CHARS = 4;
 const PADDED_KEY = /[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{22}==/;
 const ONLY_KEY_CHARS = /^[A-Za-z0-9+/_=-]{21,}$/;
 const SECRET_WORD = /key|secret|passw|passphrase|psk|token|credential|private/;
@@ -35,6 +37,38 @@ export function isSecret(path: Path, value: unknown): boolean {
 /** True for what stands in the place of a path and may be a key. */
 export function mayBeKey(path: string): boolean {
   return !path.startsWith("/") && (PADDED_KEY.test(path) || ONLY_KEY_CHARS.test(path));
+}
+
+/**
+ * `text` without these secrets, also where they are quoted as JSON. A short one is hidden where it is the whole text only:
+ * it is part of too many others.
+ */
+export function hideTexts(text: string, secrets: readonly string[]): string {
+  return secrets.reduce((shown, secret) => {
+    if (shown === secret) return MASKED;
+    if (secret.length < MIN_PART_CHARS) return shown;
+    const quoted = JSON.stringify(secret).slice(1, -1);
+    return hideCutOff(shown.replaceAll(secret, MASKED).replaceAll(quoted, MASKED), quoted);
+  }, text);
+}
+
+/** Long values are quoted with their beginning: see show-value.ts. */
+function hideCutOff(text: string, secret: string): string {
+  if (!text.includes("…")) return text;
+  const longest = Math.min(secret.length, 6 * MAX_SHOWN_LENGTH);
+  for (let length = longest; length >= MIN_PART_CHARS; length--) {
+    const cutOff = `${secret.slice(0, length)}…`;
+    if (text.includes(cutOff)) return text.replaceAll(cutOff, `${MASKED}…`);
+  }
+  return text;
+}
+
+/** The same value with other strings in it. */
+export function mapStrings(value: unknown, map: (text: string) => string): unknown {
+  if (typeof value === "string") return map(value);
+  if (Array.isArray(value)) return value.map((entry) => mapStrings(entry, map));
+  if (typeof value !== "object" || value === null || value instanceof Date) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, mapStrings(inner, map)]));
 }
 
 /** True for the name of an environment variable whose value must not be shown. */

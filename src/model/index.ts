@@ -21,5 +21,5 @@ export {
 export * from "./service.ts";
 export * from "./service-schema.ts";
 export { findSizeFault } from "./service-size.ts";
-export { showValue } from "./show-value.ts";
+export { MAX_SHOWN_LENGTH, showValue } from "./show-value.ts";
 export { parseTaskAddress, type TaskAddress } from "./task-address.ts";

@@ -1,5 +1,5 @@
 /** Longer values are cut: a line of a terminal has about this many characters. */
-const MAX_SHOWN_LENGTH = 80;
+export const MAX_SHOWN_LENGTH = 80;
 
 /** A value as error messages quote it: short, on one line, without control characters. */
 export function showValue(value: unknown): string {

@@ -155,3 +155,44 @@ test("a key in a file that is cut off, has a character too many, or is no table 
     }
   }
 });
+
+test("the value of a variable that is named like a secret, in any value of a file", () => {
+  const name = fc.constantFrom("KEY", "DB_PASSWORD", "API_TOKEN", "a_secret_b");
+  const place = fc.constantFrom<(text: unknown) => object>(
+    (text) => ({ node: { name: text } }),
+    (text) => ({ node: { labels: { a: text } } }),
+    (text) => ({ node: { advertise: text, data_dir: text } }),
+    (text) => ({ cluster: { name: text, join: [text], bind: text, insecure: text } }),
+    (text) => ({ cluster: { keys: [text] } }),
+    (text) => ({ cluster: { keys_file: text } }),
+    (text) => ({ overlay: { subnet: text }, proxy: { workers: text, bind: [text] }, log: { level: text } }),
+    (text) => ({ services: [{ name: "a", publish: [text], tasks: [{ address: text, weight: text }] }] }),
+    (text) => ({ services: [1, 2].map(() => ({ name: text, publish: ["80"], tasks: ["1.2.3.4", text] })) }),
+    (text) => ({ services: { a: { b: text } } }),
+  );
+  const value = fc.constantFrom(
+    (reference: string): unknown => reference,
+    (reference: string) => `a ${reference}`,
+    (reference: string) => [reference],
+    (reference: string) => ({ a: reference }),
+  );
+  fc.assert(
+    fc.property(secret, name, place, value, (text, variable, put, shape) => {
+      const around = {
+        environment: { [variable]: text },
+        readKeys: (path: string) => ({ unreadable: `cannot read ${path}: it does not exist` }),
+      };
+      for (const [contents, file] of texts(put(shape(`\${${variable}}`)) as Record<string, unknown>)) {
+        const result = parseConfig(contents, file, undefined, around);
+        const printed =
+          "problems" in result
+            ? JSON.stringify(result.problems) + result.problems.map(formatProblem).join("\n")
+            : JSON.stringify(effectiveConfig(result.config, result.secrets));
+        for (let at = 0; at + FRAGMENT_CHARS <= text.length; at += 2) {
+          expect(printed).not.toContain(text.slice(at, at + FRAGMENT_CHARS));
+        }
+      }
+    }),
+    { numRuns: 1_500 },
+  );
+});

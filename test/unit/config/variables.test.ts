@@ -157,7 +157,7 @@ describe("secrets from variables", () => {
     if ("problems" in result) throw new Error("wrong");
     const shown = effectiveConfig(result.config, result.secrets);
     expect(shown).toMatchObject({
-      node: { labels: { a: "***", b: "***", c: "eu" } },
+      node: { labels: { a: "***", b: "x***", c: "eu" } },
       cluster: { keys: ["***"] },
     });
     expect(result.variables).toEqual(["DB_PASSWORD", "KEY", "ZONE"]);
@@ -175,6 +175,14 @@ describe("secrets from variables", () => {
     expect(JSON.stringify(result)).not.toContain("hunter2");
     expect(result).toMatchObject({ problems: [{ value: "***" }] });
     expect(JSON.stringify(result)).toContain("${DB_PASSWORD}");
+  });
+
+  test("nor has the message about another value", () => {
+    const service = `[[services]]\nname = "\${DB_PASSWORD}"\npublish = ["80"]\n`;
+    const problems = read(`${service}[[services]]\nname = "b"\npublish = ["80"]\n`);
+    expect(JSON.stringify(problems)).toContain(
+      'already published by services[0].publish[0] (line 3) of \\"***\\"',
+    );
   });
 
   test("a key in the place of the name of a variable is not quoted", () => {
