@@ -7,7 +7,7 @@ import { type Config, effectiveConfig, formatProblem, parseConfig } from "../../
 
 const folder = join(import.meta.dir, "../../config");
 const examples = readdirSync(folder)
-  .filter((name) => !name.includes("schema"))
+  .filter((name) => /\.(toml|json)$/.test(name) && !name.includes("schema"))
   .map((name) => readFileSync(join(folder, name), "utf8"));
 const files = fc.constantFrom("a.toml", "a.json", "a.conf");
 
