@@ -1,0 +1,199 @@
+/**
+ * The image in real engines, each on a machine of its own: dockerd on n1, podman on n2.
+ *
+ *   bridge:  test process ── n1 ── docker bridge ── three nodes     ports 8081..8083 of n1, TCP and UDP
+ *   host:    test process ── n1, n2                              a node in each one's own network
+ *
+ * The only tasks run in the test process and belong to one node: whichever node is asked, they answer.
+ */
+import { afterAll, describe, expect, test } from "bun:test";
+import { ContainerEngine, type EngineName } from "../support/container/container-engine.ts";
+import { NodeContainer } from "../support/container/node-container.ts";
+import { ENGINE_PROGRAMS, loadTestImage, testImage } from "../support/container/test-image.ts";
+import { request } from "../support/load/http-load.ts";
+import { UdpPeer } from "../support/load/udp-peer.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import type { NetworkNode } from "../support/network/network-node.ts";
+import { lacks } from "../support/os/require-program.ts";
+import { tempDir } from "../support/os/temp-dir.ts";
+import { waitFor } from "../support/time/wait-for.ts";
+
+const ENGINES = ["docker", "podman"] as const;
+const KEY = Buffer.alloc(32, 7).toString("base64");
+const PUBLISHED = 8080;
+const PEERS = ["n1", "n2", "n3"];
+
+const cleanUps: (() => unknown)[] = [];
+afterAll(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
+});
+
+interface Task {
+  readonly tcp: string;
+  readonly udp: string;
+}
+
+interface Bed {
+  readonly directory: string;
+  readonly engines: ReadonlyMap<EngineName, ContainerEngine>;
+  readonly images: ReadonlyMap<EngineName, string>;
+  readonly task: Task;
+}
+
+const isLacking = lacksNamespaces() || lacks(...new Set(ENGINES.flatMap((name) => ENGINE_PROGRAMS[name])));
+const bed: Bed | null = isLacking ? null : await makeBed();
+
+async function makeBed(): Promise<Bed> {
+  const network = Namespaces.create(ENGINES.length);
+  cleanUps.push(() => network.close());
+  const directory = tempDir();
+  cleanUps.push(() => directory[Symbol.dispose]());
+  const engines = new Map<EngineName, ContainerEngine>();
+  const images = new Map<EngineName, string>();
+  await testImage();
+  const start = async (name: EngineName, node: NetworkNode) => {
+    const engine = await ContainerEngine.start(name, node);
+    cleanUps.push(() => engine.close());
+    engines.set(name, engine);
+    images.set(name, await loadTestImage(engine));
+  };
+  await Promise.all(ENGINES.map((name, index) => start(name, network.nodes[index]!)));
+  return { directory: directory.path, engines, images, task: await startTask(network.outside) };
+}
+
+async function startTask(address: string): Promise<Task> {
+  const answer = () => new Response("the task", { headers: { connection: "close" } });
+  const tcp = Bun.serve({ hostname: address, port: 0, fetch: answer });
+  cleanUps.push(() => tcp.stop(true));
+  const udp = await UdpPeer.task(undefined, address);
+  cleanUps.push(() => udp.close());
+  return { tcp: `${address}:${tcp.port}`, udp: `${address}:${udp.port}` };
+}
+
+/** @param task of this node */
+function configFile(join: readonly string[], task: Task | null): string {
+  const tasks = (address: string | undefined) => (address === undefined ? "[]" : `["${address}"]`);
+  return `[cluster]
+keys = ["${KEY}"]
+join = ${JSON.stringify(join)}
+profile = "local"
+[[services]]
+name = "web"
+publish = ["${PUBLISHED}:80"]
+tasks = ${tasks(task?.tcp)}
+[[services]]
+name = "echo"
+publish = ["${PUBLISHED}:80/udp"]
+tasks = ${tasks(task?.udp)}
+`;
+}
+
+async function expectServed(address: string, port: number): Promise<void> {
+  const isServed = async () => (await request(address, port)).body === "the task";
+  await waitFor(isServed, { what: `TCP from ${address}:${port}`, deadlineMs: 60_000 });
+  const client = await UdpPeer.open(address.startsWith("127.") ? "127.0.0.1" : "0.0.0.0");
+  try {
+    const isEchoed = async () => {
+      client.send("ping", port, address);
+      return waitFor(() => client.texts.includes("ping"), { deadlineMs: 1_000 }).catch(() => false);
+    };
+    await waitFor(isEchoed, { what: `UDP from ${address}:${port}`, deadlineMs: 60_000 });
+  } finally {
+    client.close();
+  }
+}
+
+/** Each ends as it should when it is told to. */
+async function stopAll(containers: readonly NodeContainer[]): Promise<void> {
+  expect(await Promise.all(containers.map((container) => container.stop()))).toEqual(containers.map(() => 0));
+  await Promise.all(containers.map((container) => container.remove()));
+}
+
+for (const name of ENGINES) {
+  describe.skipIf(bed === null)(name, () => {
+    test("three containers on a bridge network are one mesh, TCP and UDP", async () => {
+      const { engines, images, task, directory } = bed!;
+      const engine = engines.get(name)!;
+      await engine.run("network", "create", "mesh");
+      const containers = await Promise.all(
+        PEERS.map((peer, index) =>
+          NodeContainer.start(engine, {
+            image: images.get(name)!,
+            name: peer,
+            config: configFile(PEERS, index === 0 ? task : null),
+            directory,
+            options: [
+              "--network=mesh",
+              ...["tcp", "udp"].map((protocol) => `--publish=${8081 + index}:${PUBLISHED}/${protocol}`),
+            ],
+          }),
+        ),
+      );
+      for (const [index, container] of containers.entries()) {
+        await container.waitForServing();
+        await expectServed(engine.node.address, 8081 + index);
+      }
+      expect(await containers[2]!.portmesh("node", "ls")).toMatch(/^n1 .*\n.*n2 .*\n.*n3 /m);
+      await stopAll(containers);
+    });
+
+    test("the health check passes while the node serves", async () => {
+      const { engines, images, directory } = bed!;
+      const engine = engines.get(name)!;
+      const container = await NodeContainer.start(engine, {
+        image: images.get(name)!,
+        name: "health",
+        config: "services = []",
+        directory,
+        options: ["--network=none", "--health-interval=1s"],
+      });
+      await container.waitForServing();
+      // without systemd podman leaves the probes to others
+      if (name === "podman") await engine.run("healthcheck", "run", "health");
+      const isHealthy = async () => (await container.inspect(".State.Health.Status")) === "healthy";
+      await waitFor(isHealthy, { what: "a healthy container", deadlineMs: 60_000 });
+      await stopAll([container]);
+    });
+
+    test("a container that replaces another on its volume has its state", async () => {
+      const { engines, images, directory } = bed!;
+      const engine = engines.get(name)!;
+      const container = {
+        image: images.get(name)!,
+        name: "kept",
+        config: "services = []",
+        directory,
+        options: ["--network=none", "--volume=kept:/var/lib/portmesh"],
+      };
+      const first = await NodeContainer.start(engine, container);
+      await first.waitForServing();
+      await first.portmesh("service", "create", "--name", "stays", "--publish", "8080:80");
+      await stopAll([first]);
+      const second = await NodeContainer.start(engine, container);
+      await second.waitForServing();
+      expect(await second.portmesh("service", "ls")).toContain("stays");
+      await stopAll([second]);
+    });
+  });
+}
+
+test.skipIf(bed === null)("nodes in the networks of hosts with different engines are one mesh", async () => {
+  const { engines, images, task, directory } = bed!;
+  const join = [...engines.values()].map(({ node }) => node.address);
+  const containers = await Promise.all(
+    [...engines].map(([name, engine], index) =>
+      NodeContainer.start(engine, {
+        image: images.get(name)!,
+        name: `host-${index + 1}`,
+        config: configFile(join, index === 0 ? task : null),
+        directory,
+        options: ["--network=host"],
+      }),
+    ),
+  );
+  for (const container of containers) {
+    await container.waitForServing();
+    await expectServed(container.engine.node.address, PUBLISHED);
+  }
+  await stopAll(containers);
+});
