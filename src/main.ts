@@ -1,7 +1,8 @@
 /**
- * Signals first, then the program, which is a file of its own (program.ts): loading it takes longer than starting the
+ * Health checks and signals first, then the program, which is a file of its own (program.ts): loading it takes longer than starting the
  * runtime, and a signal without a handler ends the process.
  */
+import { quickHealth } from "./cli/quick-health.ts";
 import { holdSignals } from "./sys/held-signals.ts";
 import { inspectorVariable } from "./sys/inspector.ts";
 
@@ -11,6 +12,10 @@ if (debuggerVariable !== null) {
     `${debuggerVariable} is set: it opens a debugger, which lets others take over the process; unset it\n`,
   );
   process.exit(1);
+}
+if (process.argv[2] === "health") {
+  const exitCode = await quickHealth(process.argv.slice(3), process.env);
+  if (exitCode !== null) process.exit(exitCode);
 }
 if (process.argv[2] === "run") holdSignals();
 try {

@@ -4,11 +4,14 @@
  *     GET  /v1/status             the whole status
  *     GET  /v1/version            answers also while the node starts
  *     POST /v1/reload[?dry-run=1] the report; 422 when the file was refused
+ *     GET  /readyz                200: it is ready for clients; 503 with the reason
  */
 import { Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
 
 export interface AdminNode {
+  /** Why clients should not be sent to it; null: it serves. */
+  readonly notReady: string | null;
   status(): object;
   reload(isDryRun: boolean): Promise<{ readonly outcome: string }>;
 }
@@ -27,6 +30,10 @@ export function adminApp(findNode: () => AdminNode | null, version: object): Hon
     const dryRun = c.req.query("dry-run");
     const report = await node().reload(dryRun !== undefined && dryRun !== "0");
     return c.json(report, report.outcome === "refused" ? 422 : 200);
+  });
+  app.get("/readyz", (c) => {
+    const { notReady } = node();
+    return notReady === null ? c.json({ ready: true }) : c.json({ error: notReady }, 503);
   });
   app.notFound((c) => c.json({ error: `cannot ${c.req.method} ${c.req.path}: no such resource` }, 404));
   app.onError((error, c) =>

@@ -4,6 +4,7 @@ import { readBuildInfo } from "./build-info.ts";
 import { addCheck } from "./commands/check.ts";
 import { addConfig } from "./commands/config.ts";
 import { addDoctor } from "./commands/doctor.ts";
+import { addHealth } from "./commands/health.ts";
 import { addKeygen } from "./commands/keygen.ts";
 import { addNode } from "./commands/node.ts";
 import { addReload } from "./commands/reload.ts";
@@ -33,7 +34,7 @@ Start here:
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.`;
 
 const COMMANDS: readonly ((program: Command, invocation: Invocation) => void)[] = [
-  ...[addRun, addDemo, addCheck, addConfig, addReload, addStatus],
+  ...[addRun, addDemo, addCheck, addConfig, addReload, addStatus, addHealth],
   ...[addService, addTask, addNode, addTrace, addDoctor],
   ...[addKeygen, addCompletion, addVersion],
 ];

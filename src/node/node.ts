@@ -113,6 +113,10 @@ export class Node implements ClusterNode {
     return report;
   }
 
+  get notReady(): string | null {
+    return this.#state === "serving" ? null : "the node is draining: it will stop";
+  }
+
   status(): NodeStatus {
     const { options, parts, startedAt, proxy, tables, cluster, reconciler } = this.#started;
     return {

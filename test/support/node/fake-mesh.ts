@@ -83,6 +83,8 @@ export class FakeMesh implements ClusterNode, ClusterCommands {
     this.list = services;
   }
 
+  readonly notReady = null;
+
   status(): object {
     return { node: SELF };
   }

@@ -4,8 +4,9 @@ import { type AdminNode, adminApp } from "../../../src/admin/index.ts";
 const version = { version: "1.2.3" };
 const dryRuns: boolean[] = [];
 
-function appOf(outcome: string) {
+function appOf(outcome: string, notReady: string | null = null) {
   const node: AdminNode = {
+    notReady,
     status: () => ({ node: "edge-1" }),
     async reload(isDryRun) {
       dryRuns.push(isDryRun);
@@ -43,6 +44,15 @@ test("a starting node answers with its version and 503 for the rest", async () =
   const response = await app.request("/v1/status");
   expect(response.status).toBe(503);
   expect(await response.json()).toEqual({ error: "the node is starting" });
+});
+
+test("readiness is 200, or 503 with the reason", async () => {
+  const ready = await appOf("applied").request("/readyz");
+  expect([ready.status, await ready.json()]).toEqual([200, { ready: true }]);
+  const draining = await appOf("applied", "the node is draining").request("/readyz");
+  expect([draining.status, await draining.json()]).toEqual([503, { error: "the node is draining" }]);
+  const starting = await adminApp(() => null, version).request("/readyz");
+  expect([starting.status, await starting.json()]).toEqual([503, { error: "the node is starting" }]);
 });
 
 test("what is not there is 404 in JSON", async () => {
