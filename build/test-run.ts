@@ -66,12 +66,20 @@ async function runFiles(
   const text = await passThrough(child.stderr, output);
   const summary = parseSummary(text, await child.exited);
   const failures = [...new Set(text.match(/^\(fail\) .*/gm))];
+  if (summary === null) failures.push(`(fail) ${files.join(", ")} crashed or hung`);
+  else if (summary.failed > 0 && failures.length === 0) failures.push(errorOutsideTests(job, text));
   return {
     summary: summary ?? { passed: 0, failed: 1, skipped: 0 },
-    failures: summary === null ? [...failures, `(fail) ${files.join(", ")} crashed or hung`] : failures,
+    failures,
     cpuSeconds: Number(child.resourceUsage()?.cpuTime.total ?? 0n) / 1e6,
     hasCrashed: summary === null,
   };
+}
+
+/** What a file throws while it is loaded, or after its tests, fails no test. */
+function errorOutsideTests(job: Job, text: string): string {
+  const file = /^(\S+\.test\.ts):\s+# Unhandled error between tests$/m.exec(text)?.[1] ?? job.name;
+  return `(fail) ${file}: an error outside its tests`;
 }
 
 function add(a: Run, b: Run): Run {
