@@ -13,7 +13,8 @@ Usage: sh install.sh [--from FOLDER|URL] [--to FILE] [--target NAME] [--sums FIL
                      linux-x64-musl, linux-x64-musl-baseline, linux-arm64-musl
   --sums FILE        a copy of SHA256SUMS that you trust, instead of the one beside the executables
 
-A node that runs from FILE is upgraded without losing connections. Its socket is the default one, or PORTMESH_SOCKET.
+When FILE exists and a node runs, the node is upgraded too, without losing connections. PORTMESH_SOCKET names its
+admin socket when that is not the default one.
 Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage.
 EOF
 }
@@ -185,17 +186,24 @@ if ! version=$("$new" version 2>&1); then
   esac
 fi
 
-if [ -x "$to" ] && "$to" status >/dev/null 2>&1; then
-  if "$to" upgrade --help >/dev/null 2>&1; then
-    "$to" upgrade "$new" || fail "the node continues as before; $to is unchanged"
-    [ ! -f "$new" ] || mv -f "$new" "$to" || fail "cannot replace $to"
-    say "upgraded the node: $version"
-  else
-    mv -f "$new" "$to" || fail "cannot replace $to"
-    say "installed $to: $version"
-    say "the node still runs the old version, which cannot be upgraded in place: restart it"
-  fi
-else
+put_in_place() {
   mv -f "$new" "$to" || fail "cannot replace $to"
+}
+
+if ! [ -x "$to" ] || ! "$to" status >/dev/null 2>&1; then
+  put_in_place
   say "installed $to: $version"
+elif ! "$to" upgrade --help >/dev/null 2>&1; then
+  put_in_place
+  say "installed $to: $version"
+  say "the node still runs the old version, which cannot be upgraded in place: restart it"
+else
+  # The new process runs from the final path, so that a later restart finds it.
+  old=$work/old
+  ln "$to" "$old" 2>/dev/null || cp -p "$to" "$old" || fail "cannot keep a copy of $to"
+  trap 'mv -f "$old" "$to"; rm -rf "$work"' EXIT
+  put_in_place
+  "$old" upgrade "$to" || fail "the node continues as before; $to is the old version again"
+  trap 'rm -rf "$work"' EXIT
+  say "upgraded the node: $version"
 fi

@@ -1,7 +1,18 @@
 /** The executables of `npm run package`, each started as on its own machine: with the C library and nothing else. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { connect, createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { bundledPackages } from "../../build/package/licenses.ts";
@@ -9,13 +20,19 @@ import { TARGETS } from "../../build/package/targets.ts";
 import packageJson from "../../package.json" with { type: "json" };
 import { UdpPeer } from "../support/load/udp-peer.ts";
 import { freePort } from "../support/os/free-port.ts";
-import { lacks, skip } from "../support/os/require-program.ts";
+import { findProgram, lacks, skip } from "../support/os/require-program.ts";
 import { tempDir } from "../support/os/temp-dir.ts";
 import { commandIn, type Machine, MachineRoots } from "../support/package/machine-roots.ts";
 import { buildRelease, readSums } from "../support/package/release.ts";
 import { waitFor } from "../support/time/wait-for.ts";
 
-const PROGRAMS = ["qemu-aarch64-static", "qemu-x86_64-static", "aarch64-linux-gnu-as", "x86_64-linux-gnu-as"];
+const PROGRAMS = [
+  "qemu-aarch64-static",
+  "qemu-x86_64-static",
+  "aarch64-linux-gnu-as",
+  "x86_64-linux-gnu-as",
+  "busybox",
+];
 const isSkipped =
   (process.getuid!() !== 0 && skip("chroot needs root")) ||
   (process.arch !== "x64" && skip("the emulators are those of x64")) ||
@@ -90,6 +107,42 @@ describe.skipIf(isSkipped)("on its own machine", () => {
       echo.close();
       task.close();
     }
+  });
+});
+
+describe.skipIf(isSkipped)("install.sh, with busybox and the C library", () => {
+  const install = (root: string) => {
+    mkdirSync(join(root, "bin"));
+    copyFileSync(findProgram("busybox")!, join(root, "bin/busybox"));
+    for (const name of ["sh", "uname", "sed", "head", "mktemp", "rm", "cp", "mv", "sha256sum", "chmod"]) {
+      symlinkSync("busybox", join(root, "bin", name));
+    }
+    for (const folder of ["opt", "dev"]) mkdirSync(join(root, folder));
+    Bun.spawnSync([findProgram("mknod")!, join(root, "dev/null"), "c", "1", "3"]);
+    mkdirSync(join(root, "release"));
+    for (const file of readdirSync(dist)) linkSync(join(dist, file), join(root, "release", file));
+    return Bun.spawnSync(
+      commandIn(root, machineOf("linux-x64"), ["--to", "/opt/portmesh"], ["/bin/sh", "/release/install.sh"]),
+    );
+  };
+
+  test.each(["linux-x64", "linux-x64-musl"])("installs %s", (target) => {
+    const root = roots.make(machineOf(target), executable(target));
+    const { exitCode, stdout, stderr } = install(root);
+    expect({ exitCode, stderr: stderr.toString() }).toEqual({ exitCode: 0, stderr: "" });
+    // a machine of CI may lack AVX2
+    expect(stdout.toString()).toMatch(
+      new RegExp(`^installed /opt/portmesh: portmesh \\S+ \\(\\S+\\) ${target}(?:-baseline)?, `),
+    );
+  });
+
+  test("says what is missing on musl without libstdc++", () => {
+    const root = roots.make(machineOf("linux-x64-musl"), executable("linux-x64-musl"));
+    rmSync(join(root, "usr/lib/libstdc++.so.6"));
+    const { exitCode, stderr } = install(root);
+    expect(stderr.toString()).toContain("it needs libstdc++ (Alpine: apk add libstdc++)");
+    expect(exitCode).toBe(1);
+    expect(readdirSync(join(root, "opt"))).toEqual([]);
   });
 });
 

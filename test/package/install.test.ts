@@ -316,6 +316,13 @@ describe.skipIf(isSkipped)("beside a running node", () => {
     expect(leftovers()).toEqual([]);
   });
 
+  test("the node starts the new file from its final path", () => {
+    const asked = directory.file("asked");
+    oldNode(`echo "$2" >'${asked}'`);
+    expect(install()).toMatchObject({ exitCode: 0 });
+    expect(readFileSync(asked, "utf8")).toBe(`${target}\n`);
+  });
+
   test("a node that refuses the new file keeps the old one", () => {
     oldNode("echo 'cannot upgrade: other layout' >&2; exit 1");
     const { exitCode, output } = install();

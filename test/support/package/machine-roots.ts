@@ -138,11 +138,12 @@ export class MachineRoots {
   }
 }
 
-/** Starts /portmesh in a root that `MachineRoots` has made, with /proc, without an environment. */
+/** Starts /portmesh, or another program, in a root that `MachineRoots` has made, with /proc, without an environment. */
 export function commandIn(
   root: string,
   { architecture, isMusl, hasAvx }: Machine,
   args: readonly string[],
+  program: readonly string[] = ["/portmesh"],
 ): string[] {
   const script = 'mount --bind /proc "$0/proc" && exec env -i "$(command -v chroot)" "$0" "$@"';
   const preload = isMusl ? ["-E", "LD_PRELOAD=/usr/lib/glue.so"] : [];
@@ -156,7 +157,7 @@ export function commandIn(
     script,
     root,
     ...emulator,
-    "/portmesh",
+    ...program,
     ...args,
   ];
 }
