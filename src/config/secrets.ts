@@ -21,6 +21,8 @@ const KEY_CHARS = /[A-Za-z0-9+/_-]{21}/;
 const MIN_PART_CHARS = 4;
 const PADDED_KEY = /[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{22}==/;
 const ONLY_KEY_CHARS = /^[A-Za-z0-9+/_=-]{21,}$/;
+/** CREDENTIALS_DIRECTORY of systemd, KEY_FILE: where a secret is, not what it is. */
+const PLACE_OF_SECRET = /_(?:file|path|dir|directory)$/;
 const SECRET_WORD = /key|secret|passw|passphrase|psk|token|credential|private/;
 
 /** True when a message about `value` at `path` must not quote it. */
@@ -73,7 +75,8 @@ export function mapStrings(value: unknown, map: (text: string) => string): unkno
 
 /** True for the name of an environment variable whose value must not be shown. */
 export function isSecretName(name: string): boolean {
-  return SECRET_WORD.test(name.toLowerCase());
+  const folded = name.toLowerCase();
+  return SECRET_WORD.test(folded) && !PLACE_OF_SECRET.test(folded);
 }
 
 /** `value` without its secrets; equal to it when it has none. */

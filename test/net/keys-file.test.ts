@@ -129,6 +129,7 @@ test.concurrent("a wrong file of keys changes nothing and is named with its line
     await reloads(node, "refused", "a key that is not base64");
     expect(node.log).toContain(`${dir.file("keys")}:2: a key that is not base64`);
     expect((await portmesh("check", "-c", node.file)).stderr).toContain(`${dir.file("keys")}:2: `);
+    expect((await portmesh("doctor", "--socket", node.socket)).stdout).toContain("keys:2");
     rewrite(dir.path, `${newKey()}\n`);
     await reloads(node, "applied", "cluster.keys");
     // the configuration names a file that is not there yet

@@ -177,6 +177,17 @@ describe("secrets from variables", () => {
     expect(JSON.stringify(result)).toContain("${DB_PASSWORD}");
   });
 
+  test.each(["CREDENTIALS_DIRECTORY", "KEY_FILE", "secret_path"])(
+    "%s says where a secret is: it is shown",
+    (name) => {
+      const around = surroundings({ environment: { [name]: "/run/credentials/portmesh.service" } });
+      const text = `[log]\nlevel = "\${${name}}"`;
+      expect(JSON.stringify(parseConfig(text, "a.toml", undefined, around))).toContain(
+        "/run/credentials/portmesh.service",
+      );
+    },
+  );
+
   test("nor has the message about another value", () => {
     const service = `[[services]]\nname = "\${DB_PASSWORD}"\npublish = ["80"]\n`;
     const problems = read(`${service}[[services]]\nname = "b"\npublish = ["80"]\n`);
