@@ -9,6 +9,7 @@ import type { Log } from "./log.ts";
 import type { NodeError } from "./node-error.ts";
 import type { OpenDrivers } from "./overlay/open-driver.ts";
 import type { Paths, PathWatchOptions } from "./overlay/path-watch.ts";
+import type { ServiceManager } from "./service-manager.ts";
 import type { BuildInfo } from "./status.ts";
 
 export interface NodeParts {
@@ -47,6 +48,7 @@ export type NodeProxy = Pick<
   | "openConnectionsOf"
   | "status"
   | "recordConnections"
+  | "ping"
   | "drain"
   | "hurry"
   | "stop"
@@ -60,6 +62,8 @@ export interface NodeOptions {
   readonly fileWarnings?: readonly string[];
   readonly version: BuildInfo;
   readonly log: Log;
+  /** Hears how the node is; absent: no service manager. */
+  readonly manager?: ServiceManager;
   /** The node cannot go on after it has started. */
   readonly onFatal: (error: NodeError) => void;
 }

@@ -104,7 +104,10 @@ export class Node implements ClusterNode {
 
   async reload(isDryRun: boolean, trigger: ReloadTrigger = "command"): Promise<ReloadReport> {
     const { keysFile } = this.#reloader;
+    const { manager } = this.#started.options;
+    if (!isDryRun) manager?.reloading();
     const report = await this.#reloader.reload(trigger, isDryRun);
+    if (!isDryRun) manager?.reloaded(this.summary);
     if (!isDryRun && !this.#isNoNews(report)) {
       this.#lastReload = report;
       this.#started.log.reload(report);
@@ -115,6 +118,21 @@ export class Node implements ClusterNode {
 
   get notReady(): string | null {
     return this.#state === "serving" ? null : "the node is draining: it will stop";
+  }
+
+  /** One line for the service manager. */
+  get summary(): string {
+    const { tables, proxy } = this.#started;
+    const { services } = tables.table;
+    if (this.#state === "serving") return `serving ${count(services.length, "service")}`;
+    const tasks = services.flatMap((service) => service.tasks.map((task) => [service, task] as const));
+    const open = tasks.reduce((sum, [service, task]) => sum + proxy.openConnectionsOf(service, task), 0);
+    return `draining: ${count(open, "connection")} open`;
+  }
+
+  /** Resolves when its workers have answered. */
+  ping(): Promise<void> {
+    return this.#started.proxy.ping();
   }
 
   status(): NodeStatus {
@@ -175,6 +193,7 @@ export class Node implements ClusterNode {
     const timeoutMs = Math.max(0, ...tables.table.services.map((service) => service.drainTimeoutMs));
     this.#state = "draining";
     log.draining(timeoutMs);
+    this.#started.options.manager?.draining(() => this.summary);
     await cluster.announceLeaving();
     await tables.close(); // a change now would open the listeners again
     const isDrained = await proxy.drain();
@@ -302,4 +321,8 @@ export class Node implements ClusterNode {
       .status()
       .map((name) => ({ ...name, services: uses(name.host).map((service) => service.name) }));
   }
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }

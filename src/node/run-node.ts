@@ -17,6 +17,7 @@ import type { Node } from "./node.ts";
 import type { NodeOptions, NodeParts } from "./node-parts.ts";
 import { openDrivers } from "./overlay/drivers.ts";
 import { PathWatch } from "./overlay/path-watch.ts";
+import { ServiceManager } from "./service-manager.ts";
 import { NodeSignals } from "./signals.ts";
 import { startNode } from "./start-node.ts";
 import { enableTcpMtuProbing } from "./tcp-mtu-probing.ts";
@@ -53,10 +54,18 @@ export async function runNode(options: Omit<NodeOptions, "onFatal">, hooks: RunH
     options.log.fatal(error.message);
     fatal.resolve();
   };
+  const manager = new ServiceManager({
+    env: process.env,
+    pid: process.pid,
+    isTakeOver: false,
+    clock: systemClock.steady,
+    log: options.log,
+  });
   const restore = options.config.cluster === null ? () => {} : enableTcpMtuProbing(options.log);
   try {
-    const node = await startNode({ ...options, onFatal }, realParts);
+    const node = await startNode({ ...options, manager, onFatal }, realParts);
     signals.onServing(() => reloadOnSignal(node, options.log));
+    manager.serving(node.summary, node);
     hooks.onServing?.();
     const isFatal = await Promise.race([signals.stop.then(() => false), fatal.promise.then(() => true)]);
     const drained = node.drainAndStop();

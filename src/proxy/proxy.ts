@@ -256,6 +256,11 @@ export class SpliceProxy {
     this.#isHurried = true;
   }
 
+  /** Resolves when every worker has answered. */
+  async ping(): Promise<void> {
+    await Promise.all(this.workers.map((worker) => worker.ping()));
+  }
+
   /** A worker says that something has run out. */
   onShortage(): void {
     this.#shortages.onShortage();

@@ -21,6 +21,7 @@ export class WorkerThread {
   readonly #stopped: Promise<void>;
   #onReady!: () => void;
   #onStopped!: () => void;
+  #pong: PromiseWithResolvers<void> | null = null;
   #sequence = 0;
   /** by sequence number, waiting for the worker to have applied it */
   readonly #waiting = new Map<number, () => void>();
@@ -79,6 +80,13 @@ export class WorkerThread {
     });
   }
 
+  /** Resolves when the worker has answered; calls while it is waited for wait for the same answer. */
+  ping(): Promise<void> {
+    this.#pong ??= Promise.withResolvers<void>();
+    this.post({ type: "ping" });
+    return this.#pong.promise;
+  }
+
   async stop(): Promise<void> {
     this.post({ type: "stop" });
     await this.#stopped;
@@ -107,6 +115,10 @@ export class WorkerThread {
         break;
       case "shortage":
         this.events.onShortage();
+        break;
+      case "pong":
+        this.#pong?.resolve();
+        this.#pong = null;
         break;
       case "stopped":
         this.#onStopped();

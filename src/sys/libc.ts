@@ -41,6 +41,7 @@ const SYMBOLS = {
   write: { args: ["i32", "ptr", "u64"], returns: "i32" },
   writev: { args: ["i32", "ptr", "i32"], returns: "i32" },
   poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
+  clock_gettime: { args: ["i32", "ptr"], returns: "i32" },
   flock: { args: ["i32", "i32"], returns: "i32" },
   open: { args: ["ptr", "i32"], returns: "i32" },
   setenv: { args: ["ptr", "ptr", "i32"], returns: "i32" },

@@ -80,6 +80,8 @@ export type ToWorker =
   | { readonly type: "udp"; readonly sequence: number; readonly step: UdpStep }
   | { readonly type: "table"; readonly sequence: number; readonly table: WorkerTable }
   | { readonly type: "record"; readonly isOn: boolean }
+  /** Answered by "pong": the worker's loop turns. */
+  | { readonly type: "ping" }
   | { readonly type: "stop" };
 
 export type FromWorker =
@@ -97,4 +99,5 @@ export type FromWorker =
   | { readonly type: "records"; readonly records: readonly ConnectionRecord[] }
   /** Something has run out; the counters say what. */
   | { readonly type: "shortage" }
+  | { readonly type: "pong" }
   | { readonly type: "stopped" };

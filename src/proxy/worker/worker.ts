@@ -183,6 +183,9 @@ export class Worker extends Waiting implements Pollable, RelayHost {
         this.#context.recorder.isOn = message.isOn;
         this.#armTick();
         break;
+      case "ping":
+        this.#send({ type: "pong" });
+        break;
       case "stop":
         this.#end();
         break;

@@ -57,6 +57,13 @@ export class FakeProxy implements NodeProxy {
     return true;
   }
 
+  /** Never resolves while workers hang. */
+  areHung = false;
+
+  async ping(): Promise<void> {
+    if (this.areHung) await new Promise(() => undefined);
+  }
+
   silentLooksOf(): number {
     return 0;
   }

@@ -51,8 +51,13 @@ export class NodeProcess {
   }
 
   /** In a directory that stays when the process ends. Does not wait until it serves. */
-  static startIn(directory: string, services: string, wrapper: readonly string[] = []): NodeProcess {
-    return NodeProcess.#spawn(directory, services, wrapper, false);
+  static startIn(
+    directory: string,
+    services: string,
+    wrapper: readonly string[] = [],
+    env: Readonly<Record<string, string>> = {},
+  ): NodeProcess {
+    return NodeProcess.#spawn(directory, services, wrapper, false, env);
   }
 
   static #spawn(
@@ -60,10 +65,11 @@ export class NodeProcess {
     services: string,
     wrapper: readonly string[],
     ownsDirectory: boolean,
+    env: Readonly<Record<string, string>> = {},
   ): NodeProcess {
     writeFileSync(join(directory, "portmesh.toml"), complete(directory, services));
     const child = Bun.spawn([...wrapper, EXECUTABLE, "run", "-c", join(directory, "portmesh.toml")], {
-      env: {},
+      env: { ...env },
       cwd: directory,
       stdin: "ignore",
       stdout: "pipe",

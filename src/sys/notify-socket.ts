@@ -1,0 +1,134 @@
+/**
+ * Messages to the service manager: assignments, one per line, in datagrams to the socket that $NOTIFY_SOCKET names: a
+ * path, or with "@" a name in the abstract namespace. What the socket does not take at once is sent later, in
+ * order. [sd_notify(3), unix(7)]
+ */
+import { Arena, scratch } from "./arena.ts";
+import type { Clock } from "./clock.ts";
+import { EAGAIN, ENOBUFS, errno, errnoText } from "./errno.ts";
+import { libc } from "./libc.ts";
+import { close, send } from "./socket.ts";
+
+const AF_UNIX = 1;
+const SOCK_DGRAM = 2;
+const SOCK_NONBLOCK_CLOEXEC = 0o4000 | 0o2000000;
+/** sun_path has 108 bytes, the last of a path is NUL. */
+const MAX_NAME_BYTES = 107;
+const RETRY_MS = 50;
+/** The manager reads nothing; what it is told later makes up for what it missed. */
+const MAX_WAITING = 8_192;
+const CLOCK_MONOTONIC = 1;
+
+/** systemd takes no more. */
+const MAX_MESSAGE_BYTES = 4096;
+
+export interface NotifySocketOptions {
+  /** Of $NOTIFY_SOCKET. */
+  readonly address: string;
+  readonly clock: Clock;
+  /** null: it works again. */
+  readonly onError: (error: string | null) => void;
+}
+
+export class NotifySocket {
+  readonly #options: NotifySocketOptions;
+  readonly #memory = new Arena(MAX_MESSAGE_BYTES);
+  /** Not taken yet. */
+  #waiting: Uint8Array[] = [];
+  #cancelRetry: (() => void) | null = null;
+  #error: string | null = null;
+
+  constructor(options: NotifySocketOptions) {
+    this.#options = options;
+  }
+
+  send(assignments: Readonly<Record<string, string | number>>): void {
+    const lines = Object.entries(assignments).map(([name, value]) => `${name}=${oneLine(String(value))}`);
+    const message = new TextEncoder().encode(lines.join("\n")).subarray(0, MAX_MESSAGE_BYTES);
+    if (this.#waiting.length > 0) this.#keep(message);
+    else this.#sendAll([message]);
+  }
+
+  close(): void {
+    this.#cancelRetry?.();
+    this.#waiting = [];
+  }
+
+  #sendAll(messages: readonly Uint8Array[]): void {
+    const fd = this.#connect();
+    if (fd < 0) return this.#fail(-fd);
+    for (const [i, message] of messages.entries()) {
+      this.#memory.bytes.set(message);
+      const result = send(fd, this.#memory.address(0), message.length);
+      if (result === -EAGAIN || result === -ENOBUFS) {
+        for (const each of messages.slice(i)) this.#keep(each);
+        break;
+      }
+      if (result < 0) this.#fail(-result);
+      else this.#recover();
+    }
+    close(fd);
+  }
+
+  #keep(message: Uint8Array): void {
+    if (this.#waiting.length >= MAX_WAITING) return this.#fail(EAGAIN);
+    this.#waiting.push(message);
+    this.#cancelRetry ??= this.#options.clock.after(RETRY_MS, () => this.#retry());
+  }
+
+  #retry(): void {
+    const messages = this.#waiting;
+    this.#waiting = [];
+    this.#cancelRetry = null;
+    this.#sendAll(messages);
+  }
+
+  /** A descriptor or -errno. Connected anew each time: the manager may have been restarted. */
+  #connect(): number {
+    const fd = libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno();
+    const length = writeUnixAddress(this.#options.address);
+    if (libc.connect(fd, scratch.address(0), length) >= 0) return fd;
+    const error = errno();
+    close(fd);
+    return -error;
+  }
+
+  #fail(error: number): void {
+    const message = `cannot notify the service manager on ${this.#options.address}: ${errnoText(error)}`;
+    if (message !== this.#error) this.#options.onError(message);
+    this.#error = message;
+  }
+
+  #recover(): void {
+    if (this.#error !== null) this.#options.onError(null);
+    this.#error = null;
+  }
+}
+
+/** The manager speaks Unix datagrams at this address; others (vsock, for virtual machines) are not supported. */
+export function isNotifyAddress(text: string | undefined): text is string {
+  return text !== undefined && /^[/@]./.test(text) && Buffer.byteLength(text) <= MAX_NAME_BYTES;
+}
+
+/** Since the machine's start, without the time it slept: what RELOADING=1 has to state. */
+export function monotonicMicroseconds(): bigint {
+  libc.clock_gettime(CLOCK_MONOTONIC, scratch.address(0));
+  const { view } = scratch;
+  return view.getBigInt64(0, true) * 1_000_000n + view.getBigInt64(8, true) / 1_000n;
+}
+
+/** struct sockaddr_un to the scratch memory; its length. */
+function writeUnixAddress(address: string): number {
+  const { bytes, view } = scratch;
+  const isAbstract = address.startsWith("@");
+  const { written } = new TextEncoder().encodeInto(address, bytes.subarray(2, 2 + MAX_NAME_BYTES));
+  view.setUint16(0, AF_UNIX, true);
+  if (isAbstract) bytes[2] = 0;
+  else bytes[2 + written] = 0;
+  return 2 + written + (isAbstract ? 0 : 1);
+}
+
+function oneLine(value: string): string {
+  return value.replaceAll(/[\r\n]+/g, " ");
+}

@@ -1,0 +1,24 @@
+/** Stops one thread of another process, as a hung one, until it is disposed of: ptrace(2). */
+import { dlopen } from "bun:ffi";
+import { readdirSync, readFileSync } from "node:fs";
+
+const PTRACE_ATTACH = 16;
+const PTRACE_DETACH = 17;
+const WALL = 0x40000000;
+
+/** @param name as in /proc/PID/task/TID/comm */
+export function stopThread(pid: number, name: string): Disposable {
+  const tid = Number(
+    readdirSync(`/proc/${pid}/task`).find(
+      (each) => readFileSync(`/proc/${pid}/task/${each}/comm`, "utf8").trim() === name,
+    ),
+  );
+  const { symbols } = dlopen("libc.so.6", {
+    ptrace: { args: ["i64", "i64", "ptr", "ptr"], returns: "i64" },
+    waitpid: { args: ["i32", "ptr", "i32"], returns: "i32" },
+  });
+  if (Number(symbols.ptrace(PTRACE_ATTACH, tid, null, null)) !== 0)
+    throw new Error(`cannot stop a thread "${name}" of process ${pid}`);
+  symbols.waitpid(tid, null, WALL); // it has stopped
+  return { [Symbol.dispose]: () => symbols.ptrace(PTRACE_DETACH, tid, null, null) };
+}
