@@ -14,6 +14,7 @@ import {
 
 const TCPV4 = 1;
 const UDP_L4 = 5;
+const VIRTIO_NEEDS_CHECKSUM = 1;
 const ACK = 0x10;
 const PSH = 0x08;
 const FIN = 0x01;
@@ -172,7 +173,9 @@ describe("PlainReceiver", () => {
           expect(packet.subarray(40).equals(data)).toBe(true);
           expect(packet[33]).toBe(ACK | PSH);
           const [flags, gsoType] = frames.packets[0]!;
-          expect(flags).toBe(0);
+          // one of 65,536 checksums is the sum of the pseudo header too, and is completed to itself
+          const looksUnchecked = segments.length === 1 && withoutChecksum(segments[0]!).equals(segments[0]!);
+          expect(flags).toBe(looksUnchecked ? VIRTIO_NEEDS_CHECKSUM : 0);
           expect(gsoType).toBe(segments.length > 1 ? TCPV4 : 0);
         },
       ),
