@@ -118,7 +118,7 @@ export class ConfigDocument {
 }
 
 const HIDDEN_MESSAGE =
-  "the value is not allowed here; it is not shown, because its name says that it is secret";
+  "this value is not allowed here; it is hidden because the variable is named like a secret";
 
 function secretMessage(value: unknown): string {
   const shown = typeof value === "object" ? showValue(value) : MASKED;

@@ -95,7 +95,7 @@ function replace(reference: string, next: string | undefined, environment: Envir
   if (reference === "$")
     return { fault: next === "{" ? `\${ without a closing }: ${HOW}` : `$ alone: ${HOW}` };
   const parts = NAME_AND_DEFAULT.exec(reference.slice(2, -1));
-  if (parts === null) return { fault: `between \${ and } stands no name of a variable: ${HOW}` };
+  if (parts === null) return { fault: `no variable name between \${ and }: ${HOW}` };
   const [, name = "", standIn] = parts;
   const value = Object.hasOwn(environment, name) ? environment[name] : undefined;
   if (standIn === undefined) {
