@@ -3,6 +3,8 @@
 # Only POSIX sh, coreutils or busybox, and curl or wget for a URL. Nothing is changed before the new file has been tried.
 set -eu
 
+{ # A shell that reads this from a pipe runs nothing before it has all of it.
+
 usage() {
   cat <<'EOF'
 Usage: sh install.sh [--from FOLDER|URL] [--to FILE] [--target NAME] [--sums FILE]
@@ -207,3 +209,6 @@ else
   trap 'rm -rf "$work"' EXIT
   say "upgraded the node: $version"
 fi
+
+exit 0
+}

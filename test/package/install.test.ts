@@ -176,6 +176,26 @@ describe.skipIf(isSkipped)("install.sh", () => {
     expect(leftovers()).toEqual([]);
   });
 
+  test.each(SHELLS)("%s runs it from a pipe, as a whole or not at all", (shell) => {
+    const script = readFileSync(SCRIPT, "utf8");
+    const pipe = (text: string) =>
+      Bun.spawnSync([...shell.split(" "), "-s", "--", "--from", release, "--to", target], {
+        stdin: Buffer.from(text),
+        stdout: "pipe",
+        stderr: "pipe",
+      });
+    for (let end = 100; end < script.length - 2; end += 997) {
+      pipe(script.slice(0, end));
+      expect({ end, installed: existsSync(target), leftovers: leftovers() }).toEqual({
+        end,
+        installed: false,
+        leftovers: [],
+      });
+    }
+    expect(pipe(script).exitCode).toBe(0);
+    expect(version()).toContain(`portmesh ${VERSION} linux-`);
+  });
+
   test.each([
     [["--from"], "--from needs a value"],
     [["--fast"], "unknown argument: --fast"],
