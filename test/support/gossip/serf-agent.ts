@@ -16,7 +16,7 @@ const ENVIRONMENT = { PATH: "/usr/local/bin:/usr/bin:/bin" };
 const STATUS_DEADLINE_MS = 40_000;
 /** Each question is a process. */
 const POLL_MS = 200;
-const LOG_TAIL_LINES = 40;
+const LOG_TAIL_LINES = 1_000;
 
 export type SerfStatus = "alive" | "leaving" | "left" | "failed";
 
@@ -236,6 +236,8 @@ export class SerfAgent {
     } catch (error) {
       const { message } = error as Error;
       const members = await this.#rpc("members").catch((failure: Error) => failure.message);
+      this.#child.kill("SIGQUIT"); // it logs where each of its threads stands
+      await this.#child.exited;
       const lines = this.log.split("\n").filter((line) => !line.includes("Accepted client"));
       throw new Error([message, members, ...lines.slice(-LOG_TAIL_LINES)].join("\n"), { cause: error });
     }
