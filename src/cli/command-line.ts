@@ -51,7 +51,8 @@ export async function runCommandLine(
   }
 }
 
-function createProgram(invocation: Invocation): Command {
+/** Also what the manual pages are made from. */
+export function createProgram(invocation: Invocation): Command {
   const program = new Command("portmesh")
     .description("Publish a port once; every node forwards its connections to an available task.")
     .version(readBuildInfo().version, "-V, --version", "print the version number")
