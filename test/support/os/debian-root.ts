@@ -1,0 +1,93 @@
+/** A small Debian in a directory: what debootstrap installs, entered with chroot. The network is the test's own. */
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { findProgram } from "./require-program.ts";
+
+export interface ChrootResult {
+  readonly exitCode: number;
+  /** Of both. */
+  readonly output: string;
+}
+
+export class DebianRoot implements AsyncDisposable {
+  private constructor(readonly path: string) {}
+
+  /** @param packages beyond the smallest system; takes a minute or two */
+  static async create(packages: readonly string[]): Promise<DebianRoot> {
+    const path = mkdtempSync(join(tmpdir(), "portmesh-debian-"));
+    chmodSync(path, 0o755); // other users enter it
+    const root = new DebianRoot(path);
+    const { codename, mirror } = await thisRelease();
+    const include = `--include=${packages.join(",")}`;
+    const { exitCode, output } = await run([
+      findProgram("debootstrap")!,
+      ...["--variant=minbase", include, codename, path, mirror],
+    ]);
+    if (exitCode !== 0) {
+      await root[Symbol.asyncDispose]();
+      throw new Error(`debootstrap failed: ${output.slice(-2_000)}`);
+    }
+    mkdirSync(join(path, "proc"), { recursive: true });
+    await run(["mount", "-t", "proc", "proc", join(path, "proc")]);
+    return root;
+  }
+
+  file(path: string): string {
+    return join(this.path, path);
+  }
+
+  has(path: string): boolean {
+    return existsSync(this.file(path));
+  }
+
+  /** A command as root, to its end. */
+  run(...command: readonly string[]): Promise<ChrootResult> {
+    return run(["chroot", this.path, "/usr/bin/env", ...ENVIRONMENT, ...command]);
+  }
+
+  /** A process of another user. */
+  start(user: string, ...command: readonly string[]): Bun.Subprocess<"ignore", "pipe", "pipe"> {
+    return Bun.spawn(["chroot", `--userspec=${user}`, this.path, ...command], {
+      env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const proc = join(this.path, "proc");
+    if (isMounted(proc)) await run(["umount", "--lazy", proc]);
+    if (isMounted(proc)) throw new Error(`${proc} is still mounted`);
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+const ENVIRONMENT = [
+  "-i",
+  "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+  "DEBIAN_FRONTEND=noninteractive",
+  "LC_ALL=C",
+];
+
+async function run(command: readonly string[]): Promise<ChrootResult> {
+  const child = Bun.spawn([...command], { stdio: ["ignore", "pipe", "pipe"] });
+  const [stdout, stderr, exitCode] = await Promise.all([
+    child.stdout.text(),
+    child.stderr.text(),
+    child.exited,
+  ]);
+  return { exitCode, output: stdout + stderr };
+}
+
+function isMounted(path: string): boolean {
+  return readFileSync("/proc/self/mounts", "utf8").includes(` ${path} `);
+}
+
+/** The same release from the same place as this machine. */
+async function thisRelease(): Promise<{ codename: string; mirror: string }> {
+  const codename = /^VERSION_CODENAME=(\S+)/m.exec(readFileSync("/etc/os-release", "utf8"))![1]!;
+  const { output } = await run(["apt-get", "indextargets", "--format", "$(RELEASE) $(SITE)"]);
+  const line = output.split("\n").find((each) => each.startsWith(`${codename} `));
+  if (line === undefined) throw new Error(`apt-get indextargets names no source of ${codename}`);
+  return { codename, mirror: line.split(" ")[1]! };
+}
