@@ -1,0 +1,135 @@
+/**
+ * Open descriptors between two processes, over a socket of AF_UNIX that keeps message boundaries (SOCK_SEQPACKET).
+ *
+ * The receiver's copies are close-on-exec and share the open file of the sender's: options, queue and position. None of
+ * these calls blocks. [unix(7): SCM_RIGHTS, cmsg(3)]
+ *
+ *   msghdr    name ptr · name length u32 · pad · iov ptr · iov count u64 · control ptr · control length u64 · flags i32 · pad
+ *   iovec     base ptr · length u64
+ *   cmsghdr   length u64 (with the header) · level i32 · type i32 · descriptors i32 …
+ */
+import { Arena } from "./arena.ts";
+import { EINTR, EMSGSIZE, errno } from "./errno.ts";
+import { libc } from "./libc.ts";
+import { close } from "./socket.ts";
+
+const AF_UNIX = 1;
+const SOCK_SEQPACKET = 5;
+const SOCK_NONBLOCK_CLOEXEC = 0o4000 | 0o2000000;
+const SOL_SOCKET = 1;
+const SCM_RIGHTS = 1;
+const MSG_NOSIGNAL = 0x4000;
+const MSG_DONTWAIT = 0x40;
+const MSG_CTRUNC = 0x08;
+const MSG_TRUNC = 0x20;
+const MSG_CMSG_CLOEXEC = 0x40000000;
+
+/** The kernel takes 253 (SCM_MAX_FD). */
+export const MAX_DESCRIPTORS = 200;
+/** Below the smallest default of net.core.wmem_default, so that it fits whole. */
+export const MAX_MESSAGE_BYTES = 64 * 1024;
+
+const MSGHDR_AT = 0;
+const MSGHDR_BYTES = 56;
+const IOVEC_AT = 64;
+const CONTROL_AT = 128;
+const CMSG_HEADER_BYTES = 16;
+const CONTROL_BYTES = CMSG_HEADER_BYTES + 4 * 256;
+const DATA_AT = 2048;
+
+export interface ReceivedDescriptors {
+  /** Empty: the other side has closed the socket. */
+  readonly bytes: Uint8Array;
+  readonly fds: number[];
+}
+
+class Message {
+  readonly arena = new Arena(DATA_AT + MAX_MESSAGE_BYTES);
+
+  prepare(dataBytes: number, controlBytes: number): void {
+    const { view, bytes } = this.arena;
+    bytes.fill(0, MSGHDR_AT, MSGHDR_AT + MSGHDR_BYTES);
+    view.setBigUint64(MSGHDR_AT + 16, this.#at(IOVEC_AT), true);
+    view.setBigUint64(MSGHDR_AT + 24, 1n, true);
+    view.setBigUint64(MSGHDR_AT + 32, controlBytes === 0 ? 0n : this.#at(CONTROL_AT), true);
+    view.setBigUint64(MSGHDR_AT + 40, BigInt(controlBytes), true);
+    view.setBigUint64(IOVEC_AT, this.#at(DATA_AT), true);
+    view.setBigUint64(IOVEC_AT + 8, BigInt(dataBytes), true);
+  }
+
+  get flags(): number {
+    return this.arena.view.getInt32(MSGHDR_AT + 48, true);
+  }
+
+  get controlLength(): number {
+    return Number(this.arena.view.getBigUint64(MSGHDR_AT + 40, true));
+  }
+
+  #at(offset: number): bigint {
+    return BigInt(this.arena.address(offset));
+  }
+}
+
+/** Of this thread, for one call at a time. */
+const message = new Message();
+
+/** Two connected sockets, or -errno. */
+export function seqpacketPair(): [number, number] | number {
+  const { arena } = message;
+  const address = arena.address(DATA_AT);
+  if (libc.socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK_CLOEXEC, 0, address) < 0) return -errno();
+  return [arena.int32[DATA_AT / 4]!, arena.int32[DATA_AT / 4 + 1]!];
+}
+
+/** `bytes`: 1 to MAX_MESSAGE_BYTES; `fds`: MAX_DESCRIPTORS at most, which stay open here. 0 or -errno. */
+export function sendDescriptors(socketFd: number, bytes: Uint8Array, fds: readonly number[]): number {
+  if (bytes.length === 0 || bytes.length > MAX_MESSAGE_BYTES || fds.length > MAX_DESCRIPTORS)
+    return -EMSGSIZE;
+  const { arena } = message;
+  const length = CMSG_HEADER_BYTES + 4 * fds.length;
+  message.prepare(bytes.length, fds.length === 0 ? 0 : (length + 7) & ~7);
+  arena.bytes.set(bytes, DATA_AT);
+  arena.view.setBigUint64(CONTROL_AT, BigInt(length), true);
+  arena.view.setInt32(CONTROL_AT + 8, SOL_SOCKET, true);
+  arena.view.setInt32(CONTROL_AT + 12, SCM_RIGHTS, true);
+  fds.forEach((fd, i) => arena.view.setInt32(CONTROL_AT + CMSG_HEADER_BYTES + 4 * i, fd, true));
+  for (;;) {
+    if (libc.sendmsg(socketFd, arena.address(MSGHDR_AT), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return 0;
+    const error = errno();
+    if (error !== EINTR) return -error;
+  }
+}
+
+/** One message, or -errno: -EAGAIN when there is none yet. A truncated one is -EMSGSIZE, its descriptors are closed. */
+export function receiveDescriptors(socketFd: number, maxBytes: number): ReceivedDescriptors | number {
+  const { arena } = message;
+  message.prepare(Math.min(maxBytes, MAX_MESSAGE_BYTES), CONTROL_BYTES);
+  let received = -1;
+  do {
+    received = libc.recvmsg(socketFd, arena.address(MSGHDR_AT), MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (received < 0) {
+      const error = errno();
+      if (error !== EINTR) return -error;
+    }
+  } while (received < 0);
+  const fds = readDescriptors(arena, message.controlLength);
+  if ((message.flags & (MSG_CTRUNC | MSG_TRUNC)) !== 0) {
+    fds.forEach(close);
+    return -EMSGSIZE;
+  }
+  return { bytes: arena.bytes.slice(DATA_AT, DATA_AT + received), fds };
+}
+
+function readDescriptors({ view }: Arena, controlLength: number): number[] {
+  const fds: number[] = [];
+  let at = CONTROL_AT;
+  const end = CONTROL_AT + controlLength;
+  while (at + CMSG_HEADER_BYTES <= end) {
+    const length = Number(view.getBigUint64(at, true));
+    if (length < CMSG_HEADER_BYTES || at + length > end) break;
+    if (view.getInt32(at + 8, true) === SOL_SOCKET && view.getInt32(at + 12, true) === SCM_RIGHTS)
+      for (let i = at + CMSG_HEADER_BYTES; i + 4 <= at + length; i += 4) fds.push(view.getInt32(i, true));
+    at += (length + 7) & ~7;
+  }
+  return fds;
+}
