@@ -13,6 +13,7 @@ import type {
   TaskSpec,
 } from "../model/index.ts";
 import type { AdminNode } from "./app.ts";
+import type { HandoverCommands } from "./handover-routes.ts";
 
 /**
  * As the node that is asked sees it. `failing`: a connect to it has lately failed; `unreachable`: its node is a
@@ -218,6 +219,7 @@ export interface ClusterCommands {
 
 export interface ClusterNode extends AdminNode {
   readonly commands: ClusterCommands;
+  readonly handover: HandoverCommands;
   /** By name. */
   services(): readonly ServiceInfo[];
   service(name: string): ServiceInfo | null;

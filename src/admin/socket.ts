@@ -3,7 +3,7 @@
  * node is dead. Access to it is control of the node, so it is 0600 and a directory made for it is 0700; a directory
  * that was there before belongs to another program and stays as it is.
  */
-import { existsSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, renameSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 
@@ -19,6 +19,10 @@ export interface AdminServer {
   readonly path: string;
   /** Ends open requests and removes the socket. */
   close(): Promise<void>;
+  /** From now on it is this path, of a socket that the caller's predecessor listens on: no client meets none. */
+  moveTo(path: string): void;
+  /** Listens again when another process has replaced the socket and is gone. */
+  restore(): Promise<void>;
 }
 
 export class AdminSocketError extends Error {
@@ -102,10 +106,52 @@ function isAnswering(path: string): Promise<boolean> {
 function serve(path: string, handle: (request: Request) => Response | Promise<Response>): AdminServer {
   const umask = process.umask(OWNER_ONLY);
   try {
-    const server = Bun.serve({ unix: path, fetch: handle, ...ANSWER_LIMIT });
-    return { path, close: () => server.stop(true) };
+    return new SocketServer(path, handle);
   } finally {
     process.umask(umask);
+  }
+}
+
+class SocketServer implements AdminServer {
+  readonly #server: Bun.Server<undefined>;
+  readonly #inode: number;
+  #path: string;
+  /** In place of this one, whose file is gone. */
+  #next: AdminServer | null = null;
+
+  constructor(
+    path: string,
+    readonly handle: (request: Request) => Response | Promise<Response>,
+  ) {
+    this.#server = Bun.serve({ unix: path, fetch: handle, ...ANSWER_LIMIT });
+    this.#path = path;
+    this.#inode = lstatSync(path).ino;
+  }
+
+  get path(): string {
+    return this.#path;
+  }
+
+  /** The runtime removes the path that it was opened at. */
+  readonly close = async (): Promise<void> => {
+    const isMoved = this.#path !== this.#server.url.pathname;
+    await this.#next?.close();
+    await this.#server.stop(true);
+    if (isMoved && this.#isInPlace()) unlinkSync(this.#path);
+  };
+
+  moveTo(path: string): void {
+    renameSync(this.#path, path);
+    this.#path = path;
+  }
+
+  async restore(): Promise<void> {
+    if (this.#isInPlace()) return;
+    this.#next = await listenOnSocket(this.#path, this.handle);
+  }
+
+  #isInPlace(): boolean {
+    return lstatSync(this.#path, { throwIfNoEntry: false })?.ino === this.#inode;
   }
 }
 

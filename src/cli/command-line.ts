@@ -13,6 +13,7 @@ import { addService } from "./commands/service/service.ts";
 import { addStatus } from "./commands/status.ts";
 import { addTask } from "./commands/task.ts";
 import { addTrace } from "./commands/trace.ts";
+import { addRestart, addUpgrade } from "./commands/upgrade.ts";
 import { addVersion } from "./commands/version.ts";
 import { addCompletion } from "./completion/completion.ts";
 import { addDemo } from "./demo/demo.ts";
@@ -34,7 +35,7 @@ Start here:
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.`;
 
 const COMMANDS: readonly ((program: Command, invocation: Invocation) => void)[] = [
-  ...[addRun, addDemo, addCheck, addConfig, addReload, addStatus, addHealth],
+  ...[addRun, addDemo, addCheck, addConfig, addReload, addUpgrade, addRestart, addStatus, addHealth],
   ...[addService, addTask, addNode, addTrace, addDoctor],
   ...[addKeygen, addCompletion, addVersion],
 ];

@@ -3,7 +3,7 @@ export class NodeError extends Error {
   override readonly name = "NodeError";
 
   constructor(
-    readonly code: "cannot-bind" | "no-address" | "name-taken" | "data-dir-in-use",
+    readonly code: "cannot-bind" | "no-address" | "name-taken" | "data-dir-in-use" | "takeover-refused",
     message: string,
     options?: ErrorOptions,
   ) {

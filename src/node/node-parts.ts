@@ -2,9 +2,12 @@
 import type { Config, ConfigCheck, FileResult, WatchOptions } from "../config/index.ts";
 import type { ProxyOptions, SpliceProxy } from "../proxy/index.ts";
 import type { Clock, NodeClock } from "../sys/clock.ts";
+import type { InheritedSockets } from "../sys/inherited-sockets.ts";
 import type { LocalAddress, LocalNetwork } from "../sys/local-addresses.ts";
 import type { LookupHost } from "../sys/lookup-host.ts";
 import type { GossipTransport } from "./cluster/gossip-transport.ts";
+import type { StartCommand } from "./handover/spawn-successor.ts";
+import type { Takeover } from "./handover/takeover.ts";
 import type { Log } from "./log.ts";
 import type { NodeError } from "./node-error.ts";
 import type { OpenDrivers } from "./overlay/open-driver.ts";
@@ -49,6 +52,16 @@ export type NodeProxy = Pick<
   | "status"
   | "recordConnections"
   | "ping"
+  | "sockets"
+  | "pauseUdp"
+  | "resumeUdp"
+  | "forgetUdp"
+  | "exportCounters"
+  | "continueFrom"
+  | "closeUnpassed"
+  | "reopen"
+  | "forget"
+  | "openConnections"
   | "drain"
   | "hurry"
   | "stop"
@@ -64,6 +77,12 @@ export interface NodeOptions {
   readonly log: Log;
   /** Hears how the node is; absent: no service manager. */
   readonly manager?: ServiceManager;
+  /** Listening sockets that are open already. */
+  readonly inherited?: InheritedSockets;
+  /** From the process that runs this node now. */
+  readonly takeover?: Takeover | null;
+  /** How to start another process like this one; absent: not at all. */
+  readonly command?: StartCommand;
   /** The node cannot go on after it has started. */
   readonly onFatal: (error: NodeError) => void;
 }

@@ -10,6 +10,9 @@ import type { Cluster } from "./cluster/cluster.ts";
 import { Commands } from "./commands.ts";
 import { routingInput, withConfig } from "./facts/derive.ts";
 import type { Reconciler } from "./facts/reconcile.ts";
+import type { CommandGate } from "./handover/command-gate.ts";
+import { handoverParts } from "./handover/frozen-node.ts";
+import { Handover } from "./handover/handover.ts";
 import { inputWithChange, type ServiceChange } from "./input-with-change.ts";
 import {
   type ClusterSnapshot,
@@ -42,6 +45,8 @@ export interface StartedParts {
   readonly log: NodeLog;
   /** On which it answers commands. */
   readonly socket: string;
+  /** Holds them while another process takes over. */
+  readonly gate: CommandGate;
   /** ms since 1970 */
   readonly startedAt: number;
   readonly resolver: Resolver;
@@ -59,10 +64,14 @@ const NEW_NAMES_MS = 2_000;
 
 export class Node implements ClusterNode {
   readonly commands: Commands;
+  readonly handover: Handover;
   readonly #started: StartedParts;
   readonly #reloader: Reloader;
   #state: NodeStatus["state"] = "serving";
   #appliedAt: number;
+  /** Of the drain, in the time of the steady clock. */
+  #drainEndMs = 0;
+  readonly #drained = Promise.withResolvers<void>();
   #lastReload: ReloadReport | null = null;
   /** What came of a reload that the watch does not know of yet, until it has reported something. */
   #secondLook: ReloadReport | null = null;
@@ -95,6 +104,7 @@ export class Node implements ClusterNode {
       },
       options.config,
     );
+    this.handover = this.#newHandover();
     this.#watchFile();
     const { services } = options.config;
     const { version } = options.version;
@@ -142,6 +152,7 @@ export class Node implements ClusterNode {
       version: options.version,
       state: this.#state,
       pid: process.pid,
+      predecessor: options.takeover?.predecessor ?? null,
       startedAt,
       now: parts.clock.nowMs(),
       config: {
@@ -203,10 +214,49 @@ export class Node implements ClusterNode {
     return isDrained;
   }
 
+  /** After another process has taken over: resolves when the connections that were open here have ended. */
+  get drained(): Promise<void> {
+    return this.#drained.promise;
+  }
+
   /** Ends a drain at once: open connections are reset, and nodes that have not heard the announcement find this one gone. */
   hurry(): void {
     this.#started.proxy.hurry();
     this.#started.cluster.hurry();
+  }
+
+  #newHandover(): Handover {
+    const { options, parts, socket, gate, tables, proxy, cluster } = this.#started;
+    return new Handover({
+      version: options.version.version,
+      log: options.log,
+      clock: parts.clock.steady,
+      adminSocket: socket,
+      command: options.command ?? null,
+      parts: handoverParts({ commands: gate, tables, proxy, cluster }),
+      sockets: () => proxy.sockets,
+      isDraining: () => this.#state === "draining",
+      predecessor: () => options.takeover?.predecessor ?? null,
+      draining: () => {
+        const leftMs = Math.max(0, Math.round(this.#drainEndMs - parts.clock.steady.nowMs()));
+        return { openConnections: proxy.openConnections, leftMs };
+      },
+      leave: () => this.#leave(),
+    });
+  }
+
+  /** Another process runs this node: what is open here ends by itself, up to its drain_timeout. */
+  async #leave(): Promise<void> {
+    const { log, parts, proxy, tables, stops } = this.#started;
+    const timeoutMs = Math.max(0, ...tables.table.services.map((service) => service.drainTimeoutMs));
+    this.#state = "draining";
+    this.#drainEndMs = parts.clock.steady.nowMs() + timeoutMs;
+    await tables.close();
+    await proxy.forget();
+    const isDrained = await proxy.drain();
+    for (const stop of stops.toReversed()) await stop();
+    log.stopped(isDrained);
+    this.#drained.resolve();
   }
 
   #watchFile(): void {

@@ -57,17 +57,29 @@ export async function runNode(options: Omit<NodeOptions, "onFatal">, hooks: RunH
   const manager = new ServiceManager({
     env: process.env,
     pid: process.pid,
-    isTakeOver: false,
+    isTakeOver: options.takeover != null,
     clock: systemClock.steady,
     log: options.log,
   });
-  const restore = options.config.cluster === null ? () => {} : enableTcpMtuProbing(options.log);
+  let restore = options.config.cluster === null ? () => {} : enableTcpMtuProbing(options.log);
   try {
     const node = await startNode({ ...options, manager, onFatal }, realParts);
     signals.onServing(() => reloadOnSignal(node, options.log));
     manager.serving(node.summary, node);
     hooks.onServing?.();
-    const isFatal = await Promise.race([signals.stop.then(() => false), fatal.promise.then(() => true)]);
+    const { left } = node.handover;
+    const end = await Promise.race([
+      signals.stop.then(() => "stop"),
+      fatal.promise.then(() => "fatal"),
+      left.then(() => "left"),
+    ]);
+    if (end === "left") {
+      restore = () => {}; // the other process has it
+      void signals.stop.then(() => node.hurry());
+      await node.drained;
+      return 0;
+    }
+    const isFatal = end === "fatal";
     const drained = node.drainAndStop();
     void signals.hurry.then(() => node.hurry());
     return (await drained) && !isFatal ? 0 : 1;

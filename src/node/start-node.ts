@@ -3,7 +3,7 @@
  * touches a port), cluster and proxy workers side by side, the first table, and then the word to the others that this
  * node serves. What is started when a later step fails is stopped again.
  */
-import { resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { clusterApp, listenOnFirst } from "../admin/index.ts";
 import { Catalog } from "../catalog/index.ts";
 import type { ClusterConfig } from "../config/index.ts";
@@ -14,11 +14,14 @@ import { ClusterLog } from "./cluster/cluster-log.ts";
 import { ownAddress } from "./cluster/own-address.ts";
 import { type Facts, factsAtStart, hasAddress } from "./facts/facts.ts";
 import { Reconciler } from "./facts/reconcile.ts";
+import { CommandGate } from "./handover/command-gate.ts";
+import { continueProxy } from "./handover/frozen-node.ts";
+import type { Takeover } from "./handover/takeover.ts";
 import { InterfaceWatch } from "./interface-watch.ts";
 import { bindErrorsOf } from "./listings.ts";
 import { wantsConnections } from "./log.ts";
 import { LookupLimit } from "./lookup-limit.ts";
-import { Node } from "./node.ts";
+import { Node, type StartedParts } from "./node.ts";
 import { NodeLog } from "./node-log.ts";
 import type { NodeOptions, NodeParts, NodeProxy } from "./node-parts.ts";
 import { Overlay } from "./overlay/overlay.ts";
@@ -42,12 +45,19 @@ export async function startNode(options: NodeOptions, parts: NodeParts): Promise
   try {
     const sockets =
       config.admin.socket === null ? standardSockets(config.node.dataDir) : [config.admin.socket];
-    const admin = await listenOnFirst(sockets, clusterApp(() => node, version).fetch);
-    stops.push(() => admin.close());
+    const gate = new CommandGate(clusterApp(() => node, version).fetch, () => admin);
+    const taken = takenSocket(options);
+    const admin = await listenOnFirst(taken === null ? sockets : [besideOf(taken)], gate.handle);
+    stops.push(() => (gate.hasLeft ? undefined : admin.close()));
     const { lookup } = new LookupLimit(parts.lookup, parts.clock);
-    node = await startParts(options, { ...parts, lookup }, admin.path, stops);
-    return node;
+    const socket = taken ?? admin.path;
+    const begun = await startParts(options, { ...parts, lookup }, { gate, socket }, stops);
+    node = begun;
+    if (taken !== null) admin.moveTo(taken);
+    await options.takeover?.ready();
+    return begun;
   } catch (error) {
+    await options.takeover?.fail(error instanceof Error ? error.message : String(error));
     for (const stop of stops.reverse()) await stop();
     throw error;
   }
@@ -56,7 +66,7 @@ export async function startNode(options: NodeOptions, parts: NodeParts): Promise
 async function startParts(
   options: NodeOptions,
   parts: NodeParts,
-  socket: string,
+  commands: Pick<StartedParts, "gate" | "socket">,
   stops: Stops,
 ): Promise<Node> {
   const { clock, readNetwork } = parts;
@@ -70,11 +80,10 @@ async function startParts(
   });
   stops.push(() => reconciler.close());
   const news = new ReachNews();
-  const [proxy, cluster] = await bothOf(
-    startProxy(options, parts, log, reconciler, news),
-    startCluster(options, parts, catalog, reconciler, stops),
-    stops,
-  );
+  const startingProxy = startProxy(options, parts, log, reconciler, news);
+  const begun = options.takeover ? continueFrom(options.takeover, startingProxy) : Promise.resolve();
+  const startingCluster = begun.then(() => startCluster(options, parts, catalog, reconciler, stops));
+  const [proxy, cluster] = await bothOf(startingProxy, startingCluster, stops);
   const interfaces = new InterfaceWatch({
     clock,
     read: readNetwork,
@@ -116,7 +125,7 @@ async function startParts(
     options,
     parts,
     log,
-    socket,
+    ...commands,
     startedAt,
     catalog,
     reconciler,
@@ -153,7 +162,7 @@ function firstFacts({ config, file, version }: NodeOptions, parts: NodeParts, ca
 }
 
 async function startProxy(
-  { config }: NodeOptions,
+  { config, takeover, inherited }: NodeOptions,
   parts: NodeParts,
   log: NodeLog,
   reconciler: Reconciler,
@@ -165,6 +174,7 @@ async function startProxy(
     onListeners: (listeners) => log.listeners(listeners),
     onShortage: (shortage) => log.shortage(shortage),
     hasGossip: config.cluster !== null,
+    inherited: takeover?.sockets ?? inherited,
     onBindErrors: (errors) => reconciler.learn({ bindErrors: bindErrorsOf(errors) }),
     onReachChange: () => news.set(),
     onRetryDue: () => reconciler.learn({ portRetries: reconciler.facts.portRetries + 1 }),
@@ -186,7 +196,7 @@ async function bothOf(
 }
 
 function startCluster(
-  { config, file, log, onFatal }: NodeOptions,
+  { config, file, log, onFatal, takeover }: NodeOptions,
   parts: NodeParts,
   catalog: Catalog,
   reconciler: Reconciler,
@@ -210,7 +220,26 @@ function startCluster(
     log: new ClusterLog(log, clock),
     fileChangedAtMs: () => fileChangedAtMs(file),
     onFatal,
+    isTakingOver: takeover != null,
   });
+}
+
+/** The predecessor's gossip has stopped then, and its sessions continue here with the first table. */
+async function continueFrom(takeover: Takeover, starting: Promise<NodeProxy>): Promise<void> {
+  const proxy = await starting;
+  continueProxy(proxy, await takeover.begin());
+}
+
+/** That of the predecessor; null: there is none, or the file names another. */
+function takenSocket({ config, takeover }: NodeOptions): string | null {
+  if (takeover == null) return null;
+  const { socket } = config.admin;
+  return socket === null || socket === takeover.adminSocket ? takeover.adminSocket : null;
+}
+
+/** Until this process serves. */
+function besideOf(socket: string): string {
+  return join(dirname(socket), `.${process.pid}.sock`);
 }
 
 function newOverlay(

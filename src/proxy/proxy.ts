@@ -7,6 +7,7 @@
 import { cpus } from "node:os";
 import { steadyClock } from "../sys/clock.ts";
 import { raiseFileLimit } from "../sys/file-limit.ts";
+import type { InheritedSockets } from "../sys/inherited-sockets.ts";
 import { readLocalPorts } from "../sys/local-ports.ts";
 import { close } from "../sys/socket.ts";
 import { CounterSlots } from "./counter-slots.ts";
@@ -62,6 +63,8 @@ export interface ProxyOptions {
   readonly hasGossip?: boolean;
   /** A task of this node is down, or reachable again: see `isTaskUp`. */
   readonly onReachChange?: () => void;
+  /** Listening sockets from another process. */
+  readonly inherited?: InheritedSockets | undefined;
 }
 
 /** Of the process that this one takes over from. */
@@ -96,7 +99,7 @@ export class SpliceProxy {
     readonly workers: readonly WorkerThread[],
     readonly taskWatch: TaskWatch,
   ) {
-    this.#listeners = new Listeners({ budget });
+    this.#listeners = new Listeners({ budget, inherited: options.inherited });
     this.#workerTables = new WorkerTables(this.#listeners, this.#slots, budget);
     this.#shortages = new ShortageWatch({
       counters,
@@ -227,6 +230,36 @@ export class SpliceProxy {
   continueFrom({ counters, udp }: InheritedProxy): void {
     continueCounters(counters, this.counters, this.#slots);
     this.#inheritedUdp = new InheritedUdp(udp, this.workers.length);
+  }
+
+  /** Listening sockets for another process, by key. */
+  get sockets(): readonly (readonly [key: string, fd: number])[] {
+    return this.#listeners.sockets;
+  }
+
+  /** Closes what cannot be passed on: the sockets of UDP relays. `reopen` opens them again. Not while a table is prepared. */
+  async closeUnpassed(): Promise<void> {
+    await this.#switchTo(this.#table, this.#listeners.withoutRelayUdp);
+  }
+
+  async reopen(): Promise<void> {
+    await this.commit(this.prepare(this.#table));
+  }
+
+  /**
+   * Another process accepts clients on the same sockets: this one ends its descriptors of them and nothing else. Then
+   * `drain`.
+   */
+  async forget(): Promise<void> {
+    this.#retry.stop();
+    for (const worker of this.workers) worker.post({ type: "forget" });
+    this.#listeners.replace(new Map());
+    await this.#switchTo(this.#table, new Map());
+  }
+
+  /** Open TCP connections, of clients and of other nodes. */
+  get openConnections(): number {
+    return this.#openConnections();
   }
 
   /** Turns connection records on or off (they cost a message per batch). */

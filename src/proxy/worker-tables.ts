@@ -55,9 +55,10 @@ export class WorkerTables {
     return { node, keys, acceptsClear, tcpListeners: listenersOf("tcp"), udpListeners: listenersOf("udp") };
   }
 
-  /** None where the port is not open, or another listener's socket serves it. */
+  /** None where the port is not open, or another listener's socket serves it; several after a process with more workers. */
   #listenerAt(key: string, address: string, worker: number): WorkerListener[] {
-    const fd = this.listeners.running.get(key)?.fds[worker];
-    return fd === undefined ? [] : [{ fd, address }];
+    const { workers } = this.budget;
+    const fds = this.listeners.running.get(key)?.fds ?? [];
+    return fds.filter((_, index) => index % workers === worker).map((fd) => ({ fd, address }));
   }
 }

@@ -13,9 +13,6 @@ import { EINTR, EMSGSIZE, errno } from "./errno.ts";
 import { libc } from "./libc.ts";
 import { close } from "./socket.ts";
 
-const AF_UNIX = 1;
-const SOCK_SEQPACKET = 5;
-const SOCK_NONBLOCK_CLOEXEC = 0o4000 | 0o2000000;
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
 const MSG_NOSIGNAL = 0x4000;
@@ -72,14 +69,6 @@ class Message {
 
 /** Of this thread, for one call at a time. */
 const message = new Message();
-
-/** Two connected sockets, or -errno. */
-export function seqpacketPair(): [number, number] | number {
-  const { arena } = message;
-  const address = arena.address(DATA_AT);
-  if (libc.socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK_CLOEXEC, 0, address) < 0) return -errno();
-  return [arena.int32[DATA_AT / 4]!, arena.int32[DATA_AT / 4 + 1]!];
-}
 
 /** `bytes`: 1 to MAX_MESSAGE_BYTES; `fds`: MAX_DESCRIPTORS at most, which stay open here. 0 or -errno. */
 export function sendDescriptors(socketFd: number, bytes: Uint8Array, fds: readonly number[]): number {

@@ -39,7 +39,7 @@ export interface TurnEnder {
 /** What a handler uses of its loop. */
 export type Loop = Pick<
   EventLoop,
-  "nowMs" | "deadlines" | "watch" | "rewatch" | "handOver" | "close" | "continueLater"
+  "nowMs" | "deadlines" | "watch" | "rewatch" | "unwatch" | "handOver" | "close" | "continueLater"
 >;
 
 export class EventLoop {

@@ -1,6 +1,6 @@
 /** What to try, in few lines. */
 import { type DemoPlan, fileOf, socketOf } from "./demo-config.ts";
-import { selfCommand } from "./node-child.ts";
+import { selfCommand } from "./self-command.ts";
 
 /** @param pids of the nodes, in the plan's order */
 export function demoBanner({ nodes, ports }: DemoPlan, pids: readonly number[]): string {

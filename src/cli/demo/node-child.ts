@@ -2,9 +2,8 @@
 import { requestOverSocket } from "../client/http.ts";
 import type { DemoNode } from "./demo-config.ts";
 import { fileOf, socketOf } from "./demo-config.ts";
+import { selfCommand } from "./self-command.ts";
 
-/** Where a compiled executable finds its own modules. */
-const COMPILED_ROOT = "/$bunfs/";
 const ASK_EVERY_MS = 50;
 const ASK_TIMEOUT_MS = 1_000;
 
@@ -74,9 +73,4 @@ async function showLines(stream: ReadableStream<Uint8Array>, show: (line: string
     lines.forEach(show);
   }
   if (rest !== "") show(rest);
-}
-
-/** The command line that starts this program again: the executable, or the runtime with the source. */
-export function selfCommand(): string[] {
-  return Bun.main.startsWith(COMPILED_ROOT) ? [process.execPath] : [process.execPath, Bun.main];
 }

@@ -27,10 +27,18 @@ function renderHead(status: NodeStatus): string[] {
   const build = formatBuildInfo(status.version);
   return [
     `${status.node}  ${status.state}  portmesh ${build}  up ${uptime}  pid ${status.pid}  ${workers}`,
+    ...renderPredecessor(status.predecessor ?? null),
     `config  ${config.file}`,
     `        applied ${formatTime(config.appliedAt)}, ${formatAge(now - config.appliedAt)} ago`,
     ...(config.lastReload === null ? [] : renderLastReload(config.lastReload, now)),
   ];
+}
+
+function renderPredecessor(predecessor: NodeStatus["predecessor"]): string[] {
+  if (!predecessor) return [];
+  const { pid, openConnections, leftMs } = predecessor;
+  const left = `${Math.ceil(leftMs / 1_000)} s left`;
+  return [`predecessor pid ${pid}: ${formatCount(openConnections, "connection")}, ${left}`];
 }
 
 function renderLastReload(report: ReloadReport, now: number): string[] {

@@ -46,6 +46,8 @@ export interface ClusterOptions {
   readonly fileChangedAtMs: () => number | null;
   /** The node cannot go on: its name is another's. */
   readonly onFatal: (error: NodeError) => void;
+  /** The state file is of this moment: the others have nothing that is missing in it. */
+  readonly isTakingOver?: boolean;
 }
 
 /** What stays unknown to other nodes, and why. */
@@ -65,6 +67,7 @@ export class Cluster {
   readonly #records: OwnRecords;
   readonly #portTester: PortTester;
   #members: Members | null = null;
+  #isSuspended = false;
   #cancelTick: () => void = () => undefined;
 
   /** Rejects with NodeError or OverlayError. */
@@ -184,6 +187,33 @@ export class Cluster {
     reconciler.learn({ address: { announced, isLocal: change.kind !== "lost", problem } });
   }
 
+  // --- a handover
+
+  /**
+   * Another process is about to be this node: nothing is said to the others, not even goodbye, and what is known is in the
+   * state file, which that process locks.
+   */
+  async suspend(): Promise<void> {
+    this.#isSuspended = true;
+    this.#cancelTick();
+    this.#exchange.close();
+    this.#members?.suspend();
+    this.#store.write();
+    this.#store.close();
+    await this.#options.overlay?.suspend();
+  }
+
+  /** The other process did not get that far. Rejects with NodeError. */
+  async resume(): Promise<void> {
+    const { overlay, clock } = this.#options;
+    this.#store.lock();
+    this.#isSuspended = false;
+    await this.#members?.resume();
+    this.#exchange.start(this.#members);
+    await overlay?.resume();
+    if (overlay !== null) this.#cancelTick = clock.after(OVERLAY_TICK_MS, () => this.#tickOverlay(overlay));
+  }
+
   // --- the end
 
   /** The others hear that this node takes no more work for its tasks; resolves when they should have. */
@@ -233,7 +263,7 @@ export class Cluster {
     this.#learnMembers();
     this.#attach();
     this.#exchange.start(this.#members);
-    await this.#exchange.synced();
+    if (!this.#options.isTakingOver) await this.#exchange.synced();
     overlay?.start(catalog.nodes(), earlierAddress);
     if (overlay !== null) this.#followWith(overlay);
     this.#compareFile();
@@ -282,21 +312,24 @@ export class Cluster {
         if (derived.members !== null) members.follow(derived.members);
       });
     reconciler.attach("push", ({ writes }) => this.#exchange.push(writes));
-    reconciler.attach("store", ({ kept }) => this.#store.follow(kept, reconciler.facts.catalogRevision));
+    reconciler.attach("store", ({ kept }) => {
+      if (!this.#isSuspended) this.#store.follow(kept, reconciler.facts.catalogRevision);
+    });
   }
 
   #followWith(overlay: Overlay): void {
-    const { reconciler, clock } = this.#options;
+    const { reconciler } = this.#options;
     reconciler.learn({ overlay: overlay.facts });
     reconciler.attach("overlay", (derived) => {
       if (derived.overlay !== null) overlay.follow(derived.overlay);
       reconciler.learn({ overlay: overlay.facts });
     });
-    const tick = () => {
-      overlay.tick();
-      this.#cancelTick = clock.after(OVERLAY_TICK_MS, tick);
-    };
-    this.#cancelTick = clock.after(OVERLAY_TICK_MS, tick);
+    this.#cancelTick = this.#options.clock.after(OVERLAY_TICK_MS, () => this.#tickOverlay(overlay));
+  }
+
+  #tickOverlay(overlay: Overlay): void {
+    overlay.tick();
+    this.#cancelTick = this.#options.clock.after(OVERLAY_TICK_MS, () => this.#tickOverlay(overlay));
   }
 
   #compareFile(): void {

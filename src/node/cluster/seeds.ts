@@ -86,6 +86,11 @@ export class Seeds {
     return this.#seeds.map(({ host, port }) => formatHostPort(host, port));
   }
 
+  /** Until `change`. */
+  pause(): void {
+    this.#cancel();
+  }
+
   close(): void {
     this.#isClosed = true;
     this.#cancel();

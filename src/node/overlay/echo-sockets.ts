@@ -36,8 +36,14 @@ export class EchoSockets {
 
   close(): void {
     this.#isClosed = true;
+    this.closeAll();
+  }
+
+  /** They are opened again when they are asked for. */
+  closeAll(): void {
     for (const socket of this.#open.values()) socket.close();
     this.#open.clear();
+    this.#opening.clear();
   }
 
   async #openAt(address: string): Promise<EchoSocket> {

@@ -91,6 +91,8 @@ export class Overlay {
   #openedEnd: OverlayEnd | null = null;
   #isStarted = false;
   #isMoving = false;
+  /** Taken again by `resume`. */
+  #suspendedAddress: string | null = null;
   /** Names of those that packets go to. */
   #active: ReadonlySet<string> = new Set();
   /** What the driver and the watch of the paths have. */
@@ -228,6 +230,18 @@ export class Overlay {
     this.#upkeep.close();
     await this.#close();
     this.#echoSockets.close();
+  }
+
+  /** Another process opens this end, or `resume` opens it again. */
+  async suspend(): Promise<void> {
+    this.#suspendedAddress = this.#address ?? this.#awaited;
+    this.#isMoving = true;
+    await this.#close();
+    this.#echoSockets.closeAll();
+  }
+
+  async resume(): Promise<void> {
+    if (this.#isStarted) await this.#openAgain(this.#suspendedAddress);
   }
 
   // --- its own end

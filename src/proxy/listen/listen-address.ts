@@ -18,6 +18,12 @@ export function listenerKey({ protocol, address, port }: ListenAddress): string 
   return `${protocol} ${formatHostPort(address, port)}`;
 }
 
+/** "tcp:[::]:8080", without the number of the worker; "*" for both families on one socket. */
+export function inheritedKey({ protocol, address, port, isDual }: ListenAddress, isRelay: boolean): string {
+  const host = isDual === true ? `*:${port}` : formatHostPort(address, port);
+  return `${isRelay ? "relay-" : ""}${protocol}:${host}`;
+}
+
 /** "tcp 8080" */
 export function portKey({ protocol, port }: ListenAddress): string {
   return `${protocol} ${port}`;

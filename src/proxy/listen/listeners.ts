@@ -3,12 +3,13 @@
  * change is opened and bound before any is closed, so a change that fails has touched nothing. A port that cannot be
  * bound does not fail the change: it is a listener with an error.
  */
+import type { InheritedSockets } from "../../sys/inherited-sockets.ts";
 import { OwnPorts } from "../../sys/port-owner.ts";
 import { close } from "../../sys/socket.ts";
 import type { RoutingTable } from "../table/routing-table.ts";
 import type { DescriptorBudget } from "./descriptor-budget.ts";
-import { cannotListen, type ListenAddress, listenerKey, portKey } from "./listen-address.ts";
-import { openListeningSockets } from "./listening-sockets.ts";
+import { cannotListen, inheritedKey, type ListenAddress, listenerKey, portKey } from "./listen-address.ts";
+import { type OpenedSockets, openListeningSockets } from "./listening-sockets.ts";
 import { excessListeners, isRelayAddress, RELAY_NAME, wantedListeners } from "./wanted-listeners.ts";
 import { otherWildcard, type Wanted } from "./wildcard-pair.ts";
 
@@ -17,7 +18,7 @@ const RELAY_HINT =
 const RELAY_HAS_IT =
   "the relay of this node uses it: publish another port, or set overlay.port or cluster.bind";
 
-/** One published address: its sockets, one per worker, or why there are none. */
+/** One published address: its sockets, one per worker or more, or why there are none. */
 export interface Listener {
   readonly service: string;
   readonly at: ListenAddress;
@@ -59,6 +60,8 @@ export interface PreparedTable {
 
 export interface ListenersOptions {
   readonly budget: DescriptorBudget;
+  /** Asked before a socket is opened. */
+  readonly inherited?: InheritedSockets | undefined;
   readonly open?: typeof openListeningSockets;
   readonly close?: (fd: number) => void;
 }
@@ -68,9 +71,11 @@ export class Listeners {
   readonly #budget: DescriptorBudget;
   readonly #open: typeof openListeningSockets;
   readonly #close: (fd: number) => void;
+  readonly #inherited: InheritedSockets | undefined;
 
   constructor(options: ListenersOptions) {
     this.#budget = options.budget;
+    this.#inherited = options.inherited;
     this.#open = options.open ?? openListeningSockets;
     this.#close = options.close ?? close;
   }
@@ -127,6 +132,19 @@ export class Listeners {
       .map(([, { service, at, error }]) => ({ service, ...at, error }));
   }
 
+  /** Every socket that another process can continue with, by the key under which it asks for it. */
+  get sockets(): [key: string, fd: number][] {
+    return [...this.#running.values()].filter(isPassedOn).flatMap(({ service, at, fds, isPaired }) => {
+      const key = inheritedKey(isPaired ? { ...at, isDual: true } : at, service === RELAY_NAME);
+      return fds.map((fd, index): [string, number] => [`${key}:${index}`, fd]);
+    });
+  }
+
+  /** The running ones without those of UDP relays, which share a port with sockets of the main thread. */
+  get withoutRelayUdp(): ListenerMap {
+    return new Map([...this.#running].filter(([, listener]) => !isRelayUdp(listener)));
+  }
+
   /** Running TCP sockets that are not among these. */
   tcpSocketsNotIn(listeners: ListenerMap): number[] {
     const staying = new Set([...listeners.values()].flatMap(({ fds }) => fds));
@@ -178,7 +196,7 @@ export class Listeners {
   /** One socket per worker for both families; null: not possible. */
   #openPair({ service, at }: Wanted, isShared: boolean, ownPorts: OwnPorts): Listener[] | null {
     const [v4, v6] = ["0.0.0.0", "::"].map((address) => ({ ...at, address }));
-    const opened = this.#open({ ...v6!, isDual: true }, this.#budget.workers, isShared, ownPorts);
+    const opened = this.#openAt({ ...v6!, isDual: true }, false, isShared, ownPorts);
     if ("error" in opened) return null;
     return [
       { service, at: v4!, fds: [], error: null, isPaired: true },
@@ -187,10 +205,19 @@ export class Listeners {
   }
 
   #openOne({ service, at }: Wanted, isShared: boolean, ownPorts: OwnPorts): Listener {
-    const opened = this.#open(at, this.#budget.workers, isShared, ownPorts);
+    const opened = this.#openAt(at, service === RELAY_NAME, isShared, ownPorts);
     return "fds" in opened
       ? { service, at, fds: opened.fds, error: null }
       : { service, at, fds: [], error: service === RELAY_NAME ? opened.error + RELAY_HINT : opened.error };
+  }
+
+  /** Inherited sockets first: clients may wait in their queues. What is missing for this process's workers is opened. */
+  #openAt(at: ListenAddress, isRelay: boolean, isShared: boolean, ownPorts: OwnPorts): OpenedSockets {
+    const { workers } = this.#budget;
+    const fds = this.#inherited?.takeAll(inheritedKey(at, isRelay)) ?? [];
+    if (fds.length === 0) return this.#open(at, workers, isShared, ownPorts);
+    const more = fds.length >= workers ? null : this.#open(at, workers - fds.length, true, ownPorts);
+    return { fds: [...fds, ...(more !== null && "fds" in more ? more.fds : [])] };
   }
 
   #isOpen(key: string): boolean {
@@ -205,6 +232,14 @@ export class Listeners {
 
 function isOpen(listener: Listener): boolean {
   return listener.error === null;
+}
+
+function isRelayUdp({ service, at }: Listener): boolean {
+  return service === RELAY_NAME && at.protocol === "udp";
+}
+
+function isPassedOn(listener: Listener): boolean {
+  return !isRelayUdp(listener);
 }
 
 function bindErrorsOf(listeners: ListenerMap): BindError[] {

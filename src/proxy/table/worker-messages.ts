@@ -79,6 +79,8 @@ export type UdpStep = "pause" | "resume" | "forget";
 export type ToWorker =
   | { readonly type: "udp"; readonly sequence: number; readonly step: UdpStep }
   | { readonly type: "table"; readonly sequence: number; readonly table: WorkerTable }
+  /** Another process has the listening sockets: those that leave the table are forgotten from now on, not closed. */
+  | { readonly type: "forget" }
   | { readonly type: "record"; readonly isOn: boolean }
   /** Answered by "pong": the worker's loop turns. */
   | { readonly type: "ping" }

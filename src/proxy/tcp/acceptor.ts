@@ -59,6 +59,16 @@ export abstract class Acceptor implements Pollable, Continuable, DescriptorWaite
     this.context.loop.close(this.fd);
   }
 
+  /**
+   * Another process has the socket too and accepts on it: its queue stays, only this process's descriptor ends. Nothing is
+   * done to the socket itself, and epoll has to be told: a descriptor that another process holds stays in its set.
+   */
+  forget(): void {
+    this.#isClosed = true;
+    this.context.loop.unwatch(this.fd);
+    this.context.loop.close(this.fd);
+  }
+
   /** The address of the connection just accepted. */
   protected peer(): Endpoint {
     return readEndpoint(this.context.memory.bytes, this.context.sockaddrAt);

@@ -75,6 +75,16 @@ export class RelayAcceptor extends Acceptor implements InboundOwner {
   /** Also closes connections without a client; clients' connections continue. */
   override close(): void {
     super.close();
+    this.#closeClientless();
+  }
+
+  /** As `close`: peers open their warm connections to the other process. */
+  override forget(): void {
+    super.forget();
+    this.#closeClientless();
+  }
+
+  #closeClientless(): void {
     while (this.#silent.oldest !== null) this.#silent.oldest.close();
     for (const relay of [...this.#beating]) relay.close();
   }

@@ -87,6 +87,12 @@ export class UdpListener implements DatagramOwner {
     this.#sessions.continueAll(sessions);
   }
 
+  /** Another process has the socket too, and reads it. */
+  forget(): void {
+    this.context.loop.unwatch(this.fd);
+    this.close();
+  }
+
   onDatagram(slot: number): void {
     const { incoming, key, toTasks } = this.context;
     const { rules } = this.route;

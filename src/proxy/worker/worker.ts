@@ -69,6 +69,8 @@ interface Listener {
   /** Tasks have come, gone or begun to drain. */
   onTargetsChanged(nowMs: number): void;
   close(): void;
+  /** As `close`, where another process has the socket and goes on with it. */
+  forget(): void;
 }
 
 export class Worker extends Waiting implements Pollable, RelayHost {
@@ -90,6 +92,8 @@ export class Worker extends Waiting implements Pollable, RelayHost {
   readonly #heartbeats: Heartbeats;
   /** Another process has the UDP sockets: their descriptors here are closed. */
   #hasLeftUdp = false;
+  /** Another process has taken over the listening sockets. */
+  #isSucceeded = false;
   /** Have connections whose time is running out. */
   #draining: Target[] = [];
   /** Something has run out, and the main thread has not been notified. */
@@ -179,6 +183,9 @@ export class Worker extends Waiting implements Pollable, RelayHost {
       case "udp":
         this.#handOver(message.step, message.sequence);
         break;
+      case "forget":
+        this.#isSucceeded = true;
+        break;
       case "record":
         this.#context.recorder.isOn = message.isOn;
         this.#armTick();
@@ -266,7 +273,7 @@ export class Worker extends Waiting implements Pollable, RelayHost {
     for (const [fd, listener] of this.#listeners) {
       if (listeners.has(fd)) continue;
       listener.route = findClosedRoute(this.#table, listener.route) ?? listener.route;
-      listener.close();
+      this.#endListener(listener);
     }
     this.#listeners = listeners;
     this.#applyRelay(table.relay);
@@ -298,10 +305,15 @@ export class Worker extends Waiting implements Pollable, RelayHost {
     const acceptors = new Map<number, RelayAcceptor>();
     for (const { fd } of wanted)
       acceptors.set(fd, this.#relayAcceptors.get(fd) ?? new RelayAcceptor(this.#clients, fd));
-    for (const [fd, acceptor] of this.#relayAcceptors) if (!acceptors.has(fd)) acceptor.close();
+    for (const [fd, acceptor] of this.#relayAcceptors) if (!acceptors.has(fd)) this.#endListener(acceptor);
     this.#relayAcceptors = acceptors;
     this.#clients.relayPools.keepOnly(this.#table.peers);
     if (this.#context.index === 0) this.#heartbeats.keepOnly(this.#table.peers);
+  }
+
+  #endListener(listener: Pick<Listener, "close" | "forget">): void {
+    if (this.#isSucceeded) listener.forget();
+    else listener.close();
   }
 
   #open({ fd, address, route }: CompiledListener): Listener {

@@ -70,6 +70,12 @@ export function nodeView(name: string, rest: Partial<NodeInfo> = {}): NodeInfo {
 }
 
 export class FakeMesh implements ClusterNode, ClusterCommands {
+  readonly handover = {
+    open: () => ({ reason: "not in this test" }),
+    onFailed: () => undefined,
+    upgrade: async () => ({ reason: "not in this test", retryAfterMs: null }),
+  };
+
   readonly commands = this;
   list: ServiceInfo[];
   members: NodeInfo[] = [nodeView(SELF)];

@@ -87,6 +87,36 @@ export class FakeProxy implements NodeProxy {
     this.isRecording = isOn;
   }
 
+  readonly sockets = [];
+
+  async pauseUdp(): ReturnType<NodeProxy["pauseUdp"]> {
+    return { value: { sockets: [], claims: [] }, descriptors: [] };
+  }
+
+  async resumeUdp(): Promise<void> {}
+
+  async forgetUdp(): Promise<void> {}
+
+  exportCounters(): ReturnType<NodeProxy["exportCounters"]> {
+    return { services: [], tasks: [], peers: [], relayDrops: [], relayRefusals: [] };
+  }
+
+  continueFrom(): void {}
+
+  readonly openConnections = 0;
+
+  async closeUnpassed(): Promise<void> {
+    this.calls.push("closeUnpassed");
+  }
+
+  async reopen(): Promise<void> {
+    this.calls.push("reopen");
+  }
+
+  async forget(): Promise<void> {
+    this.calls.push("forget");
+  }
+
   async drain(): Promise<boolean> {
     this.calls.push("drain");
     return true;

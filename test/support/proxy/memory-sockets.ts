@@ -298,6 +298,10 @@ export class MemorySockets implements TcpSockets, Loop {
 
   // --- Loop
 
+  unwatch(fd: number): void {
+    this.#watched.delete(fd);
+  }
+
   watch(fd: number, events: number, handler: Pollable): number {
     if (this.watchesLeft-- <= 0) return -EMFILE;
     this.#watched.set(fd, { handler, events });

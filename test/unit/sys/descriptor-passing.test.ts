@@ -1,16 +1,26 @@
-import { afterEach, expect, test } from "bun:test";
-import { fstatSync, readFileSync } from "node:fs";
+import { afterAll, afterEach, expect, test } from "bun:test";
+import { fstatSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
 import {
   MAX_DESCRIPTORS,
   MAX_MESSAGE_BYTES,
   receiveDescriptors,
   sendDescriptors,
-  seqpacketPair,
 } from "../../../src/sys/descriptor-passing.ts";
-import { EAGAIN, EMSGSIZE } from "../../../src/sys/errno.ts";
+import { EAGAIN, EMSGSIZE, ENOENT } from "../../../src/sys/errno.ts";
 import { InheritedSockets } from "../../../src/sys/inherited-sockets.ts";
+import {
+  acceptSeqpacket,
+  connectSeqpacket,
+  listenSeqpacket,
+  peerProcess,
+} from "../../../src/sys/seqpacket.ts";
 import { AF_INET } from "../../../src/sys/sockaddr.ts";
 import { close, udpSocket } from "../../../src/sys/socket.ts";
+import { tempDir } from "../../support/os/temp-dir.ts";
+
+const directory = tempDir();
+afterAll(() => directory[Symbol.dispose]());
 
 const open: number[] = [];
 afterEach(() => {
@@ -18,11 +28,29 @@ afterEach(() => {
 });
 
 function pair(): [number, number] {
-  const made = seqpacketPair();
-  if (typeof made === "number") throw new Error(`socketpair: ${made}`);
-  open.push(...made);
-  return made;
+  const path = join(directory.path, "pair.sock");
+  const listening = listenSeqpacket(path);
+  const client = connectSeqpacket(path);
+  const accepted = acceptSeqpacket(listening);
+  expect(Math.min(listening, client, accepted)).toBeGreaterThanOrEqual(0);
+  close(listening);
+  open.push(client, accepted);
+  return [client, accepted];
 }
+
+test("the socket is the owner's alone; the peer is known by process and user", () => {
+  const path = join(directory.path, "own.sock");
+  const listening = listenSeqpacket(path);
+  open.push(listening);
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  expect(acceptSeqpacket(listening)).toBe(-EAGAIN);
+  open.push(connectSeqpacket(path));
+  const accepted = acceptSeqpacket(listening);
+  open.push(accepted);
+  expect(peerProcess(accepted)).toEqual({ pid: process.pid, uid: process.getuid!() });
+  expect(connectSeqpacket(join(directory.path, "none.sock"))).toBe(-ENOENT);
+  expect(connectSeqpacket(`/${"x".repeat(200)}`)).toBeLessThan(0);
+});
 
 function sockets(count: number): number[] {
   const fds = Array.from({ length: count }, () => udpSocket(AF_INET));

@@ -1,0 +1,43 @@
+/** The new process asks the running one for its sockets. */
+import { Takeover } from "../../node/handover/takeover.ts";
+import { steadyClock } from "../../sys/clock.ts";
+import { CommandFailure } from "../invocation.ts";
+import { requestOverSocket } from "./http.ts";
+
+const TIMEOUT_MS = 10_000;
+
+/** null: no process runs the node. Throws CommandFailure or NodeError when the running one refuses. */
+export async function takeOver(sockets: readonly string[], version: string): Promise<Takeover | null> {
+  for (const admin of sockets) {
+    const socket = await handoverSocket(admin);
+    if (socket !== null) return Takeover.connect(socket, admin, version, steadyClock);
+  }
+  return null;
+}
+
+/** Tells the running process why this one cannot take over, for whoever asked for it. */
+export async function reportFailure(admin: string, reason: string): Promise<void> {
+  const request = {
+    method: "POST",
+    path: "/v1/handover/failed",
+    body: { reason },
+    timeoutMs: 2_000,
+  } as const;
+  await requestOverSocket(admin, request).catch(() => undefined);
+}
+
+async function handoverSocket(admin: string): Promise<string | null> {
+  try {
+    const request = { method: "POST", path: "/v1/handover", timeoutMs: TIMEOUT_MS } as const;
+    const { status, text } = await requestOverSocket(admin, request);
+    const { socket, error } = JSON.parse(text) as { socket?: string; error?: string };
+    if (socket !== undefined) return socket;
+    const reason = status === 404 ? "its version cannot hand over: stop it and start this one" : error;
+    throw new CommandFailure(`cannot take over from the node on ${admin}: ${reason}`);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ECONNREFUSED") return null;
+    if (error instanceof CommandFailure) throw error;
+    throw new CommandFailure(`cannot take over from the node on ${admin}: ${(error as Error).message}`);
+  }
+}

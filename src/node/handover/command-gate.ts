@@ -1,0 +1,69 @@
+/** Commands around a handover: they wait while it is under way, and then go to the process that serves. */
+import type { AdminServer } from "../../admin/index.ts";
+import type { HandoverPart } from "./handover-part.ts";
+
+type Handle = (request: Request) => Response | Promise<Response>;
+
+export class CommandGate implements HandoverPart {
+  readonly key = "commands";
+  readonly #handle: Handle;
+  #held: PromiseWithResolvers<void> | null = null;
+  /** The successor's admin socket. */
+  #successor: string | null = null;
+
+  /** @param server whose socket the successor takes */
+  constructor(
+    handle: Handle,
+    readonly server: () => Pick<AdminServer, "path" | "restore">,
+  ) {
+    this.#handle = handle;
+  }
+
+  /** The socket's file is the successor's. */
+  get hasLeft(): boolean {
+    return this.#successor !== null;
+  }
+
+  readonly handle: Handle = async (request) => {
+    await this.#held?.promise;
+    return this.#successor === null ? this.#handle(request) : forward(request, this.#successor);
+  };
+
+  async freeze(): Promise<null> {
+    this.#held = Promise.withResolvers();
+    return null;
+  }
+
+  async thaw(): Promise<void> {
+    await this.server().restore();
+    this.#release();
+  }
+
+  async leave(): Promise<void> {
+    this.#successor = this.server().path;
+    this.#release();
+  }
+
+  #release(): void {
+    this.#held?.resolve();
+    this.#held = null;
+  }
+}
+
+async function forward(request: Request, socketPath: string): Promise<Response> {
+  const { Client } = await import("undici/index.js");
+  const { pathname, search } = new URL(request.url);
+  const client = new Client("http://portmesh", { socketPath, headersTimeout: 0, bodyTimeout: 0 });
+  try {
+    const body = request.method === "GET" ? null : Buffer.from(await request.arrayBuffer());
+    const method = request.method as "GET" | "POST" | "DELETE";
+    const headers = { "content-type": "application/json" };
+    const answer = await client.request({ method, path: pathname + search, body, headers });
+    const text = await answer.body.text();
+    return new Response(text, { status: answer.statusCode, headers });
+  } catch {
+    return Response.json({ error: "another process runs this node now: ask again" }, { status: 503 });
+  } finally {
+    await client.destroy();
+  }
+}

@@ -1,0 +1,296 @@
+/**
+ * Another process takes over from a running node: no client is refused or cut off, and a new process that does not get
+ * ready changes nothing. HANDOVERS=20 makes the run under load longer.
+ */
+import { afterEach, expect, test } from "bun:test";
+import { chmodSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Channel } from "../../src/node/handover/channel.ts";
+import { LAYOUT } from "../../src/node/handover/messages.ts";
+import { Takeover } from "../../src/node/handover/takeover.ts";
+import { steadyClock } from "../../src/sys/clock.ts";
+import { connectSeqpacket } from "../../src/sys/seqpacket.ts";
+import { HttpLoad, request } from "../support/load/http-load.ts";
+import { startWebTask, type WebTask } from "../support/load/web-task.ts";
+import { NodeProcess, portmesh } from "../support/node/node-process.ts";
+import { freePort, freePorts } from "../support/os/free-port.ts";
+import { waitFor } from "../support/time/wait-for.ts";
+
+const HANDOVERS = Number(process.env.HANDOVERS ?? 4);
+const CLIENTS = 4;
+
+let node: NodeProcess | null = null;
+let load: HttpLoad | null = null;
+const closers: (() => unknown)[] = [];
+
+afterEach(async () => {
+  await load?.stop();
+  load = null;
+  for (const close of closers.splice(0).reverse()) await close();
+  if (node === null) return;
+  const pid = await pidOf(node).catch(() => null);
+  if (pid !== null && pid !== node.child.pid) process.kill(pid, "SIGKILL");
+  await node.kill();
+  node = null;
+});
+
+async function pidOf(running: NodeProcess): Promise<number> {
+  return (await running.status()).pid;
+}
+
+async function startTask(name: string, port: number): Promise<WebTask> {
+  const task = await startWebTask(name, port);
+  closers.push(() => task.kill());
+  return task;
+}
+
+function startEcho(port: number): void {
+  const echo = Bun.listen({
+    hostname: "127.0.0.1",
+    port,
+    socket: { data: (socket, data) => void socket.write(data) },
+  });
+  closers.push(() => echo.stop(true));
+}
+
+function web(published: number, target: number, more = ""): string {
+  return `[[services]]
+name = "web"
+publish = ["${published}:${target}"]
+bind = ["127.0.0.1"]
+drain_timeout = "20s"
+tasks = [{ address = "127.0.0.1" }]
+${more}`;
+}
+
+function echo(published: number, target: number): string {
+  return web(published, target).replace('"web"', '"echo"');
+}
+
+class HeldConnection {
+  readonly #received: string[] = [];
+  isClosed = false;
+
+  private constructor(readonly socket: Bun.Socket) {}
+
+  static async open(port: number): Promise<HeldConnection> {
+    let held: HeldConnection | null = null;
+    const socket = await Bun.connect({
+      hostname: "127.0.0.1",
+      port,
+      socket: {
+        data: (_, data) => void held!.#received.push(data.toString()),
+        close: () => {
+          held!.isClosed = true;
+        },
+      },
+    });
+    held = new HeldConnection(socket);
+    return held;
+  }
+
+  async echoes(text: string): Promise<void> {
+    this.socket.write(text);
+    await waitFor(() => this.#received.join("").endsWith(text), { what: `the echo of ${text}` });
+  }
+}
+
+async function upgrade(running: NodeProcess, ...file: string[]) {
+  return await portmesh("upgrade", ...file, "--socket", running.socket);
+}
+
+async function openHandover(running: NodeProcess): Promise<string> {
+  const answer = await fetch("http://portmesh/v1/handover", { unix: running.socket, method: "POST" });
+  return ((await answer.json()) as { socket: string }).socket;
+}
+
+/** Nothing has happened: the same process serves, and it can be upgraded. */
+async function continues(running: NodeProcess, published: number): Promise<void> {
+  expect(await pidOf(running)).toBe(running.child.pid);
+  expect((await request("127.0.0.1", published)).error).toBeNull();
+}
+
+test(`${HANDOVERS} upgrades in a row under load fail no request and keep the connections that are open`, async () => {
+  const [published, target, echoed, echoTarget] = (await freePorts(4)) as [number, number, number, number];
+  await startTask("task", target);
+  startEcho(echoTarget);
+  node = await NodeProcess.start(web(published, target) + echo(echoed, echoTarget));
+  load = new HttpLoad("127.0.0.1", published, CLIENTS);
+  const pids = new Set([node.child.pid]);
+  let longestMs = 0;
+  for (let generation = 1; generation <= HANDOVERS; generation++) {
+    const held = await HeldConnection.open(echoed);
+    await held.echoes(`before ${generation}`);
+    const before = await pidOf(node);
+    const startedMs = performance.now();
+    expect(await upgrade(node)).toMatchObject({ exitCode: 0, stderr: "" });
+    const { pid, predecessor } = await node.status();
+    pids.add(pid);
+    await waitFor(async () => (await node!.status()).predecessor?.openConnections === 1, {
+      what: "the predecessor to report its connection",
+    });
+    expect(predecessor?.pid).toBe(before);
+    expect((await portmesh("status", "--socket", node.socket)).stdout).toContain(
+      `predecessor pid ${before}: 1 connection, `,
+    );
+    await held.echoes(`after ${generation}`);
+    expect(held.isClosed).toBe(false);
+    const records = load.since(startedMs).map((record) => record.endedMs - record.startedMs);
+    longestMs = Math.max(longestMs, ...records);
+    held.socket.end();
+    await waitFor(async () => (await node!.status()).predecessor === null, {
+      what: "the predecessor to end",
+    });
+  }
+  await load.stop();
+  expect(load.failures).toEqual([]);
+  expect(load.records.length).toBeGreaterThan(HANDOVERS);
+  expect(pids.size).toBe(HANDOVERS + 1);
+  if (process.env.HANDOVERS)
+    console.log(`${load.records.length} requests, longest ${Math.round(longestMs)} ms around a handover`);
+}, 240_000);
+
+test("a second upgrade waits for the connections of the first one", async () => {
+  const [published, target] = (await freePorts(2)) as [number, number];
+  startEcho(target);
+  node = await NodeProcess.start(echo(published, target));
+  const held = await HeldConnection.open(published);
+  await held.echoes("held");
+  expect((await upgrade(node)).exitCode).toBe(0);
+  await waitFor(async () => (await node!.status()).predecessor?.openConnections === 1);
+  const answer = await fetch("http://portmesh/v1/upgrade", { unix: node.socket, method: "POST", body: "{}" });
+  expect(answer.status).toBe(409);
+  expect(((await answer.json()) as { error: string }).error).toContain(
+    `the last takeover is not over: predecessor pid ${node.child.pid}: 1 connections, `,
+  );
+  const second = upgrade(node);
+  held.socket.end();
+  expect(await second).toMatchObject({ exitCode: 0 });
+});
+
+test("a new process that fails changes nothing, and the command says why", async () => {
+  const [published, target] = (await freePorts(2)) as [number, number];
+  await startTask("task", target);
+  node = await NodeProcess.start(web(published, target));
+  load = new HttpLoad("127.0.0.1", published, 2);
+  expect((await upgrade(node, "/bin/false")).stderr).toContain("it ended with exit code 1");
+  await continues(node, published);
+  expect((await upgrade(node, join(node.directory, "nothing"))).stderr).toContain("cannot start");
+  await continues(node, published);
+  const killed = join(node.directory, "killed");
+  writeFileSync(killed, "#!/bin/sh\nkill -9 $$\n");
+  chmodSync(killed, 0o755);
+  expect((await upgrade(node, killed)).stderr).toContain("it was ended by SIGKILL");
+  await continues(node, published);
+  const right = web(published, target);
+  node.write(`${right}nonsense = 1\n`);
+  const wrong = await upgrade(node);
+  expect(wrong.exitCode).toBe(1);
+  expect(wrong.stderr).toContain("nonsense");
+  await continues(node, published);
+  node.write(right);
+  expect((await upgrade(node)).exitCode).toBe(0);
+  await load.stop();
+  expect(load.failures).toEqual([]);
+});
+
+test("a successor that goes away at any step leaves the running process as it was", async () => {
+  const [published, target, gossip] = (await freePorts(3)) as [number, number, number];
+  await startTask("task", target);
+  const cluster = `[cluster]\nkeys = ["${Buffer.alloc(32, 1).toString("base64")}"]\nbind = "127.0.0.1:${gossip}"\n`;
+  node = await NodeProcess.start(`${cluster}${web(published, target)}`);
+  load = new HttpLoad("127.0.0.1", published, 2);
+  const failures = () => node!.log.split("this process continues").length - 1;
+  const steps: ((socket: string) => Promise<void>)[] = [
+    async (socket) => new Channel(connectSeqpacket(socket), steadyClock).close(),
+    async (socket) => {
+      const channel = new Channel(connectSeqpacket(socket), steadyClock);
+      await channel.send({ type: "hello", layout: LAYOUT, version: "test" });
+      channel.close();
+    },
+    async (socket) => {
+      const channel = new Channel(connectSeqpacket(socket), steadyClock);
+      await channel.send({ type: "hello", layout: LAYOUT + 1, version: "test" });
+      const { message } = await channel.receive(10_000);
+      expect(message.type).toBe("refused");
+      channel.close();
+    },
+    async (socket) => await (await takeOver(socket)).fail("stopped by the test"),
+    async (socket) => {
+      const takeover = await takeOver(socket);
+      expect(takeover.sockets.keys()).toContain(`tcp:127.0.0.1:${published}:0`);
+      await takeover.begin();
+      await takeover.fail("stopped by the test after the state");
+    },
+  ];
+  for (const [index, step] of steps.entries()) {
+    await step(await openHandover(node));
+    await waitFor(() => failures() === index + 1, { what: `failure ${index + 1} in the log` });
+    await continues(node, published);
+  }
+  expect(node.log).toContain("stopped by the test after the state");
+  expect((await upgrade(node)).exitCode).toBe(0);
+  await load.stop();
+  expect(load.failures).toEqual([]);
+});
+
+function takeOver(socket: string): Promise<Takeover> {
+  return Takeover.connect(socket, node!.socket, "test", steadyClock);
+}
+
+test("a handover works with more and with fewer workers, and with other ports", async () => {
+  const [published, target, other] = (await freePorts(3)) as [number, number, number];
+  await startTask("task", target);
+  const file = (workers: number, more = "") =>
+    `[proxy]\nworkers = ${workers}\n${web(published, target)}${more}`;
+  node = await NodeProcess.start(file(2));
+  load = new HttpLoad("127.0.0.1", published, CLIENTS);
+  for (const [workers, more] of [
+    [3, ""],
+    [1, ""],
+    [2, web(other, target).replace('"web"', '"other"')],
+  ] as const) {
+    node.write(file(workers, more));
+    await waitFor(async () => (await node!.status()).predecessor === null);
+    expect(await upgrade(node)).toMatchObject({ exitCode: 0, stderr: "" });
+    const status = await node.status();
+    expect(status.proxy.workers).toBe(workers);
+    const enough = load.records.length + 40;
+    await waitFor(() => load!.records.length > enough, { what: "load after the handover" });
+  }
+  expect((await request("127.0.0.1", other)).error).toBeNull();
+  await load.stop();
+  expect(load.failures).toEqual([]);
+});
+
+test("1,000 ports change hands", async () => {
+  const target = await freePort();
+  await startTask("task", target);
+  const ports = `publish = ["21000-21999:21000-21999"]`;
+  const tasks = `tasks = [{ address = "127.0.0.1:${target}" }]`;
+  node = await NodeProcess.start(
+    web(1, target)
+      .replace(/publish = .*/, ports)
+      .replace(/tasks = .*/, tasks),
+  );
+  expect(await upgrade(node)).toMatchObject({ exitCode: 0, stderr: "" });
+  expect(await pidOf(node)).not.toBe(node.child.pid);
+  for (const port of [21_000, 21_500, 21_999]) expect((await request("127.0.0.1", port)).error).toBeNull();
+});
+
+test("run --take-over by hand takes over", async () => {
+  const [published, target] = (await freePorts(2)) as [number, number];
+  await startTask("task", target);
+  node = await NodeProcess.start(web(published, target));
+  const pid = await pidOf(node);
+  const child = Bun.spawn(["dist/portmesh", "run", "-c", node.file, "--take-over"], {
+    env: {},
+    stdin: "ignore",
+    stdout: "ignore",
+    stderr: "ignore",
+  });
+  closers.push(() => child.kill("SIGKILL"));
+  await waitFor(async () => (await pidOf(node!)) === child.pid, { what: "the new process to serve" });
+  expect(pid).not.toBe(child.pid);
+  expect((await request("127.0.0.1", published)).error).toBeNull();
+});
