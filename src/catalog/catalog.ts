@@ -257,6 +257,11 @@ export class Catalog {
     return writeSnapshot(this.#replica, state);
   }
 
+  /** Everything there is, for another process of this node: the records of live nodes too, which `snapshot` leaves to them. */
+  wholeSnapshot(state: CatalogState): string {
+    return writeSnapshot(this.#replica, state, true);
+  }
+
   /** The snapshot as it would be after these writes, or why they are refused. Nothing is changed. */
   snapshotAfter(
     write: Write,

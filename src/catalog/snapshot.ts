@@ -68,8 +68,9 @@ const bodySchema = z.object({
 
 type Body = Omit<z.output<typeof bodySchema>, "entries"> & { readonly entries: readonly Entry[] };
 
-export function writeSnapshot(replica: Replica, state: CatalogState): string {
-  const entries = [...lastingEntries(replica)].map((entry) => toWire(entry, replica.time.nowMs));
+/** @param isWhole with the records that other nodes would send again: for another process of this node */
+export function writeSnapshot(replica: Replica, state: CatalogState, isWhole = false): string {
+  const entries = [...(isWhole ? allEntries(replica) : lastingEntries(replica))].map((entry) => toWire(entry, replica.time.nowMs));
   const body = JSON.stringify({
     node: replica.self,
     counter: replica.counter,
@@ -92,6 +93,10 @@ export function readSnapshot(replica: Replica, text: string): Restored {
   for (const entry of body.entries) replica.restore(entry, body.node);
   for (const change of body.overwritten) replica.overwritten.add(change);
   return { isFileKnown: body.isFileKnown, members: body.members, problem: null };
+}
+
+function* allEntries({ table }: Replica): Iterable<Entry> {
+  for (const { rows } of table.partitions.values()) yield* rows.values();
 }
 
 function* lastingEntries({ table, self, owners }: Replica): Iterable<Entry> {

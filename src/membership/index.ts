@@ -2,6 +2,7 @@
 export type { Address } from "./address.ts";
 export type { Effect, MemberEvent, Notification, Send } from "./effect.ts";
 export { CLUSTER_TAG, type Member, type MemberState, PROTOCOL_TAG } from "./member.ts";
+export type { MembershipState } from "./member-state.ts";
 export {
   Membership,
   type MembershipStats,

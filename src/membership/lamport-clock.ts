@@ -10,6 +10,11 @@ export class LamportClock {
     return this.#next;
   }
 
+  /** Where another process of this node has left it. */
+  continueAt(next: number): void {
+    this.#next = Math.max(this.#next, next);
+  }
+
   increment(): number {
     return this.#next++;
   }

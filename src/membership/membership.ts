@@ -19,8 +19,10 @@ import { type Address, isSameAddress } from "./address.ts";
 import { Awareness } from "./awareness.ts";
 import { type Effect, Effects } from "./effect.ts";
 import { Exchanges } from "./exchanges.ts";
+import { nextIncarnation } from "./incarnation.ts";
 import { Leaving } from "./leaving.ts";
 import { type Member, MemberRecord } from "./member.ts";
+import { continueMembers, exportMembers, type MembershipState } from "./member-state.ts";
 import { MemberTable } from "./member-table.ts";
 import { MAX_META_BYTES, MemberUpdates } from "./member-updates.ts";
 import { Moving } from "./moving.ts";
@@ -51,6 +53,8 @@ export interface MembershipOptions {
   readonly userBroadcasts?: BroadcastSource;
   /** Goes along with push/pull; small. */
   readonly localState?: () => Uint8Array;
+  /** Of another process of this node, which says nothing any more. */
+  readonly inherited?: MembershipState | undefined;
   /** Only simulations have others: members that share a table, a decoder that remembers. */
   readonly table?: MemberTable;
   readonly decode?: (bytes: Uint8Array) => GossipMessage | null;
@@ -152,7 +156,12 @@ export class Membership {
       nowMs,
       nowMs + random() * profile.pushPullIntervalMs,
     );
-    this.#addSelf(nowMs);
+    const { inherited } = options;
+    if (inherited !== undefined) {
+      continueMembers(inherited.members, this.#table, nowMs);
+      this.#serf.continueFrom(inherited.serf);
+    }
+    this.#addSelf(nowMs, inherited === undefined ? 1 : nextIncarnation(inherited.incarnation));
   }
 
   // --- for readers
@@ -176,6 +185,20 @@ export class Membership {
       queueLengths: this.#packets.queueLengths,
       droppedTotal: { ...this.#effects.droppedTotal },
     };
+  }
+
+  /** What another process of this node continues with, under the next incarnation. This one says nothing until `resume`. */
+  export(nowMs: number): MembershipState {
+    const { incarnation } = this.#self();
+    return { incarnation, members: exportMembers(this.#table, nowMs), serf: this.#serf.export() };
+  }
+
+  /** The other process did not go on: this node is newer than whatever that one has said. */
+  resume(): Effect[] {
+    const self = this.#self();
+    self.incarnation = nextIncarnation(self.incarnation);
+    this.#updates.renewSelf();
+    return this.#effects.take();
   }
 
   // --- input
@@ -421,10 +444,10 @@ export class Membership {
 
   // --- self
 
-  #addSelf(nowMs: number): void {
+  #addSelf(nowMs: number, incarnation: number): void {
     const { name, address, tags } = this.#options;
     const self = new MemberRecord(name, address, this.#metaOf(tags), OUR_VERSIONS, nowMs);
-    self.incarnation = 1;
+    self.incarnation = incarnation;
     self.enter("alive", nowMs);
     this.#table.insert(self);
     this.#updates.announceSelf();

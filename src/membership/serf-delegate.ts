@@ -13,6 +13,7 @@ import {
   type SerfState,
 } from "../wire/gossip/index.ts";
 import { LamportClock } from "./lamport-clock.ts";
+import type { SerfDelegateState } from "./member-state.ts";
 import { MAX_NAME_BYTES } from "./member-updates.ts";
 import { RecentSet } from "./recent-set.ts";
 
@@ -104,6 +105,25 @@ export class SerfDelegate {
       if (left.has(node)) this.#onLeave(node, ltime + 1, false);
       else this.#remember(node, ltime);
     }
+  }
+
+  /** For another process of this node. */
+  export(): SerfDelegateState {
+    return {
+      ltime: this.#clock.now,
+      eventLTime: this.#eventClock.now,
+      queryLTime: this.#queryClock.now,
+      events: this.#events,
+      statusLTimes: [...this.#statusTimes],
+    };
+  }
+
+  continueFrom({ ltime, eventLTime, queryLTime, events, statusLTimes }: SerfDelegateState): void {
+    this.#clock.continueAt(ltime);
+    this.#eventClock.continueAt(eventLTime);
+    this.#queryClock.continueAt(queryLTime);
+    for (const event of events) this.#keepIfNew(event);
+    for (const [node, time] of statusLTimes) this.#remember(node, time);
   }
 
   forget(node: string): void {

@@ -3,7 +3,7 @@ import type { udp } from "bun";
 import { check } from "./errno.ts";
 import { SourceAddressSender } from "./send-from.ts";
 import { addressFamily } from "./sockaddr.ts";
-import { setPathMtuProbing, setPicker } from "./socket.ts";
+import { duplicate, setPathMtuProbing, setPicker } from "./socket.ts";
 
 export interface Datagram {
   readonly bytes: Uint8Array;
@@ -29,6 +29,8 @@ export interface DatagramSocketOptions {
   /** Datagrams leave whole or not at all: `host` is a literal address then. */
   readonly isProbing?: boolean;
   readonly sharing?: Sharing;
+  /** A bound socket to go on with, instead of opening one; it is this object's from now on. */
+  readonly fd?: number | undefined;
   /** `bytes` are the receiver's from now on. */
   readonly onDatagram: (datagram: Datagram) => void;
 }
@@ -54,25 +56,37 @@ export class DatagramSocket {
     port,
     isProbing = false,
     sharing = "none",
+    fd: inheritedFd,
     onDatagram,
   }: DatagramSocketOptions): Promise<DatagramSocket> {
+    if (inheritedFd !== undefined) return DatagramSocket.#adopt(inheritedFd, onDatagram);
     if (sharing === "first") await expectFree(host, port);
     const flags = sharing === "none" ? {} : { flags: REUSE_PORT_FLAG };
     const socket = await Bun.udpSocket({
       hostname: host,
       port,
       ...flags,
-      binaryType: "uint8array",
-      socket: {
-        data: (_, bytes, fromPort, fromHost) => onDatagram({ bytes, host: fromHost, port: fromPort }),
-        error: () => {}, // of one datagram: the peer asks again
-      },
+      ...handlersFor(onDatagram),
     });
     // the types do not have it, the sockets do
     const { fd } = socket as unknown as { readonly fd: number };
     if (isProbing) check("setsockopt", setPathMtuProbing(fd, addressFamily(host)));
     if (sharing !== "none") check("setsockopt", setPicker(fd, PICK_FIRST));
     return new DatagramSocket(socket, fd);
+  }
+
+  static async #adopt(
+    fd: number,
+    onDatagram: DatagramSocketOptions["onDatagram"],
+  ): Promise<DatagramSocket> {
+    // the types do not have `fd`, the runtime does
+    const options = { fd, ...handlersFor(onDatagram) } as unknown as Parameters<typeof Bun.udpSocket>[0];
+    return new DatagramSocket((await Bun.udpSocket(options)) as udp.Socket<"uint8array">, fd);
+  }
+
+  /** Another descriptor of the socket, which stays open when this object is closed; or -errno. */
+  duplicate(): number {
+    return duplicate(this.#fd);
   }
 
   /** False when it was not sent: the buffer is full, or there is no route. UDP promises nothing anyway. */
@@ -107,6 +121,17 @@ export class DatagramSocket {
     this.#isClosed = true;
     this.#socket.close();
   }
+}
+
+function handlersFor(onDatagram: DatagramSocketOptions["onDatagram"]) {
+  return {
+    binaryType: "uint8array",
+    socket: {
+      data: (_: unknown, bytes: Uint8Array, fromPort: number, fromHost: string) =>
+        onDatagram({ bytes, host: fromHost, port: fromPort }),
+      error: () => {}, // of one datagram: the peer asks again
+    },
+  } as const;
 }
 
 /** Rejects where another socket has the address, also one that would share it. */

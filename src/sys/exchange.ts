@@ -4,6 +4,7 @@
  */
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import type { ExchangeLimiter, LimitReason } from "./exchange-limiter.ts";
+import { duplicate } from "./socket.ts";
 
 /** Behind a frame, before the peer hears that it was the last: it does not stop for that. */
 const MAX_SURPLUS_BYTES = 64 * 1024;
@@ -67,6 +68,8 @@ export function dialExchange(options: DialOptions): Promise<{ readonly error: st
 export interface ListenOptions {
   readonly host: string;
   readonly port: number;
+  /** A listening socket to go on with, instead of opening one; it is this object's from now on. */
+  readonly fd?: number | undefined;
   readonly timeoutMs: number;
   readonly limiter: ExchangeLimiter;
   /** A peer has connected. */
@@ -102,13 +105,20 @@ export class ExchangeServer {
     await new Promise<void>((resolve, reject) => {
       const server = exchanges.#server;
       server.once("error", reject);
-      server.listen({ host: options.host, port: options.port }, () => {
+      const { host, port, fd } = options;
+      server.listen(fd === undefined ? { host, port } : { fd }, () => {
         server.off("error", reject);
         server.on("error", () => {}); // accepting failed once; the next one may not
         resolve();
       });
     });
     return exchanges;
+  }
+
+  /** Another descriptor of the listening socket, which stays open when this object is closed; or -errno. */
+  duplicate(): number {
+    const { _handle: handle } = this.#server as unknown as { readonly _handle: { readonly fd: number } };
+    return duplicate(handle.fd);
   }
 
   close(): void {

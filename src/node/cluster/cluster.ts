@@ -25,7 +25,7 @@ import type { ClusterLog } from "./cluster-log.ts";
 import type { GossipTransport } from "./gossip-transport.ts";
 import type { KeyMismatch } from "./key-mismatch.ts";
 import { KnownAddresses } from "./known-addresses.ts";
-import { Members } from "./members.ts";
+import { type HandedMembers, Members } from "./members.ts";
 import { OwnRecords } from "./own-records.ts";
 import { newPortTester } from "./port-tests.ts";
 
@@ -46,8 +46,16 @@ export interface ClusterOptions {
   readonly fileChangedAtMs: () => number | null;
   /** The node cannot go on: its name is another's. */
   readonly onFatal: (error: NodeError) => void;
-  /** The state file is of this moment: the others have nothing that is missing in it. */
-  readonly isTakingOver?: boolean;
+  /** Of another process of this node, which has stopped with it. */
+  readonly inherited?: HandedCluster | undefined;
+}
+
+/** What another process of this node continues with. */
+export interface HandedCluster {
+  /** The whole catalog; newer than the state file. */
+  readonly catalog: string;
+  /** null: there is no cluster. */
+  readonly members: HandedMembers | null;
 }
 
 /** What stays unknown to other nodes, and why. */
@@ -67,7 +75,6 @@ export class Cluster {
   readonly #records: OwnRecords;
   readonly #portTester: PortTester;
   #members: Members | null = null;
-  #isSuspended = false;
   #cancelTick: () => void = () => undefined;
 
   /** Rejects with NodeError or OverlayError. */
@@ -187,33 +194,6 @@ export class Cluster {
     reconciler.learn({ address: { announced, isLocal: change.kind !== "lost", problem } });
   }
 
-  // --- a handover
-
-  /**
-   * Another process is about to be this node: nothing is said to the others, not even goodbye, and what is known is in the
-   * state file, which that process locks.
-   */
-  async suspend(): Promise<void> {
-    this.#isSuspended = true;
-    this.#cancelTick();
-    this.#exchange.close();
-    this.#members?.suspend();
-    this.#store.write();
-    this.#store.close();
-    await this.#options.overlay?.suspend();
-  }
-
-  /** The other process did not get that far. Rejects with NodeError. */
-  async resume(): Promise<void> {
-    const { overlay, clock } = this.#options;
-    this.#store.lock();
-    this.#isSuspended = false;
-    await this.#members?.resume();
-    this.#exchange.start(this.#members);
-    await overlay?.resume();
-    if (overlay !== null) this.#cancelTick = clock.after(OVERLAY_TICK_MS, () => this.#tickOverlay(overlay));
-  }
-
   // --- the end
 
   /** The others hear that this node takes no more work for its tasks; resolves when they should have. */
@@ -234,6 +214,22 @@ export class Cluster {
   hurry(): void {
     this.#exchange.hurry();
     this.#members?.hurry();
+  }
+
+  /** Says and writes nothing until `resume`; the state file is another process's. */
+  pause(): HandedCluster {
+    const { catalog, reconciler } = this.#options;
+    this.#exchange.close();
+    const members = this.#members?.pause() ?? null;
+    this.#store.close();
+    return { catalog: catalog.wholeSnapshot(reconciler.kept), members };
+  }
+
+  /** The other process did not go on. Rejects with NodeError or the error of the system. */
+  async resume(): Promise<void> {
+    this.#store.lock();
+    await this.#members?.resume();
+    this.#exchange.start(this.#members);
   }
 
   close(): void {
@@ -263,7 +259,7 @@ export class Cluster {
     this.#learnMembers();
     this.#attach();
     this.#exchange.start(this.#members);
-    if (!this.#options.isTakingOver) await this.#exchange.synced();
+    if (this.#options.inherited === undefined) await this.#exchange.synced();
     overlay?.start(catalog.nodes(), earlierAddress);
     if (overlay !== null) this.#followWith(overlay);
     this.#compareFile();
@@ -271,7 +267,7 @@ export class Cluster {
 
   #restore(): void {
     const { catalog, reconciler, clock, log } = this.#options;
-    const text = this.#store.read();
+    const text = this.#options.inherited?.catalog ?? this.#store.read();
     if (text === null) return;
     const { isFileKnown, members, problem } = catalog.restore(text, clock.nowMs());
     if (problem !== null) log.damaged(this.#store.setAside(), problem);
@@ -301,6 +297,7 @@ export class Cluster {
       onPortTest: (payload, from) => this.#portTester.onMessage(payload, from),
       onMembers: () => this.#learnMembers(),
       onFatal: (error) => this.#giveUp(error),
+      inherited: this.#options.inherited?.members ?? undefined,
     });
   }
 
@@ -312,24 +309,21 @@ export class Cluster {
         if (derived.members !== null) members.follow(derived.members);
       });
     reconciler.attach("push", ({ writes }) => this.#exchange.push(writes));
-    reconciler.attach("store", ({ kept }) => {
-      if (!this.#isSuspended) this.#store.follow(kept, reconciler.facts.catalogRevision);
-    });
+    reconciler.attach("store", ({ kept }) => this.#store.follow(kept, reconciler.facts.catalogRevision));
   }
 
   #followWith(overlay: Overlay): void {
-    const { reconciler } = this.#options;
+    const { reconciler, clock } = this.#options;
     reconciler.learn({ overlay: overlay.facts });
     reconciler.attach("overlay", (derived) => {
       if (derived.overlay !== null) overlay.follow(derived.overlay);
       reconciler.learn({ overlay: overlay.facts });
     });
-    this.#cancelTick = this.#options.clock.after(OVERLAY_TICK_MS, () => this.#tickOverlay(overlay));
-  }
-
-  #tickOverlay(overlay: Overlay): void {
-    overlay.tick();
-    this.#cancelTick = this.#options.clock.after(OVERLAY_TICK_MS, () => this.#tickOverlay(overlay));
+    const tick = () => {
+      overlay.tick();
+      this.#cancelTick = clock.after(OVERLAY_TICK_MS, tick);
+    };
+    this.#cancelTick = clock.after(OVERLAY_TICK_MS, tick);
   }
 
   #compareFile(): void {

@@ -4,12 +4,12 @@ import { type DialOptions, dialExchange, ExchangeServer, type ListenOptions } fr
 
 /** `listen` and `openDatagrams` reject with the error of the system. */
 export interface GossipTransport {
-  readonly listen: (options: ListenOptions) => Promise<{ close(): void }>;
+  readonly listen: (options: ListenOptions) => Promise<Pick<ExchangeServer, "close" | "duplicate">>;
   readonly dial: (options: DialOptions) => Promise<{ readonly error: string | null }>;
   readonly openDatagrams: (options: DatagramSocketOptions) => Promise<GossipDatagrams>;
 }
 
-export type GossipDatagrams = Pick<DatagramSocket, "send" | "sendFrom" | "close">;
+export type GossipDatagrams = Pick<DatagramSocket, "send" | "sendFrom" | "duplicate" | "close">;
 
 export const socketTransport: GossipTransport = {
   listen: (options) => ExchangeServer.listen(options),

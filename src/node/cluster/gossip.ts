@@ -8,9 +8,10 @@
 import type { Address, Effect, Membership, Notification, Send } from "../../membership/index.ts";
 import type { Clock } from "../../sys/clock.ts";
 import type { Datagram } from "../../sys/datagram-socket.ts";
-import { type Answer, CLOSED_EARLY, type Reader, type Responder } from "../../sys/exchange.ts";
+import { type Answer, CLOSED_EARLY, type ExchangeServer, type Reader, type Responder } from "../../sys/exchange.ts";
 import { ExchangeLimiter } from "../../sys/exchange-limiter.ts";
 import { randomBytes } from "../../sys/random.ts";
+import { close } from "../../sys/socket.ts";
 import {
   decodeMessage,
   decodeStreamUser,
@@ -54,6 +55,8 @@ export interface GossipOptions {
   /** Literal address of this machine that everything leaves from; null: any. */
   readonly source: () => string | null;
   readonly keyring: Keyring | null;
+  /** Sockets of another process of this node, to go on with. */
+  readonly sockets?: GossipSockets | undefined;
   readonly machine: Membership;
   /** Connections from others at once, and as many to others, of which user messages get half. A bound on descriptors too. */
   readonly maxExchanges: number;
@@ -67,6 +70,12 @@ export interface GossipOptions {
   readonly onPortTest: (payload: Uint8Array, from: PortTestSender) => Uint8Array | null;
   /** Something came that could not be opened; once a minute for each reason. */
   readonly onDropped: (reason: string, from: string) => void;
+}
+
+/** Bound descriptors of the gossip port; negative: there is none. */
+export interface GossipSockets {
+  readonly tcp: number;
+  readonly udp: number;
 }
 
 export interface PortTestSender {
@@ -84,7 +93,9 @@ export class Gossip {
   #dialed = 0;
   #cancelSweep: () => void = () => undefined;
   #datagrams: GossipDatagrams | null = null;
-  #exchanges: { close(): void } | null = null;
+  #exchanges: Pick<ExchangeServer, "close" | "duplicate"> | null = null;
+  /** Of a pause. */
+  #kept: GossipSockets | null = null;
   #cancelWake: (() => void) | null = null;
   /** What the machine wants and is not carried out yet, in order. */
   readonly #effects: Effect[] = [];
@@ -109,22 +120,8 @@ export class Gossip {
   /** Rejects with the error of the system when the port cannot be had. */
   static async open(options: GossipOptions): Promise<Gossip> {
     const gossip = new Gossip(options);
-    const { host, port, transport } = options;
     try {
-      gossip.#exchanges = await transport.listen({
-        host,
-        port,
-        timeoutMs: options.exchangeTimeoutMs,
-        limiter: gossip.#limiter,
-        onOpen: (fromHost) => gossip.#respond(fromHost),
-        onLimit: (reason, fromHost) => gossip.#drops.drop(reason, fromHost),
-      });
-      gossip.#datagrams = await transport.openDatagrams({
-        host,
-        port,
-        sharing: "first", // relays come after it
-        onDatagram: (datagram) => gossip.#onDatagram(datagram),
-      });
+      await gossip.#open(options.sockets);
     } catch (error) {
       gossip.close();
       throw error;
@@ -132,6 +129,46 @@ export class Gossip {
     gossip.#sweep();
     gossip.#wake();
     return gossip;
+  }
+
+  async #open(sockets?: GossipSockets): Promise<void> {
+    const { host, port, transport, exchangeTimeoutMs } = this.#options;
+    this.#exchanges = await transport.listen({
+      host,
+      port,
+      fd: usable(sockets?.tcp),
+      timeoutMs: exchangeTimeoutMs,
+      limiter: this.#limiter,
+      onOpen: (fromHost) => this.#respond(fromHost),
+      onLimit: (reason, fromHost) => this.#drops.drop(reason, fromHost),
+    });
+    this.#datagrams = await transport.openDatagrams({
+      host,
+      port,
+      fd: usable(sockets?.udp),
+      sharing: "first", // relays come after it
+      onDatagram: (datagram) => this.#onDatagram(datagram),
+    });
+  }
+
+  /**
+   * Nothing is read or said until `resume`. The sockets, for another process of this node, stay open, and what arrives
+   * waits in them.
+   */
+  pause(): GossipSockets {
+    const tcp = this.#exchanges?.duplicate() ?? -1;
+    const udp = this.#datagrams?.duplicate() ?? -1;
+    this.#closeSockets();
+    this.#kept = { tcp, udp };
+    return this.#kept;
+  }
+
+  /** The other process did not go on. Rejects with the error of the system. */
+  async resume(): Promise<void> {
+    const kept = this.#kept;
+    this.#kept = null;
+    await this.#open(kept ?? undefined);
+    this.run((machine) => machine.resume());
   }
 
   /** Packets and streams thrown away since the start, by reason. */
@@ -150,6 +187,7 @@ export class Gossip {
 
   /** Carries out what `step` makes the machine want, behind all that it has wanted before. */
   run(step: (machine: Membership, nowMs: number) => readonly Effect[]): void {
+    if (this.#kept !== null) return;
     this.#effects.push(...step(this.#options.machine, this.#nowMs));
     if (!this.#isCarryingOut) this.#carryOutAll();
     this.#wake();
@@ -201,12 +239,19 @@ export class Gossip {
   }
 
   close(): void {
-    this.#cancelWake?.();
-    this.#cancelWake = null;
     this.#cancelSweep();
     this.#isClosed = true;
+    this.#closeSockets();
+    if (this.#kept !== null) for (const fd of [this.#kept.tcp, this.#kept.udp]) close(fd);
+    this.#kept = null;
+  }
+
+  #closeSockets(): void {
+    this.#cancelWake?.();
+    this.#cancelWake = null;
     this.#datagrams?.close();
     this.#exchanges?.close();
+    this.#datagrams = this.#exchanges = null;
   }
 
   // --- in
@@ -364,6 +409,7 @@ export class Gossip {
     timeoutMs: number,
     reader: Reader | null,
   ): Promise<{ readonly error: string | null }> {
+    if (this.#kept !== null) return { error: "paused" };
     if (this.#dialed >= this.#options.maxExchanges) return { error: this.#refuseToDial(to) };
     const target = { host: hostOf(to), port: to.port, localHost: this.#sourceTo(to) };
     this.#dialed++;
@@ -401,7 +447,7 @@ export class Gossip {
 
   #wake(): void {
     const atMs = this.#options.machine.nextDeadlineMs();
-    if (this.#isClosed || (this.#cancelWake !== null && atMs >= this.#wakeAtMs)) return;
+    if (this.#isClosed || this.#kept !== null || (this.#cancelWake !== null && atMs >= this.#wakeAtMs)) return;
     this.#cancelWake?.();
     this.#wakeAtMs = atMs;
     this.#cancelWake = this.#options.clock.after(Math.max(0, Math.ceil(atMs - this.#nowMs)), () => {
@@ -409,4 +455,9 @@ export class Gossip {
       this.run((machine, nowMs) => machine.tick(nowMs));
     });
   }
+}
+
+/** Where it could not be passed on, a socket is opened. */
+function usable(fd = -1): number | undefined {
+  return fd < 0 ? undefined : fd;
 }

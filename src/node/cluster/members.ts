@@ -12,6 +12,7 @@ import {
   type Member,
   type MemberEvent,
   Membership,
+  type MembershipState,
   type MembershipStats,
   type Notification,
   PROFILES,
@@ -27,7 +28,7 @@ import type { MembersInput } from "../facts/derive.ts";
 import type { NodeError } from "../node-error.ts";
 import { addressOf, addressText, hostOf } from "./address.ts";
 import type { ClusterLog } from "./cluster-log.ts";
-import { Gossip, type GossipOptions } from "./gossip.ts";
+import { Gossip, type GossipOptions, type GossipSockets } from "./gossip.ts";
 import type { GossipTransport } from "./gossip-transport.ts";
 import { cannotBind, nameTaken } from "./join-errors.ts";
 import type { KeyMismatch } from "./key-mismatch.ts";
@@ -80,6 +81,14 @@ export interface MembersOptions {
   readonly onMembers: () => void;
   /** This node's name is another's; only with keys, which prove that it is. */
   readonly onFatal: (error: NodeError) => void;
+  /** Of another process of this node, which is silent from now on. */
+  readonly inherited?: HandedMembers | undefined;
+}
+
+/** This node as a member, on its way to another process. */
+export interface HandedMembers {
+  readonly sockets: GossipSockets;
+  readonly membership: MembershipState;
 }
 
 export class Members {
@@ -105,7 +114,8 @@ export class Members {
     const members = new Members(options);
     try {
       await members.#open();
-      await members.#askSeeds();
+      if (options.inherited === undefined) await members.#askSeeds();
+      else void members.#seeds.ask();
     } catch (error) {
       members.close();
       throw error;
@@ -131,6 +141,7 @@ export class Members {
         random,
         userBroadcasts: options.broadcasts,
         localState: options.localState,
+        inherited: options.inherited?.membership,
       },
       clock.nowMs(),
     );
@@ -225,6 +236,18 @@ export class Members {
     if (!Bun.deepEquals({ keys, join }, this.#wanted)) this.#change({ keys, join });
   }
 
+  /** Says nothing until `resume`; null: it has left. What another process continues with. */
+  pause(): HandedMembers | null {
+    if (this.#gossip === null) return null;
+    const sockets = this.#gossip.pause();
+    return { sockets, membership: this.#machine.export(this.#options.clock.nowMs()) };
+  }
+
+  /** The other process did not go on. */
+  async resume(): Promise<void> {
+    await this.#gossip?.resume();
+  }
+
   /** Resolves when everybody has heard it, or should have, or when it is hurried. */
   async leave(): Promise<void> {
     this.#seeds.close();
@@ -291,6 +314,7 @@ export class Members {
         clock: this.#options.clock,
         transport: this.#options.transport,
         keyring: keyringOf(config.keys),
+        sockets: this.#options.inherited?.sockets,
         machine: this.#machine,
         maxExchanges: gossipConnectionsWithin(raiseFileLimit()),
         silenceMs: EXCHANGE_SILENCE_MS + this.#farMs,

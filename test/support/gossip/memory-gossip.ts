@@ -26,7 +26,7 @@ export class MemoryGossip {
       const key = keyOf(options.host, options.port);
       if (this.#listeners.has(key)) throw Object.assign(new Error("in use"), { code: "EADDRINUSE" });
       this.#listeners.set(key, options);
-      return { close: () => this.#listeners.delete(key) };
+      return { duplicate: () => -1, close: () => this.#listeners.delete(key) };
     },
     dial: (options) => this.#dial(options),
     openDatagrams: async ({ host, port, onDatagram }) => {
@@ -40,6 +40,7 @@ export class MemoryGossip {
       };
       return {
         send,
+        duplicate: () => -1,
         sendFrom: (_source, bytes, to, toPort) => send(bytes, formatIp(to.length === 4 ? 4 : 6, to), toPort),
         close: () => {
           if (this.#receivers.get(key) === onDatagram) this.#receivers.delete(key);

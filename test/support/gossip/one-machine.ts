@@ -1,5 +1,5 @@
 /** One membership machine and what it wants done, for tests that play the others. */
-import { type Effect, type MemberEvent, Membership, PROFILES } from "../../../src/membership/index.ts";
+import { type Effect, type MemberEvent, Membership, type MembershipState, PROFILES } from "../../../src/membership/index.ts";
 import { OUR_VERSIONS } from "../../../src/membership/versions.ts";
 import {
   type AliveMessage,
@@ -24,7 +24,8 @@ export class OneMachine {
   nowMs = 1_000;
   readonly machine: Membership;
 
-  constructor() {
+  /** @param inherited of another process of the same node */
+  constructor(inherited?: MembershipState) {
     this.machine = new Membership(
       {
         profile: PROFILES.lan,
@@ -34,6 +35,7 @@ export class OneMachine {
         clusterName: "test",
         packetBudgetBytes: 1_390,
         random: seededRandom(1),
+        inherited,
       },
       this.nowMs,
     );
