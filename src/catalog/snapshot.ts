@@ -70,7 +70,9 @@ type Body = Omit<z.output<typeof bodySchema>, "entries"> & { readonly entries: r
 
 /** @param isWhole with the records that other nodes would send again: for another process of this node */
 export function writeSnapshot(replica: Replica, state: CatalogState, isWhole = false): string {
-  const entries = [...(isWhole ? allEntries(replica) : lastingEntries(replica))].map((entry) => toWire(entry, replica.time.nowMs));
+  const entries = [...(isWhole ? allEntries(replica) : lastingEntries(replica))].map((entry) =>
+    toWire(entry, replica.time.nowMs),
+  );
   const body = JSON.stringify({
     node: replica.self,
     counter: replica.counter,

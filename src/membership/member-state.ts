@@ -1,6 +1,6 @@
 /** A member of a cluster on its way to another process of the same node, as msgpack takes it. */
 import type { SerfRecentEvent } from "../wire/gossip/index.ts";
-import { type MemberState, MemberRecord } from "./member.ts";
+import { MemberRecord, type MemberState } from "./member.ts";
 import type { MemberTable } from "./member-table.ts";
 
 /** One of the members, this node not among them. */

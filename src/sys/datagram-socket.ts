@@ -75,10 +75,7 @@ export class DatagramSocket {
     return new DatagramSocket(socket, fd);
   }
 
-  static async #adopt(
-    fd: number,
-    onDatagram: DatagramSocketOptions["onDatagram"],
-  ): Promise<DatagramSocket> {
+  static async #adopt(fd: number, onDatagram: DatagramSocketOptions["onDatagram"]): Promise<DatagramSocket> {
     // the types do not have `fd`, the runtime does
     const options = { fd, ...handlersFor(onDatagram) } as unknown as Parameters<typeof Bun.udpSocket>[0];
     return new DatagramSocket((await Bun.udpSocket(options)) as udp.Socket<"uint8array">, fd);

@@ -70,6 +70,11 @@ export function openTun(name: string): Tun {
   }
 }
 
+/** A device of another process, as its descriptor comes from there. */
+export function adoptTun(fd: number): Tun {
+  return { fd, offload: setOffload(fd) };
+}
+
 /** One packet with its header to `address`: its length, or -errno; -EAGAIN: there is none. */
 export function readPacket(fd: number, address: Pointer, length: number): number {
   const count = libc.read(fd, address, length);

@@ -13,7 +13,7 @@ import { standardDataDir } from "../../sys/standard-paths.ts";
 import { sourceOf } from "../facts/facts.ts";
 import type { Reconciler } from "../facts/reconcile.ts";
 import type { NodeError } from "../node-error.ts";
-import type { Overlay } from "../overlay/overlay.ts";
+import type { HandedOverlay, Overlay } from "../overlay/overlay.ts";
 import type { OverlayStatus } from "../overlay/overlay-status.ts";
 import type { PeerPorts } from "../port-test/judge.ts";
 import type { PortTester } from "../port-test/port-tester.ts";
@@ -56,6 +56,7 @@ export interface HandedCluster {
   readonly catalog: string;
   /** null: there is no cluster. */
   readonly members: HandedMembers | null;
+  readonly overlay: HandedOverlay | null;
 }
 
 /** What stays unknown to other nodes, and why. */
@@ -75,6 +76,8 @@ export class Cluster {
   readonly #records: OwnRecords;
   readonly #portTester: PortTester;
   #members: Members | null = null;
+  /** The state file is another process's. */
+  #isPaused = false;
   #cancelTick: () => void = () => undefined;
 
   /** Rejects with NodeError or OverlayError. */
@@ -217,19 +220,27 @@ export class Cluster {
   }
 
   /** Says and writes nothing until `resume`; the state file is another process's. */
-  pause(): HandedCluster {
-    const { catalog, reconciler } = this.#options;
+  async pause(): Promise<HandedCluster> {
+    const { catalog, reconciler, overlay } = this.#options;
+    this.#isPaused = true;
+    this.#cancelTick();
     this.#exchange.close();
     const members = this.#members?.pause() ?? null;
     this.#store.close();
-    return { catalog: catalog.wholeSnapshot(reconciler.kept), members };
+    const paused = (await overlay?.pause()) ?? null;
+    return { catalog: catalog.wholeSnapshot(reconciler.kept), members, overlay: paused };
   }
 
   /** The other process did not go on. Rejects with NodeError or the error of the system. */
   async resume(): Promise<void> {
+    const { overlay } = this.#options;
     this.#store.lock();
+    this.#isPaused = false;
     await this.#members?.resume();
     this.#exchange.start(this.#members);
+    if (overlay === null) return;
+    await overlay.resume();
+    this.#tickLater(overlay);
   }
 
   close(): void {
@@ -309,21 +320,26 @@ export class Cluster {
         if (derived.members !== null) members.follow(derived.members);
       });
     reconciler.attach("push", ({ writes }) => this.#exchange.push(writes));
-    reconciler.attach("store", ({ kept }) => this.#store.follow(kept, reconciler.facts.catalogRevision));
+    reconciler.attach("store", ({ kept }) => {
+      if (!this.#isPaused) this.#store.follow(kept, reconciler.facts.catalogRevision);
+    });
   }
 
   #followWith(overlay: Overlay): void {
-    const { reconciler, clock } = this.#options;
+    const { reconciler } = this.#options;
     reconciler.learn({ overlay: overlay.facts });
     reconciler.attach("overlay", (derived) => {
       if (derived.overlay !== null) overlay.follow(derived.overlay);
       reconciler.learn({ overlay: overlay.facts });
     });
-    const tick = () => {
+    this.#tickLater(overlay);
+  }
+
+  #tickLater(overlay: Overlay): void {
+    this.#cancelTick = this.#options.clock.after(OVERLAY_TICK_MS, () => {
       overlay.tick();
-      this.#cancelTick = clock.after(OVERLAY_TICK_MS, tick);
-    };
-    this.#cancelTick = clock.after(OVERLAY_TICK_MS, tick);
+      this.#tickLater(overlay);
+    });
   }
 
   #compareFile(): void {

@@ -8,7 +8,13 @@
 import type { Address, Effect, Membership, Notification, Send } from "../../membership/index.ts";
 import type { Clock } from "../../sys/clock.ts";
 import type { Datagram } from "../../sys/datagram-socket.ts";
-import { type Answer, CLOSED_EARLY, type ExchangeServer, type Reader, type Responder } from "../../sys/exchange.ts";
+import {
+  type Answer,
+  CLOSED_EARLY,
+  type ExchangeServer,
+  type Reader,
+  type Responder,
+} from "../../sys/exchange.ts";
 import { ExchangeLimiter } from "../../sys/exchange-limiter.ts";
 import { randomBytes } from "../../sys/random.ts";
 import { close } from "../../sys/socket.ts";
@@ -447,7 +453,8 @@ export class Gossip {
 
   #wake(): void {
     const atMs = this.#options.machine.nextDeadlineMs();
-    if (this.#isClosed || this.#kept !== null || (this.#cancelWake !== null && atMs >= this.#wakeAtMs)) return;
+    if (this.#isClosed || this.#kept !== null || (this.#cancelWake !== null && atMs >= this.#wakeAtMs))
+      return;
     this.#cancelWake?.();
     this.#wakeAtMs = atMs;
     this.#cancelWake = this.#options.clock.after(Math.max(0, Math.ceil(atMs - this.#nowMs)), () => {

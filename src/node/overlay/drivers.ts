@@ -19,9 +19,10 @@ import { UnderlayGuard } from "./underlay-guard.ts";
 /** @param owner "<cluster>/<node>": whose the devices are, also those that a killed node has left */
 export function openDrivers(owner: string, clock: Clock): OpenDrivers {
   return {
-    kernel: (end, { onReport }) => new KernelDriver(KernelOverlay.open(end, { owner, onReport }), end),
-    userspace: (end, { isEncrypting, onReport }) =>
-      new UserspaceDriver(UserspaceOverlay.open(end, { owner, isEncrypting, onReport }), end, clock),
+    kernel: (end, { onReport, left }) =>
+      new KernelDriver(KernelOverlay.open(end, { owner, onReport, isLeft: left !== undefined }), end),
+    userspace: (end, { isEncrypting, onReport, left: tunFd }) =>
+      new UserspaceDriver(UserspaceOverlay.open(end, { owner, isEncrypting, onReport, tunFd }), end, clock),
     removeLeftover: (end) => KernelOverlay.removeLeftover(end, { owner }),
     inspect: (end, peers) => inspectEnd(end, owner, peers),
   };
@@ -63,6 +64,12 @@ class KernelDriver implements OverlayDriver {
   close(): void {
     this.#guard.close();
     this.#overlay.close();
+  }
+
+  leave(): number {
+    this.#guard.close();
+    this.#overlay.leave();
+    return -1;
   }
 }
 
@@ -106,6 +113,11 @@ class UserspaceDriver implements OverlayDriver {
   close(): Promise<void> {
     this.#guard.close();
     return this.#overlay.close();
+  }
+
+  leave(): Promise<number> {
+    this.#guard.close();
+    return this.#overlay.leave();
   }
 }
 

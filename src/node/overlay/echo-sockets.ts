@@ -6,17 +6,27 @@
  * when a driver begins anew at the same address.
  */
 import { EchoSocket } from "../../overlay/index.ts";
+import { close } from "../../sys/socket.ts";
+
+/** A socket on its way to another process. */
+export interface HandedEcho {
+  readonly address: string;
+  readonly fd: number;
+}
 
 export class EchoSockets {
   readonly #port: number;
   /** By address; bounded by the addresses that the node has had. */
   readonly #opening = new Map<string, Promise<EchoSocket>>();
   readonly #open = new Map<string, EchoSocket>();
+  /** Descriptors by address, of sockets that nobody reads. */
+  readonly #kept: Map<string, number>;
   #isClosed = false;
 
-  /** @param port UDP, of all of them */
-  constructor(port: number) {
+  /** @param port UDP, of all of them. @param handed of another process of this node */
+  constructor(port: number, handed: readonly HandedEcho[] = []) {
     this.#port = port;
+    this.#kept = new Map(handed.map(({ address, fd }) => [address, fd]));
   }
 
   /** Relays may stand behind it. */
@@ -36,20 +46,37 @@ export class EchoSockets {
 
   close(): void {
     this.#isClosed = true;
-    this.closeAll();
+    this.#closeOpen();
+    for (const fd of this.#kept.values()) close(fd);
+    this.#kept.clear();
   }
 
-  /** They are opened again when they are asked for. */
-  closeAll(): void {
+  /** Nothing is read until they are asked for again, here or in another process, which gets the descriptors. */
+  pause(): readonly HandedEcho[] {
+    for (const [address, socket] of this.#open) {
+      const fd = socket.duplicate();
+      if (fd >= 0) this.#kept.set(address, fd);
+    }
+    this.#closeOpen();
+    return [...this.#kept].map(([address, fd]) => ({ address, fd }));
+  }
+
+  #closeOpen(): void {
     for (const socket of this.#open.values()) socket.close();
     this.#open.clear();
     this.#opening.clear();
   }
 
   async #openAt(address: string): Promise<EchoSocket> {
-    const socket = await EchoSocket.open(address, this.#port);
+    const socket = await EchoSocket.open(address, this.#port, this.#takeKept(address));
     if (this.#isClosed) socket.close();
     else this.#open.set(address, socket);
     return socket;
+  }
+
+  #takeKept(address: string): number | undefined {
+    const fd = this.#kept.get(address);
+    this.#kept.delete(address);
+    return fd;
   }
 }

@@ -39,12 +39,24 @@ export interface OverlayDriver {
   /** Frames thrown away that no peer can be blamed for, by reason. */
   readonly rejectedTotal: Readonly<Record<string, number>>;
   close(): void | Promise<void>;
+  /** As `close`, but the device stays, for another process: the descriptor that keeps it; -1: it needs none. */
+  leave(): number | Promise<number>;
 }
 
 export interface OpenDriverOptions {
   readonly isEncrypting: boolean;
   /** Something has happened to the device: it has to be applied again. */
   readonly onReport: () => void;
+  /** What `leave` of a driver of that kind and end has returned, in this process or another; absent: nothing. */
+  readonly left?: number | undefined;
+}
+
+/** A device that a driver has left. */
+export interface LeftDevice {
+  readonly driver: DriverName;
+  readonly end: OverlayEnd;
+  /** -1: it needs none. */
+  readonly fd: number;
 }
 
 export type OpenDriver = (end: OverlayEnd, options: OpenDriverOptions) => OverlayDriver;
@@ -74,8 +86,9 @@ export function openDriver(
   end: OverlayEnd,
   open: OpenDrivers,
   onReport: () => void,
+  left: LeftDevice | null = null,
 ): OpenedDriver {
-  const options = { isEncrypting: encrypt, onReport };
+  const options = { isEncrypting: encrypt, onReport, left };
   if (wanted === "kernel" || wanted === "userspace") return openClean(wanted, end, options, open);
   const passedOver: { name: DriverName; reason: string }[] = [];
   for (const name of wanted === "none" ? [] : preferred(encrypt)) {
@@ -94,9 +107,11 @@ export function openDriver(
 function openClean(
   name: "kernel" | "userspace",
   end: OverlayEnd,
-  options: OpenDriverOptions,
+  { left, ...others }: Omit<OpenDriverOptions, "left"> & { readonly left: LeftDevice | null },
   open: OpenDrivers,
 ): OpenedDriver {
+  const isSame = left?.driver === name && Bun.deepEquals(left.end, end);
+  const options = isSame ? { ...others, left: left.fd } : others;
   if (name === "userspace") removeLeftover(end, open);
   try {
     return { name, driver: open[name](end, options), obstacle: null, passedOver: [] };

@@ -19,14 +19,21 @@ import {
   REMOVED,
 } from "../../overlay/index.ts";
 import type { Clock } from "../../sys/clock.ts";
+import { close } from "../../sys/socket.ts";
 import type { OverlayInput } from "../facts/derive.ts";
 import { type OverlayFacts, type OverlayReach, overlayFacts } from "../facts/overlay-facts.ts";
 import { relayPortsAt } from "../facts/relay-ports.ts";
 import { sourceAddress } from "../facts/source-address.ts";
-import { EchoSockets } from "./echo-sockets.ts";
+import { EchoSockets, type HandedEcho } from "./echo-sockets.ts";
 import { endProblems } from "./end-problems.ts";
 import { type Neighbour, Neighbours, type Nodes } from "./neighbours.ts";
-import { type OpenDrivers, type OpenedDriver, type OverlayDriver, openDriver } from "./open-driver.ts";
+import {
+  type LeftDevice,
+  type OpenDrivers,
+  type OpenedDriver,
+  type OverlayDriver,
+  openDriver,
+} from "./open-driver.ts";
 import type { OverlayLog } from "./overlay-log.ts";
 import type { OverlayPeerStatus, OverlayStatus } from "./overlay-status.ts";
 import type { Paths, PathWatchOptions, WatchedPeer } from "./path-watch.ts";
@@ -50,6 +57,15 @@ export interface OverlayOptions {
   readonly log: Pick<OverlayLog, "opened" | "moved" | "noEchoes" | "paths"> & UpkeepOptions["log"];
   /** Others are reached in another way than before, or this node has something else to announce. */
   readonly onChange: (facts: OverlayFacts) => void;
+  /** Of another process of this node, which has stopped with it. */
+  readonly inherited?: HandedOverlay | undefined;
+}
+
+/** What another process of this node continues with; its keys are new. */
+export interface HandedOverlay {
+  /** null: there is none. */
+  readonly device: LeftDevice | null;
+  readonly echoes: readonly HandedEcho[];
 }
 
 /** Another node's end. */
@@ -93,6 +109,8 @@ export class Overlay {
   #isMoving = false;
   /** Taken again by `resume`. */
   #suspendedAddress: string | null = null;
+  /** The device that the next driver continues with, of this process or another. */
+  #left: LeftDevice | null;
   /** Names of those that packets go to. */
   #active: ReadonlySet<string> = new Set();
   /** What the driver and the watch of the paths have. */
@@ -105,10 +123,11 @@ export class Overlay {
   constructor(options: OverlayOptions) {
     this.#options = options;
     this.#nodeAddress = options.address;
+    this.#left = options.inherited?.device ?? null;
     const { self, config, cluster, address } = options;
     const { name: clusterName, keys: clusterKeys } = cluster;
     this.#neighbours = new Neighbours({ self, subnet: config.subnet, clusterName, clusterKeys, address });
-    this.#echoSockets = new EchoSockets(cluster.bind.port);
+    this.#echoSockets = new EchoSockets(cluster.bind.port, options.inherited?.echoes);
     const { clock, log } = options;
     this.#upkeep = new Upkeep({
       device: deviceOf(config),
@@ -229,15 +248,19 @@ export class Overlay {
     this.#isStarted = false;
     this.#upkeep.close();
     await this.#close();
+    if (this.#left !== null && this.#left.fd >= 0) close(this.#left.fd);
+    this.#left = null;
     this.#echoSockets.close();
   }
 
-  /** Another process opens this end, or `resume` opens it again. */
-  async suspend(): Promise<void> {
+  /** Another process opens this end, or `resume` opens it again. Its device stays. */
+  async pause(): Promise<HandedOverlay> {
     this.#suspendedAddress = this.#address ?? this.#awaited;
     this.#isMoving = true;
-    await this.#close();
-    this.#echoSockets.closeAll();
+    const { name: driver } = this.#opened;
+    const fd = (await this.#stop()?.leave()) ?? null;
+    this.#left = fd === null ? null : { driver, end: this.#openedEnd!, fd };
+    return { device: this.#left, echoes: this.#echoSockets.pause() };
   }
 
   async resume(): Promise<void> {
@@ -263,7 +286,9 @@ export class Overlay {
     if (address === null) return;
     const end = this.#end(address);
     this.#openedEnd = end;
-    this.#opened = openDriver(config, end, open, () => this.#upkeep.onReport());
+    const left = this.#left;
+    this.#left = null;
+    this.#opened = openDriver(config, end, open, () => this.#upkeep.onReport(), left);
     const { name, driver, obstacle } = this.#opened;
     if (obstacle !== null) return this.#await(address, name, obstacle);
     this.#upkeep.onOpened();
@@ -299,12 +324,17 @@ export class Overlay {
 
   /** Until another one is opened the driver's name stays, and with it the ports that it leaves to others. */
   async #close(): Promise<void> {
+    await this.#stop()?.close();
+  }
+
+  /** The driver that ran; null: none did. */
+  #stop(): OverlayDriver | null {
     const { driver } = this.#opened;
     this.#paths?.close();
     this.#paths = null;
     this.#opened = { ...this.#opened, driver: null };
     this.#applied = NOTHING_APPLIED;
-    await driver?.close();
+    return driver;
   }
 
   /** A driver whose packets leave from another address than the node announces now begins anew. */

@@ -54,6 +54,12 @@ export function removeDevice(session: NetlinkSession, end: OverlayEnd, alias: st
   if (other !== null) throw deviceTaken(end, other);
 }
 
+/** The one of this node by its name; null: it is not there. */
+export function findOwnDevice(session: NetlinkSession, end: OverlayEnd, alias: string): number | null {
+  const link = findLink(session, end.device);
+  return link !== null && isOwnDevice(link, alias, end.device) ? link.index : null;
+}
+
 /** Alias first, so that it can be recognised from then on. It comes up with a filter that drops everything: there are no members yet. */
 function furnish(session: NetlinkSession, end: OverlayEnd, alias: string): number {
   const { device, address, prefixLength } = end;

@@ -24,7 +24,7 @@ import {
 import { macText } from "../rtnetlink/address-text.ts";
 import { countFiltered, deleteLink, findLink, type NetlinkSession, setLink } from "../rtnetlink/index.ts";
 import { localUnderlayMtu, underlayMtu } from "../underlay-mtu.ts";
-import { createDevice, removeDevice } from "./device.ts";
+import { createDevice, findOwnDevice, removeDevice } from "./device.ts";
 import { frameFilter } from "./frame-filter.ts";
 import { aliasOf } from "./mark.ts";
 import { planFilter } from "./plan-filter.ts";
@@ -40,6 +40,8 @@ export interface KernelOverlayOptions {
   readonly mtuBytes?: number;
   /** The kernel has reported something about the device or about routes into the subnet: time to apply again. */
   readonly onReport?: () => void;
+  /** Another process of this node has left the device of the same end: it stays as it is. */
+  readonly isLeft?: boolean;
 }
 
 export class KernelOverlay {
@@ -55,14 +57,15 @@ export class KernelOverlay {
   #isClosed = false;
 
   private constructor(session: NetlinkSession, end: OverlayEnd, options: KernelOverlayOptions) {
-    const { owner, mtuBytes, onReport } = options;
+    const { owner, mtuBytes, onReport, isLeft } = options;
     this.#session = session;
     this.#end = end;
     this.#family = parseIp(end.underlayAddress)?.family ?? 4;
     this.#alias = aliasOf(owner);
     this.#fixedMtuBytes = mtuBytes ?? null;
     this.#mtuBytes = this.#currentMtu();
-    const interfaceIndex = createDevice(session, end, this.#alias, this.#mtuBytes);
+    const left = isLeft === true ? findOwnDevice(session, end, this.#alias) : null;
+    const interfaceIndex = left ?? createDevice(session, end, this.#alias, this.#mtuBytes);
     this.#keeper = new DeviceKeeper(session, interfaceIndex, this.#mtuBytes);
     this.#watch = onReport === undefined ? null : new DeviceWatch(end, interfaceIndex, onReport);
   }
@@ -142,6 +145,14 @@ export class KernelOverlay {
   /** Frames that the device's filter has dropped. */
   get filteredTotal(): number {
     return countFiltered(this.#session, this.#keeper.interfaceIndex);
+  }
+
+  /** Ends, and leaves the device with all that is on it. */
+  leave(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#watch?.close();
+    this.#session.close();
   }
 
   /** The device and all that was on it are gone, whatever its name is by now; others of that name stay. */

@@ -15,12 +15,16 @@ export class EchoSocket {
 
   private constructor() {}
 
-  /** The address has to be this machine's already. Rejects with the error of the system when it cannot be had. */
-  static async open(address: string, port: number): Promise<EchoSocket> {
+  /**
+   * The address has to be this machine's already. Rejects with the error of the system when it cannot be had.
+   * @param fd of `duplicate`, here or in another process of this node: it is this object's from now on
+   */
+  static async open(address: string, port: number, fd?: number): Promise<EchoSocket> {
     const opened = new EchoSocket();
     opened.#socket = await DatagramSocket.open({
       host: address,
       port,
+      fd,
       isProbing: true,
       sharing: "beside",
       onDatagram: (datagram) => opened.#onDatagram(datagram),
@@ -40,6 +44,11 @@ export class EchoSocket {
 
   send(bytes: Uint8Array, host: string, port: number): DatagramFate {
     return this.#socket!.sendWhole(bytes, host, port);
+  }
+
+  /** Another descriptor of it, which stays open when this object is closed; or -errno. */
+  duplicate(): number {
+    return this.#socket!.duplicate();
   }
 
   close(): void {

@@ -3,7 +3,7 @@
  * so nothing is left behind whatever ends the process.
  */
 import { close } from "../../sys/socket.ts";
-import { openTun, type Tun, TunError } from "../../sys/tun.ts";
+import { adoptTun, openTun, type Tun, TunError } from "../../sys/tun.ts";
 import { CLOSED_TO_OTHERS, disableIpv6 } from "../closed-device.ts";
 import type { OverlayEnd } from "../driver.ts";
 import { DEVICE_GROUP } from "../kernel/mark.ts";
@@ -47,6 +47,17 @@ export function openDevice(
     close(tun.fd);
     throw error;
   }
+}
+
+/** A device that another process of this node has made, up and with its address; null: it is not there. */
+export function adoptDevice(
+  session: NetlinkSession,
+  { device }: OverlayEnd,
+  alias: string,
+  fd: number,
+): TunDevice | null {
+  const link = findLink(session, device);
+  return link === null || link.alias !== alias ? null : { ...adoptTun(fd), interfaceIndex: link.index };
 }
 
 function openOrExplain({ device }: OverlayEnd): Tun {

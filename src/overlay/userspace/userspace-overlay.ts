@@ -32,7 +32,7 @@ import {
   readCounts,
   UNKNOWN_PEER,
 } from "./counters.ts";
-import { GSO_BYTES_MAX, openDevice, type TunDevice } from "./device.ts";
+import { adoptDevice, GSO_BYTES_MAX, openDevice, type TunDevice } from "./device.ts";
 import { explainNetlink } from "./explain-netlink.ts";
 import { openUnderlaySocket, type UnderlaySocket } from "./underlay-socket.ts";
 import { WorkerThread } from "./worker-thread.ts";
@@ -49,6 +49,8 @@ export interface UserspaceOverlayOptions {
   readonly mtuBytes?: number;
   /** The kernel has reported something about the device or about routes into the subnet: time to apply again. */
   readonly onReport?: () => void;
+  /** Of a device of the same end that another process of this node has made. */
+  readonly tunFd?: number | undefined;
 }
 
 export class UserspaceOverlay {
@@ -85,7 +87,7 @@ export class UserspaceOverlay {
     this.#mtuBytes = this.#currentMtu();
     this.#socket = openUnderlaySocket(end);
     try {
-      this.#device = openDevice(session, end, this.#alias, this.#mtuBytes);
+      this.#device = this.#openDevice(options.tunFd);
     } catch (error) {
       close(this.#socket.fd);
       throw error;
@@ -182,12 +184,27 @@ export class UserspaceOverlay {
   /** Device, address, routes and socket are gone when it resolves. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
+    await this.leave();
+    close(this.#device.fd);
+  }
+
+  /** Ends, but for the device with its address and routes: the descriptor that keeps it is the caller's now. */
+  async leave(): Promise<number> {
     this.#isClosed = true;
     this.#watch?.close();
     this.#session.close();
     await this.#thread.stop();
-    close(this.#device.fd);
     close(this.#socket.fd);
+    return this.#device.fd;
+  }
+
+  #openDevice(tunFd: number | undefined): TunDevice {
+    if (tunFd !== undefined) {
+      const adopted = adoptDevice(this.#session, this.#end, this.#alias, tunFd);
+      if (adopted !== null) return adopted;
+      close(tunFd);
+    }
+    return openDevice(this.#session, this.#end, this.#alias, this.#mtuBytes);
   }
 
   /** Rows of peers that have left are free once the worker writes to them no more. */

@@ -1,5 +1,11 @@
 /** One membership machine and what it wants done, for tests that play the others. */
-import { type Effect, type MemberEvent, Membership, type MembershipState, PROFILES } from "../../../src/membership/index.ts";
+import {
+  type Effect,
+  type MemberEvent,
+  Membership,
+  type MembershipState,
+  PROFILES,
+} from "../../../src/membership/index.ts";
 import { OUR_VERSIONS } from "../../../src/membership/versions.ts";
 import {
   type AliveMessage,

@@ -82,6 +82,10 @@ export class FakeDrivers {
         await Promise.resolve();
         this.running.splice(this.running.indexOf(name), 1);
       },
+      leave: async () => {
+        this.running.splice(this.running.indexOf(name), 1);
+        return -1;
+      },
     };
   }
 }
