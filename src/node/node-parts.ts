@@ -58,8 +58,6 @@ export type NodeProxy = Pick<
   | "forgetUdp"
   | "exportCounters"
   | "continueFrom"
-  | "closeUnpassed"
-  | "reopen"
   | "forget"
   | "openConnections"
   | "drain"

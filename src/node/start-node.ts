@@ -9,13 +9,14 @@ import { Catalog } from "../catalog/index.ts";
 import type { ClusterConfig } from "../config/index.ts";
 import { standardSockets } from "../sys/standard-paths.ts";
 import { AddressWatch } from "./cluster/address-watch.ts";
-import { Cluster } from "./cluster/cluster.ts";
+import { Cluster, type HandedCluster } from "./cluster/cluster.ts";
 import { ClusterLog } from "./cluster/cluster-log.ts";
 import { ownAddress } from "./cluster/own-address.ts";
 import { type Facts, factsAtStart, hasAddress } from "./facts/facts.ts";
 import { Reconciler } from "./facts/reconcile.ts";
 import { CommandGate } from "./handover/command-gate.ts";
-import { continueProxy } from "./handover/frozen-node.ts";
+import { CLUSTER_PART, PROXY_PART } from "./handover/frozen-node.ts";
+import { unpackCluster, unpackProxy } from "./handover/node-state.ts";
 import type { Takeover } from "./handover/takeover.ts";
 import { InterfaceWatch } from "./interface-watch.ts";
 import { bindErrorsOf } from "./listings.ts";
@@ -24,7 +25,7 @@ import { LookupLimit } from "./lookup-limit.ts";
 import { Node, type StartedParts } from "./node.ts";
 import { NodeLog } from "./node-log.ts";
 import type { NodeOptions, NodeParts, NodeProxy } from "./node-parts.ts";
-import { Overlay } from "./overlay/overlay.ts";
+import { type HandedOverlay, Overlay } from "./overlay/overlay.ts";
 import { OverlayLog } from "./overlay/overlay-log.ts";
 import { PortGate, ReachNews } from "./port-gate.ts";
 import { isReportedDown, ReachReport, reachIn } from "./reach-report.ts";
@@ -81,8 +82,11 @@ async function startParts(
   stops.push(() => reconciler.close());
   const news = new ReachNews();
   const startingProxy = startProxy(options, parts, log, reconciler, news);
-  const begun = options.takeover ? continueFrom(options.takeover, startingProxy) : Promise.resolve();
-  const startingCluster = begun.then(() => startCluster(options, parts, catalog, reconciler, stops));
+  const { takeover } = options;
+  const inheriting = takeover ? startingProxy.then((started) => inherit(takeover, started)) : undefined;
+  const startingCluster = Promise.resolve(inheriting).then((inherited) =>
+    startCluster(options, parts, catalog, reconciler, stops, inherited),
+  );
   const [proxy, cluster] = await bothOf(startingProxy, startingCluster, stops);
   const interfaces = new InterfaceWatch({
     clock,
@@ -196,18 +200,19 @@ async function bothOf(
 }
 
 function startCluster(
-  { config, file, log, onFatal, takeover }: NodeOptions,
+  { config, file, log, onFatal }: NodeOptions,
   parts: NodeParts,
   catalog: Catalog,
   reconciler: Reconciler,
   stops: Stops,
+  inherited: HandedCluster | undefined,
 ): Promise<Cluster> {
   const { clock, lookup, random, gossip, fileChangedAtMs } = parts;
   const { address } = reconciler.facts;
   const overlay =
     config.cluster === null || address === null
       ? null
-      : newOverlay({ config, log }, parts, config.cluster, reconciler);
+      : newOverlay({ config, log }, parts, config.cluster, reconciler, inherited?.overlay ?? undefined);
   stops.push(() => overlay?.close()); // after all that uses it
   return Cluster.start({
     catalog,
@@ -220,14 +225,16 @@ function startCluster(
     log: new ClusterLog(log, clock),
     fileChangedAtMs: () => fileChangedAtMs(file),
     onFatal,
-    isTakingOver: takeover != null,
+    inherited,
   });
 }
 
-/** The predecessor's gossip has stopped then, and its sessions continue here with the first table. */
-async function continueFrom(takeover: Takeover, starting: Promise<NodeProxy>): Promise<void> {
-  const proxy = await starting;
-  continueProxy(proxy, await takeover.begin());
+/** Nobody else is this node from here on. What the proxy continues is there before its first table. */
+async function inherit(takeover: Takeover, proxy: NodeProxy): Promise<HandedCluster | undefined> {
+  const state = await takeover.begin();
+  const [ofProxy, ofCluster] = [state.get(PROXY_PART), state.get(CLUSTER_PART)];
+  if (ofProxy !== undefined) proxy.continueFrom(unpackProxy(ofProxy));
+  return ofCluster === undefined ? undefined : unpackCluster(ofCluster);
 }
 
 /** That of the predecessor; null: there is none, or the file names another. */
@@ -247,6 +254,7 @@ function newOverlay(
   parts: NodeParts,
   cluster: ClusterConfig,
   reconciler: Reconciler,
+  inherited: HandedOverlay | undefined,
 ): Overlay {
   const { node, overlay } = config;
   const { clock, random } = parts;
@@ -262,6 +270,7 @@ function newOverlay(
     clock: clock.steady,
     log: new OverlayLog(log, clock),
     onChange: (facts) => reconciler.learn({ overlay: facts }),
+    inherited,
   });
 }
 

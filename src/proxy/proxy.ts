@@ -68,7 +68,7 @@ export interface ProxyOptions {
 }
 
 /** Of the process that this one takes over from. */
-interface InheritedProxy {
+export interface InheritedProxy {
   readonly counters: CounterState;
   readonly udp: Handed<UdpState>;
 }
@@ -235,15 +235,6 @@ export class SpliceProxy {
   /** Listening sockets for another process, by key. */
   get sockets(): readonly (readonly [key: string, fd: number])[] {
     return this.#listeners.sockets;
-  }
-
-  /** Closes what cannot be passed on: the sockets of UDP relays. `reopen` opens them again. Not while a table is prepared. */
-  async closeUnpassed(): Promise<void> {
-    await this.#switchTo(this.#table, this.#listeners.withoutRelayUdp);
-  }
-
-  async reopen(): Promise<void> {
-    await this.commit(this.prepare(this.#table));
   }
 
   /**

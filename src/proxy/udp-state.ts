@@ -109,5 +109,5 @@ function bytesOf(words: Int32Array): Uint8Array {
 
 /** A copy: bytes may begin anywhere in what was received. */
 function wordsOf(bytes: Uint8Array): Int32Array {
-  return new Int32Array(bytes.slice().buffer);
+  return new Int32Array(Uint8Array.from(bytes).buffer);
 }

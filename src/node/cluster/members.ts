@@ -270,20 +270,6 @@ export class Members {
     this.#gossip = null;
   }
 
-  /** Its sockets are closed without a word to the others; what is known of them stays. */
-  suspend(): void {
-    this.#seeds.pause();
-    this.#gossip?.close();
-    this.#gossip = null;
-  }
-
-  /** After `suspend`. Rejects with NodeError. */
-  async resume(): Promise<void> {
-    await this.#open();
-    this.#gossip?.setKeyring(keyringOf(this.#wanted.keys));
-    this.#seeds.change(this.#wanted.join);
-  }
-
   #change(wanted: Pick<ClusterConfig, "keys" | "join">): void {
     const { keys, join } = wanted;
     this.#wanted = wanted;

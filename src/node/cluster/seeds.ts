@@ -86,11 +86,6 @@ export class Seeds {
     return this.#seeds.map(({ host, port }) => formatHostPort(host, port));
   }
 
-  /** Until `change`. */
-  pause(): void {
-    this.#cancel();
-  }
-
   close(): void {
     this.#isClosed = true;
     this.#cancel();

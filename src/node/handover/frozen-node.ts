@@ -1,34 +1,18 @@
 /** What of a node only one process can do, in the order in which it stops. */
 import type { SpliceProxy } from "../../proxy/index.ts";
-import { decodeWhole, encodeValue } from "../../wire/index.ts";
+import type { Cluster } from "../cluster/cluster.ts";
 import type { CommandGate } from "./command-gate.ts";
-import type { Handed, HandoverPart } from "./handover-part.ts";
+import type { HandoverPart } from "./handover-part.ts";
+import { packCluster, packProxy } from "./node-state.ts";
 
-const PROXY_KEY = "proxy";
-
-/** Sessions and counters of the predecessor; before the first table. */
-export function continueProxy(
-  proxy: Pick<SpliceProxy, "continueFrom">,
-  state: ReadonlyMap<string, Handed>,
-): void {
-  const handed = state.get(PROXY_KEY);
-  if (handed === undefined) return; // the predecessor has died
-  type Inherited = Parameters<SpliceProxy["continueFrom"]>[0];
-  const value = decodeWhole(handed.bytes) as {
-    readonly counters: Inherited["counters"];
-    readonly udp: Inherited["udp"]["value"];
-  };
-  proxy.continueFrom({ counters: value.counters, udp: { value: value.udp, descriptors: handed.fds } });
-}
+export const CLUSTER_PART = "cluster";
+export const PROXY_PART = "proxy";
 
 export interface FrozenNode {
   readonly commands: CommandGate;
   readonly tables: { change(work: () => Promise<void>): Promise<void> };
-  readonly proxy: Pick<
-    SpliceProxy,
-    "closeUnpassed" | "reopen" | "pauseUdp" | "resumeUdp" | "forgetUdp" | "exportCounters"
-  >;
-  readonly cluster: { suspend(): Promise<void>; resume(): Promise<void> };
+  readonly proxy: Pick<SpliceProxy, "pauseUdp" | "resumeUdp" | "forgetUdp" | "exportCounters">;
+  readonly cluster: Pick<Cluster, "pause" | "resume">;
 }
 
 export function handoverParts({ commands, tables, proxy, cluster }: FrozenNode): HandoverPart[] {
@@ -36,25 +20,17 @@ export function handoverParts({ commands, tables, proxy, cluster }: FrozenNode):
     commands,
     heldTable(tables),
     {
-      key: PROXY_KEY,
-      freeze: async () => {
-        const { value: udp, descriptors: fds } = await proxy.pauseUdp();
-        return { bytes: encodeValue({ counters: proxy.exportCounters(), udp }), fds };
-      },
-      thaw: () => proxy.resumeUdp(),
-      leave: () => proxy.forgetUdp(),
-    },
-    {
-      key: "relay-udp",
-      freeze: () => nothing(proxy.closeUnpassed()),
-      thaw: () => proxy.reopen(),
-      leave: async () => undefined,
-    },
-    {
-      key: "cluster",
-      freeze: () => nothing(cluster.suspend()),
+      key: CLUSTER_PART,
+      freeze: async () => packCluster(await cluster.pause()),
       thaw: () => cluster.resume(),
       leave: async () => undefined,
+    },
+    // last: clients of UDP wait from here on
+    {
+      key: PROXY_PART,
+      freeze: async () => packProxy(await proxy.pauseUdp(), proxy.exportCounters()),
+      thaw: () => proxy.resumeUdp(),
+      leave: () => proxy.forgetUdp(),
     },
   ];
 }
@@ -80,9 +56,4 @@ function heldTable(tables: FrozenNode["tables"]): HandoverPart {
     thaw: end,
     leave: end,
   };
-}
-
-async function nothing(work: Promise<void>): Promise<null> {
-  await work;
-  return null;
 }

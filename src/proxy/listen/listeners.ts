@@ -134,15 +134,10 @@ export class Listeners {
 
   /** Every socket that another process can continue with, by the key under which it asks for it. */
   get sockets(): [key: string, fd: number][] {
-    return [...this.#running.values()].filter(isPassedOn).flatMap(({ service, at, fds, isPaired }) => {
+    return [...this.#running.values()].flatMap(({ service, at, fds, isPaired }) => {
       const key = inheritedKey(isPaired ? { ...at, isDual: true } : at, service === RELAY_NAME);
       return fds.map((fd, index): [string, number] => [`${key}:${index}`, fd]);
     });
-  }
-
-  /** The running ones without those of UDP relays, which share a port with sockets of the main thread. */
-  get withoutRelayUdp(): ListenerMap {
-    return new Map([...this.#running].filter(([, listener]) => !isRelayUdp(listener)));
   }
 
   /** Running TCP sockets that are not among these. */
@@ -216,6 +211,8 @@ export class Listeners {
     const { workers } = this.#budget;
     const fds = this.#inherited?.takeAll(inheritedKey(at, isRelay)) ?? [];
     if (fds.length === 0) return this.#open(at, workers, isShared, ownPorts);
+    // the program that picks among the sockets of the node's own port counts them
+    if (at.isBesideNode === true) return { fds };
     const more = fds.length >= workers ? null : this.#open(at, workers - fds.length, true, ownPorts);
     return { fds: [...fds, ...(more !== null && "fds" in more ? more.fds : [])] };
   }
@@ -232,14 +229,6 @@ export class Listeners {
 
 function isOpen(listener: Listener): boolean {
   return listener.error === null;
-}
-
-function isRelayUdp({ service, at }: Listener): boolean {
-  return service === RELAY_NAME && at.protocol === "udp";
-}
-
-function isPassedOn(listener: Listener): boolean {
-  return !isRelayUdp(listener);
 }
 
 function bindErrorsOf(listeners: ListenerMap): BindError[] {

@@ -105,14 +105,6 @@ export class FakeProxy implements NodeProxy {
 
   readonly openConnections = 0;
 
-  async closeUnpassed(): Promise<void> {
-    this.calls.push("closeUnpassed");
-  }
-
-  async reopen(): Promise<void> {
-    this.calls.push("reopen");
-  }
-
   async forget(): Promise<void> {
     this.calls.push("forget");
   }

@@ -1,0 +1,50 @@
+/**
+ * What continues of a node besides its listening sockets, as bytes and descriptors: values of msgpack in which a descriptor
+ * is an index, since it has another number in every process.
+ */
+import { decode, encode } from "@msgpack/msgpack";
+import type { CounterState, Handed as HandedValue, InheritedProxy, UdpState } from "../../proxy/index.ts";
+import type { HandedCluster } from "../cluster/cluster.ts";
+import type { Handed } from "./handover-part.ts";
+
+interface ProxyValue {
+  readonly udp: UdpState;
+  readonly counters: CounterState;
+}
+
+export function packProxy(udp: HandedValue<UdpState>, counters: CounterState): Handed {
+  const value: ProxyValue = { udp: udp.value, counters };
+  return { bytes: encode(value), fds: udp.descriptors };
+}
+
+export function unpackProxy({ bytes, fds }: Handed): InheritedProxy {
+  const { udp, counters } = decode(bytes) as ProxyValue;
+  return { counters, udp: { value: udp, descriptors: fds } };
+}
+
+export function packCluster(cluster: HandedCluster): Handed {
+  const fds: number[] = [];
+  const value = withDescriptors(cluster, (fd) => (fd < 0 ? fd : fds.push(fd) - 1));
+  return { bytes: encode(value), fds };
+}
+
+export function unpackCluster({ bytes, fds }: Handed): HandedCluster {
+  return withDescriptors(decode(bytes) as HandedCluster, (index) => fds[index] ?? -1);
+}
+
+function withDescriptors(
+  { catalog, members, overlay }: HandedCluster,
+  change: (fd: number) => number,
+): HandedCluster {
+  return {
+    catalog,
+    members: members && {
+      ...members,
+      sockets: { tcp: change(members.sockets.tcp), udp: change(members.sockets.udp) },
+    },
+    overlay: overlay && {
+      device: overlay.device && { ...overlay.device, fd: change(overlay.device.fd) },
+      echoes: overlay.echoes.map(({ address, fd }) => ({ address, fd: change(fd) })),
+    },
+  };
+}
