@@ -4,7 +4,11 @@
  */
 import { afterEach, describe, expect, test } from "bun:test";
 import { Takeover } from "../../src/node/handover/takeover.ts";
+import type { NodeStatus } from "../../src/node/index.ts";
 import { steadyClock } from "../../src/sys/clock.ts";
+import { loopbackPlaces, MeshCluster, type MeshOptions } from "../support/cluster/mesh-cluster.ts";
+import { serviceFile } from "../support/cluster/mesh-config.ts";
+import type { MeshNode } from "../support/cluster/mesh-node.ts";
 import { UdpPeer } from "../support/load/udp-peer.ts";
 import { NodeProcess, portmesh } from "../support/node/node-process.ts";
 import { freePorts } from "../support/os/free-port.ts";
@@ -159,5 +163,100 @@ describe("UDP", () => {
     expect(questions.lost).toEqual([]);
     expect(await pidOf(node)).toBe(node.child.pid);
     for (const [client, ports] of portsOf(tasks)) expect([client, ports.size]).toEqual([client, 1]);
+  });
+});
+
+/** What a log says of members: nothing of the kind may be said of a node that is upgraded. */
+const TROUBLE = /\b(failed|left|suspect|unreachable)/i;
+
+async function cluster(options: Partial<MeshOptions> = {}): Promise<MeshCluster> {
+  const started = await MeshCluster.start({
+    label: "handover-state",
+    places: loopbackPlaces(3),
+    settings: { workers: 2 },
+    ...options,
+  });
+  closers.push(async () => {
+    for (const node of started.nodes) {
+      const pid = await node
+        .status()
+        .then((status) => status.pid)
+        .catch(() => null);
+      if (pid !== null && pid !== node.pid) process.kill(pid, "SIGKILL");
+    }
+    await started.close();
+  });
+  return started;
+}
+
+async function upgradeMember(node: MeshNode): Promise<void> {
+  expect(await portmesh("upgrade", "--socket", node.socket)).toMatchObject({ exitCode: 0, stderr: "" });
+  await waitFor(async () => ((await node.status()) as unknown as NodeStatus).predecessor === null, {
+    what: "the predecessor to end",
+  });
+}
+
+describe("a member of a cluster", () => {
+  test("is upgraded five times, and nobody calls it failed, left or suspect", async () => {
+    const mesh = await cluster();
+    const [node, ...others] = mesh.nodes as [MeshNode, MeshNode, MeshNode];
+    const before = others.map(({ log }) => log.length);
+    for (let upgrades = 0; upgrades < 5; upgrades++) await upgradeMember(node);
+    await mesh.allAlive();
+    for (const [index, other] of others.entries()) {
+      const said = other.log.slice(before[index]).split("\n");
+      expect(said.filter((line) => TROUBLE.test(line))).toEqual([]);
+    }
+  });
+
+  test("is not given up when a successor takes its place and ends before it serves", async () => {
+    const mesh = await cluster();
+    const [node, ...others] = mesh.nodes as [MeshNode, MeshNode, MeshNode];
+    const before = others.map(({ log }) => log.length);
+    const { pid } = await node.status();
+    const answer = await fetch("http://portmesh/v1/handover", { unix: node.socket, method: "POST" });
+    const { socket } = (await answer.json()) as { socket: string };
+    const takeover = await Takeover.connect(socket, node.socket, "test", steadyClock);
+    await takeover.begin();
+    await takeover.fail("it was a test");
+    await portmesh("service", "create", "--name", "later", "--publish", "9:9", "--socket", node.socket);
+    await waitFor(async () => (await others[0]!.services()).some(({ name }) => name === "later"), {
+      what: "another node to know what was declared afterwards",
+      deadlineMs: 20_000,
+    });
+    await mesh.allAlive();
+    expect((await node.status()).pid).toBe(pid);
+    for (const [index, other] of others.entries()) {
+      const said = other.log.slice(before[index]).split("\n");
+      expect(said.filter((line) => TROUBLE.test(line))).toEqual([]);
+    }
+  });
+
+  test("relays UDP on, whichever end is upgraded", async () => {
+    const task = await echoTask();
+    const published = 5300;
+    const services = (_: unknown, index: number) =>
+      serviceFile({
+        name: "dns",
+        publish: [`${published}:53/udp`],
+        tasks: index === 0 ? [`127.0.0.1:${task.port}`] : [],
+      });
+    const mesh = await cluster({ services });
+    const [exit, entry] = mesh.nodes as [MeshNode, MeshNode, MeshNode];
+    const client = await openPeer();
+    const ask = async (text: string) => {
+      await waitFor(
+        () => {
+          client.send(text, published, entry.address);
+          return client.received.some(({ data }) => data.toString() === text);
+        },
+        { what: `the answer to ${text}` },
+      );
+    };
+    await ask("first");
+    await upgradeMember(exit);
+    await ask("after the exit node");
+    await upgradeMember(entry);
+    await ask("after the entry node");
   });
 });
