@@ -2,7 +2,7 @@
  * cluster.keys_file: one key on each line, as `portmesh keygen` prints them. Blank lines and what follows a `#` do not
  * count. The order is that of cluster.keys: the first key encrypts, all decrypt.
  */
-import { dirname, resolve } from "node:path";
+import { dirname, isAbsolute, resolve } from "node:path";
 import { readRegularFile } from "../sys/regular-file.ts";
 import type { Problem } from "./problem.ts";
 import { whyUnreadable } from "./read-failure.ts";
@@ -20,9 +20,13 @@ export type KeysReading =
   /** It cannot be read at all: to be reported where the configuration names it. */
   | { readonly unreadable: string };
 
-/** @param config the file that names it: a relative path begins in its directory */
+/**
+ * Not normalized: messages find in it what is to be hidden, as it was written.
+ *
+ * @param config the file that names it: a relative path begins in its directory
+ */
 export function keysFilePath(config: string, path: string): string {
-  return resolve(dirname(config), path);
+  return isAbsolute(path) ? path : `${resolve(dirname(config))}/${path}`;
 }
 
 export function readKeysFile(path: string): KeysReading {
