@@ -15,6 +15,7 @@ import { isReadable } from "../bench/overlay/secrecy.ts";
 import { exchangeClient, parseExchange } from "../bench/tools/exchange.ts";
 import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
 import { lacks } from "../support/os/require-program.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const EXCHANGE = {
   via: "tunnel",
@@ -77,11 +78,14 @@ describe.skipIf(lacksNamespaces() || lacks("ethtool", "ss", "ping"))("the cable 
   });
 
   test("is as new after a reset", async () => {
-    const before = runIn(link.left, ["ip", "-o", "link"]);
+    const links = () => runIn(link.left, ["ip", "-o", "link"]);
+    // a new veth reports its carrier a moment after it is up
+    await waitFor(() => !links().includes("NO-CARRIER"), { what: "the cable to have a carrier" });
+    const before = links();
     await kernelVxlan.start(bench, link);
     link.setLoss(PER_MILLE);
     link.reset();
-    expect(runIn(link.left, ["ip", "-o", "link"])).toBe(before);
+    expect(links()).toBe(before);
     expect(runIn(link.left, ["nft", "list", "ruleset"])).toBe("");
   });
 
