@@ -1,0 +1,71 @@
+/** What continues of a node is the same on the other side, with other numbers of descriptors. */
+import { expect, test } from "bun:test";
+import type { HandedCluster } from "../../../../src/node/cluster/cluster.ts";
+import {
+  packCluster,
+  packProxy,
+  unpackCluster,
+  unpackProxy,
+} from "../../../../src/node/handover/node-state.ts";
+
+const END = {
+  address: "10.200.0.1",
+  prefixLength: 16,
+  vni: 4096,
+  port: 4789,
+  underlayAddress: "192.0.2.1",
+  device: "portmesh4789",
+};
+
+function clusterWith(tcp: number, udp: number, tun: number, echo: number): HandedCluster {
+  return {
+    catalog: "all of it",
+    members: {
+      sockets: { tcp, udp },
+      membership: {
+        incarnation: 7,
+        members: [],
+        serf: { ltime: 3, eventLTime: 2, queryLTime: 1, events: [], statusLTimes: [["n2", 2]] },
+      },
+    },
+    overlay: {
+      device: { driver: "userspace", end: END, fd: tun },
+      echoes: [{ address: "10.200.0.1", fd: echo }],
+    },
+  };
+}
+
+test("a cluster, with its descriptors in order", () => {
+  const packed = packCluster(clusterWith(11, 12, 13, 14));
+  expect(packed.fds).toEqual([11, 12, 13, 14]);
+  expect(unpackCluster({ ...packed, fds: [5, 6, 7, 8] })).toEqual(clusterWith(5, 6, 7, 8));
+});
+
+test("a device that needs no descriptor, a socket that could not be passed on", () => {
+  const packed = packCluster(clusterWith(11, -9, -1, 14));
+  expect(packed.fds).toEqual([11, 14]);
+  expect(unpackCluster({ ...packed, fds: [5, 6] })).toEqual(clusterWith(5, -1, -1, 6));
+});
+
+test("no cluster", () => {
+  const alone: HandedCluster = { catalog: "", members: null, overlay: null };
+  expect(unpackCluster(packCluster(alone))).toEqual(alone);
+});
+
+test("sessions and totals", () => {
+  const rows = new Uint8Array(new Int32Array([9, 0, 0, 40_000, 1, 6, 20, 0, 77]).buffer);
+  const sockets = [{ listener: "udp 0.0.0.0:53", index: 1, targets: ["one 10.0.0.1 53 "], rows }];
+  const udp = { sockets, claims: [{ worker: 1, block: 40_000, descriptor: 1 }] };
+  const counters = {
+    services: [["web", [1, 2.5]] as const],
+    tasks: [],
+    peers: [],
+    relayDrops: [1],
+    relayRefusals: [],
+  };
+  const packed = packProxy({ value: udp, descriptors: [21, 22] }, counters);
+  expect(unpackProxy({ ...packed, fds: [3, 4] })).toEqual({
+    counters,
+    udp: { value: udp, descriptors: [3, 4] },
+  });
+});
