@@ -198,8 +198,11 @@ export class Node implements ClusterNode {
     return traceRoute(query, { ...this.#snapshot(), input: reconciler.routing, table: tables.table });
   }
 
-  /** Resolves when all is stopped: true when no connection was left, false when it was hurried. */
-  async drainAndStop(): Promise<boolean> {
+  /**
+   * Resolves when all is stopped: true when no connection was left, false when it was hurried.
+   * @param keepsSockets the service manager has them too: new clients wait in their queues for the next process
+   */
+  async drainAndStop(keepsSockets = false): Promise<boolean> {
     const { log, proxy, tables, cluster, stops } = this.#started;
     const timeoutMs = Math.max(0, ...tables.table.services.map((service) => service.drainTimeoutMs));
     this.#state = "draining";
@@ -207,6 +210,7 @@ export class Node implements ClusterNode {
     this.#started.options.manager?.draining(() => this.summary);
     await cluster.announceLeaving();
     await tables.close(); // a change now would open the listeners again
+    if (keepsSockets) await proxy.forget();
     const isDrained = await proxy.drain();
     await cluster.leave();
     for (const stop of stops.toReversed()) await stop();

@@ -48,7 +48,6 @@ export interface RunHooks {
 /** Resolves to the exit code when the node has ended. Throws AdminSocketError, NodeError or OverlayError when it cannot begin. */
 export async function runNode(options: Omit<NodeOptions, "onFatal">, hooks: RunHooks = {}): Promise<number> {
   exitOnBugs(options.log);
-  const signals = new NodeSignals(options.log);
   const fatal = Promise.withResolvers<void>();
   const onFatal = (error: Error) => {
     options.log.fatal(error.message);
@@ -61,9 +60,10 @@ export async function runNode(options: Omit<NodeOptions, "onFatal">, hooks: RunH
     clock: systemClock.steady,
     log: options.log,
   });
+  const signals = new NodeSignals(options.log, () => manager.keepSockets());
   let restore = options.config.cluster === null ? () => {} : enableTcpMtuProbing(options.log);
   try {
-    const node = await startNode({ ...options, manager, onFatal }, realParts);
+    const node = await startNode({ inherited: manager.inherited, ...options, manager, onFatal }, realParts);
     signals.onServing(() => reloadOnSignal(node, options.log));
     manager.serving(node.summary, node);
     hooks.onServing?.();
@@ -80,7 +80,7 @@ export async function runNode(options: Omit<NodeOptions, "onFatal">, hooks: RunH
       return 0;
     }
     const isFatal = end === "fatal";
-    const drained = node.drainAndStop();
+    const drained = node.drainAndStop(signals.isRestart);
     void signals.hurry.then(() => node.hurry());
     return (await drained) && !isFatal ? 0 : 1;
   } finally {

@@ -3,7 +3,10 @@
  * alive. Without $NOTIFY_SOCKET nothing is sent. [sd_notify(3), systemd.service(5): Type=notify, WatchdogSec=]
  */
 import type { Clock } from "../sys/clock.ts";
+import { InheritedSockets } from "../sys/inherited-sockets.ts";
+import { takeListenFds } from "../sys/listen-fds.ts";
 import { isNotifyAddress, monotonicMicroseconds, NotifySocket } from "../sys/notify-socket.ts";
+import { FdStore } from "./fd-store.ts";
 import type { Log } from "./log.ts";
 
 /** While it drains or waits it asks for more time, so often and so much. */
@@ -11,7 +14,7 @@ const EXTEND_EVERY_MS = 5_000;
 const EXTEND_BY_MS = 20_000;
 const US_PER_MS = 1_000;
 
-type Env = Readonly<Record<string, string | undefined>>;
+type Env = Record<string, string | undefined>;
 
 export interface ServiceManagerOptions {
   readonly env: Env;
@@ -32,6 +35,9 @@ export class ServiceManager {
   /** null: there is none, or another process speaks now. */
   #socket: NotifySocket | null;
   readonly #watchdogMs: number | null;
+  /** Of the process that it has started; a successor has them from its predecessor. */
+  readonly inherited: InheritedSockets;
+  readonly #store: FdStore | null;
   #watched: Watched | null = null;
   #isStopping = false;
   #reloads = 0;
@@ -52,6 +58,9 @@ export class ServiceManager {
       log.warn(
         `cannot notify the service manager: NOTIFY_SOCKET=${address} is neither a path nor an abstract name`,
       );
+    const sockets = takeListenFds(env, options.pid);
+    this.inherited = new InheritedSockets(sockets);
+    this.#store = this.#socket === null ? null : new FdStore(this.#socket, this.inherited.keys());
     this.#watchdogMs = this.#socket === null ? null : watchdogMs(options);
   }
 
@@ -68,6 +77,24 @@ export class ServiceManager {
     this.#cancels.extension();
     this.#say({ MAINPID: this.#options.pid, READY: 1, STATUS: status });
     this.#feedWatchdog();
+    this.#store?.removeRest();
+    if (this.inherited.size > 0)
+      this.#options.log.warn(
+        { names: this.inherited.keys() },
+        "closed sockets of the service manager that no service publishes",
+      );
+    this.inherited.closeRest();
+  }
+
+  /** Listening sockets outlive this process with the manager. */
+  stores(sockets: readonly (readonly [key: string, fd: number])[]): void {
+    this.#store?.follow(sockets);
+  }
+
+  /** false: the manager keeps no sockets. True: they stay open for the process that it starts next. */
+  keepSockets(): boolean {
+    this.#store?.keep();
+    return this.#store !== null;
   }
 
   reloading(): void {
@@ -93,6 +120,7 @@ export class ServiceManager {
     this.#isStopping = true;
     this.#cancels.watchdog();
     this.#cancels.extension();
+    this.#store?.keep();
     this.#socket?.close();
     this.#socket = null;
   }

@@ -1,6 +1,7 @@
 /**
  * The signals of a node, from before its start on. SIGHUP reloads, when it starts as soon as it serves. SIGTERM and
- * SIGINT drain and end; a second one ends at once, a third without asking. SIGUSR1 and SIGUSR2 do nothing.
+ * SIGINT drain and end; a second one ends at once, a third without asking. SIGUSR2 does the same where the service
+ * manager keeps the sockets for the next process (RestartKillSignal=). Otherwise SIGUSR1 and SIGUSR2 do nothing.
  */
 import { takeSignal } from "../sys/held-signals.ts";
 import type { Log } from "./log.ts";
@@ -9,21 +10,31 @@ export class NodeSignals {
   readonly #stop = Promise.withResolvers<void>();
   readonly #hurry = Promise.withResolvers<void>();
   #stopCount = 0;
+  #isRestart = false;
   /** null: it has not started. */
   #reload: (() => Promise<void>) | null = null;
   #isReloading = false;
   #isReloadDue = false;
 
-  constructor(log: Log) {
+  /** @param keepSockets false: SIGUSR2 means nothing here */
+  constructor(log: Log, keepSockets: () => boolean = () => false) {
     takeSignal("SIGHUP", () => this.#onReload());
     for (const signal of ["SIGTERM", "SIGINT"] as const) takeSignal(signal, () => this.#onStop());
     for (const signal of ["SIGUSR1", "SIGUSR2"] as const)
-      takeSignal(signal, () =>
-        log.warn({ signal }, `${signal} ignored: SIGHUP reloads, SIGTERM drains and stops`),
-      );
+      takeSignal(signal, () => {
+        if (signal === "SIGUSR2" && this.#stopCount === 0 && keepSockets()) {
+          this.#isRestart = true;
+          this.#onStop();
+        } else log.warn({ signal }, `${signal} ignored: SIGHUP reloads, SIGTERM drains and stops`);
+      });
   }
 
-  /** SIGTERM or SIGINT. */
+  /** It stops for a process that continues with its sockets. */
+  get isRestart(): boolean {
+    return this.#isRestart;
+  }
+
+  /** SIGTERM or SIGINT, or SIGUSR2 for a restart. */
   get stop(): Promise<void> {
     return this.#stop.promise;
   }

@@ -166,19 +166,21 @@ function firstFacts({ config, file, version }: NodeOptions, parts: NodeParts, ca
 }
 
 async function startProxy(
-  { config, takeover, inherited }: NodeOptions,
+  { config, takeover, inherited, manager }: NodeOptions,
   parts: NodeParts,
   log: NodeLog,
   reconciler: Reconciler,
   news: ReachNews,
 ): Promise<NodeProxy> {
-  const proxy = await parts.startProxy({
+  let proxy: NodeProxy | null = null;
+  proxy = await parts.startProxy({
     workers: config.proxy.workers,
     onConnectionsClosed: (records) => log.connections(records),
     onListeners: (listeners) => log.listeners(listeners),
     onShortage: (shortage) => log.shortage(shortage),
     hasGossip: config.cluster !== null,
     inherited: takeover?.sockets ?? inherited,
+    onSockets: () => manager?.stores(proxy?.sockets ?? []),
     onBindErrors: (errors) => reconciler.learn({ bindErrors: bindErrorsOf(errors) }),
     onReachChange: () => news.set(),
     onRetryDue: () => reconciler.learn({ portRetries: reconciler.facts.portRetries + 1 }),

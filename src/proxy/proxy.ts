@@ -63,6 +63,8 @@ export interface ProxyOptions {
   readonly hasGossip?: boolean;
   /** A task of this node is down, or reachable again: see `isTaskUp`. */
   readonly onReachChange?: () => void;
+  /** Listening sockets have been opened, or will be closed: `sockets` are those that stay. */
+  readonly onSockets?: () => void;
   /** Listening sockets from another process. */
   readonly inherited?: InheritedSockets | undefined;
 }
@@ -325,6 +327,7 @@ export class SpliceProxy {
 
   #runListeners(listeners: ListenerMap): void {
     const haveErrorsChanged = this.#listeners.replace(listeners);
+    this.options.onSockets?.();
     const { bindErrors } = this.#listeners;
     if (haveErrorsChanged) this.options.onBindErrors?.(bindErrors);
     if (bindErrors.length > 0) this.#retry.start();

@@ -3,11 +3,12 @@
  * path, or with "@" a name in the abstract namespace. What the socket does not take at once is sent later, in
  * order. [sd_notify(3), unix(7)]
  */
-import { Arena, scratch } from "./arena.ts";
+import { scratch } from "./arena.ts";
 import type { Clock } from "./clock.ts";
+import { sendDescriptors } from "./descriptor-passing.ts";
 import { EAGAIN, ENOBUFS, errno, errnoText } from "./errno.ts";
 import { libc } from "./libc.ts";
-import { close, send } from "./socket.ts";
+import { close, duplicate } from "./socket.ts";
 
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
@@ -15,12 +16,14 @@ const SOCK_NONBLOCK_CLOEXEC = 0o4000 | 0o2000000;
 /** sun_path has 108 bytes, the last of a path is NUL. */
 const MAX_NAME_BYTES = 107;
 const RETRY_MS = 50;
-/** The manager reads nothing; what it is told later makes up for what it missed. */
+/** The manager reads nothing: what it is told later makes up for what it missed. Descriptors are not dropped this way. */
 const MAX_WAITING = 8_192;
 const CLOCK_MONOTONIC = 1;
 
-/** systemd takes no more. */
-const MAX_MESSAGE_BYTES = 4096;
+interface Message {
+  readonly bytes: Uint8Array;
+  readonly fds: readonly number[];
+}
 
 export interface NotifySocketOptions {
   /** Of $NOTIFY_SOCKET. */
@@ -32,9 +35,8 @@ export interface NotifySocketOptions {
 
 export class NotifySocket {
   readonly #options: NotifySocketOptions;
-  readonly #memory = new Arena(MAX_MESSAGE_BYTES);
-  /** Not taken yet. */
-  #waiting: Uint8Array[] = [];
+  /** Not taken yet, with descriptors of their own. */
+  #waiting: Message[] = [];
   #cancelRetry: (() => void) | null = null;
   #error: string | null = null;
 
@@ -42,26 +44,27 @@ export class NotifySocket {
     this.#options = options;
   }
 
-  send(assignments: Readonly<Record<string, string | number>>): void {
-    const lines = Object.entries(assignments).map(([name, value]) => `${name}=${oneLine(String(value))}`);
-    const message = new TextEncoder().encode(lines.join("\n")).subarray(0, MAX_MESSAGE_BYTES);
+  /** @param fds go along; the caller may close them after the call */
+  send(assignments: Readonly<Record<string, string | number>>, fds: readonly number[] = []): void {
+    const text = Object.entries(assignments).map(([name, value]) => `${name}=${oneLine(String(value))}`);
+    const message = { bytes: new TextEncoder().encode(text.join("\n")), fds };
     if (this.#waiting.length > 0) this.#keep(message);
     else this.#sendAll([message]);
   }
 
   close(): void {
     this.#cancelRetry?.();
+    for (const { fds } of this.#waiting) fds.forEach(close);
     this.#waiting = [];
   }
 
-  #sendAll(messages: readonly Uint8Array[]): void {
+  #sendAll(messages: readonly Message[]): void {
     const fd = this.#connect();
     if (fd < 0) return this.#fail(-fd);
-    for (const [i, message] of messages.entries()) {
-      this.#memory.bytes.set(message);
-      const result = send(fd, this.#memory.address(0), message.length);
+    for (const [i, { bytes, fds }] of messages.entries()) {
+      const result = sendDescriptors(fd, bytes, fds);
       if (result === -EAGAIN || result === -ENOBUFS) {
-        for (const each of messages.slice(i)) this.#keep(each);
+        for (const message of messages.slice(i)) this.#keep(message);
         break;
       }
       if (result < 0) this.#fail(-result);
@@ -70,9 +73,11 @@ export class NotifySocket {
     close(fd);
   }
 
-  #keep(message: Uint8Array): void {
+  #keep({ bytes, fds }: Message): void {
     if (this.#waiting.length >= MAX_WAITING) return this.#fail(EAGAIN);
-    this.#waiting.push(message);
+    const copies = fds.map(duplicate).filter((fd) => fd >= 0);
+    if (copies.length === fds.length) this.#waiting.push({ bytes, fds: copies });
+    else copies.forEach(close);
     this.#cancelRetry ??= this.#options.clock.after(RETRY_MS, () => this.#retry());
   }
 
@@ -81,6 +86,7 @@ export class NotifySocket {
     this.#waiting = [];
     this.#cancelRetry = null;
     this.#sendAll(messages);
+    for (const { fds } of messages) fds.forEach(close);
   }
 
   /** A descriptor or -errno. Connected anew each time: the manager may have been restarted. */

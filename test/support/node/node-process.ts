@@ -56,8 +56,9 @@ export class NodeProcess {
     services: string,
     wrapper: readonly string[] = [],
     env: Readonly<Record<string, string>> = {},
+    fds: readonly number[] = [],
   ): NodeProcess {
-    return NodeProcess.#spawn(directory, services, wrapper, false, env);
+    return NodeProcess.#spawn(directory, services, wrapper, false, env, fds);
   }
 
   static #spawn(
@@ -66,14 +67,13 @@ export class NodeProcess {
     wrapper: readonly string[],
     ownsDirectory: boolean,
     env: Readonly<Record<string, string>> = {},
+    fds: readonly number[] = [],
   ): NodeProcess {
     writeFileSync(join(directory, "portmesh.toml"), complete(directory, services));
     const child = Bun.spawn([...wrapper, EXECUTABLE, "run", "-c", join(directory, "portmesh.toml")], {
       env: { ...env },
       cwd: directory,
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
+      stdio: ["ignore", "pipe", "pipe", ...fds],
     });
     return new NodeProcess(directory, child, ownsDirectory);
   }

@@ -1,18 +1,23 @@
-/** Stands in for systemd: receives notifications on a socket of AF_UNIX. */
-import { Arena, scratch } from "../../../src/sys/arena.ts";
+/**
+ * Stands in for systemd: receives notifications on a socket of AF_UNIX, keeps descriptors as its FD store does, and
+ * passes them to the next process as LISTEN_FDS.
+ */
+import { scratch } from "../../../src/sys/arena.ts";
+import { receiveDescriptors } from "../../../src/sys/descriptor-passing.ts";
 import { libc } from "../../../src/sys/libc.ts";
-import { close, recv } from "../../../src/sys/socket.ts";
+import { close } from "../../../src/sys/socket.ts";
 import { waitFor } from "../time/wait-for.ts";
 
 const AF_UNIX = 1;
 const SOCK_DGRAM_NONBLOCK_CLOEXEC = 2 | 0o4000 | 0o2000000;
 const MAX_BYTES = 65_536;
-const memory = new Arena(MAX_BYTES);
 
 export type Notice = Readonly<Record<string, string>>;
 
 export class FakeServiceManager implements Disposable {
   readonly notices: Notice[] = [];
+  /** The FD store. */
+  readonly stored = new Map<string, number[]>();
   readonly #fd: number;
 
   /** @param address a path, or "@" and a name */
@@ -30,10 +35,25 @@ export class FakeServiceManager implements Disposable {
   /** Takes what has arrived. */
   receive(): void {
     for (;;) {
-      const length = recv(this.#fd, memory.address(0), MAX_BYTES, 0);
-      if (length < 0) return;
-      this.#onMessage(new TextDecoder().decode(memory.bytes.slice(0, length)));
+      const received = receiveDescriptors(this.#fd, MAX_BYTES);
+      if (typeof received === "number") return;
+      this.#onMessage(new TextDecoder().decode(received.bytes), received.fds);
     }
+  }
+
+  /** For a process that it starts: descriptors from 3 on, and the variables that name them. */
+  get passed(): { readonly fds: number[]; readonly env: Record<string, string>; readonly wrapper: string[] } {
+    this.receive();
+    const all = [...this.stored].flatMap(([name, fds]) => fds.map((fd) => [name, fd] as const));
+    return {
+      fds: all.map(([, fd]) => fd),
+      env: {
+        NOTIFY_SOCKET: this.address,
+        LISTEN_FDS: `${all.length}`,
+        LISTEN_FDNAMES: all.map(([name]) => name).join(":"),
+      },
+      wrapper: ["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh"],
+    };
   }
 
   async hears(what: string, test: (notice: Notice) => boolean): Promise<Notice> {
@@ -56,9 +76,18 @@ export class FakeServiceManager implements Disposable {
 
   [Symbol.dispose](): void {
     close(this.#fd);
+    for (const fds of this.stored.values()) fds.forEach(close);
+    this.stored.clear();
   }
 
-  #onMessage(text: string): void {
-    this.notices.push(Object.fromEntries(text.split("\n").map((line) => line.split(/=(.*)/s).slice(0, 2))));
+  #onMessage(text: string, fds: readonly number[]): void {
+    const notice = Object.fromEntries(text.split("\n").map((line) => line.split(/=(.*)/s).slice(0, 2)));
+    this.notices.push(notice);
+    const name = notice.FDNAME ?? "stored";
+    if (notice.FDSTORE === "1") this.stored.set(name, [...(this.stored.get(name) ?? []), ...fds]);
+    else fds.forEach(close);
+    if (notice.FDSTOREREMOVE !== "1") return;
+    this.stored.get(name)?.forEach(close);
+    this.stored.delete(name);
   }
 }

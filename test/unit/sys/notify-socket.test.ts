@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import { closeSync, fstatSync, openSync } from "node:fs";
 import { isNotifyAddress, monotonicMicroseconds, NotifySocket } from "../../../src/sys/notify-socket.ts";
 import { FakeServiceManager } from "../../support/os/service-manager.ts";
 import { type TempDir, tempDir } from "../../support/os/temp-dir.ts";
@@ -30,15 +31,20 @@ test("assignments arrive as lines, at a path and at an abstract name", () => {
   expect(errors).toEqual([]);
 });
 
-test("what a full queue does not take is sent later, in order", async () => {
+test("what a full queue does not take is sent later, in order, with descriptors that live until then", async () => {
   using manager = new FakeServiceManager(directory.file("notify"));
   const notify = connect(manager.address);
-  for (let number = 0; number < 1_500; number++) notify.send({ STATUS: number });
+  const file = openSync(directory.file("notify-file"), "w");
+  const { ino } = fstatSync(file);
+  for (let number = 0; number < 1_500; number++) notify.send({ FDSTORE: 1, FDNAME: number }, [file]);
+  closeSync(file);
   for (let round = 0; round < 1_500 && manager.notices.length < 1_500; round++) {
     manager.receive();
     await clock.advance(50);
   }
-  expect(manager.notices.map(({ STATUS }) => Number(STATUS))).toEqual([...Array(1_500).keys()]);
+  manager.receive();
+  expect(manager.notices.map(({ FDNAME }) => Number(FDNAME))).toEqual([...Array(1_500).keys()]);
+  expect(manager.stored.get("1499")!.map((fd) => fstatSync(fd).ino)).toEqual([ino]);
   expect(errors).toEqual([]);
 });
 

@@ -1,0 +1,142 @@
+/**
+ * The compiled node with an FD store: the service manager keeps its listening sockets, so that a crash and a restart
+ * refuse no client.
+ */
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { type RequestRecord, request } from "../support/load/http-load.ts";
+import { type HttpTask, startNamedTask } from "../support/load/http-task.ts";
+import { NodeProcess } from "../support/node/node-process.ts";
+import { freePort } from "../support/os/free-port.ts";
+import { FakeServiceManager } from "../support/os/service-manager.ts";
+import { type TempDir, tempDir } from "../support/os/temp-dir.ts";
+import { waitFor } from "../support/time/wait-for.ts";
+
+const WORKERS = 2;
+
+let directory: TempDir;
+let systemd: FakeServiceManager;
+let task: HttpTask;
+let published: number;
+let node: NodeProcess;
+
+beforeEach(async () => {
+  directory = tempDir();
+  systemd = new FakeServiceManager(directory.file("notify"));
+  task = startNamedTask("task");
+  published = await freePort();
+});
+
+afterEach(async () => {
+  await node.kill();
+  await task.stop();
+  systemd[Symbol.dispose]();
+  directory[Symbol.dispose]();
+});
+
+function file(ports: readonly string[], workers = WORKERS): string {
+  const publish = ports.map((port) => `"${port}"`).join(", ");
+  return `[proxy]\nworkers = ${workers}\n[[services]]\nname = "web"\npublish = [${publish}]\ntasks = ["127.0.0.1"]\n`;
+}
+
+/** As the manager does: what is in its store goes along. */
+async function start(text: string): Promise<void> {
+  const { fds, env, wrapper } = systemd.passed;
+  systemd.notices.length = 0;
+  node = NodeProcess.startIn(directory.path, text, wrapper, env, fds);
+  await systemd.hears("READY=1", ({ READY }) => READY === "1");
+}
+
+async function stores(count: number): Promise<void> {
+  await waitFor(
+    () => {
+      systemd.receive();
+      return systemd.stored.size === count;
+    },
+    { what: `${count} sockets in the store` },
+  );
+}
+
+/** One connection for each request, without a pause. */
+class Load {
+  readonly results: RequestRecord[] = [];
+  #isOver = false;
+  readonly #clients = Array.from({ length: 4 }, () => this.#run());
+
+  async #run(): Promise<void> {
+    while (!this.#isOver) this.results.push(await request("127.0.0.1", published));
+  }
+
+  async served(more: number): Promise<void> {
+    const wanted = this.results.length + more;
+    await waitFor(() => this.results.length >= wanted, { what: `${more} more replies` });
+  }
+
+  async end(): Promise<RequestRecord[]> {
+    this.#isOver = true;
+    await Promise.all(this.#clients);
+    return this.results.filter(({ body }) => body !== "task");
+  }
+}
+
+test("kill -9 under load: nobody is refused, clients that come meanwhile are served by the next process", async () => {
+  await start(file([`${published}:${task.port}`]));
+  await stores(WORKERS);
+  await node.kill();
+  const waiting = [1, 2, 3, 4].map(() => request("127.0.0.1", published));
+  await start(file([`${published}:${task.port}`]));
+  expect((await Promise.all(waiting)).map(({ body }) => body)).toEqual(Array(4).fill("task"));
+  const load = new Load();
+  for (let crash = 0; crash < 3; crash++) {
+    await load.served(20);
+    await node.kill();
+    await start(file([`${published}:${task.port}`]));
+  }
+  await load.served(20);
+  const failed = await load.end();
+  // those that were being served when the process died
+  expect(failed.filter(({ error }) => error?.includes("ECONNREFUSED"))).toEqual([]);
+  expect(failed.length).toBeLessThanOrEqual(3 * 4);
+  await stores(WORKERS);
+});
+
+test("a restart under load: none fails, and the sockets stay the same", async () => {
+  await start(file([`${published}:${task.port}`]));
+  await stores(WORKERS);
+  const load = new Load();
+  for (let restart = 0; restart < 5; restart++) {
+    await load.served(20);
+    node.child.kill("SIGUSR2");
+    expect(await node.child.exited).toBe(0);
+    await start(file([`${published}:${task.port}`], 1 + (restart % 3)));
+  }
+  await load.served(20);
+  expect(await load.end()).toEqual([]);
+});
+
+test("a stop takes them out of the store, and closes the ports", async () => {
+  await start(file([`${published}:${task.port}`]));
+  await stores(WORKERS);
+  node.child.kill("SIGTERM");
+  expect(await node.child.exited).toBe(0);
+  await stores(0);
+  expect((await request("127.0.0.1", published)).error).toContain("ECONNREFUSED");
+});
+
+test("ports that a reload or another file takes away are closed in the store too; unknown names are closed", async () => {
+  const [second, third] = [await freePort(), await freePort()];
+  const port = (number: number) => `${number}:${task.port}`;
+  await start(file([port(published), port(second)]));
+  await stores(2 * WORKERS);
+  await node.reload(file([port(published)]));
+  await stores(WORKERS);
+  expect((await request("127.0.0.1", second)).error).toContain("ECONNREFUSED");
+  await node.kill();
+  const [fds] = [...systemd.stored.values()];
+  systemd.stored.set("web.socket", [fds![0]!]); // of a socket unit
+  await start(file([port(third)]));
+  await waitFor(() => node.log.includes("closed sockets of the service manager"), { what: "the warning" });
+  systemd.stored.delete("web.socket");
+  await stores(WORKERS);
+  expect((await request("127.0.0.1", published)).error).toContain("ECONNREFUSED");
+  expect((await request("127.0.0.1", third)).body).toBe("task");
+});
