@@ -6,9 +6,13 @@
 const ENDING = ["SIGTERM", "SIGINT"] as const;
 const IGNORED = ["SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
 
-/** The configuration has not been read: a reload is not missed. Nothing is open: a stop is an exit. */
+/**
+ * The configuration has not been read: a reload is not missed. Nothing is open: a stop is an exit; under a service
+ * manager so is SIGUSR2, its signal for a restart.
+ */
 export function holdSignals(): void {
   for (const signal of ENDING) process.on(signal, () => process.exit(0));
+  if (process.env.NOTIFY_SOCKET) process.on("SIGUSR2", () => process.exit(0));
   for (const signal of IGNORED) process.on(signal, () => undefined);
 }
 
