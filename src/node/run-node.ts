@@ -75,6 +75,7 @@ export async function runNode(options: Omit<NodeOptions, "onFatal">, hooks: RunH
     ]);
     if (end === "left") {
       restore = () => {}; // the other process has it
+      manager.silence();
       void signals.stop.then(() => node.hurry());
       await node.drained;
       return 0;

@@ -97,6 +97,11 @@ export class ServiceManager {
     return this.#store !== null;
   }
 
+  /** In place of its predecessor, at whose end the manager would start another process. */
+  becomesMain(): void {
+    this.#say({ MAINPID: this.#options.pid });
+  }
+
   reloading(): void {
     if (this.#socket === null || this.#isStopping || this.#reloads++ > 0) return;
     this.#say({ RELOADING: 1, MONOTONIC_USEC: `${monotonicMicroseconds()}`, STATUS: "reloading" });

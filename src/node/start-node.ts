@@ -55,6 +55,7 @@ export async function startNode(options: NodeOptions, parts: NodeParts): Promise
     const begun = await startParts(options, { ...parts, lookup }, { gate, socket }, stops);
     node = begun;
     if (taken !== null) admin.moveTo(taken);
+    if (options.takeover != null) options.manager?.becomesMain(); // before the predecessor may end
     await options.takeover?.ready();
     return begun;
   } catch (error) {
