@@ -56,7 +56,7 @@ export async function runNode(options: Omit<NodeOptions, "onFatal">, hooks: RunH
   const manager = new ServiceManager({
     env: process.env,
     pid: process.pid,
-    isTakeOver: options.takeover != null,
+    takenOver: options.takeover?.sockets.keys() ?? null,
     clock: systemClock.steady,
     log: options.log,
   });

@@ -19,8 +19,11 @@ type Env = Record<string, string | undefined>;
 export interface ServiceManagerOptions {
   readonly env: Env;
   readonly pid: number;
-  /** It was started by its predecessor, for which the manager has set the watchdog. */
-  readonly isTakeOver: boolean;
+  /**
+   * Keys of the sockets of its predecessor, which has started it: the manager has set the watchdog for that one, and may
+   * have those sockets in its store. null: the manager has started this process.
+   */
+  readonly takenOver: readonly string[] | null;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -60,7 +63,10 @@ export class ServiceManager {
       );
     const sockets = takeListenFds(env, options.pid);
     this.inherited = new InheritedSockets(sockets);
-    this.#store = this.#socket === null ? null : new FdStore(this.#socket, this.inherited.keys());
+    this.#store =
+      this.#socket === null
+        ? null
+        : new FdStore(this.#socket, [...this.inherited.keys(), ...(options.takenOver ?? [])]);
     this.#watchdogMs = this.#socket === null ? null : watchdogMs(options);
   }
 
@@ -171,9 +177,9 @@ export class ServiceManager {
   }
 }
 
-function watchdogMs({ env, pid, isTakeOver }: ServiceManagerOptions): number | null {
+function watchdogMs({ env, pid, takenOver }: ServiceManagerOptions): number | null {
   const microseconds = Number(env.WATCHDOG_USEC ?? 0);
-  const isMeant = isTakeOver || !env.WATCHDOG_PID || Number(env.WATCHDOG_PID) === pid;
+  const isMeant = takenOver !== null || !env.WATCHDOG_PID || Number(env.WATCHDOG_PID) === pid;
   return isMeant && Number.isSafeInteger(microseconds) && microseconds > 0 ? microseconds / US_PER_MS : null;
 }
 

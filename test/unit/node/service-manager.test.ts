@@ -24,11 +24,14 @@ afterEach(() => {
   directory[Symbol.dispose]();
 });
 
-function managed(env: Record<string, string> = {}, isTakeOver = false): ServiceManager {
+function managed(
+  env: Record<string, string> = {},
+  takenOver: readonly string[] | null = null,
+): ServiceManager {
   return new ServiceManager({
     env: { NOTIFY_SOCKET: systemd.address, ...env },
     pid: PID,
-    isTakeOver,
+    takenOver,
     clock,
     log: recorded.log,
   });
@@ -116,9 +119,22 @@ test("a watchdog meant for another process is fed only by a successor", async ()
   managed(env).serving("serving", alive);
   await pass(60_000);
   expect(heard()).toHaveLength(1);
-  managed(env, true).serving("serving", alive);
+  managed(env, []).serving("serving", alive);
   await pass(0);
   expect(heard()).toHaveLength(2);
+});
+
+test("sockets of the predecessor that the successor does not use leave the store", () => {
+  const manager = managed({}, ["tcp:*:80:0", "tcp:*:81:0"]);
+  manager.stores([["tcp:*:80:0", 0]]);
+  manager.becomesMain();
+  manager.serving("serving", alive);
+  expect(heard().map(({ FDSTOREREMOVE, FDNAME, MAINPID }) => [FDSTOREREMOVE, FDNAME, MAINPID])).toEqual([
+    [undefined, "tcp%3A*%3A80%3A0", undefined],
+    [undefined, undefined, "4711"],
+    [undefined, undefined, "4711"],
+    ["1", "tcp%3A*%3A81%3A0", undefined],
+  ]);
 });
 
 test("a process that has handed over is silent", async () => {
@@ -134,7 +150,7 @@ test("a process that has handed over is silent", async () => {
 });
 
 test("without a service manager nothing is sent; an address that is none is logged", () => {
-  const none = new ServiceManager({ env: {}, pid: PID, isTakeOver: false, clock, log: recorded.log });
+  const none = new ServiceManager({ env: {}, pid: PID, takenOver: null, clock, log: recorded.log });
   none.serving("serving", alive);
   none.draining(() => "draining");
   expect(recorded.lines).toEqual([]);
