@@ -32,6 +32,8 @@ export class AdminSocketError extends Error {
     readonly code: "in-use" | "not-a-socket" | "cannot-create",
     message: string,
     options?: ErrorOptions,
+    /** On which another node answers. */
+    readonly path: string | null = null,
   ) {
     super(message, options);
   }
@@ -80,7 +82,8 @@ async function removeStale(path: string): Promise<void> {
     throw new AdminSocketError("not-a-socket", `cannot listen on ${path}: the path is a file, not a socket`);
   }
   if (await isAnswering(path)) {
-    throw new AdminSocketError("in-use", `cannot listen on ${path}: another node uses this socket`);
+    const message = `cannot listen on ${path}: another node uses this socket`;
+    throw new AdminSocketError("in-use", message, undefined, path);
   }
   unlinkSync(path);
 }

@@ -86,6 +86,15 @@ export class NodeLog {
       );
   }
 
+  /** Another process starts as this node. */
+  madeWay(openConnections: number): void {
+    const what = openConnections === 1 ? "1 connection ends" : `${openConnections} connections end`;
+    this.#log.info(
+      { openConnections },
+      `ports, admin socket and state are free for the waiting process; ${what} here`,
+    );
+  }
+
   portsClosed({ service, ports }: ClosedPorts): void {
     const shown = firstOf(ports);
     this.#log.warn(

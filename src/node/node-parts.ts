@@ -52,6 +52,7 @@ export type NodeProxy = Pick<
   | "status"
   | "recordConnections"
   | "ping"
+  | "closePorts"
   | "sockets"
   | "pauseUdp"
   | "resumeUdp"

@@ -55,6 +55,8 @@ export interface StartedParts {
   readonly cluster: Cluster;
   readonly catalog: Catalog;
   readonly reconciler: Reconciler;
+  /** That of `stops` which ends every connection. */
+  readonly stopProxy: () => unknown;
   /** In the order of starting; run in reverse. */
   readonly stops: (() => unknown)[];
 }
@@ -71,6 +73,8 @@ export class Node implements ClusterNode {
   #appliedAt: number;
   /** Of the drain, in the time of the steady clock. */
   #drainEndMs = 0;
+  /** Another process waits for the admin socket and the state. */
+  readonly #wayWanted = Promise.withResolvers<null>();
   readonly #drained = Promise.withResolvers<void>();
   #lastReload: ReloadReport | null = null;
   /** What came of a reload that the watch does not know of yet, until it has reported something. */
@@ -124,6 +128,12 @@ export class Node implements ClusterNode {
     }
     if (this.#reloader.keysFile !== keysFile) this.#secondLook = report; // the watch sees another list of files
     return report;
+  }
+
+  makeWay(): boolean {
+    if (this.#state !== "draining") return false;
+    this.#wayWanted.resolve(null);
+    return true;
   }
 
   get notReady(): string | null {
@@ -203,7 +213,7 @@ export class Node implements ClusterNode {
    * @param keepsSockets the service manager has them too: new clients wait in their queues for the next process
    */
   async drainAndStop(keepsSockets = false): Promise<boolean> {
-    const { log, proxy, tables, cluster, stops } = this.#started;
+    const { log, proxy, tables, cluster } = this.#started;
     const timeoutMs = Math.max(0, ...tables.table.services.map((service) => service.drainTimeoutMs));
     this.#state = "draining";
     log.draining(timeoutMs);
@@ -211,11 +221,22 @@ export class Node implements ClusterNode {
     await cluster.announceLeaving();
     await tables.close(); // a change now would open the listeners again
     if (keepsSockets) await proxy.forget();
-    const isDrained = await proxy.drain();
+    await proxy.closePorts();
+    const draining = proxy.drain();
+    const first = await Promise.race([draining, this.#wayWanted.promise]);
     await cluster.leave();
-    for (const stop of stops.toReversed()) await stop();
+    if (first === null) log.madeWay(proxy.openConnections);
+    await this.#stopAllButProxy();
+    const isDrained = await draining;
+    await proxy.stop();
     log.stopped(isDrained);
     return isDrained;
+  }
+
+  /** The admin socket last: a process that waits for it finds the rest free. */
+  async #stopAllButProxy(): Promise<void> {
+    const { stops, stopProxy } = this.#started;
+    for (const stop of stops.toReversed()) if (stop !== stopProxy) await stop();
   }
 
   /** After another process has taken over: resolves when the connections that were open here have ended. */

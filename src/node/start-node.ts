@@ -8,6 +8,7 @@ import { clusterApp, listenOnFirst } from "../admin/index.ts";
 import { Catalog } from "../catalog/index.ts";
 import type { ClusterConfig } from "../config/index.ts";
 import { standardSockets } from "../sys/standard-paths.ts";
+import { afterPredecessor } from "./after-predecessor.ts";
 import { AddressWatch } from "./cluster/address-watch.ts";
 import { Cluster, type HandedCluster } from "./cluster/cluster.ts";
 import { ClusterLog } from "./cluster/cluster-log.ts";
@@ -48,7 +49,11 @@ export async function startNode(options: NodeOptions, parts: NodeParts): Promise
       config.admin.socket === null ? standardSockets(config.node.dataDir) : [config.admin.socket];
     const gate = new CommandGate(clusterApp(() => node, version).fetch, () => admin);
     const taken = takenSocket(options);
-    const admin = await listenOnFirst(taken === null ? sockets : [besideOf(taken)], gate.handle);
+    const paths = taken === null ? sockets : [besideOf(taken)];
+    const admin = await afterPredecessor(() => listenOnFirst(paths, gate.handle), {
+      ...options,
+      clock: parts.clock.steady,
+    });
     stops.push(() => (gate.hasLeft ? undefined : admin.close()));
     const { lookup } = new LookupLimit(parts.lookup, parts.clock);
     const socket = taken ?? admin.path;
@@ -88,7 +93,8 @@ async function startParts(
   const startingCluster = Promise.resolve(inheriting).then((inherited) =>
     startCluster(options, parts, catalog, reconciler, stops, inherited),
   );
-  const [proxy, cluster] = await bothOf(startingProxy, startingCluster, stops);
+  const stopProxy = async () => (await startingProxy).stop();
+  const [proxy, cluster] = await bothOf(startingProxy, startingCluster, stopProxy, stops);
   const interfaces = new InterfaceWatch({
     clock,
     read: readNetwork,
@@ -138,6 +144,7 @@ async function startParts(
     proxy,
     tables,
     cluster,
+    stopProxy,
     stops,
   });
 }
@@ -194,10 +201,11 @@ async function startProxy(
 async function bothOf(
   startingProxy: Promise<NodeProxy>,
   startingCluster: Promise<Cluster>,
+  stopProxy: () => unknown,
   stops: Stops,
 ): Promise<[NodeProxy, Cluster]> {
   const [proxy, cluster] = await Promise.allSettled([startingProxy, startingCluster]);
-  if (proxy.status === "fulfilled") stops.push(() => proxy.value.stop());
+  if (proxy.status === "fulfilled") stops.push(stopProxy);
   if (cluster.status === "fulfilled") stops.push(() => cluster.value.close());
   return Promise.all([startingProxy, startingCluster]);
 }

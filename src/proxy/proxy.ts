@@ -260,13 +260,18 @@ export class SpliceProxy {
     for (const worker of this.workers) worker.post({ type: "record", isOn });
   }
 
+  /** Resolves when another process can open them. */
+  async closePorts(): Promise<void> {
+    this.#retry.stop();
+    if (this.#listeners.running.size > 0) await this.#switchTo(this.#table, new Map());
+  }
+
   /**
-   * Closes all listeners, then gives every connection its service's drain timeout. Resolves true when all have ended
+   * Closes all listeners that are open, then gives every connection its service's drain timeout. Resolves true when all have ended
    * or were cut, false when `hurry` was called before or one does not end.
    */
   async drain(): Promise<boolean> {
-    this.#retry.stop();
-    await this.#switchTo(this.#table, new Map());
+    await this.closePorts();
     await this.#switchTo(drainingTable(this.#table), new Map());
     const longestMs = Math.max(0, ...this.#table.services.map((service) => service.drainTimeoutMs));
     const endMs = performance.now() + longestMs + DRAIN_SLACK_MS;

@@ -91,6 +91,10 @@ export class FakeMesh implements ClusterNode, ClusterCommands {
 
   readonly notReady = null;
 
+  makeWay(): boolean {
+    return false;
+  }
+
   status(): object {
     return { node: SELF };
   }

@@ -64,6 +64,10 @@ export class FakeProxy implements NodeProxy {
     if (this.areHung) await new Promise(() => undefined);
   }
 
+  async closePorts(): Promise<void> {
+    this.calls.push("closePorts");
+  }
+
   silentLooksOf(): number {
     return 0;
   }

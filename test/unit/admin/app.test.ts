@@ -7,6 +7,7 @@ const dryRuns: boolean[] = [];
 function appOf(outcome: string, notReady: string | null = null) {
   const node: AdminNode = {
     notReady,
+    makeWay: () => notReady !== null,
     status: () => ({ node: "edge-1" }),
     async reload(isDryRun) {
       dryRuns.push(isDryRun);
@@ -53,6 +54,13 @@ test("readiness is 200, or 503 with the reason", async () => {
   expect([draining.status, await draining.json()]).toEqual([503, { error: "the node is draining" }]);
   const starting = await adminApp(() => null, version).request("/readyz");
   expect([starting.status, await starting.json()]).toEqual([503, { error: "the node is starting" }]);
+});
+
+test("a node that stops makes way, one that serves refuses", async () => {
+  const ask = (app: ReturnType<typeof appOf>) => app.request("/v1/make-way", { method: "POST" });
+  expect((await ask(appOf("applied", "the node is draining"))).status).toBe(200);
+  const serving = await ask(appOf("applied"));
+  expect([serving.status, await serving.json()]).toEqual([409, { error: "the node is not stopping" }]);
 });
 
 test("what is not there is 404 in JSON", async () => {
