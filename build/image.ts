@@ -60,7 +60,7 @@ function containerConfig(commit: string | null): object {
     Volumes: { [DATA_DIR]: {} },
     StopSignal: "SIGTERM",
     Healthcheck: {
-      Test: ["CMD", "/usr/bin/portmesh", "status", "--json"],
+      Test: ["CMD", "/usr/bin/portmesh", "health"],
       Interval: 10 * NANOSECONDS,
       Timeout: 5 * NANOSECONDS,
       StartPeriod: 10 * NANOSECONDS,

@@ -8,10 +8,15 @@
  */
 import { afterAll, describe, expect, test } from "bun:test";
 import { ContainerEngine, type EngineName } from "../support/container/container-engine.ts";
+import {
+  type FarTask,
+  servicesAt,
+  startFarTask,
+  waitForTcp,
+  waitForUdp,
+} from "../support/container/far-task.ts";
 import { NodeContainer } from "../support/container/node-container.ts";
 import { ENGINE_PROGRAMS, loadTestImage, testImage } from "../support/container/test-image.ts";
-import { request } from "../support/load/http-load.ts";
-import { UdpPeer } from "../support/load/udp-peer.ts";
 import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
 import type { NetworkNode } from "../support/network/network-node.ts";
 import { lacks } from "../support/os/require-program.ts";
@@ -28,16 +33,11 @@ afterAll(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
 });
 
-interface Task {
-  readonly tcp: string;
-  readonly udp: string;
-}
-
 interface Bed {
   readonly directory: string;
   readonly engines: ReadonlyMap<EngineName, ContainerEngine>;
   readonly images: ReadonlyMap<EngineName, string>;
-  readonly task: Task;
+  readonly task: FarTask;
 }
 
 const isLacking = lacksNamespaces() || lacks(...new Set(ENGINES.flatMap((name) => ENGINE_PROGRAMS[name])));
@@ -58,49 +58,15 @@ async function makeBed(): Promise<Bed> {
     images.set(name, await loadTestImage(engine));
   };
   await Promise.all(ENGINES.map((name, index) => start(name, network.nodes[index]!)));
-  return { directory: directory.path, engines, images, task: await startTask(network.outside) };
-}
-
-async function startTask(address: string): Promise<Task> {
-  const answer = () => new Response("the task", { headers: { connection: "close" } });
-  const tcp = Bun.serve({ hostname: address, port: 0, fetch: answer });
-  cleanUps.push(() => tcp.stop(true));
-  const udp = await UdpPeer.task(undefined, address);
-  cleanUps.push(() => udp.close());
-  return { tcp: `${address}:${tcp.port}`, udp: `${address}:${udp.port}` };
+  const task = await startFarTask(network.outside);
+  cleanUps.push(() => task.stop());
+  return { directory: directory.path, engines, images, task };
 }
 
 /** @param task of this node */
-function configFile(join: readonly string[], task: Task | null): string {
-  const tasks = (address: string | undefined) => (address === undefined ? "[]" : `["${address}"]`);
-  return `[cluster]
-keys = ["${KEY}"]
-join = ${JSON.stringify(join)}
-profile = "local"
-[[services]]
-name = "web"
-publish = ["${PUBLISHED}:80"]
-tasks = ${tasks(task?.tcp)}
-[[services]]
-name = "echo"
-publish = ["${PUBLISHED}:80/udp"]
-tasks = ${tasks(task?.udp)}
-`;
-}
-
-async function expectServed(address: string, port: number): Promise<void> {
-  const isServed = async () => (await request(address, port)).body === "the task";
-  await waitFor(isServed, { what: `TCP from ${address}:${port}`, deadlineMs: 60_000 });
-  const client = await UdpPeer.open(address.startsWith("127.") ? "127.0.0.1" : "0.0.0.0");
-  try {
-    const isEchoed = async () => {
-      client.send("ping", port, address);
-      return waitFor(() => client.texts.includes("ping"), { deadlineMs: 1_000 }).catch(() => false);
-    };
-    await waitFor(isEchoed, { what: `UDP from ${address}:${port}`, deadlineMs: 60_000 });
-  } finally {
-    client.close();
-  }
+function configFile(join: readonly string[], task: FarTask | null): string {
+  const cluster = `[cluster]\nkeys = ["${KEY}"]\njoin = ${JSON.stringify(join)}\nprofile = "local"\n`;
+  return cluster + servicesAt(PUBLISHED, task);
 }
 
 /** Each ends as it should when it is told to. */
@@ -131,7 +97,8 @@ for (const name of ENGINES) {
       );
       for (const [index, container] of containers.entries()) {
         await container.waitForServing();
-        await expectServed(engine.node.address, 8081 + index);
+        await waitForTcp(engine.node.address, 8081 + index);
+        await waitForUdp(engine.node.address, 8081 + index);
       }
       expect(await containers[2]!.portmesh("node", "ls")).toMatch(/^n1 .*\n.*n2 .*\n.*n3 /m);
       await stopAll(containers);
@@ -193,7 +160,8 @@ test.skipIf(bed === null)("nodes in the networks of hosts with different engines
   );
   for (const container of containers) {
     await container.waitForServing();
-    await expectServed(container.engine.node.address, PUBLISHED);
+    await waitForTcp(container.engine.node.address, PUBLISHED);
+    await waitForUdp(container.engine.node.address, PUBLISHED);
   }
   await stopAll(containers);
 });

@@ -137,7 +137,7 @@ test.skipIf(isLacking)(
     expect(User).toBe("65532:65532");
     expect(Object.keys(Volumes)).toEqual(["/var/lib/portmesh"]);
     expect(Env).toEqual(["PATH=/usr/bin"]);
-    expect(Healthcheck.Test.slice(0, 2)).toEqual(["CMD", "/usr/bin/portmesh"]);
+    expect(Healthcheck.Test).toEqual(["CMD", "/usr/bin/portmesh", "health"]);
     for (const name of ["title", "description", "version", "revision", "licenses"]) {
       expect(Labels[`org.opencontainers.image.${name}`]).toBeTruthy();
     }

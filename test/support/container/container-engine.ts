@@ -1,7 +1,7 @@
 /**
- * dockerd or podman on a machine of a test network. It has process and mount namespaces of its own, in which everything
- * it starts ends with it: close() ends it, and so does the end of the test process, whose pipe its first process reads.
- * Networks and firewall rules of the engine are in the machine's network namespace.
+ * dockerd or podman on a machine of a test network. It has namespaces of its own for processes, mounts and the host
+ * name; everything it starts ends with it: close() ends it, and so does the end of the test process, whose pipe its
+ * first process reads. Networks and firewall rules of the engine are in the machine's network namespace.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import type { NetworkNode } from "../network/network-node.ts";
@@ -22,7 +22,8 @@ const DOCKERD = `dockerd --storage-driver vfs --default-ulimit nofile=10000:1000
   --exec-root /run/docker --pidfile /run/docker.pid -H unix:///run/docker.sock > $D/dockerd.log 2>&1 &`;
 const FIRST_PROCESS = `mount -t tmpfs tmpfs /run
 D=$1
-$2
+hostname "$2"
+$DAEMON
 echo ready
 cat > /dev/null`;
 const CONTAINERS_CONF = `[containers]
@@ -43,6 +44,7 @@ export interface Outcome {
 
 export class ContainerEngine {
   readonly #directory: TempDir;
+  readonly #enter: readonly string[];
   readonly #commandLine: readonly string[];
 
   private constructor(
@@ -53,19 +55,19 @@ export class ContainerEngine {
   ) {
     this.#directory = directory;
     const pid = childOf(firstProcess.pid);
-    const enter = ["nsenter", `--target=${pid}`, "--mount", "--pid", "--net"];
-    this.#commandLine = [...enter, ...COMMAND_LINES[name](directory.path)];
+    this.#enter = ["nsenter", `--target=${pid}`, "--mount", "--pid", "--uts", "--net"];
+    this.#commandLine = COMMAND_LINES[name](directory.path);
   }
 
   static async start(name: EngineName, node: NetworkNode): Promise<ContainerEngine> {
     const directory = tempDir();
     writeFileSync(directory.file("containers.conf"), CONTAINERS_CONF);
-    const unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    const unshare = ["unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"];
     const daemon = name === "docker" ? DOCKERD : "";
     const firstProcess = Bun.spawn(
       [
         ...["nsenter", `--net=/run/netns/${node.namespace}`, ...unshare],
-        ...["sh", "-c", FIRST_PROCESS.replace("$2", daemon), "sh", directory.path],
+        ...["sh", "-c", FIRST_PROCESS.replace("$DAEMON", daemon), "sh", directory.path, node.name],
       ],
       { stdio: ["pipe", "pipe", "inherit"] },
     );
@@ -88,7 +90,24 @@ export class ContainerEngine {
   }
 
   async try(...args: readonly string[]): Promise<Outcome> {
-    const child = Bun.spawn([...this.#commandLine, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    return this.#exec([...this.#commandLine, ...args]);
+  }
+
+  /** Runs another program where the engine is, to its end; it gets the variables it needs to reach the engine. */
+  async runBeside(command: readonly string[], directory: string): Promise<string> {
+    const variables = this.name === "docker" ? ["DOCKER_HOST=unix:///run/docker.sock"] : [];
+    const { exitCode, stdout, stderr } = await this.#exec([
+      "env",
+      `--chdir=${directory}`,
+      ...variables,
+      ...command,
+    ]);
+    if (exitCode === 0) return stdout;
+    throw new Error(`${command.join(" ")} ended with ${exitCode}: ${stderr || stdout}`);
+  }
+
+  async #exec(command: readonly string[]): Promise<Outcome> {
+    const child = Bun.spawn([...this.#enter, ...command], { stdio: ["ignore", "pipe", "pipe"] });
     const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
     return { exitCode: await child.exited, stdout, stderr };
   }
