@@ -6,6 +6,7 @@
 import type { ApiError, ClusterNode, NodeInfo, ServiceInfo, Trace, TraceQuery } from "../admin/index.ts";
 import type { Catalog } from "../catalog/index.ts";
 import type { Config } from "../config/index.ts";
+import { pause } from "../sys/clock.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import { Commands } from "./commands.ts";
 import { routingInput, withConfig } from "./facts/derive.ts";
@@ -60,6 +61,11 @@ export interface StartedParts {
   /** In the order of starting; run in reverse. */
   readonly stops: (() => unknown)[];
 }
+
+/** After a takeover, commands that had come before it get so long for their answers. */
+const ANSWERS_MS = 5_000;
+/** For the answers to leave the process. */
+const WRITTEN_MS = 50;
 
 /** A change by command waits so long for the names it brings. */
 const NEW_NAMES_MS = 2_000;
@@ -272,14 +278,16 @@ export class Node implements ClusterNode {
 
   /** Another process runs this node: what is open here ends by itself, up to its drain_timeout. */
   async #leave(): Promise<void> {
-    const { log, parts, proxy, tables, stops } = this.#started;
+    const { log, parts, gate, proxy, tables, stops } = this.#started;
     const timeoutMs = Math.max(0, ...tables.table.services.map((service) => service.drainTimeoutMs));
     this.#state = "draining";
     this.#drainEndMs = parts.clock.steady.nowMs() + timeoutMs;
     await tables.close();
     await proxy.forget();
     const isDrained = await proxy.drain();
+    await Promise.race([gate.answered(), pause(parts.clock, ANSWERS_MS)]);
     for (const stop of stops.toReversed()) await stop();
+    await pause(parts.clock, WRITTEN_MS);
     log.stopped(isDrained);
     this.#drained.resolve();
   }

@@ -290,7 +290,9 @@ test("run --take-over by hand takes over", async () => {
     stderr: "ignore",
   });
   closers.push(() => child.kill("SIGKILL"));
-  await waitFor(async () => (await pidOf(node!)) === child.pid, { what: "the new process to serve" });
+  await waitFor(async () => (await pidOf(node!).catch(() => null)) === child.pid, {
+    what: "the new process to serve",
+  });
   expect(pid).not.toBe(child.pid);
   expect((await request("127.0.0.1", published)).error).toBeNull();
 });

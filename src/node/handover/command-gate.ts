@@ -10,6 +10,9 @@ export class CommandGate implements HandoverPart {
   #held: PromiseWithResolvers<void> | null = null;
   /** The successor's admin socket. */
   #successor: string | null = null;
+  /** Commands without an answer. */
+  #open = 0;
+  #onAnswered: (() => void) | null = null;
 
   /** @param server whose socket the successor takes */
   constructor(
@@ -25,9 +28,22 @@ export class CommandGate implements HandoverPart {
   }
 
   readonly handle: Handle = async (request) => {
-    await this.#held?.promise;
-    return this.#successor === null ? this.#handle(request) : forward(request, this.#successor);
+    this.#open++;
+    try {
+      await this.#held?.promise;
+      return await (this.#successor === null ? this.#handle(request) : forward(request, this.#successor));
+    } finally {
+      if (--this.#open === 0) this.#onAnswered?.();
+    }
   };
+
+  /** After `leave`: resolves when every command has its answer. */
+  async answered(): Promise<void> {
+    if (this.#open === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#onAnswered = resolve;
+    });
+  }
 
   async freeze(): Promise<null> {
     this.#held = Promise.withResolvers();
@@ -60,7 +76,8 @@ async function forward(request: Request, socketPath: string): Promise<Response> 
     const headers = { "content-type": "application/json" };
     const answer = await client.request({ method, path: pathname + search, body, headers });
     const text = await answer.body.text();
-    return new Response(text, { status: answer.statusCode, headers });
+    // the next one on this connection would find the process gone
+    return new Response(text, { status: answer.statusCode, headers: { ...headers, connection: "close" } });
   } catch {
     return Response.json({ error: "another process runs this node now: ask again" }, { status: 503 });
   } finally {
