@@ -9,12 +9,10 @@ import { sendDescriptors } from "./descriptor-passing.ts";
 import { EAGAIN, ENOBUFS, errno, errnoText } from "./errno.ts";
 import { libc } from "./libc.ts";
 import { close, duplicate } from "./socket.ts";
+import { AF_UNIX, UNIX_NAME_MAX, writeUnixAddress } from "./unix-address.ts";
 
-const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
 const SOCK_NONBLOCK_CLOEXEC = 0o4000 | 0o2000000;
-/** sun_path has 108 bytes, the last of a path is NUL. */
-const MAX_NAME_BYTES = 107;
 const RETRY_MS = 50;
 /** The manager reads nothing: what it is told later makes up for what it missed. Descriptors are not dropped this way. */
 const MAX_WAITING = 8_192;
@@ -114,7 +112,7 @@ export class NotifySocket {
 
 /** The manager speaks Unix datagrams at this address; others (vsock, for virtual machines) are not supported. */
 export function isNotifyAddress(text: string | undefined): text is string {
-  return text !== undefined && /^[/@]./.test(text) && Buffer.byteLength(text) <= MAX_NAME_BYTES;
+  return text !== undefined && /^[/@]./.test(text) && Buffer.byteLength(text) <= UNIX_NAME_MAX;
 }
 
 /** Since the machine's start, without the time it slept: what RELOADING=1 has to state. */
@@ -122,17 +120,6 @@ export function monotonicMicroseconds(): bigint {
   libc.clock_gettime(CLOCK_MONOTONIC, scratch.address(0));
   const { view } = scratch;
   return view.getBigInt64(0, true) * 1_000_000n + view.getBigInt64(8, true) / 1_000n;
-}
-
-/** struct sockaddr_un to the scratch memory; its length. */
-function writeUnixAddress(address: string): number {
-  const { bytes, view } = scratch;
-  const isAbstract = address.startsWith("@");
-  const { written } = new TextEncoder().encodeInto(address, bytes.subarray(2, 2 + MAX_NAME_BYTES));
-  view.setUint16(0, AF_UNIX, true);
-  if (isAbstract) bytes[2] = 0;
-  else bytes[2 + written] = 0;
-  return 2 + written + (isAbstract ? 0 : 1);
 }
 
 function oneLine(value: string): string {

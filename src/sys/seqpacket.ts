@@ -7,12 +7,10 @@ import { scratch } from "./arena.ts";
 import { errno } from "./errno.ts";
 import { libc } from "./libc.ts";
 import { bind, close, connect, listen } from "./socket.ts";
+import { AF_UNIX, UNIX_NAME_MAX, writeUnixAddress } from "./unix-address.ts";
 
-const AF_UNIX = 1;
 const SOCK_SEQPACKET = 5;
 const SOCK_NONBLOCK_CLOEXEC = 0o4000 | 0o2000000;
-/** sun_path without its final 0. */
-const PATH_MAX = 107;
 const ENAMETOOLONG = 36;
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
@@ -37,7 +35,7 @@ export function listenSeqpacket(path: string): number {
     // bind says what is wrong
   }
   const umask = process.umask(OWNER_ONLY);
-  const bound = bind(fd, scratch.address(0), writeAddress(path));
+  const bound = bind(fd, scratch.address(0), writeUnixAddress(path));
   process.umask(umask);
   const result = bound < 0 ? bound : listen(fd, 1);
   if (result === 0) return fd;
@@ -49,7 +47,7 @@ export function listenSeqpacket(path: string): number {
 export function connectSeqpacket(path: string): number {
   const fd = open(path);
   if (fd < 0) return fd;
-  const result = connect(fd, scratch.address(0), writeAddress(path));
+  const result = connect(fd, scratch.address(0), writeUnixAddress(path));
   if (result === 0) return fd;
   close(fd);
   return result;
@@ -70,16 +68,7 @@ export function peerProcess(fd: number): PeerProcess | null {
 }
 
 function open(path: string): number {
-  if (Buffer.byteLength(path) > PATH_MAX) return -ENAMETOOLONG;
+  if (Buffer.byteLength(path) > UNIX_NAME_MAX) return -ENAMETOOLONG;
   const fd = libc.socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK_CLOEXEC, 0);
   return fd >= 0 ? fd : -errno();
-}
-
-/** Returns its length. */
-function writeAddress(path: string): number {
-  const bytes = new TextEncoder().encode(path);
-  scratch.bytes.fill(0, 0, 2 + PATH_MAX + 1);
-  scratch.bytes[0] = AF_UNIX;
-  scratch.bytes.set(bytes, 2);
-  return 2 + bytes.length + 1;
 }
