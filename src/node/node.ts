@@ -220,7 +220,7 @@ export class Node implements ClusterNode {
    */
   async drainAndStop(keepsSockets = false): Promise<boolean> {
     const { log, proxy, tables, cluster } = this.#started;
-    const timeoutMs = Math.max(0, ...tables.table.services.map((service) => service.drainTimeoutMs));
+    const timeoutMs = this.#drainTimeoutMs;
     this.#state = "draining";
     log.draining(timeoutMs);
     this.#started.options.manager?.draining(() => this.summary);
@@ -237,6 +237,12 @@ export class Node implements ClusterNode {
     await proxy.stop();
     log.stopped(isDrained);
     return isDrained;
+  }
+
+  /** The longest of its services. */
+  get #drainTimeoutMs(): number {
+    const { services } = this.#started.tables.table;
+    return Math.max(0, ...services.map((service) => service.drainTimeoutMs));
   }
 
   /** The admin socket last: a process that waits for it finds the rest free. */
@@ -279,7 +285,7 @@ export class Node implements ClusterNode {
   /** Another process runs this node: what is open here ends by itself, up to its drain_timeout. */
   async #leave(): Promise<void> {
     const { log, parts, gate, proxy, tables, stops } = this.#started;
-    const timeoutMs = Math.max(0, ...tables.table.services.map((service) => service.drainTimeoutMs));
+    const timeoutMs = this.#drainTimeoutMs;
     this.#state = "draining";
     this.#drainEndMs = parts.clock.steady.nowMs() + timeoutMs;
     await tables.close();
