@@ -105,12 +105,19 @@ function downTasksOf(
   return services.flatMap(({ name, tasks }) => {
     const own = tasks.filter(({ node, isDraining }) => node === self.name && !isDraining);
     const service = routed.get(name);
-    return service === undefined ? [] : own.flatMap((task) => downTask(service, task.name, reach));
+    if (service === undefined) return [];
+    const local = service.tasks.filter(({ node }) => node === null);
+    const addresses = Map.groupBy(local, (target) => target.name);
+    return own.flatMap((task) => downTask(service, task.name, addresses.get(task.name) ?? [], reach));
   });
 }
 
-function downTask(service: Service, task: string, reach: Pick<TaskReach, "isTaskUp">): DownTask[] {
-  const addresses = service.tasks.filter(({ node, name }) => node === null && name === task);
+function downTask(
+  service: Service,
+  task: string,
+  addresses: Service["tasks"],
+  reach: Pick<TaskReach, "isTaskUp">,
+): DownTask[] {
   const isDown = (port: PublishedPort) => addresses.every((address) => !reach.isTaskUp(address, port));
   const ports = service.ports.filter(isDown);
   if (ports.length === 0) return [];
