@@ -4,5 +4,12 @@ export * as apiErrors from "./api-errors.ts";
 export { type AdminNode, adminApp } from "./app.ts";
 export type * from "./cluster-api.ts";
 export { clusterApp } from "./cluster-routes.ts";
-export type { HandoverCommands, UpgradeResult } from "./handover-routes.ts";
-export { type AdminServer, AdminSocketError, listenOnFirst, listenOnSocket } from "./socket.ts";
+export { type HandoverCommands, handoverApp, type UpgradeResult } from "./handover-routes.ts";
+export {
+  type AdminServer,
+  AdminSocketError,
+  besideOf,
+  listenBeside,
+  listenOnFirst,
+  listenOnSocket,
+} from "./socket.ts";

@@ -5,7 +5,8 @@
  */
 import { existsSync, lstatSync, mkdirSync, renameSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
+import { randomBytes } from "../sys/random.ts";
 
 const MAX_PATH_BYTES = 107; // unix(7): sun_path has 108 bytes with the final NUL
 const PROBE_MS = 1_000; // a node that accepts but is too busy to be asked again is alive
@@ -19,9 +20,11 @@ export interface AdminServer {
   readonly path: string;
   /** Ends open requests and removes the socket. */
   close(): Promise<void>;
+  /** false: another process has replaced the socket. */
+  readonly isInPlace: boolean;
   /** From now on it is this path, of a socket that the caller's predecessor listens on: no client meets none. */
   moveTo(path: string): void;
-  /** Listens again when another process has replaced the socket and is gone. */
+  /** Takes the path back from a process that has replaced the socket. */
   restore(): Promise<void>;
 }
 
@@ -36,6 +39,11 @@ export class AdminSocketError extends Error {
     readonly path: string | null = null,
   ) {
     super(message, options);
+  }
+
+  /** Without the path and the hint. */
+  get reason(): string {
+    return this.cause === undefined ? this.message : reasonOf(this.cause);
   }
 }
 
@@ -74,6 +82,28 @@ export async function listenOnSocket(
     const message = `cannot listen on ${path}: ${reasonOf(error)}: ${HINT}`;
     throw new AdminSocketError("cannot-create", message, { cause: error });
   }
+}
+
+/** In place of whatever is at `path`, which is the caller's to take. Throws AdminSocketError. */
+export async function listenBeside(
+  path: string,
+  handle: (request: Request) => Response | Promise<Response>,
+): Promise<AdminServer> {
+  const server = await listenOnSocket(besideOf(path), handle);
+  try {
+    server.moveTo(path);
+    return server;
+  } catch (error) {
+    await server.close();
+    throw new AdminSocketError("cannot-create", `cannot listen on ${path}: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** A path in the same directory that no other process has: process ids repeat in containers that share it. */
+export function besideOf(path: string): string {
+  return join(dirname(path), `.${Buffer.from(randomBytes(4)).toString("hex")}.sock`);
 }
 
 async function removeStale(path: string): Promise<void> {
@@ -135,12 +165,16 @@ class SocketServer implements AdminServer {
     return this.#path;
   }
 
+  get isInPlace(): boolean {
+    return this.#next?.isInPlace ?? this.#isOwn();
+  }
+
   /** The runtime removes the path that it was opened at. */
   readonly close = async (): Promise<void> => {
     const isMoved = this.#path !== this.#server.url.pathname;
     await this.#next?.close();
     await this.#server.stop(true);
-    if (isMoved && this.#isInPlace()) unlinkSync(this.#path);
+    if (isMoved && this.#isOwn()) unlinkSync(this.#path);
   };
 
   moveTo(path: string): void {
@@ -149,11 +183,12 @@ class SocketServer implements AdminServer {
   }
 
   async restore(): Promise<void> {
-    if (this.#isInPlace()) return;
-    this.#next = await listenOnSocket(this.#path, this.handle);
+    if (this.isInPlace) return;
+    await this.#next?.close();
+    this.#next = await listenBeside(this.#path, this.handle);
   }
 
-  #isInPlace(): boolean {
+  #isOwn(): boolean {
     return lstatSync(this.#path, { throwIfNoEntry: false })?.ino === this.#inode;
   }
 }

@@ -14,6 +14,8 @@ import type { Reconciler } from "./facts/reconcile.ts";
 import type { CommandGate } from "./handover/command-gate.ts";
 import { handoverParts } from "./handover/frozen-node.ts";
 import { Handover } from "./handover/handover.ts";
+import type { HandoverEndpoint } from "./handover/handover-endpoint.ts";
+import { identityOf } from "./handover/identity.ts";
 import { inputWithChange, type ServiceChange } from "./input-with-change.ts";
 import {
   type ClusterSnapshot,
@@ -48,6 +50,8 @@ export interface StartedParts {
   readonly socket: string;
   /** Holds them while another process takes over. */
   readonly gate: CommandGate;
+  /** For a successor in another container. */
+  readonly endpoint: HandoverEndpoint;
   /** ms since 1970 */
   readonly startedAt: number;
   readonly resolver: Resolver;
@@ -154,6 +158,11 @@ export class Node implements ClusterNode {
     const tasks = services.flatMap((service) => service.tasks.map((task) => [service, task] as const));
     const open = tasks.reduce((sum, [service, task]) => sum + proxy.openConnectionsOf(service, task), 0);
     return `draining: ${count(open, "connection")} open`;
+  }
+
+  /** Locked by this process; null: there is none. */
+  get stateDirectory(): string | null {
+    return this.#started.cluster.stateDirectory;
   }
 
   /** Resolves when its workers have answered. */
@@ -263,13 +272,15 @@ export class Node implements ClusterNode {
   }
 
   #newHandover(): Handover {
-    const { options, parts, socket, gate, tables, proxy, cluster } = this.#started;
+    const { options, parts, socket, gate, endpoint, tables, proxy, cluster } = this.#started;
     return new Handover({
       version: options.version.version,
       log: options.log,
       clock: parts.clock.steady,
       adminSocket: socket,
       command: options.command ?? null,
+      identity: () => identityOf(options.config),
+      socket: () => endpoint.takeoverSocket(socket),
       parts: handoverParts({ commands: gate, tables, proxy, cluster }),
       sockets: () => proxy.sockets,
       isDraining: () => this.#state === "draining",

@@ -3,8 +3,8 @@
  * touches a port), cluster and proxy workers side by side, the first table, and then the word to the others that this
  * node serves. What is started when a later step fails is stopped again.
  */
-import { dirname, join, resolve } from "node:path";
-import { clusterApp, listenOnFirst } from "../admin/index.ts";
+import { resolve } from "node:path";
+import { besideOf, clusterApp, handoverApp, listenOnFirst } from "../admin/index.ts";
 import { Catalog } from "../catalog/index.ts";
 import type { ClusterConfig } from "../config/index.ts";
 import { standardSockets } from "../sys/standard-paths.ts";
@@ -17,6 +17,7 @@ import { type Facts, factsAtStart, hasAddress } from "./facts/facts.ts";
 import { Reconciler } from "./facts/reconcile.ts";
 import { CommandGate } from "./handover/command-gate.ts";
 import { CLUSTER_PART, PROXY_PART } from "./handover/frozen-node.ts";
+import { HandoverEndpoint } from "./handover/handover-endpoint.ts";
 import { unpackCluster, unpackProxy } from "./handover/node-state.ts";
 import type { Takeover } from "./handover/takeover.ts";
 import { InterfaceWatch } from "./interface-watch.ts";
@@ -55,13 +56,16 @@ export async function startNode(options: NodeOptions, parts: NodeParts): Promise
       clock: parts.clock.steady,
     });
     stops.push(() => (gate.hasLeft ? undefined : admin.close()));
+    const endpoint = new HandoverEndpoint(options.log);
+    stops.push(() => endpoint.close());
     const { lookup } = new LookupLimit(parts.lookup, parts.clock);
     const socket = taken ?? admin.path;
-    const begun = await startParts(options, { ...parts, lookup }, { gate, socket }, stops);
+    const begun = await startParts(options, { ...parts, lookup }, { gate, endpoint, socket }, stops);
     node = begun;
     if (taken !== null) admin.moveTo(taken);
     if (options.takeover != null) options.manager?.becomesMain(); // before the predecessor may end
     await options.takeover?.ready();
+    await endpoint.open(begun.stateDirectory, handoverApp(begun).fetch);
     return begun;
   } catch (error) {
     await options.takeover?.fail(error instanceof Error ? error.message : String(error));
@@ -73,7 +77,7 @@ export async function startNode(options: NodeOptions, parts: NodeParts): Promise
 async function startParts(
   options: NodeOptions,
   parts: NodeParts,
-  commands: Pick<StartedParts, "gate" | "socket">,
+  commands: Pick<StartedParts, "gate" | "endpoint" | "socket">,
   stops: Stops,
 ): Promise<Node> {
   const { clock, readNetwork } = parts;
@@ -248,16 +252,11 @@ async function inherit(takeover: Takeover, proxy: NodeProxy): Promise<HandedClus
   return ofCluster === undefined ? undefined : unpackCluster(ofCluster);
 }
 
-/** That of the predecessor; null: there is none, or the file names another. */
+/** That of the predecessor; null: there is none here, or the file names another. */
 function takenSocket({ config, takeover }: NodeOptions): string | null {
   if (takeover == null) return null;
   const { socket } = config.admin;
   return socket === null || socket === takeover.adminSocket ? takeover.adminSocket : null;
-}
-
-/** Until this process serves. */
-function besideOf(socket: string): string {
-  return join(dirname(socket), `.${process.pid}.sock`);
 }
 
 function newOverlay(

@@ -40,6 +40,11 @@ export class StateStore {
     return this.#path;
   }
 
+  /** That no other process uses; null: there is none. */
+  get lockedDirectory(): string | null {
+    return this.#lock === null ? null : this.#options.directory;
+  }
+
   /** Why it could not be written last; null: it could. */
   get error(): string | null {
     return this.#error;

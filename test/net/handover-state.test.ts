@@ -3,13 +3,12 @@
  * its place in the cluster.
  */
 import { afterEach, describe, expect, test } from "bun:test";
-import { Takeover } from "../../src/node/handover/takeover.ts";
 import type { NodeStatus } from "../../src/node/index.ts";
-import { steadyClock } from "../../src/sys/clock.ts";
 import { loopbackPlaces, MeshCluster, type MeshOptions } from "../support/cluster/mesh-cluster.ts";
 import { serviceFile } from "../support/cluster/mesh-config.ts";
 import type { MeshNode } from "../support/cluster/mesh-node.ts";
 import { UdpPeer } from "../support/load/udp-peer.ts";
+import { takeOverFrom } from "../support/node/fake-successor.ts";
 import { NodeProcess, portmesh } from "../support/node/node-process.ts";
 import { freePorts } from "../support/os/free-port.ts";
 import { waitFor } from "../support/time/wait-for.ts";
@@ -152,9 +151,7 @@ describe("UDP", () => {
     const node = await start(dns(published, tasks));
     const clients = await Promise.all(Array.from({ length: CLIENTS }, openPeer));
     const questions = new Questions(clients, published);
-    const answer = await fetch("http://portmesh/v1/handover", { unix: node.socket, method: "POST" });
-    const { socket } = (await answer.json()) as { socket: string };
-    const takeover = await Takeover.connect(socket, node.socket, "test", steadyClock);
+    const takeover = await takeOverFrom(node);
     await takeover.begin();
     await takeover.fail("it was a test");
     const { asked } = questions;
@@ -214,9 +211,7 @@ describe("a member of a cluster", () => {
     const [node, ...others] = mesh.nodes as [MeshNode, MeshNode, MeshNode];
     const before = others.map(({ log }) => log.length);
     const { pid } = await node.status();
-    const answer = await fetch("http://portmesh/v1/handover", { unix: node.socket, method: "POST" });
-    const { socket } = (await answer.json()) as { socket: string };
-    const takeover = await Takeover.connect(socket, node.socket, "test", steadyClock);
+    const takeover = await takeOverFrom(node);
     await takeover.begin();
     await takeover.fail("it was a test");
     await portmesh("service", "create", "--name", "later", "--publish", "9:9", "--socket", node.socket);

@@ -3,15 +3,16 @@
  * ready changes nothing. HANDOVERS=20 makes the run under load longer.
  */
 import { afterEach, expect, test } from "bun:test";
-import { chmodSync, writeFileSync } from "node:fs";
+import { chmodSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Channel } from "../../src/node/handover/channel.ts";
 import { LAYOUT } from "../../src/node/handover/messages.ts";
-import { Takeover } from "../../src/node/handover/takeover.ts";
 import { steadyClock } from "../../src/sys/clock.ts";
 import { connectSeqpacket } from "../../src/sys/seqpacket.ts";
+import { HeldConnection } from "../support/load/held-connection.ts";
 import { HttpLoad, request } from "../support/load/http-load.ts";
 import { startWebTask, type WebTask } from "../support/load/web-task.ts";
+import { openHandover, sayHello, takeOverFrom } from "../support/node/fake-successor.ts";
 import { NodeProcess, portmesh } from "../support/node/node-process.ts";
 import { freePort, freePorts } from "../support/os/free-port.ts";
 import { waitFor } from "../support/time/wait-for.ts";
@@ -67,41 +68,8 @@ function echo(published: number, target: number): string {
   return web(published, target).replace('"web"', '"echo"');
 }
 
-class HeldConnection {
-  readonly #received: string[] = [];
-  isClosed = false;
-
-  private constructor(readonly socket: Bun.Socket) {}
-
-  static async open(port: number): Promise<HeldConnection> {
-    let held: HeldConnection | null = null;
-    const socket = await Bun.connect({
-      hostname: "127.0.0.1",
-      port,
-      socket: {
-        data: (_, data) => void held!.#received.push(data.toString()),
-        close: () => {
-          held!.isClosed = true;
-        },
-      },
-    });
-    held = new HeldConnection(socket);
-    return held;
-  }
-
-  async echoes(text: string): Promise<void> {
-    this.socket.write(text);
-    await waitFor(() => this.#received.join("").endsWith(text), { what: `the echo of ${text}` });
-  }
-}
-
 async function upgrade(running: NodeProcess, ...file: string[]) {
   return await portmesh("upgrade", ...file, "--socket", running.socket);
-}
-
-async function openHandover(running: NodeProcess): Promise<string> {
-  const answer = await fetch("http://portmesh/v1/handover", { unix: running.socket, method: "POST" });
-  return ((await answer.json()) as { socket: string }).socket;
 }
 
 /** Nothing has happened: the same process serves, and it can be upgraded. */
@@ -201,30 +169,25 @@ test("a successor that goes away at any step leaves the running process as it wa
   node = await NodeProcess.start(`${cluster}${web(published, target)}`);
   load = new HttpLoad("127.0.0.1", published, 2);
   const failures = () => node!.log.split("this process continues").length - 1;
-  const steps: ((socket: string) => Promise<void>)[] = [
-    async (socket) => new Channel(connectSeqpacket(socket), steadyClock).close(),
-    async (socket) => {
-      const channel = new Channel(connectSeqpacket(socket), steadyClock);
-      await channel.send({ type: "hello", layout: LAYOUT, version: "test" });
-      channel.close();
-    },
-    async (socket) => {
-      const channel = new Channel(connectSeqpacket(socket), steadyClock);
-      await channel.send({ type: "hello", layout: LAYOUT + 1, version: "test" });
+  const steps: ((running: NodeProcess) => Promise<void>)[] = [
+    async (running) => new Channel(connectSeqpacket(await openHandover(running)), steadyClock).close(),
+    async (running) => (await sayHello(running)).close(),
+    async (running) => {
+      const channel = await sayHello(running, LAYOUT + 1);
       const { message } = await channel.receive(10_000);
       expect(message.type).toBe("refused");
       channel.close();
     },
-    async (socket) => await (await takeOver(socket)).fail("stopped by the test"),
-    async (socket) => {
-      const takeover = await takeOver(socket);
+    async (running) => await (await takeOverFrom(running)).fail("stopped by the test"),
+    async (running) => {
+      const takeover = await takeOverFrom(running);
       expect(takeover.sockets.keys()).toContain(`tcp:127.0.0.1:${published}:0`);
       await takeover.begin();
       await takeover.fail("stopped by the test after the state");
     },
   ];
   for (const [index, step] of steps.entries()) {
-    await step(await openHandover(node));
+    await step(node);
     await waitFor(() => failures() === index + 1, { what: `failure ${index + 1} in the log` });
     await continues(node, published);
   }
@@ -233,10 +196,6 @@ test("a successor that goes away at any step leaves the running process as it wa
   await load.stop();
   expect(load.failures).toEqual([]);
 });
-
-function takeOver(socket: string): Promise<Takeover> {
-  return Takeover.connect(socket, node!.socket, "test", steadyClock);
-}
 
 test("a handover works with more and with fewer workers, and with other ports", async () => {
   const [published, target, other] = (await freePorts(3)) as [number, number, number];
@@ -276,6 +235,24 @@ test("1,000 ports change hands", async () => {
   expect(await upgrade(node)).toMatchObject({ exitCode: 0, stderr: "" });
   expect(await pidOf(node)).not.toBe(node.child.pid);
   for (const port of [21_000, 21_500, 21_999]) expect((await request("127.0.0.1", port)).error).toBeNull();
+});
+
+test("a file with another name or data_dir is another node, which is refused", async () => {
+  const [published, target] = (await freePorts(2)) as [number, number];
+  await startTask("task", target);
+  node = await NodeProcess.start(`[node]\nname = "edge-1"\n${web(published, target)}`);
+  node.write(`[node]\nname = "edge-2"\n${web(published, target)}`);
+  expect((await upgrade(node)).stderr).toContain(
+    'its node.name is "edge-2", that of the running node "edge-1": stop this node and start the new one',
+  );
+  await continues(node, published);
+  const other = join(node.directory, "other");
+  node.write(`[node]\nname = "edge-1"\ndata_dir = "${other}"\n${web(published, target)}`);
+  expect((await upgrade(node)).stderr).toContain(`its data_dir is ${other}, that of the running node`);
+  await continues(node, published);
+  // the same directory by another path
+  symlinkSync(join(node.directory, "data"), other);
+  expect(await upgrade(node)).toMatchObject({ exitCode: 0, stderr: "" });
 });
 
 test("run --take-over by hand takes over", async () => {

@@ -141,6 +141,30 @@ for (const name of ENGINES) {
       expect(await second.portmesh("service", "ls")).toContain("stays");
       await stopAll([second]);
     });
+
+    test("a container takes over from another on its volume, in the host's network", async () => {
+      const { engines, images, task, directory } = bed!;
+      const engine = engines.get(name)!;
+      const container = {
+        image: images.get(name)!,
+        config: `[node]\nname = "edge-1"\n${servicesAt(PUBLISHED, task)}`,
+        directory,
+        options: ["--network=host", "--volume=taken:/var/lib/portmesh"],
+      };
+      const first = await NodeContainer.start(engine, { ...container, name: "old" });
+      await first.waitForServing();
+      await waitForTcp(engine.node.address, PUBLISHED);
+      const command = ["run", "--take-over"];
+      const second = await NodeContainer.start(engine, { ...container, name: "new", command });
+      const hasEnded = async () => (await first.inspect(".State.Running")) === "false";
+      await waitFor(hasEnded, { what: "the end of the old container", deadlineMs: 60_000 });
+      expect(await first.inspect(".State.ExitCode")).toBe("0");
+      await second.waitForServing();
+      await waitForTcp(engine.node.address, PUBLISHED);
+      await waitForUdp(engine.node.address, PUBLISHED);
+      await first.remove();
+      await stopAll([second]);
+    });
   });
 }
 

@@ -1,4 +1,10 @@
 /** The new process asks the running one for its sockets. */
+import { existsSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import type { Config } from "../../config/index.ts";
+import { dataDirOf } from "../../node/data-dir.ts";
+import { ENDPOINT_NAME } from "../../node/handover/handover-endpoint.ts";
+import { identityOf } from "../../node/handover/identity.ts";
 import { Takeover } from "../../node/handover/takeover.ts";
 import { steadyClock } from "../../sys/clock.ts";
 import { CommandFailure } from "../invocation.ts";
@@ -6,11 +12,22 @@ import { requestOverSocket } from "./http.ts";
 
 const TIMEOUT_MS = 10_000;
 
-/** null: no process runs the node. Throws CommandFailure or NodeError when the running one refuses. */
-export async function takeOver(sockets: readonly string[], version: string): Promise<Takeover | null> {
-  for (const admin of sockets) {
-    const socket = await handoverSocket(admin);
-    if (socket !== null) return Takeover.connect(socket, admin, version, steadyClock);
+/**
+ * Asks on the admin sockets, and then in data_dir: a predecessor in another container has its admin socket there.
+ * null: no process runs the node. Throws CommandFailure or NodeError when the running one refuses.
+ */
+export async function takeOver(
+  sockets: readonly string[],
+  config: Config,
+  version: string,
+): Promise<Takeover | null> {
+  const endpoint = join(dataDirOf(config), ENDPOINT_NAME);
+  for (const asked of [...sockets, endpoint]) {
+    const socket = await handoverSocket(asked);
+    if (socket === null) continue;
+    const adminSocket = basename(asked) === ENDPOINT_NAME ? null : asked;
+    const identity = identityOf(config);
+    return Takeover.connect({ socket, adminSocket, identity, version, clock: steadyClock });
   }
   return null;
 }
@@ -31,7 +48,7 @@ async function handoverSocket(admin: string): Promise<string | null> {
     const request = { method: "POST", path: "/v1/handover", timeoutMs: TIMEOUT_MS } as const;
     const { status, text } = await requestOverSocket(admin, request);
     const { socket, error } = JSON.parse(text) as { socket?: string; error?: string };
-    if (socket !== undefined) return socket;
+    if (socket !== undefined) return asSeenFrom(admin, socket);
     const reason = status === 404 ? "its version cannot hand over: stop it and start this one" : error;
     throw new CommandFailure(`cannot take over from the node on ${admin}: ${reason}`);
   } catch (error) {
@@ -40,4 +57,10 @@ async function handoverSocket(admin: string): Promise<string | null> {
     if (error instanceof CommandFailure) throw error;
     throw new CommandFailure(`cannot take over from the node on ${admin}: ${(error as Error).message}`);
   }
+}
+
+/** The predecessor may see its directory under another path. */
+function asSeenFrom(asked: string, socket: string): string {
+  const beside = join(dirname(asked), basename(socket));
+  return existsSync(beside) ? beside : socket;
 }

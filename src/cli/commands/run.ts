@@ -65,15 +65,20 @@ async function run({ config: named, takeOver: wanted }: RunOptions, invocation: 
     environment: invocation.env,
   });
   const version = readBuildInfo();
-  const takeover = wanted === undefined ? null : await takeOverFrom(socketsOf(config, wanted), version);
+  const takeover =
+    wanted === undefined ? null : await takeOverFrom(socketsOf(config, wanted), config, version);
   const command = { program: selfCommand(), args: process.argv.slice(2) };
   const { startOrExplain } = await import("./start-or-explain.ts");
   invocation.exitCode = await startOrExplain({ file, config, fileWarnings, version, takeover, command });
 }
 
-async function takeOverFrom(sockets: readonly string[], { version }: BuildInfo): Promise<Takeover | null> {
+async function takeOverFrom(
+  sockets: readonly string[],
+  config: Config,
+  { version }: BuildInfo,
+): Promise<Takeover | null> {
   const { takeOver } = await import("../client/ask-predecessor.ts");
-  return takeOver(sockets, version);
+  return takeOver(sockets, config, version);
 }
 
 function socketsOf({ admin, node }: Config, wanted: string | true): readonly string[] {

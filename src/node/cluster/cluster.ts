@@ -9,7 +9,7 @@ import type { ClusterConfig, Config } from "../../config/index.ts";
 import type { Member, MembershipStats } from "../../membership/index.ts";
 import type { NodeClock } from "../../sys/clock.ts";
 import type { LookupHost } from "../../sys/lookup-host.ts";
-import { standardDataDir } from "../../sys/standard-paths.ts";
+import { dataDirOf } from "../data-dir.ts";
 import { sourceOf } from "../facts/facts.ts";
 import type { Reconciler } from "../facts/reconcile.ts";
 import type { NodeError } from "../node-error.ts";
@@ -98,7 +98,7 @@ export class Cluster {
     this.#options = options;
     this.#config = file.config;
     this.#store = new StateStore({
-      directory: file.config.node.dataDir ?? standardDataDir(),
+      directory: dataDirOf(file.config),
       clock,
       snapshot: () => catalog.snapshot(reconciler.kept),
       onError: (error) => log.store(error),
@@ -157,6 +157,11 @@ export class Cluster {
 
   get stats(): MembershipStats {
     return this.#members?.stats ?? NO_STATS;
+  }
+
+  /** Of the state, locked by this process; null: there is none. */
+  get stateDirectory(): string | null {
+    return this.#store.lockedDirectory;
   }
 
   /** Why what must survive a restart cannot be written; null: it can. */

@@ -1,4 +1,7 @@
-/** Commands around a handover: they wait while it is under way, and then go to the process that serves. */
+/**
+ * Commands around a handover: they wait while it is under way, and then go to the process that serves. When that has its
+ * admin socket elsewhere, as in another container, this process still answers questions about itself.
+ */
 import type { AdminServer } from "../../admin/index.ts";
 import type { HandoverPart } from "./handover-part.ts";
 
@@ -10,6 +13,7 @@ export class CommandGate implements HandoverPart {
   #held: PromiseWithResolvers<void> | null = null;
   /** The successor's admin socket. */
   #successor: string | null = null;
+  #isOver = false;
   /** Commands without an answer. */
   #open = 0;
   #onAnswered: (() => void) | null = null;
@@ -17,7 +21,7 @@ export class CommandGate implements HandoverPart {
   /** @param server whose socket the successor takes */
   constructor(
     handle: Handle,
-    readonly server: () => Pick<AdminServer, "path" | "restore">,
+    readonly server: () => Pick<AdminServer, "path" | "restore" | "isInPlace">,
   ) {
     this.#handle = handle;
   }
@@ -31,7 +35,8 @@ export class CommandGate implements HandoverPart {
     this.#open++;
     try {
       await this.#held?.promise;
-      return await (this.#successor === null ? this.#handle(request) : forward(request, this.#successor));
+      if (this.#successor !== null) return await forward(request, this.#successor);
+      return await (this.#isOver && request.method !== "GET" ? refuse() : this.#handle(request));
     } finally {
       if (--this.#open === 0) this.#onAnswered?.();
     }
@@ -56,7 +61,9 @@ export class CommandGate implements HandoverPart {
   }
 
   async leave(): Promise<void> {
-    this.#successor = this.server().path;
+    const server = this.server();
+    this.#successor = server.isInPlace ? null : server.path;
+    this.#isOver = true;
     this.#release();
   }
 
@@ -79,8 +86,12 @@ async function forward(request: Request, socketPath: string): Promise<Response> 
     // the next one on this connection would find the process gone
     return new Response(text, { status: answer.statusCode, headers: { ...headers, connection: "close" } });
   } catch {
-    return Response.json({ error: "another process runs this node now: ask again" }, { status: 503 });
+    return refuse();
   } finally {
     await client.destroy();
   }
+}
+
+function refuse(): Response {
+  return Response.json({ error: "another process runs this node now: ask again" }, { status: 503 });
 }

@@ -8,7 +8,13 @@ import type { PredecessorStatus } from "./takeover.ts";
 /** From its start until it serves: it reads its file first, which takes seconds when it is very large. */
 const START_MS = 60_000;
 
+/** The kernel ends a PID namespace with its first process. */
+const INIT_REASON =
+  "process 1 of a container cannot be replaced in it: " +
+  "start a second container with `run --take-over`, on the same data_dir and with the host's network";
+
 export interface HandoverOptions extends Omit<HandoverHost, "leave" | "objection"> {
+  readonly adminSocket: string;
   /** null: not as `portmesh run`. */
   readonly command: StartCommand | null;
   readonly isDraining: () => boolean;
@@ -57,6 +63,7 @@ export class Handover implements HandoverCommands {
         reason: "this node was not started by `portmesh run`: restart its program",
         retryAfterMs: null,
       };
+    if (isContainerInit()) return { reason: INIT_REASON, retryAfterMs: null };
     this.#isUpgrading = true;
     try {
       return await this.#runSuccessor(command, file);
@@ -94,6 +101,10 @@ export class Handover implements HandoverCommands {
     if (before === null) return null;
     return `the last takeover is not over: ${describePredecessor(before)}`;
   }
+}
+
+function isContainerInit(): boolean {
+  return process.pid === 1;
 }
 
 function describePredecessor({ pid, openConnections, leftMs }: PredecessorStatus): string {

@@ -6,7 +6,6 @@
  * commands wait; listening TCP sockets are served all the time, by this process and then by both.
  */
 import { rmSync } from "node:fs";
-import { dirname, join } from "node:path";
 import type { Clock } from "../../sys/clock.ts";
 import { pause } from "../../sys/clock.ts";
 import { MAX_DESCRIPTORS, MAX_MESSAGE_BYTES } from "../../sys/descriptor-passing.ts";
@@ -16,7 +15,8 @@ import { close } from "../../sys/socket.ts";
 import type { Log } from "../log.ts";
 import { Channel, ChannelError } from "./channel.ts";
 import type { HandoverPart } from "./handover-part.ts";
-import { type Draining, LAYOUT } from "./messages.ts";
+import { differenceOf, type Identity } from "./identity.ts";
+import { type Draining, type HandoverMessage, LAYOUT } from "./messages.ts";
 
 /** From the connection on, until it serves. */
 const READY_MS = 10_000;
@@ -26,12 +26,15 @@ const REPORT_MS = 250;
 /** A part of a message besides its bytes. */
 const ENVELOPE_BYTES = 1_024;
 
+type Hello = Extract<HandoverMessage, { type: "hello" }>;
+
 export interface HandoverHost {
   readonly version: string;
   readonly log: Log;
   readonly clock: Clock;
-  /** Of the admin socket; the handover socket is beside it. */
-  readonly adminSocket: string;
+  readonly identity: () => Identity;
+  /** Path of the handover socket. */
+  readonly socket: () => string;
   /** In the order of freezing. */
   readonly parts: readonly HandoverPart[];
   readonly sockets: () => readonly (readonly [key: string, fd: number])[];
@@ -39,8 +42,7 @@ export interface HandoverHost {
   readonly objection: () => string | null;
   /** The successor serves: forget the sockets, drain, end. */
   readonly leave: () => Promise<void>;
-  /** null: over. */
-  readonly draining: () => Draining | null;
+  readonly draining: () => Draining;
 }
 
 export type Opened = { readonly socket: string } | { readonly reason: string };
@@ -63,30 +65,25 @@ export class Predecessor {
   open(): Opened {
     const reason = this.#isUnderWay ? "another handover is under way" : this.#host.objection();
     if (reason !== null) return { reason };
-    const socket = this.#socket;
+    const socket = this.#host.socket();
     const fd = listenSeqpacket(socket);
     if (fd < 0) return { reason: `cannot listen on ${socket}: ${errnoText(-fd)}` };
     this.#isUnderWay = true;
     this.#lastFailure = null;
-    void this.#serveOne(fd).finally(() => {
+    void this.#serveOne(fd, socket).finally(() => {
       this.#isUnderWay = false;
     });
     return { socket };
   }
 
-  get #socket(): string {
-    return join(dirname(this.#host.adminSocket), "takeover.sock");
-  }
-
-  async #serveOne(listening: number): Promise<void> {
+  async #serveOne(listening: number, socket: string): Promise<void> {
     const fd = await this.#accept(listening);
     close(listening);
-    rmSync(this.#socket, { force: true });
+    rmSync(socket, { force: true });
     if (fd < 0) return this.#fail("no process connected to the handover socket");
-    const peer = peerProcess(fd);
     const channel = new Channel(fd, this.#host.clock);
     try {
-      await this.#serve(channel, peer);
+      await this.#serve(channel, peerProcess(fd));
     } finally {
       channel.close();
     }
@@ -106,10 +103,13 @@ export class Predecessor {
     const { log, clock, parts } = this.#host;
     const endMs = clock.nowMs() + READY_MS;
     const frozen: HandoverPart[] = [];
+    let successor = nameOf(peer);
     try {
       if (peer === null || peer.uid !== process.getuid?.())
         throw new Error("a process of another user connected");
-      await this.#sendSockets(channel, endMs);
+      const hello = await this.#hello(channel, endMs);
+      successor = nameOf(peer, hello.pid);
+      await this.#sendSockets(channel);
       await this.#expect(channel, "begin", endMs);
       for (const part of parts) {
         frozen.push(part);
@@ -118,21 +118,23 @@ export class Predecessor {
       await channel.send({ type: "state-end" });
       await this.#expect(channel, "ready", endMs);
     } catch (error) {
-      if (error instanceof ChannelError && error.code === "silent") kill(peer);
-      const reason = error instanceof Error ? error.message : String(error);
+      if (error instanceof ChannelError && error.code === "silent") this.#end(peer);
+      const reason = describe(error);
       await channel.send({ type: "refused", reason }).catch(() => undefined);
       for (const part of frozen.reverse()) await part.thaw();
-      return this.#fail(reason, peer);
+      return this.#fail(reason, successor);
     }
-    log.info({ successor: peer.pid }, `process ${peer.pid} has taken over: open connections end here`);
+    const { draining } = this.#host;
+    await channel.send({ type: "draining", ...draining() }).catch(() => undefined);
+    log.info({ successor: peer.pid }, `${successor} has taken over: open connections end here`);
     for (const part of parts) await part.leave();
     void this.#host.leave();
     await this.#report(channel);
   }
 
-  async #sendSockets(channel: Channel, endMs: number): Promise<void> {
-    const { version, sockets } = this.#host;
-    const { message } = await channel.receive(endMs - this.#host.clock.nowMs());
+  async #hello(channel: Channel, endMs: number): Promise<Hello> {
+    const { version, identity, clock } = this.#host;
+    const { message } = await channel.receive(endMs - clock.nowMs());
     if (message.type !== "hello") throw new Error(`the successor began with "${message.type}"`);
     if (message.layout !== LAYOUT) {
       const reason =
@@ -140,6 +142,13 @@ export class Predecessor {
         `the running ${version} in ${LAYOUT}: stop this node and start the new one`;
       throw new Error(reason);
     }
+    const difference = differenceOf(identity(), message.identity);
+    if (difference !== null) throw new Error(difference);
+    return message;
+  }
+
+  async #sendSockets(channel: Channel): Promise<void> {
+    const { version, sockets } = this.#host;
     const all = sockets();
     await channel.send({ type: "manifest", pid: process.pid, version, sockets: all.length });
     for (let at = 0; at < all.length; at += MAX_DESCRIPTORS) {
@@ -175,8 +184,8 @@ export class Predecessor {
   async #report(channel: Channel): Promise<void> {
     const { clock, draining } = this.#host;
     try {
-      for (let left = draining(); left !== null; left = draining()) {
-        await channel.send({ type: "draining", ...left });
+      for (;;) {
+        await channel.send({ type: "draining", ...draining() });
         await pause(clock, REPORT_MS);
       }
     } catch {
@@ -189,19 +198,32 @@ export class Predecessor {
     this.#lastFailure ??= reason;
   }
 
-  #fail(reason: string, peer: PeerProcess | null = null): void {
-    const who = peer === null ? "" : ` by process ${peer.pid}`;
+  #fail(reason: string, successor: string | null = null): void {
+    const by = successor === null ? "" : ` by ${successor}`;
     this.#lastFailure ??= reason;
-    this.#host.log.error(`the takeover${who} failed, this process continues: ${reason}`);
+    this.#host.log.error(`the takeover${by} failed, this process continues: ${reason}`);
+  }
+
+  /** It hangs, and may hold the sockets. A process in another PID namespace has no number here, and ends when it is refused. */
+  #end(peer: PeerProcess | null): void {
+    if (peer === null || peer.pid === 0)
+      return this.#host.log.error("cannot kill the successor, which hangs in another container: stop it");
+    try {
+      process.kill(peer.pid, "SIGKILL");
+    } catch {
+      // it has ended
+    }
   }
 }
 
-/** It hangs, and may hold the sockets. */
-function kill(peer: PeerProcess | null): void {
-  if (peer === null || peer.pid <= 1) return;
-  try {
-    process.kill(peer.pid, "SIGKILL");
-  } catch {
-    // it has ended
-  }
+function describe(error: unknown): string {
+  if (error instanceof ChannelError && error.code === "silent")
+    return `the new process did not serve within ${READY_MS / 1_000} s`;
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** @param ownPid what it says */
+function nameOf(peer: PeerProcess | null, ownPid?: number): string {
+  if (peer !== null && peer.pid > 0) return `process ${peer.pid}`;
+  return ownPid === undefined ? "a process of another container" : `process ${ownPid} of another container`;
 }

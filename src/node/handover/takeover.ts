@@ -10,6 +10,7 @@ import { connectSeqpacket } from "../../sys/seqpacket.ts";
 import { NodeError } from "../node-error.ts";
 import { Channel, ChannelError } from "./channel.ts";
 import type { Handed } from "./handover-part.ts";
+import type { Identity } from "./identity.ts";
 import { type Draining, LAYOUT } from "./messages.ts";
 
 const REPLY_MS = 10_000;
@@ -17,6 +18,17 @@ const LOOK_MS = 250;
 
 export interface PredecessorStatus extends Draining {
   readonly pid: number;
+}
+
+export interface TakeoverOptions {
+  /** That the predecessor has opened for this process. */
+  readonly socket: string;
+  /** On which it was asked; null: it was asked elsewhere. */
+  readonly adminSocket: string | null;
+  /** What this process is going to run. */
+  readonly identity: Identity;
+  readonly version: string;
+  readonly clock: Clock;
 }
 
 export class Takeover {
@@ -30,25 +42,26 @@ export class Takeover {
     clock: Clock,
     readonly pid: number,
     readonly sockets: InheritedSockets,
-    /** Of the admin socket that the predecessor listens on. */
-    readonly adminSocket: string,
+    /** That the predecessor listens on; null: it is not to be seen from here, or the file names another. */
+    readonly adminSocket: string | null,
   ) {
     this.#channel = channel;
     this.#clock = clock;
   }
 
-  /** @param socket that the predecessor has opened for it. Throws NodeError when it refuses. */
-  static async connect(
-    socket: string,
-    adminSocket: string,
-    version: string,
-    clock: Clock,
-  ): Promise<Takeover> {
+  /** Throws NodeError when the predecessor refuses. */
+  static async connect({
+    socket,
+    adminSocket,
+    identity,
+    version,
+    clock,
+  }: TakeoverOptions): Promise<Takeover> {
     const fd = connectSeqpacket(socket);
     if (fd < 0) throw refused(`cannot connect to ${socket}: ${errnoText(-fd)}`);
     const channel = new Channel(fd, clock);
     try {
-      await channel.send({ type: "hello", layout: LAYOUT, version });
+      await channel.send({ type: "hello", layout: LAYOUT, version, pid: process.pid, identity });
       const { message } = await channel.receive(REPLY_MS);
       if (message.type === "refused") throw refused(message.reason);
       if (message.type !== "manifest") throw refused(`the running node replied with "${message.type}"`);
@@ -86,16 +99,18 @@ export class Takeover {
     }
   }
 
-  /** This process serves. */
+  /** This process serves. Throws NodeError when the predecessor has waited too long for it, and goes on. */
   async ready(): Promise<void> {
+    await this.#channel.send({ type: "ready" }).catch(() => undefined); // its answer may be there all the same
     try {
-      await this.#channel.send({ type: "ready" });
+      const { message } = await this.#channel.receive(REPLY_MS);
+      if (message.type === "refused") throw refused(message.reason);
+      if (message.type === "draining") this.#draining = message;
     } catch (error) {
       if (!(error instanceof ChannelError)) throw error;
-      this.#isPredecessorGone = true; // it has died: this process serves alone
+      this.#isPredecessorGone = error.code === "closed"; // it has died: this process serves alone
     }
     this.sockets.closeRest();
-    this.#draining = this.#isPredecessorGone ? null : { openConnections: 0, leftMs: 0 };
     void this.#watch();
   }
 
