@@ -13,6 +13,7 @@ import type {
   TaskSpec,
 } from "../model/index.ts";
 import type { AdminNode } from "./app.ts";
+import type { EventNode } from "./event-api.ts";
 import type { HandoverCommands } from "./handover-routes.ts";
 
 /**
@@ -217,7 +218,7 @@ export interface ClusterCommands {
   setNodeDirective(name: string, directive: NodeAction): Promise<ApiError | null>;
 }
 
-export interface ClusterNode extends AdminNode {
+export interface ClusterNode extends AdminNode, EventNode {
   readonly commands: ClusterCommands;
   readonly handover: HandoverCommands;
   /** By name. */

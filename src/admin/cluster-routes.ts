@@ -24,6 +24,7 @@ import { describeFault } from "../model/index.ts";
 import { noSuchService } from "./api-errors.ts";
 import { adminApp } from "./app.ts";
 import type { ApiError, ClusterNode } from "./cluster-api.ts";
+import { addEvents } from "./event-routes.ts";
 import { addHandover } from "./handover-routes.ts";
 import { createBody, taskBody, traceQuery, updateBody } from "./request-schema.ts";
 
@@ -47,6 +48,7 @@ export function clusterApp(findNode: () => ClusterNode | null, version: object):
   addServices(app, node);
   addTasks(app, node);
   addNodes(app, node);
+  addEvents(app, node);
   addHandover(app, node);
   app.post("/v1/test-ports", async (c) => c.json(await node().testPorts()));
   app.get("/v1/trace", async (c) => c.json(await node().trace(understand(traceQuery, c.req.query()))));

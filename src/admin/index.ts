@@ -4,6 +4,7 @@ export * as apiErrors from "./api-errors.ts";
 export { type AdminNode, adminApp } from "./app.ts";
 export type * from "./cluster-api.ts";
 export { clusterApp } from "./cluster-routes.ts";
+export type * from "./event-api.ts";
 export { type HandoverCommands, handoverApp, type UpgradeResult } from "./handover-routes.ts";
 export {
   type AdminServer,

@@ -7,14 +7,23 @@ import { z } from "zod";
 import {
   canonicalAddress,
   canonicalText,
+  EVENT_KINDS,
+  integer,
   isPort,
+  MAX_EVENTS,
   MAX_TASKS_PER_NODE,
+  parseDuration,
+  parsedText,
   protocol,
   serviceName,
   serviceSpec,
+  showValue,
   taskFields,
   taskName,
 } from "../model/index.ts";
+
+/** Of several nodes. */
+const MAX_LISTED_EVENTS = 10_000;
 
 export const taskBody = z.strictObject(taskFields);
 
@@ -41,4 +50,26 @@ export const traceQuery = z.strictObject({
   client: canonicalText("an IP address", canonicalAddress)
     .optional()
     .transform((text) => text ?? null),
+});
+
+/** Times are ms since 1970. */
+export const eventQuery = z.strictObject({
+  service: serviceName.optional(),
+  kind: parsedText(`one of ${EVENT_KINDS.join(", ")}`, (text) => {
+    const kinds = text.split(",");
+    const wrong = kinds.find((kind) => !EVENT_KINDS.some((known) => known === kind));
+    return wrong === undefined
+      ? { value: kinds }
+      : { error: `${showValue(wrong)} is not one of ${EVENT_KINDS.join(", ")}` };
+  }).optional(),
+  since: parsedText('a time like "2026-11-28T09:00:00Z" or a duration like "10m"', (text) => {
+    const agoMs = parseDuration(text);
+    const atMs = agoMs === null ? Date.parse(text) : Date.now() - agoMs;
+    return Number.isNaN(atMs)
+      ? {
+          error: `${showValue(text)} is neither a time like "2026-11-28T09:00:00Z" nor a duration like "10m"`,
+        }
+      : { value: atMs };
+  }).optional(),
+  limit: z.coerce.number().pipe(integer(0, MAX_LISTED_EVENTS)).default(MAX_EVENTS),
 });

@@ -4,6 +4,7 @@ import { readBuildInfo } from "./build-info.ts";
 import { addCheck } from "./commands/check.ts";
 import { addConfig } from "./commands/config.ts";
 import { addDoctor } from "./commands/doctor.ts";
+import { addEvents } from "./commands/events.ts";
 import { addHealth } from "./commands/health.ts";
 import { addKeygen } from "./commands/keygen.ts";
 import { addNode } from "./commands/node.ts";
@@ -36,7 +37,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.`;
 
 const COMMANDS: readonly ((program: Command, invocation: Invocation) => void)[] = [
   ...[addRun, addDemo, addCheck, addConfig, addReload, addUpgrade, addRestart, addStatus, addHealth],
-  ...[addService, addTask, addNode, addTrace, addDoctor],
+  ...[addService, addTask, addNode, addTrace, addEvents, addDoctor],
   ...[addKeygen, addCompletion, addVersion],
 ];
 

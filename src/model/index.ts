@@ -2,7 +2,8 @@
 export { canonicalAddress, canonicalPrefix } from "./address.ts";
 export { canonicalBind } from "./bind-rule.ts";
 export { comparePorts, compareRules, compareSpecs, compareValue, missingIn } from "./compare-specs.ts";
-export { formatDuration } from "./duration.ts";
+export { formatDuration, parseDuration } from "./duration.ts";
+export * from "./event.ts";
 export * from "./fields.ts";
 export { selects, sortedLabels } from "./labels.ts";
 export * from "./limits.ts";

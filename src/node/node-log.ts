@@ -9,6 +9,7 @@ import {
   rangesOf,
 } from "../proxy/index.ts";
 import type { RoutingWarning } from "./build-routing.ts";
+import { type EventSink, NO_EVENTS } from "./events/events.ts";
 import type { PartName } from "./facts/reconcile.ts";
 import type { ForwardingLoop } from "./forwarding/forwarding-loops.ts";
 import type { Log } from "./log.ts";
@@ -30,6 +31,13 @@ const MAX_PROBLEM_LINES = 10;
 /** A range of thousands of ports may close in pieces. */
 const MAX_RANGES_NAMED = 8;
 
+interface Serving {
+  readonly file: string;
+  readonly socket: string;
+  readonly services: number;
+  readonly version: string;
+}
+
 /** What a part of a pass updates. */
 const PARTS: Readonly<Record<PartName, string>> = {
   members: "this node's address, keys or seeds in its cluster",
@@ -39,13 +47,16 @@ const PARTS: Readonly<Record<PartName, string>> = {
   store: "the state file",
   tables: "the routing table, the running one stays",
   ports: "the ports that could not be bound",
+  events: "the list of events",
 };
 
 export class NodeLog {
   readonly #log: Log;
+  readonly #events: EventSink;
 
-  constructor(log: Log) {
+  constructor(log: Log, events: EventSink = NO_EVENTS) {
     this.#log = log;
+    this.#events = events;
   }
 
   /** Neighbouring ports in one line. An error is a whole sentence with the place and, where one is known, the fix. */
@@ -59,9 +70,13 @@ export class NodeLog {
 
   #listener({ first, lastPort, error }: ListenerRange<ListenerReport>): void {
     const fields = { ...first, error, ...(lastPort !== first.port && { lastPort }) };
-    if (error !== null) return this.#log.error(fields, error);
-    const { protocol, address, port } = first;
-    const ports = lastPort === port ? `port ${port}` : `ports ${port}-${lastPort}`;
+    const { service, protocol, address, port } = first;
+    const range = lastPort === port ? String(port) : `${port}-${lastPort}`;
+    if (error !== null) {
+      this.#events.record({ kind: "bind-error", message: error, service, port: `${range}/${protocol}` });
+      return this.#log.error(fields, error);
+    }
+    const ports = lastPort === port ? `port ${port}` : `ports ${range}`;
     this.#log.info(fields, `now listening on ${protocol} ${address} ${ports}`);
   }
 
@@ -152,6 +167,8 @@ export class NodeLog {
     if (outcome === "refused") {
       const total = countProblems(problems);
       const count = total === 1 ? "1 problem" : `${total} problems`;
+      const first = problems[0] === undefined ? "" : `: ${formatProblem(problems[0])}`;
+      this.#events.record({ kind: "reload-failed", message: `configuration refused, ${count}${first}` });
       this.#log.error({ trigger }, `configuration refused, nothing changed: ${count}`);
       for (const problem of problems.slice(0, MAX_PROBLEM_LINES)) this.#log.error(formatProblem(problem));
       const hidden = total - Math.min(problems.length, MAX_PROBLEM_LINES);
@@ -160,18 +177,40 @@ export class NodeLog {
       this.#log.info({ trigger }, `configuration unchanged${summary === "" ? "" : `: ${summary}`}`);
     } else {
       this.#log.info({ trigger, ...withRanges(changes) }, `configuration applied: ${summary}`);
+      this.#events.record({ kind: "reload", message: `configuration applied: ${summary}` });
+      this.#recordNewKeys(changes.settings);
     }
+  }
+
+  #recordNewKeys(settings: ReloadReport["changes"]["settings"]): void {
+    const isApplied = settings.some(({ key, needsRestart }) => key === "cluster.keys" && !needsRestart);
+    if (isApplied)
+      this.#events.record({
+        kind: "key-rotated",
+        message: "the keys of the cluster have changed on this node",
+      });
   }
 
   fileWarnings(warnings: readonly string[]): void {
     for (const warning of warnings) this.#log.warn(warning);
   }
 
-  serving(fields: { file: string; socket: string; services: number; version: string }): void {
-    this.#log.info(fields, `serving ${fields.services} service${fields.services === 1 ? "" : "s"}`);
+  /** @param predecessor the process that this one has taken over from; null: there was none */
+  serving(
+    fields: Serving,
+    predecessor: { readonly pid: number; readonly version: string } | null = null,
+  ): void {
+    const { version, services } = fields;
+    const message =
+      predecessor === null
+        ? `started: version ${version}, process ${process.pid}`
+        : `process ${process.pid}, version ${version}, took over from process ${predecessor.pid}, version ${predecessor.version}`;
+    this.#events.record({ kind: predecessor === null ? "start" : "upgrade", message });
+    this.#log.info(fields, `serving ${services} service${services === 1 ? "" : "s"}`);
   }
 
   draining(timeoutMs: number): void {
+    this.#events.record({ kind: "stop", message: `stopping: process ${process.pid} drains` });
     this.#log.info({ timeoutMs }, "draining: no new connections, open ones may finish");
   }
 

@@ -3,12 +3,23 @@
  * in reverse order.
  */
 
-import type { ApiError, ClusterNode, NodeInfo, ServiceInfo, Trace, TraceQuery } from "../admin/index.ts";
+import type {
+  ApiError,
+  ClusterNode,
+  EventList,
+  EventStream,
+  NodeInfo,
+  ServiceInfo,
+  Trace,
+  TraceQuery,
+} from "../admin/index.ts";
 import type { Catalog } from "../catalog/index.ts";
 import type { Config } from "../config/index.ts";
+import type { EventFilter } from "../model/index.ts";
 import { pause } from "../sys/clock.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import { Commands } from "./commands.ts";
+import type { Events } from "./events/events.ts";
 import { routingInput, withConfig } from "./facts/derive.ts";
 import type { Reconciler } from "./facts/reconcile.ts";
 import type { CommandGate } from "./handover/command-gate.ts";
@@ -46,6 +57,8 @@ export interface StartedParts {
   readonly options: NodeOptions;
   readonly parts: NodeParts;
   readonly log: NodeLog;
+  /** Of this node. */
+  readonly events: Events;
   /** On which it answers commands. */
   readonly socket: string;
   /** Holds them while another process takes over. */
@@ -123,7 +136,10 @@ export class Node implements ClusterNode {
     const { services } = options.config;
     const { version } = options.version;
     started.log.fileWarnings(options.fileWarnings ?? []);
-    started.log.serving({ file: options.file, socket: started.socket, services: services.length, version });
+    started.log.serving(
+      { file: options.file, socket: started.socket, services: services.length, version },
+      options.takeover ?? null,
+    );
   }
 
   async reload(isDryRun: boolean, trigger: ReloadTrigger = "command"): Promise<ReloadReport> {
@@ -218,6 +234,14 @@ export class Node implements ClusterNode {
     return this.#started.cluster.testPorts();
   }
 
+  events(filter: EventFilter): Promise<EventList> {
+    return this.#started.cluster.events.query(filter);
+  }
+
+  followEvents(filter: EventFilter, stream: EventStream): Promise<Disposable> {
+    return this.#started.cluster.events.follow(filter, stream);
+  }
+
   async trace(query: TraceQuery): Promise<Trace> {
     const { reconciler, tables } = this.#started;
     return traceRoute(query, { ...this.#snapshot(), input: reconciler.routing, table: tables.table });
@@ -272,7 +296,7 @@ export class Node implements ClusterNode {
   }
 
   #newHandover(): Handover {
-    const { options, parts, socket, gate, endpoint, tables, proxy, cluster } = this.#started;
+    const { options, parts, socket, gate, endpoint, events, tables, proxy, cluster } = this.#started;
     return new Handover({
       version: options.version.version,
       log: options.log,
@@ -281,7 +305,7 @@ export class Node implements ClusterNode {
       command: options.command ?? null,
       identity: () => identityOf(options.config),
       socket: () => endpoint.takeoverSocket(socket),
-      parts: handoverParts({ commands: gate, tables, proxy, cluster }),
+      parts: handoverParts({ commands: gate, events, tables, proxy, cluster }),
       sockets: () => proxy.sockets,
       isDraining: () => this.#state === "draining",
       predecessor: () => options.takeover?.predecessor ?? null,
@@ -295,10 +319,11 @@ export class Node implements ClusterNode {
 
   /** Another process runs this node: what is open here ends by itself, up to its drain_timeout. */
   async #leave(): Promise<void> {
-    const { log, parts, gate, proxy, tables, stops } = this.#started;
+    const { log, parts, gate, proxy, tables, cluster, stops } = this.#started;
     const timeoutMs = this.#drainTimeoutMs;
     this.#state = "draining";
     this.#drainEndMs = parts.clock.steady.nowMs() + timeoutMs;
+    cluster.events.close(); // who follows goes on with the other process
     await tables.close();
     await proxy.forget();
     const isDrained = await proxy.drain();

@@ -4,6 +4,7 @@
  */
 import type { DownTask, NodeRecord } from "../catalog/index.ts";
 import type { PublishedPort, RoutingTable, Service } from "../proxy/index.ts";
+import { type EventSink, NO_EVENTS } from "./events/events.ts";
 import type { TaskReach } from "./port-gate.ts";
 import { portKey, type RoutingInput } from "./routing-input.ts";
 
@@ -22,23 +23,53 @@ export interface ReachReportOptions {
   readonly log: { portsClosed(ports: ClosedPorts): void; portsOpened(ports: ClosedPorts): void };
   /** For the other nodes. */
   readonly onReach: (reach: Reach) => void;
+  readonly events?: EventSink;
 }
+
+type OwnTask = Pick<DownTask, "service" | "task">;
 
 export class ReachReport {
   readonly #options: ReachReportOptions;
+  readonly #events: EventSink;
   #closed: readonly ClosedPorts[] = [];
+  #down: readonly DownTask[] = [];
 
   constructor(options: ReachReportOptions) {
     this.#options = options;
+    this.#events = options.events ?? NO_EVENTS;
   }
 
-  report(now: Reach): void {
+  /** @param isServed a task that is not down: whether it is there still, and does not drain */
+  report(now: Reach, isServed: (task: OwnTask) => boolean): void {
     const { onReach, log } = this.#options;
     for (const ports of without(now.closed, this.#closed)) log.portsClosed(ports);
     for (const ports of without(this.#closed, now.closed)) log.portsOpened(ports);
     this.#closed = now.closed;
+    this.#recordTasks(now.down, isServed);
+    this.#down = now.down;
     onReach(now);
   }
+
+  #recordTasks(down: readonly DownTask[], isServed: (task: OwnTask) => boolean): void {
+    const before = new Map(this.#down.map((each) => [taskKey(each), each]));
+    const now = new Map(down.map((each) => [taskKey(each), each]));
+    for (const { service, task, ports } of down) {
+      const known = before.get(taskKey({ service, task }));
+      if (known !== undefined && known.ports.join() === ports.join()) continue;
+      const on = ports.length === 0 ? "" : ` on ${ports.join(", ")}`;
+      const message = `task ${task} of service "${service}" does not accept connections${on}`;
+      this.#events.record({ kind: "task-unreachable", message, service, task });
+    }
+    for (const { service, task } of this.#down) {
+      if (now.has(taskKey({ service, task })) || !isServed({ service, task })) continue;
+      const message = `task ${task} of service "${service}" accepts connections again`;
+      this.#events.record({ kind: "task-reachable", message, service, task });
+    }
+  }
+}
+
+function taskKey({ service, task }: OwnTask): string {
+  return `${service} ${task}`;
 }
 
 /** By single port: the ranges of two looks need not begin and end alike. */
@@ -70,6 +101,15 @@ export function isReportedDown(
 ): boolean {
   const found = (record?.downTasks ?? []).find((each) => each.service === service && each.task === task);
   return found !== undefined && (found.ports.length === 0 || found.ports.includes(port));
+}
+
+/** Tasks of this node that get clients when they can be reached. */
+export function servedTask({ self, services }: RoutingInput): (task: OwnTask) => boolean {
+  return ({ service, task }) =>
+    services
+      .find(({ name }) => name === service)
+      ?.tasks.some(({ node, name, isDraining }) => node === self.name && name === task && !isDraining) ===
+    true;
 }
 
 export function reachIn(input: RoutingInput, table: RoutingTable, reach: Pick<TaskReach, "isTaskUp">): Reach {

@@ -13,12 +13,14 @@ import { AddressWatch } from "./cluster/address-watch.ts";
 import { Cluster, type HandedCluster } from "./cluster/cluster.ts";
 import { ClusterLog } from "./cluster/cluster-log.ts";
 import { ownAddress } from "./cluster/own-address.ts";
+import { Events } from "./events/events.ts";
+import { FactEvents } from "./fact-events.ts";
 import { type Facts, factsAtStart, hasAddress } from "./facts/facts.ts";
 import { Reconciler } from "./facts/reconcile.ts";
 import { CommandGate } from "./handover/command-gate.ts";
-import { CLUSTER_PART, PROXY_PART } from "./handover/frozen-node.ts";
+import { CLUSTER_PART, EVENTS_PART, PROXY_PART } from "./handover/frozen-node.ts";
 import { HandoverEndpoint } from "./handover/handover-endpoint.ts";
-import { unpackCluster, unpackProxy } from "./handover/node-state.ts";
+import { unpackCluster, unpackEvents, unpackProxy } from "./handover/node-state.ts";
 import type { Takeover } from "./handover/takeover.ts";
 import { InterfaceWatch } from "./interface-watch.ts";
 import { bindErrorsOf } from "./listings.ts";
@@ -30,7 +32,7 @@ import type { NodeOptions, NodeParts, NodeProxy } from "./node-parts.ts";
 import { type HandedOverlay, Overlay } from "./overlay/overlay.ts";
 import { OverlayLog } from "./overlay/overlay-log.ts";
 import { PortGate, ReachNews } from "./port-gate.ts";
-import { isReportedDown, ReachReport, reachIn } from "./reach-report.ts";
+import { isReportedDown, ReachReport, reachIn, servedTask } from "./reach-report.ts";
 import { Resolver } from "./resolver.ts";
 import { TableUpdates } from "./table-updates.ts";
 
@@ -82,7 +84,8 @@ async function startParts(
 ): Promise<Node> {
   const { clock, readNetwork } = parts;
   const startedAt = clock.nowMs();
-  const log = new NodeLog(options.log);
+  const events = new Events({ self: options.config.node.name, nowMs: () => clock.nowMs() });
+  const log = new NodeLog(options.log, events);
   const catalog = new Catalog(options.config.node.name);
   const reconciler = new Reconciler({
     facts: firstFacts(options, parts, catalog),
@@ -93,9 +96,11 @@ async function startParts(
   const news = new ReachNews();
   const startingProxy = startProxy(options, parts, log, reconciler, news);
   const { takeover } = options;
-  const inheriting = takeover ? startingProxy.then((started) => inherit(takeover, started)) : undefined;
+  const inheriting = takeover
+    ? startingProxy.then((started) => inherit(takeover, started, events))
+    : undefined;
   const startingCluster = Promise.resolve(inheriting).then((inherited) =>
-    startCluster(options, parts, catalog, reconciler, stops, inherited),
+    startCluster(options, parts, { catalog, reconciler, events }, stops, inherited),
   );
   const stopProxy = async () => (await startingProxy).stop();
   const [proxy, cluster] = await bothOf(startingProxy, startingCluster, stopProxy, stops);
@@ -120,7 +125,7 @@ async function startParts(
     () => resolver.keep([]),
     () => interfaces.setActive(false),
   );
-  const gate = newGate(proxy, news, parts, log, reconciler);
+  const gate = newGate(proxy, news, parts, { log, events }, reconciler);
   stops.push(() => gate.stop());
   const tables = new TableUpdates({
     proxy,
@@ -134,12 +139,13 @@ async function startParts(
   });
   await tables.change((turn) => turn.apply(reconciler.routing, FIRST_NAMES_MS));
   gate.start();
-  serve(reconciler, tables);
+  serve(reconciler, tables, events);
   watchAddress(options, parts, cluster, reconciler, stops);
   return new Node({
     options,
     parts,
     log,
+    events,
     ...commands,
     startedAt,
     catalog,
@@ -154,7 +160,9 @@ async function startParts(
 }
 
 /** The first table is in force: it follows the facts, and others may send their clients to tasks of this node. */
-function serve(reconciler: Reconciler, tables: TableUpdates): void {
+function serve(reconciler: Reconciler, tables: TableUpdates, events: Events): void {
+  const watch = new FactEvents(events);
+  reconciler.attach("events", () => watch.follow(reconciler.facts));
   reconciler.attach("tables", ({ routingSources }) => tables.follow(routingSources));
   reconciler.attach("ports", ({ portRetries }) => tables.retryPorts(portRetries));
   reconciler.learn({ phase: "serving" });
@@ -217,11 +225,11 @@ async function bothOf(
 function startCluster(
   { config, file, log, onFatal }: NodeOptions,
   parts: NodeParts,
-  catalog: Catalog,
-  reconciler: Reconciler,
+  known: Pick<StartedParts, "catalog" | "reconciler" | "events">,
   stops: Stops,
   inherited: HandedCluster | undefined,
 ): Promise<Cluster> {
+  const { reconciler, events } = known;
   const { clock, lookup, random, gossip, fileChangedAtMs } = parts;
   const { address } = reconciler.facts;
   const overlay =
@@ -230,14 +238,13 @@ function startCluster(
       : newOverlay({ config, log }, parts, config.cluster, reconciler, inherited?.overlay ?? undefined);
   stops.push(() => overlay?.close()); // after all that uses it
   return Cluster.start({
-    catalog,
-    reconciler,
+    ...known,
     overlay,
     clock,
     lookup,
     transport: gossip,
     random,
-    log: new ClusterLog(log, clock),
+    log: new ClusterLog(log, clock, events),
     fileChangedAtMs: () => fileChangedAtMs(file),
     onFatal,
     inherited,
@@ -245,9 +252,15 @@ function startCluster(
 }
 
 /** Nobody else is this node from here on. What the proxy continues is there before its first table. */
-async function inherit(takeover: Takeover, proxy: NodeProxy): Promise<HandedCluster | undefined> {
+async function inherit(
+  takeover: Takeover,
+  proxy: NodeProxy,
+  events: Events,
+): Promise<HandedCluster | undefined> {
   const state = await takeover.begin();
   const [ofProxy, ofCluster] = [state.get(PROXY_PART), state.get(CLUSTER_PART)];
+  const ofEvents = state.get(EVENTS_PART);
+  if (ofEvents !== undefined) events.continueFrom(unpackEvents(ofEvents));
   if (ofProxy !== undefined) proxy.continueFrom(unpackProxy(ofProxy));
   return ofCluster === undefined ? undefined : unpackCluster(ofCluster);
 }
@@ -288,17 +301,17 @@ function newGate(
   proxy: NodeProxy,
   news: ReachNews,
   { clock }: NodeParts,
-  log: NodeLog,
+  told: Pick<StartedParts, "log" | "events">,
   reconciler: Reconciler,
 ): PortGate {
-  const report = new ReachReport({ log, onReach: (reach) => reconciler.learn({ reach }) });
+  const report = new ReachReport({ ...told, onReach: (reach) => reconciler.learn({ reach }) });
   return new PortGate({
     reach: proxy,
     news,
     clock,
     isReportedDown: (node, ...task) => isReportedDown(reconciler.facts.catalog.nodes().get(node), ...task),
     onDue: () => reconciler.learn({ localChanges: reconciler.facts.localChanges + 1 }),
-    onReach: (input, table) => report.report(reachIn(input, table, proxy)),
+    onReach: (input, table) => report.report(reachIn(input, table, proxy), servedTask(input)),
   });
 }
 

@@ -21,6 +21,26 @@ export interface HttpResponse {
 }
 
 /**
+ * An answer without an end, in pieces as they come. Rejects like requestOverSocket, also when the connection is lost on the way;
+ * returns when the node ends it.
+ */
+export async function* streamOverSocket(
+  socket: string,
+  path: string,
+): AsyncGenerator<{ readonly status: number; readonly text: string }> {
+  const { Client } = await import("undici/index.js");
+  const client = new Client("http://portmesh", { socketPath: socket, headersTimeout: 0, bodyTimeout: 0 });
+  try {
+    const { statusCode: status, body } = await client.request({ method: "GET", path });
+    const decoder = new TextDecoder();
+    yield { status, text: "" };
+    for await (const chunk of body) yield { status, text: decoder.decode(chunk, { stream: true }) };
+  } finally {
+    await client.destroy();
+  }
+}
+
+/**
  * Rejects with what undici or the system says: a TimeoutError at the deadline, an error with an errno code when the
  * connection failed, and an HTTPParserError when the peer does not speak HTTP.
  */

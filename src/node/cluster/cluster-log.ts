@@ -1,7 +1,9 @@
 /** The log lines for events of the cluster: one method per kind of event, one line per event. */
 import type { Change, Definition, Overwritten, UnreadableRecord } from "../../catalog/index.ts";
 import type { MemberEvent } from "../../membership/index.ts";
+import type { EventKind } from "../../model/index.ts";
 import type { Clock } from "../../sys/clock.ts";
+import { type EventSink, NO_EVENTS } from "../events/events.ts";
 import { LineBudget } from "../line-budget.ts";
 import type { Log } from "../log.ts";
 import { addressText } from "./address.ts";
@@ -50,6 +52,7 @@ const SUMMARIES: Readonly<Partial<Record<EventType, string>>> = {
 export class ClusterLog {
   readonly #log: Log;
   readonly #clock: Clock;
+  readonly #events: EventSink;
   /** By type and what it is about; bounded by the types and MAX_LOGGED. */
   readonly #loggedAtMs = new Map<EventType, Map<string, number>>();
   readonly #budgets = new Map<EventType, LineBudget>(); // bounded by the types
@@ -57,9 +60,10 @@ export class ClusterLog {
   /** What goes wrong with UDP until then is because of this node's address. */
   #ownFaultUntilMs = Number.NEGATIVE_INFINITY;
 
-  constructor(log: Log, clock: Clock) {
+  constructor(log: Log, clock: Clock, events: EventSink = NO_EVENTS) {
     this.#log = log;
     this.#clock = clock;
+    this.#events = events;
   }
 
   /** @param address of the member, "" when it is no longer known */
@@ -74,16 +78,23 @@ export class ClusterLog {
   #report(event: MemberEvent, address: string): void {
     switch (event.type) {
       case "joined":
+        this.#record("node-joined", `node ${event.name} is alive (${address})`, event.name);
         return this.#log.info({ node: event.name, address }, `node ${event.name} is alive`);
       case "cleared":
         return this.#log.info({ node: event.name, address }, `node ${event.name} answers again`);
       case "suspected":
         return this.#log.warn({ node: event.name, address }, `node ${event.name} does not answer`);
       case "failed":
+        this.#record(
+          "node-failed",
+          `node ${event.name} has failed: it does not answer (${address})`,
+          event.name,
+        );
         return this.#log.warn({ node: event.name, address }, `node ${event.name} has failed`);
       case "moved":
         return this.#log.info({ node: event.name, address }, `node ${event.name} moved to ${address}`);
       case "left":
+        this.#record("node-left", `node ${event.name} has left`, event.name);
         return this.#log.info({ node: event.name, address }, `node ${event.name} has left`);
       case "refuted":
         return this.#log.warn(
@@ -92,10 +103,9 @@ export class ClusterLog {
         );
       case "conflict": {
         const [known, other] = [addressText(event.known), addressText(event.other)];
-        return this.#log.error(
-          { node: event.name, address, other },
-          `two nodes are named ${event.name}: ${known} and ${other}; change node.name on one of them`,
-        );
+        const text = `two nodes are named ${event.name}: ${known} and ${other}; change node.name on one of them`;
+        this.#record("conflict", text, event.name);
+        return this.#log.error({ node: event.name, address, other }, text);
       }
       case "other-cluster": {
         const other = addressText(event.address);
@@ -126,6 +136,10 @@ export class ClusterLog {
       case "exchanged":
       case "may-close":
     }
+  }
+
+  #record(kind: EventKind, message: string, peer: string): void {
+    this.#events.record({ kind, message, peer });
   }
 
   /** Something came that could not be opened, or held too much. @param from the other host */

@@ -10,6 +10,8 @@ import type { Member, MembershipStats } from "../../membership/index.ts";
 import type { NodeClock } from "../../sys/clock.ts";
 import type { LookupHost } from "../../sys/lookup-host.ts";
 import { dataDirOf } from "../data-dir.ts";
+import type { ClusterEvents } from "../events/cluster-events.ts";
+import type { Events } from "../events/events.ts";
 import { sourceOf } from "../facts/facts.ts";
 import type { Reconciler } from "../facts/reconcile.ts";
 import type { NodeError } from "../node-error.ts";
@@ -27,6 +29,7 @@ import type { KeyMismatch } from "./key-mismatch.ts";
 import { KnownAddresses } from "./known-addresses.ts";
 import { type HandedMembers, Members } from "./members.ts";
 import { OwnRecords } from "./own-records.ts";
+import { newClusterEvents } from "./peer-events.ts";
 import { newPortTester } from "./port-tests.ts";
 
 const OVERLAY_TICK_MS = 500;
@@ -42,6 +45,8 @@ export interface ClusterOptions {
   readonly transport: GossipTransport;
   readonly random: () => number;
   readonly log: ClusterLog;
+  /** Of this node. */
+  readonly events: Events;
   /** When the file was last written, ms since 1970; null: not known. */
   readonly fileChangedAtMs: () => number | null;
   /** The node cannot go on: its name is another's. */
@@ -75,6 +80,8 @@ export class Cluster {
   readonly #exchange: CatalogExchange;
   readonly #records: OwnRecords;
   readonly #portTester: PortTester;
+  /** Those of all nodes. */
+  readonly events: ClusterEvents;
   #members: Members | null = null;
   /** The state file is another process's. */
   #isPaused = false;
@@ -116,6 +123,13 @@ export class Cluster {
       nodes: () => catalog.nodes(),
       overlay,
       source: () => sourceOf(reconciler.facts),
+    });
+    this.events = newClusterEvents({
+      self,
+      clock,
+      config: () => reconciler.facts.file.config,
+      members: () => this.#members,
+      events: options.events,
     });
   }
 
@@ -249,6 +263,7 @@ export class Cluster {
   }
 
   close(): void {
+    this.events.close();
     this.#cancelTick();
     this.#exchange.close();
     this.#members?.close();
@@ -311,6 +326,7 @@ export class Cluster {
       onUserMessage: (payload) => this.#exchange.onMessage(payload),
       onRemoteState: (digest) => this.#exchange.onDigest(digest),
       onPortTest: (payload, from) => this.#portTester.onMessage(payload, from),
+      onEventsAsked: (payload, fromHost) => this.events.onMessage(payload, fromHost),
       onMembers: () => this.#learnMembers(),
       onFatal: (error) => this.#giveUp(error),
       inherited: this.#options.inherited?.members ?? undefined,

@@ -34,6 +34,7 @@ import {
   USER_MESSAGE,
 } from "../../wire/gossip/index.ts";
 import { decodeRelayDatagram, isWildcard, parseIp, RelayDatagram } from "../../wire/index.ts";
+import { EVENTS } from "../events/message.ts";
 import { PORT_TEST } from "../port-test/message.ts";
 import type { StreamAnswer } from "../port-test/port-tester.ts";
 import { addressOf, hostOf, ipOf } from "./address.ts";
@@ -74,6 +75,8 @@ export interface GossipOptions {
   readonly onNotification: (effect: Notification) => void;
   /** A question of another node about ports, or a datagram of such a test (port-test/); what to answer on a stream. */
   readonly onPortTest: (payload: Uint8Array, from: PortTestSender) => Uint8Array | null;
+  /** A question of another node about this node's events (events/), on a stream; the answer. */
+  readonly onEventsAsked: (payload: Uint8Array, fromHost: string) => Uint8Array | null;
   /** Something came that could not be opened; once a minute for each reason. */
   readonly onDropped: (reason: string, from: string) => void;
 }
@@ -294,10 +297,9 @@ export class Gossip {
 
   #answer(message: Uint8Array, host: string): Uint8Array {
     const asked = decodeStreamUser(message);
-    if (asked?.[0] === PORT_TEST) {
-      const answer = this.#options.onPortTest(asked, { host, isStream: true });
-      return answer === null ? new Uint8Array() : this.#frame(encodeStreamUser(answer));
-    }
+    if (asked?.[0] === PORT_TEST)
+      return this.#answerUser(this.#options.onPortTest(asked, { host, isStream: true }));
+    if (asked?.[0] === EVENTS) return this.#answerUser(this.#options.onEventsAsked(asked, host));
     let answer: Uint8Array | null = null;
     this.run((machine, nowMs) => {
       const answered = machine.answerStream(message, nowMs);
@@ -305,6 +307,10 @@ export class Gossip {
       return answered.effects;
     });
     return answer === null ? new Uint8Array() : this.#frame(answer);
+  }
+
+  #answerUser(answer: Uint8Array | null): Uint8Array {
+    return answer === null ? new Uint8Array() : this.#frame(encodeStreamUser(answer));
   }
 
   /** Sends the reason to the dialer, so that its log has it too. */

@@ -77,6 +77,7 @@ export interface MembersOptions {
   readonly onUserMessage: (payload: Uint8Array) => readonly CatalogEffect[];
   readonly onRemoteState: (digest: Uint8Array) => readonly CatalogEffect[];
   readonly onPortTest: GossipOptions["onPortTest"];
+  readonly onEventsAsked: GossipOptions["onEventsAsked"];
   /** A member has joined, left or failed. */
   readonly onMembers: () => void;
   /** This node's name is another's; only with keys, which prove that it is. */
@@ -307,6 +308,7 @@ export class Members {
         exchangeTimeoutMs: PROFILES[config.profile].exchangeTimeoutMs,
         onNotification: (notification) => this.#onNotification(notification),
         onPortTest: this.#options.onPortTest,
+        onEventsAsked: this.#options.onEventsAsked,
         onDropped: (reason, from) => log.dropped(reason, from),
       });
     } catch (error) {

@@ -74,6 +74,7 @@ export class CommandGate implements HandoverPart {
 }
 
 async function forward(request: Request, socketPath: string): Promise<Response> {
+  if (new URL(request.url).pathname === "/v1/events/stream") return refuse(); // it has no end
   const { Client } = await import("undici/index.js");
   const { pathname, search } = new URL(request.url);
   const client = new Client("http://portmesh", { socketPath, headersTimeout: 0, bodyTimeout: 0 });
@@ -93,5 +94,6 @@ async function forward(request: Request, socketPath: string): Promise<Response> 
 }
 
 function refuse(): Response {
-  return Response.json({ error: "another process runs this node now: ask again" }, { status: 503 });
+  const error = "another process runs this node now: ask again";
+  return Response.json({ error }, { status: 503, headers: { connection: "close" } });
 }

@@ -1,24 +1,33 @@
 /** What of a node only one process can do, in the order in which it stops. */
 import type { SpliceProxy } from "../../proxy/index.ts";
 import type { Cluster } from "../cluster/cluster.ts";
+import type { Events } from "../events/events.ts";
 import type { CommandGate } from "./command-gate.ts";
 import type { HandoverPart } from "./handover-part.ts";
-import { packCluster, packProxy } from "./node-state.ts";
+import { packCluster, packEvents, packProxy } from "./node-state.ts";
 
 export const CLUSTER_PART = "cluster";
 export const PROXY_PART = "proxy";
+export const EVENTS_PART = "events";
 
 export interface FrozenNode {
   readonly commands: CommandGate;
+  readonly events: Pick<Events, "export">;
   readonly tables: { change(work: () => Promise<void>): Promise<void> };
   readonly proxy: Pick<SpliceProxy, "pauseUdp" | "resumeUdp" | "forgetUdp" | "exportCounters">;
   readonly cluster: Pick<Cluster, "pause" | "resume">;
 }
 
-export function handoverParts({ commands, tables, proxy, cluster }: FrozenNode): HandoverPart[] {
+export function handoverParts({ commands, events, tables, proxy, cluster }: FrozenNode): HandoverPart[] {
   return [
     commands,
     heldTable(tables),
+    {
+      key: EVENTS_PART,
+      freeze: async () => packEvents(events.export()),
+      thaw: async () => undefined,
+      leave: async () => undefined,
+    },
     {
       key: CLUSTER_PART,
       freeze: async () => packCluster(await cluster.pause()),

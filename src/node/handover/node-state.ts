@@ -3,6 +3,7 @@
  * is an index, since it has another number in every process.
  */
 import { decode, encode } from "@msgpack/msgpack";
+import { type NodeEvent, nodeEvent } from "../../model/index.ts";
 import type { CounterState, Handed as HandedValue, InheritedProxy, UdpState } from "../../proxy/index.ts";
 import type { HandedCluster } from "../cluster/cluster.ts";
 import type { Handed } from "./handover-part.ts";
@@ -30,6 +31,15 @@ export function packCluster(cluster: HandedCluster): Handed {
 
 export function unpackCluster({ bytes, fds }: Handed): HandedCluster {
   return withDescriptors(decode(bytes) as HandedCluster, (index) => fds[index] ?? -1);
+}
+
+export function packEvents(events: readonly NodeEvent[]): Handed {
+  return { bytes: encode(events), fds: [] };
+}
+
+/** Events of another version that this one cannot read are left out. */
+export function unpackEvents({ bytes }: Handed): NodeEvent[] {
+  return (decode(bytes) as unknown[]).flatMap((event) => nodeEvent.safeParse(event).data ?? []);
 }
 
 function withDescriptors(

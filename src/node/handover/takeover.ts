@@ -41,6 +41,8 @@ export class Takeover {
     channel: Channel,
     clock: Clock,
     readonly pid: number,
+    /** Of the predecessor. */
+    readonly version: string,
     readonly sockets: InheritedSockets,
     /** That the predecessor listens on; null: it is not to be seen from here, or the file names another. */
     readonly adminSocket: string | null,
@@ -66,7 +68,7 @@ export class Takeover {
       if (message.type === "refused") throw refused(message.reason);
       if (message.type !== "manifest") throw refused(`the running node replied with "${message.type}"`);
       const sockets = await receiveSockets(channel, message.sockets);
-      return new Takeover(channel, clock, message.pid, sockets, adminSocket);
+      return new Takeover(channel, clock, message.pid, message.version, sockets, adminSocket);
     } catch (error) {
       channel.close();
       throw error instanceof ChannelError ? refused(error.message) : error;

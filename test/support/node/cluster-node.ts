@@ -3,6 +3,7 @@ import { Catalog } from "../../../src/catalog/index.ts";
 import type { Config } from "../../../src/config/index.ts";
 import { Cluster, type ClusterOptions } from "../../../src/node/cluster/cluster.ts";
 import { ClusterLog } from "../../../src/node/cluster/cluster-log.ts";
+import { Events } from "../../../src/node/events/events.ts";
 import { routingInput, withConfig } from "../../../src/node/facts/derive.ts";
 import { factsAtStart } from "../../../src/node/facts/facts.ts";
 import { Reconciler } from "../../../src/node/facts/reconcile.ts";
@@ -24,6 +25,7 @@ export interface ClusterNodeOptions
 export class ClusterNode {
   readonly catalog: Catalog;
   readonly reconciler: Reconciler;
+  readonly events: Events;
   readonly #clock: ManualClock;
   #cluster: Cluster | null = null;
 
@@ -36,6 +38,7 @@ export class ClusterNode {
 
   private constructor({ config, clock, address = null }: ClusterNodeOptions) {
     this.#clock = clock;
+    this.events = new Events({ self: config.node.name, nowMs: () => clock.nowMs() });
     this.catalog = new Catalog(config.node.name);
     this.reconciler = new Reconciler({
       facts: factsAtStart({
@@ -95,7 +98,7 @@ export class ClusterNode {
         throw error;
       },
       ...options,
-      ...{ clock, log: new ClusterLog(log, clock) },
+      ...{ clock, log: new ClusterLog(log, clock), events: this.events },
     });
   }
 }

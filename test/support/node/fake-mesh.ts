@@ -7,6 +7,8 @@ import {
   type ClusterNode,
   type CreateService,
   type DefinitionInfo,
+  type EventList,
+  type EventStream,
   type NodeAction,
   type NodeInfo,
   type ServiceInfo,
@@ -15,7 +17,12 @@ import {
   type TraceQuery,
   type UpdateService,
 } from "../../../src/admin/index.ts";
-import { DEFAULT_RULES, type ServiceSpec, type TaskSpec } from "../../../src/model/index.ts";
+import {
+  DEFAULT_RULES,
+  type EventFilter,
+  type ServiceSpec,
+  type TaskSpec,
+} from "../../../src/model/index.ts";
 
 export const SELF = "edge-1";
 const CREATED_AT = Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -90,6 +97,23 @@ export class FakeMesh implements ClusterNode, ClusterCommands {
   }
 
   readonly notReady = null;
+  /** What `events` gives, and what followers get first. */
+  eventList: EventList = { events: [], unanswered: [] };
+  readonly followers = new Set<EventStream>();
+  readonly asked: EventFilter[] = [];
+
+  async events(filter: EventFilter): Promise<EventList> {
+    this.asked.push(filter);
+    return this.eventList;
+  }
+
+  async followEvents(filter: EventFilter, stream: EventStream): Promise<Disposable> {
+    this.asked.push(filter);
+    this.followers.add(stream);
+    stream.onEvents(this.eventList.events);
+    stream.onUnanswered(this.eventList.unanswered);
+    return { [Symbol.dispose]: () => void this.followers.delete(stream) };
+  }
 
   makeWay(): boolean {
     return false;

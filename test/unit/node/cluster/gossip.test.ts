@@ -42,6 +42,7 @@ test("what carrying out an effect leads to comes after the effects that were wan
       gossip.run(() => [ping(3)]); // as the catalog answers a message that came along with others
     },
     onPortTest: () => null,
+    onEventsAsked: () => null,
     onDropped: () => undefined,
   });
   const told: Effect = { kind: "user", payload: new Uint8Array([32]) };

@@ -81,6 +81,7 @@ async function startSeed(): Promise<void> {
       onUserMessage: (payload) => catalog.onMessage(null, payload, clock.nowMs()),
       onRemoteState: (digest) => catalog.onDigest(null, digest, clock.nowMs()),
       onPortTest: () => null,
+      onEventsAsked: () => null,
       onMembers: () => undefined,
       onFatal: (error) => {
         throw error;

@@ -71,6 +71,7 @@ async function join(name: string, port: number, rest: Partial<ClusterConfig> = {
     },
     onRemoteState: () => [],
     onPortTest: () => null,
+    onEventsAsked: () => null,
     onMembers: () => undefined,
     onFatal: (error) => fatal.push(error),
   });
