@@ -17,6 +17,7 @@ import {
 } from "../wire/gossip/index.ts";
 import { type Address, isSameAddress, isSameBytes } from "./address.ts";
 import type { Awareness } from "./awareness.ts";
+import type { Conflicts } from "./conflicts.ts";
 import type { Effects } from "./effect.ts";
 import { compareIncarnations, type IncarnationOrder, nextIncarnation } from "./incarnation.ts";
 import { CLUSTER_TAG, MemberRecord, PROTOCOL_TAG } from "./member.ts";
@@ -43,6 +44,8 @@ export interface MemberUpdatesHost {
   readonly isLeaving: () => boolean;
   readonly packets: Packets;
   readonly effects: Effects;
+  /** Of other members' names. */
+  readonly conflicts: Conflicts;
 }
 
 export class MemberUpdates {
@@ -68,7 +71,8 @@ export class MemberUpdates {
     const address = addressIn(said);
     const hasMoved = known !== undefined && !isSameAddress(record.address, address);
     if (hasMoved && isEchoOfFormerAddress(record, said)) return;
-    if (hasMoved && record.isLive) return this.#reportConflict(record, address);
+    if (hasMoved && record.isLive)
+      return this.#host.conflicts.note(record.name, record.address, address, nowMs);
     if (hasMoved || known === undefined) return this.#comesAlive(record, said, address, nowMs);
     const order = compareIncarnations(said.incarnation, record.incarnation);
     if (order === "newer") return this.#comesAlive(record, said, address, nowMs);
@@ -233,10 +237,11 @@ export class MemberUpdates {
 
   /** An echo of an earlier life, or another node under this node's name. */
   #onAliveSelf(record: MemberRecord, said: AliveMessage): void {
+    const { effects } = this.#host;
     const address = addressIn(said);
     if (!isSameAddress(record.address, address)) {
       if (isEchoOfFormerAddress(record, said)) return;
-      return this.#reportConflict(record, address);
+      return effects.notify({ type: "conflict", name: record.name, known: record.address, other: address });
     }
     const order = compareIncarnations(said.incarnation, record.incarnation);
     if (order === "older") return;
@@ -301,10 +306,6 @@ export class MemberUpdates {
     this.announceSelf();
     if (source !== null) packets.send(source, [this.#aliveSelf()], false);
     effects.notify({ type: "refuted", by });
-  }
-
-  #reportConflict({ name, address: known }: MemberRecord, other: Address): void {
-    this.#host.effects.notify({ type: "conflict", name, known, other });
   }
 
   #broadcastAccusation(type: "suspect" | "dead", { node, incarnation, from }: Accusation): void {

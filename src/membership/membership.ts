@@ -17,6 +17,7 @@ import {
 } from "../wire/gossip/index.ts";
 import { type Address, isSameAddress } from "./address.ts";
 import { Awareness } from "./awareness.ts";
+import { Conflicts } from "./conflicts.ts";
 import { type Effect, Effects } from "./effect.ts";
 import { Exchanges } from "./exchanges.ts";
 import { nextIncarnation } from "./incarnation.ts";
@@ -80,8 +81,9 @@ export class Membership {
   readonly #leaving: Leaving;
   readonly #moving: Moving;
   readonly #effects = new Effects();
+  readonly #conflicts: Conflicts;
   #nextGossipMs: number;
-  /** Suspects are not given up before: this node itself was away. */
+  /** Suspects are not given up before, and conflicts not reported: this node itself was away. */
   #noVerdictsBeforeMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: MembershipOptions, nowMs: number) {
@@ -97,6 +99,7 @@ export class Membership {
       effects: this.#effects,
     });
     this.#awareness = new Awareness(profile.hasAwareness ? profile.awarenessMaxMultiplier : 1);
+    this.#conflicts = new Conflicts(this.#table, this.#effects);
     this.#updates = new MemberUpdates({
       profile,
       table: this.#table,
@@ -106,10 +109,12 @@ export class Membership {
       isLeaving: () => this.#leaving.hasBegun,
       packets: this.#packets,
       effects: this.#effects,
+      conflicts: this.#conflicts,
     });
     this.#serf = new SerfDelegate(name, {
       broadcast: (payload, key, onGone) => this.#packets.broadcastSerf(payload, key, onGone),
       isKnown: (node) => this.#table.get(node) !== undefined,
+      isLive: (node) => this.#table.get(node)?.isLive === true,
       onLeaveIntent: (node, prune) => this.#onLeaveIntent(node, prune),
     });
     const state = new StateExchange({
@@ -277,7 +282,7 @@ export class Membership {
     return this.#effects.take();
   }
 
-  /** This node has another address from now on: every live member hears of it, more than once. */
+  /** This node has another address from now on: every member that has not left hears of it, more than once. */
   moveTo(address: Address, nowMs: number): Effect[] {
     if (this.#leaving.hasBegun || isSameAddress(this.#self().address, address)) return this.#effects.take();
     this.#moving.begin(this.#updates.moveSelf(address), nowMs);
@@ -321,6 +326,7 @@ export class Membership {
       this.#prober.nextDeadlineMs,
       this.#leaving.nextDeadlineMs,
       this.#moving.nextDeadlineMs,
+      Math.max(this.#conflicts.nextDeadlineMs, this.#noVerdictsBeforeMs),
       Math.max(this.#table.suspicions.nextDeadlineMs, this.#noVerdictsBeforeMs),
     );
   }
@@ -333,6 +339,7 @@ export class Membership {
     this.#pushPulls.tick(nowMs);
     this.#leaving.tick(nowMs);
     this.#moving.tick(nowMs);
+    if (nowMs >= this.#noVerdictsBeforeMs) this.#conflicts.tick(nowMs);
     return this.#effects.take();
   }
 
@@ -468,10 +475,11 @@ export class Membership {
     );
   }
 
+  /** Failed ones too: this node may have given them up because its own address was gone, and not they this node. */
   #sendToAll(messages: readonly Uint8Array[]): void {
     const self = this.#self();
     for (const member of this.#table.values())
-      if (member.isLive && member !== self)
+      if (member.state !== "left" && member !== self)
         this.#packets.send(member.address, messages, readsCrc(member.versions));
   }
 

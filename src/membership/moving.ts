@@ -1,5 +1,5 @@
 /**
- * Announces a new address of this node to every live member: goodbye and a sign of life in one packet, straight to
+ * Announces a new address of this node to every member: goodbye and a sign of life in one packet, straight to
  * each. Gossip alone is not enough: a member that hears only of the new address takes it for a second member
  * of that name. Packets get lost, a new address may need a moment to work, and memberlist handles a sign of life before
  * a goodbye: so all of it is said again, ever more rarely. Repeated packets are older than what is known, and do nothing.

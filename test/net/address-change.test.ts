@@ -180,7 +180,7 @@ describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan())("a node's own a
       await isServed();
       await answersUdp();
       await allReach(path);
-      expect(n2.log).toContain(`to ${second}: announcing it`);
+      await waitFor(() => n2.log.includes(`to ${second}: announcing it`), { what: "n2 to log its move" });
       for (const { log } of [n1, n3]) expect(log).not.toMatch(/n2 has (failed|left)|named n2/);
 
       await take(n1, addressOf(1, family));

@@ -47,10 +47,7 @@ describe("another member that moves", () => {
   });
 
   test.each<[string, GossipMessage[], string[]]>([
-    ["without a goodbye it is another member of that name", [there(3)], ["conflict b"]],
-    ["with the goodbye of another", [goodbye(2, "c"), there(3)], ["conflict b"]],
     ["with one that others say", [{ ...goodbye(2), from: "c" }, there(3)], ["failed b", "joined b"]],
-    ["with a goodbye of long ago", [goodbye(0), there(3)], ["conflict b"]],
     ["with other tags it leaves and comes", [goodbye(2), tagged(3)], ["left b", "joined b"]],
     ["a goodbye alone is one", [goodbye(2)], ["left b"]],
     ["so is one before something else", [goodbye(2), alive("c", 1)], ["left b", "joined c"]],
@@ -61,10 +58,55 @@ describe("another member that moves", () => {
   });
 });
 
-describe("this member", () => {
-  test("tells all live members, again and again, and answers as before", () => {
+describe("without its goodbye", () => {
+  const ofB = (effects: Parameters<typeof events>[0]) =>
+    events(effects).filter((event) => !event.startsWith("suspected"));
+
+  test.each<[string, GossipMessage[]]>([
+    ["only alive elsewhere", [there(3)]],
+    ["with the goodbye of another", [goodbye(2, "c"), there(3)]],
+    ["with a goodbye of long ago", [goodbye(0), there(3)]],
+  ])("%s: another member of its name, when none comes", (_, said) => {
     const one = new OneMachine();
-    one.hear(alive("b", 1), alive("c", 1), { type: "dead", node: "c", incarnation: 1, from: "b" });
+    one.hear(alive("b", 1));
+    expect(events(one.hear(...said))).toEqual([]);
+    expect(ofB(one.run(2_900))).toEqual([]);
+    one.hear(...said);
+    expect(ofB(one.run(200))).toEqual(["conflict b"]);
+    expect(ofB(one.run(500))).toEqual([]);
+    one.hear(...said);
+    expect(ofB(one.run(3_000))).toContain("conflict b");
+    expect(one.machine.member("b")!.address).toEqual(OTHER_ADDRESS);
+  });
+
+  test.each<[string, GossipMessage[]]>([
+    ["its goodbye is on the way", [goodbye(2), there(3)]],
+    ["it leaves", [goodbye(2)]],
+    ["others have given it up", [{ type: "dead", node: "b", from: "c", incarnation: 2 }]],
+  ])("%s: no conflict", (_, said) => {
+    const one = new OneMachine();
+    one.hear(alive("b", 1));
+    one.hear(there(3));
+    one.run(1_000);
+    one.hear(...said);
+    expect(ofB(one.run(10_000))).not.toContain("conflict b");
+  });
+
+  test("a node that stood still hears what has arrived before it reports a conflict", () => {
+    const one = new OneMachine();
+    one.hear(alive("b", 1));
+    one.hear(there(3));
+    one.nowMs += 10_000;
+    expect(events(one.machine.tick(one.nowMs))).not.toContain("conflict b");
+    one.hear(goodbye(2), there(3));
+    expect(ofB(one.run(10_000))).not.toContain("conflict b");
+  });
+});
+
+describe("this member", () => {
+  test("tells all members, again and again, and answers as before", () => {
+    const one = new OneMachine();
+    one.hear(alive("b", 1), alive("c", 1), { type: "dead", node: "c", incarnation: 1, from: "c" });
     const effects = one.machine.moveTo(ELSEWHERE, one.nowMs);
     const pairs = (all: typeof effects) =>
       all.flatMap((effect) => {
@@ -81,6 +123,13 @@ describe("this member", () => {
     const again = pairs(one.run(20_000)).filter(({ left }) => left.node === "self");
     expect(again.length).toBeGreaterThan(3);
     expect(pairs(one.run(60_000))).toEqual([]);
+  });
+
+  test("tells one that it has given up, and that may not have given up this one", () => {
+    const one = new OneMachine();
+    one.hear(alive("b", 1), { type: "dead", node: "b", incarnation: 1, from: "c" });
+    const packets = one.machine.moveTo(ELSEWHERE, one.nowMs).filter(({ kind }) => kind === "packet");
+    expect(packets).toMatchObject([{ to: OTHER_ADDRESS }]);
   });
 
   test("knows the echo of its old address, and a rival there", () => {
