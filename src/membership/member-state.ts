@@ -18,13 +18,16 @@ export interface HandedMember {
   readonly rttMs: number | null;
 }
 
+/** "return": a join intent about a member that has left; gossip may bring it before the member's sign of life. */
+export type Intent = "join" | "leave" | "return";
+
 /** The part of serf's agents. */
 export interface SerfDelegateState {
   readonly ltime: number;
   readonly eventLTime: number;
   readonly queryLTime: number;
   readonly events: readonly SerfRecentEvent[];
-  readonly statusLTimes: readonly (readonly [node: string, ltime: number])[];
+  readonly statusLTimes: readonly (readonly [node: string, ltime: number, intent?: Intent])[];
 }
 
 export interface MembershipState {

@@ -14,6 +14,8 @@ const RPC_PORT = 7373;
 /** Its handlers are shell commands. */
 const ENVIRONMENT = { PATH: "/usr/local/bin:/usr/bin:/bin" };
 const STATUS_DEADLINE_MS = 40_000;
+/** Each question is a process. */
+const POLL_MS = 200;
 const LOG_TAIL_LINES = 1_000;
 
 export type SerfStatus = "alive" | "leaving" | "left" | "failed";
@@ -230,7 +232,7 @@ export class SerfAgent {
 
   async #wait<T>(what: string, condition: () => Promise<T>) {
     try {
-      return await waitFor(condition, { what, deadlineMs: STATUS_DEADLINE_MS });
+      return await waitFor(condition, { what, deadlineMs: STATUS_DEADLINE_MS, pollMs: POLL_MS });
     } catch (error) {
       const { message } = error as Error;
       const members = await this.#rpc("members").catch((failure: Error) => failure.message);

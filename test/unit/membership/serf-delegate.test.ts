@@ -1,15 +1,23 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { SerfDelegate } from "../../../src/membership/serf-delegate.ts";
-import { decodeSerfMessage, encodeSerfMessage, type SerfMessage } from "../../../src/wire/gossip/index.ts";
+import {
+  decodeSerfMessage,
+  encodeSerfMessage,
+  type SerfMessage,
+  type SerfState,
+} from "../../../src/wire/gossip/index.ts";
 
 class Fixture {
   /** What is queued, by key as in the queue: later ones replace earlier ones. */
   readonly queue = new Map<string, SerfMessage>();
   readonly left: string[] = [];
+  /** Members that are not alive. */
+  readonly gone = new Set<string>();
   #unkeyed = 0;
   readonly serf = new SerfDelegate("self", {
     broadcast: (payload, key) => this.queue.set(key ?? `#${this.#unkeyed++}`, decodeSerfMessage(payload)!),
     isKnown: () => true,
+    isLive: (node) => !this.gone.has(node),
     onLeaveIntent: (node, prune) => this.left.push(prune ? `${node} prune` : node),
   });
 
@@ -32,13 +40,14 @@ test("so is one that comes with a state, as a member that left", () => {
   const state = new SerfDelegate("other", {
     broadcast: () => undefined,
     isKnown: () => true,
+    isLive: () => true,
     onLeaveIntent: () => undefined,
   });
   state.leave("self", false);
   serf.mergeState(state.state(["self"], ["self"], NO_DIGEST));
   const [answer] = [...queue.values()] as Extract<SerfMessage, { type: "join-intent" }>[];
   expect(answer?.type).toBe("join-intent");
-  expect(answer!.ltime).toBeGreaterThan(2);
+  expect(answer!.ltime).toBeGreaterThan(1);
 });
 
 test("while leaving it lets them", () => {
@@ -115,5 +124,149 @@ test("an own intent is later than all that has been seen", () => {
     ltime: 43,
     node: "self",
     prune: false,
+  });
+});
+
+/** How an agent sees one member, "b" or "self". serf: serf.go, handleNodeJoinIntent and handleNodeLeaveIntent. */
+class Agent {
+  status: "alive" | "leaving" | "left" | "failed" = "alive";
+  ltime = 0;
+
+  constructor(readonly name: string) {}
+
+  join(ltime: number): void {
+    if (ltime <= this.ltime) return;
+    this.ltime = ltime;
+    if (this.status === "leaving") this.status = "alive";
+  }
+
+  leave(ltime: number): void {
+    if (ltime <= this.ltime) return;
+    this.ltime = ltime;
+    if (this.status === "alive") this.status = "leaving";
+    else if (this.status === "failed") this.status = "left";
+  }
+
+  /** memberlist has given it up. serf: serf.go, handleNodeLeave */
+  fail(): void {
+    this.status = this.status === "leaving" ? "left" : "failed";
+  }
+
+  /** serf: delegate.go, MergeRemoteState */
+  merge({ leftMembers, statusLTimes }: SerfState): void {
+    const ltime = statusLTimes.get(this.name) ?? 0;
+    if (leftMembers.includes(this.name)) this.leave(ltime + 1);
+    else if (statusLTimes.has(this.name)) this.join(ltime);
+  }
+
+  /** serf: delegate.go, LocalState */
+  get state(): SerfState {
+    const times = { ltime: this.ltime + 1, eventLTime: 1, queryLTime: 1 };
+    const leftMembers = this.status === "left" ? [this.name] : [];
+    return {
+      ...times,
+      events: [],
+      statusLTimes: new Map([[this.name, this.ltime]]),
+      leftMembers,
+      digest: NO_DIGEST,
+    };
+  }
+}
+
+describe("a member that left and comes back, as an agent sees it after a push/pull", () => {
+  /** Both have heard b join at 3 and leave at 5; the agent has b alive again, this node has not. */
+  function returned(): { readonly ours: Fixture; readonly agent: Agent } {
+    const [ours, agent] = [new Fixture(), new Agent("b")];
+    ours.hear({ type: "join-intent", node: "b", ltime: 3 });
+    ours.hear({ type: "leave-intent", node: "b", ltime: 5, prune: false });
+    ours.gone.add("b");
+    agent.ltime = 5;
+    return { ours, agent };
+  }
+  const stateOf = ({ serf, gone }: Fixture) => serf.state(["b"], [...gone], NO_DIGEST);
+
+  test("is alive: its join intent has not come yet", () => {
+    const { ours, agent } = returned();
+    agent.merge(stateOf(ours));
+    expect(agent.status).toBe("alive");
+  });
+
+  test("is alive: its join intent is the next after its leave", () => {
+    const { ours, agent } = returned();
+    agent.join(6);
+    agent.merge(stateOf(ours));
+    expect(agent.status).toBe("alive");
+  });
+
+  test("is alive: its join intent came here before its sign of life", () => {
+    const { ours, agent } = returned();
+    ours.hear({ type: "join-intent", node: "b", ltime: 7 });
+    agent.join(7);
+    agent.merge(stateOf(ours));
+    expect(agent.status).toBe("alive");
+    expect(stateOf(ours).leftMembers).toEqual([]);
+  });
+
+  test("is left again when it leaves again, also when that intent is lost", () => {
+    const { ours, agent } = returned();
+    ours.hear({ type: "join-intent", node: "b", ltime: 7 });
+    ours.gone.delete("b");
+    agent.merge(stateOf(ours));
+    ours.gone.add("b");
+    agent.fail();
+    agent.merge(stateOf(ours));
+    expect(agent.status).toBe("left");
+  });
+
+  test("has left: the agent missed the leave intent and took it for failed", () => {
+    const { ours, agent } = returned();
+    agent.ltime = 3;
+    agent.fail();
+    agent.merge(stateOf(ours));
+    expect(agent.status).toBe("left");
+  });
+
+  test("what an agent says of it, late, changes nothing once it is alive here", () => {
+    const { ours, agent } = returned();
+    agent.status = "left";
+    ours.gone.delete("b");
+    ours.serf.mergeState(agent.state);
+    expect(ours.left).toEqual(["b"]);
+    expect(stateOf(ours).statusLTimes.get("b")).toBe(5);
+  });
+
+  test("nodes that tell each other of it do not raise its time", () => {
+    const [one, other] = [returned().ours, returned().ours];
+    for (let exchanges = 0; exchanges < 3; exchanges++) {
+      one.serf.mergeState(stateOf(other));
+      other.serf.mergeState(stateOf(one));
+    }
+    expect(stateOf(one).statusLTimes.get("b")).toBe(4);
+  });
+
+  test("this node: an agent that holds it for leaving, later than it has joined, hears it join again", () => {
+    const { serf, queue } = new Fixture();
+    const agent = new Agent("self");
+    serf.announce();
+    agent.merge(serf.state(["self"], [], NO_DIGEST));
+    agent.leave(9);
+    expect(agent.status).toBe("leaving");
+    serf.mergeState(agent.state);
+    const said = queue.get("intent self") as Extract<SerfMessage, { type: "join-intent" }>;
+    agent.join(said.ltime);
+    expect(agent.status).toBe("alive");
+    queue.clear();
+    serf.mergeState(agent.state);
+    expect(queue.size).toBe(0);
+  });
+
+  test("this node, while it leaves, does not", () => {
+    const { serf, queue } = new Fixture();
+    const agent = new Agent("self");
+    serf.leave("self", false);
+    queue.clear();
+    agent.leave(9);
+    serf.mergeState(agent.state);
+    expect(queue.size).toBe(0);
   });
 });
