@@ -22,6 +22,8 @@ export interface LimiterOptions {
 
 /** What may be read at once after a time in which little was. */
 const BURST_MS = 250;
+/** Between two sweeps; after more this process has stood still, and what peers have sent may be unread. */
+const LATE_SWEEP_MS = 1_500;
 
 export interface LimitedPeer {
   readonly host: string;
@@ -41,9 +43,15 @@ export class LimiterSlot {
 
   constructor(
     readonly peer: LimitedPeer,
-    readonly openedMs: number,
+    public openedMs: number,
   ) {
     this.lastByteMs = openedMs;
+  }
+
+  /** Its time stood still for so long. */
+  forgive(ms: number, nowMs: number): void {
+    this.openedMs = Math.min(nowMs, this.openedMs + ms);
+    this.lastByteMs = Math.min(nowMs, this.lastByteMs + ms);
   }
 }
 
@@ -55,6 +63,7 @@ export class ExchangeLimiter {
   #heldBytes = 0;
   /** When everything read so far may have been read. */
   #readUntilMs = Number.NEGATIVE_INFINITY;
+  #sweptMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: LimiterOptions) {
     this.#options = options;
@@ -115,6 +124,10 @@ export class ExchangeLimiter {
 
   /** Ends what has become too slow; to be called once or twice a second. */
   sweep(nowMs: number): void {
+    const sinceMs = nowMs - this.#sweptMs;
+    this.#sweptMs = nowMs;
+    if (sinceMs > LATE_SWEEP_MS && Number.isFinite(sinceMs))
+      for (const slot of this.#slots) slot.forgive(sinceMs, nowMs);
     for (const slot of [...this.#slots]) if (this.#isTooSlow(slot, nowMs)) this.#end(slot, "too-slow");
   }
 

@@ -109,8 +109,20 @@ export class SerfAgent {
     );
   }
 
+  /** Again when that fails: a node closes the connection of an agent that stands still for seconds. */
   async join(...addresses: string[]): Promise<void> {
-    await this.#rpc("join", ...addresses);
+    let failure = "";
+    const isJoined = () =>
+      this.#rpc("join", ...addresses).then(
+        () => true,
+        ({ message }: Error) => {
+          failure = message;
+          return false;
+        },
+      );
+    await this.#wait(`${this.name} to join ${addresses.join(", ")}`, isJoined).catch((error: Error) => {
+      throw new Error(`${failure}\n${error.message}`, { cause: error });
+    });
   }
 
   /** Joins, and takes in the user events that were before. */

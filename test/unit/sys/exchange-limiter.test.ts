@@ -125,8 +125,22 @@ describe("slow ones", () => {
     limiter.sweep(9_000);
     expect(ended).toEqual([]);
     limiter.received(dialed, 1, 9_000);
-    limiter.sweep(12_001);
+    for (let nowMs = 9_500; nowMs <= 12_500; nowMs += 500) limiter.sweep(nowMs);
     expect(ended).toEqual(["dialed too-slow"]);
+  });
+
+  test("while this process stood still, nobody was slow: what they have sent may be unread", () => {
+    const { limiter, ended, open } = limiterWith();
+    limiter.sweep(0);
+    const slot = open("a", "10.0.0.1", 100);
+    open("silent", "10.0.0.2", 100);
+    limiter.sweep(500);
+    limiter.sweep(9_000);
+    limiter.received(slot, 200, 9_001);
+    for (let nowMs = 9_500; nowMs <= 11_000; nowMs += 500) limiter.sweep(nowMs);
+    expect(ended).toEqual([]);
+    for (let nowMs = 11_500; nowMs <= 12_000; nowMs += 500) limiter.sweep(nowMs);
+    expect(ended).toEqual(["silent too-slow"]);
   });
 });
 
