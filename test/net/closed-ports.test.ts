@@ -115,9 +115,7 @@ test.concurrent("a task that is gone closes its ports on all nodes, one that is 
   expect(state).toBe("failing");
 
   await backend.start();
-  const startMs = performance.now();
   await opens(nodes, true, SOON_MS);
-  expect(performance.now() - startMs).toBeLessThan(SOON_MS);
   for (const node of nodes) expect(await isServed(node)).toBe(true);
   await toldClosed(nodes, false);
 });

@@ -10,6 +10,9 @@ import { waitFor } from "../time/wait-for.ts";
 
 export const EXECUTABLE = resolve("dist/portmesh");
 
+/** Many nodes start at a time, on cores that have other work. */
+const START_DEADLINE_MS = 60_000;
+
 export interface CommandResult {
   readonly exitCode: number;
   readonly stdout: string;
@@ -79,7 +82,7 @@ export class NodeProcess {
   }
 
   async serves(): Promise<void> {
-    await waitFor(() => this.#isServing(), { what: "the node to serve" });
+    await waitFor(() => this.#isServing(), { what: "the node to serve", deadlineMs: START_DEADLINE_MS });
   }
 
   get log(): string {
