@@ -27,6 +27,7 @@ import { handoverParts } from "./handover/frozen-node.ts";
 import { Handover } from "./handover/handover.ts";
 import type { HandoverEndpoint } from "./handover/handover-endpoint.ts";
 import { identityOf } from "./handover/identity.ts";
+import { Predecessors } from "./handover/predecessors.ts";
 import { inputWithChange, type ServiceChange } from "./input-with-change.ts";
 import {
   type ClusterSnapshot,
@@ -91,6 +92,7 @@ export class Node implements ClusterNode {
   readonly commands: Commands;
   readonly handover: Handover;
   readonly #started: StartedParts;
+  readonly #predecessors: Predecessors;
   readonly #reloader: Reloader;
   #state: NodeStatus["state"] = "serving";
   #appliedAt: number;
@@ -106,6 +108,8 @@ export class Node implements ClusterNode {
   constructor(started: StartedParts) {
     const { options, parts, tables, cluster, catalog, reconciler } = started;
     this.#started = started;
+    this.#predecessors = options.takeover?.predecessors ?? new Predecessors(parts.clock.steady);
+    started.stops.push(() => this.#predecessors.close());
     this.commands = new Commands({
       catalog,
       writes: cluster.writes,
@@ -193,7 +197,8 @@ export class Node implements ClusterNode {
       version: options.version,
       state: this.#state,
       pid: process.pid,
-      predecessor: options.takeover?.predecessor ?? null,
+      predecessor: this.#predecessors.status[0] ?? null,
+      predecessors: this.#predecessors.status,
       startedAt,
       now: parts.clock.nowMs(),
       config: {
@@ -305,10 +310,17 @@ export class Node implements ClusterNode {
       command: options.command ?? null,
       identity: () => identityOf(options.config),
       socket: () => endpoint.takeoverSocket(socket),
-      parts: handoverParts({ commands: gate, events, tables, proxy, cluster }),
+      parts: handoverParts({
+        commands: gate,
+        predecessors: this.#predecessors,
+        events,
+        tables,
+        proxy,
+        cluster,
+      }),
       sockets: () => proxy.sockets,
       isDraining: () => this.#state === "draining",
-      predecessor: () => options.takeover?.predecessor ?? null,
+      predecessors: () => this.#predecessors.status,
       draining: () => {
         const leftMs = Math.max(0, Math.round(this.#drainEndMs - parts.clock.steady.nowMs()));
         return { openConnections: proxy.openConnections, leftMs };

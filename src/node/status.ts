@@ -5,7 +5,7 @@ import type { ProxyStatus } from "../proxy/index.ts";
 import type { RoutingWarning } from "./build-routing.ts";
 import type { Unpublished } from "./cluster/cluster.ts";
 import type { KeyMismatch } from "./cluster/key-mismatch.ts";
-import type { PredecessorStatus } from "./handover/takeover.ts";
+import type { PredecessorStatus } from "./handover/predecessors.ts";
 import type { DifferingService } from "./listings.ts";
 import type { LogLoss } from "./log-backlog.ts";
 import type { OverlayStatus } from "./overlay/overlay-status.ts";
@@ -17,8 +17,10 @@ export interface NodeStatus {
   readonly version: BuildInfo;
   readonly state: "starting" | "serving" | "draining";
   readonly pid: number;
-  /** The process that this one has taken over from, while connections are open in it. */
+  /** The last of `predecessors`. */
   readonly predecessor?: PredecessorStatus | null;
+  /** Processes that ran this node before and still have connections, the last one first. */
+  readonly predecessors?: readonly PredecessorStatus[];
   /** ms since 1970 */
   readonly startedAt: number;
   /** of this answer, ms since 1970: ages are relative to it */

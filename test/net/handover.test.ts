@@ -118,22 +118,51 @@ test(`${HANDOVERS} upgrades in a row under load fail no request and keep the con
     console.log(`${load.records.length} requests, longest ${Math.round(longestMs)} ms around a handover`);
 }, 240_000);
 
-test("a second upgrade waits for the connections of the first one", async () => {
+test("several old processes drain side by side, and status shows each until it ends", async () => {
   const [published, target] = (await freePorts(2)) as [number, number];
   startEcho(target);
   node = await NodeProcess.start(echo(published, target));
-  const held = await HeldConnection.open(published);
-  await held.echoes("held");
-  expect((await upgrade(node)).exitCode).toBe(0);
-  await waitFor(async () => (await node!.status()).predecessor?.openConnections === 1);
-  const answer = await fetch("http://portmesh/v1/upgrade", { unix: node.socket, method: "POST", body: "{}" });
-  expect(answer.status).toBe(409);
-  expect(((await answer.json()) as { error: string }).error).toContain(
-    `the last takeover is not over: predecessor pid ${node.child.pid}: 1 connections, `,
-  );
-  const second = upgrade(node);
-  held.socket.end();
-  expect(await second).toMatchObject({ exitCode: 0 });
+  const held: HeldConnection[] = [];
+  const pids: number[] = [];
+  const shows = (expected: readonly number[]) =>
+    waitFor(
+      async () => {
+        const { predecessors = [] } = await node!.status();
+        const isListed = Bun.deepEquals(
+          predecessors.map(({ pid }) => pid),
+          expected,
+        );
+        return isListed && predecessors.every(({ openConnections }) => openConnections === 1);
+      },
+      { what: `predecessors ${expected.join(", ")}` },
+    );
+  for (let generation = 0; generation < 3; generation++) {
+    held.push(await HeldConnection.open(published));
+    await held[generation]!.echoes(`held ${generation}`);
+    pids.unshift(await pidOf(node));
+    expect(await upgrade(node)).toMatchObject({ exitCode: 0, stderr: "" });
+    await shows(pids);
+  }
+  // one that fails after it has got the list
+  const takeover = await takeOverFrom(node);
+  expect([...(await takeover.begin()).keys()]).toContain("predecessors");
+  await takeover.fail("stopped by the test");
+  await waitFor(() => node!.log.includes("stopped by the test"), { what: "the failure in the log" });
+  await shows(pids);
+  const { stdout } = await portmesh("status", "--socket", node.socket);
+  for (const pid of pids) expect(stdout).toContain(`predecessor pid ${pid}: 1 connection, `);
+  // not in the order of their age
+  const [third, , first] = pids as [number, number, number];
+  for (const [generation, left] of [
+    [1, [third, first]],
+    [0, [third]],
+    [2, []],
+  ] as const) {
+    await held[generation]!.echoes("still open");
+    held[generation]!.socket.end();
+    await shows(left);
+  }
+  expect((await node.status()).predecessor).toBeNull();
 });
 
 test("a new process that fails changes nothing, and the command says why", async () => {

@@ -8,14 +8,14 @@ import { findSocket, type NodeOptions, withNodeOptions } from "./options.ts";
 const CONFLICT = 409;
 /** Longer than the node waits for the new process. */
 const TIMEOUT_MS = 90_000;
-/** A connection of the last takeover may last as long as its service's drain_timeout. */
+/** An earlier process may last as long as the longest drain_timeout. */
 const RETRY_MS = 1_000;
 
 const HELP = `
 The new process reads the file, starts, and receives the open sockets of the running one. Clients are not refused
 or disconnected: open connections end in the old process, each at most its service's drain_timeout. When the new
 process fails before it serves, the old one continues as before and the reason is printed.
-After an earlier takeover whose connections are still open, the command waits for them.`;
+Several earlier processes may still have open connections; when there are eight, the command waits for one to end.`;
 
 interface Reply {
   readonly pid?: number;

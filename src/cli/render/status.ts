@@ -20,6 +20,8 @@ export function renderStatus(status: NodeStatus): string {
   return `${[...head, ...cluster, ...overlay, ...services, ...none].join("\n")}\n`;
 }
 
+type PredecessorStatus = NonNullable<NodeStatus["predecessor"]>;
+
 function renderHead(status: NodeStatus): string[] {
   const { config, now } = status;
   const uptime = formatAge(now - status.startedAt);
@@ -27,18 +29,16 @@ function renderHead(status: NodeStatus): string[] {
   const build = formatBuildInfo(status.version);
   return [
     `${status.node}  ${status.state}  portmesh ${build}  up ${uptime}  pid ${status.pid}  ${workers}`,
-    ...renderPredecessor(status.predecessor ?? null),
+    ...(status.predecessors ?? []).map(renderPredecessor),
     `config  ${config.file}`,
     `        applied ${formatTime(config.appliedAt)}, ${formatAge(now - config.appliedAt)} ago`,
     ...(config.lastReload === null ? [] : renderLastReload(config.lastReload, now)),
   ];
 }
 
-function renderPredecessor(predecessor: NodeStatus["predecessor"]): string[] {
-  if (!predecessor) return [];
-  const { pid, openConnections, leftMs } = predecessor;
+function renderPredecessor({ pid, openConnections, leftMs }: PredecessorStatus): string {
   const left = `${Math.ceil(leftMs / 1_000)} s left`;
-  return [`predecessor pid ${pid}: ${formatCount(openConnections, "connection")}, ${left}`];
+  return `predecessor pid ${pid}: ${formatCount(openConnections, "connection")}, ${left}`;
 }
 
 function renderLastReload(report: ReloadReport, now: number): string[] {

@@ -38,6 +38,10 @@ export class Channel {
     this.#fd = fd;
   }
 
+  get fd(): number {
+    return this.#fd;
+  }
+
   /** Throws ChannelError. */
   async send(message: HandoverMessage, fds: readonly number[] = [], timeoutMs = 5_000): Promise<void> {
     const bytes = encodeMessage(message);

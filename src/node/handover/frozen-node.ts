@@ -5,6 +5,7 @@ import type { Events } from "../events/events.ts";
 import type { CommandGate } from "./command-gate.ts";
 import type { HandoverPart } from "./handover-part.ts";
 import { packCluster, packEvents, packProxy } from "./node-state.ts";
+import type { Predecessors } from "./predecessors.ts";
 
 export const CLUSTER_PART = "cluster";
 export const PROXY_PART = "proxy";
@@ -13,14 +14,23 @@ export const EVENTS_PART = "events";
 export interface FrozenNode {
   readonly commands: CommandGate;
   readonly events: Pick<Events, "export">;
+  readonly predecessors: Predecessors;
   readonly tables: { change(work: () => Promise<void>): Promise<void> };
   readonly proxy: Pick<SpliceProxy, "pauseUdp" | "resumeUdp" | "forgetUdp" | "exportCounters">;
   readonly cluster: Pick<Cluster, "pause" | "resume">;
 }
 
-export function handoverParts({ commands, events, tables, proxy, cluster }: FrozenNode): HandoverPart[] {
+export function handoverParts({
+  commands,
+  events,
+  predecessors,
+  tables,
+  proxy,
+  cluster,
+}: FrozenNode): HandoverPart[] {
   return [
     commands,
+    predecessors,
     heldTable(tables),
     {
       key: EVENTS_PART,

@@ -2,11 +2,13 @@
 import type { HandoverCommands, UpgradeResult } from "../../admin/index.ts";
 import { pause } from "../../sys/clock.ts";
 import { type HandoverHost, type Opened, Predecessor } from "./predecessor.ts";
+import type { PredecessorStatus } from "./predecessors.ts";
 import { type StartCommand, spawnSuccessor } from "./spawn-successor.ts";
-import type { PredecessorStatus } from "./takeover.ts";
 
 /** From its start until it serves: it reads its file first, which takes seconds when it is very large. */
 const START_MS = 60_000;
+/** Processes of earlier takeovers with open connections. Each takes the memory of a process. */
+export const MAX_DRAINING = 8;
 
 /** The kernel ends a PID namespace with its first process. */
 const INIT_REASON =
@@ -18,7 +20,8 @@ export interface HandoverOptions extends Omit<HandoverHost, "leave" | "objection
   /** null: not as `portmesh run`. */
   readonly command: StartCommand | null;
   readonly isDraining: () => boolean;
-  readonly predecessor: () => PredecessorStatus | null;
+  /** Those that still drain. */
+  readonly predecessors: () => readonly PredecessorStatus[];
   readonly leave: () => Promise<void>;
 }
 
@@ -55,9 +58,13 @@ export class Handover implements HandoverCommands {
 
   /** Resolves when the successor serves, or has failed. */
   async upgrade(file: string | null): Promise<UpgradeResult> {
-    const { command, predecessor } = this.#options;
+    const { command, predecessors } = this.#options;
     const reason = this.#isUpgrading ? "another upgrade is under way" : this.#objection();
-    if (reason !== null) return { reason, retryAfterMs: predecessor()?.leftMs ?? null };
+    if (reason !== null) {
+      const draining = predecessors();
+      const isFull = draining.length >= MAX_DRAINING;
+      return { reason, retryAfterMs: isFull ? Math.min(...draining.map(({ leftMs }) => leftMs)) : null };
+    }
     if (command === null)
       return {
         reason: "this node was not started by `portmesh run`: restart its program",
@@ -95,11 +102,11 @@ export class Handover implements HandoverCommands {
   }
 
   #objection(): string | null {
-    const { isDraining, predecessor } = this.#options;
+    const { isDraining, predecessors } = this.#options;
     if (isDraining()) return "this node is stopping";
-    const before = predecessor();
-    if (before === null) return null;
-    return `the last takeover is not over: ${describePredecessor(before)}`;
+    const draining = predecessors();
+    if (draining.length < MAX_DRAINING) return null;
+    return `${draining.length} earlier processes still drain: ${draining.map(describe).join("; ")}`;
   }
 }
 
@@ -107,6 +114,6 @@ function isContainerInit(): boolean {
   return process.pid === 1;
 }
 
-function describePredecessor({ pid, openConnections, leftMs }: PredecessorStatus): string {
-  return `predecessor pid ${pid}: ${openConnections} connections, ${Math.ceil(leftMs / 1_000)} s left`;
+function describe({ pid, openConnections, leftMs }: PredecessorStatus): string {
+  return `pid ${pid}: ${openConnections} connections, ${Math.ceil(leftMs / 1_000)} s left`;
 }

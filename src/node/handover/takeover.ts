@@ -3,7 +3,6 @@
  * predecessor dies on the way, this one starts with what it has.
  */
 import type { Clock } from "../../sys/clock.ts";
-import { pause } from "../../sys/clock.ts";
 import { errnoText } from "../../sys/errno.ts";
 import { InheritedSockets } from "../../sys/inherited-sockets.ts";
 import { connectSeqpacket } from "../../sys/seqpacket.ts";
@@ -12,13 +11,10 @@ import { Channel, ChannelError } from "./channel.ts";
 import type { Handed } from "./handover-part.ts";
 import type { Identity } from "./identity.ts";
 import { type Draining, LAYOUT } from "./messages.ts";
+import { PREDECESSORS_PART, Predecessors } from "./predecessors.ts";
+import { StateReceiver } from "./state-receiver.ts";
 
 const REPLY_MS = 10_000;
-const LOOK_MS = 250;
-
-export interface PredecessorStatus extends Draining {
-  readonly pid: number;
-}
 
 export interface TakeoverOptions {
   /** That the predecessor has opened for this process. */
@@ -33,13 +29,13 @@ export interface TakeoverOptions {
 
 export class Takeover {
   readonly #channel: Channel;
-  readonly #clock: Clock;
-  #draining: Draining | null = null;
-  #isPredecessorGone = false;
+  /** Of processes that drained already when the predecessor handed over. */
+  #earlier: Handed | null = null;
 
   private constructor(
     channel: Channel,
-    clock: Clock,
+    /** Those that still drain, once this process serves. */
+    readonly predecessors: Predecessors,
     readonly pid: number,
     /** Of the predecessor. */
     readonly version: string,
@@ -48,7 +44,6 @@ export class Takeover {
     readonly adminSocket: string | null,
   ) {
     this.#channel = channel;
-    this.#clock = clock;
   }
 
   /** Throws NodeError when the predecessor refuses. */
@@ -68,52 +63,53 @@ export class Takeover {
       if (message.type === "refused") throw refused(message.reason);
       if (message.type !== "manifest") throw refused(`the running node replied with "${message.type}"`);
       const sockets = await receiveSockets(channel, message.sockets);
-      return new Takeover(channel, clock, message.pid, message.version, sockets, adminSocket);
+      const predecessors = new Predecessors(clock);
+      return new Takeover(channel, predecessors, message.pid, message.version, sockets, adminSocket);
     } catch (error) {
       channel.close();
       throw error instanceof ChannelError ? refused(error.message) : error;
     }
   }
 
-  /** null: it has ended. */
-  get predecessor(): PredecessorStatus | null {
-    return this.#draining === null ? null : { pid: this.pid, ...this.#draining };
-  }
-
-  /** The predecessor stops what only one process can do. Its state by key; empty when it has died. */
+  /**
+   * The predecessor stops what only one process can do. Its state by key; when it dies meanwhile, the parts that are whole.
+   */
   async begin(): Promise<ReadonlyMap<string, Handed>> {
-    const state = new Map<string, Handed>();
+    const state = new StateReceiver();
     try {
       await this.#channel.send({ type: "begin" });
       for (;;) {
-        const { message, fds } = await this.#channel.receive(REPLY_MS);
-        if (message.type === "state-end") return state;
-        if (message.type === "refused") throw refused(message.reason);
-        if (message.type !== "state") continue;
-        const before = state.get(message.key) ?? { bytes: new Uint8Array(), fds: [] };
-        const bytes = Buffer.concat([before.bytes, message.bytes]);
-        state.set(message.key, { bytes, fds: [...before.fds, ...fds] });
+        const received = await this.#channel.receive(REPLY_MS);
+        if (received.message.type === "state-end") break;
+        if (received.message.type === "refused") throw refused(received.message.reason);
+        state.add(received);
       }
     } catch (error) {
       if (!(error instanceof ChannelError) || error.code !== "closed") throw error;
-      this.#isPredecessorGone = true;
-      return state;
     }
+    const parts = state.take();
+    this.#earlier = parts.get(PREDECESSORS_PART) ?? null;
+    return parts;
   }
 
   /** This process serves. Throws NodeError when the predecessor has waited too long for it, and goes on. */
   async ready(): Promise<void> {
     await this.#channel.send({ type: "ready" }).catch(() => undefined); // its answer may be there all the same
+    let draining: Draining | null = { openConnections: 0, leftMs: 0 };
     try {
       const { message } = await this.#channel.receive(REPLY_MS);
       if (message.type === "refused") throw refused(message.reason);
-      if (message.type === "draining") this.#draining = message;
+      if (message.type === "draining") draining = message;
     } catch (error) {
       if (!(error instanceof ChannelError)) throw error;
-      this.#isPredecessorGone = error.code === "closed"; // it has died: this process serves alone
+      if (error.code === "closed") draining = null; // it has died: this process serves alone
     }
     this.sockets.closeRest();
-    void this.#watch();
+    if (this.#earlier !== null) this.predecessors.continueWith(this.#earlier);
+    this.#earlier = null;
+    if (draining === null) return this.#channel.close();
+    const { openConnections, leftMs } = draining;
+    this.predecessors.add({ pid: this.pid, openConnections, leftMs }, this.#channel);
   }
 
   /** This process does not go on. */
@@ -121,23 +117,6 @@ export class Takeover {
     await this.#channel.send({ type: "failed", reason }).catch(() => undefined);
     this.#channel.close();
     this.sockets.closeRest();
-  }
-
-  async #watch(): Promise<void> {
-    try {
-      while (!this.#isPredecessorGone) {
-        const received = this.#channel.look();
-        if (received === null) await pause(this.#clock, LOOK_MS);
-        else if (received.message.type === "draining") {
-          const { openConnections, leftMs } = received.message;
-          this.#draining = { openConnections, leftMs };
-        }
-      }
-    } catch {
-      // it has ended
-    }
-    this.#draining = null;
-    this.#channel.close();
   }
 }
 
