@@ -3,6 +3,7 @@
  * runtime, and a signal without a handler ends the process.
  */
 import { quickHealth } from "./cli/quick-health.ts";
+import { ORPHAN_COMMAND, runOrphanCommand } from "./node/handover/orphan.ts";
 import { holdSignals } from "./sys/held-signals.ts";
 import { inspectorVariable } from "./sys/inspector.ts";
 
@@ -16,6 +17,10 @@ if (debuggerVariable !== null) {
 if (process.argv[2] === "health") {
   const exitCode = await quickHealth(process.argv.slice(3), process.env);
   if (exitCode !== null) process.exit(exitCode);
+}
+if (process.argv[2] === ORPHAN_COMMAND) {
+  runOrphanCommand(process.argv.slice(3));
+  process.exit();
 }
 if (process.argv[2] === "run") holdSignals();
 try {

@@ -84,7 +84,7 @@ export class Handover implements HandoverCommands {
 
   async #runSuccessor(command: StartCommand, file: string | null): Promise<UpgradeResult> {
     const { adminSocket, clock, log } = this.#options;
-    const successor = spawnSuccessor(command, file, adminSocket);
+    const successor = await spawnSuccessor(command, file, adminSocket, clock);
     log.info({ successor: successor.pid }, `started process ${successor.pid} to take over`);
     const failure = await Promise.race([
       this.left.then(() => null),
