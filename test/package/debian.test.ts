@@ -1,32 +1,22 @@
 /**
  * The Debian package: what is in it, and its life in a Debian without systemd, where the node is started by hand as the
- * user of the package. The calls to systemd are seen by a systemctl that only notes them down.
+ * user of the package. With systemd running: systemd.test.ts.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import {
-  chmodSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { HttpLoad, request } from "../support/load/http-load.ts";
 import { type HttpTask, startNamedTask } from "../support/load/http-task.ts";
-import { EXECUTABLE } from "../support/node/node-process.ts";
 import { DebianRoot } from "../support/os/debian-root.ts";
+import { freePort } from "../support/os/free-port.ts";
 import { lacks } from "../support/os/require-program.ts";
 import { type TempDir, tempDir } from "../support/os/temp-dir.ts";
+import { ARCHITECTURE, buildDebianPackage, DEBIAN_PACKAGES } from "../support/package/debian-package.ts";
 import { waitFor } from "../support/time/wait-for.ts";
 
-const PORT = 18080;
 const SETUP_MS = 300_000;
 const FIRST = "1.0.0";
 const SECOND = "1.1.0";
-const ARCHITECTURE = process.arch === "arm64" ? "arm64" : "amd64";
 const CONFIG = "/etc/portmesh/portmesh.toml";
 const isPossible = !lacks("dpkg-deb", "debootstrap", "lintian", "mandoc", "man", "systemd-analyze");
 
@@ -40,21 +30,14 @@ async function run(...command: string[]): Promise<{ exitCode: number; output: st
   return { exitCode: child.exitCode!, output: stdout + stderr };
 }
 
-async function build(version: string, outdir: string): Promise<string> {
-  const options = ["--fast", "--outdir", outdir, "--executable", EXECUTABLE, "--version", version];
-  const { exitCode, output } = await run(process.execPath, "build/deb.ts", ...options, ARCHITECTURE);
-  expect([exitCode, output]).toEqual([0, expect.stringContaining(".deb")]);
-  return output.trim();
-}
-
 describe.skipIf(!isPossible)("the package", () => {
   let first: string;
 
   beforeAll(async () => {
     dir = tempDir();
-    rootInTheMaking = DebianRoot.create(["systemd-standalone-sysusers", "systemd-standalone-tmpfiles"]);
+    rootInTheMaking = DebianRoot.create(DEBIAN_PACKAGES);
     rootInTheMaking.catch(() => {}); // the tests that need it report it
-    first = await build(FIRST, dir.path);
+    first = await buildDebianPackage(FIRST, dir.path);
   }, SETUP_MS);
 
   afterAll(() => dir[Symbol.dispose]());
@@ -71,7 +54,7 @@ describe.skipIf(!isPossible)("the package", () => {
 
   test("two builds are byte-identical", async () => {
     mkdirSync(dir.file("again"));
-    const again = await build(FIRST, dir.file("again"));
+    const again = await buildDebianPackage(FIRST, dir.file("again"));
     expect(await sha256(again)).toBe(await sha256(first));
   });
 
@@ -122,14 +105,16 @@ async function sha256(path: string): Promise<string> {
 describe.skipIf(!isPossible)("installed in a Debian without systemd", () => {
   let root: DebianRoot;
   let task: HttpTask;
+  let port: number;
   let node: Bun.Subprocess<"ignore", "pipe", "pipe"> | null = null;
 
   beforeAll(async () => {
     dir = tempDir();
     task = startNamedTask("task");
+    port = await freePort();
     root = await rootInTheMaking!;
     for (const version of [FIRST, SECOND]) {
-      const file = await build(version, dir.path);
+      const file = await buildDebianPackage(version, dir.path);
       copyFileSync(file, root.file(basename(file)));
     }
   }, SETUP_MS);
@@ -153,7 +138,7 @@ describe.skipIf(!isPossible)("installed in a Debian without systemd", () => {
   }
 
   async function isServed(): Promise<boolean> {
-    return (await request("127.0.0.1", PORT)).body === "task";
+    return (await request("127.0.0.1", port)).body === "task";
   }
 
   test("install makes the user, and a file that only root and the service read", async () => {
@@ -179,19 +164,26 @@ describe.skipIf(!isPossible)("installed in a Debian without systemd", () => {
       "--name",
       "web",
       "-p",
-      `${PORT}:80`,
+      `${port}:80`,
       "--task",
       `127.0.0.1:${task.port}`,
     );
     await waitFor(isServed, { what: "the port to be served" });
   });
 
-  test("an upgrade leaves an edited file alone, and no client notices it", async () => {
+  async function pid(): Promise<number> {
+    const status = await succeed("portmesh", "status", "--json");
+    return (JSON.parse(status) as { pid: number }).pid;
+  }
+
+  test("an upgrade leaves an edited file alone and hands over to the new executable; no client notices it", async () => {
+    const before = await pid();
     writeFileSync(root.file(CONFIG), `${readFileSync(root.file(CONFIG), "utf8")}# edited\n`);
-    const load = new HttpLoad("127.0.0.1", PORT, 2, { pauseMs: 5 });
+    const load = new HttpLoad("127.0.0.1", port, 2, { pauseMs: 5 });
     await install(SECOND);
-    const before = load.records.length;
-    await waitFor(() => load.records.length > before + 10, { what: "requests after the upgrade" });
+    expect(await pid()).not.toBe(before);
+    const { length } = load.records;
+    await waitFor(() => load.records.length > length + 10, { what: "requests after the upgrade" });
     await load.stop();
     expect(load.failures).toEqual([]);
     expect(readFileSync(root.file(CONFIG), "utf8")).toEndWith("# edited\n");
@@ -216,51 +208,5 @@ describe.skipIf(!isPossible)("installed in a Debian without systemd", () => {
     expect((await root.run("getent", "passwd", "portmesh")).exitCode).toBe(2);
     expect((await root.run("getent", "group", "portmesh")).exitCode).toBe(2);
     expect((await root.run("dpkg-query", "--status", "portmesh")).exitCode).toBe(1);
-  });
-
-  describe("where systemd runs", () => {
-    const CALLS = "/systemctl.calls";
-
-    beforeAll(() => {
-      mkdirSync(root.file("/run/systemd/system"), { recursive: true });
-      script(
-        "/usr/bin/systemctl",
-        `#!/bin/sh\necho "$*" >>${CALLS}\ncase "$*" in *is-enabled*) echo enabled ;; esac\n`,
-      );
-    });
-
-    afterAll(() => {
-      for (const path of ["/run/systemd", "/usr/bin/systemctl", "/usr/sbin/policy-rc.d"]) {
-        rmSync(root.file(path), { recursive: true, force: true });
-      }
-    });
-
-    function script(path: string, text: string): void {
-      writeFileSync(root.file(path), text);
-      chmodSync(root.file(path), 0o755);
-    }
-
-    /** What systemd was asked to do with the unit. */
-    async function actions(command: () => Promise<unknown>): Promise<string[]> {
-      rmSync(root.file(CALLS), { force: true });
-      await command();
-      const calls = existsSync(root.file(CALLS)) ? readFileSync(root.file(CALLS), "utf8") : "";
-      return [...calls.matchAll(/\b(start|stop|restart) portmesh\.service/g)].map(([, action]) => action!);
-    }
-
-    test("install starts the service, an upgrade restarts it when the node cannot hand over, remove stops it", async () => {
-      expect(await actions(() => install(FIRST))).toEqual(["start"]);
-      expect(await actions(() => install(SECOND))).toEqual(["restart"]);
-      expect(await actions(() => succeed("dpkg", "--remove", "portmesh"))).toEqual(["stop"]);
-      await succeed("dpkg", "--purge", "portmesh");
-    });
-
-    test("nothing is started or stopped where the policy of the machine forbids it", async () => {
-      script("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n");
-      expect(await actions(() => install(FIRST))).toEqual([]);
-      expect(await actions(() => install(SECOND))).toEqual([]);
-      expect(await actions(() => succeed("dpkg", "--purge", "portmesh"))).toEqual([]);
-      expect(statSync(root.file("/usr/sbin/policy-rc.d")).isFile()).toBe(true);
-    });
   });
 });

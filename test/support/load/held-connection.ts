@@ -7,10 +7,10 @@ export class HeldConnection {
 
   private constructor(readonly socket: Bun.Socket) {}
 
-  static async open(port: number): Promise<HeldConnection> {
+  static async open(port: number, hostname = "127.0.0.1"): Promise<HeldConnection> {
     let held: HeldConnection | null = null;
     const socket = await Bun.connect({
-      hostname: "127.0.0.1",
+      hostname,
       port,
       socket: {
         data: (_, data) => void held!.#received.push(data.toString()),

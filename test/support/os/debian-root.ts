@@ -1,8 +1,21 @@
 /** A small Debian in a directory: what debootstrap installs, entered with chroot. The network is the test's own. */
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findProgram } from "./require-program.ts";
+
+/** What debootstrap has installed, for the next test that wants the same packages. */
+const CACHE = "node_modules/.cache/portmesh-debian";
+const CACHED_FOR_MS = 12 * 60 * 60_000;
 
 export interface ChrootResult {
   readonly exitCode: number;
@@ -13,23 +26,19 @@ export interface ChrootResult {
 export class DebianRoot implements AsyncDisposable {
   private constructor(readonly path: string) {}
 
-  /** @param packages beyond the smallest system; takes a minute or two */
+  /** @param packages beyond the smallest system; takes a minute or two, and seconds when they are cached */
   static async create(packages: readonly string[]): Promise<DebianRoot> {
     const path = mkdtempSync(join(tmpdir(), "portmesh-debian-"));
     chmodSync(path, 0o755); // other users enter it
     const root = new DebianRoot(path);
-    const { codename, mirror } = await thisRelease();
-    const include = `--include=${packages.join(",")}`;
-    const { exitCode, output } = await run([
-      findProgram("debootstrap")!,
-      ...["--variant=minbase", include, codename, path, mirror],
-    ]);
-    if (exitCode !== 0) {
+    try {
+      await fill(path, packages);
+      mkdirSync(join(path, "proc"), { recursive: true });
+      await succeed(["mount", "-t", "proc", "proc", join(path, "proc")]);
+    } catch (error) {
       await root[Symbol.asyncDispose]();
-      throw new Error(`debootstrap failed: ${output.slice(-2_000)}`);
+      throw error;
     }
-    mkdirSync(join(path, "proc"), { recursive: true });
-    await run(["mount", "-t", "proc", "proc", join(path, "proc")]);
     return root;
   }
 
@@ -68,6 +77,26 @@ const ENVIRONMENT = [
   "DEBIAN_FRONTEND=noninteractive",
   "LC_ALL=C",
 ];
+
+async function fill(path: string, packages: readonly string[]): Promise<void> {
+  const { codename, mirror } = await thisRelease();
+  mkdirSync(CACHE, { recursive: true });
+  const archive = join(CACHE, `${[codename, ...packages].join("-")}.tar`);
+  const madeAtMs = statSync(archive, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  if (Date.now() - madeAtMs < CACHED_FOR_MS) {
+    await succeed(["tar", "--numeric-owner", "-C", path, "-xpf", archive]);
+    return;
+  }
+  const include = `--include=${packages.join(",")}`;
+  await succeed([findProgram("debootstrap")!, "--variant=minbase", include, codename, path, mirror]);
+  await succeed(["tar", "--numeric-owner", "-C", path, "-cf", `${archive}.${process.pid}`, "."]);
+  renameSync(`${archive}.${process.pid}`, archive);
+}
+
+async function succeed(command: readonly string[]): Promise<void> {
+  const { exitCode, output } = await run(command);
+  if (exitCode !== 0) throw new Error(`${command[0]} failed: ${output.slice(-2_000)}`);
+}
 
 async function run(command: readonly string[]): Promise<ChrootResult> {
   const child = Bun.spawn([...command], { stdio: ["ignore", "pipe", "pipe"] });
