@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { type HttpTask, startNamedTask } from "../support/load/http-task.ts";
-import { NodeProcess } from "../support/node/node-process.ts";
+import { NodeProcess, portmesh } from "../support/node/node-process.ts";
 import { freePort } from "../support/os/free-port.ts";
 import { FakeServiceManager } from "../support/os/service-manager.ts";
 import { stopThread } from "../support/os/stopped-thread.ts";
@@ -86,4 +86,22 @@ test("without a service manager, or with one that is gone, the node serves", asy
   start({ NOTIFY_SOCKET: directory.file("nobody") });
   await node.serves();
   await waitFor(() => node.log.includes("cannot notify the service manager"), { what: "the warning" });
+});
+
+test("an upgrade starts a process that is not this one's child; one that fails is reported", async () => {
+  start();
+  await systemd.hears("READY=1", ({ READY }) => READY === "1");
+  const upgrade = async (...file: string[]) => portmesh("upgrade", ...file, "--socket", node.socket);
+  expect((await upgrade("/bin/false")).stderr).toContain("failed, process");
+  expect((await upgrade(directory.file("nothing"))).stderr).toContain("cannot start");
+  expect((await node.status()).pid).toBe(node.child.pid);
+  expect(await upgrade()).toMatchObject({ exitCode: 0 });
+  const { pid } = await node.status();
+  try {
+    const [, parent] = /^PPid:\t(\d+)$/m.exec(await Bun.file(`/proc/${pid}/status`).text())!;
+    expect([pid, Number(parent)]).not.toContain(node.child.pid);
+    expect(await node.child.exited).toBe(0);
+  } finally {
+    process.kill(pid, "SIGKILL");
+  }
 });
