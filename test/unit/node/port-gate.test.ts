@@ -242,6 +242,23 @@ describe("reachIn", () => {
     expect(down.filter(({ task }) => task === "web.test")).toEqual([]);
   });
 
+  test("10,000 tasks of a service are looked at once each", () => {
+    const names = Array.from({ length: 10_000 }, (_, index) => `10.0.${index >> 8}.${index & 255}`);
+    const [service] = input.services;
+    const tasks = names.map((name) => ({ ...service!.tasks[0]!, name }));
+    const many = table({ ports, tasks: names.map((name) => ({ name, port: null, address: name })) });
+    let looks = 0;
+    const look = () => {
+      looks++;
+      return null;
+    };
+    for (const task of many.services[0]!.tasks) Object.defineProperty(task, "node", { get: look });
+    const isTaskUp = ({ address }: Task) => address !== names[0];
+    const { down } = reachIn({ ...input, services: [{ ...service!, tasks }] }, many, { isTaskUp });
+    expect(down).toEqual([{ service: "test", task: names[0]!, ports: [] }]);
+    expect(looks).toBeLessThanOrEqual(names.length);
+  });
+
   test("reports closed ports as ranges", async () => {
     const many = [80, 81, 82, 90].flatMap((published) => portsOf({ published, isClosed: true }));
     const { closed } = reachIn(input, table({ ports: many, tasks: [] }), { isTaskUp: () => true });
