@@ -60,6 +60,7 @@ async function runFiles(
   const command = [process.execPath, "test", ...options, ...files.map((file) => `./${file}`)];
   const child = Bun.spawn([...prefix, ...command], {
     stdio: ["ignore", "inherit", "pipe"],
+    env: { ...process.env, TEST_TIMEOUT_MS: String(job.testTimeoutMs) },
     timeout: job.processTimeoutMs,
     killSignal: "SIGKILL",
   });

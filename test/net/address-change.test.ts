@@ -22,8 +22,8 @@ const IPV6_PREFIX = "fd99";
 const PORTS = { web: 8080, echo: 5300 } as const;
 const TASK_PORT = 9100;
 const NODES = 3;
-/** Of the change itself, with time to notice it; far more than it takes. */
-const SERVED_MS = 15_000;
+/** Of the change itself, with time to notice it; far more than it takes on an idle machine. */
+const SERVED_MS = 40_000;
 
 type Family = 4 | 6;
 

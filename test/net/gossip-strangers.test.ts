@@ -47,6 +47,11 @@ function telling(node: MeshNode, text: string): string[] {
   return node.log.split("\n").filter((line) => line.includes(text));
 }
 
+/** Such lines are repeated once a minute, and a busy machine may take more than one. */
+function mostTellings(sinceMs: number): number {
+  return 1 + Math.floor((performance.now() - sinceMs) / 60_000);
+}
+
 /** An encrypted frame of `bytes` in all, which lacks its last byte. */
 function almostWhole(bytes: number): Uint8Array {
   const frame = new Uint8Array(bytes - 1);
@@ -110,6 +115,7 @@ describe.each([
   ])("500 silent connections %s: a new node comes in all the same", async (_what, localAddress) => {
     const cluster = await startTwo(keys);
     const [n1, , n3] = cluster.nodes as [MeshNode, MeshNode, MeshNode];
+    const startMs = performance.now();
     using stranger = new GossipStranger({
       host: n1.address,
       port: GOSSIP_PORT,
@@ -123,7 +129,9 @@ describe.each([
     await cluster.allAlive();
     expect(stranger.open).toBeLessThanOrEqual(500);
     expect(descriptorsOf(n1.pid)).toBeLessThan(300);
-    expect(telling(n1, "closed the connection that was idle longest")).toHaveLength(1);
+    const told = telling(n1, "closed the connection that was idle longest").length;
+    expect(told).toBeGreaterThanOrEqual(1);
+    expect(told).toBeLessThanOrEqual(mostTellings(startMs));
   });
 });
 
@@ -131,6 +139,7 @@ test("a connection that trickles is closed, one that is silent too", async () =>
   const cluster = await startTwo([newKey()]);
   const [n1] = cluster.nodes as [MeshNode];
   const target = { host: n1.address, port: GOSSIP_PORT };
+  const startMs = performance.now();
   using slow = new GossipStranger({
     ...target,
     connections: 20,
@@ -142,5 +151,7 @@ test("a connection that trickles is closed, one that is silent too", async () =>
     what: "all to be closed",
   });
   expect(await dropped(n1, "too-slow")).toBeGreaterThanOrEqual(40);
-  expect(telling(n1, "sends less than 16 KiB/s")).toHaveLength(1);
+  const told = telling(n1, "sends less than 16 KiB/s").length;
+  expect(told).toBeGreaterThanOrEqual(1);
+  expect(told).toBeLessThanOrEqual(mostTellings(startMs));
 });

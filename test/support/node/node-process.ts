@@ -10,9 +10,6 @@ import { waitFor } from "../time/wait-for.ts";
 
 export const EXECUTABLE = resolve("dist/portmesh");
 
-/** Many nodes start at a time, on cores that have other work. */
-const START_DEADLINE_MS = 60_000;
-
 export interface CommandResult {
   readonly exitCode: number;
   readonly stdout: string;
@@ -82,7 +79,7 @@ export class NodeProcess {
   }
 
   async serves(): Promise<void> {
-    await waitFor(() => this.#isServing(), { what: "the node to serve", deadlineMs: START_DEADLINE_MS });
+    await waitFor(() => this.#isServing(), { what: "the node to serve" });
   }
 
   get log(): string {

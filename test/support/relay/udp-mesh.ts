@@ -9,8 +9,11 @@ import { expect } from "bun:test";
 import { type Received, UdpPeer } from "../load/udp-peer.ts";
 import { freeQuietPort } from "../os/free-port.ts";
 import type { TestService, TestTask } from "../proxy/routing-table.ts";
+import { waitFor } from "../time/wait-for.ts";
 import { FakeHeart } from "./fake-heart.ts";
 import { RelayNode, type RelayNodeOptions } from "./relay-node.ts";
+
+const ASK_AGAIN_MS = 1_000;
 
 /** The task as its own node knows it. */
 export function here({ port }: { port: number }, overrides: Partial<TestTask & object> = {}): TestTask {
@@ -61,6 +64,19 @@ export class UdpMesh {
 
   async answer(peer: UdpPeer, data = "x"): Promise<string> {
     return (await peer.ask(data, this.published)).data.toString();
+  }
+
+  /** A session that ends while this process stands still loses its answer: asks again. */
+  async answersInTheEnd(peer: UdpPeer): Promise<void> {
+    let askedMs = Number.NEGATIVE_INFINITY;
+    const isAnswered = () => {
+      if (performance.now() - askedMs > ASK_AGAIN_MS) {
+        peer.send("x", this.published);
+        askedMs = performance.now();
+      }
+      return peer.texts.includes("x");
+    };
+    await waitFor(isAnswered, { what: "an answer" });
   }
 
   #service(tasks: readonly TestTask[]): TestService {

@@ -4,8 +4,10 @@
 const FIRST_POLL_MS = 5;
 const POLL_SHARE = 0.05;
 const LAST_POLL_MS = 50;
+/** Of the runner's time for a test: what is waited for in vain shall be said before that is over. */
+const TEST_TIMEOUT_MS = Number(process.env.TEST_TIMEOUT_MS ?? 30_000);
 /** Far above what anything takes on an idle machine: only a busy one comes near it. */
-const DEFAULT_DEADLINE_MS = 20_000;
+const DEFAULT_DEADLINE_MS = Math.round(TEST_TIMEOUT_MS * (2 / 3));
 
 export interface WaitOptions {
   /** At least so long between two looks, where one costs more than a moment. */
