@@ -26,3 +26,4 @@ export * from "./relay/source-ports.ts";
 export * from "./relay/tag.ts";
 export { REPLAY_WINDOW, type ReplayVerdict, ReplayWindow } from "./replay-window.ts";
 export * from "./seal-datagram.ts";
+export { ClientHello, decodeClientHello, MAX_CLIENT_HELLO_BYTES } from "./tls/client-hello.ts";
