@@ -120,13 +120,18 @@ export interface TraceQuery {
   readonly protocol: Protocol;
   /** Literal address of the client; null: any, so allow, deny and source-hash are not judged. */
   readonly client: string | null;
+  /** Server name that the client asks for; absent: any. */
+  readonly sni?: string | undefined;
 }
 
 /** Nothing is opened and no turn is used up by asking. */
 export interface Trace extends TraceQuery {
   /** The node that was asked. */
   readonly node: string;
-  /** The services with this port: several only where their `bind` differs; [] when no service publishes it. */
+  /**
+   * The services with this port and server name: without `sni` all that share the port, else several only where their
+   * `bind` differs; [] when no service has such clients.
+   */
   readonly services: readonly ServiceTrace[];
 }
 
@@ -134,6 +139,8 @@ export interface ServiceTrace {
   readonly service: string;
   readonly target: number;
   readonly mode: PublishMode;
+  /** Its server names on this port; absent: the clients that no other service has by name. */
+  readonly sni?: readonly string[];
   readonly balance: ServiceSpec["balance"];
   readonly prefer: ServiceSpec["prefer"];
   /** Where this node listens for it, "0.0.0.0:8080"; [] when it does not. */

@@ -6,6 +6,7 @@
 import { z } from "zod";
 import {
   canonicalAddress,
+  canonicalHostName,
   canonicalText,
   EVENT_KINDS,
   integer,
@@ -50,6 +51,7 @@ export const traceQuery = z.strictObject({
   client: canonicalText("an IP address", canonicalAddress)
     .optional()
     .transform((text) => text ?? null),
+  sni: canonicalText("a server name", canonicalHostName).optional(),
 });
 
 /** Times are ms since 1970. */

@@ -12,6 +12,7 @@ import {
   type Labels,
   MAX_PORTS_PER_FILE,
   MAX_TASKS_PER_NODE,
+  namesOfPort,
   type PortRange,
   type ServiceOption,
   showValue,
@@ -169,17 +170,38 @@ function checkCounts(document: ConfigDocument, services: readonly ServiceReading
   }
 }
 
-/** Sweeps over the ports in ascending order; `open` holds the claims that may still conflict with the next one. */
+/**
+ * Of each protocol and server name: claims of different names do not conflict. Sweeps over the ports in ascending order;
+ * `open` holds the claims that may still conflict with the next one.
+ */
 function checkClaims(document: ConfigDocument, claims: readonly Claim[]): void {
-  for (const protocol of ["tcp", "udp"]) {
-    const sorted = claims
-      .filter((claim) => claim.range.protocol === protocol)
-      .sort((a, b) => a.range.published - b.range.published || a.order - b.order);
+  const byName = new Map<string, Claim[]>();
+  for (const claim of claims) {
+    const { protocol } = claim.range;
+    // one service has a port once, whatever the names
+    const keys = [
+      `${claim.path[1]} ${protocol}`,
+      ...namesOfPort(claim.range).map((name) => `${protocol} ${name}`),
+    ];
+    for (const key of keys) {
+      const others = byName.get(key);
+      if (others === undefined) byName.set(key, [claim]);
+      else others.push(claim);
+    }
+  }
+  const reported = new Set<string>();
+  for (const group of byName.values()) {
+    const sorted = group.sort((a, b) => a.range.published - b.range.published || a.order - b.order);
     let open: Claim[] = [];
     for (const claim of sorted) {
       open = open.filter((other) => lastPort(other) >= claim.range.published);
       const rival = open.find((other) => canPortsConflict(other, claim));
-      if (rival !== undefined) reportClash(document, claim, rival);
+      if (rival !== undefined) {
+        // two services may have several names in common
+        const pair = [claim.order, rival.order].sort().join();
+        if (!reported.has(pair)) reportClash(document, claim, rival);
+        reported.add(pair);
+      }
       // A rival that reaches further makes the same complaints; many equal claims must not become many pairs.
       if (rival === undefined || lastPort(rival) < lastPort(claim)) open.push(claim);
     }
@@ -192,7 +214,10 @@ function reportClash(document: ConfigDocument, one: Claim, other: Claim): void {
   const publisher = valueAt(document.value, [...first.path.slice(0, 2), "name"]);
   const isSameService = first.path[1] === second.path[1];
   const owner = isSameService ? "" : ` of ${showValue(publisher)}`;
-  const hint = isSameService ? "" : "; bind the services to different addresses to share the port";
+  const isByName = first.range.sni !== undefined;
+  const hint = isSameService
+    ? ""
+    : `; ${isByName ? "give them different server names" : "bind the services to different addresses"} to share the port`;
   const place = where(document, first.path);
   document.report(
     second.path,

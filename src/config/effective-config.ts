@@ -47,10 +47,10 @@ function effectiveCluster(cluster: ClusterConfig): unknown {
   };
 }
 
-/** Only single ports of mode ingress have a short form. */
+/** Only ports of mode ingress without server names have a short form. */
 function effectivePublish(ports: readonly PortSpec[]): unknown[] {
   return collapsePorts(ports).flatMap((range): unknown[] =>
-    range.mode === "ingress" ? [formatRange(range)] : expandRanges([range]),
+    range.mode === "ingress" && range.sni === undefined ? [formatRange(range)] : expandRanges([range]),
   );
 }
 

@@ -12,6 +12,7 @@ import {
   bindList,
   canonicalAddress,
   canonicalPrefix,
+  checkNames,
   choice,
   complain,
   DEFAULT_RULES,
@@ -34,6 +35,7 @@ import {
   publishList,
   publishMode,
   ruleFields,
+  serverNames,
   serviceName,
   showValue,
   type TaskAddress,
@@ -124,15 +126,22 @@ export const publishEntry = anyOf(
       mode: publishMode.default("ingress").meta({
         description: "ingress: open on every node; host: only on nodes with a task, and only to that task.",
       }),
-    }).transform(
-      ({ published, target, protocol, mode }): PortRange => ({
-        protocol,
-        published,
-        target: target ?? published,
-        count: 1,
-        mode,
+      sni: serverNames.optional().meta({
+        description:
+          "Only clients whose TLS ClientHello asks for one of these server names; *.example.org is every name below it.",
       }),
-    ),
+    })
+      .superRefine(checkNames)
+      .transform(
+        ({ published, target, protocol, mode, sni }): PortRange => ({
+          protocol,
+          published,
+          target: target ?? published,
+          count: 1,
+          mode,
+          ...(sni !== undefined && { sni }),
+        }),
+      ),
   ],
   (input) => (typeof input === "number" ? `: write it as text, "${input}"` : ""),
 );

@@ -1,6 +1,7 @@
 /** What differs between two services, in lines a person reads: "balance round-robin -> random". Order does not count. */
 import { formatDuration } from "./duration.ts";
 import { collapsePorts, formatRange } from "./port-range.ts";
+import { formatServerNames } from "./server-names.ts";
 import type { Labels, PortSpec, ServiceRules, ServiceSpec } from "./service.ts";
 
 export function compareSpecs(before: ServiceSpec, after: ServiceSpec): string[] {
@@ -11,7 +12,8 @@ export function comparePorts(
   before: Pick<ServiceSpec, "publish">,
   after: Pick<ServiceSpec, "publish">,
 ): string[] {
-  const id = (port: PortSpec) => `${port.published}:${port.target}/${port.protocol} ${port.mode}`;
+  const id = (port: PortSpec) =>
+    `${port.published}:${port.target}/${port.protocol} ${port.mode}${formatServerNames(port)}`;
   const describe = (ports: readonly PortSpec[]) =>
     collapsePorts(ports).map((range) => `${formatRange(range)}${range.mode === "host" ? " on host" : ""}`);
   return [

@@ -8,7 +8,7 @@ export * from "./fields.ts";
 export { selects, sortedLabels } from "./labels.ts";
 export * from "./limits.ts";
 export * from "./names.ts";
-export { findUselessOptions, type ServiceOption } from "./option-rules.ts";
+export { findUselessOptions, NAMES_ARE_OF_TLS, type ServiceOption } from "./option-rules.ts";
 export { canPortsConflict } from "./port-conflict.ts";
 export {
   collapsePorts,
@@ -19,6 +19,13 @@ export {
   PUBLISH_PATTERN,
   parsePublish,
 } from "./port-range.ts";
+export {
+  canonicalHostName,
+  findByServerName,
+  formatServerNames,
+  namesOfPort,
+  serverNamesOf,
+} from "./server-names.ts";
 export * from "./service.ts";
 export * from "./service-schema.ts";
 export { findSizeFault } from "./service-size.ts";

@@ -18,7 +18,9 @@ export const MAX_TASKS_PER_NODE = 10_000;
 export const MAX_PORTS_PER_FILE = 4 * MAX_PORT;
 /** After its ranges are expanded. */
 export const MAX_PORTS_PER_SERVICE = 16_384;
-/** Of one list: allow, deny, accept_proxy, bind. */
+/** Of a service: of each of its ports, after ranges are expanded. */
+export const MAX_SERVER_NAMES = 16_384;
+/** Of one list: allow, deny, accept_proxy, bind, sni. */
 export const MAX_LIST_ENTRIES = 1_024;
 
 export const MAX_LABELS = 64;

@@ -7,6 +7,8 @@ import type { Protocol } from "./service.ts";
 export const V1_CARRIES_TCP_ONLY =
   '"v1" cannot carry udp: use "v2", or publish the udp port as another service';
 
+export const NAMES_ARE_OF_TLS = "has no effect on udp ports: a server name is read from TLS over tcp";
+
 /** In the file's spelling. */
 export type ServiceOption =
   | "udp"

@@ -8,7 +8,7 @@ interface Placement {
   readonly nodes: Labels;
 }
 
-/** Whether two services that publish one port conflict: some node may have to listen on one address for both. */
+/** Whether two services that publish one port, and on it the same server name or none, conflict: some node may have to listen on one address for both. */
 export function canPortsConflict(one: Placement, other: Placement): boolean {
   return canBindsOverlap(one.bind, other.bind) && !areSelectorsDisjoint(one.nodes, other.nodes);
 }

@@ -4,6 +4,7 @@
  */
 import { canonicalAddress } from "./address.ts";
 import { MAX_PORT } from "./limits.ts";
+import { formatServerNames, haveEqualNames, serverNamesOf } from "./server-names.ts";
 import type { PortSpec } from "./service.ts";
 import { showValue } from "./show-value.ts";
 
@@ -64,20 +65,23 @@ export function isPort(port: number): boolean {
   return Number.isInteger(port) && port >= 1 && port <= MAX_PORT;
 }
 
-/** "30000-30009:30000-30009/tcp" */
-export function formatRange({ protocol, published, target, count }: Omit<PortRange, "mode">): string {
+/** "30000-30009:30000-30009/tcp", "443:8443/tcp sni a.example.org" */
+export function formatRange(range: Omit<PortRange, "mode">): string {
+  const { protocol, published, target, count } = range;
   const last = count - 1;
-  if (last === 0) return `${published}:${target}/${protocol}`;
-  return `${published}-${published + last}:${target}-${target + last}/${protocol}`;
+  const names = formatServerNames(range);
+  if (last === 0) return `${published}:${target}/${protocol}${names}`;
+  return `${published}-${published + last}:${target}-${target + last}/${protocol}${names}`;
 }
 
 export function expandRanges(ranges: readonly PortRange[]): PortSpec[] {
-  return ranges.flatMap(({ protocol, published, target, count, mode }) =>
+  return ranges.flatMap(({ protocol, published, target, count, mode, ...rest }) =>
     Array.from({ length: count }, (_, index) => ({
       protocol,
       published: published + index,
       target: target + index,
       mode,
+      ...serverNamesOf(rest),
     })),
   );
 }
@@ -85,16 +89,18 @@ export function expandRanges(ranges: readonly PortRange[]): PortSpec[] {
 /** The reverse of expandRanges: neighbours in the list that are neighbours in both numbers become one range. */
 export function collapsePorts(ports: readonly (PortSpec & { readonly count?: number })[]): PortRange[] {
   const ranges: (PortRange & { count: number })[] = [];
-  for (const { protocol, published, target, mode, count = 1 } of ports) {
+  for (const port of ports) {
+    const { protocol, published, target, mode, count = 1 } = port;
     const last = ranges.at(-1);
     const isNext =
       last !== undefined &&
       last.protocol === protocol &&
       last.mode === mode &&
+      haveEqualNames(last, port) &&
       last.published + last.count === published &&
       last.target + last.count === target;
     if (isNext) last.count += count;
-    else ranges.push({ protocol, published, target, count, mode });
+    else ranges.push({ protocol, published, target, count, mode, ...serverNamesOf(port) });
   }
   return ranges;
 }

@@ -6,10 +6,20 @@
 import { z } from "zod";
 import { canonicalHost, canonicalPrefix } from "./address.ts";
 import { canonicalBind } from "./bind-rule.ts";
-import { canonicalText, choice, complain, integer, labels, nonEmptyList, shortList } from "./fields.ts";
+import {
+  canonicalText,
+  choice,
+  complain,
+  describeFault,
+  integer,
+  labels,
+  nonEmptyList,
+  shortList,
+} from "./fields.ts";
 import {
   MAX_CONNECTIONS,
   MAX_DURATION_MS,
+  MAX_LIST_ENTRIES,
   MAX_PORT,
   MAX_UDP_RESPONSES,
   MAX_UDP_SESSIONS,
@@ -23,10 +33,12 @@ import {
   NODE_NAME_PATTERN,
   SERVICE_NAME_PATTERN,
 } from "./names.ts";
-import { V1_CARRIES_TCP_ONLY } from "./option-rules.ts";
+import { NAMES_ARE_OF_TLS, V1_CARRIES_TCP_ONLY } from "./option-rules.ts";
 import { collapsePorts, expandRanges, type PortRange } from "./port-range.ts";
+import { canonicalServerName, SERVER_NAME_PATTERN } from "./server-names.ts";
 import {
   BALANCES,
+  type PortSpec,
   PREFERENCES,
   PROTOCOLS,
   PUBLISH_MODES,
@@ -36,6 +48,12 @@ import {
   UDP_MODES,
 } from "./service.ts";
 import { findPortExcess, findRepeatedPort, findSizeFault } from "./service-size.ts";
+
+/**
+ * Protocol of a run of ports with server names. Versions that do not know them cannot read the record, and leave the
+ * service to other nodes: they would send it every client of the port.
+ */
+const TLS = "tls";
 
 export const serviceName = canonicalText(
   "a service name: a letter or digit, then letters, digits, '_', '.' or '-', at most 63 characters",
@@ -63,6 +81,20 @@ export const prefix = canonicalText("an IP address or a CIDR prefix like 192.0.2
 export const bindList = shortList(
   canonicalText("an IP address, a CIDR prefix or an interface name", canonicalBind),
 );
+
+const serverName = canonicalText(
+  'a DNS name like "a.example.org" or "*.example.org"',
+  canonicalServerName,
+  SERVER_NAME_PATTERN,
+);
+
+/** Of a published port. */
+export const serverNames = nonEmptyList(serverName).superRefine((names, context) => {
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) complain(context, `"${twice}" is there twice`);
+  if (names.length > MAX_LIST_ENTRIES)
+    complain(context, `${names.length} entries: at most ${MAX_LIST_ENTRIES} are allowed`);
+});
 
 /** At least one of them, and not too many ports in all. */
 export function publishList<T extends z.ZodType<PortRange>>(entry: T) {
@@ -107,7 +139,24 @@ export const DEFAULT_RULES: ServiceRules = {
   udp: { mode: "session", idleTimeoutMs: 90_000, maxSessions: 65_536, responses: 0 },
 };
 
-const portSpec = z.strictObject({ protocol, published: port, target: port, mode: publishMode });
+const portSpec = z
+  .strictObject({
+    protocol,
+    published: port,
+    target: port,
+    mode: publishMode,
+    sni: serverNames.optional(),
+  })
+  .superRefine(checkNames)
+  .transform(({ sni, ...spec }): PortSpec => (sni === undefined ? spec : { ...spec, sni }));
+
+/** Only TLS over TCP has server names. */
+export function checkNames(
+  { protocol, sni }: { readonly protocol: string; readonly sni?: unknown },
+  context: z.RefinementCtx,
+): void {
+  if (protocol === "udp" && sni !== undefined) complain(context, NAMES_ARE_OF_TLS, ["sni"]);
+}
 
 /** As requests spell it: no other keys than those of the model. */
 export const serviceSpec = z
@@ -138,27 +187,30 @@ type StoredPortRun = readonly [
   target: number,
   count: number,
   mode: string,
+  sni?: readonly string[],
 ];
 
 /** What storedServiceSpec reads as `publish`: a range of thousands of ports is as short as one port. */
 export function toPortRuns(ports: ServiceSpec["publish"]): StoredPortRun[] {
-  return collapsePorts(ports).map((range) => [
-    range.protocol,
-    range.published,
-    range.target,
-    range.count,
-    range.mode,
-  ]);
+  return collapsePorts(ports).map(({ protocol, published, target, count, mode, sni }) =>
+    sni === undefined
+      ? [protocol, published, target, count, mode]
+      : [TLS, published, target, count, mode, sni],
+  );
 }
 
 function portRun() {
   return z
-    .tuple([protocol, port, port, integer(1, MAX_PORT), publishMode])
+    .tuple([choice([...PROTOCOLS, TLS]), port, port, integer(1, MAX_PORT), publishMode])
     .rest(z.unknown())
-    .transform(([protocol, published, target, count, mode], context): PortRange => {
+    .transform(([protocol, published, target, count, mode, names], context): PortRange => {
       const last = Math.max(published, target) + count - 1;
       if (last > MAX_PORT) complain(context, `${last} is outside 1..${MAX_PORT}`);
-      return { protocol, published, target, count, mode };
+      const range = { published, target, count, mode };
+      if (protocol !== TLS) return { protocol, ...range };
+      const { data: sni, error } = serverNames.safeParse(names);
+      if (error !== undefined) complain(context, describeFault(error));
+      return { protocol: "tcp", ...range, ...(sni !== undefined && { sni }) };
     });
 }
 

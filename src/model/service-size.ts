@@ -1,6 +1,6 @@
 /** How much room a service takes in its record of the catalog. */
 import { labelBytes } from "./labels.ts";
-import { MAX_PORTS_PER_SERVICE, MAX_SERVICE_BYTES } from "./limits.ts";
+import { MAX_PORTS_PER_SERVICE, MAX_SERVER_NAMES, MAX_SERVICE_BYTES } from "./limits.ts";
 import { collapsePorts, type PortRange } from "./port-range.ts";
 import type { Protocol, ServiceSpec } from "./service.ts";
 
@@ -19,7 +19,7 @@ export function findSizeFault(
   service: Lists,
 ): { readonly field: ListField; readonly message: string } | null {
   const sizes = {
-    publish: collapsePorts(service.publish).length * PORT_RUN_BYTES,
+    publish: publishBytes(service.publish),
     acceptProxy: listBytes(service.acceptProxy),
     allow: listBytes(service.allow),
     deny: listBytes(service.deny),
@@ -35,10 +35,12 @@ export function findSizeFault(
 }
 
 /** null: not too many. */
-export function findPortExcess(ranges: readonly Pick<PortRange, "count">[]): string | null {
+export function findPortExcess(ranges: readonly Pick<PortRange, "count" | "sni">[]): string | null {
   const ports = ranges.reduce((sum, { count }) => sum + count, 0);
-  return ports > MAX_PORTS_PER_SERVICE
-    ? `${ports} ports: a service has at most ${MAX_PORTS_PER_SERVICE}`
+  if (ports > MAX_PORTS_PER_SERVICE) return `${ports} ports: a service has at most ${MAX_PORTS_PER_SERVICE}`;
+  const names = ranges.reduce((sum, { count, sni = [] }) => sum + count * sni.length, 0);
+  return names > MAX_SERVER_NAMES
+    ? `${names} server names over all ports: a service has at most ${MAX_SERVER_NAMES}`
     : null;
 }
 
@@ -50,6 +52,10 @@ export function findRepeatedPort(ranges: readonly PortRange[]): string | null {
     ends[protocol] = published + count - 1;
   }
   return null;
+}
+
+function publishBytes(ports: Lists["publish"]): number {
+  return collapsePorts(ports).reduce((sum, { sni = [] }) => sum + PORT_RUN_BYTES + listBytes(sni), 0);
 }
 
 function listBytes(texts: readonly string[]): number {

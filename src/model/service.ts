@@ -37,6 +37,11 @@ export interface PortSpec {
   readonly published: number;
   readonly target: number;
   readonly mode: PublishMode;
+  /**
+   * TCP: only clients that ask for one of these server names in their TLS ClientHello; never empty, canonical. Absent:
+   * every client of the port that no other service has by name.
+   */
+  readonly sni?: readonly string[];
 }
 
 /** How the clients of a service are served. */

@@ -7,7 +7,7 @@
  */
 
 import { isIP } from "node:net";
-import { selects } from "../model/index.ts";
+import { namesOfPort, selects } from "../model/index.ts";
 import type { Distance, Peer, PublishedPort, Relay, RoutingTable, Service, Task } from "../proxy/index.ts";
 import type { LocalNetwork } from "../sys/local-addresses.ts";
 import {
@@ -194,13 +194,14 @@ function claim(
   address: string,
   warn: (message: string) => void,
 ): boolean {
-  const keyOf = (port: PublishedPort) => `${address} ${portKey(port)}`;
-  const taken = ports.find((port) => claims.has(keyOf(port)));
+  const keysOf = (port: PublishedPort) =>
+    namesOfPort(port).map((name) => `${address} ${portKey(port)} ${name}`);
+  const taken = ports.find((port) => keysOf(port).some((key) => claims.has(key)));
   if (taken !== undefined) {
-    const owner = claims.get(keyOf(taken));
+    const owner = claims.get(keysOf(taken).find((key) => claims.has(key))!);
     warn(`cannot listen on ${address}: ${taken.published}/${taken.protocol} there belongs to "${owner}"`);
     return false;
   }
-  for (const port of ports) claims.set(keyOf(port), service);
+  for (const key of ports.flatMap(keysOf)) claims.set(key, service);
   return true;
 }

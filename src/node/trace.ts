@@ -5,7 +5,7 @@
  */
 
 import type { ServiceTrace, Trace, TraceCandidate, TraceQuery } from "../admin/index.ts";
-import { type Prefer, selects } from "../model/index.ts";
+import { findByServerName, namesOfPort, type Prefer, selects } from "../model/index.ts";
 import {
   type Candidate,
   createBalancer,
@@ -36,13 +36,30 @@ interface Traced extends Candidate {
 }
 
 export function traceRoute(query: TraceQuery, sources: TraceInput): Trace {
-  const services = sources.table.services.flatMap((service) => {
+  const published = sources.table.services.flatMap((service) => {
     const port = service.ports.find(
       (each) => each.protocol === query.protocol && each.published === query.port,
     );
-    return port === undefined ? [] : [traceService(service, port, query, sources)];
+    return port === undefined ? [] : [{ service, port }];
   });
+  const services = withServerName(published, query.sni).map(({ service, port }) =>
+    traceService(service, port, query, sources),
+  );
   return { ...query, node: sources.self, services };
+}
+
+interface Published {
+  readonly service: Service;
+  readonly port: PublishedPort;
+}
+
+/** Several have one name only where their `bind` differs. @param sni undefined: any */
+function withServerName(published: readonly Published[], sni: string | undefined): readonly Published[] {
+  if (sni === undefined) return published;
+  const byName = new Map<string, Published[]>();
+  for (const each of published)
+    for (const name of namesOfPort(each.port)) byName.set(name, [...(byName.get(name) ?? []), each]);
+  return findByServerName(byName, sni) ?? [];
 }
 
 function traceService(
@@ -68,6 +85,7 @@ function traceService(
     service: name,
     target: port.target,
     mode: port.mode,
+    ...(port.sni !== undefined && { sni: port.sni }),
     balance,
     prefer,
     listeners: (port.listenAddresses ?? service.listenAddresses).map((address) =>

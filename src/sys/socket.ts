@@ -33,6 +33,7 @@ const SO_KEEPALIVE = 9;
 const SO_OOBINLINE = 10;
 const SO_LINGER = 13;
 const SO_REUSEPORT = 15;
+const SO_RCVLOWAT = 18;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 const SO_ATTACH_REUSEPORT_CBPF = 51;
@@ -188,6 +189,11 @@ export function setKeepAlive(fd: number, idleSec: number, intervalSec: number, c
 /** Urgent bytes stay in the stream. Set it before one can arrive: those that came earlier may be lost. */
 export function setOutOfBandInline(fd: number): number {
   return setOption(fd, SOL_SOCKET, SO_OOBINLINE, 1);
+}
+
+/** Readiness to read is reported only from so many bytes on, or at the end of the stream. [socket(7): SO_RCVLOWAT] */
+export function setReceiveLowWater(fd: number, bytes: number): number {
+  return setOption(fd, SOL_SOCKET, SO_RCVLOWAT, bytes);
 }
 
 export function setReuseAddress(fd: number): number {

@@ -7,11 +7,13 @@ import { findSocket, type NodeOptions, withNodeOptions } from "./options.ts";
 
 const HELP = `
 Opens no connection and does not advance round-robin. --client evaluates allow, deny and source-hash for that
-address. Exit code 1 if the client would be refused.
+address, --sni picks among services that share the port by server name. Exit code 1 if the client would be
+refused.
 
 Examples:
   portmesh trace 8080
   portmesh trace 53/udp --client 192.0.2.17
+  portmesh trace 443 --sni a.example.org
   portmesh trace 8080 --json | jq .services[0].pick`;
 
 export function addTrace(program: Command, invocation: Invocation): void {
@@ -20,10 +22,11 @@ export function addTrace(program: Command, invocation: Invocation): void {
     .description("Shows which task a client of a published port would get from this node, and why.")
     .argument("<port>", "published port: 8080, 8080/tcp or 53/udp")
     .option("--client <address>", "address of the client")
+    .option("--sni <name>", "server name in the TLS ClientHello")
     .option("--json", "machine-readable output")
     .addHelpText("after", HELP)
-    .action(async (port: string, options: NodeOptions & { client?: string; json?: boolean }) => {
-      const query = new URLSearchParams(await readQuery(port, options.client));
+    .action(async (port: string, options: TraceOptions) => {
+      const query = new URLSearchParams(await readQuery(port, options));
       const client = new ClusterClient(await findSocket(options, invocation.env));
       const trace = (await client.ask("GET", `/v1/trace?${query}`)) as Trace;
       const { isServed, renderTrace } = await import("../render/trace.ts");
@@ -32,9 +35,15 @@ export function addTrace(program: Command, invocation: Invocation): void {
     });
 }
 
-async function readQuery(text: string, client: string | undefined): Promise<Record<string, string>> {
+interface TraceOptions extends NodeOptions {
+  readonly client?: string;
+  readonly sni?: string;
+  readonly json?: boolean;
+}
+
+async function readQuery(text: string, { client, sni }: TraceOptions): Promise<Record<string, string>> {
   const match = /^(\d{1,5})(?:\/(tcp|udp))?$/i.exec(text);
-  const { isPort, showValue } = await import("../../model/index.ts");
+  const { canonicalHostName, isPort, showValue } = await import("../../model/index.ts");
   if (match === null || !isPort(Number(match[1]))) {
     throw new CommandFailure(
       `${showValue(text)} is not a port in 1..65535, PORT/tcp or PORT/udp`,
@@ -46,5 +55,12 @@ async function readQuery(text: string, client: string | undefined): Promise<Reco
     throw new CommandFailure(`--client: ${showValue(client)} is not an IP address`, EXIT_WRONG);
   }
   const protocol = match[2]?.toLowerCase() ?? "tcp";
-  return { port: match[1] ?? "", protocol, ...(client !== undefined && { client }) };
+  if (sni !== undefined && canonicalHostName(sni) === null)
+    throw new CommandFailure(`--sni: ${showValue(sni)} is not a server name`, EXIT_WRONG);
+  return {
+    port: match[1] ?? "",
+    protocol,
+    ...(client !== undefined && { client }),
+    ...(sni !== undefined && { sni }),
+  };
 }

@@ -1,4 +1,5 @@
 /** One service of a status: its ports, what is wrong with them, its traffic and its tasks. */
+import { formatServerNames } from "../../model/index.ts";
 import type { NodeStatus } from "../../node/index.ts";
 import { rangesOf } from "../../proxy/index.ts";
 import { formatAge, formatBytes } from "./format.ts";
@@ -48,7 +49,7 @@ export function renderService(service: ServiceStatus, status: NodeStatus): strin
 function collapsePorts(ports: readonly PortStatus[]): string[] {
   return portRanges(ports).map(
     ({ first, count }) =>
-      `${showRange(first.published, count)}:${showRange(first.target, count)}/${first.protocol}`,
+      `${showRange(first.published, count)}:${showRange(first.target, count)}/${first.protocol}${formatServerNames(first)}`,
   );
 }
 
@@ -75,6 +76,7 @@ function portRanges(ports: readonly PortStatus[]): Range[] {
     const continues =
       last !== undefined &&
       last.first.protocol === port.protocol &&
+      formatServerNames(last.first) === formatServerNames(port) &&
       last.first.published + last.count === port.published &&
       last.first.target + last.count === port.target;
     if (continues) last.count++;

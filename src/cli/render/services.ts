@@ -98,7 +98,7 @@ export function renderConflicts(conflicts: readonly PortConflict[], indent = "")
     renderNote(
       "CONFLICT ",
       `${service} does not get ${port}/${protocol}: the older service ${owner} uses it; publish another port, ` +
-        "or bind the services to different addresses",
+        "bind the services to different addresses, or share the port by server names (sni)",
       indent,
     ),
   );

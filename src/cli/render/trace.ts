@@ -15,10 +15,12 @@ const COLUMNS: readonly Column[] = [
 
 /** Ends with a line end. */
 export function renderTrace(trace: Trace): string {
-  const { port, protocol, client, node, services } = trace;
-  const asked = `${port}/${protocol} on ${node}${client === null ? "" : ` from ${client}`}`;
+  const { port, protocol, client, sni, node, services } = trace;
+  const asked = `${port}/${protocol} on ${node}${client === null ? "" : ` from ${client}`}${sni === undefined ? "" : ` to ${sni}`}`;
+  const none =
+    sni === undefined ? "no service publishes this port" : "no service has this port and server name";
   const found = services.flatMap((service) => ["", ...renderService(service)]);
-  const lines = services.length === 0 ? [`${asked}: no service publishes this port`] : [asked, ...found];
+  const lines = services.length === 0 ? [`${asked}: ${none}`] : [asked, ...found];
   return `${lines.join("\n")}\n`;
 }
 
@@ -45,6 +47,7 @@ function renderService(trace: ServiceTrace): string[] {
   return [
     ...renderNote(`${verdict}  `, trace.reason, ""),
     `service ${service}  target ${target}  ${mode}  ${balance}, prefer ${prefer}`,
+    ...(trace.sni === undefined ? [] : renderNote("server names ", trace.sni.join(", "), "")),
     ...renderNote("listens on ", listeners.length === 0 ? "nothing here" : listeners.join(", "), ""),
     ...(rows.length === 0 ? ["no tasks"] : renderTable(COLUMNS, rows, "")),
   ];

@@ -20,11 +20,20 @@ export function wantedListeners(table: RoutingTable): Map<string, Wanted> {
     for (const port of service.ports) {
       for (const address of addressesOf(service, port)) {
         const at = { protocol: port.protocol, address, port: port.published };
-        wanted.set(listenerKey(at), { service: service.name, at });
+        const key = listenerKey(at);
+        const other = wanted.get(key);
+        wanted.set(
+          key,
+          other === undefined ? { service: service.name, at } : withAnother(other, service.name),
+        );
       }
     }
   }
   return wanted;
+}
+
+function withAnother(wanted: Wanted, service: string): Wanted {
+  return { ...wanted, sharedWith: [...(wanted.sharedWith ?? []), service] };
 }
 
 export function relayListeners(relay: Relay): ListenAddress[] {

@@ -9,14 +9,20 @@ import { type ListenAddress, listenerKey } from "./listen-address.ts";
 export interface Wanted {
   readonly service: string;
   readonly at: ListenAddress;
+  /** Other services that share it by server names. */
+  readonly sharedWith?: readonly string[];
 }
 
-/** The same port at the other wildcard, if the service wants both. */
-export function otherWildcard({ service, at }: Wanted, wanted: ReadonlyMap<string, Wanted>): Wanted | null {
+/** The same port at the other wildcard, if the same services want both. */
+export function otherWildcard(
+  { service, at, sharedWith = [] }: Wanted,
+  wanted: ReadonlyMap<string, Wanted>,
+): Wanted | null {
   const address = at.address === "0.0.0.0" ? "::" : at.address === "::" ? "0.0.0.0" : null;
   if (address === null) return null;
   const other = wanted.get(listenerKey({ ...at, address }));
-  return other?.service === service ? other : null;
+  const isSame = other?.service === service && Bun.deepEquals(other.sharedWith ?? [], sharedWith);
+  return isSame ? other : null;
 }
 
 /** The places that need a socket, if every pair gets one. */

@@ -25,6 +25,8 @@ export const REFUSAL_REASONS = [
   "unreachable", // UDP: the network said that the task was not reached
   "out-of-ports", // no source port left towards its task
   "published-source", // UDP: its source is a published port of a node, so it is forged
+  "unknown-server-name", // no service of the port has the name in the client's TLS ClientHello, or it gives none
+  "late-client-hello", // it came too slowly
 ] as const;
 export type RefusalReason = (typeof REFUSAL_REASONS)[number];
 

@@ -77,6 +77,8 @@ export class Route {
     readonly balancer: Balancer<Target>,
     /** None of the targets is reachable: nothing listens. */
     readonly isClosed = false,
+    /** Only clients that ask for one of these server names. */
+    readonly sni: readonly string[] | undefined = undefined,
   ) {}
 }
 
@@ -108,6 +110,7 @@ export interface CompiledTable {
 
 export const EMPTY_TABLE: CompiledTable = { services: new Map(), peers: new Map() };
 
+/** Of each service: those that share a port by server names have one socket. */
 export function listenersOf(table: CompiledTable): CompiledListener[] {
   return [...table.services.values()].flatMap((service) => service.listeners);
 }
@@ -204,7 +207,8 @@ export class TableCompiler {
       });
       const balancer = createBalancer(service.balance, ofPort, Math.random, service.prefer);
       const isClosed = port.isClosed === true;
-      const route = new Route(rules, port.protocol, port.published, ofPort, balancer, isClosed);
+      const { protocol, published, sni } = port;
+      const route = new Route(rules, protocol, published, ofPort, balancer, isClosed, sni);
       if (isClosed) closed.set(`${port.protocol} ${port.published}`, route);
       return port.listeners.map((listener) => ({ ...listener, route }));
     });

@@ -68,6 +68,8 @@ export interface PortStatus {
   readonly protocol: Protocol;
   readonly published: number;
   readonly target: number;
+  /** Its server names; absent: the clients that no other service of the port has by name. */
+  readonly sni?: readonly string[];
   /** No task is reachable: nothing listens, and clients are refused. */
   readonly isClosed?: boolean;
   readonly listeners: readonly ListenerStatus[];

@@ -6,16 +6,19 @@
  */
 import { Waiting } from "../../sys/deadline-list.ts";
 import { READ_EVENTS } from "../../sys/tcp-sockets.ts";
-import { type Client, type CloseReason, closeUnserved, type Phase } from "./client.ts";
+import type { Endpoint } from "../../wire/index.ts";
+import { AwaitingHello } from "./awaiting-hello.ts";
+import { type CloseReason, closeUnserved, type Phase } from "./client.ts";
 import { Dialing } from "./dialing.ts";
 import { copyEndpoint, readProxyHeader } from "./header-reader.ts";
+import type { LocalClient } from "./local-client.ts";
 import type { RelayPools } from "./relay/relay-pool.ts";
 
 export class AwaitingHeader extends Waiting implements Phase {
   #isWatched = false;
 
   constructor(
-    readonly client: Client,
+    readonly client: LocalClient,
     readonly relayPools: RelayPools,
   ) {
     super();
@@ -46,7 +49,7 @@ export class AwaitingHeader extends Waiting implements Phase {
 
   onEvents(): void {
     const outcome = readProxyHeader(this.client.context, this.client.fd);
-    if (outcome === "malformed") this.close("bad-proxy-header");
+    if (outcome === "malformed") this.#onNoHeader();
     else if (outcome === "ended") this.close("client-gone");
     else if (outcome === "complete") this.#onHeader();
   }
@@ -59,6 +62,7 @@ export class AwaitingHeader extends Waiting implements Phase {
 
   close(reason: CloseReason): void {
     this.waitingIn?.cancel(this);
+    this.client.onNamed();
     closeUnserved(this.client, reason);
   }
 
@@ -66,10 +70,22 @@ export class AwaitingHeader extends Waiting implements Phase {
     const { client } = this;
     const { command, transport, hasEndpoints, source, destination } = client.context.proxyHeader;
     const isNamed = command === "proxy" && transport === "tcp" && hasEndpoints;
-    if (isNamed) client.endpoint = copyEndpoint(source);
+    client.onHeader(isNamed ? copyEndpoint(source) : null);
+    const published = isNamed ? copyEndpoint(destination) : null;
+    if (client.isUnnamed) return this.#awaitHello(published);
     if (!client.isAdmitted) return this.close("denied");
     this.waitingIn?.cancel(this);
-    const published = isNamed ? copyEndpoint(destination) : null;
     new Dialing(client, this.relayPools, published, this.#isWatched).start();
+  }
+
+  /** Of the services that share the port another may be meant, which takes no header from this address. */
+  #onNoHeader(): void {
+    if (this.client.isUnnamed) this.#awaitHello(null);
+    else this.close("bad-proxy-header");
+  }
+
+  #awaitHello(published: Endpoint | null): void {
+    this.waitingIn?.cancel(this);
+    new AwaitingHello(this.client, this.relayPools, published, this.#isWatched).start();
   }
 }

@@ -45,7 +45,7 @@ export abstract class Client implements Evictable<Client> {
 
   constructor(
     readonly context: TcpContext,
-    readonly connections: ServiceConnections<Client>,
+    public connections: ServiceConnections<Client>,
     readonly fd: number,
     /** Where the client is, as far as known: a PROXY header may name another address. */
     public endpoint: Endpoint,
@@ -113,13 +113,18 @@ export abstract class Client implements Evictable<Client> {
     closeSocket(this.context, this.fd, reason);
   }
 
+  /** It is open no more. */
+  protected leave(): void {
+    Atomics.sub(this.openCounts, this.route.rules.slot, 1);
+  }
+
   /** The last step of its last phase; its sockets are closed. */
   onClosed(reason: CloseReason, target: Target | null, bytesIn: number, bytesOut: number): void {
     const { loop, worker } = this.context;
     const { rules } = this.route;
     this.phase = null;
     target?.onClosed();
-    Atomics.sub(this.openCounts, rules.slot, 1);
+    this.leave();
     if (reason in REFUSAL_INDEX) rules.refuse(reason as RefusalReason);
     this.connections.remove(this);
     if (worker.recorder.isOn) {

@@ -2,9 +2,10 @@
 import type { Endpoint, RecordKeys } from "../../wire/index.ts";
 import type { Route } from "../table/route.ts";
 import { AwaitingHeader } from "./awaiting-header.ts";
+import { AwaitingHello } from "./awaiting-hello.ts";
 import { type Client, closeUnserved } from "./client.ts";
 import { Dialing } from "./dialing.ts";
-import { LocalClient } from "./local-client.ts";
+import { LocalClient, type RouteSource } from "./local-client.ts";
 import type { RelayPools } from "./relay/relay-pool.ts";
 import { RelayedClient } from "./relayed-client.ts";
 import { ServiceConnections } from "./service-connections.ts";
@@ -18,6 +19,8 @@ export class Clients {
     readonly context: TcpContext,
     readonly relayPools: RelayPools,
   ) {}
+
+  readonly #connectionsOf = (slot: number) => this.of(slot);
 
   /** The connections of the service with the counters `slot`. */
   of(slot: number): ServiceConnections<Client> {
@@ -35,10 +38,11 @@ export class Clients {
   }
 
   /** A client that connected to a port of this node. */
-  startLocal(fd: number, endpoint: Endpoint, listener: { readonly route: Route }): void {
+  startLocal(fd: number, endpoint: Endpoint, listener: RouteSource): void {
     const connections = this.of(listener.route.rules.slot);
-    const client = new LocalClient(this.context, connections, fd, endpoint, listener);
+    const client = new LocalClient(this.context, connections, fd, endpoint, listener, this.#connectionsOf);
     if (client.isHeaderExpected) new AwaitingHeader(client, this.relayPools).start();
+    else if (client.isUnnamed) new AwaitingHello(client, this.relayPools, null, false).start();
     else if (client.isAdmitted) new Dialing(client, this.relayPools, null, false).start();
     else closeUnserved(client, "denied");
   }

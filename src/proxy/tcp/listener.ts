@@ -1,18 +1,29 @@
 /** One worker's listening socket of a published TCP port: applies the connection limit, starts connections. */
 import type { DescriptorShare } from "../table/descriptor-shares.ts";
 import type { Route } from "../table/route.ts";
+import type { SharedPort } from "../table/shared-port.ts";
 import { Acceptor } from "./acceptor.ts";
 import { closeSocket } from "./client.ts";
 import type { Clients } from "./clients.ts";
 import { connectionRecord } from "./connection-record.ts";
+import type { RouteSource } from "./local-client.ts";
 
-export class TcpListener extends Acceptor {
+export class TcpListener extends Acceptor implements RouteSource {
+  /** Services share the socket; null: the service of `route` has all clients. */
+  shared: SharedPort | null = null;
+  /** Clients of a shared socket whose names are not known yet. */
+  #unnamed = 0;
+
   constructor(
     readonly clients: Clients,
     fd: number,
     public route: Route,
   ) {
     super(clients.context, fd);
+  }
+
+  onNamed(): void {
+    this.#unnamed--;
   }
 
   /** Its clients are notified by the worker. */
@@ -31,6 +42,7 @@ export class TcpListener extends Acceptor {
   }
 
   protected start(fd: number): void {
+    if (this.shared !== null) return this.#startUnnamed(fd, this.shared);
     const { rules } = this.route;
     const { open } = this.context.worker.counters;
     const others = Atomics.add(open, rules.slot, 1);
@@ -38,6 +50,12 @@ export class TcpListener extends Acceptor {
       Atomics.sub(open, rules.slot, 1);
       return this.#refuse(fd);
     }
+    this.clients.startLocal(fd, this.peer(), this);
+  }
+
+  #startUnnamed(fd: number, { maxUnnamed }: SharedPort): void {
+    if (maxUnnamed > 0 && this.#unnamed >= maxUnnamed) return this.#refuse(fd);
+    this.#unnamed++;
     this.clients.startLocal(fd, this.peer(), this);
   }
 

@@ -1,7 +1,11 @@
-/** A client that connected to a published port of this node. */
+/**
+ * A client that connected to a published port of this node. On a port that services share by server names it is
+ * accounted for at one of them until its name is known, without being one of its connections.
+ */
 import type { Endpoint } from "../../wire/index.ts";
 import { type RefusalReason, S_ACCEPTED } from "../table/counters.ts";
 import type { Route } from "../table/route.ts";
+import type { SharedPort } from "../table/shared-port.ts";
 import type { Target } from "../table/target.ts";
 import { Client } from "./client.ts";
 import type { Flow } from "./flow/index.ts";
@@ -15,16 +19,83 @@ import type { TcpContext } from "./tcp-context.ts";
  */
 const MAX_UNANSWERED = 6;
 
+/** The socket that a client was accepted on. */
+export interface RouteSource {
+  readonly route: Route;
+  /** null: the service of `route` has all clients. */
+  readonly shared?: SharedPort | null;
+  /** A client that was counted as unnamed is so no more. */
+  onNamed?(): void;
+}
+
 export class LocalClient extends Client {
+  /** Of its socket, on a shared port. */
+  #peer: Endpoint | null = null;
+  #hasHeader = false;
+  #isUnnamed = false;
+  #isAccepted = false;
+
   constructor(
     context: TcpContext,
     connections: ServiceConnections<Client>,
     fd: number,
     endpoint: Endpoint,
-    readonly listener: { readonly route: Route },
+    readonly listener: RouteSource,
+    readonly connectionsOf: (slot: number) => ServiceConnections<Client>,
   ) {
     super(context, connections, fd, endpoint, listener.route);
-    this.route.rules.count(S_ACCEPTED, 1);
+    if (listener.shared == null) {
+      this.#isAccepted = true;
+      this.route.rules.count(S_ACCEPTED, 1);
+    } else {
+      this.#peer = endpoint;
+      this.#isUnnamed = true;
+    }
+  }
+
+  /** Its service is known from its server name only. */
+  get isUnnamed(): boolean {
+    return this.#isUnnamed;
+  }
+
+  /** A PROXY header has named its address. */
+  onHeader(endpoint: Endpoint | null): void {
+    this.#hasHeader = true;
+    if (endpoint !== null) this.endpoint = endpoint;
+  }
+
+  /** null: no service has it. @param serverName null: it gives none */
+  findRoute(serverName: string | null): Route | null {
+    const { shared, route } = this.listener;
+    return shared == null ? route : shared.find(serverName);
+  }
+
+  /** It is counted as unnamed no more. */
+  onNamed(): void {
+    if (!this.#isUnnamed) return;
+    this.#isUnnamed = false;
+    this.listener.onNamed?.();
+  }
+
+  /** It is a client of this service from now on. Returns why it is refused; null: it is not. */
+  moveTo(route: Route): RefusalReason | null {
+    const { rules } = route;
+    const connections = this.connectionsOf(rules.slot);
+    if (connections !== this.connections) {
+      this.connections.remove(this);
+      this.connections = connections;
+      connections.add(this);
+    }
+    this.route = route;
+    const others = Atomics.add(this.openCounts, rules.slot, 1);
+    this.#isAccepted = true;
+    if (rules.maxConnections > 0 && others >= rules.maxConnections) return "connection-limit";
+    rules.count(S_ACCEPTED, 1);
+    const { family, bytes, offset } = this.#peer!;
+    const isHeaderDue = rules.hasAcceptProxy && rules.acceptProxy.matches(family, bytes, offset);
+    if (isHeaderDue !== this.#hasHeader) return "bad-proxy-header";
+    if (!this.isAdmitted) return "denied";
+    return route.isClosed ? "no-task" : null;
   }
 
   get keys(): null {
@@ -35,6 +106,7 @@ export class LocalClient extends Client {
   get isHeaderExpected(): boolean {
     const { rules } = this.route;
     const { family, bytes } = this.endpoint;
+    if (this.#isUnnamed) return this.listener.shared!.mayBeProxy(this.endpoint);
     return rules.hasAcceptProxy && rules.acceptProxy.matches(family, bytes, 0);
   }
 
@@ -48,9 +120,15 @@ export class LocalClient extends Client {
 
   /** Not when its port belongs to another service by now. */
   refreshRoute(): Route {
-    const { route } = this.listener;
-    if (route.rules.slot === this.route.rules.slot) this.route = route;
+    const { route, shared } = this.listener;
+    const { slot } = this.route.rules;
+    if (shared != null) this.route = shared.routeOf(slot) ?? this.route;
+    else if (route.rules.slot === slot) this.route = route;
     return this.route;
+  }
+
+  protected override leave(): void {
+    if (this.#isAccepted) super.leave();
   }
 
   onConnected(): void {}

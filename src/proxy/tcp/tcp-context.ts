@@ -4,7 +4,13 @@ import type { DeadlineList } from "../../sys/deadline-list.ts";
 import type { Loop } from "../../sys/event-loop.ts";
 import { SOCKADDR_MAX } from "../../sys/sockaddr.ts";
 import { type TcpSockets, tcpSockets } from "../../sys/tcp-sockets.ts";
-import { PROXY_V2_MAX_BYTES, ProxyHeader, type RelayTask } from "../../wire/index.ts";
+import {
+  ClientHello,
+  MAX_CLIENT_HELLO_BYTES,
+  PROXY_V2_MAX_BYTES,
+  ProxyHeader,
+  type RelayTask,
+} from "../../wire/index.ts";
 import type { OwnKeys } from "../relay/own-key.ts";
 import { patienceMs, stepFrom } from "../table/connect-time.ts";
 import { RELAY_ERRORS, type RelayError } from "../table/counters.ts";
@@ -16,6 +22,8 @@ import { RelayKeys } from "./relay-keys.ts";
 
 /** For a complete PROXY header. */
 const HEADER_TIMEOUT_MS = 2500;
+/** For a complete TLS ClientHello. */
+const HELLO_TIMEOUT_MS = 5000;
 /** Until another task is tried beside a slow one. In steps, as each duration is a deadline list. */
 const HEDGE_DELAYS_MS = [250, 350, 500, 700, 1000, 1400, 2000, 2800, 4000, 5600, 8000];
 /** How long an overtaken attempt may still prove that its task is alive. */
@@ -35,6 +43,7 @@ export class TcpContext {
   readonly loop: Loop;
   readonly resources: FlowResources;
   readonly headerDeadline: DeadlineList;
+  readonly helloDeadline: DeadlineList;
   readonly stallDeadline: DeadlineList;
   readonly firstCheck: DeadlineList;
   readonly relayCheck: DeadlineList;
@@ -53,6 +62,9 @@ export class TcpContext {
   readonly plainAt = this.memory.take(PROXY_V2_MAX_BYTES - SOCKADDR_MAX);
   /** Read out before the next header is decoded. */
   readonly proxyHeader = new ProxyHeader();
+  /** Read out before the next one is decoded; its bytes are of one call. */
+  readonly hello = new ClientHello();
+  readonly helloMemory = new Arena(MAX_CLIENT_HELLO_BYTES);
 
   constructor(
     readonly worker: WorkerContext,
@@ -66,6 +78,7 @@ export class TcpContext {
     this.ownKeys = worker.ownKeys;
     this.resources = createFlowResources(new PipePool(maxPipes, worker.shares.pipes, sockets), sockets);
     this.headerDeadline = loop.deadlines.list(HEADER_TIMEOUT_MS);
+    this.helloDeadline = loop.deadlines.list(HELLO_TIMEOUT_MS);
     this.stallDeadline = loop.deadlines.list(STALL_MS);
     this.firstCheck = loop.deadlines.list(FIRST_CHECK_MS);
     this.relayCheck = loop.deadlines.list(RELAY_CHECK_MS);

@@ -17,7 +17,6 @@ import { RELAY_DROPS, type RelayDrop } from "../table/counters.ts";
 import { DescriptorGate } from "../table/descriptor-gate.ts";
 import { DescriptorShares } from "../table/descriptor-shares.ts";
 import {
-  type CompiledListener,
   type CompiledTable,
   EMPTY_TABLE,
   findClosedRoute,
@@ -31,6 +30,7 @@ import {
   type TaskFailed,
   targetsOf,
 } from "../table/route.ts";
+import { groupBySocket, type SocketListener } from "../table/shared-port.ts";
 import type { Target } from "../table/target.ts";
 import { ConnectionRecorder, type WorkerContext } from "../table/worker-context.ts";
 import type {
@@ -264,15 +264,19 @@ export class Worker extends Waiting implements Pollable, RelayHost {
     this.#table = compiler.compile(table);
     this.#context.shares.divide(table.descriptors, table.services, table.relay !== null);
     const listeners = new Map<number, Listener>();
-    for (const compiled of listenersOf(this.#table)) {
+    for (const compiled of groupBySocket(listenersOf(this.#table))) {
       if (this.#hasLeftUdp && compiled.route.protocol === "udp") continue;
       const known = this.#listeners.get(compiled.fd);
       if (known !== undefined) known.route = compiled.route;
-      listeners.set(compiled.fd, known ?? this.#open(compiled));
+      const listener = known ?? this.#open(compiled);
+      if (listener instanceof TcpListener) listener.shared = compiled.shared ?? null;
+      listeners.set(compiled.fd, listener);
     }
     for (const [fd, listener] of this.#listeners) {
       if (listeners.has(fd)) continue;
-      listener.route = findClosedRoute(this.#table, listener.route) ?? listener.route;
+      const inForce = (route: Route) => findClosedRoute(this.#table, route) ?? route;
+      listener.route = inForce(listener.route);
+      if (listener instanceof TcpListener) listener.shared = listener.shared?.map(inForce) ?? null;
       this.#endListener(listener);
     }
     this.#listeners = listeners;
@@ -316,7 +320,7 @@ export class Worker extends Waiting implements Pollable, RelayHost {
     else listener.close();
   }
 
-  #open({ fd, address, route }: CompiledListener): Listener {
+  #open({ fd, address, route }: SocketListener): Listener {
     if (route.protocol === "udp") return new UdpListener(this.#udp, this.#relaySockets, fd, address, route);
     return new TcpListener(this.#clients, fd, route);
   }

@@ -405,6 +405,7 @@ export class MemorySockets implements TcpSockets, Loop {
   readonly setKeepAlive = (fd: number): void => void this.#note(fd, "keepalive");
   readonly setNoDelay = (fd: number): number => this.#note(fd, "nodelay");
   readonly setOutOfBandInline = (fd: number): number => this.#note(fd, "oobinline");
+  readonly setReceiveLowWater = (fd: number): number => this.#note(fd, "lowwater");
   readonly setThinStream = (fd: number, isThin: boolean): number =>
     this.#note(fd, isThin ? "thin" : "not thin");
   readonly setResetOnClose = (fd: number): number => {

@@ -23,6 +23,28 @@ test("findConflicts: the older service keeps the port, the other learns which on
   ]);
 });
 
+const names = (...sni: string[]) => [port(443, { sni })];
+
+test.each([
+  ["different names", names("a.example"), names("b.example", "c.example"), false],
+  ["one name in common", names("a.example", "b.example"), names("c.example", "b.example"), true],
+  ["a name and a wildcard above it", names("a.b.example"), names("*.b.example"), false],
+  ["the same wildcard", names("*.b.example"), names("*.b.example"), true],
+  ["two wildcards, one below the other", names("*.b.example"), names("*.a.b.example"), false],
+  ["names and none", names("a.example"), [port(443)], false],
+  ["none and none", [port(443)], [port(443)], true],
+])("findConflicts by server name: %s", (_what, one, other, isConflict) => {
+  const conflicts = findConflicts([service("one", 1, one), service("other", 2, other)]);
+  expect([...conflicts.keys()]).toEqual(isConflict ? ["other"] : []);
+});
+
+test("findConflicts: a service that loses a port by one name keeps it from nobody by its others", () => {
+  const older = service("one", 1, names("a.example"));
+  const loser = service("two", 2, names("a.example", "b.example"));
+  const third = service("three", 3, names("b.example"));
+  expect([...findConflicts([older, loser, third]).keys()]).toEqual(["two"]);
+});
+
 test("findConflicts: of services written at the same count the lower node, then the lower name, keeps it", () => {
   const second = { ...service("a", 1, 80), created: { counter: 1, node: "y" } };
   const first = { ...service("b", 1, 80), created: { counter: 1, node: "x" } };

@@ -19,12 +19,17 @@ const ports = fc
   .chain((numbers) =>
     fc.tuple(
       ...numbers.map((published) =>
-        fc.record({
-          protocol: fc.constantFrom("tcp" as const, "udp" as const),
-          published: fc.constant(published),
-          target: fc.oneof(fc.constant(published + 1), fc.integer({ min: 1, max: 65_535 })),
-          mode: fc.constantFrom("ingress" as const, "host" as const),
-        }),
+        fc
+          .record({
+            protocol: fc.constantFrom("tcp" as const, "udp" as const),
+            published: fc.constant(published),
+            target: fc.oneof(fc.constant(published + 1), fc.integer({ min: 1, max: 65_535 })),
+            mode: fc.constantFrom("ingress" as const, "host" as const),
+            names: fc.constantFrom(undefined, ["a.example"], ["a.example", "*.b.example"]),
+          })
+          .map(({ names, ...port }) =>
+            names === undefined || port.protocol === "udp" ? port : { ...port, sni: names },
+          ),
       ),
     ),
   );
@@ -269,4 +274,20 @@ test.each([
 test("decodeRecord: a node of a version without an overlay has said nothing of one", () => {
   const { overlay: _, ...earlier } = nodeRecord();
   expect(decodeRecord("node", "", encode(earlier))).toEqual({ record: nodeRecord() });
+});
+
+test("a version that knows tcp and udp only cannot read a service with server names, and ignores it", () => {
+  const publish = [port(443, { sni: ["a.example"] }), port(80)];
+  const times = { created: { counter: 1, node: "a" }, createdAtMs: 0, updatedAtMs: 0 };
+  const value = encodeRecord("service", { name: "web", spec: spec(publish), ...times });
+  const { spec: fields } = decode(value) as { spec: { publish: unknown[] } };
+  expect(fields.publish).toEqual([
+    ["tls", 443, 80, 1, "ingress", ["a.example"]],
+    ["tcp", 80, 80, 1, "ingress"],
+  ]);
+  const wrong = {
+    ...(decode(value) as object),
+    spec: { ...fields, publish: [["tls", 443, 443, 1, "ingress", []]] },
+  };
+  expect(decodeRecord("service", "web", encode(wrong))).toMatchObject({ record: null });
 });

@@ -19,6 +19,44 @@ describe("ports claimed twice", () => {
     ]);
   });
 
+  test("by server names: only the same one, or none twice", () => {
+    const table = (sni: string) => `{ published = 443, sni = ${sni} }`;
+    const file = (...lists: string[]) =>
+      lists.map((list, index) => `[[services]]\nname = "s${index}"\npublish = [${list}]\n`).join("");
+    expect(
+      problemsOf(file('"443"', table('["a.example"]'), table('["*.b.example"]'), table('["b.b.example"]'))),
+    ).toEqual([]);
+    expect(
+      problemsOf(file(table('["x.example", "y.example"]'), table('["Y.example.", "x.example"]'))),
+    ).toEqual([
+      'test.toml:6: services[1].publish[0]: 443:443/tcp sni y.example,x.example claims 443/tcp, already published by services[0].publish[0] (line 3) of "s0"; give them different server names to share the port',
+    ]);
+    expect(problemsOf(file(`${table('["a.example"]')}, "443:1"`))).toEqual([
+      "test.toml:3: services[0].publish[1]: 443:1/tcp claims 443/tcp, already published by services[0].publish[0] (line 3)",
+    ]);
+  });
+
+  test.each([
+    ['"192.0.2.1"', '"192.0.2.1" is not a DNS name like "a.example.org" or "*.example.org"'],
+    ['"*"', '"*" is not a DNS name'],
+    ['"a.*.example"', "is not a DNS name"],
+    ['"a b"', "is not a DNS name"],
+    ['"a.example", "A.example"', '"a.example" is there twice'],
+    ["", "empty: at least one entry is required"],
+  ])("sni = [%s]", (sni, message) => {
+    const publish = `publish = [{ published = 443, sni = [${sni}] }]`;
+    const problems = problemsOf(`[[services]]\nname = "a"\n${publish}\n`);
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toContain(message);
+  });
+
+  test("sni on a udp port", () => {
+    const publish = 'publish = [{ published = 443, protocol = "udp", sni = ["a.example"] }]';
+    expect(problemsOf(`[[services]]\nname = "a"\n${publish}\n`)).toEqual([
+      "test.toml:3: services[0].publish[0].sni: has no effect on udp ports: a server name is read from TLS over tcp",
+    ]);
+  });
+
   test("within one service", () => {
     expect(problemsOf(services([["80", "53", "80:81"]]))).toEqual([
       "test.toml:3: services[0].publish[2]: 80:81/tcp claims 80/tcp, already published by services[0].publish[0] (line 3)",

@@ -77,6 +77,38 @@ test("an unpublished port, or one of the other protocol, has no service", () => 
   expect(traceRoute(query, sources)).toEqual({ ...query, node: "a", services: [] });
 });
 
+test("a server name picks one of the services that share the port", () => {
+  const shared = (name: string, sni?: readonly string[]): TestService => ({
+    name,
+    protocol: "tcp",
+    published: 443,
+    tasks: [LOCAL],
+    ports: [
+      { protocol: "tcp", published: 443, target: 1, mode: "ingress", ...(sni !== undefined && { sni }) },
+    ],
+  });
+  const input = {
+    self: { name: "a", labels: {} },
+    bind: [],
+    services: [],
+    peers: [],
+    relay: null,
+    nodes: [],
+  };
+  const sources = { self: "a", catalog: new Catalog("a"), members: [], proxy: proxyStatus(), input };
+  const chosen = (table: TraceInput["table"], sni?: string) => {
+    const query: TraceQuery = { port: 443, protocol: "tcp", client: null, sni };
+    return traceRoute(query, { ...sources, table }).services.map(({ service }) => service);
+  };
+  const named = [shared("b", ["b.example"]), shared("all-b", ["*.b.example"])];
+  const table = tableOf(shared("any"), ...named);
+  expect(chosen(table)).toEqual(["any", "b", "all-b"]);
+  expect(chosen(table, "b.example")).toEqual(["b"]);
+  expect(chosen(table, "x.y.b.example")).toEqual(["all-b"]);
+  expect(chosen(table, "c.example")).toEqual(["any"]);
+  expect(chosen(tableOf(...named), "c.example")).toEqual([]);
+});
+
 test("a candidate is shown with the way to it", () => {
   const { candidates, listeners, target } = trace([{ ...LOCAL, port: 8081 }, ZONE, FAR], {
     service: { ports: [{ protocol: "tcp", published: 80, target: 8080, mode: "ingress" }] },

@@ -74,9 +74,10 @@ export function readTasks(flag: string, texts: readonly string[], sources: FlagS
 }
 
 function isSame(one: PortSpec, other: PortSpec): boolean {
-  return one.target === other.target && one.mode === other.mode;
+  return Bun.deepEquals(one, other);
 }
 
 function describeClash(other: PortSpec): string {
-  return `port ${formatPort(other)} of this service is published already, to ${other.target} with mode=${other.mode}`;
+  const names = (other.sni ?? []).map((name) => `,sni=${name}`).join("");
+  return `port ${formatPort(other)} of this service is published already, to ${other.target} with mode=${other.mode}${names}`;
 }

@@ -15,6 +15,8 @@ export interface InspectedPort {
   readonly TargetPort: number;
   readonly PublishedPort: number;
   readonly PublishMode?: "host";
+  /** Only portmesh has it. */
+  readonly ServerNames?: readonly string[];
 }
 
 export function inspectService(service: ServiceInfo): object {
@@ -58,8 +60,13 @@ export function serviceId({ name, created }: Pick<ServiceInfo, "name" | "created
   return BigInt(`0x${hash}`).toString(36).padStart(ID_LENGTH, "0").slice(-ID_LENGTH);
 }
 
-function inspectPort({ protocol, target, published, mode }: PortSpec): InspectedPort {
-  const port = { Protocol: protocol, TargetPort: target, PublishedPort: published };
+function inspectPort({ protocol, target, published, mode, sni }: PortSpec): InspectedPort {
+  const port = {
+    Protocol: protocol,
+    TargetPort: target,
+    PublishedPort: published,
+    ...(sni !== undefined && { ServerNames: sni }),
+  };
   return mode === "host" ? { ...port, PublishMode: mode } : port;
 }
 

@@ -1,14 +1,17 @@
 /**
  * `--publish` and `--publish-rm` as `docker service` reads them: the short form PUBLISHED:TARGET[/tcp|/udp], with
  * ranges as in the file, and the long form published=8080,target=80,protocol=tcp,mode=host with its keys in any order.
+ * Only portmesh knows sni=NAME, which may be there several times.
  * Capitals do not count. What Docker would do and portmesh does not (random ports, SCTP) is refused in words.
  */
 import {
   expandRanges,
   isPort,
+  NAMES_ARE_OF_TLS,
   type PortRange,
   type PortSpec,
   parsePublish,
+  serverNames,
   showValue,
 } from "../../../model/index.ts";
 
@@ -20,6 +23,7 @@ export interface PortPattern {
   readonly target: number;
   readonly published: number | null;
   readonly mode: PortSpec["mode"] | null;
+  readonly sni?: readonly string[] | null;
 }
 
 interface LongForm {
@@ -27,9 +31,10 @@ interface LongForm {
   readonly target: number;
   readonly protocol: PortSpec["protocol"];
   readonly mode: PortSpec["mode"] | null;
+  readonly sni: readonly string[] | null;
 }
 
-const KEYS = ["published", "target", "protocol", "mode"] as const;
+const KEYS = ["published", "target", "protocol", "mode", "sni"] as const;
 const RANDOM =
   "names no published port: Docker would pick a random one, portmesh publishes the port you name, e.g.";
 
@@ -69,33 +74,38 @@ export function matchesPort(pattern: PortPattern, port: PortSpec): boolean {
     pattern.protocol === port.protocol &&
     pattern.target === port.target &&
     (pattern.published ?? port.published) === port.published &&
-    (pattern.mode ?? port.mode) === port.mode
+    (pattern.mode ?? port.mode) === port.mode &&
+    (pattern.sni == null || Bun.deepEquals(pattern.sni, port.sni))
   );
 }
 
 function parseLongPublish(text: string): ParsedOption<readonly PortSpec[]> {
   const long = parseLong(text);
   if ("error" in long) return long;
-  const { published, target, protocol, mode } = long.value;
+  const { published, target, protocol, mode, sni } = long.value;
   if (published === null) return { error: `${RANDOM} published=${target},target=${target}` };
-  return { value: [{ protocol, published, target, mode: mode ?? "ingress" }] };
+  return {
+    value: [{ protocol, published, target, mode: mode ?? "ingress", ...(sni !== null && { sni }) }],
+  };
 }
 
 function parseLong(text: string): ParsedOption<LongForm> {
   const fields = new Map<string, string>();
+  const names: string[] = [];
   for (const field of text.split(",")) {
     const [key = "", value, ...more] = field.split("=").map((part) => part.trim());
     if (value === undefined || more.length > 0) return { error: `${showValue(field)} is not KEY=VALUE` };
     if (!KEYS.some((known) => known === key)) {
       return { error: `unknown key ${showValue(key)}: the keys are ${KEYS.join(", ")}` };
     }
-    if (fields.has(key)) return { error: `${key} is given twice` };
+    if (key === "sni") names.push(value);
+    else if (fields.has(key)) return { error: `${key} is given twice` };
     fields.set(key, value);
   }
-  return readFields(fields);
+  return readFields(fields, names);
 }
 
-function readFields(fields: ReadonlyMap<string, string>): ParsedOption<LongForm> {
+function readFields(fields: ReadonlyMap<string, string>, names: readonly string[]): ParsedOption<LongForm> {
   const protocol = fields.get("protocol")?.toLowerCase() ?? "tcp";
   if (protocol !== "tcp" && protocol !== "udp") return { error: notAProtocol(protocol) };
   const mode = fields.get("mode") ?? null;
@@ -112,12 +122,16 @@ function readFields(fields: ReadonlyMap<string, string>): ParsedOption<LongForm>
     const isWrong = text !== null && !(/^\d{1,5}$/.test(text) && isPort(Number(text)));
     if (isWrong) return { error: `${key}=${text} is outside 1..65535${hintOf(text)}` };
   }
+  const sni = names.length === 0 ? null : serverNames.safeParse(names);
+  if (sni?.error !== undefined) return { error: `sni: ${sni.error.issues[0]?.message}` };
+  if (sni !== null && protocol === "udp") return { error: `sni ${NAMES_ARE_OF_TLS}` };
   return {
     value: {
       protocol,
       mode,
       target: Number(target),
       published: published === null ? null : Number(published),
+      sni: sni?.data ?? null,
     },
   };
 }

@@ -190,8 +190,8 @@ describe("ls", () => {
       "NAME  TASKS  FROM  PORTS",
       "dns   1/2    file  53:53/udp (host)",
       "web   0/0    api   8080:80/tcp",
-      "CONFLICT web does not get 8080/tcp: the older service old uses it; publish another port, or bind the services",
-      "         to different addresses",
+      "CONFLICT web does not get 8080/tcp: the older service old uses it; publish another port, bind the services to",
+      "         different addresses, or share the port by server names (sni)",
       "",
     ]);
   });

@@ -27,6 +27,10 @@ describe("--publish", () => {
     ["mode=host,protocol=tcp,target=80,published=8080", [port(8080, 80, "tcp", "host")]],
     ["mode=ingress,target=80,published=8080", [port(8080, 80)]],
     ["Published=8080, Target=80", [port(8080, 80)]],
+    [
+      "published=443,target=80,sni=A.example,sni=*.b.example.",
+      [{ ...port(443, 80), sni: ["a.example", "*.b.example"] }],
+    ],
   ])("%s", (text, ports) => expect(parsePublishOption(text)).toEqual({ value: ports }));
 
   test.each([
@@ -37,7 +41,10 @@ describe("--publish", () => {
       "Docker would pick a random one, portmesh publishes the port you name, e.g. published=80,target=80",
     ],
     ["published=8080", "target is missing"],
-    ["published=8080,target=80,src=1", 'unknown key "src": the keys are published, target, protocol, mode'],
+    [
+      "published=8080,target=80,src=1",
+      'unknown key "src": the keys are published, target, protocol, mode, sni',
+    ],
     ["published=8080,target=80,target=81", "target is given twice"],
     ["published=8080,target", '"target" is not KEY=VALUE'],
     ["published=8080,target=8=0", '"target=8=0" is not KEY=VALUE'],
