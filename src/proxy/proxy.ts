@@ -215,6 +215,7 @@ export class SpliceProxy {
 
   /** The other process does not go on. */
   async resumeUdp(): Promise<void> {
+    this.#listeners.pickAgain();
     await Promise.all(this.workers.map((worker) => worker.endPauseOfUdp("resume")));
   }
 

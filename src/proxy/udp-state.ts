@@ -4,7 +4,8 @@
  */
 import { listenerKey } from "./listen/listen-address.ts";
 import type { ListenerMap } from "./listen/listeners.ts";
-import { withDescriptors } from "./table/session-rows.ts";
+import { portsOf, withDescriptors } from "./table/session-rows.ts";
+import { blockOf } from "./table/source-ports.ts";
 import type { HandedUdp } from "./table/worker-messages.ts";
 
 export interface UdpState {
@@ -52,7 +53,7 @@ export function exportUdp(workers: readonly HandedUdp[], listeners: ListenerMap)
 
 /** What another process has handed over, until the workers have taken it. */
 export class InheritedUdp {
-  readonly #claims: { worker: number; block: number; fd: number }[];
+  readonly #claims: { worker: number; block: number; fd: number; users: number }[];
   readonly #sockets: Map<string, { targets: readonly string[]; rows: Int32Array }>;
 
   constructor(
@@ -60,11 +61,12 @@ export class InheritedUdp {
     readonly workers: number,
   ) {
     const numberOf = (index: number) => descriptors[index] ?? -1;
-    this.#claims = value.claims.map(({ worker, block, descriptor }) => ({
-      worker: worker % workers,
-      block,
-      fd: numberOf(descriptor),
-    }));
+    const users = usersOfBlocks(value, workers);
+    this.#claims = value.claims.map(({ worker, block, descriptor }) => {
+      const of = users.get(block);
+      const [first = worker % workers] = of ?? [];
+      return { worker: first, block, fd: numberOf(descriptor), users: of?.size ?? 0 };
+    });
     this.#sockets = new Map(
       value.sockets.map(({ listener, index, targets, rows }) => [
         placeOf(listener, index),
@@ -97,6 +99,18 @@ export class InheritedUdp {
     this.#sockets.clear();
     return rest;
   }
+}
+
+/** Workers by block of source ports: those that will have the sockets whose sessions have ports of it. */
+function usersOfBlocks({ sockets }: UdpState, workers: number): Map<number, Set<number>> {
+  const users = new Map<number, Set<number>>();
+  for (const { index, rows } of sockets)
+    for (const port of portsOf(wordsOf(rows))) {
+      const block = blockOf(port);
+      const of = users.get(block) ?? new Set();
+      users.set(block, of.add(index % workers));
+    }
+  return users;
 }
 
 function placeOf(listener: string, index: number): string {

@@ -9,7 +9,7 @@
  *   cmsghdr   length u64 (with the header) · level i32 · type i32 · descriptors i32 …
  */
 import { Arena } from "./arena.ts";
-import { EINTR, EMSGSIZE, errno } from "./errno.ts";
+import { EINTR, EMFILE, EMSGSIZE, errno } from "./errno.ts";
 import { libc } from "./libc.ts";
 import { close } from "./socket.ts";
 
@@ -89,7 +89,10 @@ export function sendDescriptors(socketFd: number, bytes: Uint8Array, fds: readon
   }
 }
 
-/** One message, or -errno: -EAGAIN when there is none yet. A truncated one is -EMSGSIZE, its descriptors are closed. */
+/**
+ * One message, or -errno: -EAGAIN when there is none yet, -EMSGSIZE when it is longer, -EMFILE when this process has no room
+ * for its descriptors. Those of a message that is not returned are closed.
+ */
 export function receiveDescriptors(socketFd: number, maxBytes: number): ReceivedDescriptors | number {
   const { arena } = message;
   message.prepare(Math.min(maxBytes, MAX_MESSAGE_BYTES), CONTROL_BYTES);
@@ -102,9 +105,10 @@ export function receiveDescriptors(socketFd: number, maxBytes: number): Received
     }
   } while (received < 0);
   const fds = readDescriptors(arena, message.controlLength);
-  if ((message.flags & (MSG_CTRUNC | MSG_TRUNC)) !== 0) {
+  const { flags } = message;
+  if ((flags & (MSG_CTRUNC | MSG_TRUNC)) !== 0) {
     fds.forEach(close);
-    return -EMSGSIZE;
+    return (flags & MSG_CTRUNC) !== 0 ? -EMFILE : -EMSGSIZE;
   }
   return { bytes: arena.bytes.slice(DATA_AT, DATA_AT + received), fds };
 }

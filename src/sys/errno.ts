@@ -31,6 +31,8 @@ export const ECONNABORTED = 103;
 export const ECONNRESET = 104;
 export const EISCONN = 106;
 export const ESHUTDOWN = 108;
+/** More descriptors are on their way between processes than this one may have open. */
+export const ETOOMANYREFS = 109;
 export const ETIMEDOUT = 110;
 export const ECONNREFUSED = 111;
 export const EHOSTUNREACH = 113;

@@ -7,6 +7,7 @@ import { ENDPOINT_NAME } from "../../node/handover/handover-endpoint.ts";
 import { identityOf } from "../../node/handover/identity.ts";
 import { Takeover } from "../../node/handover/takeover.ts";
 import { steadyClock } from "../../sys/clock.ts";
+import { raiseFileLimit } from "../../sys/file-limit.ts";
 import { CommandFailure } from "../invocation.ts";
 import { requestOverSocket } from "./http.ts";
 
@@ -25,6 +26,7 @@ export async function takeOver(
   for (const asked of [...sockets, endpoint]) {
     const socket = await handoverSocket(asked);
     if (socket === null) continue;
+    raiseFileLimit(); // for its sockets
     const adminSocket = basename(asked) === ENDPOINT_NAME ? null : asked;
     const identity = identityOf(config);
     return Takeover.connect({ socket, adminSocket, identity, version, clock: steadyClock });

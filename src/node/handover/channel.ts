@@ -5,7 +5,7 @@
 import type { Clock } from "../../sys/clock.ts";
 import { pause } from "../../sys/clock.ts";
 import { MAX_MESSAGE_BYTES, receiveDescriptors, sendDescriptors } from "../../sys/descriptor-passing.ts";
-import { EAGAIN, errnoText } from "../../sys/errno.ts";
+import { EAGAIN, EMFILE, ETOOMANYREFS, errnoText } from "../../sys/errno.ts";
 import { close } from "../../sys/socket.ts";
 import { decodeMessage, encodeMessage, type HandoverMessage } from "./messages.ts";
 
@@ -16,12 +16,12 @@ export interface Received {
   readonly fds: readonly number[];
 }
 
-/** The other process has closed its end or died, is silent, or sends what this one does not know. */
+/** The other process has closed its end or died, is silent, or sends what this one does not know or has no room for. */
 export class ChannelError extends Error {
   override readonly name = "ChannelError";
 
   constructor(
-    readonly code: "closed" | "silent" | "unknown",
+    readonly code: "closed" | "silent" | "unknown" | "no-room",
     message: string,
   ) {
     super(message);
@@ -49,7 +49,8 @@ export class Channel {
     for (;;) {
       const result = this.#fd < 0 ? -1 : sendDescriptors(this.#fd, bytes, fds);
       if (result === 0) return;
-      if (result !== -EAGAIN) throw new ChannelError("closed", `connection lost: ${errnoText(-result)}`);
+      if (result !== -EAGAIN && result !== -ETOOMANYREFS)
+        throw new ChannelError("closed", `connection lost: ${errnoText(-result)}`);
       if (this.clock.nowMs() > endMs) throw new ChannelError("silent", "the other process reads nothing");
       await pause(this.clock, LOOK_MS);
     }
@@ -81,6 +82,11 @@ export class Channel {
     if (this.#fd < 0) throw new ChannelError("closed", "the connection is closed");
     const received = receiveDescriptors(this.#fd, MAX_MESSAGE_BYTES);
     if (received === -EAGAIN) return null;
+    if (received === -EMFILE)
+      throw new ChannelError(
+        "no-room",
+        "the limit of open files is too low for the sockets of the running node",
+      );
     if (typeof received === "number")
       throw new ChannelError("closed", `connection lost: ${errnoText(-received)}`);
     const { bytes, fds } = received;

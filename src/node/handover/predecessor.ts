@@ -119,7 +119,7 @@ export class Predecessor {
       await this.#expect(channel, "ready", endMs);
     } catch (error) {
       if (error instanceof ChannelError && error.code === "silent") this.#end(peer);
-      const reason = describe(error);
+      const reason = saidBefore(channel) ?? describe(error);
       await channel.send({ type: "refused", reason }).catch(() => undefined);
       for (const part of frozen.reverse()) await part.thaw();
       return this.#fail(reason, successor);
@@ -214,6 +214,17 @@ export class Predecessor {
       // it has ended
     }
   }
+}
+
+/** Why the successor has closed the connection, which is noticed first when there is something to send; null: it has not said. */
+function saidBefore(channel: Channel): string | null {
+  try {
+    for (let received = channel.look(); received !== null; received = channel.look())
+      if (received.message.type === "failed") return received.message.reason;
+  } catch {
+    // it has said nothing
+  }
+  return null;
 }
 
 function describe(error: unknown): string {

@@ -9,7 +9,7 @@ import { close } from "../../sys/socket.ts";
 import type { RoutingTable } from "../table/routing-table.ts";
 import type { DescriptorBudget } from "./descriptor-budget.ts";
 import { cannotListen, inheritedKey, type ListenAddress, listenerKey, portKey } from "./listen-address.ts";
-import { type OpenedSockets, openListeningSockets } from "./listening-sockets.ts";
+import { type OpenedSockets, openListeningSockets, pickAmong } from "./listening-sockets.ts";
 import { excessListeners, isRelayAddress, RELAY_NAME, wantedListeners } from "./wanted-listeners.ts";
 import { otherWildcard, type Wanted } from "./wildcard-pair.ts";
 
@@ -63,6 +63,7 @@ export interface ListenersOptions {
   /** Asked before a socket is opened. */
   readonly inherited?: InheritedSockets | undefined;
   readonly open?: typeof openListeningSockets;
+  readonly pick?: typeof pickAmong;
   readonly close?: (fd: number) => void;
 }
 
@@ -70,6 +71,7 @@ export class Listeners {
   #running: ListenerMap = new Map();
   readonly #budget: DescriptorBudget;
   readonly #open: typeof openListeningSockets;
+  readonly #pick: typeof pickAmong;
   readonly #close: (fd: number) => void;
   readonly #inherited: InheritedSockets | undefined;
 
@@ -77,6 +79,7 @@ export class Listeners {
     this.#budget = options.budget;
     this.#inherited = options.inherited;
     this.#open = options.open ?? openListeningSockets;
+    this.#pick = options.pick ?? pickAmong;
     this.#close = options.close ?? close;
   }
 
@@ -138,6 +141,12 @@ export class Listeners {
       const key = inheritedKey(isPaired ? { ...at, isDual: true } : at, service === RELAY_NAME);
       return fds.map((fd, index): [string, number] => [`${key}:${index}`, fd]);
     });
+  }
+
+  /** A process that was to take over may have added sockets to those beside the node's own, which are gone with it. */
+  pickAgain(): void {
+    for (const { at, fds } of this.#running.values())
+      if (at.isBesideNode === true) this.#pick(fds, fds.length);
   }
 
   /** Running TCP sockets that are not among these. */
@@ -211,9 +220,8 @@ export class Listeners {
     const { workers } = this.#budget;
     const fds = this.#inherited?.takeAll(inheritedKey(at, isRelay)) ?? [];
     if (fds.length === 0) return this.#open(at, workers, isShared, ownPorts);
-    // the program that picks among the sockets of the node's own port counts them
-    if (at.isBesideNode === true) return { fds };
-    const more = fds.length >= workers ? null : this.#open(at, workers - fds.length, true, ownPorts);
+    const missing = workers - fds.length;
+    const more = missing <= 0 ? null : this.#open(at, missing, true, ownPorts, fds.length);
     return { fds: [...fds, ...(more !== null && "fds" in more ? more.fds : [])] };
   }
 

@@ -50,12 +50,14 @@ const memory = new Arena(4096);
 /**
  * Bound sockets, one per worker; TCP ones do not listen yet (`startListening`). `isShared`: the process has a socket on
  * this port already, so a conflict with it is none.
+ * @param before that many workers have their sockets at the address already
  */
 export function openListeningSockets(
   at: ListenAddress,
   count: number,
   isShared: boolean,
   ownPorts: OwnPorts,
+  before = 0,
 ): OpenedSockets {
   if (!isShared && at.isBesideNode !== true) {
     const probe = openBound(at, false);
@@ -71,10 +73,15 @@ export function openListeningSockets(
     }
     fds.push(fd);
   }
-  const picked = at.isBesideNode === true ? setPicker(fds[0]!, sharedPortPicker(count)) : 0;
+  const picked = at.isBesideNode === true ? pickAmong(fds, before + count) : 0;
   if (picked === 0) return { fds };
   fds.forEach(close);
   return { error: explain(at, -picked, ownPorts) };
+}
+
+/** Beside the node's own socket: each datagram goes to one of so many workers, or to the node. 0 or -errno. */
+export function pickAmong(fds: readonly number[], workers: number): number {
+  return fds.length === 0 ? 0 : setPicker(fds[0]!, sharedPortPicker(workers));
 }
 
 /** From now on clients get through the handshake and wait for the worker to accept. 0 or -errno. */

@@ -16,6 +16,7 @@
 const HEAD_WORDS = 8;
 const FIRST_WORDS = 1024;
 const DESCRIPTOR_AT = 2;
+const PORT_AT = 3;
 const RANK_MASK = 3;
 const HAS_SENT = 4;
 const IS_ANSWERED = 8;
@@ -84,6 +85,11 @@ export function* readSessionRows(words: Int32Array): Generator<SessionRow> {
       key: words.slice(at + HEAD_WORDS, at + length!),
     };
   }
+}
+
+/** Source ports; 0 for those that the kernel has picked, and of sessions without a socket. */
+export function* portsOf(words: Int32Array): Generator<number> {
+  for (const at of rowsOf(words)) yield words[at + PORT_AT]!;
 }
 
 /** The same rows with other descriptors: as numbers of another process, or as indices. Those below 0 stay. */

@@ -122,7 +122,8 @@ function portsIn(block: number, runs: readonly PortRun[]): number[] {
   return all.filter((port) => runs.some(({ first, last }) => port >= first && port <= last));
 }
 
-function blockOf(port: number): number {
+/** The one that a port is in. */
+export function blockOf(port: number): number {
   return port - (port % BLOCK_PORTS);
 }
 

@@ -66,8 +66,15 @@ export interface WorkerListener {
 /** A worker's UDP sessions on their way to another process, or from one. */
 export interface HandedUdp {
   readonly listeners: readonly (HandedSessions & { readonly fd: number })[];
-  /** Blocks of source ports, each as long as its descriptor is open. */
-  readonly claims: readonly { readonly block: number; readonly fd: number }[];
+  readonly claims: readonly HandedBlock[];
+}
+
+/** A block of source ports, this process's as long as the descriptor is open. */
+export interface HandedBlock {
+  readonly block: number;
+  readonly fd: number;
+  /** So many workers have sessions with ports of it. With more than one it is for no new sessions. */
+  readonly users?: number;
 }
 
 /**

@@ -45,7 +45,11 @@ export class SessionQuota {
     this.#idleList?.arm(session, this.context.loop.nowMs);
   }
 
-  /** With a socket that was another process's. @param port that it is bound to; 0: the kernel has picked it */
+  /**
+   * With a socket that was another process's, whether the share has room for it or not: with more workers than that process
+   * had, shares are smaller and sessions stay where their sockets are.
+   * @param port that it is bound to; 0: the kernel has picked it
+   */
   enterContinued(session: UdpSession, port: number, idleMs: number): void {
     const { blocks } = this.context.sourcePorts;
     const index = blocks.indexOf(port);
@@ -54,10 +58,6 @@ export class SessionQuota {
     session.usedMs -= idleMs;
     this.ranks.add(session);
     this.#idleList?.arm(session, this.context.loop.nowMs);
-  }
-
-  get hasDescriptor(): boolean {
-    return this.ranks.share.hasRoom(1);
   }
 
   #leaseFor(session: UdpSession): PortLease<UdpSession> | null {

@@ -183,7 +183,7 @@ export class SessionSet implements ReturnPath<UdpSession> {
     if (this.#isPerPacket) key[key.length - 1] = this.context.idOf(target);
     const hash = this.#table.hash(key, key.length);
     if (this.#table.find(key, key.length, hash) !== null) return false;
-    if (fd >= 0 && !this.#quota.hasDescriptor) return false;
+    if (fd >= 0 && this.context.worker.descriptors.isScarce(fd)) return false;
     const session =
       target.peer === null
         ? this.#sessionWith(fd, key, hash, clientHash, target)

@@ -7,6 +7,7 @@ import type { UdpListeners } from "../table/routing-table.ts";
 import { PortBlocks } from "../table/source-ports.ts";
 import type { Target } from "../table/target.ts";
 import type { WorkerContext } from "../table/worker-context.ts";
+import type { HandedBlock } from "../table/worker-messages.ts";
 import { ClientKey } from "./client-key.ts";
 import { ClientSendBatch } from "./client-send-batch.ts";
 import { PublishedSources } from "./published-sources.ts";
@@ -57,7 +58,7 @@ export class UdpContext implements SessionContext<UdpSession> {
   /** by slot; bounded by the number of services */
   readonly #ranks = new Map<number, SessionRanks<UdpSession>>();
   /** Of blocks of ports; bounded by their number. */
-  readonly #claims: { readonly block: number; readonly fd: number }[] = [];
+  readonly #claims: HandedBlock[] = [];
   readonly #ids = new WeakMap<Target, number>();
   #lastId = 0;
 
@@ -98,14 +99,16 @@ export class UdpContext implements SessionContext<UdpSession> {
   }
 
   /** Blocks of source ports that are this worker's. */
-  get claims(): readonly { readonly block: number; readonly fd: number }[] {
+  get claims(): readonly HandedBlock[] {
     return this.#claims;
   }
 
-  /** Blocks that another process has claimed. */
-  takeOver(claims: readonly { readonly block: number; readonly fd: number }[]): void {
+  /** Blocks that another process has claimed. One that sessions use stays claimed, also where there is no room for it. */
+  takeOver(claims: readonly HandedBlock[]): void {
     for (const claim of claims) {
-      if (this.sourcePorts.blocks.takeOver(claim.block)) this.#keep(claim);
+      const { block, users = 0 } = claim;
+      const isOwn = users <= 1 && this.sourcePorts.blocks.takeOver(block);
+      if (isOwn || users > 0) this.#keep(claim);
       else this.loop.close(claim.fd);
     }
   }

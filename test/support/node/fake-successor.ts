@@ -6,6 +6,7 @@ import { type Identity, identityOf } from "../../../src/node/handover/identity.t
 import { LAYOUT } from "../../../src/node/handover/messages.ts";
 import { Takeover } from "../../../src/node/handover/takeover.ts";
 import { steadyClock } from "../../../src/sys/clock.ts";
+import { fileId } from "../../../src/sys/file-id.ts";
 import { connectSeqpacket } from "../../../src/sys/seqpacket.ts";
 
 /** The node to take over from. */
@@ -16,7 +17,11 @@ export interface Running {
   readonly name?: string;
   /** Absent: "data" in the directory. */
   readonly dataDir?: string;
+  /** A process in its network; absent: the test's. */
+  readonly networkOf?: number;
 }
+
+type NodeConfig = Parameters<typeof identityOf>[0]["node"];
 
 /** Where it hands over now. */
 export async function openHandover({ socket, dataDir }: Running): Promise<string> {
@@ -26,9 +31,9 @@ export async function openHandover({ socket, dataDir }: Running): Promise<string
   return join(dataDir ?? dirname(body.socket), basename(body.socket));
 }
 
-function identityFor({ directory, name = hostname(), dataDir = join(directory, "data") }: Running): Identity {
-  const node = { name, dataDir } as Parameters<typeof identityOf>[0]["node"];
-  return identityOf({ node });
+function identityFor({ directory, name = hostname(), dataDir, networkOf = process.pid }: Running): Identity {
+  const node = { name, dataDir: dataDir ?? join(directory, "data") } as NodeConfig;
+  return { ...identityOf({ node }), networkId: fileId(`/proc/${networkOf}/ns/net`) };
 }
 
 /** Up to its sockets. */

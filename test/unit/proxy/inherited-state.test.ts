@@ -19,16 +19,16 @@ function listening(...fds: number[]): ListenerMap {
   return new Map([["udp 0.0.0.0:53", { service: "dns", at: AT, fds, error: null }]]);
 }
 
-function sessionsWith(fd: number) {
+function sessionsWith(fd: number, port: number) {
   const rows = new SessionRowWriter();
   const flags = { rank: 1, hasSent: true, isAnswered: true, idleMs: 5, owed: 0 };
-  rows.add({ target: 0, fd, port: 40_000, clientHash: 1, ...flags, key: new Int32Array([1, 2]) });
+  rows.add({ target: 0, fd, port, clientHash: 1, ...flags, key: new Int32Array([1, 2]) });
   return { targets: ["one"], rows: rows.words };
 }
 
 function exported() {
   const workers = [30, 31, 32].map((fd, index) => ({
-    listeners: [{ fd, ...sessionsWith(100 + index) }],
+    listeners: [{ fd, ...sessionsWith(100 + index, 40_000 + 64 * index) }],
     claims: [{ block: 40_000 + 64 * index, fd: 200 + index }],
   }));
   return exportUdp(workers, listening(30, 31, 32));
@@ -50,6 +50,17 @@ test("sessions go to the worker that has their socket, ports to the worker of th
   ]);
   expect(taken.map(({ claims }) => claims.map(({ fd }) => fd))).toEqual([[1_200, 1_202], [1_201]]);
   expect([inherited.takeRest(), inherited.take(0, listening(5, 6, 7))]).toEqual([[], null]);
+});
+
+test("a block of ports whose sessions come to several workers is for no new ones", () => {
+  const [first, second] = [30, 31].map((fd, index) => ({ fd, ...sessionsWith(100 + index, 40_000) }));
+  const worker = { listeners: [first!, second!], claims: [{ block: 40_000, fd: 200 }] };
+  const { value } = exportUdp([worker], listening(30, 31));
+  const descriptors = [100, 101, 200];
+  const usersWith = (workers: number) =>
+    new InheritedUdp({ value, descriptors }, workers).take(0, listening(5, 6))!.claims;
+  expect(usersWith(2)).toEqual([{ worker: 0, block: 40_000, fd: 200, users: 2 }] as never);
+  expect(usersWith(1)).toEqual([{ worker: 0, block: 40_000, fd: 200, users: 1 }] as never);
 });
 
 test("descriptors of ports that are no longer published remain, to be closed", () => {

@@ -59,6 +59,30 @@ test("their ports are not given to new sessions with the same task", () => {
   expect([ports.length, new Set(ports).size]).toEqual([60, 60]);
 });
 
+test("more sessions than the share of this worker has room for stay, and new ones make room", () => {
+  const from = listen(before, [ONE]);
+  for (let client = 0; client < 10; client++) from.send(1001 + client);
+  const to = listen(after, [ONE]);
+  after.context.worker.shares.divide(4, [{ slot: 0, ports: [{ protocol: "udp" }] }], false);
+  handOver(from, to);
+  expect(counted(after, S_UDP_OPEN)).toBe(10);
+  after.loop.advance(2_000);
+  to.send(2001);
+  expect(counted(after, S_UDP_OPEN)).toBeLessThan(11);
+});
+
+test("a block of ports that others use too, or that there is no room for, stays claimed and gives no ports", () => {
+  const block = 40_000;
+  after.context.takeOver([{ block, fd: 77, users: 2 }]);
+  expect(after.context.sourcePorts.blocks.ports).toEqual([]);
+  expect(after.context.claims).toEqual([{ block, fd: 77, users: 2 }]);
+  after.context.takeOver([{ block: 50_000, fd: 78, users: 1 }]); // of another range
+  const unused = after.sockets.open();
+  after.context.takeOver([{ block: 50_064, fd: unused, users: 0 }]);
+  expect(after.sockets.at(unused).isClosed).toBe(true);
+  expect(after.context.claims.map(({ fd }) => fd)).toEqual([77, 78]);
+});
+
 test("the one that has been idle for longest still makes room first", () => {
   const from = listen(before, [ONE], { maxSessions: 2 });
   const oldest = from.send(1001)!;
