@@ -125,6 +125,7 @@ export function specFields(spec: ServiceSpec): unknown {
     maxConnections: spec.maxConnections,
     idleTimeoutMs: spec.idleTimeoutMs,
     drainTimeoutMs: spec.drainTimeoutMs,
+    ...(spec.perClient !== undefined && { perClient: spec.perClient }),
     udp: spec.udp,
   };
 }

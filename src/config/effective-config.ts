@@ -4,7 +4,14 @@
  * output.
  */
 
-import { collapsePorts, expandRanges, formatDuration, formatRange, type PortSpec } from "../model/index.ts";
+import {
+  collapsePorts,
+  expandRanges,
+  formatDuration,
+  formatRange,
+  formatRate,
+  type PortSpec,
+} from "../model/index.ts";
 import { formatHostPort } from "../wire/index.ts";
 import type { ClusterConfig, Config, ServiceConfig } from "./config.ts";
 import { hideTexts, MASKED, mapStrings } from "./secrets.ts";
@@ -57,6 +64,7 @@ function effectivePublish(ports: readonly PortSpec[]): unknown[] {
 /** Keys that have no effect on the ports of a service are refused in a file, so they are left out here. */
 function effectiveService(service: ServiceConfig): unknown {
   const hasTcp = service.publish.some((port) => port.protocol === "tcp");
+  const { perClient } = service;
   const hasUdp = service.publish.some((port) => port.protocol === "udp");
   return {
     name: service.name,
@@ -76,7 +84,12 @@ function effectiveService(service: ServiceConfig): unknown {
     nodes: service.nodes,
     ...(hasTcp && {
       max_connections: service.maxConnections,
+      ...(perClient !== undefined && { max_connections_per_client: perClient.maxConnections }),
       idle_timeout: formatDuration(service.idleTimeoutMs),
+    }),
+    ...(perClient !== undefined && {
+      ...(perClient.rate !== null && { rate_per_client: formatRate(perClient.rate) }),
+      client_prefix: perClient.prefix,
     }),
     drain_timeout: formatDuration(service.drainTimeoutMs),
     ...(hasUdp && {
@@ -84,6 +97,7 @@ function effectiveService(service: ServiceConfig): unknown {
         mode: service.udp.mode,
         idle_timeout: formatDuration(service.udp.idleTimeoutMs),
         max_sessions: service.udp.maxSessions,
+        ...(perClient !== undefined && { max_sessions_per_client: perClient.maxSessions }),
         responses: service.udp.responses,
       },
     }),

@@ -4,7 +4,13 @@
  */
 
 import { hostname } from "node:os";
-import { expandRanges, MAX_SERVICES_PER_FILE, nodeName } from "../model/index.ts";
+import {
+  expandRanges,
+  MAX_SERVICES_PER_FILE,
+  NO_CLIENT_LIMITS,
+  nodeName,
+  perClient,
+} from "../model/index.ts";
 import type { ClusterConfig, Config, ServiceConfig } from "./config.ts";
 import { crossCheck } from "./cross-checks.ts";
 import { ConfigDocument, valueAt } from "./document.ts";
@@ -282,6 +288,12 @@ function buildService(service: ConfigFile["services"][number]): ServiceConfig {
     maxConnections: service.max_connections,
     idleTimeoutMs: service.idle_timeout,
     drainTimeoutMs: service.drain_timeout,
+    ...perClient({
+      maxConnections: service.max_connections_per_client,
+      maxSessions: service.udp.max_sessions_per_client,
+      rate: service.rate_per_client ?? null,
+      prefix: service.client_prefix ?? NO_CLIENT_LIMITS.prefix,
+    }),
     udp: {
       mode: service.udp.mode,
       idleTimeoutMs: service.udp.idle_timeout,

@@ -14,6 +14,8 @@ import {
   canonicalPrefix,
   checkNames,
   choice,
+  clientPrefixFields,
+  clientRate,
   complain,
   DEFAULT_RULES,
   duration,
@@ -23,6 +25,8 @@ import {
   integer,
   labels,
   list,
+  MAX_UDP_SESSIONS,
+  NO_CLIENT_LIMITS,
   nodeName,
   type Parsed,
   type PortRange,
@@ -175,6 +179,9 @@ const udp = table({
   max_sessions: udpFields.maxSessions
     .default(UDP_DEFAULTS.maxSessions)
     .meta({ description: "At this number the longest idle session makes room." }),
+  max_sessions_per_client: integer(0, MAX_UDP_SESSIONS)
+    .default(NO_CLIENT_LIMITS.maxSessions)
+    .meta({ description: "Sessions of one client per node; 0: no limit." }),
   responses: udpFields.responses.default(UDP_DEFAULTS.responses).meta({
     description: "A session ends once each of its datagrams has this many replies; 0: only when idle.",
   }),
@@ -213,6 +220,19 @@ const service = table({
   max_connections: ruleFields.maxConnections
     .default(DEFAULTS.maxConnections)
     .meta({ description: "Open TCP connections per node; 0: no limit." }),
+  max_connections_per_client: ruleFields.maxConnections
+    .default(NO_CLIENT_LIMITS.maxConnections)
+    .meta({ description: "Open TCP connections of one client per node; 0: no limit." }),
+  rate_per_client: clientRate.optional().meta({
+    description:
+      "New TCP connections, and UDP sessions, of one client per node, like 20/s or 600/m; default: no limit.",
+  }),
+  client_prefix: table({
+    ipv4: clientPrefixFields.ipv4.default(NO_CLIENT_LIMITS.prefix.ipv4),
+    ipv6: clientPrefixFields.ipv6.default(NO_CLIENT_LIMITS.prefix.ipv6),
+  })
+    .optional()
+    .meta({ description: "One client is all addresses with this prefix length in common." }),
   idle_timeout: duration(0)
     .prefault(formatDuration(DEFAULTS.idleTimeoutMs))
     .meta({ description: "A TCP connection without traffic is cut after this time; 0s: never." }),

@@ -1,4 +1,5 @@
 /** What differs between two services, in lines a person reads: "balance round-robin -> random". Order does not count. */
+import { type ClientLimits, formatRate, NO_CLIENT_LIMITS } from "./client-limits.ts";
 import { formatDuration } from "./duration.ts";
 import { collapsePorts, formatRange } from "./port-range.ts";
 import { formatServerNames } from "./server-names.ts";
@@ -33,6 +34,7 @@ export function compareRules(before: ServiceRules, after: ServiceRules): string[
     ...compareValue("bind", describeBind(before.bind), describeBind(after.bind)),
     ...compareValue("nodes", describeLabels(before.nodes), describeLabels(after.nodes)),
     ...compareValue("max_connections", before.maxConnections, after.maxConnections),
+    ...compareClientLimits(before.perClient, after.perClient),
     ...compareDuration("idle_timeout", before.idleTimeoutMs, after.idleTimeoutMs),
     ...compareDuration("drain_timeout", before.drainTimeoutMs, after.drainTimeoutMs),
     ...compareValue("udp.mode", before.udp.mode, after.udp.mode),
@@ -44,6 +46,17 @@ export function compareRules(before: ServiceRules, after: ServiceRules): string[
 
 export function compareValue(key: string, before: string | number, after: string | number): string[] {
   return before === after ? [] : [`${key} ${before} -> ${after}`];
+}
+
+function compareClientLimits(one = NO_CLIENT_LIMITS, other = NO_CLIENT_LIMITS): string[] {
+  const rate = (limits: ClientLimits) => (limits.rate === null ? "none" : formatRate(limits.rate));
+  const prefix = ({ prefix: { ipv4, ipv6 } }: ClientLimits) => `/${ipv4} and /${ipv6}`;
+  return [
+    ...compareValue("max_connections_per_client", one.maxConnections, other.maxConnections),
+    ...compareValue("udp.max_sessions_per_client", one.maxSessions, other.maxSessions),
+    ...compareValue("rate_per_client", rate(one), rate(other)),
+    ...compareValue("client_prefix", prefix(one), prefix(other)),
+  ];
 }
 
 function compareDuration(key: string, beforeMs: number, afterMs: number): string[] {

@@ -1,6 +1,7 @@
 /** What a service, a port and a task are, and every rule about them. Imports nothing but formats of addresses. */
 export { canonicalAddress, canonicalPrefix } from "./address.ts";
 export { canonicalBind } from "./bind-rule.ts";
+export * from "./client-limits.ts";
 export { comparePorts, compareRules, compareSpecs, compareValue, missingIn } from "./compare-specs.ts";
 export { formatDuration, parseDuration } from "./duration.ts";
 export * from "./event.ts";

@@ -16,6 +16,10 @@ export type ServiceOption =
   | "udp.max_sessions"
   | "idle_timeout"
   | "max_connections"
+  | "max_connections_per_client"
+  | "rate_per_client"
+  | "client_prefix"
+  | "udp.max_sessions_per_client"
   | "send_proxy";
 
 export interface UselessOption {
@@ -41,6 +45,14 @@ export function findUselessOptions(
   if (!hasUdp) refuse("udp", "has no effect: the service publishes no udp port");
   if (!hasTcp) refuse("idle_timeout", `has no effect on udp ports: use ${spell("udp.idle_timeout")}`);
   if (!hasTcp) refuse("max_connections", `has no effect on udp ports: use ${spell("udp.max_sessions")}`);
+  if (!hasTcp)
+    refuse(
+      "max_connections_per_client",
+      `has no effect on udp ports: use ${spell("udp.max_sessions_per_client")}`,
+    );
+  const limits = ["max_connections_per_client", "rate_per_client", "udp.max_sessions_per_client"] as const;
+  if (limits.every((limit) => given(limit) === undefined))
+    refuse("client_prefix", `has no effect without ${limits.map(spell).join(", ")}`);
   if (hasUdp && given("send_proxy") === "v1") {
     refuse("send_proxy", V1_CARRIES_TCP_ONLY);
   }

@@ -6,6 +6,7 @@
 import { z } from "zod";
 import { canonicalHost, canonicalPrefix } from "./address.ts";
 import { canonicalBind } from "./bind-rule.ts";
+import { MAX_CLIENT_RATE, parseRate, perClient, RATE_PATTERN } from "./client-limits.ts";
 import {
   canonicalText,
   choice,
@@ -14,6 +15,7 @@ import {
   integer,
   labels,
   nonEmptyList,
+  parsedText,
   shortList,
 } from "./fields.ts";
 import {
@@ -48,6 +50,7 @@ import {
   UDP_MODES,
 } from "./service.ts";
 import { findPortExcess, findRepeatedPort, findSizeFault } from "./service-size.ts";
+import { showValue } from "./show-value.ts";
 
 /**
  * Protocol of a run of ports with server names. Versions that do not know them cannot read the record, and leave the
@@ -108,6 +111,38 @@ export const udpFields = {
   responses: integer(0, MAX_UDP_RESPONSES),
 };
 
+/** In the file's spelling: "20/s". */
+export const clientRate = parsedText(
+  'a rate like "20/s" or "600/m"',
+  (text) => {
+    const value = parseRate(text);
+    if (value !== null) return { value };
+    return { error: `${showValue(text)} is not a rate like "20/s" or "600/m", up to ${MAX_CLIENT_RATE}` };
+  },
+  RATE_PATTERN,
+);
+
+export const clientPrefixFields = { ipv4: integer(1, 32), ipv6: integer(1, 128) };
+
+const clientLimitFields = {
+  maxConnections: integer(0, MAX_CONNECTIONS),
+  maxSessions: integer(0, MAX_UDP_SESSIONS),
+};
+const rateFields = { count: integer(1, MAX_CLIENT_RATE), perMs: integer(1, MAX_DURATION_MS) };
+
+/** As requests spell it. */
+const clientLimits = z.strictObject({
+  ...clientLimitFields,
+  rate: z.strictObject(rateFields).nullable(),
+  prefix: z.strictObject(clientPrefixFields),
+});
+/** As records spell it: other keys may be there. */
+const storedClientLimits = z.object({
+  ...clientLimitFields,
+  rate: z.object(rateFields).nullable(),
+  prefix: z.object(clientPrefixFields),
+});
+
 export const ruleFields = {
   balance: choice(BALANCES),
   prefer: choice(PREFERENCES),
@@ -166,9 +201,11 @@ export const serviceSpec = z
       checkPorts(collapsePorts(ports), context),
     ),
     bind: ruleFields.bind.nullable(),
+    perClient: clientLimits.exactOptional(),
     udp: z.strictObject({ ...udpFields, responses: udpFields.responses.default(0) }),
   })
-  .superRefine(checkTogether);
+  .superRefine(checkTogether)
+  .transform(withoutIdleLimits);
 
 /** As records spell it: ports as ranges (toPortRuns), other keys may be there. */
 export const storedServiceSpec = z
@@ -176,10 +213,11 @@ export const storedServiceSpec = z
     ...ruleFields,
     publish: z.array(portRun()).min(1).superRefine(checkPorts),
     bind: ruleFields.bind.nullable(),
+    perClient: storedClientLimits.exactOptional(),
     udp: z.object({ ...udpFields, responses: udpFields.responses.default(0) }),
   })
   .superRefine(checkTogether)
-  .transform((spec): ServiceSpec => ({ ...spec, publish: expandRanges(spec.publish) }));
+  .transform((spec) => withoutIdleLimits({ ...spec, publish: expandRanges(spec.publish) }));
 
 type StoredPortRun = readonly [
   protocol: string,
@@ -216,6 +254,11 @@ function portRun() {
 
 function checkPorts(ranges: readonly PortRange[], context: z.RefinementCtx): void {
   complain(context, findPortExcess(ranges) ?? findRepeatedPort(ranges));
+}
+
+/** Limits that limit nothing are none. */
+function withoutIdleLimits({ perClient: limits, ...spec }: ServiceSpec): ServiceSpec {
+  return limits === undefined ? spec : { ...spec, ...perClient(limits) };
 }
 
 /** The rules about several fields. */

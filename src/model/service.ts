@@ -3,6 +3,8 @@
  * to it (a stamp, a state, a file's spelling) and never repeat it. Its rules are in service-schema.ts and limits.ts.
  */
 
+import type { ClientLimits } from "./client-limits.ts";
+
 export const PROTOCOLS = ["tcp", "udp"] as const;
 export const PUBLISH_MODES = ["ingress", "host"] as const;
 export const BALANCES = ["round-robin", "least-connections", "source-hash", "random"] as const;
@@ -60,6 +62,8 @@ export interface TrafficRules {
   readonly idleTimeoutMs: number;
   /** How long connections to a draining or removed task may continue; 0 = they are closed at once. */
   readonly drainTimeoutMs: number;
+  /** Absent: no client is limited. */
+  readonly perClient?: ClientLimits;
   readonly udp: UdpRules;
 }
 

@@ -1,4 +1,5 @@
 /** Adds up the workers' counters into what `status` shows. */
+import type { ClientLimits } from "../model/index.ts";
 import { errnoText } from "../sys/errno.ts";
 import type { CounterSlots } from "./counter-slots.ts";
 import { listenerKey } from "./listen/listen-address.ts";
@@ -42,7 +43,16 @@ import {
 import { addressesOf, loopOf } from "./table/port-tasks.ts";
 import type { Peer, RoutingTable, Service, Task } from "./table/routing-table.ts";
 import type { SourcePortStatus } from "./table/source-ports.ts";
-import type { PeerStatus, PortStatus, ProxyStatus, ServiceStatus, TaskStatus } from "./table/status.ts";
+import type {
+  ClientStatus,
+  PeerStatus,
+  PortStatus,
+  ProxyStatus,
+  ServiceStatus,
+  TaskStatus,
+} from "./table/status.ts";
+
+import { topClients } from "./top-clients.ts";
 
 /** After a failed connect that no worker has repeated nor seen mended since. */
 const FAILING_SHOWN_MS = 60_000;
@@ -61,9 +71,12 @@ export function readStatus(
   { table, listeners, counters, slots, sourcePorts }: Counted,
   nowMs: number,
 ): ProxyStatus {
+  const untracked = counters.clients.untracked[0]!;
+  const top = topClients(counters.clients, limitedSlots(table, slots));
   return {
     workers: counters.services.length,
     workersOutOfDescriptors: counters.paused.reduce((sum, paused) => sum + paused, 0),
+    ...(untracked > 0 && { untrackedClientsTotal: untracked }),
     sourcePorts,
     relay: {
       connectionsRefusedTotal: readRow(RELAY_ERRORS, counters.relayRefusals),
@@ -78,8 +91,22 @@ export function readStatus(
         ...readLoop(service, task),
       })),
       ...readService(counters, slots.services.get(service.name)),
+      ...clientsOf(top.get(slots.services.get(service.name) ?? -1)),
     })),
   };
+}
+
+function limitedSlots({ services }: RoutingTable, slots: CounterSlots): Map<number, ClientLimits> {
+  return new Map(
+    services.flatMap(({ name, perClient }) => {
+      const slot = slots.services.get(name);
+      return perClient === undefined || slot === undefined ? [] : [[slot, perClient] as const];
+    }),
+  );
+}
+
+function clientsOf(topClients: readonly ClientStatus[] | undefined): Pick<ServiceStatus, "topClients"> {
+  return topClients === undefined ? {} : { topClients };
 }
 
 /** Only what has occurred. */

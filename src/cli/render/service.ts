@@ -41,6 +41,7 @@ export function renderService(service: ServiceStatus, status: NodeStatus): strin
     ...renderTraffic(service),
     ...renderTasks(service, status),
     ...renderRefused(service.refusedTotal),
+    ...renderTopClients(service.topClients ?? []),
     ...renderSourcePorts(service.refusedTotal, status.proxy.sourcePorts),
   ];
 }
@@ -204,6 +205,16 @@ function renderSourcePorts(
     `net.ipv4.ip_local_port_range is ${low}-${high}: ${forSessions} for UDP sessions with one task, ` +
     `${leftToHost} left to other programs`;
   return renderNote("source ports: ", text, INDENT);
+}
+
+/** Those that have been refused. */
+function renderTopClients(clients: NonNullable<ServiceStatus["topClients"]>): string[] {
+  const refused = clients.filter(({ refusedTotal }) => refusedTotal > 0);
+  if (refused.length === 0) return [];
+  const text = refused.map(
+    ({ client, protocol, open, refusedTotal }) => `${client} ${protocol} ${refusedTotal} (${open} open)`,
+  );
+  return renderNote("refused most: ", text.join(", "), INDENT);
 }
 
 function renderRefused(refused: ServiceStatus["refusedTotal"]): string[] {

@@ -1,7 +1,7 @@
 /** Services and tasks of the whole cluster as tables. Lines end with a line end. */
 
 import type { DefinitionInfo, PortConflict, ServiceInfo, TaskInfo } from "../../admin/index.ts";
-import { formatDuration } from "../../model/index.ts";
+import { type ClientLimits, formatDuration, formatRate } from "../../model/index.ts";
 import { formatAge, formatCount, formatTime } from "./format.ts";
 import { formatPorts } from "./ports.ts";
 import { type Column, renderNote, renderTable } from "./table.ts";
@@ -136,13 +136,25 @@ function describeProxy({ sendProxy, acceptProxy }: ServiceInfo["spec"]): string 
   return `sent to tasks: ${sendProxy}; expected ${accepted}`;
 }
 
-function describeLimits({ maxConnections, idleTimeoutMs, drainTimeoutMs, udp }: ServiceInfo["spec"]): string {
+function describeLimits(spec: ServiceInfo["spec"]): string {
+  const { maxConnections, idleTimeoutMs, drainTimeoutMs, perClient, udp } = spec;
   return [
     maxConnections === 0 ? "any number of connections" : `${maxConnections} connections`,
+    ...(perClient === undefined ? [] : [describeClientLimits(perClient)]),
     idleTimeoutMs === 0 ? "never idle out" : `idle ${formatDuration(idleTimeoutMs)}`,
     `drain ${formatDuration(drainTimeoutMs)}`,
     `udp ${udp.mode}, idle ${formatDuration(udp.idleTimeoutMs)}, ${udp.maxSessions} sessions${describeResponses(udp.responses)}`,
   ].join("; ");
+}
+
+/** "a client (/32, /64) 10 connections, 20/s" */
+function describeClientLimits({ maxConnections, maxSessions, rate, prefix }: ClientLimits): string {
+  const limits = [
+    ...(maxConnections === 0 ? [] : [`${maxConnections} connections`]),
+    ...(maxSessions === 0 ? [] : [`${maxSessions} sessions`]),
+    ...(rate === null ? [] : [formatRate(rate)]),
+  ];
+  return `a client (/${prefix.ipv4}, /${prefix.ipv6}) ${limits.join(", ")}`;
 }
 
 function describeResponses(count: number): string {

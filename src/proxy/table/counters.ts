@@ -5,9 +5,13 @@
  * A service has SERVICE_FIELDS numbers in each row, a task TASK_FIELDS. Slots are handed out by the main thread.
  */
 
+import { type ClientTableMemory, createClientTable, forgetClients } from "./client-table.ts";
+
 export const MAX_SERVICES = 4096;
 export const MAX_TASKS = 32768;
 export const MAX_PEERS = 4096;
+/** Clients of services with limits per client, which are known at a time. 40 bytes each, in use as they come. */
+const CLIENT_ENTRIES = 65_536;
 
 /** Why a connection or datagram was not served. The order is the order in memory. */
 export const REFUSAL_REASONS = [
@@ -27,6 +31,8 @@ export const REFUSAL_REASONS = [
   "published-source", // UDP: its source is a published port of a node, so it is forged
   "unknown-server-name", // no service of the port has the name in the client's TLS ClientHello, or it gives none
   "late-client-hello", // it came too slowly
+  "client-limit", // max_connections_per_client, udp.max_sessions_per_client
+  "client-rate", // rate_per_client
 ] as const;
 export type RefusalReason = (typeof REFUSAL_REASONS)[number];
 
@@ -120,6 +126,8 @@ export interface SharedCounters {
   readonly relayedOpen: Int32Array;
   /** Open TCP connections of a service over all workers, kept exactly (Atomics) for max_connections. */
   readonly open: Int32Array;
+  /** What clients of services with limits per client have open, over all workers. */
+  readonly clients: ClientTableMemory;
   /** Per worker: 1 while accepting is paused for want of descriptors. */
   readonly paused: Int32Array;
   /** Per worker: how often the kernel had no descriptor to give. */
@@ -136,6 +144,7 @@ export function createCounters(workers: number): SharedCounters {
     relayedOpen: new Int32Array(new SharedArrayBuffer(MAX_SERVICES * 4)),
     relayDrops: Array.from({ length: workers }, () => row(RELAY_DROPS.length)),
     open: new Int32Array(new SharedArrayBuffer(MAX_SERVICES * 4)),
+    clients: createClientTable(CLIENT_ENTRIES, (Math.random() * 2 ** 32) | 0),
     paused: new Int32Array(new SharedArrayBuffer(workers * 4)),
     exhausted: new Int32Array(new SharedArrayBuffer(workers * 4)),
   };
@@ -160,6 +169,7 @@ export function clearServiceIfIdle(counters: SharedCounters, slot: number): bool
   if (counters.open[slot] !== 0 || counters.relayedOpen[slot] !== 0) return false;
   if (open(S_UDP_OPEN) !== 0 || open(S_RELAYED_OPEN) !== 0) return false;
   for (const row of counters.services) row.fill(0, at, at + SERVICE_FIELDS);
+  forgetClients(counters.clients, slot);
   return true;
 }
 

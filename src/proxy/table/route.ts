@@ -6,6 +6,7 @@
 import type { Protocol, SendProxy, UdpRules } from "../../model/index.ts";
 import { PrefixSet } from "../../wire/index.ts";
 import { type Balancer, createBalancer } from "../balance/index.ts";
+import { ClientLimits } from "./client-limits.ts";
 import {
   REFUSAL_INDEX,
   type RefusalReason,
@@ -29,6 +30,9 @@ export class Rules {
   readonly idleTimeoutMs: number;
   readonly drainTimeoutMs: number;
   readonly udp: UdpRules;
+  /** null: no client is limited. */
+  readonly tcpClients: ClientLimits | null;
+  readonly udpClients: ClientLimits | null;
   /** This worker's row and where the service's fields start in it. */
   readonly row: Float64Array;
   readonly at: number;
@@ -46,6 +50,8 @@ export class Rules {
     this.idleTimeoutMs = service.idleTimeoutMs;
     this.drainTimeoutMs = service.drainTimeoutMs;
     this.udp = service.udp;
+    this.tcpClients = ClientLimits.of(counters.clients, service.slot, "tcp", service.perClient);
+    this.udpClients = ClientLimits.of(counters.clients, service.slot, "udp", service.perClient);
     this.row = counters.services[worker]!;
     this.at = service.slot * SERVICE_FIELDS;
     this.#allow = PrefixSet.from(service.allow);

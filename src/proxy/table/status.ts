@@ -7,6 +7,8 @@ export interface ProxyStatus {
   readonly workers: number;
   /** Workers that have paused accepting because descriptors ran out. */
   readonly workersOutOfDescriptors: number;
+  /** Clients served without their limits per client, because too many others had connections; absent: none. */
+  readonly untrackedClientsTotal?: number;
   /** Where UDP sessions leave from. */
   readonly sourcePorts: SourcePortStatus;
   readonly relay: RelayStatus;
@@ -50,8 +52,21 @@ export interface ServiceStatus {
   readonly udp: UdpCounts;
   /** Sessions with tasks of this node whose clients another node has accepted; not in `udp`. */
   readonly relayedUdp: UdpCounts;
+  /** Of a service with limits per client: those refused most, then those with most open; at most ten. */
+  readonly topClients?: readonly ClientStatus[];
   /** Connections refused or broken and datagrams dropped, by reason; only reasons that have occurred. */
   readonly refusedTotal: Readonly<Record<string, number>>;
+}
+
+/** One client on this node, as long as it is known: a new one takes the place of the one without clients for longest. */
+export interface ClientStatus {
+  /** "192.0.2.1", or with a prefix length "2001:db8::/64". */
+  readonly client: string;
+  readonly protocol: Protocol;
+  /** Its TCP connections or UDP sessions. */
+  readonly open: number;
+  /** Its connections refused, or datagrams dropped, by the limits per client. */
+  readonly refusedTotal: number;
 }
 
 /** "In" is from clients to tasks. */

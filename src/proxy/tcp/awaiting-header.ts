@@ -73,7 +73,8 @@ export class AwaitingHeader extends Waiting implements Phase {
     client.onHeader(isNamed ? copyEndpoint(source) : null);
     const published = isNamed ? copyEndpoint(destination) : null;
     if (client.isUnnamed) return this.#awaitHello(published);
-    if (!client.isAdmitted) return this.close("denied");
+    const refusal = client.admit();
+    if (refusal !== null) return this.close(refusal);
     this.waitingIn?.cancel(this);
     new Dialing(client, this.relayPools, published, this.#isWatched).start();
   }

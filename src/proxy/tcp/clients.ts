@@ -43,8 +43,11 @@ export class Clients {
     const client = new LocalClient(this.context, connections, fd, endpoint, listener, this.#connectionsOf);
     if (client.isHeaderExpected) new AwaitingHeader(client, this.relayPools).start();
     else if (client.isUnnamed) new AwaitingHello(client, this.relayPools, null, false).start();
-    else if (client.isAdmitted) new Dialing(client, this.relayPools, null, false).start();
-    else closeUnserved(client, "denied");
+    else {
+      const refusal = client.admit();
+      if (refusal === null) new Dialing(client, this.relayPools, null, false).start();
+      else closeUnserved(client, refusal);
+    }
   }
 
   /** A client of another node. Its socket is in the loop. @param published where it connected to */

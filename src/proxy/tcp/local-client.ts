@@ -3,6 +3,8 @@
  * accounted for at one of them until its name is known, without being one of its connections.
  */
 import type { Endpoint } from "../../wire/index.ts";
+import { type ClientLimits, refusalOf } from "../table/client-limits.ts";
+import { UNTRACKED } from "../table/client-table.ts";
 import { type RefusalReason, S_ACCEPTED } from "../table/counters.ts";
 import type { Route } from "../table/route.ts";
 import type { SharedPort } from "../table/shared-port.ts";
@@ -34,6 +36,9 @@ export class LocalClient extends Client {
   #hasHeader = false;
   #isUnnamed = false;
   #isAccepted = false;
+  /** Of the service's limits per client, when it was admitted. */
+  #limits: ClientLimits | null = null;
+  #ticket = UNTRACKED;
 
   constructor(
     context: TcpContext,
@@ -94,8 +99,17 @@ export class LocalClient extends Client {
     const { family, bytes, offset } = this.#peer!;
     const isHeaderDue = rules.hasAcceptProxy && rules.acceptProxy.matches(family, bytes, offset);
     if (isHeaderDue !== this.#hasHeader) return "bad-proxy-header";
+    return route.isClosed ? "no-task" : this.admit();
+  }
+
+  /** By the service's allow and deny, and its limits per client. Returns why it is refused; null: it is not. */
+  admit(): RefusalReason | null {
     if (!this.isAdmitted) return "denied";
-    return route.isClosed ? "no-task" : null;
+    const { tcpClients } = this.route.rules;
+    if (tcpClients === null) return null;
+    this.#limits = tcpClients;
+    this.#ticket = tcpClients.acquire(this.endpoint, this.context.loop.nowMs);
+    return refusalOf(this.#ticket);
   }
 
   get keys(): null {
@@ -129,6 +143,7 @@ export class LocalClient extends Client {
 
   protected override leave(): void {
     if (this.#isAccepted) super.leave();
+    if (this.#ticket >= 0) this.#limits!.release(this.#ticket);
   }
 
   onConnected(): void {}

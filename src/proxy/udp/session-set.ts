@@ -9,6 +9,8 @@ import { EPOLLIN } from "../../sys/epoll.ts";
 import { EINVAL, EMFILE, isExhaustion } from "../../sys/errno.ts";
 import type { Endpoint } from "../../wire/index.ts";
 import { hashClient } from "../balance/index.ts";
+import { refusalOf } from "../table/client-limits.ts";
+import { UNTRACKED } from "../table/client-table.ts";
 import { type RefusalReason, S_UDP_OPEN, S_UDP_SESSIONS } from "../table/counters.ts";
 import type { RelayPeer } from "../table/peer.ts";
 import type { Route, Rules } from "../table/route.ts";
@@ -54,6 +56,8 @@ export class SessionSet implements ReturnPath<UdpSession> {
   readonly #table = new SessionTable<UdpSession>((Math.random() * 2 ** 32) | 0);
   /** The one found last: datagrams of a client come in runs. */
   #last: UdpSession | null = null;
+  /** Of the session that is being opened. */
+  #ticket = UNTRACKED;
 
   constructor(
     readonly context: UdpContext,
@@ -106,6 +110,7 @@ export class SessionSet implements ReturnPath<UdpSession> {
     const target = this.#pick(session.clientHash, tried);
     if (target === null) return null;
     if (!this.#isPerPacket) this.close(session, "session-moved");
+    this.#acquireAnyhow(session.key);
     return this.#open(session.key.slice(), session.clientHash, target, tried);
   }
 
@@ -147,6 +152,7 @@ export class SessionSet implements ReturnPath<UdpSession> {
     this.#table.remove(session);
     if (this.#last === session) this.#last = null;
     session.rules.count(S_UDP_OPEN, -1);
+    if (session.ticket >= 0) session.rules.udpClients!.release(session.ticket);
   }
 
   /** Nothing is received from tasks until `resume`. Returns what another process needs to continue the sessions. */
@@ -193,6 +199,8 @@ export class SessionSet implements ReturnPath<UdpSession> {
     this.#table.add(session);
     this.#quota.enterContinued(session, row.port, row.idleMs);
     session.continueFrom(row);
+    this.#acquireAnyhow(key);
+    this.#giveTicket(session);
     session.rules.count(S_UDP_OPEN, 1);
     target.onContinued();
     return true;
@@ -205,7 +213,11 @@ export class SessionSet implements ReturnPath<UdpSession> {
     if (this.#isPublished(key.words)) return this.#refuse("published-source");
     const clientHash = hashClient(client.family, client.bytes, client.offset);
     const target = this.#pick(clientHash, null);
-    return target === null ? null : this.#open(key.toArray(), clientHash, target, this.#noneTried());
+    if (target === null) return null;
+    // a client that moves is no new one
+    if (session !== null) this.#acquireAnyhow(session.key);
+    else if (!this.#acquire(client)) return null;
+    return this.#open(key.toArray(), clientHash, target, this.#noneTried());
   }
 
   #forPacket(key: ClientKey, client: Endpoint): UdpSession | null {
@@ -216,7 +228,42 @@ export class SessionSet implements ReturnPath<UdpSession> {
     const session = this.#find(key);
     if (session !== null) return session;
     if (this.#isPublished(key.words)) return this.#refuse("published-source");
+    if (!this.#acquire(client)) return null;
     return this.#open(key.toArray(), clientHash, target, this.#noneTried());
+  }
+
+  /** For one more session of the client; false: its limits refuse it. */
+  #acquire(client: Endpoint): boolean {
+    const { udpClients } = this.#route.rules;
+    if (udpClients === null) return true;
+    const ticket = udpClients.acquire(client, this.context.loop.nowMs);
+    const refusal = refusalOf(ticket);
+    if (refusal !== null) this.refusal = refusal;
+    else this.#ticket = ticket;
+    return refusal === null;
+  }
+
+  /** The same for a session that the client has already, elsewhere. */
+  #acquireAnyhow(key: Int32Array): void {
+    const { udpClients } = this.#route.rules;
+    if (udpClients === null) return;
+    const { source, destination } = this.context;
+    const { layout } = this.listener;
+    if (!layout.readNamed(key, source, destination)) layout.readPeer(key, source);
+    this.#ticket = udpClients.acquire(source, this.context.loop.nowMs, true);
+  }
+
+  #giveTicket(session: UdpSession): void {
+    session.ticket = this.#ticket;
+    this.#ticket = UNTRACKED;
+  }
+
+  #open(key: Int32Array, clientHash: number, first: Target, tried: Target[]): UdpSession | null {
+    const session = this.#openAny(key, clientHash, first, tried);
+    // it exists already, or none could be opened
+    if (this.#ticket >= 0) this.#route.rules.udpClients!.release(this.#ticket);
+    this.#ticket = UNTRACKED;
+    return session;
   }
 
   #noneTried(): Target[] {
@@ -264,7 +311,7 @@ export class SessionSet implements ReturnPath<UdpSession> {
    * With `first`, or with another task when that one cannot be reached. The key becomes the session's; in packet mode
    * its last word is filled in here, and the session may exist already.
    */
-  #open(key: Int32Array, clientHash: number, first: Target, tried: Target[]): UdpSession | null {
+  #openAny(key: Int32Array, clientHash: number, first: Target, tried: Target[]): UdpSession | null {
     let target: Target | null = first;
     let hasPorts = true;
     while (target !== null) {
@@ -333,6 +380,7 @@ export class SessionSet implements ReturnPath<UdpSession> {
 
   #enter(session: UdpSession): UdpSession {
     const { rules, target } = session;
+    this.#giveTicket(session);
     this.#table.add(session);
     this.#quota.enter(session);
     this.#last = session;

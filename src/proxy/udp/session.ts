@@ -68,6 +68,8 @@ export class UdpSession
   /** How many tasks in a row have not wanted what it sent. */
   moves = 0;
   rank = RANK_ONE_SHOT;
+  /** Of its service's limits per client; negative: none. */
+  ticket = -1;
   /** Its source port; null: the kernel has picked one, or it has no socket. */
   lease: PortLease<UdpSession> | null = null;
   /** When it last carried datagrams. */

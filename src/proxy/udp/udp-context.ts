@@ -52,6 +52,7 @@ export class UdpContext implements SessionContext<UdpSession> {
   readonly header = new ProxyHeader();
   /** For one call at a time. */
   readonly source: Endpoint = createEndpoint();
+  readonly destination: Endpoint = createEndpoint();
   /** For one new session at a time: tasks that could not be reached for it. */
   readonly tried: Target[] = [];
   publishedSources = new PublishedSources([]);

@@ -5,7 +5,7 @@
 
 import { createHash } from "node:crypto";
 import type { ServiceInfo } from "../../../admin/index.ts";
-import { formatDuration, type PortSpec } from "../../../model/index.ts";
+import { type ClientLimits, formatDuration, formatRate, type PortSpec } from "../../../model/index.ts";
 import { formatDockerPorts } from "../../render/ports.ts";
 
 const ID_LENGTH = 25; // as long as Docker's
@@ -70,6 +70,16 @@ function inspectPort({ protocol, target, published, mode, sni }: PortSpec): Insp
   return mode === "host" ? { ...port, PublishMode: mode } : port;
 }
 
+function inspectLimits({ maxConnections, maxSessions, rate, prefix }: ClientLimits): object {
+  return {
+    MaxConnections: maxConnections,
+    MaxSessions: maxSessions,
+    Rate: rate === null ? null : formatRate(rate),
+    PrefixIPv4: prefix.ipv4,
+    PrefixIPv6: prefix.ipv6,
+  };
+}
+
 function constraintsOf(nodes: Readonly<Record<string, string>>): string[] {
   return Object.entries(nodes).map(([key, value]) => `node.labels.${key}==${value}`);
 }
@@ -95,6 +105,7 @@ function inspectOwn({ spec, origin, definitions, tasks, conflicts, overwritten }
     MaxConnections: spec.maxConnections,
     IdleTimeout: formatDuration(spec.idleTimeoutMs),
     DrainTimeout: formatDuration(spec.drainTimeoutMs),
+    ...(spec.perClient !== undefined && { PerClient: inspectLimits(spec.perClient) }),
     UDP: {
       Mode: spec.udp.mode,
       IdleTimeout: formatDuration(spec.udp.idleTimeoutMs),

@@ -5,9 +5,16 @@
 
 import {
   bindList,
+  type ClientLimits,
+  clientPrefixFields,
+  clientRate,
   duration,
   findUselessOptions,
+  integer,
   labels,
+  MAX_UDP_SESSIONS,
+  NO_CLIENT_LIMITS,
+  perClient,
   prefix,
   ruleFields,
   type ServiceOption,
@@ -56,6 +63,7 @@ export function applyRules(options: SpecOptions, current: ServiceRules): Service
       current.maxConnections,
     idleTimeoutMs: readOne("--idle-timeout", options.idleTimeout, duration(0)) ?? current.idleTimeoutMs,
     drainTimeoutMs: readOne("--drain-timeout", options.drainTimeout, duration(0)) ?? current.drainTimeoutMs,
+    ...perClient(readClientLimits(options, current.perClient ?? NO_CLIENT_LIMITS)),
     udp: {
       mode: readOne("--udp-mode", options.udpMode, udpFields.mode) ?? current.udp.mode,
       idleTimeoutMs:
@@ -69,6 +77,27 @@ export function applyRules(options: SpecOptions, current: ServiceRules): Service
   };
 }
 
+function readClientLimits(options: SpecOptions, current: ClientLimits): ClientLimits {
+  const { maxConnectionsPerClient, udpMaxSessionsPerClient, clientPrefixIpv4, clientPrefixIpv6 } = options;
+  const { ipv4, ipv6 } = clientPrefixFields;
+  return {
+    maxConnections:
+      readNumber("--max-connections-per-client", maxConnectionsPerClient, ruleFields.maxConnections) ??
+      current.maxConnections,
+    maxSessions:
+      readNumber("--udp-max-sessions-per-client", udpMaxSessionsPerClient, integer(0, MAX_UDP_SESSIONS)) ??
+      current.maxSessions,
+    rate:
+      options.ratePerClient === ""
+        ? null
+        : (readOne("--rate-per-client", options.ratePerClient, clientRate) ?? current.rate),
+    prefix: {
+      ipv4: readNumber("--client-prefix-ipv4", clientPrefixIpv4, ipv4) ?? current.prefix.ipv4,
+      ipv6: readNumber("--client-prefix-ipv6", clientPrefixIpv6, ipv6) ?? current.prefix.ipv6,
+    },
+  };
+}
+
 /** Throws CommandFailure for more than a service may hold, and for an option that can do nothing with its ports. */
 export function refuseUseless(options: SpecOptions, spec: ServiceSpec): void {
   const udpFlag = UDP_FLAGS.find(({ key }) => options[key] !== undefined)?.flag;
@@ -78,12 +107,21 @@ export function refuseUseless(options: SpecOptions, spec: ServiceSpec): void {
     "udp.max_sessions": "--udp-max-sessions",
     idle_timeout: "--idle-timeout",
     max_connections: "--max-connections",
+    max_connections_per_client: "--max-connections-per-client",
+    rate_per_client: "--rate-per-client",
+    client_prefix: options.clientPrefixIpv4 === undefined ? "--client-prefix-ipv6" : "--client-prefix-ipv4",
+    "udp.max_sessions_per_client": "--udp-max-sessions-per-client",
     send_proxy: "--send-proxy",
   };
   const given: Readonly<Partial<Record<ServiceOption, unknown>>> = {
     udp: udpFlag,
     idle_timeout: options.idleTimeout,
     max_connections: options.maxConnections,
+    max_connections_per_client:
+      options.maxConnectionsPerClient ?? (spec.perClient?.maxConnections || undefined),
+    rate_per_client: spec.perClient?.rate ?? undefined,
+    client_prefix: options.clientPrefixIpv4 ?? options.clientPrefixIpv6,
+    "udp.max_sessions_per_client": spec.perClient?.maxSessions || undefined,
     send_proxy: spec.sendProxy, // also one that was set before, when a udp port comes along
   };
   const fault = serviceSpec.safeParse(spec).error?.issues[0];

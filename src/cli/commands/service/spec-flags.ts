@@ -13,11 +13,16 @@ export interface SpecOptions {
   readonly bind?: readonly string[];
   readonly nodeLabel?: readonly string[];
   readonly maxConnections?: string;
+  readonly maxConnectionsPerClient?: string;
+  readonly ratePerClient?: string;
+  readonly clientPrefixIpv4?: string;
+  readonly clientPrefixIpv6?: string;
   readonly idleTimeout?: string;
   readonly drainTimeout?: string;
   readonly udpMode?: string;
   readonly udpIdleTimeout?: string;
   readonly udpMaxSessions?: string;
+  readonly udpMaxSessionsPerClient?: string;
   readonly udpResponses?: string;
 }
 
@@ -25,6 +30,7 @@ export const UDP_FLAGS = [
   { key: "udpMode", flag: "--udp-mode" },
   { key: "udpIdleTimeout", flag: "--udp-idle-timeout" },
   { key: "udpMaxSessions", flag: "--udp-max-sessions" },
+  { key: "udpMaxSessionsPerClient", flag: "--udp-max-sessions-per-client" },
   { key: "udpResponses", flag: "--udp-responses" },
 ] as const;
 
@@ -39,13 +45,18 @@ export function withSpecOptions(command: Command): Command {
     .option("--bind <address>", "address, prefix or interface to listen on; repeatable", collect)
     .option("--node-label <key=value>", "only nodes with this label listen; repeatable", collect)
     .option("--max-connections <count>", "open TCP connections on each node; 0 = no limit")
+    .option("--max-connections-per-client <count>", "open TCP connections of one client; 0 = no limit")
+    .option("--rate-per-client <rate>", "new connections of one client, like 20/s or 600/m; empty = any")
+    .option("--client-prefix-ipv4 <bits>", "addresses with so many bits in common are one client")
+    .option("--client-prefix-ipv6 <bits>", "the same for IPv6")
     .option("--idle-timeout <duration>", "close idle TCP connections after this; 0s = never")
     .option("--drain-timeout <duration>", "how long connections to a removed task may continue")
     .option("--udp-mode <mode>", "session or packet")
     .option("--udp-idle-timeout <duration>", "end a UDP session without datagrams after this")
     .option("--udp-max-sessions <count>", "UDP sessions; at this number the longest idle makes room")
+    .option("--udp-max-sessions-per-client <count>", "UDP sessions of one client; 0 = no limit")
     .option(
       "--udp-responses <count>",
-      "end a UDP session once each datagram has this many replies; 0 = only when idle",
+      "end a UDP session once each datagram has this many replies; 0 = idle",
     );
 }
