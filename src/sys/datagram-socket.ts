@@ -3,7 +3,7 @@ import type { udp } from "bun";
 import { check } from "./errno.ts";
 import { SourceAddressSender } from "./send-from.ts";
 import { addressFamily } from "./sockaddr.ts";
-import { duplicate, setPathMtuProbing, setPicker } from "./socket.ts";
+import { duplicate, setIgnoreErrors, setPathMtuProbing, setPicker } from "./socket.ts";
 
 export interface Datagram {
   readonly bytes: Uint8Array;
@@ -48,6 +48,7 @@ export class DatagramSocket {
   private constructor(socket: udp.Socket<"uint8array">, fd: number) {
     this.#socket = socket;
     this.#fd = fd;
+    check("setsockopt", setIgnoreErrors(fd)); // the runtime has errors reported
   }
 
   /** Rejects with the error of the system when the address cannot be had. */

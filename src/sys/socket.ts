@@ -270,6 +270,15 @@ export function setReceiveErrors(fd: number, family: number): number {
     : setOption(fd, IPPROTO_IP, IP_RECVERR, 1);
 }
 
+/**
+ * ICMP errors are not reported: one about a datagram to a dead host would otherwise fail the next datagram, to whichever
+ * host that goes. [ip(7): IP_RECVERR]
+ */
+export function setIgnoreErrors(fd: number): number {
+  setOption(fd, IPPROTO_IPV6, IPV6_RECVERR, 0); // a socket of IPv4 does not know it, one of IPv6 knows both
+  return setOption(fd, IPPROTO_IP, IP_RECVERR, 0);
+}
+
 /** Datagrams that follow each other from one sender may be received as one, with their size. [udp(7): UDP_GRO] */
 export function setReceiveJoined(fd: number): number {
   return setOption(fd, SOL_UDP, UDP_GRO, 1);

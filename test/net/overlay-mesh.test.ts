@@ -170,8 +170,7 @@ const STEPS: readonly Step[] = [
       await waitFor(silent, { what: "n1 to notice" });
       await machine.heal();
       expect(await task.receiveText(6)).toBe("during");
-      await mesh.isServed(); // the port may have been closed while the only task was out of reach
-      const { client: later, task: served } = await mesh.open();
+      const { client: later, task: served } = await mesh.openAgain();
       await later.send("after");
       expect(await served.receiveText(5)).toBe("after");
       for (const end of [client, task, later, served]) end.close();
@@ -185,7 +184,7 @@ const STEPS: readonly Step[] = [
       await mesh.cluster.allAlive();
       await mesh.reaches(path);
       await mesh.isServed();
-      const { client, task } = await mesh.open();
+      const { client, task } = await mesh.openAgain();
       await client.send("again");
       expect(await task.receiveText(5)).toBe("again");
       client.close();

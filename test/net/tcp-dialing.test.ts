@@ -83,6 +83,14 @@ class Dialing implements AsyncDisposable {
   }
 
   /** How a connection that is refused ends; the reset may come as early as the handshake. */
+  /** The client hears of it before the worker has ended the turn in which it counts. */
+  async refuses(reason: string): Promise<void> {
+    await this.harness.allClosed();
+    await waitFor(() => Bun.deepEquals(this.status().refusedTotal, { [reason]: 1 }), {
+      what: "the refusal to be counted",
+    });
+  }
+
   async endOfConnection(published: number): Promise<string> {
     try {
       const client = await RawSocket.connect(published);
@@ -167,8 +175,7 @@ test.concurrent("when every task fails the client is reset at once and status sa
   const startMs = performance.now();
   expect(await t.endOfConnection(published)).toBe("ECONNRESET");
   expect(performance.now() - startMs).toBeLessThan(SOON_MS);
-  await t.harness.allClosed();
-  expect(t.status().refusedTotal).toEqual({ "no-task": 1 });
+  await t.refuses("no-task");
   expect(t.status().tasks.map((task) => task.lastError?.message)).toEqual([
     "connection refused",
     "connection refused",
@@ -180,8 +187,7 @@ test.concurrent("a service without tasks resets its clients", async () => {
   const published = await freePort();
   await t.harness.apply({ protocol: "tcp", published, tasks: [] });
   expect(await t.endOfConnection(published)).toBe("ECONNRESET");
-  // the client hears of it before the worker has ended the turn in which it counts
-  await waitFor(() => t.status().refusedTotal["no-task"] === 1, { what: "the refusal to be counted" });
+  await t.refuses("no-task");
 });
 
 test.concurrent("when every task is silent the client is reset after the connect timeout", async () => {
@@ -190,8 +196,7 @@ test.concurrent("when every task is silent the client is reset after the connect
   const holes = [await t.startBlackHole(), await t.startBlackHole()];
   await t.harness.apply({ protocol: "tcp", published, tasks: holes.map((hole) => hole.port) });
   expect(await t.endOfConnection(published)).toBe("ECONNRESET");
-  await t.harness.allClosed();
-  expect(t.status().refusedTotal).toEqual({ "no-task": 1 });
+  await t.refuses("no-task");
   expect(t.status().tasks.map((task) => task.lastError?.message)).toEqual(["timed out", "timed out"]);
 });
 

@@ -136,6 +136,17 @@ export class OverlayMesh {
     return { client, task: await this.listener.accept() };
   }
 
+  /** The same after a cut: n1 may close its port late, when the other node answers again already. */
+  async openAgain(): Promise<{ readonly client: RawSocket; readonly task: RawSocket }> {
+    const connect = () =>
+      RawSocket.connect(PORTS.stream, { to: this.n1.address }).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== "ECONNREFUSED") throw error;
+        return null;
+      });
+    const client = await waitFor(connect, { what: "n1 to take a client" });
+    return { client, task: await this.listener.accept() };
+  }
+
   async close(): Promise<void> {
     await this.cluster.close();
     await this.web.kill();

@@ -1,6 +1,7 @@
 /** UDP sockets for tests: a client that keeps what it received, a task that answers. */
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { isIPv6 } from "node:net";
+import { setIgnoreErrors } from "../../../src/sys/socket.ts";
 import { waitFor } from "../time/wait-for.ts";
 
 export interface Received {
@@ -31,6 +32,9 @@ export class UdpPeer {
       socket.once("error", reject);
       socket.bind({ port, address }, resolve);
     });
+    // the types do not have it: an error about one datagram would take the next one to another address
+    const { _handle: handle } = socket as unknown as { readonly _handle: { readonly fd: number } };
+    setIgnoreErrors(handle.fd);
     return new UdpPeer(socket);
   }
 

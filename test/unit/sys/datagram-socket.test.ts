@@ -68,4 +68,41 @@ describe("DatagramSocket", () => {
       expect(sender.sendFrom(from, Uint8Array.of(4), to, port)).toBe(false);
     });
   }
+
+  for (const [any, host, isAdopted] of [
+    ["127.0.0.1", "127.0.0.1", false],
+    ["0.0.0.0", "127.0.0.1", false],
+    ["::1", "::1", false],
+    ["::", "::1", false],
+    ["::", "127.0.0.1", false],
+    ["127.0.0.1", "127.0.0.1", true],
+    ["::", "::1", true],
+  ] as const) {
+    test(`bound to ${any}${isAdopted ? ", of another process," : ""} loses nothing because a port of ${host} is closed`, async () => {
+      const received: Datagram[] = [];
+      const [port, closed] = [await freeQuietPort(host), await freeQuietPort(host)];
+      const receiver = await DatagramSocket.open({
+        host,
+        port,
+        onDatagram: (datagram) => received.push(datagram),
+      });
+      const own = { host: any, port: await freeQuietPort(any), onDatagram: () => {} };
+      let sender = await DatagramSocket.open(own);
+      try {
+        if (isAdopted) {
+          const fd = sender.duplicate();
+          sender.close();
+          sender = await DatagramSocket.open({ ...own, fd });
+        }
+        for (let i = 0; i < 10; i++) {
+          sender.send(Uint8Array.of(i), host, closed); // the error is back before the next one is sent
+          expect(sender.send(Uint8Array.of(i), host, port)).toBe(true);
+        }
+        await waitFor(() => received.length === 10, { what: "the datagrams" });
+      } finally {
+        sender.close();
+        receiver.close();
+      }
+    });
+  }
 });
