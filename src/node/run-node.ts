@@ -65,7 +65,7 @@ export async function runNode(options: Omit<NodeOptions, "onFatal">, hooks: RunH
   try {
     const node = await startNode({ inherited: manager.inherited, ...options, manager, onFatal }, realParts);
     signals.onServing(() => reloadOnSignal(node, options.log));
-    manager.serving(node.summary, node);
+    manager.serving(node);
     hooks.onServing?.();
     const { left } = node.handover;
     const end = await Promise.race([

@@ -31,6 +31,8 @@ export interface ServiceManagerOptions {
 export interface Watched {
   /** Resolves when every worker has answered: one that hangs must not be hidden by the main thread. */
   ping(): Promise<void>;
+  /** One line; it changes with the services of the cluster. */
+  readonly summary: string;
 }
 
 export class ServiceManager {
@@ -77,7 +79,8 @@ export class ServiceManager {
   }
 
   /** It serves: from now on the manager watches it. */
-  serving(status: string, watched: Watched): void {
+  serving(watched: Watched): void {
+    const status = watched.summary;
     this.#status = status;
     this.#watched = watched;
     this.#cancels.extension();
@@ -173,7 +176,15 @@ export class ServiceManager {
     await this.#watched?.ping();
     this.#isPinging = false;
     this.#hasHung = false;
-    this.#say({ WATCHDOG: 1 });
+    this.#say({ WATCHDOG: 1, ...this.#newStatus() });
+  }
+
+  /** Services come and go by command and with other nodes, too. */
+  #newStatus(): { STATUS?: string } {
+    const status = this.#watched?.summary ?? this.#status;
+    if (this.#isStopping || this.#reloads > 0 || status === this.#status) return {};
+    this.#status = status;
+    return { STATUS: status };
   }
 }
 

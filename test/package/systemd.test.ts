@@ -234,8 +234,8 @@ describe.skipIf(isLacking)("under systemd", () => {
       await held.echoes("held");
       const stopped = systemctl("stop", UNIT);
       await waitForProperty("StatusText", "draining: 1 connection open");
+      await waitFor(async () => !(await accepts(address(), WEB)), { what: "the port to close" });
       await held.echoes("still held");
-      expect(await accepts(address(), WEB)).toBe(false);
       held.socket.end();
       await stopped;
       expect([await property("ActiveState"), await property("Result")]).toEqual(["inactive", "success"]);

@@ -47,13 +47,13 @@ async function pass(ms: number): Promise<void> {
   await clock.advance(ms);
 }
 
-const alive = { ping: async () => {} };
+const alive = { ping: async () => {}, summary: "serving" };
 
 test("a node's life: waiting, serving, reloading, draining", async () => {
   const manager = managed();
   manager.waiting("waiting for 12");
   expect(heard()).toEqual([{ STATUS: "waiting for 12" }, { EXTEND_TIMEOUT_USEC: "20000000" }]);
-  manager.serving("serving 1 service", alive);
+  manager.serving({ ...alive, summary: "serving 1 service" });
   expect(heard()).toEqual([{ MAINPID: "4711", READY: "1", STATUS: "serving 1 service" }]);
   await pass(60_000);
   expect(heard()).toEqual([]); // it no longer waits
@@ -83,7 +83,7 @@ test("the watchdog is fed at half its time, from the moment the node serves", as
   const manager = managed({ WATCHDOG_USEC: "10000000", WATCHDOG_PID: `${PID}` });
   await pass(60_000);
   expect(heard()).toEqual([]);
-  manager.serving("serving", alive);
+  manager.serving(alive);
   await pass(0);
   expect(heard().map(({ WATCHDOG }) => WATCHDOG)).toEqual([undefined, "1"]);
   for (let i = 0; i < 3; i++) {
@@ -94,10 +94,26 @@ test("the watchdog is fed at half its time, from the moment the node serves", as
   }
 });
 
+test("a status that has changed since goes along with the watchdog's messages, once, and not while it stops", async () => {
+  const node = { ...alive };
+  const manager = managed({ WATCHDOG_USEC: "10000000" });
+  manager.serving(node);
+  await pass(0);
+  heard();
+  node.summary = "serving 2 services";
+  await pass(10_000);
+  expect(heard()).toEqual([{ WATCHDOG: "1", STATUS: "serving 2 services" }, { WATCHDOG: "1" }]);
+  manager.draining(() => "draining");
+  heard();
+  node.summary = "another";
+  await pass(5_000);
+  expect(heard()).not.toContainEqual(expect.objectContaining({ STATUS: "another" }));
+});
+
 test("a worker that hangs gets the node neither the watchdog's nor the stop's patience", async () => {
   let hang = Promise.resolve();
   const manager = managed({ WATCHDOG_USEC: "10000000" });
-  manager.serving("serving", { ping: () => hang });
+  manager.serving({ ...alive, ping: () => hang });
   await pass(0);
   heard();
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -116,10 +132,10 @@ test("a worker that hangs gets the node neither the watchdog's nor the stop's pa
 
 test("a watchdog meant for another process is fed only by a successor", async () => {
   const env = { WATCHDOG_USEC: "10000000", WATCHDOG_PID: "1" };
-  managed(env).serving("serving", alive);
+  managed(env).serving(alive);
   await pass(60_000);
   expect(heard()).toHaveLength(1);
-  managed(env, []).serving("serving", alive);
+  managed(env, []).serving(alive);
   await pass(0);
   expect(heard()).toHaveLength(2);
 });
@@ -128,7 +144,7 @@ test("sockets of the predecessor that the successor does not use leave the store
   const manager = managed({}, ["tcp:*:80:0", "tcp:*:81:0"]);
   manager.stores([["tcp:*:80:0", 0]]);
   manager.becomesMain();
-  manager.serving("serving", alive);
+  manager.serving(alive);
   expect(heard().map(({ FDSTOREREMOVE, FDNAME, MAINPID }) => [FDSTOREREMOVE, FDNAME, MAINPID])).toEqual([
     [undefined, "tcp%3A*%3A80%3A0", undefined],
     [undefined, undefined, "4711"],
@@ -139,7 +155,7 @@ test("sockets of the predecessor that the successor does not use leave the store
 
 test("a process that has handed over is silent", async () => {
   const manager = managed({ WATCHDOG_USEC: "10000000" });
-  manager.serving("serving", alive);
+  manager.serving(alive);
   await pass(0);
   heard();
   manager.silence();
@@ -151,10 +167,10 @@ test("a process that has handed over is silent", async () => {
 
 test("without a service manager nothing is sent; an address that is none is logged", () => {
   const none = new ServiceManager({ env: {}, pid: PID, takenOver: null, clock, log: recorded.log });
-  none.serving("serving", alive);
+  none.serving(alive);
   none.draining(() => "draining");
   expect(recorded.lines).toEqual([]);
-  managed({ NOTIFY_SOCKET: "vsock:2:1234" }).serving("serving", alive);
+  managed({ NOTIFY_SOCKET: "vsock:2:1234" }).serving(alive);
   expect(recorded.lines.join()).toContain("NOTIFY_SOCKET=vsock:2:1234");
   expect(heard()).toEqual([]);
 });
