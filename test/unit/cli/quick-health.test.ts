@@ -16,19 +16,50 @@ test("sockets are named by --socket, else by $PORTMESH_SOCKET, else they are the
 });
 
 test("other arguments need the whole program", () => {
-  for (const args of [["-c", "/f"], ["--socket=/s"], ["--help"], ["--socket"], ["--socket", "/s", "more"]])
+  for (const args of [
+    ["-c=/f"],
+    ["-c"],
+    ["-c", "/none"],
+    ["-c", "-"],
+    ["--socket=/s"],
+    ["--help"],
+    ["--socket"],
+    ["--socket", "/s", "more"],
+  ])
     expect(socketsToAsk(args, {})).toBeNull();
 });
 
-test("a file that may move the socket has to be parsed, and one that cannot be read reported", () => {
+test("a file is named by -c, else by $PORTMESH_CONFIG; its socket and data_dir count", () => {
   using directory = tempDir();
+  const file = join(directory.path, "file");
   const asked = (text: string) => {
-    const file = join(directory.path, "file");
     writeFileSync(file, text);
-    return socketsToAsk([], { PORTMESH_CONFIG: file });
+    const sockets = socketsToAsk([], { PORTMESH_CONFIG: file });
+    for (const option of ["-c", "--config"])
+      expect(socketsToAsk([option, file], { PORTMESH_CONFIG: "/none" })).toEqual(sockets);
+    return sockets;
   };
+  const inDirectory = standardSockets("/d", thisUser({}));
   expect(asked('[[services]]\nname = "web"')).toEqual(standard);
-  for (const text of ['[admin]\nsocket = "/s"', 'node.data_dir = "/d"', '{"admin": {"sock\\u0065t": "/s"}}'])
-    expect(asked(text)).toBeNull();
+  expect(asked('{"services": []}')).toEqual(standard);
+  expect(asked('# socket = "/no"\n[admin]\r\n  socket = "/s"  # a socket\r\n')).toEqual(["/s"]);
+  expect(asked('[node]\ndata_dir = "/d"\n')).toEqual(inDirectory);
+  expect(asked('[node]\ndata_dir="/d"\n[admin]\nsocket="/s"')).toEqual(["/s"]);
+  expect(socketsToAsk(["-c", file], { PORTMESH_SOCKET: "/variable" })).toEqual(["/variable"]);
+  for (const text of [
+    'node.data_dir = "/d"',
+    '[node]\nsocket = "/s"',
+    '[[admin]]\nsocket = "/s"',
+    'admin = { socket = "/s" }',
+    '[admin]\n"socket" = "/s"',
+    "[admin]\nsocket = '/s'",
+    '[admin]\nsocket = "${SOCKET}"',
+    '[admin]\nsocket = "relative"',
+    '[admin]\nsocket = "/s"\nsocket = "/t"',
+    '{"admin": {"sock\\u0065t": "/s"}}',
+    '{"admin": {"socket": "/s"}}',
+    '[node]\nname = """\n[admin]\n"""',
+  ])
+    expect([text, asked(text)]).toEqual([text, null]);
   expect(socketsToAsk([], { PORTMESH_CONFIG: join(directory.path, "none") })).toBeNull();
 });
