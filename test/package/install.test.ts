@@ -1,6 +1,6 @@
 /**
  * install.sh. The executables of most tests are shell scripts: what matters is which one is chosen, what is verified, and
- * what is left behind. Other machines are faked by uname, ldd and /proc/cpuinfo.
+ * what is left behind. The last test upgrades a real node. Other machines are faked by uname, ldd and /proc/cpuinfo.
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
@@ -19,8 +19,13 @@ import {
 } from "node:fs";
 import { basename, join } from "node:path";
 import { TARGETS } from "../../build/package/targets.ts";
+import { HttpLoad } from "../support/load/http-load.ts";
+import { startNamedTask } from "../support/load/http-task.ts";
+import { EXECUTABLE } from "../support/node/node-process.ts";
+import { freePort } from "../support/os/free-port.ts";
 import { findProgram, lacks, skip } from "../support/os/require-program.ts";
 import { type TempDir, tempDir } from "../support/os/temp-dir.ts";
+import { waitFor } from "../support/time/wait-for.ts";
 
 const SCRIPT = "build/package/install.sh";
 const VERSION = "9.8.7";
@@ -50,6 +55,8 @@ interface RunOptions {
   /** And after it. */
   readonly after?: string;
   readonly path?: string;
+  /** "NAME=value" */
+  readonly variables?: readonly string[];
 }
 
 let directory: TempDir;
@@ -89,7 +96,23 @@ function fileOf(name: string, folder = release): string {
 }
 
 function install(args: readonly string[] = [], options: RunOptions = {}): Result {
+  const { exitCode, stdout, stderr } = Bun.spawnSync(installCommand(args, options), {
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  return { exitCode, output: stdout.toString() + stderr.toString() };
+}
+
+/** While this process goes on serving. */
+async function installAside(options: RunOptions): Promise<Result> {
+  const child = Bun.spawn(installCommand([], options), { stdio: ["ignore", "pipe", "pipe"] });
+  const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  return { exitCode: await child.exited, output: stdout + stderr };
+}
+
+function installCommand(args: readonly string[], options: RunOptions): string[] {
   const { shell = "dash", machine = {}, before = ":", after = ":", path = searchPath(shell) } = options;
+  const { variables = [] } = options;
   const fakes = directory.file("fakes");
   rmSync(fakes, { recursive: true, force: true });
   mkdirSync(fakes);
@@ -99,15 +122,11 @@ function install(args: readonly string[] = [], options: RunOptions = {}): Result
   writeFileSync(join(fakes, "cpuinfo"), cpu === "" ? "" : `processor\t: 0\nflags\t\t: ${cpu}\n`);
   const prepare = `mount --bind '${fakes}/cpuinfo' /proc/cpuinfo && ${before} && env -i PATH="$0" "$@"; code=$?; ${after}; exit $code`;
   const command = shell === "busybox sh" ? [realpathSync(findProgram("busybox")!), "sh"] : shell.split(" ");
-  const { exitCode, stdout, stderr } = Bun.spawnSync(
-    [
-      ...[findProgram("unshare")!, "--mount", "/bin/sh", "-c", prepare, `${fakes}:${path}`],
-      ...[findProgram(command[0]!) ?? command[0]!, ...command.slice(1)],
-      ...[join(release, "install.sh"), "--to", target, ...args],
-    ],
-    { stdout: "pipe", stderr: "pipe" },
-  );
-  return { exitCode, output: stdout.toString() + stderr.toString() };
+  return [
+    ...[findProgram("unshare")!, "--mount", "/bin/sh", "-c", prepare, `${fakes}:${path}`, ...variables],
+    ...[findProgram(command[0]!) ?? command[0]!, ...command.slice(1)],
+    ...[join(release, "install.sh"), "--to", target, ...args],
+  ];
 }
 
 function searchPath(shell: string): string {
@@ -369,6 +388,52 @@ describe.skipIf(isSkipped)("beside a running node", () => {
     expect(basename(realpathSync(target))).toBe("portmesh-old");
     expect(version()).toBe(`portmesh ${VERSION} linux-x64`);
   });
+});
+
+test.skipIf(isSkipped)("a real node is upgraded while clients connect, and refuses none", async () => {
+  copyFileSync(EXECUTABLE, target);
+  copyFileSync(EXECUTABLE, fileOf("linux-x64"));
+  appendFileSync(fileOf("linux-x64"), "\0"); // another file, the same program
+  writeSums(release);
+  const task = startNamedTask("task");
+  const port = await freePort();
+  const file = directory.file("portmesh.toml");
+  const socket = directory.file("portmesh.sock");
+  writeFileSync(
+    file,
+    `[admin]\nsocket = "${socket}"\n[node]\ndata_dir = "${directory.file("state")}"\n` +
+      `[[services]]\nname = "web"\npublish = ["${port}:${task.port}"]\ntasks = ["127.0.0.1"]\n`,
+  );
+  const old = Bun.spawn([target, "run", "-c", file], { env: {}, stdio: ["ignore", "ignore", "ignore"] });
+  const pid = async () => {
+    const answer = await fetch("http://portmesh/v1/status", { unix: socket });
+    return ((await answer.json()) as { pid: number }).pid;
+  };
+  const load = new HttpLoad("127.0.0.1", port, 2, { pauseMs: 5 });
+  let successor: number | null = null;
+  try {
+    await waitFor(() => load.records.at(-1)?.error === null, { what: "the node to serve" });
+    const startedMs = performance.now();
+    const result = await installAside({ variables: [`PORTMESH_SOCKET=${socket}`] });
+    expect(result).toMatchObject({
+      exitCode: 0,
+      output: expect.stringContaining("upgraded the node: portmesh"),
+    });
+    successor = await pid();
+    expect(successor).not.toBe(old.pid);
+    expect(realpathSync(`/proc/${successor}/exe`)).toBe(realpathSync(target));
+    expect(await old.exited).toBe(0);
+    const { length } = load.records;
+    await waitFor(() => load.records.length > length + 10, { what: "requests after the upgrade" });
+    await load.stop();
+    expect(load.since(startedMs).filter(({ error }) => error !== null)).toEqual([]);
+    expect(leftovers()).toEqual([]);
+  } finally {
+    await load.stop();
+    if (successor !== null) process.kill(successor, "SIGKILL");
+    old.kill("SIGKILL");
+    await task.stop();
+  }
 });
 
 /** Serves a folder from another process. */
