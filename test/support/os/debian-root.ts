@@ -32,7 +32,7 @@ export class DebianRoot implements AsyncDisposable {
     chmodSync(path, 0o755); // other users enter it
     const root = new DebianRoot(path);
     try {
-      await fill(path, packages);
+      await succeed(["tar", "--numeric-owner", "-C", path, "-xpf", await DebianRoot.archive(packages)]);
       mkdirSync(join(path, "proc"), { recursive: true });
       await succeed(["mount", "-t", "proc", "proc", join(path, "proc")]);
     } catch (error) {
@@ -40,6 +40,27 @@ export class DebianRoot implements AsyncDisposable {
       throw error;
     }
     return root;
+  }
+
+  /** A tar archive of such a root. */
+  static async archive(packages: readonly string[]): Promise<string> {
+    const { codename, mirror } = await thisRelease();
+    const archive = join(CACHE, `${[codename, ...packages].join("-")}.tar`);
+    const madeAtMs = statSync(archive, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    if (Date.now() - madeAtMs < CACHED_FOR_MS) return archive;
+    mkdirSync(CACHE, { recursive: true });
+    const path = mkdtempSync(join(tmpdir(), "portmesh-debian-"));
+    const partial = `${archive}.${process.pid}`;
+    try {
+      chmodSync(path, 0o755);
+      const include = `--include=${packages.join(",")}`;
+      await succeed([findProgram("debootstrap")!, "--variant=minbase", include, codename, path, mirror]);
+      await succeed(["tar", "--numeric-owner", "-C", path, "-cf", partial, "."]);
+      renameSync(partial, archive);
+    } finally {
+      rmSync(path, { recursive: true, force: true });
+    }
+    return archive;
   }
 
   file(path: string): string {
@@ -77,21 +98,6 @@ const ENVIRONMENT = [
   "DEBIAN_FRONTEND=noninteractive",
   "LC_ALL=C",
 ];
-
-async function fill(path: string, packages: readonly string[]): Promise<void> {
-  const { codename, mirror } = await thisRelease();
-  mkdirSync(CACHE, { recursive: true });
-  const archive = join(CACHE, `${[codename, ...packages].join("-")}.tar`);
-  const madeAtMs = statSync(archive, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  if (Date.now() - madeAtMs < CACHED_FOR_MS) {
-    await succeed(["tar", "--numeric-owner", "-C", path, "-xpf", archive]);
-    return;
-  }
-  const include = `--include=${packages.join(",")}`;
-  await succeed([findProgram("debootstrap")!, "--variant=minbase", include, codename, path, mirror]);
-  await succeed(["tar", "--numeric-owner", "-C", path, "-cf", `${archive}.${process.pid}`, "."]);
-  renameSync(`${archive}.${process.pid}`, archive);
-}
 
 async function succeed(command: readonly string[]): Promise<void> {
   const { exitCode, output } = await run(command);
