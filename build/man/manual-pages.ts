@@ -4,8 +4,15 @@ import { createProgram } from "../../src/cli/command-line.ts";
 import { commandPage, type PageOptions } from "./command-page.ts";
 import { configPage, type Schema } from "./config-page.ts";
 
-/** Keys that cannot stand beside another one in the file that has all others. */
-const ALTERNATIVES = { cluster: { keys_file: "/etc/portmesh/cluster.keys" } };
+/** Keys that name files, which the file that has all others cannot. */
+const ALTERNATIVES = {
+  cluster: { keys_file: "/etc/portmesh/cluster.keys" },
+  admin: {
+    tokens_file: "/etc/portmesh/admin.tokens",
+    tls_cert: "/etc/portmesh/admin.pem",
+    tls_key: "/etc/portmesh/admin.key",
+  },
+};
 /** Making the commands prints nothing; running one would. */
 const QUIET = { env: {}, print: () => {}, complain: () => {}, exitCode: 0, isDaemon: false };
 

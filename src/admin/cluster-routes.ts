@@ -20,13 +20,12 @@ import type { Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import type { z } from "zod";
-import { describeFault } from "../model/index.ts";
 import { noSuchService } from "./api-errors.ts";
 import { adminApp } from "./app.ts";
 import type { ApiError, ClusterNode } from "./cluster-api.ts";
 import { addEvents } from "./event-routes.ts";
 import { addHandover } from "./handover-routes.ts";
-import { createBody, taskBody, traceQuery, updateBody } from "./request-schema.ts";
+import { createBody, taskBody, traceQuery, understand, updateBody } from "./request-schema.ts";
 
 /** A service that publishes every port of both protocols fits. */
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
@@ -122,10 +121,4 @@ async function readBody<T extends z.ZodType>(c: Context, schema: T): Promise<z.o
     throw new HTTPException(400, { message: "the body is not JSON" });
   });
   return understand(schema, body);
-}
-
-function understand<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  throw new HTTPException(400, { message: describeFault(result.error) });
 }

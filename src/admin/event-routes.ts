@@ -6,10 +6,10 @@
  */
 import type { Context, Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
-import { describeFault, type EventFilter } from "../model/index.ts";
+import type { EventFilter } from "../model/index.ts";
 import type { EventNode } from "./event-api.ts";
 import { eventStream } from "./event-stream.ts";
-import { eventQuery } from "./request-schema.ts";
+import { eventQuery, understand } from "./request-schema.ts";
 
 /** Every one of them holds what it was sent and did not read. */
 const MAX_STREAMS = 32;
@@ -31,8 +31,6 @@ export function addEvents(app: Hono, node: () => EventNode): void {
 }
 
 function filterOf(c: Context): EventFilter {
-  const result = eventQuery.safeParse(c.req.query());
-  if (!result.success) throw new HTTPException(400, { message: describeFault(result.error) });
-  const { kind, since, ...filter } = result.data;
+  const { kind, since, ...filter } = understand(eventQuery, c.req.query());
   return { ...filter, kinds: kind, sinceMs: since };
 }

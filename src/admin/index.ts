@@ -14,3 +14,5 @@ export {
   listenOnFirst,
   listenOnSocket,
 } from "./socket.ts";
+export type { Handle as AdminTcpHandle } from "./tcp/connection.ts";
+export { type AdminTcpRules, AdminTcpServer } from "./tcp/server.ts";

@@ -3,11 +3,13 @@
  * Whether the port is free or the task exists is for the node to say.
  */
 
+import { HTTPException } from "hono/http-exception";
 import { z } from "zod";
 import {
   canonicalAddress,
   canonicalHostName,
   canonicalText,
+  describeFault,
   EVENT_KINDS,
   integer,
   isPort,
@@ -43,10 +45,14 @@ export const updateBody = z.strictObject({
   removeTasks: z.array(taskName).max(MAX_TASKS_PER_NODE),
 });
 
+const portText = canonicalText("a port in 1..65535", (text) =>
+  /^\d{1,5}$/.test(text) && isPort(Number(text)) ? text : null,
+).transform(Number);
+
+export const portQuery = z.strictObject({ port: portText, protocol: protocol.default("tcp") });
+
 export const traceQuery = z.strictObject({
-  port: canonicalText("a port in 1..65535", (text) =>
-    /^\d{1,5}$/.test(text) && isPort(Number(text)) ? text : null,
-  ).transform(Number),
+  port: portText,
   protocol: protocol.default("tcp"),
   client: canonicalText("an IP address", canonicalAddress)
     .optional()
@@ -75,3 +81,10 @@ export const eventQuery = z.strictObject({
   }).optional(),
   limit: z.coerce.number().pipe(integer(0, MAX_LISTED_EVENTS)).default(MAX_EVENTS),
 });
+
+/** Throws HTTPException with the first fault. */
+export function understand<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw new HTTPException(400, { message: describeFault(result.error) });
+}

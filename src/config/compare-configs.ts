@@ -7,6 +7,8 @@ import { comparePorts, compareRules, compareValue, missingIn, type ServiceTask }
 import { formatHostPort } from "../wire/index.ts";
 import type { Config, GossipAddress, ServiceConfig } from "./config.ts";
 
+const SHOWN_DIGEST_CHARS = 8;
+
 export interface ConfigChanges {
   readonly services: {
     readonly added: readonly string[];
@@ -75,6 +77,12 @@ function compareSettings(before: Config, after: Config): SettingChange[] {
     { key: "proxy.workers", of: (config: Config) => config.proxy.workers, needsRestart: true },
     { key: "proxy.bind", of: (config: Config) => config.proxy.bind, needsRestart: false },
     { key: "admin.socket", of: (config: Config) => config.admin.socket, needsRestart: true },
+    { key: "admin.listen", of: listenOf, needsRestart: false },
+    { key: "admin.hosts", of: (config: Config) => config.admin.http?.hosts, needsRestart: false },
+    { key: "admin.tokens_file", of: (config: Config) => config.admin.http?.tokensFile, needsRestart: false },
+    { key: "admin.tokens", of: tokensOf, needsRestart: false },
+    { key: "admin.tls_cert", of: certificateOf, needsRestart: false },
+    { key: "admin.tls_key", of: (config: Config) => config.admin.http?.tls?.keyFile, needsRestart: false },
     { key: "log.level", of: (config: Config) => config.log.level, needsRestart: false },
     { key: "log.format", of: (config: Config) => config.log.format, needsRestart: true },
   ];
@@ -120,9 +128,26 @@ function formatAddress({ host, port }: GossipAddress): string {
   return formatHostPort(host, port);
 }
 
+function listenOf({ admin: { http } }: Config): string | null {
+  return http === null ? null : formatAddress(http.listen);
+}
+
+function tokensOf({ admin: { http } }: Config): string[] | undefined {
+  return http?.tokens?.map(({ role, digest }) => `${role}:sha256:${digest.slice(0, SHOWN_DIGEST_CHARS)}`);
+}
+
+/** With what is in both files. */
+function certificateOf({ admin: { http } }: Config): string | null {
+  if (http === null || http.tls === null) return null;
+  return `${http.tls.certFile} (sha256:${http.tls.digest.slice(0, SHOWN_DIGEST_CHARS)})`;
+}
+
 /** Enough to see that a key has changed, of no use to open anything. */
 function maskKeys(keys: readonly string[] | undefined): string[] | undefined {
-  return keys?.map((key) => `sha256:${new Bun.CryptoHasher("sha256").update(key).digest("hex").slice(0, 8)}`);
+  return keys?.map(
+    (key) =>
+      `sha256:${new Bun.CryptoHasher("sha256").update(key).digest("hex").slice(0, SHOWN_DIGEST_CHARS)}`,
+  );
 }
 
 /** The order of keys means something, that of addresses does not: a list is compared as it is. */

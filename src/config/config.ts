@@ -23,7 +23,11 @@ export interface Config {
     readonly bind: readonly string[];
   };
   /** null: the first of the standard ones that can be created. */
-  readonly admin: { readonly socket: string | null };
+  readonly admin: {
+    readonly socket: string | null;
+    /** null: the API is on the socket only. */
+    readonly http: AdminHttpConfig | null;
+  };
   readonly log: { readonly level: LogLevel; readonly format: LogFormat };
   /** In file order; names are unique. */
   readonly services: readonly ServiceConfig[];
@@ -50,6 +54,37 @@ export interface ClusterConfig {
   readonly profile: Profile;
   /** A node without keys may be reached from other machines. */
   readonly isInsecure: boolean;
+}
+
+/** The admin API over TCP. */
+export interface AdminHttpConfig {
+  /** Literal IP address and port. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** Names of this node in requests, besides IP addresses and localhost; in lower case. */
+  readonly hosts: readonly string[];
+  /** Absolute path. */
+  readonly tokensFile: string | null;
+  /** null: there is no file of tokens; `listen` is loopback then. */
+  readonly tokens: readonly AdminTokenConfig[] | null;
+  /** null: plain HTTP. */
+  readonly tls: AdminTlsConfig | null;
+}
+
+export interface AdminTokenConfig {
+  readonly role: "read" | "write";
+  /** SHA-256 in hex. */
+  readonly digest: string;
+}
+
+export interface AdminTlsConfig {
+  /** Absolute paths. */
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** PEM. */
+  readonly cert: string;
+  readonly key: string;
+  /** SHA-256 of both, in hex. */
+  readonly digest: string;
 }
 
 /** How what goes from node to node travels; of no effect without a cluster. */

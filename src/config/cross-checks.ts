@@ -42,6 +42,7 @@ export function crossCheck(
   services: readonly ServiceReading[],
 ): void {
   checkCluster(document, settings);
+  checkAdmin(document, settings);
   const claims: Claim[] = [];
   const names = new Map<string, Path>();
   for (const [index, service] of services.entries()) {
@@ -88,6 +89,31 @@ function checkCluster(document: ConfigDocument, { bindHost, advertise }: Setting
     "without cluster.keys anyone who can reach this address can join: set keys to the output of `portmesh keygen`, " +
       "bind to loopback, or set insecure = true",
   );
+}
+
+const OF_ADMIN_LISTEN = ["hosts", "tokens_file", "tls_cert", "tls_key"] as const;
+
+/** Who reaches the API controls the node. */
+function checkAdmin(document: ConfigDocument, { adminHost }: SettingsReading): void {
+  const given = (key: string) => valueAt(document.value, ["admin", key]);
+  const listen = given("listen");
+  if (listen === undefined || listen === "") {
+    for (const key of OF_ADMIN_LISTEN)
+      if (given(key) !== undefined)
+        document.reportUnquoted(["admin", key], given(key), "has no effect without admin.listen");
+    return;
+  }
+  for (const [key, other] of [
+    ["tls_cert", "tls_key"],
+    ["tls_key", "tls_cert"],
+  ] as const)
+    if (given(key) !== undefined && given(other) === undefined)
+      document.reportUnquoted(["admin", key], given(key), `has no effect without admin.${other}`);
+  if (adminHost === null || isLoopback(adminHost) || given("tokens_file") !== undefined) return;
+  const message =
+    `${showValue(listen)} is reachable from other machines: set tokens_file to a file with lines like ` +
+    "`read-write TOKEN` (`portmesh keygen` prints a token), or listen on 127.0.0.1";
+  document.reportUnquoted(["admin", "listen"], listen, message);
 }
 
 /** Together with where this node listens. */

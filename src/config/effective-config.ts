@@ -13,7 +13,7 @@ import {
   type PortSpec,
 } from "../model/index.ts";
 import { formatHostPort } from "../wire/index.ts";
-import type { ClusterConfig, Config, ServiceConfig } from "./config.ts";
+import type { AdminHttpConfig, ClusterConfig, Config, ServiceConfig } from "./config.ts";
 import { hideTexts, MASKED, mapStrings } from "./secrets.ts";
 import { escapeVariables } from "./variables.ts";
 
@@ -35,7 +35,10 @@ function plainConfig(config: Config): unknown {
       overlay: { ...config.overlay },
     }),
     proxy: { workers: config.proxy.workers, bind: config.proxy.bind },
-    admin: { ...(config.admin.socket !== null && { socket: config.admin.socket }) },
+    admin: {
+      ...(config.admin.socket !== null && { socket: config.admin.socket }),
+      ...(config.admin.http !== null && effectiveHttp(config.admin.http)),
+    },
     log: { level: config.log.level, format: config.log.format },
     services: config.services.map(effectiveService),
   };
@@ -51,6 +54,16 @@ function effectiveCluster(cluster: ClusterConfig): unknown {
     bind: formatHostPort(cluster.bind.host, cluster.bind.port),
     profile: cluster.profile,
     insecure: cluster.isInsecure,
+  };
+}
+
+/** The paths of the files, and nothing that is in them. */
+function effectiveHttp({ listen, hosts, tokensFile, tls }: AdminHttpConfig): object {
+  return {
+    listen: formatHostPort(listen.host, listen.port),
+    hosts,
+    ...(tokensFile !== null && { tokens_file: tokensFile }),
+    ...(tls !== null && { tls_cert: tls.certFile, tls_key: tls.keyFile }),
   };
 }
 

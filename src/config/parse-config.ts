@@ -11,7 +11,15 @@ import {
   nodeName,
   perClient,
 } from "../model/index.ts";
-import type { ClusterConfig, Config, ServiceConfig } from "./config.ts";
+import type { TlsReading, TokensReading } from "./admin-files.ts";
+import type {
+  AdminHttpConfig,
+  AdminTlsConfig,
+  AdminTokenConfig,
+  ClusterConfig,
+  Config,
+  ServiceConfig,
+} from "./config.ts";
 import { crossCheck } from "./cross-checks.ts";
 import { ConfigDocument, valueAt } from "./document.ts";
 import { readJson } from "./json-document.ts";
@@ -36,6 +44,10 @@ export interface Surroundings {
   readonly environment: Environment;
   /** @param path absolute */
   readKeys(path: string): KeysReading;
+  /** @param path absolute */
+  readTokens(path: string): TokensReading;
+  /** @param certFile absolute, like `keyFile` */
+  readTls(certFile: string, keyFile: string): TlsReading;
 }
 
 export type ConfigResult = RightConfig | WrongConfig;
@@ -56,6 +68,8 @@ export interface WrongConfig {
   readonly places?: ConfigPlaces;
   /** Absolute path: when it changes the configuration may become right. */
   readonly keysFile?: string;
+  /** The same of the files of [admin]. */
+  readonly adminFiles?: readonly string[];
 }
 
 /** null: the standard ones. */
@@ -68,9 +82,12 @@ export interface ConfigPlaces {
 const EMPTY = "empty: it sets no key; for a node without services of its own, set services = []";
 const YAML = "YAML is not supported: write TOML, with a table [[services]] for each service, or JSON";
 
+const ONLY_TEXT = "only the text of the configuration is read here";
 const NOTHING_AROUND: Surroundings = {
   environment: {},
-  readKeys: () => ({ unreadable: "only the text of the configuration is read here" }),
+  readKeys: () => ({ unreadable: ONLY_TEXT }),
+  readTokens: () => ({ unreadable: ONLY_TEXT }),
+  readTls: () => ({ unreadable: ONLY_TEXT, key: "tls_cert" }),
 };
 /** Sets the name of the node where the file does not. */
 const NODE_NAME_VARIABLE = "PORTMESH_NODE_NAME";
@@ -80,8 +97,9 @@ export function parseConfig(
   text: string,
   file: string,
   check: ConfigCheck = () => {},
-  { environment, readKeys }: Surroundings = NOTHING_AROUND,
+  surroundings: Surroundings = NOTHING_AROUND,
 ): ConfigResult {
+  const { environment, readKeys } = surroundings;
   const withoutBom = text.replace(/^\uFEFF/, "");
   if (withoutBom.trim() === "") return refuseFile(file, EMPTY);
   const values = countValues(withoutBom);
@@ -99,16 +117,22 @@ export function parseConfig(
   crossCheck(document, settings, services);
   if (document.problems.length === 0 && !setsKeys(document.value)) return refuseFile(file, EMPTY);
   const keys = readKeysOf(document, readKeys);
+  const admin = readAdminFiles(document, surroundings);
   const nodeName = settings.data?.node.name ?? nameFrom(document, environment);
   const config =
     document.problems.length === 0
-      ? deepFreeze(build({ file: settings.data!, services, keys, nodeName }))
+      ? deepFreeze(build({ file: settings.data!, services, keys, admin, nodeName }))
       : null;
   if (config !== null)
     check(config, (path, message) => document.report(path, valueAt(document.value, path), message));
   if (config !== null && document.problems.length === 0) return { config, ...aboutVariables(document) };
   const problems = withoutSecrets(firstProblems(document.problems), document);
-  return { problems, ...placesIn(document.value), ...(keys !== null && { keysFile: keys.path }) };
+  return {
+    problems,
+    ...placesIn(document.value),
+    ...(keys !== null && { keysFile: keys.path }),
+    ...(admin.files.length > 0 && { adminFiles: admin.files }),
+  };
 }
 
 /** A problem of one value may quote another one. */
@@ -130,6 +154,48 @@ function hintAtQuotes({ problems }: ConfigDocument, text: string): Problem[] {
       ? { ...problem, message: `${problem.message}; a variable needs quotes around it: "\${NAME}"` }
       : problem,
   );
+}
+
+/** What the files of [admin] hold; nothing of a file with something wrong. */
+interface AdminFiles {
+  readonly tokensFile: string | null;
+  readonly tokens: readonly AdminTokenConfig[] | null;
+  readonly tls: AdminTlsConfig | null;
+  /** Absolute paths of all of them. */
+  readonly files: readonly string[];
+}
+
+function readAdminFiles(
+  document: ConfigDocument,
+  { readTokens, readTls }: Pick<Surroundings, "readTokens" | "readTls">,
+): AdminFiles {
+  const [tokensFile, certFile, keyFile] = ["tokens_file", "tls_cert", "tls_key"].map((key) => {
+    const named = filePath.safeParse(valueAt(document.value, ["admin", key]));
+    return named.success && !document.isUnexpanded(["admin", key])
+      ? keysFilePath(document.file, named.data)
+      : null;
+  }) as [string | null, string | null, string | null];
+  const refuse = (key: string, message: string) => {
+    const named = String(valueAt(document.value, ["admin", key]));
+    const path = keysFilePath(document.file, named);
+    const shown = mayBeKey(named) ? message.replaceAll(path, MASKED) : message;
+    document.reportUnquoted(["admin", key], MASKED, shown);
+  };
+  let tokens: readonly AdminTokenConfig[] | null = null;
+  if (tokensFile !== null) {
+    const reading = readTokens(tokensFile);
+    if ("tokens" in reading) tokens = reading.tokens;
+    else if ("problems" in reading) document.problems.push(...reading.problems);
+    else refuse("tokens_file", reading.unreadable);
+  }
+  let tls: AdminTlsConfig | null = null;
+  if (certFile !== null && keyFile !== null) {
+    const reading = readTls(certFile, keyFile);
+    if ("tls" in reading) tls = reading.tls;
+    else refuse(reading.key, reading.unreadable);
+  }
+  const files = [tokensFile, certFile, keyFile].filter((path) => path !== null);
+  return { tokensFile, tokens, tls, files };
 }
 
 interface KeysOfFile {
@@ -241,10 +307,11 @@ interface Readings {
   readonly file: NonNullable<SettingsReading["data"]>;
   readonly services: readonly ServiceReading[];
   readonly keys: KeysOfFile | null;
+  readonly admin: AdminFiles;
   readonly nodeName: string | null;
 }
 
-function build({ file, services, keys, nodeName }: Readings): Config {
+function build({ file, services, keys, admin, nodeName }: Readings): Config {
   const cluster = file.cluster === undefined ? null : buildCluster(file.cluster, keys);
   return {
     node: {
@@ -256,7 +323,7 @@ function build({ file, services, keys, nodeName }: Readings): Config {
     cluster,
     overlay: { ...file.overlay, encrypt: file.overlay.encrypt ?? (cluster?.keys ?? []).length > 0 },
     proxy: file.proxy,
-    admin: { socket: file.admin.socket ?? null },
+    admin: { socket: file.admin.socket ?? null, http: buildHttp(file.admin, admin) },
     log: file.log,
     services: services.map(({ data }) => buildService(data!)),
   };
@@ -270,6 +337,13 @@ function buildCluster(
   const seeds = join.map(({ host, port }) => ({ host, port: port ?? GOSSIP_PORT }));
   const keys = { keys: fromFile?.keys ?? rest.keys, keysFile: fromFile?.path ?? null };
   return { ...rest, ...keys, join: seeds, isInsecure: insecure };
+}
+
+function buildHttp(
+  { listen, hosts }: ConfigFile["admin"],
+  { tokensFile, tokens, tls }: AdminFiles,
+): AdminHttpConfig | null {
+  return listen === null ? null : { listen, hosts, tokensFile, tokens, tls };
 }
 
 function buildService(service: ConfigFile["services"][number]): ServiceConfig {

@@ -3,6 +3,9 @@
  * one problem that says what to do.
  */
 import { type FileContents, readRegularFile } from "../sys/regular-file.ts";
+import { formatHostPort } from "../wire/index.ts";
+import { readTlsFiles, readTokensFile } from "./admin-files.ts";
+import type { Config } from "./config.ts";
 import { readKeysFile } from "./keys-file.ts";
 import {
   type ConfigCheck,
@@ -14,6 +17,7 @@ import {
 import { whyUnreadable } from "./read-failure.ts";
 import { warnOfReaders } from "./readers.ts";
 import { isLargeText, MAX_FILE_BYTES } from "./size-limits.ts";
+import { isLoopback } from "./unreachable-address.ts";
 import type { Environment } from "./variables.ts";
 
 export type FileResult = ConfigResult & {
@@ -63,13 +67,34 @@ export function readConfigText(bytes: Uint8Array, name: string, options: ReadOpt
       if ("keys" in reading) warnings.push(...reading.warnings);
       return reading;
     },
+    readTokens(path) {
+      const reading = readTokensFile(path);
+      if ("tokens" in reading) warnings.push(...reading.warnings);
+      return reading;
+    },
+    readTls(certFile, keyFile) {
+      const reading = readTlsFiles(certFile, keyFile);
+      if ("tls" in reading) warnings.push(...reading.warnings);
+      return reading;
+    },
   };
   if (bytes.length > MAX_FILE_BYTES)
     return refuseFile(name, `longer than ${MAX_FILE_BYTES} bytes, which are allowed`);
   const text = decode(bytes);
-  return typeof text === "string"
-    ? withWarnings(parseConfig(text, name, check, surroundings), warnings)
-    : refuseFile(name, "not valid UTF-8: save the file as UTF-8", text.line, text.column);
+  if (typeof text !== "string")
+    return refuseFile(name, "not valid UTF-8: save the file as UTF-8", text.line, text.column);
+  const result = parseConfig(text, name, check, surroundings);
+  const clear = "config" in result ? warnOfClearTokens(result.config, name) : [];
+  return withWarnings(result, [...warnings, ...clear]);
+}
+
+/** Who reads along has them from then on. */
+function warnOfClearTokens({ admin: { http } }: Config, file: string): string[] {
+  if (http === null || http.tls !== null || isLoopback(http.listen.host)) return [];
+  const listen = formatHostPort(http.listen.host, http.listen.port);
+  return [
+    `${file}: admin.listen ${listen} is not encrypted: tokens can be read on the network: set admin.tls_cert and admin.tls_key`,
+  ];
 }
 
 /** True when parsing the file takes a thread for long. False when it cannot be read. */

@@ -17,6 +17,7 @@ import { type ConfigDocument, plainNumber, valueAt } from "./document.ts";
 import { reportIssues } from "./explain.ts";
 import type { Path } from "./problem.ts";
 import {
+  adminListen,
   type ConfigFile,
   fileSchema,
   gossipBind,
@@ -35,6 +36,8 @@ export interface SettingsReading {
   readonly advertise: string | null;
   /** null: not readable. */
   readonly proxyBind: readonly string[] | null;
+  /** Address of admin.listen; null: not readable, or off. */
+  readonly adminHost: string | null;
 }
 
 /** null is what could not be read. */
@@ -62,6 +65,7 @@ export function readSettings(document: ConfigDocument): SettingsReading {
     bindHost: read(gossipBind, "cluster", "bind", { host: "0.0.0.0", port: 0 })?.host ?? null,
     advertise: read(ownAddress, "node", "advertise", null),
     proxyBind: read(bindList, "proxy", "bind", []),
+    adminHost: read(adminListen, "admin", "listen", null)?.host ?? null,
   };
 }
 

@@ -22,6 +22,7 @@ import {
   findSizeFault,
   flag,
   formatDuration,
+  host,
   integer,
   labels,
   list,
@@ -41,6 +42,7 @@ import {
   ruleFields,
   serverNames,
   serviceName,
+  shortList,
   showValue,
   type TaskAddress,
   table,
@@ -304,12 +306,44 @@ const cluster = table({
   }),
 });
 
+/** null: off. */
+export const adminListen = parsedText(
+  'an address like "127.0.0.1:7980", or "" for off',
+  (text): Parsed<{ readonly host: string; readonly port: number } | null> => {
+    if (text === "") return { value: null };
+    const address = parseTaskAddress(text);
+    const expected = 'an address like "127.0.0.1:7980" or "[::1]:7980"';
+    if ("error" in address || address.port === null)
+      return { error: `${showValue(text)} is not ${expected}` };
+    if (isIP(address.host) === 0)
+      return { error: `${showValue(address.host)} is a name: an IP address is required` };
+    return { value: { host: address.host, port: address.port } };
+  },
+);
+
 export const adminSchema = table({
   socket: socketPath.optional().meta({
     description:
       "Unix socket the commands connect to: an absolute path; default: /run/portmesh/portmesh.sock, else portmesh.sock " +
       "in the user's runtime directory, else in node.data_dir.",
   }),
+  listen: adminListen.prefault("").meta({
+    description:
+      'Address of the HTTP API over TCP, "127.0.0.1:7980" for example; "": the API is on the socket only. Beyond ' +
+      "loopback it requires tokens_file.",
+  }),
+  hosts: shortList(host).prefault([]).meta({
+    description:
+      "DNS names by which clients reach admin.listen; IP addresses and localhost are always allowed.",
+  }),
+  tokens_file: filePath.optional().meta({
+    description:
+      "File with `read-only TOKEN` or `read-write TOKEN` on each line, for clients of admin.listen; watched like this file.",
+  }),
+  tls_cert: filePath.optional().meta({
+    description: "PEM file with the certificate of admin.listen and its chain; watched like this file.",
+  }),
+  tls_key: filePath.optional().meta({ description: "PEM file with the private key of tls_cert." }),
 }).prefault({});
 
 export const fileSchema = table({

@@ -15,8 +15,10 @@ import type {
 } from "../admin/index.ts";
 import type { Catalog } from "../catalog/index.ts";
 import type { Config } from "../config/index.ts";
-import type { EventFilter } from "../model/index.ts";
+import type { EventFilter, Protocol } from "../model/index.ts";
+import type { ProxyStatus } from "../proxy/index.ts";
 import { pause } from "../sys/clock.ts";
+import type { AdminTcp } from "./admin/admin-tcp.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import { Commands } from "./commands.ts";
 import type { Events } from "./events/events.ts";
@@ -43,6 +45,7 @@ import {
 import { wantsConnections } from "./log.ts";
 import type { NodeLog } from "./node-log.ts";
 import type { NodeOptions, NodeParts, NodeProxy } from "./node-parts.ts";
+import { whyPortNotReady } from "./port-ready.ts";
 import type { PeerPorts } from "./port-test/judge.ts";
 import { Reloader } from "./reload.ts";
 import type { ReloadReport, ReloadTrigger } from "./reload-report.ts";
@@ -60,6 +63,7 @@ export interface StartedParts {
   readonly log: NodeLog;
   /** Of this node. */
   readonly events: Events;
+  readonly adminTcp: AdminTcp;
   /** On which it answers commands. */
   readonly socket: string;
   /** Holds them while another process takes over. */
@@ -85,6 +89,9 @@ const ANSWERS_MS = 5_000;
 /** For the answers to leave the process. */
 const WRITTEN_MS = 50;
 
+/** As old may be what answers about ports are made of. */
+const PROXY_STATUS_MS = 250;
+
 /** A change by command waits so long for the names it brings. */
 const NEW_NAMES_MS = 2_000;
 
@@ -102,6 +109,7 @@ export class Node implements ClusterNode {
   readonly #wayWanted = Promise.withResolvers<null>();
   readonly #drained = Promise.withResolvers<void>();
   #lastReload: ReloadReport | null = null;
+  #proxyStatus: { readonly atMs: number; readonly status: ProxyStatus } | null = null;
   /** What came of a reload that the watch does not know of yet, until it has reported something. */
   #secondLook: ReloadReport | null = null;
 
@@ -147,7 +155,7 @@ export class Node implements ClusterNode {
   }
 
   async reload(isDryRun: boolean, trigger: ReloadTrigger = "command"): Promise<ReloadReport> {
-    const { keysFile } = this.#reloader;
+    const { namedFiles } = this.#reloader;
     const { manager } = this.#started.options;
     if (!isDryRun) manager?.reloading();
     const report = await this.#reloader.reload(trigger, isDryRun);
@@ -156,7 +164,7 @@ export class Node implements ClusterNode {
       this.#lastReload = report;
       this.#started.log.reload(report);
     }
-    if (this.#reloader.keysFile !== keysFile) this.#secondLook = report; // the watch sees another list of files
+    if (!Bun.deepEquals(this.#reloader.namedFiles, namedFiles)) this.#secondLook = report; // the watch sees another list of files
     return report;
   }
 
@@ -190,8 +198,23 @@ export class Node implements ClusterNode {
     return this.#started.proxy.ping();
   }
 
+  whyPortNotReady(protocol: Protocol, port: number): string | null {
+    const { catalog, reconciler, tables } = this.#started;
+    const seen = { ...this.#nodes, catalog, proxy: this.#recentProxyStatus() };
+    return whyPortNotReady(protocol, port, { ...seen, input: reconciler.routing, table: tables.table });
+  }
+
+  /** Load balancers ask for every port, each of them every second. */
+  #recentProxyStatus(): ProxyStatus {
+    const { parts, proxy } = this.#started;
+    const nowMs = parts.clock.steady.nowMs();
+    if (this.#proxyStatus === null || nowMs - this.#proxyStatus.atMs >= PROXY_STATUS_MS)
+      this.#proxyStatus = { atMs: nowMs, status: proxy.status() };
+    return this.#proxyStatus.status;
+  }
+
   status(): NodeStatus {
-    const { options, parts, startedAt, proxy, tables, cluster, reconciler } = this.#started;
+    const { options, parts, startedAt, adminTcp, proxy, tables, cluster, reconciler } = this.#started;
     return {
       node: this.#reloader.running.node.name,
       version: options.version,
@@ -214,6 +237,7 @@ export class Node implements ClusterNode {
       addressProblem: reconciler.facts.address?.problem ?? null,
       storeError: cluster.storeError,
       logLoss: options.log.loss,
+      admin: adminTcp.status,
       proxy: proxy.status(),
       cluster: this.#cluster(),
       overlay: cluster.overlayStatus,
@@ -301,7 +325,8 @@ export class Node implements ClusterNode {
   }
 
   #newHandover(): Handover {
-    const { options, parts, socket, gate, endpoint, events, tables, proxy, cluster } = this.#started;
+    const { options, parts, socket, gate, endpoint, events, adminTcp, tables, proxy, cluster } =
+      this.#started;
     return new Handover({
       version: options.version.version,
       log: options.log,
@@ -318,7 +343,7 @@ export class Node implements ClusterNode {
         proxy,
         cluster,
       }),
-      sockets: () => proxy.sockets,
+      sockets: () => [...proxy.sockets, ...adminTcp.sockets],
       isDraining: () => this.#state === "draining",
       predecessors: () => this.#predecessors.status,
       draining: () => {
@@ -331,10 +356,11 @@ export class Node implements ClusterNode {
 
   /** Another process runs this node: what is open here ends by itself, up to its drain_timeout. */
   async #leave(): Promise<void> {
-    const { log, parts, gate, proxy, tables, cluster, stops } = this.#started;
+    const { log, parts, gate, adminTcp, proxy, tables, cluster, stops } = this.#started;
     const timeoutMs = this.#drainTimeoutMs;
     this.#state = "draining";
     this.#drainEndMs = parts.clock.steady.nowMs() + timeoutMs;
+    adminTcp.leave();
     cluster.events.close(); // who follows goes on with the other process
     await tables.close();
     await proxy.forget();
@@ -352,10 +378,7 @@ export class Node implements ClusterNode {
       if (this.#state === "serving") void this.reload(false, "file");
     };
     const isRefused = () => this.#lastReload?.outcome === "refused";
-    const paths = () => [
-      options.file,
-      ...(this.#reloader.keysFile === null ? [] : [this.#reloader.keysFile]),
-    ];
+    const paths = () => [options.file, ...this.#reloader.namedFiles];
     const watch = parts.watchConfig({ paths, onChange: reload, isRefused });
     const lookAgain = async () => {
       if (this.#state === "serving") this.#secondLook = await this.reload(false, "file");
@@ -379,7 +402,8 @@ export class Node implements ClusterNode {
   }
 
   #onApplied(config: Config): void {
-    const { options, parts, proxy, cluster } = this.#started;
+    const { options, parts, proxy, adminTcp, cluster } = this.#started;
+    void adminTcp.follow(config.admin.http);
     this.#appliedAt = parts.clock.nowMs();
     cluster.writes.applyFile(config);
     options.log.level = config.log.level;

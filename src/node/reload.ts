@@ -51,16 +51,18 @@ export class Reloader {
   readonly #queue = new SerialQueue();
   #running: Config;
   #keysFile: string | null;
+  #adminFiles: readonly string[];
 
   constructor(parts: ReloaderParts, running: Config) {
     this.#parts = parts;
     this.#running = running;
     this.#keysFile = running.cluster?.keysFile ?? null;
+    this.#adminFiles = adminFilesOf(running);
   }
 
-  /** The file of keys that the configuration file named last, right or wrong. */
-  get keysFile(): string | null {
-    return this.#keysFile;
+  /** The files that the configuration file named last, right or wrong. */
+  get namedFiles(): readonly string[] {
+    return this.#keysFile === null ? this.#adminFiles : [this.#keysFile, ...this.#adminFiles];
   }
 
   get running(): Config {
@@ -97,9 +99,11 @@ export class Reloader {
     const read = await this.#parts.read(this.#parts.file, check);
     if ("problems" in read) {
       this.#keysFile = read.keysFile ?? this.#keysFile;
+      this.#adminFiles = read.adminFiles ?? this.#adminFiles;
       return report({ outcome: "refused", problems: read.problems });
     }
     this.#keysFile = read.config.cluster?.keysFile ?? null;
+    this.#adminFiles = adminFilesOf(read.config);
     return await this.#parts.tables.change((turn) => this.#reload(read, turn, isDryRun, report));
   }
 
@@ -143,6 +147,13 @@ export class Reloader {
     this.#parts.onApplied(next);
     return applied;
   }
+}
+
+function adminFilesOf({ admin: { http } }: Config): string[] {
+  if (http === null) return [];
+  return [http.tokensFile, http.tls?.certFile ?? null, http.tls?.keyFile ?? null].filter(
+    (path) => path !== null,
+  );
 }
 
 const NOTHING: Applied = { changes: { listenersOpened: [], listenersClosed: [] }, bindErrors: [] };

@@ -8,6 +8,7 @@ import { besideOf, clusterApp, handoverApp, listenOnFirst } from "../admin/index
 import { Catalog } from "../catalog/index.ts";
 import type { ClusterConfig } from "../config/index.ts";
 import { standardSockets } from "../sys/standard-paths.ts";
+import { AdminTcp } from "./admin/admin-tcp.ts";
 import { afterPredecessor } from "./after-predecessor.ts";
 import { AddressWatch } from "./cluster/address-watch.ts";
 import { Cluster, type HandedCluster } from "./cluster/cluster.ts";
@@ -58,15 +59,27 @@ export async function startNode(options: NodeOptions, parts: NodeParts): Promise
       clock: parts.clock.steady,
     });
     stops.push(() => (gate.hasLeft ? undefined : admin.close()));
+    const events = new Events({ self: config.node.name, nowMs: () => parts.clock.nowMs() });
+    const adminTcp = new AdminTcp({
+      handle: gate.handle,
+      self: config.node.name,
+      log: options.log,
+      events,
+      clock: parts.clock.steady,
+    });
+    if (options.takeover != null) adminTcp.adopt(config.admin.http, options.takeover.sockets);
+    stops.push(() => adminTcp.close());
     const endpoint = new HandoverEndpoint(options.log);
     stops.push(() => endpoint.close());
     const { lookup } = new LookupLimit(parts.lookup, parts.clock);
     const socket = taken ?? admin.path;
-    const begun = await startParts(options, { ...parts, lookup }, { gate, endpoint, socket }, stops);
+    const opened = { gate, endpoint, socket, events, adminTcp };
+    const begun = await startParts(options, { ...parts, lookup }, opened, stops);
     node = begun;
     if (taken !== null) admin.moveTo(taken);
     if (options.takeover != null) options.manager?.becomesMain(); // before the predecessor may end
     await options.takeover?.ready();
+    await adminTcp.follow(config.admin.http);
     await endpoint.open(begun.stateDirectory, handoverApp(begun).fetch);
     return begun;
   } catch (error) {
@@ -79,12 +92,12 @@ export async function startNode(options: NodeOptions, parts: NodeParts): Promise
 async function startParts(
   options: NodeOptions,
   parts: NodeParts,
-  commands: Pick<StartedParts, "gate" | "endpoint" | "socket">,
+  opened: Pick<StartedParts, "gate" | "endpoint" | "socket" | "events" | "adminTcp">,
   stops: Stops,
 ): Promise<Node> {
   const { clock, readNetwork } = parts;
   const startedAt = clock.nowMs();
-  const events = new Events({ self: options.config.node.name, nowMs: () => clock.nowMs() });
+  const { events } = opened;
   const log = new NodeLog(options.log, events);
   const catalog = new Catalog(options.config.node.name);
   const reconciler = new Reconciler({
@@ -145,8 +158,7 @@ async function startParts(
     options,
     parts,
     log,
-    events,
-    ...commands,
+    ...opened,
     startedAt,
     catalog,
     reconciler,

@@ -2,6 +2,7 @@
 import type { NodeInfo, PortConflict } from "../admin/index.ts";
 import type { SettingChange } from "../config/index.ts";
 import type { ProxyStatus } from "../proxy/index.ts";
+import type { AdminTcpStatus } from "./admin/admin-tcp.ts";
 import type { RoutingWarning } from "./build-routing.ts";
 import type { Unpublished } from "./cluster/cluster.ts";
 import type { KeyMismatch } from "./cluster/key-mismatch.ts";
@@ -47,6 +48,8 @@ export interface NodeStatus {
   readonly storeError: string | null;
   /** Lines of the log that were dropped because standard output takes none now; null: none. */
   readonly logLoss: LogLoss | null;
+  /** The API over TCP; null: it is off. */
+  readonly admin?: AdminTcpStatus | null;
   readonly proxy: ProxyStatus;
   /** null: the node has no [cluster]. */
   readonly cluster: ClusterStatus | null;

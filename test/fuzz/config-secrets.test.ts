@@ -181,6 +181,11 @@ test("the value of a variable that is named like a secret, in any value of a fil
       const around = {
         environment: { [variable]: text },
         readKeys: (path: string) => ({ unreadable: `cannot read ${path}: it does not exist` }),
+        readTokens: (path: string) => ({ unreadable: `cannot read ${path}: it does not exist` }),
+        readTls: (path: string) => ({
+          unreadable: `cannot read ${path}: it does not exist`,
+          key: "tls_cert" as const,
+        }),
       };
       for (const [contents, file] of texts(put(shape(`\${${variable}}`)) as Record<string, unknown>)) {
         const result = parseConfig(contents, file, undefined, around);

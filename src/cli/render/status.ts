@@ -65,6 +65,7 @@ function renderWarnings(status: NodeStatus): string[] {
   );
   return [
     ...(addressProblem === null ? [] : renderNote("WARNING ", addressProblem, "")),
+    ...(status.admin?.error == null ? [] : renderNote("WARNING ", status.admin.error, "")),
     ...renderUnpublished(unpublished),
     ...renderStoreError(storeError),
     ...renderLogLoss(logLoss),

@@ -96,7 +96,15 @@ export class FakeMesh implements ClusterNode, ClusterCommands {
     this.list = services;
   }
 
-  readonly notReady = null;
+  notReady: string | null = null;
+  readyPorts: readonly number[] = [];
+
+  async ping(): Promise<void> {}
+
+  whyPortNotReady(_protocol: string, port: number): string | null {
+    return this.readyPorts.includes(port) ? null : `no service publishes ${port}`;
+  }
+
   /** What `events` gives, and what followers get first. */
   eventList: EventList = { events: [], unanswered: [] };
   readonly followers = new Set<EventStream>();

@@ -139,10 +139,13 @@ export class NodeProcess {
 
 /** With what must be this node's own: its socket and where it keeps its state. */
 function complete(directory: string, services: string): string {
-  const head = `[admin]\nsocket = "${join(directory, "portmesh.sock")}"\n`;
-  if (/^data_dir\b/m.test(services)) return head + services;
+  const admin = `[admin]\nsocket = "${join(directory, "portmesh.sock")}"`;
+  const hasAdmin = /^\[admin\]$/m.test(services);
+  const text = hasAdmin ? services.replace(/^\[admin\]$/m, () => admin) : services;
+  const head = hasAdmin ? "" : `${admin}\n`;
+  if (/^data_dir\b/m.test(text)) return head + text;
   const dataDir = `[node]\ndata_dir = "${join(directory, "data")}"\n`;
-  return /^\[node\]$/m.test(services)
-    ? head + services.replace(/^\[node\]$/m, () => dataDir.trimEnd())
-    : head + dataDir + services;
+  return /^\[node\]$/m.test(text)
+    ? head + text.replace(/^\[node\]$/m, () => dataDir.trimEnd())
+    : head + dataDir + text;
 }

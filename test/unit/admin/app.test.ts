@@ -8,6 +8,9 @@ function appOf(outcome: string, notReady: string | null = null) {
   const node: AdminNode = {
     notReady,
     makeWay: () => notReady !== null,
+    ping: async () => undefined,
+    whyPortNotReady: (protocol, port) =>
+      port === 8080 && protocol === "tcp" ? null : `nothing on ${port}/${protocol}`,
     status: () => ({ node: "edge-1" }),
     async reload(isDryRun) {
       dryRuns.push(isDryRun);
@@ -67,4 +70,26 @@ test("what is not there is 404 in JSON", async () => {
   const response = await appOf("applied").request("/v2/status");
   expect(response.status).toBe(404);
   expect(await response.json()).toEqual({ error: "cannot GET /v2/status: no such resource" });
+});
+
+test("a node that starts or drains lives; one whose workers are silent does not", async () => {
+  expect((await adminApp(() => null, version).request("/livez")).status).toBe(200);
+  expect((await appOf("applied", "the node is draining").request("/livez")).status).toBe(200);
+});
+
+test.each([
+  ["/ports/8080/ready", 200, { ready: true }],
+  ["/ports/8080/ready?protocol=tcp", 200, { ready: true }],
+  ["/ports/8080/ready?protocol=udp", 503, { error: "nothing on 8080/udp" }],
+  ["/ports/1/ready", 503, { error: "nothing on 1/tcp" }],
+  ["/ports/0/ready", 400, { error: 'port: "0" is not a port in 1..65535' }],
+  ["/ports/a/ready", 400, { error: 'port: "a" is not a port in 1..65535' }],
+])("%s is %p", async (path, status, body) => {
+  const response = await appOf("applied").request(path);
+  expect([response.status, await response.json()]).toEqual([status, body]);
+});
+
+test("no port of a node that drains is ready", async () => {
+  const response = await appOf("applied", "the node is draining").request("/ports/8080/ready");
+  expect([response.status, await response.json()]).toEqual([503, { error: "the node is draining" }]);
 });

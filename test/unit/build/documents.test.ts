@@ -173,7 +173,12 @@ describe("config/README.md", () => {
   test("says which keys need a restart", () => {
     const [node = ""] = examples;
     const config = configOf(node);
-    const named = { ...config, cluster: { ...config.cluster!, keysFile: "/keys" } };
+    const tls = { certFile: "/cert", keyFile: "/key", cert: "", key: "", digest: "" };
+    const named = {
+      ...config,
+      cluster: { ...config.cluster!, keysFile: "/keys" },
+      admin: { ...config.admin, http: { ...config.admin.http!, tokensFile: "/tokens", tls } },
+    };
     const { settings } = compareConfigs(configOf("[cluster]\ninsecure = true"), named);
     const told = documented.flatMap(({ key, appliedBy }) =>
       appliedBy === undefined ? [] : [`${key} ${appliedBy}`],

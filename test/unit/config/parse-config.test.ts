@@ -10,7 +10,7 @@ describe("parseConfig: values", () => {
       cluster: null,
       overlay: { driver: "auto", port: 4789, vni: 4096, subnet: "10.200.0.0/16", encrypt: false },
       proxy: { workers: 0, bind: [] },
-      admin: { socket: null },
+      admin: { socket: null, http: null },
       log: { level: "info", format: "auto" },
       services: [],
     });

@@ -10,7 +10,15 @@ export interface Around {
 const KEY = Buffer.alloc(32, 9).toString("base64");
 
 export function surroundings({ environment = {}, keys = [KEY] }: Around = {}): Surroundings {
-  return { environment, readKeys: () => ({ keys, warnings: [] }) };
+  return {
+    environment,
+    readKeys: () => ({ keys, warnings: [] }),
+    readTokens: () => ({ tokens: [], warnings: [] }),
+    readTls: (certFile, keyFile) => ({
+      tls: { certFile, keyFile, cert: "", key: "", digest: "" },
+      warnings: [],
+    }),
+  };
 }
 
 export function configOf(text: string, file = "test.toml", around: Around = {}): Config {

@@ -278,20 +278,20 @@ describe("a file is refused", () => {
 });
 
 test("the file of keys that the configuration named last is the one to watch, right or wrong", async () => {
-  expect(reloader.keysFile).toBeNull();
+  expect(reloader.namedFiles).toEqual([]);
   const cluster = { ...configOf("[cluster]\ninsecure = true").cluster!, keysFile: "/keys" };
   readFile = () => ({ config: { ...configOf(WEB), cluster } });
   await reloader.reload("file", false);
-  expect(reloader.keysFile).toBe("/keys");
+  expect(reloader.namedFiles).toEqual(["/keys"]);
   readFile = () => ({ problems: [], keysFile: "/other" });
   await reloader.reload("file", false);
-  expect(reloader.keysFile).toBe("/other");
+  expect(reloader.namedFiles).toEqual(["/other"]);
   readFile = () => ({ problems: [] }); // nothing of it can be read
   await reloader.reload("file", false);
-  expect(reloader.keysFile).toBe("/other");
+  expect(reloader.namedFiles).toEqual(["/other"]);
   readFile = () => ({ config: configOf(WEB) });
   await reloader.reload("file", false);
-  expect(reloader.keysFile).toBeNull();
+  expect(reloader.namedFiles).toEqual([]);
 });
 
 test("the report names the variables of the file", async () => {
