@@ -7,6 +7,7 @@ import {
   type ClientTableMemory,
   OVER_LIMIT,
   OVER_RATE,
+  releaseClient,
 } from "./client-table.ts";
 import type { RefusalReason } from "./counters.ts";
 
@@ -66,7 +67,7 @@ export class ClientLimits {
 
   /** @param ticket as `acquire` returned it; negative: nothing */
   release(ticket: number): void {
-    if (ticket >= 0) this.#table.release(ticket);
+    if (ticket >= 0) releaseClient(this.#table.memory, ticket);
   }
 }
 

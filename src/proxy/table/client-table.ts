@@ -88,10 +88,6 @@ export class ClientTable {
     return result;
   }
 
-  release(entry: number): void {
-    Atomics.sub(this.memory.words, entry * ENTRY_WORDS + OPEN, 1);
-  }
-
   #take(entry: number, limit: ClientLimit, nowMs: number, isForced: boolean): number {
     const { words, fullAtMs } = this.memory;
     const at = entry * ENTRY_WORDS;
@@ -152,6 +148,11 @@ export class ClientTable {
     for (let spins = 0; Atomics.compareExchange(locks, set, 0, 1) !== 0; spins++)
       if (spins >= SPINS) Atomics.wait(locks, set, 1, LOCK_WAIT_MS);
   }
+}
+
+/** One fewer. @param entry as `acquire` returned it */
+export function releaseClient({ words }: ClientTableMemory, entry: number): void {
+  Atomics.sub(words, entry * ENTRY_WORDS + OPEN, 1);
 }
 
 /** Of the main thread, without a lock: what it reads may be a moment old. */

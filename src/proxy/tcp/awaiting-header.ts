@@ -8,11 +8,12 @@ import { Waiting } from "../../sys/deadline-list.ts";
 import { READ_EVENTS } from "../../sys/tcp-sockets.ts";
 import type { Endpoint } from "../../wire/index.ts";
 import { AwaitingHello } from "./awaiting-hello.ts";
-import { type CloseReason, closeUnserved, type Phase } from "./client.ts";
+import { type Client, type CloseReason, closeUnserved, type Phase } from "./client.ts";
 import { Dialing } from "./dialing.ts";
 import { copyEndpoint, readProxyHeader } from "./header-reader.ts";
 import type { LocalClient } from "./local-client.ts";
 import type { RelayPools } from "./relay/relay-pool.ts";
+import type { ServiceConnections } from "./service-connections.ts";
 
 export class AwaitingHeader extends Waiting implements Phase {
   #isWatched = false;
@@ -20,6 +21,7 @@ export class AwaitingHeader extends Waiting implements Phase {
   constructor(
     readonly client: LocalClient,
     readonly relayPools: RelayPools,
+    readonly connectionsOf: (slot: number) => ServiceConnections<Client>,
   ) {
     super();
   }
@@ -62,7 +64,6 @@ export class AwaitingHeader extends Waiting implements Phase {
 
   close(reason: CloseReason): void {
     this.waitingIn?.cancel(this);
-    this.client.onNamed();
     closeUnserved(this.client, reason);
   }
 
@@ -87,6 +88,6 @@ export class AwaitingHeader extends Waiting implements Phase {
 
   #awaitHello(published: Endpoint | null): void {
     this.waitingIn?.cancel(this);
-    new AwaitingHello(this.client, this.relayPools, published, this.#isWatched).start();
+    new AwaitingHello(this.client, this.relayPools, this.connectionsOf, published, this.#isWatched).start();
   }
 }

@@ -15,10 +15,11 @@ import { MSG_PEEK } from "../../sys/socket.ts";
 import { READ_EVENTS } from "../../sys/tcp-sockets.ts";
 import { decodeClientHello, type Endpoint, MAX_CLIENT_HELLO_BYTES } from "../../wire/index.ts";
 import type { RefusalReason } from "../table/counters.ts";
-import { type CloseReason, closeUnserved, type Phase } from "./client.ts";
+import { type Client, type CloseReason, closeUnserved, type Phase } from "./client.ts";
 import { Dialing } from "./dialing.ts";
 import type { LocalClient } from "./local-client.ts";
 import type { RelayPools } from "./relay/relay-pool.ts";
+import type { ServiceConnections } from "./service-connections.ts";
 
 export class AwaitingHello extends Waiting implements Phase {
   #isMarkSet = false;
@@ -31,6 +32,7 @@ export class AwaitingHello extends Waiting implements Phase {
   constructor(
     readonly client: LocalClient,
     readonly relayPools: RelayPools,
+    readonly connectionsOf: (slot: number) => ServiceConnections<Client>,
     readonly namedLocal: Endpoint | null,
     isWatched: boolean,
   ) {
@@ -88,7 +90,6 @@ export class AwaitingHello extends Waiting implements Phase {
 
   close(reason: CloseReason): void {
     this.waitingIn?.cancel(this);
-    this.client.onNamed();
     closeUnserved(this.client, reason);
   }
 
@@ -99,8 +100,7 @@ export class AwaitingHello extends Waiting implements Phase {
     if (route === null) return this.close(reason);
     this.waitingIn?.cancel(this);
     if (this.#isMarkSet) client.context.sockets.setReceiveLowWater(client.fd, 1);
-    client.onNamed();
-    const refusal = client.moveTo(route);
+    const refusal = client.moveTo(route, this.connectionsOf(route.rules.slot));
     if (refusal !== null) return closeUnserved(client, refusal);
     new Dialing(client, this.relayPools, this.namedLocal, this.#isWatched).start();
   }

@@ -40,9 +40,10 @@ export class Clients {
   /** A client that connected to a port of this node. */
   startLocal(fd: number, endpoint: Endpoint, listener: RouteSource): void {
     const connections = this.of(listener.route.rules.slot);
-    const client = new LocalClient(this.context, connections, fd, endpoint, listener, this.#connectionsOf);
-    if (client.isHeaderExpected) new AwaitingHeader(client, this.relayPools).start();
-    else if (client.isUnnamed) new AwaitingHello(client, this.relayPools, null, false).start();
+    const client = new LocalClient(this.context, connections, fd, endpoint, listener);
+    if (client.isHeaderExpected) new AwaitingHeader(client, this.relayPools, this.#connectionsOf).start();
+    else if (client.isUnnamed)
+      new AwaitingHello(client, this.relayPools, this.#connectionsOf, null, false).start();
     else {
       const refusal = client.admit();
       if (refusal === null) new Dialing(client, this.relayPools, null, false).start();

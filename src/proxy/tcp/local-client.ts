@@ -3,8 +3,8 @@
  * accounted for at one of them until its name is known, without being one of its connections.
  */
 import type { Endpoint } from "../../wire/index.ts";
-import { type ClientLimits, refusalOf } from "../table/client-limits.ts";
-import { UNTRACKED } from "../table/client-table.ts";
+import { refusalOf } from "../table/client-limits.ts";
+import { releaseClient, UNTRACKED } from "../table/client-table.ts";
 import { type RefusalReason, S_ACCEPTED } from "../table/counters.ts";
 import type { Route } from "../table/route.ts";
 import type { SharedPort } from "../table/shared-port.ts";
@@ -30,14 +30,17 @@ export interface RouteSource {
   onNamed?(): void;
 }
 
+/** What is known of a client of a shared port until its server name is. */
+interface Unnamed {
+  /** Of its socket. */
+  readonly peer: Endpoint;
+  hasHeader: boolean;
+}
+
 export class LocalClient extends Client {
-  /** Of its socket, on a shared port. */
-  #peer: Endpoint | null = null;
-  #hasHeader = false;
-  #isUnnamed = false;
-  #isAccepted = false;
+  /** null: a client of its route's service. */
+  #unnamed: Unnamed | null = null;
   /** Of the service's limits per client, when it was admitted. */
-  #limits: ClientLimits | null = null;
   #ticket = UNTRACKED;
 
   constructor(
@@ -46,26 +49,20 @@ export class LocalClient extends Client {
     fd: number,
     endpoint: Endpoint,
     readonly listener: RouteSource,
-    readonly connectionsOf: (slot: number) => ServiceConnections<Client>,
   ) {
     super(context, connections, fd, endpoint, listener.route);
-    if (listener.shared == null) {
-      this.#isAccepted = true;
-      this.route.rules.count(S_ACCEPTED, 1);
-    } else {
-      this.#peer = endpoint;
-      this.#isUnnamed = true;
-    }
+    if (listener.shared == null) this.route.rules.count(S_ACCEPTED, 1);
+    else this.#unnamed = { peer: endpoint, hasHeader: false };
   }
 
   /** Its service is known from its server name only. */
   get isUnnamed(): boolean {
-    return this.#isUnnamed;
+    return this.#unnamed !== null;
   }
 
   /** A PROXY header has named its address. */
   onHeader(endpoint: Endpoint | null): void {
-    this.#hasHeader = true;
+    if (this.#unnamed !== null) this.#unnamed.hasHeader = true;
     if (endpoint !== null) this.endpoint = endpoint;
   }
 
@@ -75,17 +72,12 @@ export class LocalClient extends Client {
     return shared == null ? route : shared.find(serverName);
   }
 
-  /** It is counted as unnamed no more. */
-  onNamed(): void {
-    if (!this.#isUnnamed) return;
-    this.#isUnnamed = false;
-    this.listener.onNamed?.();
-  }
-
   /** It is a client of this service from now on. Returns why it is refused; null: it is not. */
-  moveTo(route: Route): RefusalReason | null {
+  moveTo(route: Route, connections: ServiceConnections<Client>): RefusalReason | null {
     const { rules } = route;
-    const connections = this.connectionsOf(rules.slot);
+    const { peer, hasHeader } = this.#unnamed!;
+    this.#unnamed = null;
+    this.listener.onNamed?.();
     if (connections !== this.connections) {
       this.connections.remove(this);
       this.connections = connections;
@@ -93,12 +85,11 @@ export class LocalClient extends Client {
     }
     this.route = route;
     const others = Atomics.add(this.openCounts, rules.slot, 1);
-    this.#isAccepted = true;
     if (rules.maxConnections > 0 && others >= rules.maxConnections) return "connection-limit";
     rules.count(S_ACCEPTED, 1);
-    const { family, bytes, offset } = this.#peer!;
+    const { family, bytes, offset } = peer;
     const isHeaderDue = rules.hasAcceptProxy && rules.acceptProxy.matches(family, bytes, offset);
-    if (isHeaderDue !== this.#hasHeader) return "bad-proxy-header";
+    if (isHeaderDue !== hasHeader) return "bad-proxy-header";
     return route.isClosed ? "no-task" : this.admit();
   }
 
@@ -107,7 +98,6 @@ export class LocalClient extends Client {
     if (!this.isAdmitted) return "denied";
     const { tcpClients } = this.route.rules;
     if (tcpClients === null) return null;
-    this.#limits = tcpClients;
     this.#ticket = tcpClients.acquire(this.endpoint, this.context.loop.nowMs);
     return refusalOf(this.#ticket);
   }
@@ -120,7 +110,7 @@ export class LocalClient extends Client {
   get isHeaderExpected(): boolean {
     const { rules } = this.route;
     const { family, bytes } = this.endpoint;
-    if (this.#isUnnamed) return this.listener.shared!.mayBeProxy(this.endpoint);
+    if (this.#unnamed !== null) return this.listener.shared!.mayBeProxy(this.endpoint);
     return rules.hasAcceptProxy && rules.acceptProxy.matches(family, bytes, 0);
   }
 
@@ -142,8 +132,9 @@ export class LocalClient extends Client {
   }
 
   protected override leave(): void {
-    if (this.#isAccepted) super.leave();
-    if (this.#ticket >= 0) this.#limits!.release(this.#ticket);
+    if (this.#unnamed === null) super.leave();
+    else this.listener.onNamed?.();
+    if (this.#ticket >= 0) releaseClient(this.context.worker.counters.clients, this.#ticket);
   }
 
   onConnected(): void {}
