@@ -1,5 +1,7 @@
 /** What each client of a service may have, so that none takes it from the others. */
 
+import { formatDuration } from "./duration.ts";
+
 /** New clients in a period. */
 export interface ClientRate {
   readonly count: number;
@@ -43,7 +45,7 @@ export function parseRate(text: string): ClientRate | null {
 }
 
 export function formatRate({ count, perMs }: ClientRate): string {
-  return `${count}/${perMs === PERIODS.m ? "m" : "s"}`;
+  return `${count}/${formatDuration(perMs).replace(/^1(?=[a-z]$)/, "")}`;
 }
 
 /** Nothing where nothing is limited: a service has no limits then, whatever its prefix lengths. */

@@ -128,18 +128,18 @@ const clientLimitFields = {
   maxConnections: integer(0, MAX_CONNECTIONS),
   maxSessions: integer(0, MAX_UDP_SESSIONS),
 };
-const rateFields = { count: integer(1, MAX_CLIENT_RATE), perMs: integer(1, MAX_DURATION_MS) };
+const rateCount = integer(1, MAX_CLIENT_RATE);
 
 /** As requests spell it. */
 const clientLimits = z.strictObject({
   ...clientLimitFields,
-  rate: z.strictObject(rateFields).nullable(),
+  rate: z.strictObject({ count: rateCount, perMs: z.literal([1000, 60_000]) }).nullable(),
   prefix: z.strictObject(clientPrefixFields),
 });
 /** As records spell it: other keys may be there. */
 const storedClientLimits = z.object({
   ...clientLimitFields,
-  rate: z.object(rateFields).nullable(),
+  rate: z.object({ count: rateCount, perMs: integer(1, MAX_DURATION_MS) }).nullable(),
   prefix: z.object(clientPrefixFields),
 });
 

@@ -8,9 +8,12 @@ import { createBody } from "../../../src/admin/request-schema.ts";
 import { Catalog } from "../../../src/catalog/index.ts";
 import { parseConfig } from "../../../src/config/index.ts";
 import {
+  type ClientLimits,
   collapsePorts,
   DEFAULT_RULES,
   expandRanges,
+  formatRate,
+  MAX_CLIENT_RATE,
   MAX_CONNECTIONS,
   MAX_DURATION_MS,
   MAX_LABEL_VALUE_LENGTH,
@@ -20,6 +23,7 @@ import {
   MAX_TASK_NAME_LENGTH,
   MAX_UDP_RESPONSES,
   MAX_UDP_SESSIONS,
+  NO_CLIENT_LIMITS,
   type PortRange,
   type PortSpec,
   parseTaskAddress,
@@ -52,6 +56,7 @@ function candidate(
 /** Options that have their default are left out. */
 function inFile({ name, spec, tasks }: Candidate): string {
   const { udp, ...rules } = DEFAULT_RULES;
+  const { perClient = NO_CLIENT_LIMITS } = spec;
   const given = <T>(key: string, value: T, normal: T, spell: (value: T) => unknown = (same) => same) =>
     Bun.deepEquals(value, normal) ? {} : { [key]: spell(value) };
   const ms = (value: number) => `${value}ms`;
@@ -59,6 +64,7 @@ function inFile({ name, spec, tasks }: Candidate): string {
     ...given("mode", spec.udp.mode, udp.mode),
     ...given("idle_timeout", spec.udp.idleTimeoutMs, udp.idleTimeoutMs, ms),
     ...given("max_sessions", spec.udp.maxSessions, udp.maxSessions),
+    ...given("max_sessions_per_client", perClient.maxSessions, 0),
     ...given("responses", spec.udp.responses, udp.responses),
   };
   const service = {
@@ -74,6 +80,9 @@ function inFile({ name, spec, tasks }: Candidate): string {
     ...given("bind", spec.bind, rules.bind),
     nodes: spec.nodes,
     ...given("max_connections", spec.maxConnections, rules.maxConnections),
+    ...given("max_connections_per_client", perClient.maxConnections, 0),
+    ...given("rate_per_client", perClient.rate, null, (rate) => formatRate(rate!)),
+    ...given("client_prefix", perClient.prefix, NO_CLIENT_LIMITS.prefix),
     ...given("idle_timeout", spec.idleTimeoutMs, rules.idleTimeoutMs, ms),
     ...given("drain_timeout", spec.drainTimeoutMs, rules.drainTimeoutMs, ms),
     ...given("udp", udpOptions, {}),
@@ -82,7 +91,7 @@ function inFile({ name, spec, tasks }: Candidate): string {
 }
 
 function spellRange(range: PortRange): unknown[] {
-  if (range.mode === "host") return expandRanges([range]);
+  if (range.mode === "host" || range.sni !== undefined) return expandRanges([range]);
   const { protocol, published, target, count } = range;
   const side = (first: number) => (count === 1 ? `${first}` : `${first}-${first + count - 1}`);
   return [`${side(published)}:${side(target)}/${protocol}`];
@@ -140,6 +149,20 @@ const prefixes = (count: number) => many(count, (index) => `10.${index >> 8}.${i
 const labels = (count: number, value = "x") =>
   Object.fromEntries(many(count, (index) => [`label-${index}`, value]));
 const udp = (changes: Partial<ServiceSpec["udp"]>) => ({ udp: { ...DEFAULT_RULES.udp, ...changes } });
+const limits = (changes: Partial<ClientLimits>) => ({
+  perClient: { ...NO_CLIENT_LIMITS, maxConnections: 1, ...changes },
+});
+const rate = (count: number, perMs = 1000) => limits({ rate: { count, perMs } });
+const clientPrefix = (ipv4: number, ipv6: number) => limits({ prefix: { ipv4, ipv6 } });
+const names = (count: number) => many(count, (index) => `n${index}.example`);
+/** With both protocols. */
+const named443 = (sni: readonly string[], count = 1) =>
+  candidate({
+    publish: [
+      PUBLISH[1]!,
+      ...many(count, (index) => ({ ...PUBLISH[0]!, published: 443 + index, target: 443 + index, sni })),
+    ],
+  });
 const named = (length: number) => candidate({}, { name: "w".repeat(length) });
 const task = (address: string, weight = 1) => candidate({}, { tasks: [{ address, weight }] });
 const DNS_NAME = [63, 63, 63, 61].map((length) => "x".repeat(length)).join(".");
@@ -232,6 +255,26 @@ test.each<[string, Candidate, Candidate]>([
     candidate({ maxConnections: MAX_CONNECTIONS }),
     candidate({ maxConnections: MAX_CONNECTIONS + 1 }),
   ],
+  ["server names", named443(names(MAX_LIST_ENTRIES)), named443(names(MAX_LIST_ENTRIES + 1))],
+  ["no server name", named443(["a.example"]), named443([])],
+  ["a server name", named443(["*.a.example"]), named443(["192.0.2.1"])],
+  ["a server name twice", named443(["a.example", "*.a.example"]), named443(["a.example", "a.example"])],
+  ["server names over all ports", named443(names(1_024), 16), named443(names(1_024), 17)],
+  [
+    "max_connections_per_client",
+    candidate(limits({ maxConnections: MAX_CONNECTIONS })),
+    candidate(limits({ maxConnections: MAX_CONNECTIONS + 1 })),
+  ],
+  [
+    "udp.max_sessions_per_client",
+    candidate(limits({ maxSessions: MAX_UDP_SESSIONS })),
+    candidate(limits({ maxSessions: MAX_UDP_SESSIONS + 1 })),
+  ],
+  ["rate_per_client", candidate(rate(MAX_CLIENT_RATE)), candidate(rate(MAX_CLIENT_RATE + 1))],
+  ["rate_per_client, none", candidate(rate(1, 60_000)), candidate(rate(0, 60_000))],
+  ["client_prefix.ipv4", candidate(clientPrefix(32, 1)), candidate(clientPrefix(33, 1))],
+  ["client_prefix.ipv6", candidate(clientPrefix(1, 128)), candidate(clientPrefix(1, 129))],
+  ["client_prefix, none", candidate(clientPrefix(1, 1)), candidate(clientPrefix(0, 1))],
   [
     "idle_timeout",
     candidate({ idleTimeoutMs: MAX_DURATION_MS }),
