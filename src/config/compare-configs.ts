@@ -85,6 +85,13 @@ function compareSettings(before: Config, after: Config): SettingChange[] {
     { key: "admin.tls_key", of: (config: Config) => config.admin.http?.tls?.keyFile, needsRestart: false },
     { key: "log.level", of: (config: Config) => config.log.level, needsRestart: false },
     { key: "log.format", of: (config: Config) => config.log.format, needsRestart: true },
+    { key: "log.connections", of: (config: Config) => config.log.connections, needsRestart: false },
+    {
+      key: "log.connection_format",
+      of: (config: Config) => config.log.connectionFormat,
+      needsRestart: false,
+    },
+    { key: "log.connection_rate", of: (config: Config) => config.log.connectionRate, needsRestart: false },
   ];
   return settings
     .map(({ key, of, needsRestart }) => ({ key, before: of(before), after: of(after), needsRestart }))

@@ -9,6 +9,7 @@ import type { Labels, ServiceSpec, ServiceTask } from "../model/index.ts";
 
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error";
 export type LogFormat = "auto" | "json" | "pretty";
+export type ConnectionFormat = "auto" | "json" | "pretty" | "haproxy";
 export type Profile = "lan" | "wan" | "local";
 
 export interface Config {
@@ -28,9 +29,20 @@ export interface Config {
     /** null: the API is on the socket only. */
     readonly http: AdminHttpConfig | null;
   };
-  readonly log: { readonly level: LogLevel; readonly format: LogFormat };
+  readonly log: LogConfig;
   /** In file order; names are unique. */
   readonly services: readonly ServiceConfig[];
+}
+
+export interface LogConfig {
+  readonly level: LogLevel;
+  readonly format: LogFormat;
+  /** Which finished connections have a line: "off", "errors", "all" or "sampled:100". */
+  readonly connections: string;
+  /** auto: as `format`. */
+  readonly connectionFormat: ConnectionFormat;
+  /** Such lines per second at most. */
+  readonly connectionRate: number;
 }
 
 export interface NodeConfig {

@@ -39,7 +39,13 @@ function plainConfig(config: Config): unknown {
       ...(config.admin.socket !== null && { socket: config.admin.socket }),
       ...(config.admin.http !== null && effectiveHttp(config.admin.http)),
     },
-    log: { level: config.log.level, format: config.log.format },
+    log: {
+      level: config.log.level,
+      format: config.log.format,
+      connections: config.log.connections,
+      connection_format: config.log.connectionFormat,
+      connection_rate: config.log.connectionRate,
+    },
     services: config.services.map(effectiveService),
   };
 }

@@ -324,9 +324,13 @@ function build({ file, services, keys, admin, nodeName }: Readings): Config {
     overlay: { ...file.overlay, encrypt: file.overlay.encrypt ?? (cluster?.keys ?? []).length > 0 },
     proxy: file.proxy,
     admin: { socket: file.admin.socket ?? null, http: buildHttp(file.admin, admin) },
-    log: file.log,
+    log: buildLog(file.log),
     services: services.map(({ data }) => buildService(data!)),
   };
+}
+
+function buildLog({ connection_format, connection_rate, ...log }: ConfigFile["log"]): Config["log"] {
+  return { ...log, connectionFormat: connection_format, connectionRate: connection_rate };
 }
 
 function buildCluster(

@@ -57,6 +57,8 @@ const maxSocketPathBytes = 107;
 export const GOSSIP_PORT = 7946;
 /** Two more follow it: of UDP relays and of path probes. */
 const MAX_OVERLAY_PORT = 65_533;
+const MAX_CONNECTION_RATE = 1_000_000;
+const RECORDED = /^(off|errors|all|sampled:([2-9]|[1-9][0-9]{1,5}|1000000))$/;
 
 const socketPath = parsedText("a path", (text): Parsed<string> => {
   const bytes = Buffer.byteLength(text);
@@ -398,9 +400,31 @@ export const fileSchema = table({
     format: choice(["auto", "json", "pretty"])
       .default("auto")
       .meta({ description: "auto: pretty on a terminal, otherwise json." }),
+    connections: recordedConnections()
+      .default("errors")
+      .meta({
+        description:
+          "Finished connections and UDP sessions that have a line each: off, errors (all that did not end in order), all, or " +
+          "sampled:N (errors, and one of N others).",
+      }),
+    connection_format: choice(["auto", "json", "pretty", "haproxy"])
+      .default("auto")
+      .meta({ description: "Format of these lines; auto: that of the log; haproxy: as its option tcplog." }),
+    connection_rate: integer(1, MAX_CONNECTION_RATE).default(5_000).meta({
+      description: "Such lines per second at most; the rest is counted.",
+    }),
   }).prefault({}),
   services: list(service).prefault([]).meta({ description: "Services: published ports and tasks." }),
 }).meta({ title: "portmesh configuration" });
+
+function recordedConnections() {
+  const what = '"off", "errors", "all" or "sampled:N" with N in 2..1000000';
+  return parsedText(
+    what,
+    (text) => (RECORDED.test(text) ? { value: text } : { error: `${showValue(text)} is not ${what}` }),
+    RECORDED.source,
+  );
+}
 
 /** A file that fits the schema, in the file's own key names, with defaults filled in. */
 export type ConfigFile = z.output<typeof fileSchema>;

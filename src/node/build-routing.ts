@@ -131,8 +131,9 @@ function peersOf({ self, services, peers, relay }: RoutingInput): Peer[] {
   used.delete(self.name);
   return peers
     .filter(({ name }) => used.has(name))
-    .map(({ name, address, port, udpPort, isSealed, source }) => ({
+    .map(({ name, address, port, udpPort, isSealed, isOverlay, source }) => ({
       ...{ name, address, port, udpPort, isSealed },
+      ...(isOverlay === true && { isOverlay }),
       ...(source !== undefined && { source }),
       ...(relay.isWan === true && { isWan: true }),
     }));

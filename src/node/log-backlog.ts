@@ -1,6 +1,7 @@
 /**
  * Log lines on their way to a reader that may be slow, stopped or gone. Nothing waits for it: what it does not take is
  * kept up to a limit, further lines are dropped and counted, and the count is logged when everything kept is out.
+ * Connection records are kept up to half of the limit, so that they do not displace other lines.
  */
 import type { Clock } from "../sys/clock.ts";
 import { errnoText } from "../sys/errno.ts";
@@ -8,6 +9,7 @@ import type { Output } from "../sys/output.ts";
 
 /** Thousands of lines: more than a reader that restarts misses, little for a node. */
 const MAX_KEPT_BYTES = 1_048_576;
+const MAX_KEPT_WITH_RECORDS_BYTES = MAX_KEPT_BYTES / 2;
 const JOINED_BYTES = 65_536;
 /** Between attempts: a slow reader gets a full pipe each time, one that has stopped costs next to nothing. */
 const MIN_RETRY_MS = 5;
@@ -32,6 +34,7 @@ export class LogBacklog {
   #kept: Uint8Array[] = []; // bounded by MAX_KEPT_BYTES
   #keptBytes = 0;
   #lost = 0;
+  #lostRecords = 0;
   #reason = "";
   #retryMs = MIN_RETRY_MS;
   #isRetryDue = false;
@@ -42,7 +45,8 @@ export class LogBacklog {
 
   /** null: none is missing, or the log has said how many. */
   get loss(): LogLoss | null {
-    return this.#lost === 0 ? null : { lines: this.#lost, reason: this.#reason };
+    const lines = this.#lost + this.#lostRecords;
+    return lines === 0 ? null : { lines, reason: this.#reason };
   }
 
   /** Once lines are being dropped, all are until everything kept is out: one gap instead of many. */
@@ -52,6 +56,16 @@ export class LogBacklog {
       return;
     }
     this.#keep(line);
+    if (!this.#isRetryDue) this.#drain();
+  }
+
+  /** Connection records, in lines that need no formatting: all are kept, or all are dropped. @param count of lines */
+  writeRecords(lines: string, count: number): void {
+    if (this.loss !== null || this.#keptBytes >= MAX_KEPT_WITH_RECORDS_BYTES) {
+      this.#lostRecords += count;
+      return;
+    }
+    this.#keepBytes(Buffer.from(lines));
     if (!this.#isRetryDue) this.#drain();
   }
 
@@ -67,7 +81,10 @@ export class LogBacklog {
   }
 
   #keep(line: string): void {
-    const bytes = Buffer.from(this.#options.format(line));
+    this.#keepBytes(Buffer.from(this.#options.format(line)));
+  }
+
+  #keepBytes(bytes: Uint8Array): void {
     this.#kept.push(bytes);
     this.#keptBytes += bytes.length;
   }
@@ -92,7 +109,7 @@ export class LogBacklog {
       }
       this.#retryMs = MIN_RETRY_MS;
       this.#drop(taken);
-      if (this.#keptBytes === 0 && this.#lost > 0) this.#reportLoss();
+      if (this.#keptBytes === 0 && this.loss !== null) this.#reportLoss();
     }
     return 1;
   }
@@ -115,8 +132,8 @@ export class LogBacklog {
   }
 
   #reportLoss(): void {
-    const lost = this.#lost;
-    this.#lost = 0;
+    const lost = this.#lost + this.#lostRecords;
+    this.#lost = this.#lostRecords = 0;
     const lines = lost === 1 ? "1 log line was" : `${lost} log lines were`;
     const time = new Date(this.#options.clock.nowMs()).toISOString();
     const msg = `${lines} dropped: ${this.#reason}`;

@@ -12,6 +12,10 @@ export interface Log {
   level: string;
   /** null: every line is out or waits for the reader. */
   readonly loss: LogLoss | null;
+  /** Lines are made for people to read. */
+  readonly isPretty: boolean;
+  /** Connection records: lines that are written as they are, at any level. */
+  readonly writeRecords: (lines: string, count: number) => void;
   readonly debug: WriteEntry;
   readonly info: WriteEntry;
   readonly warn: WriteEntry;
@@ -49,12 +53,10 @@ export async function createLog(options: LogOptions): Promise<Log> {
     },
     { write: (line) => backlog.write(line) },
   );
-  return Object.defineProperty(log, "loss", { get: () => backlog.loss }) as typeof log & Pick<Log, "loss">;
-}
-
-/** Connection records cost a message per batch, so the proxy sends them only to those who ask for them. */
-export function wantsConnections(level: string): boolean {
-  return level === "debug" || level === "trace";
+  const writeRecords = (lines: string, count: number) => backlog.writeRecords(lines, count);
+  return Object.defineProperty(Object.assign(log, { isPretty, writeRecords }), "loss", {
+    get: () => backlog.loss,
+  }) as typeof log & Pick<Log, "loss" | "isPretty" | "writeRecords">;
 }
 
 async function prettyFormat(isColored: boolean): Promise<(line: string) => string> {

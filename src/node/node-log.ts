@@ -1,7 +1,6 @@
 /** The words for what happens in a node: one method per event, one line per event. */
 import { countProblems, formatProblem } from "../config/index.ts";
 import {
-  type ConnectionRecord,
   collapseListeners,
   type ListenerRange,
   type ListenerReport,
@@ -122,10 +121,6 @@ export class NodeLog {
   portsOpened({ service, ports }: ClosedPorts): void {
     const shown = firstOf(ports);
     this.#log.info({ service, ports: shown }, `service "${service}": ${shown.join(", ")} no longer closed`);
-  }
-
-  connections(records: readonly ConnectionRecord[]): void {
-    for (const record of records) this.#log.debug(record, `connection ended: ${record.reason}`);
   }
 
   name({ host, addresses, error }: NameStatus): void {

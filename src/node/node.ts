@@ -21,6 +21,7 @@ import { pause } from "../sys/clock.ts";
 import type { AdminTcp } from "./admin/admin-tcp.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import { Commands } from "./commands.ts";
+import { type ConnectionLog, recordRule, recordSettings } from "./connection-log/index.ts";
 import type { Events } from "./events/events.ts";
 import { routingInput, withConfig } from "./facts/derive.ts";
 import type { Reconciler } from "./facts/reconcile.ts";
@@ -42,7 +43,6 @@ import {
   serviceInfo,
   serviceInfos,
 } from "./listings.ts";
-import { wantsConnections } from "./log.ts";
 import type { NodeLog } from "./node-log.ts";
 import type { NodeOptions, NodeParts, NodeProxy } from "./node-parts.ts";
 import { whyPortNotReady } from "./port-ready.ts";
@@ -74,6 +74,7 @@ export interface StartedParts {
   readonly startedAt: number;
   readonly resolver: Resolver;
   readonly proxy: NodeProxy;
+  readonly connectionLog: ConnectionLog;
   readonly tables: TableUpdates;
   readonly cluster: Cluster;
   readonly catalog: Catalog;
@@ -296,7 +297,7 @@ export class Node implements ClusterNode {
     if (first === null) log.madeWay(proxy.openConnections);
     await this.#stopAllButProxy();
     const isDrained = await draining;
-    await proxy.stop();
+    await this.#started.stopProxy();
     log.stopped(isDrained);
     return isDrained;
   }
@@ -402,12 +403,13 @@ export class Node implements ClusterNode {
   }
 
   #onApplied(config: Config): void {
-    const { options, parts, proxy, adminTcp, cluster } = this.#started;
+    const { options, parts, proxy, adminTcp, connectionLog, cluster } = this.#started;
     void adminTcp.follow(config.admin.http);
     this.#appliedAt = parts.clock.nowMs();
     cluster.writes.applyFile(config);
     options.log.level = config.log.level;
-    proxy.recordConnections(wantsConnections(config.log.level));
+    connectionLog.settings = recordSettings(config.log, options.log);
+    proxy.recordConnections(recordRule(config.log.connections));
   }
 
   #objectTo(change: ServiceChange): Pick<ApiError, "error" | "about"> | null {

@@ -58,6 +58,8 @@ export interface InputPeer {
   readonly udpPort: number;
   /** Relays to it are encrypted by the relay itself. */
   readonly isSealed: boolean;
+  /** `address` is that of the overlay. */
+  readonly isOverlay?: boolean;
   /** Address of this node that relays to it leave from; absent: any. */
   readonly source?: string;
 }

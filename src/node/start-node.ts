@@ -14,6 +14,7 @@ import { AddressWatch } from "./cluster/address-watch.ts";
 import { Cluster, type HandedCluster } from "./cluster/cluster.ts";
 import { ClusterLog } from "./cluster/cluster-log.ts";
 import { ownAddress } from "./cluster/own-address.ts";
+import { ConnectionLog, recordRule, recordSettings } from "./connection-log/index.ts";
 import { Events } from "./events/events.ts";
 import { FactEvents } from "./fact-events.ts";
 import { type Facts, factsAtStart, hasAddress } from "./facts/facts.ts";
@@ -25,7 +26,6 @@ import { unpackCluster, unpackEvents, unpackProxy } from "./handover/node-state.
 import type { Takeover } from "./handover/takeover.ts";
 import { InterfaceWatch } from "./interface-watch.ts";
 import { bindErrorsOf } from "./listings.ts";
-import { wantsConnections } from "./log.ts";
 import { LookupLimit } from "./lookup-limit.ts";
 import { Node, type StartedParts } from "./node.ts";
 import { NodeLog } from "./node-log.ts";
@@ -107,7 +107,8 @@ async function startParts(
   });
   stops.push(() => reconciler.close());
   const news = new ReachNews();
-  const startingProxy = startProxy(options, parts, log, reconciler, news);
+  const connectionLog = newConnectionLog(options, parts);
+  const startingProxy = startProxy(options, parts, { log, connectionLog, reconciler, news });
   const { takeover } = options;
   const inheriting = takeover
     ? startingProxy.then((started) => inherit(takeover, started, events))
@@ -115,7 +116,10 @@ async function startParts(
   const startingCluster = Promise.resolve(inheriting).then((inherited) =>
     startCluster(options, parts, { catalog, reconciler, events }, stops, inherited),
   );
-  const stopProxy = async () => (await startingProxy).stop();
+  const stopProxy = async () => {
+    await (await startingProxy).stop();
+    connectionLog.close();
+  };
   const [proxy, cluster] = await bothOf(startingProxy, startingCluster, stopProxy, stops);
   const interfaces = new InterfaceWatch({
     clock,
@@ -164,6 +168,7 @@ async function startParts(
     reconciler,
     resolver,
     proxy,
+    connectionLog,
     tables,
     cluster,
     stopProxy,
@@ -197,17 +202,28 @@ function firstFacts({ config, file, version }: NodeOptions, parts: NodeParts, ca
   return factsAtStart({ config, path: resolve(file), version: version.version, catalog, network, announced });
 }
 
+function newConnectionLog({ config, log }: NodeOptions, { clock }: NodeParts): ConnectionLog {
+  const self = config.node.name;
+  return new ConnectionLog({ ...recordSettings(config.log, log), log, clock: clock.steady, self });
+}
+
+/** What hears of the proxy. */
+interface ProxyListeners {
+  readonly log: NodeLog;
+  readonly connectionLog: ConnectionLog;
+  readonly reconciler: Reconciler;
+  readonly news: ReachNews;
+}
+
 async function startProxy(
   { config, takeover, inherited, manager }: NodeOptions,
   parts: NodeParts,
-  log: NodeLog,
-  reconciler: Reconciler,
-  news: ReachNews,
+  { log, connectionLog, reconciler, news }: ProxyListeners,
 ): Promise<NodeProxy> {
   let proxy: NodeProxy | null = null;
   proxy = await parts.startProxy({
     workers: config.proxy.workers,
-    onConnectionsClosed: (records) => log.connections(records),
+    records: connectionLog,
     onListeners: (listeners) => log.listeners(listeners),
     onShortage: (shortage) => log.shortage(shortage),
     hasGossip: config.cluster !== null,
@@ -217,7 +233,7 @@ async function startProxy(
     onReachChange: () => news.set(),
     onRetryDue: () => reconciler.learn({ portRetries: reconciler.facts.portRetries + 1 }),
   });
-  proxy.recordConnections(wantsConnections(config.log.level));
+  proxy.recordConnections(recordRule(config.log.connections));
   return proxy;
 }
 

@@ -6,6 +6,16 @@ export { collapseListeners, type ListenerRange, rangesOf } from "./listen/listen
 export type { BindError, ListenerReport, PreparedTable, TableChanges } from "./listen/listeners.ts";
 export { excessListeners } from "./listen/wanted-listeners.ts";
 export { EMPTY_TABLE, type InheritedProxy, type ProxyOptions, SpliceProxy } from "./proxy.ts";
+export type { RecordSink } from "./record-reader.ts";
+export {
+  ConnectionRecord,
+  type EndReason,
+  parseTaskText,
+  RECORD_NOTHING,
+  type RecordedTask,
+  type RecordRule,
+  type Stage,
+} from "./table/connection-record.ts";
 export { addressesOf, loopOf, servesPort } from "./table/port-tasks.ts";
 export type * from "./table/routing-table.ts";
 export type * from "./table/status.ts";

@@ -25,8 +25,10 @@ import { startListening, stopListening } from "./listen/listening-sockets.ts";
 import { excessListeners } from "./listen/wanted-listeners.ts";
 import { TaskWatch } from "./reach/task-watch.ts";
 import { readStatus } from "./read-status.ts";
+import { createRecordRing, RecordReader, type RecordSink } from "./record-reader.ts";
 import { RetryTimer } from "./retry-timer.ts";
 import { type Shortage, ShortageWatch } from "./shortage-watch.ts";
+import type { RecordRule } from "./table/connection-record.ts";
 import {
   createCounters,
   type SharedCounters,
@@ -37,7 +39,7 @@ import {
 } from "./table/counters.ts";
 import type { PublishedPort, RoutingTable, Service, Task, TaskEndpoint } from "./table/routing-table.ts";
 import { type SourcePortStatus, sessionPorts, sourcePortStatus } from "./table/source-ports.ts";
-import type { ConnectionRecord, ProxyStatus } from "./table/status.ts";
+import type { ProxyStatus } from "./table/status.ts";
 import { exportUdp, type Handed, InheritedUdp, type UdpState } from "./udp-state.ts";
 import { WorkerTables } from "./worker-tables.ts";
 import { type WorkerEvents, WorkerThread } from "./worker-thread.ts";
@@ -49,8 +51,8 @@ const DRAIN_SLACK_MS = 10_000;
 export interface ProxyOptions {
   /** 0 = one per core. */
   readonly workers: number;
-  /** Called in batches while connection records are switched on. */
-  readonly onConnectionsClosed: (records: readonly ConnectionRecord[]) => void;
+  /** Takes the records of finished connections; absent: there are none. */
+  readonly records?: RecordSink;
   /** Listeners that could not be opened, or have been opened after all (error null), of one change. */
   readonly onListeners: (listeners: readonly ListenerReport[]) => void;
   /** Every listener that cannot be opened now, the relay's among them; called when they are others than before. */
@@ -100,6 +102,7 @@ export class SpliceProxy {
     readonly sourcePorts: SourcePortStatus,
     readonly workers: readonly WorkerThread[],
     readonly taskWatch: TaskWatch,
+    readonly records: RecordReader,
   ) {
     this.#listeners = new Listeners({ budget, inherited: options.inherited });
     this.#workerTables = new WorkerTables(this.#listeners, this.#slots, budget);
@@ -124,17 +127,27 @@ export class SpliceProxy {
       onChange: () => options.onReachChange?.(),
     });
     let proxy: SpliceProxy | null = null;
+    const rings = Array.from({ length: count }, createRecordRing);
+    const records = new RecordReader(rings, options.records ?? null);
     const events: WorkerEvents = {
-      onConnectionsClosed: (records) => options.onConnectionsClosed(records),
+      onRecords: () => records.read(),
       onTaskFailed: (task, errno, patienceMs) => taskWatch.onFailed(task, errno, patienceMs),
       onShortage: () => proxy?.onShortage(),
     };
     const workers = Array.from({ length: count }, (_, index) => {
-      const setup = { index, counters, scarceAtFd, maxPipes, sourcePorts };
+      const setup = { index, counters, recordRing: rings[index]!, scarceAtFd, maxPipes, sourcePorts };
       return new WorkerThread(setup, events);
     });
     await Promise.all(workers.map((worker) => worker.ready));
-    proxy = new SpliceProxy(options, counters, budget, sourcePortStatus(localPorts), workers, taskWatch);
+    proxy = new SpliceProxy(
+      options,
+      counters,
+      budget,
+      sourcePortStatus(localPorts),
+      workers,
+      taskWatch,
+      records,
+    );
     return proxy;
   }
 
@@ -256,9 +269,9 @@ export class SpliceProxy {
     return this.#openConnections();
   }
 
-  /** Turns connection records on or off (they cost a message per batch). */
-  recordConnections(isOn: boolean): void {
-    for (const worker of this.workers) worker.post({ type: "record", isOn });
+  /** Which connections are recorded from now on; none at first. */
+  recordConnections(rule: RecordRule): void {
+    for (const worker of this.workers) worker.post({ type: "record", rule });
   }
 
   /** Resolves when another process can open them. */
@@ -304,6 +317,7 @@ export class SpliceProxy {
     this.#shortages.stop();
     this.taskWatch.close();
     await Promise.all(this.workers.map((worker) => worker.stop()));
+    this.records.readAll();
   }
 
   /** Open TCP connections of all services, those that other nodes have accepted among them. */

@@ -3,11 +3,11 @@ import { MessageChannel, type MessagePort, type Worker } from "node:worker_threa
 import { openWakeup, ringWakeup } from "../sys/wakeup.ts";
 import { startWorker } from "../sys/worker.ts";
 import type { TaskEndpoint } from "./table/routing-table.ts";
-import type { ConnectionRecord } from "./table/status.ts";
 import type { FromWorker, HandedUdp, ToWorker, WorkerSetup, WorkerTable } from "./table/worker-messages.ts";
 
 export interface WorkerEvents {
-  onConnectionsClosed(records: readonly ConnectionRecord[]): void;
+  /** There are connection records in the worker's ring. */
+  onRecords(): void;
   /** @param errnoValue positive errno */
   onTaskFailed(task: TaskEndpoint, errnoValue: number, patienceMs: number | null): void;
   onShortage(): void;
@@ -108,7 +108,7 @@ export class WorkerThread {
         this.#pausing.delete(message.sequence);
         break;
       case "records":
-        this.events.onConnectionsClosed(message.records);
+        this.events.onRecords();
         break;
       case "task-failed":
         this.events.onTaskFailed(message.task, message.errno, message.patienceMs);

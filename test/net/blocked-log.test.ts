@@ -28,7 +28,7 @@ async function startNode(outputFd: number, format: string) {
   const write = (port: number) =>
     writeFileSync(
       file,
-      `[admin]\nsocket = "${socket}"\n[node]\ndata_dir = "${file}.data"\n[log]\nlevel = "debug"\nformat = "${format}"\n` +
+      `[admin]\nsocket = "${socket}"\n[node]\ndata_dir = "${file}.data"\n[log]\nconnections = "all"\nformat = "${format}"\n` +
         `[[services]]\nname = "web"\npublish = ["${port}:${server.port}"]\ntasks = ["127.0.0.1"]\n`,
     );
   write(published);
@@ -57,7 +57,7 @@ async function startNode(outputFd: number, format: string) {
 
 type Started = Awaited<ReturnType<typeof startNode>>;
 
-/** Connections, a line each at level debug, until lines are dropped. */
+/** Connections, a line each, until lines are dropped. */
 async function blockLog({ published, status }: Started): Promise<void> {
   const load = new HttpLoad("127.0.0.1", published, 32);
   await waitFor(async () => (await status()).logLoss !== null, { deadlineMs: 60_000, what: "dropped lines" });

@@ -3,13 +3,14 @@ import { afterEach, beforeEach, expect, spyOn, test } from "bun:test";
 import { createSocket } from "node:dgram";
 import { readdirSync, readlinkSync } from "node:fs";
 import { createServer } from "node:net";
-import type { ConnectionRecord, ListenerReport } from "../../src/proxy/index.ts";
+import type { EndReason, ListenerReport } from "../../src/proxy/index.ts";
 import { SpliceProxy } from "../../src/proxy/index.ts";
 import { accepts } from "../support/load/http-load.ts";
 import { Pattern } from "../support/load/pattern.ts";
 import { freePort, freePorts } from "../support/os/free-port.ts";
 import { RawListener, RawSocket } from "../support/os/raw-socket.ts";
 import { ProxyHarness } from "../support/proxy/proxy-harness.ts";
+import { RecordCollector } from "../support/proxy/record-collector.ts";
 import { type TestService, tableOf } from "../support/proxy/routing-table.ts";
 import { waitFor } from "../support/time/wait-for.ts";
 
@@ -346,7 +347,7 @@ test("a listener that fails and one that opens later are logged", async () => {
   const errors: (readonly number[])[] = [];
   const proxy = await SpliceProxy.start({
     workers: 2,
-    onConnectionsClosed: () => {},
+
     onListeners: (reports) => told.push(...reports),
     onBindErrors: (all) => errors.push(all.map(({ port }) => port)),
   });
@@ -423,11 +424,12 @@ test("what is abandoned leaves no socket behind", async () => {
 });
 
 test("finished connections are recorded while that is switched on", async () => {
-  const records: ConnectionRecord[] = [];
+  const collector = new RecordCollector();
+  const { records } = collector;
   const [port, dead] = (await freePorts(2)) as [number, number];
   const proxy = await SpliceProxy.start({
     workers: 1,
-    onConnectionsClosed: (batch) => records.push(...batch),
+    records: collector,
     onListeners: () => {},
   });
   await proxy.commit(
@@ -438,7 +440,7 @@ test("finished connections are recorded while that is switched on", async () => 
       ),
     ),
   );
-  proxy.recordConnections(true);
+  proxy.recordConnections({ errors: true, every: 1 });
   const client = keep(await RawSocket.connect(port));
   const served = keep(await task.accept());
   await client.send("12345");
@@ -453,21 +455,26 @@ test("finished connections are recorded while that is switched on", async () => 
   expect(alive).toMatchObject({
     service: "alive",
     published: port,
-    task: `127.0.0.1:${task.port}`,
+    task: { address: `127.0.0.1:${task.port}`, node: null, path: "local" },
     bytesIn: 5,
     bytesOut: 3,
     reason: "done",
   });
   expect(alive!.client).toStartWith("127.0.0.1:");
-  expect(failed).toMatchObject({ service: "dead", task: null, reason: "no-task" });
+  expect(failed).toMatchObject({
+    service: "dead",
+    task: { address: `127.0.0.1:${dead}` },
+    reason: "no-task",
+  });
   await proxy.stop();
 });
 
 test("every way a connection ends is recorded once, with its reason", async () => {
-  const records: ConnectionRecord[] = [];
+  const collector = new RecordCollector();
+  const { records } = collector;
   const proxy = await SpliceProxy.start({
     workers: 1,
-    onConnectionsClosed: (batch) => records.push(...batch),
+    records: collector,
     onListeners: () => {},
   });
   const run = async (overrides: Partial<TestService> = {}) => {
@@ -480,8 +487,8 @@ test("every way a connection ends is recorded once, with its reason", async () =
     } as const;
     await proxy.commit(proxy.prepare(tableOf(service)));
   };
-  const reasons: string[] = [];
-  const nextReason = async (reason: string) => {
+  const reasons: EndReason[] = [];
+  const nextReason = async (reason: EndReason) => {
     reasons.push(reason);
     await waitFor(() => records.length >= reasons.length, { what: `the record of ${reason}` });
   };
@@ -492,7 +499,7 @@ test("every way a connection ends is recorded once, with its reason", async () =
     return connection;
   };
   await run();
-  proxy.recordConnections(true);
+  proxy.recordConnections({ errors: true, every: 1 });
 
   (await openUsed()).client.reset();
   await nextReason("client-reset");
@@ -522,7 +529,7 @@ test("every way a connection ends is recorded once, with its reason", async () =
   expect(records.map(({ reason }) => reason)).toEqual(reasons);
   expect(records.every((record) => record.client.startsWith("127.0.0.1:"))).toBe(true);
 
-  proxy.recordConnections(false);
+  proxy.recordConnections({ errors: false, every: 0 });
   await run(); // a later message has been applied, so the one before has been too
   (await openUsed()).client.reset();
   await waitFor(() => proxy.status().services[0]!.tcp.openConnections === 0, { what: "the last to end" });

@@ -32,7 +32,7 @@ class Published {
     rules: Partial<TestService> = {},
     workers = 1,
   ): Promise<Published> {
-    const proxy = await SpliceProxy.start({ workers, onConnectionsClosed: () => {}, onListeners: () => {} });
+    const proxy = await SpliceProxy.start({ workers, onListeners: () => {} });
     cleanUps.push(() => proxy.stop());
     const published = new Published(proxy, await freeQuietPort(), rules);
     await published.reload(tasks);

@@ -85,5 +85,6 @@ export function reachOf(
       isSealed: isEncrypted,
       ...(source !== null && { source }),
     };
-  return { address: inside.address, port: relay.port, udpPort, isSealed: isEncrypted && !inside.isEncrypted };
+  const isSealed = isEncrypted && !inside.isEncrypted;
+  return { address: inside.address, port: relay.port, udpPort, isSealed, isOverlay: true };
 }

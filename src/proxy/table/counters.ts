@@ -128,6 +128,8 @@ export interface SharedCounters {
   readonly open: Int32Array;
   /** What clients of services with limits per client have open, over all workers. */
   readonly clients: ClientTableMemory;
+  /** Per worker: open TCP connections, those of other nodes' clients too, and UDP sessions of its own clients. */
+  readonly openOfWorker: Int32Array;
   /** Per worker: 1 while accepting is paused for want of descriptors. */
   readonly paused: Int32Array;
   /** Per worker: how often the kernel had no descriptor to give. */
@@ -145,6 +147,7 @@ export function createCounters(workers: number): SharedCounters {
     relayDrops: Array.from({ length: workers }, () => row(RELAY_DROPS.length)),
     open: new Int32Array(new SharedArrayBuffer(MAX_SERVICES * 4)),
     clients: createClientTable(CLIENT_ENTRIES, (Math.random() * 2 ** 32) | 0),
+    openOfWorker: new Int32Array(new SharedArrayBuffer(workers * 4)),
     paused: new Int32Array(new SharedArrayBuffer(workers * 4)),
     exhausted: new Int32Array(new SharedArrayBuffer(workers * 4)),
   };
@@ -159,6 +162,13 @@ export function silentLooksAt({ peers }: SharedCounters, slot: number): number {
 export function sumRows(rows: readonly Float64Array[], index: number): number {
   let sum = 0;
   for (const row of rows) sum += row[index]!;
+  return sum;
+}
+
+/** Open connections and sessions of all workers. */
+export function openClients({ openOfWorker }: SharedCounters): number {
+  let sum = 0;
+  for (const count of openOfWorker) sum += count;
   return sum;
 }
 

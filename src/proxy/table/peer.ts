@@ -27,6 +27,7 @@ export class RelayPeer {
   /** AF_INET or AF_INET6 */
   readonly family: number;
   readonly isSealed: boolean;
+  readonly path: "overlay" | "direct";
   /** This worker's own experience. */
   failingUntilMs = 0;
   #lateUntilMs = 0;
@@ -45,6 +46,7 @@ export class RelayPeer {
   ) {
     this.name = peer.name;
     this.isSealed = peer.isSealed;
+    this.path = peer.isOverlay === true ? "overlay" : "direct";
     const address = parseIp(peer.address)!.bytes;
     this.sockaddrLength = writeSockaddr(this.sockaddr, 0, address, peer.port);
     writeSockaddr(this.udpSockaddr, 0, address, peer.udpPort);
@@ -153,13 +155,14 @@ export function peersOf(
 }
 
 function isReachedAs(before: WorkerPeer, peer: WorkerPeer): boolean {
-  const { address, port, udpPort, isSealed, source, isWan } = peer;
+  const { address, port, udpPort, isSealed, isOverlay, source, isWan } = peer;
   return (
     before.source === source &&
     before.address === address &&
     before.port === port &&
     before.udpPort === udpPort &&
     before.isSealed === isSealed &&
+    before.isOverlay === isOverlay &&
     before.isWan === isWan
   );
 }

@@ -36,6 +36,7 @@ export class Rules {
   /** This worker's row and where the service's fields start in it. */
   readonly row: Float64Array;
   readonly at: number;
+  #text: Uint8Array | null = null;
   readonly #allow: PrefixSet;
   readonly #deny: PrefixSet;
   readonly #isOpenToAll: boolean;
@@ -63,6 +64,12 @@ export class Rules {
   admits(family: 4 | 6, bytes: Uint8Array, offset: number): boolean {
     if (this.#isOpenToAll) return true;
     return !this.#deny.matches(family, bytes, offset) && this.#allow.matches(family, bytes, offset);
+  }
+
+  /** Its name in connection records. */
+  get text(): Uint8Array {
+    this.#text ??= new TextEncoder().encode(this.name);
+    return this.#text;
   }
 
   count(field: number, by: number): void {

@@ -43,6 +43,8 @@ export interface Peer {
    * Traffic to it is encrypted here. false: it is authenticated but readable, unless an overlay encrypts it.
    */
   readonly isSealed: boolean;
+  /** `address` is that of the overlay. */
+  readonly isOverlay?: boolean;
   /** Literal address that connections and datagrams to it leave from, while this machine has it; absent: any. */
   readonly source?: string;
   /** Its answers may take long: silence is forgiven for longer. */

@@ -1,6 +1,6 @@
 /** struct sockaddr <-> the endpoints of `wire`. */
 import { AF_INET6, SOCKADDR_IN_ADDRESS, SOCKADDR_IN6_ADDRESS, sockaddrPort } from "../../sys/sockaddr.ts";
-import { type Endpoint, formatHostPort, formatIp, isMappedIpv4 } from "../../wire/index.ts";
+import { type Endpoint, isMappedIpv4 } from "../../wire/index.ts";
 
 /** ::ffff: in front of an IPv4-mapped address */
 const MAPPED_PREFIX_BYTES = 12;
@@ -17,9 +17,4 @@ export function readEndpoint(bytes: Uint8Array, offset: number): Endpoint {
     offset: 0,
     port: sockaddrPort(bytes, offset),
   };
-}
-
-/** "192.0.2.1:80", "[2001:db8::1]:80" */
-export function formatEndpoint(endpoint: Endpoint): string {
-  return formatHostPort(formatIp(endpoint.family, endpoint.bytes, endpoint.offset), endpoint.port);
 }

@@ -117,16 +117,3 @@ export interface TaskStatus {
   readonly connectFailuresTotal: number;
   readonly lastError: { readonly message: string; readonly at: number } | null;
 }
-
-/** One finished TCP connection, for the debug log. */
-export interface ConnectionRecord {
-  readonly service: string;
-  readonly published: number;
-  readonly client: string;
-  readonly task: string | null;
-  readonly bytesIn: number;
-  readonly bytesOut: number;
-  readonly durationMs: number;
-  /** `done`, `client-reset`, `task-reset`, `denied`, `connection-limit`, `bad-proxy-header`, `no-task`, `idle`, `drained`, … */
-  readonly reason: string;
-}

@@ -6,10 +6,11 @@
 import { ETIMEDOUT } from "../../sys/errno.ts";
 import { RttEstimator, type TimeoutBounds } from "../../sys/rtt-estimator.ts";
 import { SOCKADDR_MAX, writeSockaddr } from "../../sys/sockaddr.ts";
-import { parseIp } from "../../wire/index.ts";
+import { formatHostPort, parseIp } from "../../wire/index.ts";
 import type { Candidate } from "../balance/index.ts";
 import { hashText } from "../balance/index.ts";
 import { ConnectTime } from "./connect-time.ts";
+import { taskText } from "./connection-record.ts";
 import {
   type SharedCounters,
   sumRows,
@@ -74,6 +75,9 @@ export class Target implements Candidate {
   readonly endpoint: string;
   readonly #row: Float64Array;
   readonly #at: number;
+  /** Made when it is first asked for, and of `#textPeer`. */
+  #text: Uint8Array | null = null;
+  #textPeer: RelayPeer | null = null;
 
   constructor(
     task: WorkerTask,
@@ -104,6 +108,17 @@ export class Target implements Candidate {
     this.family = this.sockaddr[0]!;
     this.#row = counters.tasks[worker]!;
     this.#at = slot * TASK_FIELDS;
+  }
+
+  /** What connection records call it, as it is reached now. */
+  get text(): Uint8Array {
+    const { peer, port } = this;
+    if (this.#text !== null && peer === this.#textPeer) return this.#text;
+    this.#textPeer = peer;
+    const path = peer === null ? "local" : peer.path;
+    const address = formatHostPort(this.address, port);
+    this.#text = taskText({ name: this.taskName, address, node: peer?.name ?? null, path });
+    return this.#text;
   }
 
   /** Its own failures, and those of the path to it. */

@@ -2,10 +2,10 @@
 
 import type { EventLoop } from "../../sys/event-loop.ts";
 import type { OwnKeys } from "../relay/own-key.ts";
+import type { ConnectionRecorder } from "./connection-record.ts";
 import type { SharedCounters } from "./counters.ts";
 import type { DescriptorGate } from "./descriptor-gate.ts";
 import type { DescriptorShares } from "./descriptor-shares.ts";
-import type { ConnectionRecord } from "./status.ts";
 
 export interface WorkerContext {
   readonly index: number;
@@ -15,25 +15,4 @@ export interface WorkerContext {
   readonly descriptors: DescriptorGate;
   readonly shares: DescriptorShares;
   readonly ownKeys: OwnKeys;
-}
-
-/** Collects finished connections while recording is on; bounded, the surplus is dropped. */
-export class ConnectionRecorder {
-  static readonly #MAX_BATCH = 1000;
-  isOn = false;
-  #records: ConnectionRecord[] = [];
-
-  add(record: ConnectionRecord): void {
-    if (this.#records.length < ConnectionRecorder.#MAX_BATCH) this.#records.push(record);
-  }
-
-  takeAll(): readonly ConnectionRecord[] {
-    const records = this.#records;
-    this.#records = [];
-    return records;
-  }
-
-  get isEmpty(): boolean {
-    return this.#records.length === 0;
-  }
 }

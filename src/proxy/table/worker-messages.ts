@@ -3,16 +3,18 @@
 import type { MessagePort } from "node:worker_threads";
 import type { PortRun } from "../../sys/local-ports.ts";
 import type { RelaySettings } from "../relay/identity.ts";
+import type { RecordRule } from "./connection-record.ts";
 import type { SharedCounters } from "./counters.ts";
 import type { Peer, PublishedPort, Service, Task, TaskEndpoint, UdpListeners } from "./routing-table.ts";
 import type { HandedSessions } from "./session-rows.ts";
-import type { ConnectionRecord } from "./status.ts";
 
 export interface WorkerSetup {
   readonly index: number;
   readonly port: MessagePort;
   readonly wakeupFd: number;
   readonly counters: SharedCounters;
+  /** For its connection records: see sys/record-ring.ts. */
+  readonly recordRing: SharedArrayBuffer;
   /** Descriptors at or above it pause accepting: the lowest free number is handed out, so few are left then. */
   readonly scarceAtFd: number;
   readonly maxPipes: number;
@@ -88,7 +90,7 @@ export type ToWorker =
   | { readonly type: "table"; readonly sequence: number; readonly table: WorkerTable }
   /** Another process has the listening sockets: those that leave the table are forgotten from now on, not closed. */
   | { readonly type: "forget" }
-  | { readonly type: "record"; readonly isOn: boolean }
+  | { readonly type: "record"; readonly rule: RecordRule }
   /** Answered by "pong": the worker's loop turns. */
   | { readonly type: "ping" }
   | { readonly type: "stop" };
@@ -105,7 +107,8 @@ export type FromWorker =
       readonly errno: number;
       readonly patienceMs: number | null;
     }
-  | { readonly type: "records"; readonly records: readonly ConnectionRecord[] }
+  /** There are connection records in its ring. */
+  | { readonly type: "records" }
   /** Something has run out; the counters say what. */
   | { readonly type: "shortage" }
   | { readonly type: "pong" }

@@ -5,6 +5,7 @@
  *                   └──malformed, late, FIN, reset, not admitted──▶ closed
  */
 import { Waiting } from "../../sys/deadline-list.ts";
+import { ETIMEDOUT } from "../../sys/errno.ts";
 import { READ_EVENTS } from "../../sys/tcp-sockets.ts";
 import type { Endpoint } from "../../wire/index.ts";
 import { AwaitingHello } from "./awaiting-hello.ts";
@@ -57,6 +58,7 @@ export class AwaitingHeader extends Waiting implements Phase {
   }
 
   onDeadline(): void {
+    this.client.errno = ETIMEDOUT;
     this.close("bad-proxy-header");
   }
 

@@ -11,11 +11,11 @@
  */
 import type { Pollable } from "../../sys/event-loop.ts";
 import type { Endpoint, RecordKeys } from "../../wire/index.ts";
+import { STAGE_HEADER } from "../table/connection-record.ts";
 import { REFUSAL_INDEX, type RefusalReason } from "../table/counters.ts";
 import type { RecentList } from "../table/recent-list.ts";
 import type { Route } from "../table/route.ts";
 import type { Target } from "../table/target.ts";
-import { connectionRecord } from "./connection-record.ts";
 import type { Flow } from "./flow/index.ts";
 import type { Evictable, ServiceConnections } from "./service-connections.ts";
 import type { TcpContext } from "./tcp-context.ts";
@@ -42,6 +42,20 @@ export abstract class Client implements Evictable<Client> {
   /** null: not started, or closed. */
   phase: Phase | null = null;
   readonly startedMs: number;
+  // --- for its record
+  /** STAGE_… */
+  stage = STAGE_HEADER;
+  /** When a task was first tried; -1: not yet. */
+  dialedMs = -1;
+  /** When one had accepted; -1: none has. */
+  connectedMs = -1;
+  /** Tasks tried, and how many of them while another attempt was under way. */
+  attempts = 0;
+  hedges = 0;
+  /** Of what ended it, positive; 0: none. */
+  errno = 0;
+  /** What records call the task: that which has accepted, else the last one tried; null: none. */
+  taskText: Uint8Array | null = null;
 
   constructor(
     readonly context: TcpContext,
@@ -51,7 +65,9 @@ export abstract class Client implements Evictable<Client> {
     public endpoint: Endpoint,
     public route: Route,
   ) {
+    const { counters, index } = context.worker;
     this.startedMs = context.loop.nowMs;
+    counters.openOfWorker[index]!++;
     connections.add(this);
   }
 
@@ -118,19 +134,25 @@ export abstract class Client implements Evictable<Client> {
     Atomics.sub(this.openCounts, this.route.rules.slot, 1);
   }
 
+  /** Records its end, where it is this node's to record. */
+  protected abstract record(
+    reason: CloseReason,
+    target: Target | null,
+    bytesIn: number,
+    bytesOut: number,
+  ): void;
+
   /** The last step of its last phase; its sockets are closed. */
   onClosed(reason: CloseReason, target: Target | null, bytesIn: number, bytesOut: number): void {
-    const { loop, worker } = this.context;
+    const { worker } = this.context;
     const { rules } = this.route;
+    this.record(reason, target, bytesIn, bytesOut);
     this.phase = null;
+    worker.counters.openOfWorker[worker.index]!--;
     target?.onClosed();
     this.leave();
     if (reason in REFUSAL_INDEX) rules.refuse(reason as RefusalReason);
     this.connections.remove(this);
-    if (worker.recorder.isOn) {
-      const end = { target, bytesIn, bytesOut, durationMs: loop.nowMs - this.startedMs, reason };
-      worker.recorder.add(connectionRecord(this.route, this.endpoint, end));
-    }
     if (worker.descriptors.isWaitedFor) worker.descriptors.release();
   }
 }

@@ -5,7 +5,7 @@ import { AwaitingHeader } from "./awaiting-header.ts";
 import { AwaitingHello } from "./awaiting-hello.ts";
 import { type Client, closeUnserved } from "./client.ts";
 import { Dialing } from "./dialing.ts";
-import { LocalClient, type RouteSource } from "./local-client.ts";
+import { type ClientListener, LocalClient } from "./local-client.ts";
 import type { RelayPools } from "./relay/relay-pool.ts";
 import { RelayedClient } from "./relayed-client.ts";
 import { ServiceConnections } from "./service-connections.ts";
@@ -38,7 +38,7 @@ export class Clients {
   }
 
   /** A client that connected to a port of this node. */
-  startLocal(fd: number, endpoint: Endpoint, listener: RouteSource): void {
+  startLocal(fd: number, endpoint: Endpoint, listener: ClientListener): void {
     const connections = this.of(listener.route.rules.slot);
     const client = new LocalClient(this.context, connections, fd, endpoint, listener);
     if (client.isHeaderExpected) new AwaitingHeader(client, this.relayPools, this.#connectionsOf).start();

@@ -41,6 +41,7 @@ export class Closing extends Established {
     const { client } = this;
     const { loop, stallDeadline } = client.context;
     client.phase = this;
+    if (client.errno === 0) client.errno = dead.error || last.error;
     loop.handOver(dead.destinationFd, this);
     loop.handOver(last.destinationFd, this);
     // ECONNRESET is reported once: a read after it returns 0, as if FIN had arrived. EPIPE means that FIN had

@@ -61,6 +61,10 @@ export class Dialer extends Waiting implements DescriptorWaiter, AttemptOwner {
   #isOver = false;
   /** errno of the last failure, positive; 0: none. */
   lastErrno = 0;
+  /** Tasks tried, the last of them, and how many while another attempt was under way. */
+  attempts = 0;
+  hedges = 0;
+  lastTried: Target | null = null;
 
   /** @param share of the service's descriptors */
   constructor(
@@ -80,6 +84,7 @@ export class Dialer extends Waiting implements DescriptorWaiter, AttemptOwner {
     for (;;) {
       const target = this.#route.balancer.pick(this.#clientHash, this.context.loop.nowMs, this.#tried);
       if (target === null) return this.#onNoneLeft();
+      this.#countAttempt(target);
       const { peer } = target;
       if (peer === null ? this.#dial(target) : this.#relay(target, peer, false)) return;
     }
@@ -210,6 +215,12 @@ export class Dialer extends Waiting implements DescriptorWaiter, AttemptOwner {
     peer.onFailed(this.context.loop.nowMs);
     this.lastErrno = errnoValue;
     this.#addTried(target);
+  }
+
+  #countAttempt(target: Target): void {
+    this.attempts++;
+    if (this.#attempts.length > 0) this.hedges++;
+    this.lastTried = target;
   }
 
   #addAttempt(attempt: Attempt | RelayAttempt): void {

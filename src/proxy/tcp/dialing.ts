@@ -7,6 +7,7 @@
  */
 import { END_EVENTS, READ_EVENTS } from "../../sys/tcp-sockets.ts";
 import type { Endpoint, RecordKeys } from "../../wire/index.ts";
+import { STAGE_CONNECT } from "../table/connection-record.ts";
 import type { RefusalReason } from "../table/counters.ts";
 import type { Route } from "../table/route.ts";
 import { readEndpoint } from "../table/socket-address.ts";
@@ -59,6 +60,8 @@ export class Dialing implements Phase, DialerOwner {
     const { client } = this;
     const { loop } = client.context;
     client.phase = this;
+    client.stage = STAGE_CONNECT;
+    client.dialedMs = loop.nowMs;
     if (this.#isWatched) loop.handOver(client.fd, this);
     this.#dialer.tryNext();
     if (client.phase !== this) return;
@@ -82,15 +85,26 @@ export class Dialing implements Phase, DialerOwner {
   }
 
   onDialed(target: Target, fd: number, isTaskWatched: boolean, keys: RecordKeys | null): void {
+    this.#noteAttempts(target);
     new Splicing(this.client, target, fd, keys).start(this.#isWatched, isTaskWatched);
   }
 
   onDialFailed(reason: RefusalReason, errnoValue: number): void {
+    this.client.errno = errnoValue;
     this.close(this.client.onDialFailed(reason, errnoValue));
   }
 
   close(reason: CloseReason): void {
     this.#dialer.abandon();
+    this.#noteAttempts(this.#dialer.lastTried);
     closeUnserved(this.client, reason);
+  }
+
+  /** @param target that has accepted, or was tried last; null: none was */
+  #noteAttempts(target: Target | null): void {
+    const { client } = this;
+    client.attempts = this.#dialer.attempts;
+    client.hedges = this.#dialer.hedges;
+    client.taskText = target === null ? null : target.text;
   }
 }

@@ -3,6 +3,7 @@ import { Waiting } from "../../sys/deadline-list.ts";
 import { EPOLLOUT } from "../../sys/epoll.ts";
 import type { Continuable } from "../../sys/event-loop.ts";
 import { READ_EVENTS } from "../../sys/tcp-sockets.ts";
+import { STAGE_LAST_DATA } from "../table/connection-record.ts";
 import { S_BYTES_IN, S_BYTES_OUT } from "../table/counters.ts";
 import type { Target } from "../table/target.ts";
 import { type Client, type CloseReason, closeSocket, type Phase } from "./client.ts";
@@ -37,6 +38,7 @@ export abstract class Established extends Waiting implements Phase, Continuable 
   close(reason: CloseReason): void {
     const { client, target, toTask, toClient } = this;
     this.waitingIn?.cancel(this);
+    if (toClient.hasSourceEnded) client.stage = STAGE_LAST_DATA;
     toTask.release();
     toClient.release();
     client.closeSocket(reason);

@@ -5,21 +5,25 @@ import type { SharedPort } from "../table/shared-port.ts";
 import { Acceptor } from "./acceptor.ts";
 import { closeSocket } from "./client.ts";
 import type { Clients } from "./clients.ts";
-import { connectionRecord } from "./connection-record.ts";
-import type { RouteSource } from "./local-client.ts";
+import type { ClientListener } from "./local-client.ts";
+import { recordRefused } from "./record-end.ts";
 
-export class TcpListener extends Acceptor implements RouteSource {
+export class TcpListener extends Acceptor implements ClientListener {
+  readonly text: Uint8Array;
   /** Services share the socket; null: the service of `route` has all clients. */
   shared: SharedPort | null = null;
   /** Clients of a shared socket whose names are not known yet. */
   #unnamed = 0;
 
+  /** @param address that `fd` is bound to */
   constructor(
     readonly clients: Clients,
     fd: number,
+    address: string,
     public route: Route,
   ) {
     super(clients.context, fd);
+    this.text = new TextEncoder().encode(address);
   }
 
   onNamed(): void {
@@ -65,8 +69,6 @@ export class TcpListener extends Acceptor implements RouteSource {
     const reason = "connection-limit";
     this.route.rules.refuse(reason);
     closeSocket(this.context, fd, reason);
-    if (!recorder.isOn) return;
-    const end = { target: null, bytesIn: 0, bytesOut: 0, durationMs: 0, reason };
-    recorder.add(connectionRecord(this.route, this.peer(), end));
+    if (recorder.wants(reason)) recordRefused(this.context, reason, this.route, this.peer(), this.text);
   }
 }

@@ -9,8 +9,9 @@ import { type RefusalReason, S_ACCEPTED } from "../table/counters.ts";
 import type { Route } from "../table/route.ts";
 import type { SharedPort } from "../table/shared-port.ts";
 import type { Target } from "../table/target.ts";
-import { Client } from "./client.ts";
+import { Client, type CloseReason } from "./client.ts";
 import type { Flow } from "./flow/index.ts";
+import { recordEnd } from "./record-end.ts";
 import type { ServiceConnections } from "./service-connections.ts";
 import type { TcpContext } from "./tcp-context.ts";
 
@@ -22,8 +23,11 @@ import type { TcpContext } from "./tcp-context.ts";
 const MAX_UNANSWERED = 6;
 
 /** The socket that a client was accepted on. */
-export interface RouteSource {
+export interface ClientListener {
+  /** In force now. */
   readonly route: Route;
+  /** Its address, in UTF-8. */
+  readonly text: Uint8Array;
   /** null: the service of `route` has all clients. */
   readonly shared?: SharedPort | null;
   /** A client that was counted as unnamed is so no more. */
@@ -32,12 +36,12 @@ export interface RouteSource {
 
 /** What is known of a client of a shared port until its server name is. */
 interface Unnamed {
-  /** Of its socket. */
-  readonly peer: Endpoint;
   hasHeader: boolean;
 }
 
 export class LocalClient extends Client {
+  /** Of its socket, whatever a PROXY header says. */
+  readonly peer: Endpoint;
   /** null: a client of its route's service. */
   #unnamed: Unnamed | null = null;
   /** Of the service's limits per client, when it was admitted. */
@@ -48,11 +52,12 @@ export class LocalClient extends Client {
     connections: ServiceConnections<Client>,
     fd: number,
     endpoint: Endpoint,
-    readonly listener: RouteSource,
+    readonly listener: ClientListener,
   ) {
     super(context, connections, fd, endpoint, listener.route);
+    this.peer = endpoint;
     if (listener.shared == null) this.route.rules.count(S_ACCEPTED, 1);
-    else this.#unnamed = { peer: endpoint, hasHeader: false };
+    else this.#unnamed = { hasHeader: false };
   }
 
   /** Its service is known from its server name only. */
@@ -75,7 +80,7 @@ export class LocalClient extends Client {
   /** It is a client of this service from now on. Returns why it is refused; null: it is not. */
   moveTo(route: Route, connections: ServiceConnections<Client>): RefusalReason | null {
     const { rules } = route;
-    const { peer, hasHeader } = this.#unnamed!;
+    const { hasHeader } = this.#unnamed!;
     this.#unnamed = null;
     this.listener.onNamed?.();
     if (connections !== this.connections) {
@@ -87,7 +92,7 @@ export class LocalClient extends Client {
     const others = Atomics.add(this.openCounts, rules.slot, 1);
     if (rules.maxConnections > 0 && others >= rules.maxConnections) return "connection-limit";
     rules.count(S_ACCEPTED, 1);
-    const { family, bytes, offset } = peer;
+    const { family, bytes, offset } = this.peer;
     const isHeaderDue = rules.hasAcceptProxy && rules.acceptProxy.matches(family, bytes, offset);
     if (isHeaderDue !== hasHeader) return "bad-proxy-header";
     return route.isClosed ? "no-task" : this.admit();
@@ -141,6 +146,10 @@ export class LocalClient extends Client {
 
   onDialFailed(reason: RefusalReason): RefusalReason {
     return reason;
+  }
+
+  protected record(reason: CloseReason, target: Target | null, bytesIn: number, bytesOut: number): void {
+    if (this.context.worker.recorder.wants(reason)) recordEnd(this, reason, target, bytesIn, bytesOut);
   }
 
   flowToNode(target: Target, toTask: Flow): Flow | null {

@@ -70,6 +70,9 @@ export class RelayedClient extends Client {
     return MAX_UNANSWERED;
   }
 
+  /** The entry node records it. */
+  protected record(): void {}
+
   /** The socket has carried next to nothing, so its send buffer has room. */
   #answer(answer: number): void {
     sendByte(this.context, this.fd, this.keys, answer);

@@ -11,8 +11,10 @@
  */
 import type { DeadlineList } from "../../sys/deadline-list.ts";
 import { EPOLLERR, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from "../../sys/epoll.ts";
+import { ETIMEDOUT } from "../../sys/errno.ts";
 import { END_EVENTS, READ_EVENTS } from "../../sys/tcp-sockets.ts";
 import type { RecordKeys } from "../../wire/index.ts";
+import { STAGE_DATA } from "../table/connection-record.ts";
 import { keepAlive } from "../table/keep-alive.ts";
 import type { Target } from "../table/target.ts";
 import type { Client } from "./client.ts";
@@ -63,6 +65,8 @@ export class Splicing extends Established {
     const { client, toTask, toClient } = this;
     const { loop, firstCheck } = client.context;
     client.phase = this;
+    client.stage = STAGE_DATA;
+    client.connectedMs = loop.nowMs;
     client.onConnected();
     this.target.onConnected();
     if (this.#idleList === null) firstCheck.arm(this, loop.nowMs);
@@ -162,8 +166,10 @@ export class Splicing extends Established {
     const toNode = this.#toNode();
     if (toNode === null) return;
     const unanswered = context.sockets.unansweredSends(toNode.destinationFd);
-    if (unanswered >= this.client.maxUnanswered(this.target))
+    if (unanswered >= this.client.maxUnanswered(this.target)) {
+      this.client.errno = ETIMEDOUT;
       return this.#break(toNode, this.#opposite(toNode));
+    }
     if (this.#isIdle() && !this.#isReadSlowly()) return this.close("idle");
     context.relayCheck.arm(this, context.loop.nowMs);
   }

@@ -24,6 +24,7 @@ const CARRIAGE_RETURN = 13;
 export class UdpListener implements DatagramOwner {
   readonly layout: KeyLayout;
   readonly local: Endpoint;
+  readonly text: Uint8Array;
   readonly #sessions: SessionSet;
   readonly #receiver: DatagramReceiver;
   /** The sender of the datagram at hand, in the batch's memory. */
@@ -44,6 +45,7 @@ export class UdpListener implements DatagramOwner {
   ) {
     const { family, bytes } = parseIp(address)!;
     this.layout = new KeyLayout(family === 4 ? AF_INET : AF_INET6, isWildcard(bytes));
+    this.text = new TextEncoder().encode(address);
     this.local = { family, bytes, offset: 0, port: route.published };
     this.#sessions = new SessionSet(context, relays, this, route);
     this.#addressOffset = family === 4 ? SOCKADDR_IN_ADDRESS : SOCKADDR_IN6_ADDRESS;
@@ -90,6 +92,7 @@ export class UdpListener implements DatagramOwner {
   /** Another process has the socket too, and reads it. */
   forget(): void {
     this.context.loop.unwatch(this.fd);
+    this.#sessions.leaveAll();
     this.close();
   }
 
@@ -107,6 +110,8 @@ export class UdpListener implements DatagramOwner {
     if (!rules.admits(client.family, client.bytes, client.offset)) return rules.refuse("denied");
     const session = this.#sessions.forDatagram(key, client);
     if (session === null) return rules.refuse(this.#sessions.refusal);
+    session.datagramsIn++;
+    session.bytesIn += length - headerLength;
     toTasks.add(session, slot, incoming.payloadAt(slot) + headerLength, length - headerLength);
   }
 

@@ -132,6 +132,7 @@ export class Replies implements ReplyBatch<UdpSession>, TurnEnder {
       this.#add(session, this.#received.payloadAt(this.#used), length);
       bytes += length;
     }
+    session.countOut(count, bytes);
     if (bytes > BURST_BYTES) session.growBuffers();
     this.#onAnswered(session, count);
   }
@@ -142,6 +143,7 @@ export class Replies implements ReplyBatch<UdpSession>, TurnEnder {
     if (session === null) return;
     const { dataAt, dataLength } = socket.datagram;
     this.#add(session, dataAt, dataLength);
+    session.countOut(1, dataLength);
     this.#onAnswered(session, 1);
   }
 

@@ -11,6 +11,7 @@ import type { Endpoint } from "../../wire/index.ts";
 import { hashClient } from "../balance/index.ts";
 import { refusalOf } from "../table/client-limits.ts";
 import { UNTRACKED } from "../table/client-table.ts";
+import type { EndReason } from "../table/connection-record.ts";
 import { type RefusalReason, S_UDP_OPEN, S_UDP_SESSIONS } from "../table/counters.ts";
 import type { RelayPeer } from "../table/peer.ts";
 import type { Route, Rules } from "../table/route.ts";
@@ -22,6 +23,7 @@ import {
 } from "../table/session-rows.ts";
 import type { Target } from "../table/target.ts";
 import type { ClientKey, KeyLayout } from "./client-key.ts";
+import { recordSession } from "./record-session.ts";
 import type { ReplyBatch, ReturnPath } from "./return-path.ts";
 import { isOutOfPorts } from "./send-errors.ts";
 import { writeProxyHeader, writeRelayHeader } from "./send-proxy.ts";
@@ -44,6 +46,8 @@ export interface ListenerSocket {
   readonly layout: KeyLayout;
   /** Its own address. */
   readonly local: Endpoint;
+  /** The same in UTF-8. */
+  readonly text: Uint8Array;
 }
 
 export class SessionSet implements ReturnPath<UdpSession> {
@@ -98,6 +102,7 @@ export class SessionSet implements ReturnPath<UdpSession> {
 
   /** @param errnoValue positive errno that says the task cannot be reached; a burst of them counts once */
   onFailed(session: UdpSession, errnoValue: number): void {
+    session.errno = errnoValue;
     this.#fail(session.target, errnoValue);
   }
 
@@ -144,10 +149,23 @@ export class SessionSet implements ReturnPath<UdpSession> {
     for (const session of this.#table) this.close(session, null);
   }
 
+  /** Another process continues them. */
+  leaveAll(): void {
+    for (const session of this.#table) this.#end(session, "handed-over");
+  }
+
   /** @param reason null: a normal end */
   close(session: UdpSession, reason: RefusalReason | null): void {
     if (session.isClosed) return;
     if (reason !== null) session.rules.refuse(reason);
+    this.#end(session, reason ?? (session.errno === 0 ? "done" : "unreachable"));
+  }
+
+  #end(session: UdpSession, reason: EndReason): void {
+    const { worker } = this.context;
+    if (worker.recorder.wants(reason))
+      recordSession(this.context, this.listener, this.#route.published, session, reason);
+    worker.counters.openOfWorker[worker.index]!--;
     session.end();
     this.#table.remove(session);
     if (this.#last === session) this.#last = null;
@@ -201,7 +219,7 @@ export class SessionSet implements ReturnPath<UdpSession> {
     session.continueFrom(row);
     this.#acquireAnyhow(key);
     this.#giveTicket(session);
-    session.rules.count(S_UDP_OPEN, 1);
+    this.#countOpen(session);
     target.onContinued();
     return true;
   }
@@ -384,11 +402,17 @@ export class SessionSet implements ReturnPath<UdpSession> {
     this.#table.add(session);
     this.#quota.enter(session);
     this.#last = session;
-    rules.count(S_UDP_OPEN, 1);
+    this.#countOpen(session);
     rules.count(S_UDP_SESSIONS, 1);
     target.onOpened();
     target.onTried(this.context.loop.nowMs);
     return session;
+  }
+
+  #countOpen({ rules }: UdpSession): void {
+    const { counters, index } = this.context.worker;
+    rules.count(S_UDP_OPEN, 1);
+    counters.openOfWorker[index]!++;
   }
 
   #fail(target: Target, errnoValue: number): void {

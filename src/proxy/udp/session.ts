@@ -77,6 +77,13 @@ export class UdpSession
   /** When the first datagram since the last answer was sent; 0: none has been. */
   #unansweredSinceMs = 0;
   readonly openedMs: number;
+  /** Both ways, for its record. */
+  datagramsIn = 0;
+  datagramsOut = 0;
+  bytesIn = 0;
+  bytesOut = 0;
+  /** Why its task could not be reached, positive; 0: it can, or has answered since. */
+  errno = 0;
   /** Answers that are still to come, where the service says how many there are to a datagram. */
   #owed = 0;
   #isQueued = false;
@@ -128,11 +135,18 @@ export class UdpSession
   /** The task has answered. */
   onAnswered(): void {
     this.#isAnswered = true;
+    this.errno = 0;
     if (this.rank < RANK_USED) this.ranks.promote(this, RANK_USED);
     this.isUnproven = false;
     this.moves = 0;
     this.#unansweredSinceMs = 0;
     this.target.onAnswered();
+  }
+
+  /** So much has come from the task. */
+  countOut(datagrams: number, bytes: number): void {
+    this.datagramsOut += datagrams;
+    this.bytesOut += bytes;
   }
 
   /** Its client has sent something. */

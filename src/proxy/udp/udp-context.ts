@@ -25,7 +25,8 @@ const ARENA_BYTES =
   2 * receiveBatchBytes(BATCH_SIZE) + taskSendBatchBytes(BATCH_SIZE) + sendBatchBytes(BATCH_SIZE) + 4096;
 
 /** The worker, as far as UDP needs it. */
-export interface UdpWorker extends Pick<WorkerContext, "counters" | "descriptors" | "shares" | "ownKeys"> {
+export interface UdpWorker
+  extends Pick<WorkerContext, "index" | "counters" | "recorder" | "descriptors" | "shares" | "ownKeys"> {
   readonly loop: UdpLoop;
 }
 

@@ -13,6 +13,7 @@ import { returnHeap, Scavenger } from "../../sys/scavenger.ts";
 import { clearWakeup } from "../../sys/wakeup.ts";
 import { identityOf, NO_IDENTITY } from "../relay/identity.ts";
 import { OwnKeys } from "../relay/own-key.ts";
+import { ConnectionRecorder } from "../table/connection-record.ts";
 import { RELAY_DROPS, type RelayDrop } from "../table/counters.ts";
 import { DescriptorGate } from "../table/descriptor-gate.ts";
 import { DescriptorShares } from "../table/descriptor-shares.ts";
@@ -32,7 +33,7 @@ import {
 } from "../table/route.ts";
 import { groupBySocket, type SocketListener } from "../table/shared-port.ts";
 import type { Target } from "../table/target.ts";
-import { ConnectionRecorder, type WorkerContext } from "../table/worker-context.ts";
+import type { WorkerContext } from "../table/worker-context.ts";
 import type {
   FromWorker,
   HandedUdp,
@@ -57,7 +58,7 @@ import { RelayListener } from "../udp/relay/relay-listener.ts";
 import { RelaySockets } from "../udp/relay/relay-sockets.ts";
 import { UdpContext } from "../udp/udp-context.ts";
 
-/** How often records are sent, drain deadlines and descriptors looked at, while there is any of these. */
+/** How long records wait, and how often drain deadlines and descriptors are looked at, while there is any of these. */
 const TICK_MS = 100;
 /** The main thread is notified of a shortage at once, and then so often while it lasts. */
 const SHORTAGE_MS = 1_000;
@@ -102,13 +103,17 @@ export class Worker extends Waiting implements Pollable, RelayHost {
 
   constructor(readonly setup: WorkerSetup) {
     super();
-    const { index, counters, scarceAtFd, wakeupFd } = setup;
+    const { index, counters, recordRing, scarceAtFd, wakeupFd } = setup;
     const descriptors = new DescriptorGate(scarceAtFd, counters, index, wakeupFd, () => this.#onShortage());
     this.#context = {
       index,
       loop: this.#loop,
       counters,
-      recorder: new ConnectionRecorder(),
+      recorder: new ConnectionRecorder(
+        recordRing,
+        () => this.#armTick(),
+        () => this.#announceRecords(),
+      ),
       ownKeys: new OwnKeys(),
       descriptors,
       shares: new DescriptorShares(descriptors),
@@ -153,7 +158,7 @@ export class Worker extends Waiting implements Pollable, RelayHost {
 
   onDeadline(nowMs: number): void {
     const { descriptors, shares } = this.#context;
-    this.#sendRecords();
+    this.#announceRecords();
     if (descriptors.isWaitedFor) descriptors.release();
     shares.releaseAll();
     this.#cutOverdue(nowMs);
@@ -187,8 +192,7 @@ export class Worker extends Waiting implements Pollable, RelayHost {
         this.#isSucceeded = true;
         break;
       case "record":
-        this.#context.recorder.isOn = message.isOn;
-        this.#armTick();
+        this.#context.recorder.rule = message.rule;
         break;
       case "ping":
         this.#send({ type: "pong" });
@@ -237,7 +241,7 @@ export class Worker extends Waiting implements Pollable, RelayHost {
   get #isTicking(): boolean {
     const { recorder, descriptors, shares } = this.#context;
     const isWaitedFor = descriptors.isWaitedFor || shares.isWaitedFor;
-    return recorder.isOn || isWaitedFor || this.#draining.length > 0 || this.#hasShortage;
+    return recorder.isPending || isWaitedFor || this.#draining.length > 0 || this.#hasShortage;
   }
 
   #onShortage(): void {
@@ -322,7 +326,7 @@ export class Worker extends Waiting implements Pollable, RelayHost {
 
   #open({ fd, address, route }: SocketListener): Listener {
     if (route.protocol === "udp") return new UdpListener(this.#udp, this.#relaySockets, fd, address, route);
-    return new TcpListener(this.#clients, fd, route);
+    return new TcpListener(this.#clients, fd, address, route);
   }
 
   #startDraining(before: CompiledTable): void {
@@ -351,7 +355,7 @@ export class Worker extends Waiting implements Pollable, RelayHost {
     for (const client of this.#clients.all()) client.cut();
     this.#closeOvertaken();
     this.#udp.close();
-    this.#sendRecords();
+    this.#announceRecords();
     this.#loop.stop();
   }
 
@@ -361,9 +365,11 @@ export class Worker extends Waiting implements Pollable, RelayHost {
       if (handler instanceof Attempt || handler instanceof RelayConnection) handler.close();
   }
 
-  #sendRecords(): void {
+  #announceRecords(): void {
     const { recorder } = this.#context;
-    if (!recorder.isEmpty) this.#send({ type: "records", records: recorder.takeAll() });
+    if (!recorder.isPending) return;
+    recorder.onNotified();
+    this.#send({ type: "records" });
   }
 
   #send(message: FromWorker): void {

@@ -5,6 +5,7 @@ import {
   EMPTY_TABLE,
   type PreparedTable,
   type ProxyStatus,
+  type RecordRule,
   type RoutingTable,
   type TableChanges,
 } from "../../../src/proxy/index.ts";
@@ -16,7 +17,7 @@ export class FakeProxy implements NodeProxy {
   bindErrors: PreparedTable["bindErrors"] = [];
   /** Commits wait for it. */
   gate: Promise<void> = Promise.resolve();
-  isRecording = false;
+  recorded: RecordRule | null = null;
   excess: (table: RoutingTable) => string | null = () => null;
 
   get table(): RoutingTable {
@@ -87,8 +88,8 @@ export class FakeProxy implements NodeProxy {
     };
   }
 
-  recordConnections(isOn: boolean): void {
-    this.isRecording = isOn;
+  recordConnections(rule: RecordRule): void {
+    this.recorded = rule;
   }
 
   readonly sockets = [];

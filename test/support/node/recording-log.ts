@@ -9,6 +9,8 @@ export function recordingLog(): { readonly log: Log; readonly lines: string[] } 
   const log = {
     level: "info",
     loss: null,
+    isPretty: false,
+    writeRecords: (text: string) => void lines.push(...text.trimEnd().split("\n")),
     debug: at("debug"),
     info: at("info"),
     warn: at("warn"),

@@ -44,7 +44,8 @@ export class MemoryListener {
     tasks: readonly TestTask[],
     rules: Partial<UdpRules> = {},
   ) {
-    const listener = { fd: 3, layout: new KeyLayout(AF_INET, false), local: LOCAL };
+    const text = new TextEncoder().encode("127.0.0.1");
+    const listener = { fd: 3, layout: new KeyLayout(AF_INET, false), local: LOCAL, text };
     this.sessions = new SessionSet(udp.context, udp.relays, listener, this.#routeTo(tasks, rules));
   }
 

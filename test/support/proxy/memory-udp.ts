@@ -1,6 +1,7 @@
 /** UDP sessions without a kernel: sockets that only remember what they were asked, a loop whose clock the test moves. */
 
 import { OwnKeys } from "../../../src/proxy/relay/own-key.ts";
+import { ConnectionRecorder } from "../../../src/proxy/table/connection-record.ts";
 import { createCounters } from "../../../src/proxy/table/counters.ts";
 import { DescriptorGate } from "../../../src/proxy/table/descriptor-gate.ts";
 import { DescriptorShares } from "../../../src/proxy/table/descriptor-shares.ts";
@@ -15,6 +16,7 @@ import { Deadlines } from "../../../src/sys/deadline-list.ts";
 import { EADDRINUSE } from "../../../src/sys/errno.ts";
 import type { Pollable } from "../../../src/sys/event-loop.ts";
 import type { PortRun } from "../../../src/sys/local-ports.ts";
+import { type CollectedRecord, RecordCollector } from "./record-collector.ts";
 
 const FIRST_FD = 100;
 const PLENTY = 1_000_000;
@@ -137,14 +139,30 @@ export class MemoryUdp {
   readonly relays = new MemoryRelays();
   readonly counters = createCounters(1);
   readonly context: UdpContext;
+  readonly #records = new RecordCollector();
 
   constructor(options: { readonly sourcePorts?: readonly PortRun[]; readonly descriptors?: number } = {}) {
     const { sourcePorts = [], descriptors: total = PLENTY } = options;
     const descriptors = new DescriptorGate(PLENTY, this.counters, 0, -1, () => undefined);
     const shares = new DescriptorShares(descriptors);
     shares.divide(total, [{ slot: 0, ports: [{ protocol: "udp" }] }], false);
-    const worker = { loop: this.loop, counters: this.counters, descriptors, shares, ownKeys: new OwnKeys() };
+    const recorder = new ConnectionRecorder(this.#records.ring);
+    recorder.rule = { errors: true, every: 1 };
+    const worker = {
+      index: 0,
+      loop: this.loop,
+      counters: this.counters,
+      recorder,
+      descriptors,
+      shares,
+      ownKeys: new OwnKeys(),
+    };
     this.context = new UdpContext(worker, { sourcePorts, moreBytes: 0, sockets: this.sockets });
     this.relays.memory = this.context.memory.bytes;
+  }
+
+  /** Of the sessions that have ended since the last call. */
+  records(): readonly CollectedRecord[] {
+    return this.#records.take();
   }
 }

@@ -3,6 +3,7 @@
 import { createBalancer } from "../../../src/proxy/balance/index.ts";
 import { identityOf, NO_IDENTITY, type RelaySettings } from "../../../src/proxy/relay/identity.ts";
 import { OwnKeys } from "../../../src/proxy/relay/own-key.ts";
+import { ConnectionRecorder } from "../../../src/proxy/table/connection-record.ts";
 import { createCounters } from "../../../src/proxy/table/counters.ts";
 import { DescriptorGate } from "../../../src/proxy/table/descriptor-gate.ts";
 import { DescriptorShares } from "../../../src/proxy/table/descriptor-shares.ts";
@@ -13,21 +14,23 @@ import {
   type Route,
   TableCompiler,
 } from "../../../src/proxy/table/route.ts";
-import type { ConnectionRecord } from "../../../src/proxy/table/status.ts";
 import type { Target } from "../../../src/proxy/table/target.ts";
-import { ConnectionRecorder, type WorkerContext } from "../../../src/proxy/table/worker-context.ts";
+import type { WorkerContext } from "../../../src/proxy/table/worker-context.ts";
 import type { WorkerPeer, WorkerService } from "../../../src/proxy/table/worker-messages.ts";
 import { Clients } from "../../../src/proxy/tcp/clients.ts";
 import type { InboundOwner } from "../../../src/proxy/tcp/relay/inbound-relay.ts";
 import { InboundRelay } from "../../../src/proxy/tcp/relay/inbound-relay.ts";
 import { RelayPools } from "../../../src/proxy/tcp/relay/relay-pool.ts";
+import { RelayedClient } from "../../../src/proxy/tcp/relayed-client.ts";
 import { TcpContext } from "../../../src/proxy/tcp/tcp-context.ts";
 import { type MemorySocket, MemorySockets } from "./memory-sockets.ts";
+import { type CollectedRecord, RecordCollector } from "./record-collector.ts";
 import { type TestService, tableOf } from "./routing-table.ts";
 
 /** A descriptor that can be duplicated: what the gate asks for to learn whether there are any. */
 const STDOUT = 1;
 const PUBLISHED = 8080;
+const LISTEN = "0.0.0.0";
 const CLIENT = { family: 4, bytes: Uint8Array.of(198, 51, 100, 7), offset: 0, port: 5555 } as const;
 const RELAY: RelaySettings = { node: "here", keys: ["5a".repeat(32)], acceptsClear: "always" };
 const PLENTY = 10_000;
@@ -41,6 +44,14 @@ export interface WorkerOptions {
   readonly maxPipes?: number;
 }
 
+/** Why other nodes' clients were closed. */
+const relayedEnds = new WeakMap<TcpContext, string[]>();
+Object.assign(RelayedClient.prototype, {
+  record(this: RelayedClient, reason: string): void {
+    relayedEnds.get(this.context)!.push(reason);
+  },
+});
+
 export class MemoryWorker {
   readonly sockets: MemorySockets;
   readonly counters = createCounters(1);
@@ -49,11 +60,12 @@ export class MemoryWorker {
   readonly context: TcpContext;
   readonly clients: Clients;
   readonly inbound: InboundRelay[] = [];
-  readonly #recorder = new ConnectionRecorder();
+  readonly #records = new RecordCollector();
+  readonly #recorder = new ConnectionRecorder(this.#records.ring);
   readonly #relay: RelaySettings;
   readonly #descriptors: number;
   #table: CompiledTable = EMPTY_TABLE;
-  readonly #listener: { route: Route };
+  readonly #listener: { route: Route; readonly text: Uint8Array };
 
   constructor({ sockets, service, peers, relay = RELAY, descriptors = PLENTY, maxPipes = 0 }: WorkerOptions) {
     this.sockets = sockets ?? new MemorySockets();
@@ -61,7 +73,7 @@ export class MemoryWorker {
     this.#descriptors = descriptors;
     this.gate = new DescriptorGate(Number.POSITIVE_INFINITY, this.counters, 0, STDOUT, () => {});
     this.shares = new DescriptorShares(this.gate);
-    this.#recorder.isOn = true;
+    this.#recorder.rule = { errors: true, every: 1 };
     const worker = {
       index: 0,
       loop: this.sockets,
@@ -77,9 +89,10 @@ export class MemoryWorker {
       ({ service: name, task, targetPort }) => findOwnRoute(this.#table, "tcp", name, task, targetPort),
       this.sockets,
     );
+    relayedEnds.set(this.context, []);
     this.context.relay.change(identityOf(relay, NO_IDENTITY));
     this.clients = new Clients(this.context, new RelayPools(this.context));
-    this.#listener = { route: this.apply(service, peers) };
+    this.#listener = { route: this.apply(service, peers), text: new TextEncoder().encode(LISTEN) };
   }
 
   get route(): Route {
@@ -134,12 +147,13 @@ export class MemoryWorker {
   }
 
   /** Of the connections that have been closed since the last call. */
-  records(): readonly ConnectionRecord[] {
-    return this.#recorder.takeAll();
+  records(): readonly CollectedRecord[] {
+    return this.#records.take();
   }
 
+  /** Of all that have been closed since the last call: of other nodes' clients too, which have no records here. */
   reasons(): string[] {
-    return this.records().map(({ reason }) => reason);
+    return [...this.records().map(({ reason }) => reason), ...relayedEnds.get(this.context)!.splice(0)];
   }
 
   /** What is still open, by the books: all zero once no client is left. */

@@ -8,9 +8,7 @@ export class ProxyHarness {
 
   static async start(workers = 1): Promise<ProxyHarness> {
     const ignore = () => {};
-    return new ProxyHarness(
-      await SpliceProxy.start({ workers, onConnectionsClosed: ignore, onListeners: ignore }),
-    );
+    return new ProxyHarness(await SpliceProxy.start({ workers, onListeners: ignore }));
   }
 
   /** Runs these services from now on; a port that cannot be bound is an error. */

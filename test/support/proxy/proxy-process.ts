@@ -4,7 +4,7 @@
  */
 import { SpliceProxy } from "../../../src/proxy/index.ts";
 
-const proxy = await SpliceProxy.start({ workers: 1, onConnectionsClosed: () => {}, onListeners: () => {} });
+const proxy = await SpliceProxy.start({ workers: 1, onListeners: () => {} });
 await proxy.commit(proxy.prepare(JSON.parse(process.argv[2]!)));
 console.log("ready");
 await Bun.stdin.text();

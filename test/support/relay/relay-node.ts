@@ -25,7 +25,7 @@ export class RelayNode {
 
   static async start(name: string, options: RelayNodeOptions = {}): Promise<RelayNode> {
     const { address = "127.0.0.1", keys = [RELAY_KEY], workers = 1, isSealed = false } = options;
-    const proxy = await SpliceProxy.start({ workers, onConnectionsClosed: () => {}, onListeners: () => {} });
+    const proxy = await SpliceProxy.start({ workers, onListeners: () => {} });
     const port = options.port ?? (await freeQuietPort(address));
     const acceptsClear = isSealed ? [] : ("always" as const);
     return new RelayNode(name, proxy, {

@@ -8,7 +8,13 @@ test("effectiveConfig: the file's own keys, defaults filled in, ranges collapsed
     node: { name: "n", labels: {} },
     proxy: { workers: 0, bind: [] },
     admin: {},
-    log: { level: "info", format: "auto" },
+    log: {
+      level: "info",
+      format: "auto",
+      connections: "errors",
+      connection_format: "auto",
+      connection_rate: 5000,
+    },
     services: [
       {
         name: "a",

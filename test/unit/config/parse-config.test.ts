@@ -11,7 +11,13 @@ describe("parseConfig: values", () => {
       overlay: { driver: "auto", port: 4789, vni: 4096, subnet: "10.200.0.0/16", encrypt: false },
       proxy: { workers: 0, bind: [] },
       admin: { socket: null, http: null },
-      log: { level: "info", format: "auto" },
+      log: {
+        level: "info",
+        format: "auto",
+        connections: "errors",
+        connectionFormat: "auto",
+        connectionRate: 5000,
+      },
       services: [],
     });
   });
@@ -179,7 +185,9 @@ describe("parseConfig: problems", () => {
     [
       "unknown key far from all",
       "[log]\ncolour = 1",
-      ["2: log.colour: unknown key: allowed here are level, format"],
+      [
+        "2: log.colour: unknown key: allowed here are level, format, connections, connection_format, connection_rate",
+      ],
     ],
     ["swapped letters", "[log]\nlevle = 1", ['2: log.levle: unknown key: did you mean "level"?']],
     [
@@ -275,7 +283,9 @@ describe("parseConfig: problems", () => {
     [
       "polluting key",
       "[log]\n__proto__ = {level = 'warn'}",
-      ["2: log.__proto__: unknown key: allowed here are level, format"],
+      [
+        "2: log.__proto__: unknown key: allowed here are level, format, connections, connection_format, connection_rate",
+      ],
     ],
   ];
   test.each(cases)("%s", (_, text, expected) => {

@@ -89,3 +89,22 @@ test("flush waits for the reader, but not for long", () => {
   backlog.flush(500);
   expect(text()).toBe("last\n");
 });
+
+test("connection records are kept up to half of the limit; other lines still have room", async () => {
+  const reader = { takes: 0 };
+  const { backlog, clock, text } = backlogTo(reader);
+  const records = `${"r".repeat(1023)}\n`;
+  for (let i = 0; i < 1024; i++) backlog.writeRecords(records, 1);
+  backlog.writeRecords(records.repeat(3), 3);
+  expect(backlog.loss).toEqual({ lines: 515, reason: "standard output was blocked" });
+  backlog.write("a line that matters\n");
+  reader.takes = Number.POSITIVE_INFINITY;
+  await clock.advance(1_000);
+  const lines = text().trimEnd().split("\n");
+  expect(lines).toHaveLength(512 + 2);
+  expect(lines[512]).toBe("a line that matters");
+  expect(JSON.parse(lines[513]!)).toMatchObject({ lost: 515 });
+  expect(backlog.loss).toBeNull();
+  backlog.writeRecords("one\ntwo\n", 2);
+  expect(text().endsWith("one\ntwo\n")).toBe(true);
+});

@@ -74,7 +74,8 @@ async function start(parts: Partial<NodeParts> = {}, head = ""): Promise<Node> {
 
 function recordingLog(): Log {
   const write = (fields: object | string, message?: string) => lines.push(message ?? String(fields));
-  return { level: "info", loss: null, debug: write, info: write, warn: write, error: write, fatal: write };
+  const writes = { debug: write, info: write, warn: write, error: write, fatal: write };
+  return { level: "info", loss: null, isPretty: false, writeRecords: () => {}, ...writes };
 }
 
 async function ask(path: string, method = "GET"): Promise<unknown> {
@@ -175,12 +176,12 @@ describe("reload", () => {
     await node.drainAndStop();
   });
 
-  test("the log level follows, and with it the connection records", async () => {
+  test("the connection records follow", async () => {
     const node = await start();
-    expect(proxy.isRecording).toBe(false);
-    write(SERVICE, '[log]\nlevel = "debug"');
+    expect(proxy.recorded).toEqual({ errors: true, every: 0 });
+    write(SERVICE, '[log]\nconnections = "sampled:50"');
     await node.reload(false);
-    expect(proxy.isRecording).toBe(true);
+    expect(proxy.recorded).toEqual({ errors: true, every: 50 });
     await node.drainAndStop();
   });
 

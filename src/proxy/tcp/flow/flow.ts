@@ -53,6 +53,11 @@ export abstract class Flow {
   /** Gives pipes and blocks back; bytes in them are lost, so only for a connection that ends. */
   abstract release(): void;
 
+  /** The source has sent FIN, and everything before it has been read. */
+  get hasSourceEnded(): boolean {
+    return this.hasEndOfStream;
+  }
+
   /** The source's FIN has arrived: what it holds now is all there is. */
   onFin(): void {
     if (this.#shortRead === SHORT_IS_EMPTY) this.#shortRead = SHORT_IS_LAST;

@@ -159,7 +159,7 @@ describe("the routing input", () => {
     ]);
     const reached = new Map([["b", { address: "10.200.1.2", isEncrypted: true }]]);
     expect(derived(CLUSTER, { overlay: { ...OVERLAY, reached } }).routing.peers).toEqual([
-      { name: "b", zone: "eu", ...relay, address: "10.200.1.2", isSealed: false },
+      { name: "b", zone: "eu", ...relay, address: "10.200.1.2", isSealed: false, isOverlay: true },
     ]);
   });
 

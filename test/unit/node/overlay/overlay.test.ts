@@ -371,7 +371,7 @@ describe("the address", () => {
 describe("another node", () => {
   const reached = (made: Overlay, record: NodeRecord) => reachOf("b", record, made.facts);
   const direct = { address: "192.0.2.2", port: 4789, udpPort: 7946 };
-  const inside = { address: "10.200.9.9", port: 4789, udpPort: 7946 };
+  const inside = { address: "10.200.9.9", port: 4789, udpPort: 7946, isOverlay: true };
 
   test("is reached over the overlay once something has come back, and its own address before and after", () => {
     const record = other();

@@ -1,9 +1,7 @@
-/** Who waits for descriptors, and the records of finished connections. */
+/** Who waits for descriptors. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import type { ConnectionRecord } from "../../../../src/proxy/index.ts";
 import { createCounters, type SharedCounters } from "../../../../src/proxy/table/counters.ts";
 import { DescriptorGate, type DescriptorWaiter } from "../../../../src/proxy/table/descriptor-gate.ts";
-import { ConnectionRecorder } from "../../../../src/proxy/table/worker-context.ts";
 import { close } from "../../../../src/sys/socket.ts";
 import { openWakeup } from "../../../../src/sys/wakeup.ts";
 
@@ -72,17 +70,4 @@ describe("DescriptorGate", () => {
     gate.release();
     expect([again.told, gate.isWaitedFor, counters.paused[1]]).toEqual([2, false, 0]);
   });
-});
-
-test("ConnectionRecorder hands out what it has and drops the surplus", () => {
-  const recorder = new ConnectionRecorder();
-  expect(recorder.isEmpty).toBe(true);
-  const record = (durationMs: number) => ({ durationMs }) as ConnectionRecord;
-  for (let i = 0; i < 5000; i++) recorder.add(record(i));
-  const taken = recorder.takeAll();
-  expect(taken).toHaveLength(1000);
-  expect(taken[999]).toEqual(record(999));
-  expect(recorder.isEmpty).toBe(true);
-  recorder.add(record(1));
-  expect(recorder.takeAll()).toEqual([record(1)]);
 });
