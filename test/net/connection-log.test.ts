@@ -10,7 +10,7 @@ import { serviceFile } from "../support/cluster/mesh-config.ts";
 import { request } from "../support/load/http-load.ts";
 import { startNamedTask } from "../support/load/http-task.ts";
 import { UdpPeer } from "../support/load/udp-peer.ts";
-import { NodeProcess } from "../support/node/node-process.ts";
+import { NodeProcess, portmesh } from "../support/node/node-process.ts";
 import { freePort, freePorts } from "../support/os/free-port.ts";
 import { RawListener, RawSocket } from "../support/os/raw-socket.ts";
 import { findProgram, lacks } from "../support/os/require-program.ts";
@@ -384,6 +384,47 @@ test("connections that are open when the node stops have their records before it
   const lines = linesOf(logged.node.log);
   expect(lines.findIndex(({ reason }) => reason === "drained")).toBe(lines.length - 2);
   expect(lines.at(-1)!.msg).toStartWith("stopped");
+});
+
+test("a process that another takes over from goes on writing the lines of its own connections", async () => {
+  const echo = keep(await UdpPeer.task());
+  const logged = await LoggedNode.start();
+  const [tcp, udp] = (await freePorts(2)) as [number, number];
+  const file = `[log]
+connections = "all"
+[proxy]
+bind = ["127.0.0.1"]
+[[services]]
+name = "held"
+publish = ["${tcp}:${logged.task.port}"]
+tasks = ["127.0.0.1"]
+[[services]]
+name = "dns"
+publish = ["${udp}:${echo.port}/udp"]
+tasks = ["127.0.0.1"]
+udp = { idle_timeout = "1s" }
+`;
+  expect((await logged.node.reload(file)).problems).toEqual([]);
+  const client = keep(await RawSocket.connect(tcp));
+  await client.send("ping");
+  const served = keep(await logged.task.accept());
+  expect(await served.receiveText(4)).toBe("ping");
+  const asking = keep(await UdpPeer.open());
+  await asking.ask("before", udp);
+  const { pid } = await logged.node.status();
+  const upgraded = await portmesh("upgrade", "--socket", logged.node.socket);
+  expect(upgraded).toMatchObject({ exitCode: 0, stderr: "" });
+  cleanUps.push(async () => process.kill((await logged.node.status()).pid, "SIGKILL"));
+  await asking.ask("after", udp);
+  served.reset();
+  const records = (service: string) => recordsOf(logged.node.log).filter((line) => line.service === service);
+  await waitFor(() => records("held").length === 1 && records("dns").length === 2, { what: "three records" });
+  expect((await logged.node.status()).pid).not.toBe(pid);
+  expect(records("held")[0]).toMatchObject({ reason: "task-reset", state: "SD", bytesIn: 4 });
+  expect(records("dns")).toMatchObject([
+    { reason: "handed-over", state: "--", datagramsIn: 1, bytesIn: 6 },
+    { reason: "done", state: "--", datagramsIn: 1, bytesIn: 5 },
+  ]);
 });
 
 test.skipIf(lacks("halog"))("the haproxy format is read by halog; a reload brings it", async () => {

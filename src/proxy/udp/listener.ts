@@ -92,6 +92,11 @@ export class UdpListener implements DatagramOwner {
   /** Another process has the socket too, and reads it. */
   forget(): void {
     this.context.loop.unwatch(this.fd);
+    this.leave();
+  }
+
+  /** After `pause`: another process continues the sessions. */
+  leave(): void {
     this.#sessions.leaveAll();
     this.close();
   }

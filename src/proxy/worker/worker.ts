@@ -222,7 +222,7 @@ export class Worker extends Waiting implements Pollable, RelayHost {
   #forgetUdp(udpListeners: readonly UdpListener[], relayListeners: readonly RelayListener[]): void {
     this.#hasLeftUdp = true;
     for (const listener of udpListeners) {
-      listener.close();
+      listener.leave();
       this.#listeners.delete(listener.fd);
     }
     for (const listener of relayListeners) listener.forget();
