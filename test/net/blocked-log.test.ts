@@ -12,7 +12,7 @@ import { outputKinds } from "../support/os/stdio-kinds.ts";
 import { waitFor } from "../support/time/wait-for.ts";
 
 /** Far above what they take, far below for ever. */
-const PROMPT_MS = 5_000;
+const PROMPT_MS = 30_000;
 
 const cleanUps: (() => void)[] = [];
 afterEach(() => {

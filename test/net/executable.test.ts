@@ -141,7 +141,7 @@ test.skipIf(process.getuid!() !== 0)("a system that refuses threads is one line 
   const script = 'ulimit -u 48 && exec setpriv --reuid 65433 --clear-groups "$0" run -c "$1"';
   const { exitCode, stdout, stderr } = Bun.spawnSync([findProgram("bash")!, "-c", script, program, file], {
     env: { PATH: process.env.PATH! },
-    timeout: 10_000,
+    timeout: 60_000,
   });
   expect(stdout.toString()).not.toContain("serving");
   expect(stderr.toString()).toMatch(/^cannot start a thread: .*TasksMax.*\n$/);

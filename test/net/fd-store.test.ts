@@ -12,6 +12,8 @@ import { type TempDir, tempDir } from "../support/os/temp-dir.ts";
 import { waitFor } from "../support/time/wait-for.ts";
 
 const WORKERS = 2;
+/** Clients wait while a node starts, which takes long on a busy machine. */
+const START_MS = 60_000;
 
 let directory: TempDir;
 let systemd: FakeServiceManager;
@@ -70,7 +72,7 @@ class Load {
   readonly #clients = Array.from({ length: 4 }, () => this.#run());
 
   async #run(): Promise<void> {
-    while (!this.#isOver) this.results.push(await request("127.0.0.1", published));
+    while (!this.#isOver) this.results.push(await request("127.0.0.1", published, { timeoutMs: START_MS }));
   }
 
   async served(more: number): Promise<void> {
@@ -89,7 +91,7 @@ test("kill -9 under load: nobody is refused, clients that come meanwhile are ser
   await start(file([`${published}:${task.port}`]));
   await stores(WORKERS);
   await node.kill();
-  const waiting = [1, 2, 3, 4].map(() => request("127.0.0.1", published));
+  const waiting = [1, 2, 3, 4].map(() => request("127.0.0.1", published, { timeoutMs: START_MS }));
   await start(file([`${published}:${task.port}`]));
   expect((await Promise.all(waiting)).map(({ body }) => body)).toEqual(Array(4).fill("task"));
   const load = new Load();

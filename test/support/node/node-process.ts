@@ -2,7 +2,7 @@
  * The compiled executable as a child process, in a directory of its own and with an empty environment: what a user has
  * who has downloaded it.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { fstatSync, mkdtempSync, openSync, readSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { NodeStatus, ReloadReport } from "../../../src/node/index.ts";
@@ -30,17 +30,16 @@ export async function portmesh(...args: string[]): Promise<CommandResult> {
 export class NodeProcess {
   readonly file: string;
   readonly socket: string;
-  readonly #log: string[] = [];
 
   private constructor(
     readonly directory: string,
-    readonly child: Bun.Subprocess<"ignore", "pipe", "pipe">,
+    readonly child: Bun.Subprocess,
     readonly ownsDirectory: boolean,
+    /** A file that has no name any more. */
+    readonly logFd: number,
   ) {
     this.file = join(directory, "portmesh.toml");
     this.socket = join(directory, "portmesh.sock");
-    void this.#collect(child.stdout);
-    void this.#collect(child.stderr);
   }
 
   /** @param services the file without its [admin] section */
@@ -70,20 +69,23 @@ export class NodeProcess {
     fds: readonly number[] = [],
   ): NodeProcess {
     writeFileSync(join(directory, "portmesh.toml"), complete(directory, services));
+    const logFd = openLog(directory);
     const child = Bun.spawn([...wrapper, EXECUTABLE, "run", "-c", join(directory, "portmesh.toml")], {
       env: { ...env },
       cwd: directory,
-      stdio: ["ignore", "pipe", "pipe", ...fds],
+      stdio: ["ignore", logFd, logFd, ...fds],
     });
-    return new NodeProcess(directory, child, ownsDirectory);
+    return new NodeProcess(directory, child, ownsDirectory, logFd);
   }
 
   async serves(): Promise<void> {
     await waitFor(() => this.#isServing(), { what: "the node to serve" });
   }
 
+  /** Everything that it and the processes after it have written by now. */
   get log(): string {
-    return this.#log.join("");
+    const bytes = Buffer.alloc(fstatSync(this.logFd).size);
+    return bytes.toString("utf8", 0, readSync(this.logFd, bytes, 0, bytes.length, 0));
   }
 
   /** Replaces the file, as an editor does; does not reload. */
@@ -130,11 +132,14 @@ export class NodeProcess {
       return false;
     }
   }
+}
 
-  async #collect(stream: ReadableStream<Uint8Array>): Promise<void> {
-    const decoder = new TextDecoder();
-    for await (const chunk of stream) this.#log.push(decoder.decode(chunk, { stream: true }));
-  }
+/** A pipe would be read some time after what is logged has been seen in another way. */
+function openLog(directory: string): number {
+  const path = join(directory, `log-${crypto.randomUUID()}`);
+  const fd = openSync(path, "a+");
+  unlinkSync(path);
+  return fd;
 }
 
 /** With what must be this node's own: its socket and where it keeps its state. */
