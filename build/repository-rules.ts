@@ -30,7 +30,8 @@ const ALLOWED_IMPORTS: Readonly<Record<string, readonly string[]>> = {
   overlay: ["wire", "sys"],
   proxy: ["model", "wire", "sys"],
   admin: ["model", "wire", "sys"],
-  node: ["model", "wire", "sys", "config", "membership", "catalog", "overlay", "proxy", "admin"],
+  metrics: ["model", "wire", "sys"],
+  node: ["model", "wire", "sys", "config", "membership", "catalog", "overlay", "proxy", "admin", "metrics"],
 };
 
 /** The folders of src/proxy, the lowest first: each may import those of the layers below. Files beside them may import all. */

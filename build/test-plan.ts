@@ -51,6 +51,7 @@ export const LONG: readonly string[] = [
   "test/net/overlay-path.test.ts",
   "test/net/overlay-mesh.test.ts",
   "test/interop/serf-mesh.test.ts",
+  "test/interop/prometheus.test.ts",
   "test/net/path-black-hole.test.ts",
   "test/net/far-tasks.test.ts",
   "test/net/tcp-reset.test.ts",

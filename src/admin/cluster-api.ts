@@ -15,6 +15,7 @@ import type {
 import type { AdminNode } from "./app.ts";
 import type { EventNode } from "./event-api.ts";
 import type { HandoverCommands } from "./handover-routes.ts";
+import type { MetricsNode } from "./metrics-routes.ts";
 
 /**
  * As the node that is asked sees it. `failing`: a connect to it has lately failed; `unreachable`: its node is a
@@ -228,6 +229,7 @@ export interface ClusterCommands {
 export interface ClusterNode extends AdminNode, EventNode {
   readonly commands: ClusterCommands;
   readonly handover: HandoverCommands;
+  readonly metrics: MetricsNode;
   /** By name. */
   services(): readonly ServiceInfo[];
   service(name: string): ServiceInfo | null;

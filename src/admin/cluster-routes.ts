@@ -25,6 +25,7 @@ import { adminApp } from "./app.ts";
 import type { ApiError, ClusterNode } from "./cluster-api.ts";
 import { addEvents } from "./event-routes.ts";
 import { addHandover } from "./handover-routes.ts";
+import { addMetrics } from "./metrics-routes.ts";
 import { createBody, taskBody, traceQuery, understand, updateBody } from "./request-schema.ts";
 
 /** A service that publishes every port of both protocols fits. */
@@ -49,6 +50,7 @@ export function clusterApp(findNode: () => ClusterNode | null, version: object):
   addNodes(app, node);
   addEvents(app, node);
   addHandover(app, node);
+  addMetrics(app, () => node().metrics);
   app.post("/v1/test-ports", async (c) => c.json(await node().testPorts()));
   app.get("/v1/trace", async (c) => c.json(await node().trace(understand(traceQuery, c.req.query()))));
   return app;

@@ -50,6 +50,7 @@ export type NodeProxy = Pick<
   | "silentLooksOf"
   | "openConnectionsOf"
   | "status"
+  | "totals"
   | "recordConnections"
   | "ping"
   | "closePorts"

@@ -14,10 +14,11 @@ import type {
   TraceQuery,
 } from "../admin/index.ts";
 import type { Catalog } from "../catalog/index.ts";
-import type { Config } from "../config/index.ts";
+import type { Config, SettingChange } from "../config/index.ts";
 import type { EventFilter, Protocol } from "../model/index.ts";
 import type { ProxyStatus } from "../proxy/index.ts";
 import { pause } from "../sys/clock.ts";
+import { readProcessFigures } from "../sys/process-figures.ts";
 import type { AdminTcp } from "./admin/admin-tcp.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import { Commands } from "./commands.ts";
@@ -43,6 +44,10 @@ import {
   serviceInfo,
   serviceInfos,
 } from "./listings.ts";
+import { clusterFigures } from "./metrics/cluster-figures.ts";
+import { LazyMetrics } from "./metrics/lazy-metrics.ts";
+import type { MetricsState } from "./metrics/node-metrics.ts";
+import type { NodeSources } from "./metrics/node-sources.ts";
 import type { NodeLog } from "./node-log.ts";
 import type { NodeOptions, NodeParts, NodeProxy } from "./node-parts.ts";
 import { whyPortNotReady } from "./port-ready.ts";
@@ -79,6 +84,8 @@ export interface StartedParts {
   readonly cluster: Cluster;
   readonly catalog: Catalog;
   readonly reconciler: Reconciler;
+  /** Of the process before this one; null: there was none. */
+  readonly metricsState: MetricsState | null;
   /** That of `stops` which ends every connection. */
   readonly stopProxy: () => unknown;
   /** In the order of starting; run in reverse. */
@@ -99,6 +106,7 @@ const NEW_NAMES_MS = 2_000;
 export class Node implements ClusterNode {
   readonly commands: Commands;
   readonly handover: Handover;
+  readonly metrics: LazyMetrics;
   readonly #started: StartedParts;
   readonly #predecessors: Predecessors;
   readonly #reloader: Reloader;
@@ -144,6 +152,14 @@ export class Node implements ClusterNode {
       },
       options.config,
     );
+    this.metrics = new LazyMetrics({
+      clock: parts.clock.steady,
+      startedMs: this.#appliedAt,
+      state: started.metricsState,
+      sources: (own) => this.#metricsSources(own),
+    });
+    started.stops.push(() => this.metrics.stop());
+    this.#followKey(options.config, parts.fileChangedAtMs(options.config.cluster?.keysFile ?? options.file));
     this.handover = this.#newHandover();
     this.#watchFile();
     const { services } = options.config;
@@ -161,6 +177,7 @@ export class Node implements ClusterNode {
     if (!isDryRun) manager?.reloading();
     const report = await this.#reloader.reload(trigger, isDryRun);
     if (!isDryRun) manager?.reloaded(this.summary);
+    this.metrics.reloads.add(report);
     if (!isDryRun && !this.#isNoNews(report)) {
       this.#lastReload = report;
       this.#started.log.reload(report);
@@ -229,7 +246,7 @@ export class Node implements ClusterNode {
         file: options.file,
         appliedAt: this.#appliedAt,
         lastReload: this.#lastReload,
-        needsRestart: (this.#lastReload?.changes.settings ?? []).filter((setting) => setting.needsRestart),
+        needsRestart: this.#settingsWaiting,
       },
       names: this.#names(),
       warnings: tables.warnings,
@@ -343,6 +360,7 @@ export class Node implements ClusterNode {
         tables,
         proxy,
         cluster,
+        metrics: this.metrics,
       }),
       sockets: () => [...proxy.sockets, ...adminTcp.sockets],
       isDraining: () => this.#state === "draining",
@@ -406,10 +424,43 @@ export class Node implements ClusterNode {
     const { options, parts, proxy, adminTcp, connectionLog, cluster } = this.#started;
     void adminTcp.follow(config.admin.http);
     this.#appliedAt = parts.clock.nowMs();
+    this.#followKey(config, this.#appliedAt);
     cluster.writes.applyFile(config);
     options.log.level = config.log.level;
     connectionLog.settings = recordSettings(config.log, options.log);
     proxy.recordConnections(recordRule(config.log.connections));
+  }
+
+  #followKey({ cluster }: Config, sinceMs: number | null): void {
+    this.metrics.keyAge.follow(cluster?.keys[0] ?? null, sinceMs);
+  }
+
+  #metricsSources({ reloads, keyAge }: LazyMetrics): NodeSources {
+    const { options, parts, proxy, tables, cluster, catalog, resolver } = this.#started;
+    const config = () => this.#reloader.running;
+    return {
+      version: options.version,
+      config,
+      isReady: () => this.notReady === null,
+      appliedAt: () => this.#appliedAt,
+      reloads,
+      settingsWaiting: () => this.#settingsWaiting.length,
+      warnings: () => tables.warnings.length,
+      namesFailing: () => resolver.status().filter(({ error }) => error !== null).length,
+      logLinesLost: () => options.log.loss?.lines ?? 0,
+      isStoreBroken: () => cluster.storeError !== null,
+      totals: () => proxy.totals(),
+      cluster: () => {
+        const { node, cluster: ofFile } = config();
+        if (ofFile === null) return null;
+        const own = { name: ofFile.name, self: node.name, keySinceMs: keyAge.sinceMs };
+        return clusterFigures(own, cluster, catalog);
+      },
+      overlay: () => cluster.overlayStatus,
+      nowMs: () => parts.clock.nowMs(),
+      steadyMs: () => parts.clock.steady.nowMs(),
+      process: readProcessFigures,
+    };
   }
 
   #objectTo(change: ServiceChange): Pick<ApiError, "error" | "about"> | null {
@@ -440,6 +491,10 @@ export class Node implements ClusterNode {
     if (removed.length === 0) return [];
     const { cluster } = this.#started;
     return keptServices(removed, cluster.writes.servicesWith(config), this.#nodes);
+  }
+
+  get #settingsWaiting(): SettingChange[] {
+    return (this.#lastReload?.changes.settings ?? []).filter((setting) => setting.needsRestart);
   }
 
   get #nodes(): Pick<ClusterSnapshot, "self" | "members"> {

@@ -20,13 +20,14 @@ import { FactEvents } from "./fact-events.ts";
 import { type Facts, factsAtStart, hasAddress } from "./facts/facts.ts";
 import { Reconciler } from "./facts/reconcile.ts";
 import { CommandGate } from "./handover/command-gate.ts";
-import { CLUSTER_PART, EVENTS_PART, PROXY_PART } from "./handover/frozen-node.ts";
+import { CLUSTER_PART, EVENTS_PART, METRICS_PART, PROXY_PART } from "./handover/frozen-node.ts";
 import { HandoverEndpoint } from "./handover/handover-endpoint.ts";
-import { unpackCluster, unpackEvents, unpackProxy } from "./handover/node-state.ts";
+import { unpackCluster, unpackEvents, unpackMetrics, unpackProxy } from "./handover/node-state.ts";
 import type { Takeover } from "./handover/takeover.ts";
 import { InterfaceWatch } from "./interface-watch.ts";
 import { bindErrorsOf } from "./listings.ts";
 import { LookupLimit } from "./lookup-limit.ts";
+import type { MetricsState } from "./metrics/node-metrics.ts";
 import { Node, type StartedParts } from "./node.ts";
 import { NodeLog } from "./node-log.ts";
 import type { NodeOptions, NodeParts, NodeProxy } from "./node-parts.ts";
@@ -39,6 +40,12 @@ import { TableUpdates } from "./table-updates.ts";
 
 /** Names that resolve at once are in the first table. */
 const FIRST_NAMES_MS = 50;
+
+/** From the process that this one takes over from. */
+interface Inherited {
+  readonly cluster: HandedCluster | undefined;
+  readonly metrics: MetricsState | undefined;
+}
 
 /** To be run in reverse. */
 type Stops = (() => unknown)[];
@@ -114,7 +121,7 @@ async function startParts(
     ? startingProxy.then((started) => inherit(takeover, started, events))
     : undefined;
   const startingCluster = Promise.resolve(inheriting).then((inherited) =>
-    startCluster(options, parts, { catalog, reconciler, events }, stops, inherited),
+    startCluster(options, parts, { catalog, reconciler, events }, stops, inherited?.cluster),
   );
   const stopProxy = async () => {
     await (await startingProxy).stop();
@@ -171,6 +178,7 @@ async function startParts(
     connectionLog,
     tables,
     cluster,
+    metricsState: (await inheriting)?.metrics ?? null,
     stopProxy,
     stops,
   });
@@ -280,17 +288,17 @@ function startCluster(
 }
 
 /** Nobody else is this node from here on. What the proxy continues is there before its first table. */
-async function inherit(
-  takeover: Takeover,
-  proxy: NodeProxy,
-  events: Events,
-): Promise<HandedCluster | undefined> {
+async function inherit(takeover: Takeover, proxy: NodeProxy, events: Events): Promise<Inherited> {
   const state = await takeover.begin();
   const [ofProxy, ofCluster] = [state.get(PROXY_PART), state.get(CLUSTER_PART)];
   const ofEvents = state.get(EVENTS_PART);
   if (ofEvents !== undefined) events.continueFrom(unpackEvents(ofEvents));
+  const ofMetrics = state.get(METRICS_PART);
   if (ofProxy !== undefined) proxy.continueFrom(unpackProxy(ofProxy));
-  return ofCluster === undefined ? undefined : unpackCluster(ofCluster);
+  return {
+    cluster: ofCluster === undefined ? undefined : unpackCluster(ofCluster),
+    metrics: ofMetrics === undefined ? undefined : unpackMetrics(ofMetrics),
+  };
 }
 
 /** That of the predecessor; null: there is none here, or the file names another. */

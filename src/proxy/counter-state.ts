@@ -5,11 +5,11 @@ import {
   P_FAILURES,
   PEER_FIELDS,
   S_RELAYED_OPEN,
-  S_RELAYED_TCP,
   S_UDP_OPEN,
   SERVICE_FIELDS,
   type SharedCounters,
   sumRows,
+  T_BYTES_IN,
   T_FAILURES,
   T_LAST_ERRNO,
   T_LAST_FAILURE_AT,
@@ -25,25 +25,32 @@ export interface CounterState {
   readonly peers: readonly Counted[];
   readonly relayDrops: readonly number[];
   readonly relayRefusals: readonly number[];
+  /** By worker; absent: of a version without them. */
+  readonly loopLags?: readonly (readonly number[])[];
 }
 
-const SERVICE_TOTALS = fieldsBut(SERVICE_FIELDS, [S_UDP_OPEN, S_RELAYED_OPEN, S_RELAYED_TCP]);
+/** Field 15 is one of a former version. */
+const SERVICE_TOTALS = fieldsBut(SERVICE_FIELDS, [S_UDP_OPEN, S_RELAYED_OPEN, 15]);
 const TASK_TOTALS = [T_TOTAL, T_FAILURES];
 /** Of a task's last failure: not added up over workers. */
 const TASK_MARKS = [T_LAST_ERRNO, T_LAST_FAILURE_AT];
+/** After the marks: a former version has none of these, and a next one may have more. */
+const MORE_TASK_TOTALS = fieldsBut(
+  TASK_FIELDS,
+  Array.from({ length: T_BYTES_IN }, (_, field) => field),
+);
+const TASK_STATE = [...TASK_TOTALS, ...TASK_MARKS, ...MORE_TASK_TOTALS];
 const PEER_TOTALS = [P_FAILURES, P_ANSWERS];
 
 export function exportCounters(counters: SharedCounters, slots: CounterSlots): CounterState {
   const { services, tasks, peers, relayDrops, relayRefusals } = counters;
   return {
     services: totalsOf(slots.services.entries, services, SERVICE_FIELDS, SERVICE_TOTALS),
-    tasks: totalsOf(slots.tasks.entries, tasks, TASK_FIELDS, TASK_TOTALS).map(([key, fields]) => [
-      key,
-      [...fields, ...lastFailure(tasks, slots.tasks.get(key)! * TASK_FIELDS)],
-    ]),
+    tasks: [...slots.tasks.entries].map(([key, slot]) => [key, exportTask(tasks, slot * TASK_FIELDS)]),
     peers: totalsOf(slots.peers.entries, peers, PEER_FIELDS, PEER_TOTALS),
     relayDrops: sumsOf(relayDrops),
     relayRefusals: sumsOf(relayRefusals),
+    loopLags: counters.loopLags.map((row) => [...row]),
   };
 }
 
@@ -51,10 +58,12 @@ export function exportCounters(counters: SharedCounters, slots: CounterSlots): C
 export function continueCounters(state: CounterState, counters: SharedCounters, slots: CounterSlots): void {
   const [services, tasks, peers] = [counters.services[0]!, counters.tasks[0]!, counters.peers[0]!];
   addTotals(state.services, slots.services, services, SERVICE_FIELDS, SERVICE_TOTALS);
-  addTotals(state.tasks, slots.tasks, tasks, TASK_FIELDS, [...TASK_TOTALS, ...TASK_MARKS]);
+  addTotals(state.tasks, slots.tasks, tasks, TASK_FIELDS, TASK_STATE);
   addTotals(state.peers, slots.peers, peers, PEER_FIELDS, PEER_TOTALS);
   addRow(state.relayDrops, counters.relayDrops[0]!);
   addRow(state.relayRefusals, counters.relayRefusals[0]!);
+  for (const [worker, lags] of (state.loopLags ?? []).entries())
+    addRow(lags, counters.loopLags[worker % counters.loopLags.length]!);
 }
 
 function totalsOf(
@@ -67,6 +76,12 @@ function totalsOf(
     key,
     fields.map((field) => sumRows(rows, slot * stride + field)),
   ]);
+}
+
+/** The fields of TASK_STATE. */
+function exportTask(rows: readonly Float64Array[], at: number): number[] {
+  const sums = (fields: readonly number[]) => fields.map((field) => sumRows(rows, at + field));
+  return [...sums(TASK_TOTALS), ...lastFailure(rows, at), ...sums(MORE_TASK_TOTALS)];
 }
 
 function lastFailure(rows: readonly Float64Array[], at: number): number[] {

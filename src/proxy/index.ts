@@ -6,6 +6,7 @@ export { collapseListeners, type ListenerRange, rangesOf } from "./listen/listen
 export type { BindError, ListenerReport, PreparedTable, TableChanges } from "./listen/listeners.ts";
 export { excessListeners } from "./listen/wanted-listeners.ts";
 export { EMPTY_TABLE, type InheritedProxy, type ProxyOptions, SpliceProxy } from "./proxy.ts";
+export type { ProxyTotals } from "./read-totals.ts";
 export type { RecordSink } from "./record-reader.ts";
 export {
   ConnectionRecord,
@@ -16,6 +17,7 @@ export {
   type RecordRule,
   type Stage,
 } from "./table/connection-record.ts";
+export * as counters from "./table/counters.ts";
 export { addressesOf, loopOf, servesPort } from "./table/port-tasks.ts";
 export type * from "./table/routing-table.ts";
 export type * from "./table/status.ts";

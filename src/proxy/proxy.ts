@@ -24,7 +24,8 @@ import {
 import { startListening, stopListening } from "./listen/listening-sockets.ts";
 import { excessListeners } from "./listen/wanted-listeners.ts";
 import { TaskWatch } from "./reach/task-watch.ts";
-import { readStatus } from "./read-status.ts";
+import { type Counted, readStatus } from "./read-status.ts";
+import { type ProxyTotals, TotalsReader } from "./read-totals.ts";
 import { createRecordRing, RecordReader, type RecordSink } from "./record-reader.ts";
 import { RetryTimer } from "./retry-timer.ts";
 import { type Shortage, ShortageWatch } from "./shortage-watch.ts";
@@ -90,6 +91,7 @@ export class SpliceProxy {
   #isHurried = false;
   #inheritedUdp: InheritedUdp | null = null;
   readonly #slots = new CounterSlots();
+  readonly #totals = new TotalsReader();
   readonly #listeners: Listeners;
   readonly #workerTables: WorkerTables;
   readonly #retry = new RetryTimer(steadyClock, () => this.#onRetry());
@@ -210,14 +212,12 @@ export class SpliceProxy {
   }
 
   status(): ProxyStatus {
-    const counted = {
-      table: this.#table,
-      listeners: this.#listeners.running,
-      counters: this.counters,
-      slots: this.#slots,
-      sourcePorts: this.sourcePorts,
-    };
-    return readStatus(counted, Date.now());
+    return readStatus(this.#counted, Date.now());
+  }
+
+  /** The same as numbers: ten thousand tasks are read often. */
+  totals(): ProxyTotals {
+    return this.#totals.read(this.#counted, Date.now());
   }
 
   /** No UDP socket is read until `resumeUdp`. What another process needs to continue, which then gets the sockets too. */
@@ -318,6 +318,16 @@ export class SpliceProxy {
     this.taskWatch.close();
     await Promise.all(this.workers.map((worker) => worker.stop()));
     this.records.readAll();
+  }
+
+  get #counted(): Counted {
+    return {
+      table: this.#table,
+      listeners: this.#listeners.running,
+      counters: this.counters,
+      slots: this.#slots,
+      sourcePorts: this.sourcePorts,
+    };
   }
 
   /** Open TCP connections of all services, those that other nodes have accepted among them. */

@@ -22,6 +22,8 @@ import {
   S_RELAYED_OPEN,
   S_RELAYED_SESSIONS,
   S_RELAYED_TCP,
+  S_RELAYED_TCP_BYTES_IN,
+  S_RELAYED_TCP_BYTES_OUT,
   S_UDP_BYTES_IN,
   S_UDP_BYTES_OUT,
   S_UDP_DATAGRAMS_IN,
@@ -71,18 +73,9 @@ export function readStatus(
   { table, listeners, counters, slots, sourcePorts }: Counted,
   nowMs: number,
 ): ProxyStatus {
-  const untracked = counters.clients.untracked[0]!;
   const top = topClients(counters.clients, limitedSlots(table, slots));
   return {
-    workers: counters.services.length,
-    workersOutOfDescriptors: counters.paused.reduce((sum, paused) => sum + paused, 0),
-    ...(untracked > 0 && { untrackedClientsTotal: untracked }),
-    sourcePorts,
-    relay: {
-      connectionsRefusedTotal: readRow(RELAY_ERRORS, counters.relayRefusals),
-      datagramsDroppedTotal: readRow(RELAY_DROPS, counters.relayDrops),
-    },
-    peers: table.peers.map((peer) => readPeer(peer, counters, slots.peers.get(peer.name))),
+    ...readWhole({ table, counters, slots, sourcePorts }),
     services: table.services.map((service) => ({
       name: service.name,
       ports: readPorts(service, listeners),
@@ -107,6 +100,27 @@ function limitedSlots({ services }: RoutingTable, slots: CounterSlots): Map<numb
 
 function clientsOf(topClients: readonly ClientStatus[] | undefined): Pick<ServiceStatus, "topClients"> {
   return topClients === undefined ? {} : { topClients };
+}
+
+/** What is not of single services. */
+export function readWhole({
+  table,
+  counters,
+  slots,
+  sourcePorts,
+}: Omit<Counted, "listeners">): Omit<ProxyStatus, "services"> {
+  const untracked = counters.clients.untracked[0]!;
+  return {
+    workers: counters.services.length,
+    workersOutOfDescriptors: counters.paused.reduce((sum, paused) => sum + paused, 0),
+    ...(untracked > 0 && { untrackedClientsTotal: untracked }),
+    sourcePorts,
+    relay: {
+      connectionsRefusedTotal: readRow(RELAY_ERRORS, counters.relayRefusals),
+      datagramsDroppedTotal: readRow(RELAY_DROPS, counters.relayDrops),
+    },
+    peers: table.peers.map((peer) => readPeer(peer, counters, slots.peers.get(peer.name))),
+  };
 }
 
 /** Only what has occurred. */
@@ -157,8 +171,8 @@ function readService(counters: SharedCounters, slot = -1): ServiceCounts {
       acceptedTotal: read(S_ACCEPTED),
       relayedOpen: counters.relayedOpen[slot] ?? 0,
       relayedTotal: read(S_RELAYED_TCP),
-      bytesInTotal: read(S_BYTES_IN),
-      bytesOutTotal: read(S_BYTES_OUT),
+      bytesInTotal: read(S_BYTES_IN) + read(S_RELAYED_TCP_BYTES_IN),
+      bytesOutTotal: read(S_BYTES_OUT) + read(S_RELAYED_TCP_BYTES_OUT),
     },
     udp: {
       openSessions: read(S_UDP_OPEN),
@@ -198,7 +212,7 @@ function readTask(task: Task, counters: SharedCounters, nowMs: number, slot = -1
 }
 
 /** Of the first port that it leads back to. */
-function readLoop({ ports }: Service, task: Task): Partial<TaskStatus> {
+export function readLoop({ ports }: Service, task: Task): Partial<TaskStatus> {
   for (const port of ports) {
     const loop = loopOf(port, task);
     if (loop !== undefined) return { loop: loop.path, state: "loop" };
@@ -207,7 +221,7 @@ function readLoop({ ports }: Service, task: Task): Partial<TaskStatus> {
 }
 
 /** A worker that gets no more clients does not learn that the task is back: what it knows is believed for a while. */
-function isFailing({ tasks }: SharedCounters, at: number, nowMs: number): boolean {
+export function isFailing({ tasks }: SharedCounters, at: number, nowMs: number): boolean {
   if (at < 0) return false;
   return tasks.some(
     (row) => row[at + T_FAILING]! > 0 && nowMs - row[at + T_LAST_FAILURE_AT]! < FAILING_SHOWN_MS,

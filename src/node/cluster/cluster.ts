@@ -24,6 +24,7 @@ import type { AddressChange } from "./address-watch.ts";
 import { CatalogExchange } from "./catalog-exchange.ts";
 import { CatalogWrites } from "./catalog-writes.ts";
 import type { ClusterLog } from "./cluster-log.ts";
+import { type GossipTraffic, NO_TRAFFIC } from "./gossip.ts";
 import type { GossipTransport } from "./gossip-transport.ts";
 import type { KeyMismatch } from "./key-mismatch.ts";
 import { KnownAddresses } from "./known-addresses.ts";
@@ -167,6 +168,11 @@ export class Cluster {
   /** Hosts that use other keys than this node. */
   get keyMismatches(): readonly KeyMismatch[] {
     return this.#members?.keyMismatches ?? [];
+  }
+
+  /** Of gossip since the start. */
+  get traffic(): GossipTraffic {
+    return this.#members?.traffic ?? NO_TRAFFIC;
   }
 
   get stats(): MembershipStats {

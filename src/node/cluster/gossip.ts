@@ -92,7 +92,19 @@ export interface PortTestSender {
   readonly isStream: boolean;
 }
 
+/** Of packets, and of streams to others. */
+export interface GossipTraffic {
+  readonly packetsIn: number;
+  readonly bytesIn: number;
+  readonly packetsOut: number;
+  readonly bytesOut: number;
+  readonly dials: number;
+}
+
+export const NO_TRAFFIC: GossipTraffic = { packetsIn: 0, bytesIn: 0, packetsOut: 0, bytesOut: 0, dials: 0 };
+
 export class Gossip {
+  readonly #traffic: { -readonly [K in keyof GossipTraffic]: number } = { ...NO_TRAFFIC };
   readonly #options: GossipOptions;
   readonly #drops: DroppedGossip;
   /** Reused. Relays share the port: what is for them gets here while they do not listen, at a start and an end. */
@@ -185,6 +197,11 @@ export class Gossip {
     return this.#drops.total;
   }
 
+  /** Since the start. */
+  get traffic(): GossipTraffic {
+    return this.#traffic;
+  }
+
   get keyMismatches(): KeyMismatch[] {
     return this.#drops.keyMismatches;
   }
@@ -266,6 +283,8 @@ export class Gossip {
   // --- in
 
   #onDatagram({ bytes, host, port }: Datagram): void {
+    this.#traffic.packetsIn++;
+    this.#traffic.bytesIn += bytes.length;
     if (decodeRelayDatagram(bytes, 0, bytes.length, this.#relayed)) return this.#drops.count("no-relay");
     const { messages, problem } = openPacket(bytes, { keyring: this.#keyring });
     if (problem !== null) this.#drops.drop(problem, host);
@@ -367,6 +386,8 @@ export class Gossip {
   }
 
   #sendPacket(packet: Uint8Array, to: Address): void {
+    this.#traffic.packetsOut++;
+    this.#traffic.bytesOut += packet.length;
     const source = isWildcard(this.#options.host) ? this.#sourceTo(to) : null;
     const sourceBytes = source === null ? null : parseIp(source)!.bytes;
     if (sourceBytes !== null && this.#datagrams?.sendFrom(sourceBytes, packet, ipOf(to), to.port)) return;
@@ -425,6 +446,7 @@ export class Gossip {
     if (this.#dialed >= this.#options.maxExchanges) return { error: this.#refuseToDial(to) };
     const target = { host: hostOf(to), port: to.port, localHost: this.#sourceTo(to) };
     this.#dialed++;
+    this.#traffic.dials++;
     const result = await this.#options.transport.dial({
       ...target,
       request,

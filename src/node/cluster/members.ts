@@ -28,7 +28,7 @@ import type { MembersInput } from "../facts/derive.ts";
 import type { NodeError } from "../node-error.ts";
 import { addressOf, addressText, hostOf } from "./address.ts";
 import type { ClusterLog } from "./cluster-log.ts";
-import { Gossip, type GossipOptions, type GossipSockets } from "./gossip.ts";
+import { Gossip, type GossipOptions, type GossipSockets, type GossipTraffic, NO_TRAFFIC } from "./gossip.ts";
 import type { GossipTransport } from "./gossip-transport.ts";
 import { cannotBind, nameTaken } from "./join-errors.ts";
 import type { KeyMismatch } from "./key-mismatch.ts";
@@ -211,6 +211,10 @@ export class Members {
 
   get keyMismatches(): readonly KeyMismatch[] {
     return this.#gossip?.keyMismatches ?? [];
+  }
+
+  get traffic(): GossipTraffic {
+    return this.#gossip?.traffic ?? NO_TRAFFIC;
   }
 
   get stats(): MembershipStats {

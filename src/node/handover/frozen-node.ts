@@ -2,14 +2,16 @@
 import type { SpliceProxy } from "../../proxy/index.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Events } from "../events/events.ts";
+import type { LazyMetrics } from "../metrics/lazy-metrics.ts";
 import type { CommandGate } from "./command-gate.ts";
 import type { HandoverPart } from "./handover-part.ts";
-import { packCluster, packEvents, packProxy } from "./node-state.ts";
+import { packCluster, packEvents, packMetrics, packProxy } from "./node-state.ts";
 import type { Predecessors } from "./predecessors.ts";
 
 export const CLUSTER_PART = "cluster";
 export const PROXY_PART = "proxy";
 export const EVENTS_PART = "events";
+export const METRICS_PART = "metrics";
 
 export interface FrozenNode {
   readonly commands: CommandGate;
@@ -18,6 +20,7 @@ export interface FrozenNode {
   readonly tables: { change(work: () => Promise<void>): Promise<void> };
   readonly proxy: Pick<SpliceProxy, "pauseUdp" | "resumeUdp" | "forgetUdp" | "exportCounters">;
   readonly cluster: Pick<Cluster, "pause" | "resume">;
+  readonly metrics: Pick<LazyMetrics, "state">;
 }
 
 export function handoverParts({
@@ -27,6 +30,7 @@ export function handoverParts({
   tables,
   proxy,
   cluster,
+  metrics,
 }: FrozenNode): HandoverPart[] {
   return [
     commands,
@@ -42,6 +46,12 @@ export function handoverParts({
       key: CLUSTER_PART,
       freeze: async () => packCluster(await cluster.pause()),
       thaw: () => cluster.resume(),
+      leave: async () => undefined,
+    },
+    {
+      key: METRICS_PART,
+      freeze: async () => packMetrics(await metrics.state()),
+      thaw: async () => undefined,
       leave: async () => undefined,
     },
     // last: clients of UDP wait from here on

@@ -6,6 +6,7 @@ import { decode, encode } from "@msgpack/msgpack";
 import { type NodeEvent, nodeEvent } from "../../model/index.ts";
 import type { CounterState, Handed as HandedValue, InheritedProxy, UdpState } from "../../proxy/index.ts";
 import type { HandedCluster } from "../cluster/cluster.ts";
+import type { MetricsState } from "../metrics/node-metrics.ts";
 import type { Handed } from "./handover-part.ts";
 
 interface ProxyValue {
@@ -21,6 +22,14 @@ export function packProxy(udp: HandedValue<UdpState>, counters: CounterState): H
 export function unpackProxy({ bytes, fds }: Handed): InheritedProxy {
   const { udp, counters } = decode(bytes) as ProxyValue;
   return { counters, udp: { value: udp, descriptors: fds } };
+}
+
+export function packMetrics(state: MetricsState): Handed {
+  return { bytes: encode(state), fds: [] };
+}
+
+export function unpackMetrics({ bytes }: Handed): MetricsState {
+  return decode(bytes) as MetricsState;
 }
 
 export function packCluster(cluster: HandedCluster): Handed {

@@ -64,6 +64,28 @@ export const RELAY_ERRORS = [
 ] as const;
 export type RelayError = (typeof RELAY_ERRORS)[number];
 
+/** How a TCP connection broke that a client and a task had, or that a client waited for. The order is the order in memory. */
+export const BREAKS = ["client-reset", "task-reset", "client-gone"] as const;
+
+/** Why a connect to a task failed. The order is the order in memory. */
+export const CONNECT_FAILURES = [
+  "refused",
+  "timeout",
+  "unreachable",
+  "reset",
+  "draining", // its node takes no more clients
+  "no-such-task", // its node does not know it
+  "no-descriptor", // its node has none left
+] as const;
+
+/**
+ * Upper bounds of a time to connect, the last of which is none: within a LAN, between sites, the least time before
+ * another task is tried, a SYN sent again once and twice.
+ */
+export const TIME_BUCKETS_MS = [1, 5, 25, 100, 250, 1_000, 3_000, Number.POSITIVE_INFINITY] as const;
+/** Of a histogram: its buckets and its sum. */
+export const HISTOGRAM_FIELDS = TIME_BUCKETS_MS.length + 1;
+
 /** Fields of a peer. The worker with the heartbeat writes the first two. */
 /** Looks in a row, a heartbeat's interval apart at least, that found it silent; 0 = it can be reached. */
 export const P_SILENT_LOOKS = 0;
@@ -95,10 +117,23 @@ export const S_RELAYED_DATAGRAMS_IN = 11;
 export const S_RELAYED_DATAGRAMS_OUT = 12;
 export const S_RELAYED_BYTES_IN = 13;
 export const S_RELAYED_BYTES_OUT = 14;
-/** TCP connections to tasks of this node whose clients other nodes have accepted, and count. */
-export const S_RELAYED_TCP = 15;
+/** 15 was that of a former version, and means nothing now. */
 export const S_REFUSALS = 16;
-export const SERVICE_FIELDS = 40;
+const MAX_REASONS = 24;
+/** TCP connections to tasks of this node whose clients other nodes have accepted, and their bytes. */
+export const S_RELAYED_TCP = 40;
+export const S_RELAYED_TCP_BYTES_IN = 41;
+export const S_RELAYED_TCP_BYTES_OUT = 42;
+/** Further connects for a client: after one that failed, and beside one that is late. */
+export const S_RETRIES = 43;
+export const S_HEDGES = 44;
+/** TCP connections that ended otherwise than in order and than by a refusal: by BREAKS. */
+export const S_BREAKS = 45;
+/** From the accept of a client to that of its task: by TIME_BUCKETS_MS, then the sum in ms. */
+export const S_WAITS = 48;
+/** What of S_REFUSALS are UDP datagrams and sessions, by the same reasons. */
+export const S_UDP_REFUSALS = 57;
+export const SERVICE_FIELDS = S_UDP_REFUSALS + MAX_REASONS;
 
 /** Fields of a task. Sessions count as connections. */
 export const T_OPEN = 0;
@@ -110,7 +145,17 @@ export const T_LAST_ERRNO = 3;
 export const T_LAST_FAILURE_AT = 4;
 /** Targets of the task (one per published port) whose last connect has failed with no success since. */
 export const T_FAILING = 5;
-export const TASK_FIELDS = 8;
+/** Of TCP and UDP, to the task and back. */
+export const T_BYTES_IN = 8;
+export const T_BYTES_OUT = 9;
+/** Clients for whom another task was tried: after a connect to this one had failed, and beside one that was late. */
+export const T_RETRIES = 10;
+export const T_HEDGES = 11;
+/** Failed connects by CONNECT_FAILURES; the rest of T_FAILURES has other reasons. */
+export const T_FAILURES_BY = 12;
+/** How long the task took to accept: by TIME_BUCKETS_MS, then the sum in ms. */
+export const T_CONNECTS = 19;
+export const TASK_FIELDS = 28;
 
 export interface SharedCounters {
   /** One row per worker. */
@@ -134,6 +179,8 @@ export interface SharedCounters {
   readonly paused: Int32Array;
   /** Per worker: how often the kernel had no descriptor to give. */
   readonly exhausted: Int32Array;
+  /** How late the loop was, looked at once a second: HISTOGRAM_FIELDS; one row per worker. */
+  readonly loopLags: readonly Float64Array[];
 }
 
 export function createCounters(workers: number): SharedCounters {
@@ -150,7 +197,16 @@ export function createCounters(workers: number): SharedCounters {
     openOfWorker: new Int32Array(new SharedArrayBuffer(workers * 4)),
     paused: new Int32Array(new SharedArrayBuffer(workers * 4)),
     exhausted: new Int32Array(new SharedArrayBuffer(workers * 4)),
+    loopLags: Array.from({ length: workers }, () => row(HISTOGRAM_FIELDS)),
   };
+}
+
+/** Adds a time to the histogram whose fields begin at `at`. */
+export function countTime(row: Float64Array, at: number, tookMs: number): void {
+  let bucket = 0;
+  while (tookMs > TIME_BUCKETS_MS[bucket]!) bucket++;
+  row[at + bucket]!++;
+  row[at + TIME_BUCKETS_MS.length]! += tookMs;
 }
 
 /** How often in a row the worker with the heartbeat has found it silent. */

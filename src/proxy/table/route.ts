@@ -8,9 +8,12 @@ import { PrefixSet } from "../../wire/index.ts";
 import { type Balancer, createBalancer } from "../balance/index.ts";
 import { ClientLimits } from "./client-limits.ts";
 import {
+  countTime,
   REFUSAL_INDEX,
   type RefusalReason,
   S_REFUSALS,
+  S_UDP_REFUSALS,
+  S_WAITS,
   SERVICE_FIELDS,
   type SharedCounters,
 } from "./counters.ts";
@@ -78,6 +81,17 @@ export class Rules {
 
   refuse(reason: RefusalReason, by = 1): void {
     this.row[this.at + S_REFUSALS + REFUSAL_INDEX[reason]]! += by;
+  }
+
+  /** The same for datagrams and sessions. */
+  refuseUdp(reason: RefusalReason, by = 1): void {
+    this.refuse(reason, by);
+    this.row[this.at + S_UDP_REFUSALS + REFUSAL_INDEX[reason]]! += by;
+  }
+
+  /** A task has accepted a client. @param tookMs since this node did */
+  countWait(tookMs: number): void {
+    countTime(this.row, this.at + S_WAITS, tookMs);
   }
 }
 

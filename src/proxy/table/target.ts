@@ -3,7 +3,16 @@
  *
  * It outlives reloads as long as its task stays, so its failures and open connections do too.
  */
-import { ETIMEDOUT } from "../../sys/errno.ts";
+import {
+  ECONNREFUSED,
+  ECONNRESET,
+  EHOSTUNREACH,
+  EMFILE,
+  ENETUNREACH,
+  ENOENT,
+  ESHUTDOWN,
+  ETIMEDOUT,
+} from "../../sys/errno.ts";
 import { RttEstimator, type TimeoutBounds } from "../../sys/rtt-estimator.ts";
 import { SOCKADDR_MAX, writeSockaddr } from "../../sys/sockaddr.ts";
 import { formatHostPort, parseIp } from "../../wire/index.ts";
@@ -12,13 +21,21 @@ import { hashText } from "../balance/index.ts";
 import { ConnectTime } from "./connect-time.ts";
 import { taskText } from "./connection-record.ts";
 import {
+  CONNECT_FAILURES,
+  countTime,
   type SharedCounters,
   sumRows,
+  T_BYTES_IN,
+  T_BYTES_OUT,
+  T_CONNECTS,
   T_FAILING,
   T_FAILURES,
+  T_FAILURES_BY,
+  T_HEDGES,
   T_LAST_ERRNO,
   T_LAST_FAILURE_AT,
   T_OPEN,
+  T_RETRIES,
   T_TOTAL,
   TASK_FIELDS,
 } from "./counters.ts";
@@ -213,6 +230,20 @@ export class Target implements Candidate {
     this.#row[this.#at + T_OPEN]!++;
   }
 
+  /** While something is open with it. */
+  countBytesIn(bytes: number): void {
+    this.#row[this.#at + T_BYTES_IN]! += bytes;
+  }
+
+  countBytesOut(bytes: number): void {
+    this.#row[this.#at + T_BYTES_OUT]! += bytes;
+  }
+
+  /** Another task is tried for its client. @param isHedge beside it */
+  onPassedOver(isHedge: boolean): void {
+    if (!this.isRetired) this.#row[this.#at + (isHedge ? T_HEDGES : T_RETRIES)]!++;
+  }
+
   /** It works, whatever happened before. */
   onAnswered(): void {
     this.#forgetFailures();
@@ -225,6 +256,7 @@ export class Target implements Candidate {
   onAccepted(tookMs: number, nowMs: number, withoutLossMs: number | null = tookMs): void {
     this.#connectTime.add(tookMs, nowMs);
     if (withoutLossMs !== null) this.#acceptTime.add(withoutLossMs, nowMs);
+    if (!this.isRetired) countTime(this.#row, this.#at + T_CONNECTS, tookMs);
   }
 
   /** It has not accepted within `acceptTimeoutMs`, and still may. Those that are late beside each other count once. */
@@ -257,6 +289,8 @@ export class Target implements Candidate {
     }
     if (this.isRetired) return;
     this.#row[this.#at + T_FAILURES]!++;
+    const kind = CONNECT_FAILURES.indexOf(failureKind(errnoValue)!);
+    if (kind >= 0) this.#row[this.#at + T_FAILURES_BY + kind]!++;
     this.#row[this.#at + T_LAST_ERRNO] = errnoValue;
     this.#row[this.#at + T_LAST_FAILURE_AT] = Date.now();
   }
@@ -278,5 +312,28 @@ export class Target implements Candidate {
   /** The slot of a retired target may belong to another task already. */
   #countFailing(by: number): void {
     if (!this.isRetired) this.#row[this.#at + T_FAILING]! += by;
+  }
+}
+
+/** undefined: another one. A task of another node fails with the errno that its node's answer stands for. */
+function failureKind(errnoValue: number): (typeof CONNECT_FAILURES)[number] | undefined {
+  switch (errnoValue) {
+    case ECONNREFUSED:
+      return "refused";
+    case ETIMEDOUT:
+      return "timeout";
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+      return "unreachable";
+    case ECONNRESET:
+      return "reset";
+    case ESHUTDOWN:
+      return "draining";
+    case ENOENT:
+      return "no-such-task";
+    case EMFILE:
+      return "no-descriptor";
+    default:
+      return undefined;
   }
 }

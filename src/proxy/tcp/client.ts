@@ -12,7 +12,7 @@
 import type { Pollable } from "../../sys/event-loop.ts";
 import type { Endpoint, RecordKeys } from "../../wire/index.ts";
 import { STAGE_HEADER } from "../table/connection-record.ts";
-import { REFUSAL_INDEX, type RefusalReason } from "../table/counters.ts";
+import { BREAKS, type RefusalReason, S_BREAKS } from "../table/counters.ts";
 import type { RecentList } from "../table/recent-list.ts";
 import type { Route } from "../table/route.ts";
 import type { Target } from "../table/target.ts";
@@ -20,7 +20,7 @@ import type { Flow } from "./flow/index.ts";
 import type { Evictable, ServiceConnections } from "./service-connections.ts";
 import type { TcpContext } from "./tcp-context.ts";
 
-export type CloseReason = "done" | "client-reset" | "task-reset" | "client-gone" | RefusalReason;
+export type CloseReason = "done" | (typeof BREAKS)[number] | RefusalReason;
 
 /** The handler of a connection's sockets. */
 export interface Phase extends Pollable {
@@ -76,6 +76,10 @@ export abstract class Client implements Evictable<Client> {
 
   /** By the service's allow and deny. */
   abstract readonly isAdmitted: boolean;
+
+  /** Where its bytes are counted: S_… */
+  abstract readonly bytesInField: number;
+  abstract readonly bytesOutField: number;
 
   /** Open connections of its kind by slot, over all workers. */
   protected abstract readonly openCounts: Int32Array;
@@ -145,16 +149,25 @@ export abstract class Client implements Evictable<Client> {
   /** The last step of its last phase; its sockets are closed. */
   onClosed(reason: CloseReason, target: Target | null, bytesIn: number, bytesOut: number): void {
     const { worker } = this.context;
-    const { rules } = this.route;
     this.record(reason, target, bytesIn, bytesOut);
     this.phase = null;
     worker.counters.openOfWorker[worker.index]!--;
     target?.onClosed();
     this.leave();
-    if (reason in REFUSAL_INDEX) rules.refuse(reason as RefusalReason);
+    if (reason !== "done") this.#countEnd(reason);
     this.connections.remove(this);
     if (worker.descriptors.isWaitedFor) worker.descriptors.release();
   }
+
+  #countEnd(reason: Exclude<CloseReason, "done">): void {
+    const { rules } = this.route;
+    if (isBreak(reason)) rules.count(S_BREAKS + BREAKS.indexOf(reason), 1);
+    else rules.refuse(reason);
+  }
+}
+
+function isBreak(reason: CloseReason): reason is (typeof BREAKS)[number] {
+  return (BREAKS as readonly string[]).includes(reason);
 }
 
 /** Before a task has accepted. */

@@ -17,7 +17,7 @@ import {
 import { READ_EVENTS } from "../../sys/tcp-sockets.ts";
 import { type Endpoint, encodeRelayTask, RELAY_CONNECTED, type RecordKeys } from "../../wire/index.ts";
 import { hashClient } from "../balance/index.ts";
-import type { RefusalReason } from "../table/counters.ts";
+import { type RefusalReason, S_HEDGES, S_RETRIES } from "../table/counters.ts";
 import type { DescriptorWaiter } from "../table/descriptor-gate.ts";
 import type { DescriptorShare } from "../table/descriptor-shares.ts";
 import type { RelayPeer } from "../table/peer.ts";
@@ -84,6 +84,7 @@ export class Dialer extends Waiting implements DescriptorWaiter, AttemptOwner {
     for (;;) {
       const target = this.#route.balancer.pick(this.#clientHash, this.context.loop.nowMs, this.#tried);
       if (target === null) return this.#onNoneLeft();
+      if (this.#tried !== null) this.#countFurther(this.#tried);
       this.#countAttempt(target);
       const { peer } = target;
       if (peer === null ? this.#dial(target) : this.#relay(target, peer, false)) return;
@@ -352,6 +353,13 @@ export class Dialer extends Waiting implements DescriptorWaiter, AttemptOwner {
     this.#lacksPort = true;
     this.context.worker.descriptors.onShortage();
     this.#addTried(target);
+  }
+
+  /** One more task is tried, because of the last one. */
+  #countFurther(tried: readonly Target[]): void {
+    const isHedge = this.#attempts.length > 0;
+    this.#route.rules.count(isHedge ? S_HEDGES : S_RETRIES, 1);
+    tried.at(-1)?.onPassedOver(isHedge);
   }
 
   #addTried(target: Target): void {

@@ -4,7 +4,6 @@ import { EPOLLOUT } from "../../sys/epoll.ts";
 import type { Continuable } from "../../sys/event-loop.ts";
 import { READ_EVENTS } from "../../sys/tcp-sockets.ts";
 import { STAGE_LAST_DATA } from "../table/connection-record.ts";
-import { S_BYTES_IN, S_BYTES_OUT } from "../table/counters.ts";
 import type { Target } from "../table/target.ts";
 import { type Client, type CloseReason, closeSocket, type Phase } from "./client.ts";
 import type { Flow } from "./flow/index.ts";
@@ -58,7 +57,15 @@ export abstract class Established extends Waiting implements Phase, Continuable 
   protected move(flow: Flow): number {
     const before = flow.bytes;
     const outcome = flow.pump();
-    this.client.route.rules.count(flow === this.toTask ? S_BYTES_IN : S_BYTES_OUT, flow.bytes - before);
+    const { client, target } = this;
+    const moved = flow.bytes - before;
+    if (flow === this.toTask) {
+      client.route.rules.count(client.bytesInField, moved);
+      target.countBytesIn(moved);
+    } else {
+      client.route.rules.count(client.bytesOutField, moved);
+      target.countBytesOut(moved);
+    }
     return outcome;
   }
 

@@ -5,7 +5,7 @@
 import type { Endpoint } from "../../wire/index.ts";
 import { refusalOf } from "../table/client-limits.ts";
 import { releaseClient, UNTRACKED } from "../table/client-table.ts";
-import { type RefusalReason, S_ACCEPTED } from "../table/counters.ts";
+import { type RefusalReason, S_ACCEPTED, S_BYTES_IN, S_BYTES_OUT } from "../table/counters.ts";
 import type { Route } from "../table/route.ts";
 import type { SharedPort } from "../table/shared-port.ts";
 import type { Target } from "../table/target.ts";
@@ -123,6 +123,14 @@ export class LocalClient extends Client {
     return this.route.rules.admits(this.endpoint.family, this.endpoint.bytes, 0);
   }
 
+  get bytesInField(): number {
+    return S_BYTES_IN;
+  }
+
+  get bytesOutField(): number {
+    return S_BYTES_OUT;
+  }
+
   protected get openCounts(): Int32Array {
     return this.context.worker.counters.open;
   }
@@ -142,7 +150,9 @@ export class LocalClient extends Client {
     if (this.#ticket >= 0) releaseClient(this.context.worker.counters.clients, this.#ticket);
   }
 
-  onConnected(): void {}
+  onConnected(): void {
+    this.route.rules.countWait(this.context.loop.nowMs - this.startedMs);
+  }
 
   onDialFailed(reason: RefusalReason): RefusalReason {
     return reason;

@@ -11,7 +11,12 @@ import {
   RELAY_TASK_TIMED_OUT,
   type RecordKeys,
 } from "../../wire/index.ts";
-import { type RefusalReason, S_RELAYED_TCP } from "../table/counters.ts";
+import {
+  type RefusalReason,
+  S_RELAYED_TCP,
+  S_RELAYED_TCP_BYTES_IN,
+  S_RELAYED_TCP_BYTES_OUT,
+} from "../table/counters.ts";
 import type { Route } from "../table/route.ts";
 import type { Target } from "../table/target.ts";
 import { Client } from "./client.ts";
@@ -39,6 +44,14 @@ export class RelayedClient extends Client {
 
   get isAdmitted(): boolean {
     return true;
+  }
+
+  get bytesInField(): number {
+    return S_RELAYED_TCP_BYTES_IN;
+  }
+
+  get bytesOutField(): number {
+    return S_RELAYED_TCP_BYTES_OUT;
   }
 
   protected get openCounts(): Int32Array {

@@ -37,10 +37,10 @@ export class ClientSendBatch {
       } else if (batch.datagramsIn(0, 1) > 1 && isUnsegmentable(-sent)) {
         replies.session(at).canSegmentReplies = false;
       } else if (sent === -EAGAIN || sent === -ENOBUFS) {
-        return rules.refuse("send-failed", end - at);
+        return rules.refuseUdp("send-failed", end - at);
       } else {
         const datagrams = batch.datagramsIn(0, 1);
-        rules.refuse(sent === -EMSGSIZE ? "too-long" : "send-failed", datagrams);
+        rules.refuseUdp(sent === -EMSGSIZE ? "too-long" : "send-failed", datagrams);
         at += datagrams;
       }
     }

@@ -134,6 +134,7 @@ export class Replies implements ReplyBatch<UdpSession>, TurnEnder {
     }
     session.countOut(count, bytes);
     if (bytes > BURST_BYTES) session.growBuffers();
+    session.target.countBytesOut(bytes);
     this.#onAnswered(session, count);
   }
 
@@ -144,6 +145,7 @@ export class Replies implements ReplyBatch<UdpSession>, TurnEnder {
     const { dataAt, dataLength } = socket.datagram;
     this.#add(session, dataAt, dataLength);
     session.countOut(1, dataLength);
+    session.target.countBytesOut(dataLength);
     this.#onAnswered(session, 1);
   }
 

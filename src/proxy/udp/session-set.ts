@@ -107,7 +107,7 @@ export class SessionSet implements ReturnPath<UdpSession> {
   }
 
   refuse(_session: UdpSession, reason: RefusalReason, datagrams: number): void {
-    this.#route.rules.refuse(reason, datagrams);
+    this.#route.rules.refuseUdp(reason, datagrams);
   }
 
   /** A session of the same client with a task not in `tried`; null when there is none: the old one then stays. */
@@ -157,7 +157,7 @@ export class SessionSet implements ReturnPath<UdpSession> {
   /** @param reason null: a normal end */
   close(session: UdpSession, reason: RefusalReason | null): void {
     if (session.isClosed) return;
-    if (reason !== null) session.rules.refuse(reason);
+    if (reason !== null) session.rules.refuseUdp(reason);
     this.#end(session, reason ?? (session.errno === 0 ? "done" : "unreachable"));
   }
 

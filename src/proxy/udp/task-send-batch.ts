@@ -33,6 +33,8 @@ export class TaskSendBatch {
   /** The PROXY header of the group at hand. */
   readonly #headerAt: number;
   #count = 0;
+  /** Of the whole group. */
+  #bytes = 0;
   #headerLength = 0;
   /** How many of the group are out, and from which on the task may have refused them. */
   #at = 0;
@@ -88,7 +90,7 @@ export class TaskSendBatch {
   /** The session is closed: what is left of it here is lost. */
   forget(session: UdpSession): void {
     for (let slot = session.firstSlot; slot >= 0; slot = this.#nextSlot[slot]!) {
-      session.rules.refuse("send-failed");
+      session.rules.refuseUdp("send-failed");
     }
     session.firstSlot = -1;
   }
@@ -112,6 +114,7 @@ export class TaskSendBatch {
       bytes += this.#length[slot]!;
     }
     session.firstSlot = -1;
+    this.#bytes = bytes;
     if (bytes > BURST_BYTES) session.growBuffers();
     return count;
   }
@@ -146,6 +149,7 @@ export class TaskSendBatch {
     if (sent < 0) return -sent;
     const delivered = this.#batch.datagramsIn(0, sent);
     session.onDelivered(delivered);
+    session.target.countBytesIn(this.#bytesOf(delivered));
     this.#at += delivered;
     this.#isRetry = false;
     if (this.#at < this.#count) {
@@ -170,6 +174,7 @@ export class TaskSendBatch {
     const error = relay.open();
     if (error !== 0) return error;
     session.onDelivered(this.#count - this.#at);
+    session.target.countBytesIn(this.#bytesOf(this.#count - this.#at));
     for (; this.#at < this.#count; this.#at++) {
       const slot = this.#group[this.#at]!;
       relay.send(this.#payloadAt[slot]!, this.#length[slot]!);
@@ -177,6 +182,14 @@ export class TaskSendBatch {
     session.returnPath.touch(session);
     if (relay.isAccepted) session.onSent();
     return 0;
+  }
+
+  /** Of the next `count` datagrams of the group. */
+  #bytesOf(count: number): number {
+    if (count === this.#count) return this.#bytes;
+    let bytes = 0;
+    for (let i = this.#at; i < this.#at + count; i++) bytes += this.#length[this.#group[i]!]!;
+    return bytes;
   }
 
   #fill(session: UdpSession): void {

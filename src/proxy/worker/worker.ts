@@ -9,12 +9,13 @@ import { Collector } from "../../sys/collector.ts";
 import { type DeadlineList, Waiting } from "../../sys/deadline-list.ts";
 import { EPOLLIN } from "../../sys/epoll.ts";
 import { EventLoop, type Pollable } from "../../sys/event-loop.ts";
+import { LagWatch } from "../../sys/lag-watch.ts";
 import { returnHeap, Scavenger } from "../../sys/scavenger.ts";
 import { clearWakeup } from "../../sys/wakeup.ts";
 import { identityOf, NO_IDENTITY } from "../relay/identity.ts";
 import { OwnKeys } from "../relay/own-key.ts";
 import { ConnectionRecorder } from "../table/connection-record.ts";
-import { RELAY_DROPS, type RelayDrop } from "../table/counters.ts";
+import { countTime, RELAY_DROPS, type RelayDrop } from "../table/counters.ts";
 import { DescriptorGate } from "../table/descriptor-gate.ts";
 import { DescriptorShares } from "../table/descriptor-shares.ts";
 import {
@@ -137,6 +138,8 @@ export class Worker extends Waiting implements Pollable, RelayHost {
     this.#send({ type: "ready" });
     this.#loop.atEveryTurnEnd(new Collector(this.#loop));
     this.#loop.atEveryTurnEnd(new Scavenger(this.#loop, () => this.#scavenge()));
+    const lags = this.#context.counters.loopLags[this.#context.index]!;
+    new LagWatch(this.#loop, (lateMs) => countTime(lags, 0, lateMs));
     this.#loop.run();
     this.#send({ type: "stopped" });
   }

@@ -76,11 +76,17 @@ export function nodeView(name: string, rest: Partial<NodeInfo> = {}): NodeInfo {
   };
 }
 
+async function* noChunks(): AsyncGenerator<Uint8Array> {}
+
 export class FakeMesh implements ClusterNode, ClusterCommands {
   readonly handover = {
     open: () => ({ reason: "not in this test" }),
     onFailed: () => undefined,
     upgrade: async () => ({ reason: "not in this test", retryAfterMs: null }),
+  };
+
+  readonly metrics = {
+    scrape: async () => ({ contentType: "text/plain", isZipped: false, chunks: noChunks() }),
   };
 
   readonly commands = this;

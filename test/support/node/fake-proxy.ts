@@ -2,9 +2,11 @@
 
 import type { NodeProxy } from "../../../src/node/index.ts";
 import {
+  counters,
   EMPTY_TABLE,
   type PreparedTable,
   type ProxyStatus,
+  type ProxyTotals,
   type RecordRule,
   type RoutingTable,
   type TableChanges,
@@ -85,6 +87,25 @@ export class FakeProxy implements NodeProxy {
       relay: { connectionsRefusedTotal: {}, datagramsDroppedTotal: {} },
       peers: [],
       services: [],
+    };
+  }
+
+  totals(): ProxyTotals {
+    const { services } = this.table;
+    const tasks = services.flatMap((service) => service.tasks);
+    const { services: _, ...whole } = this.status();
+    return {
+      table: this.table,
+      whole,
+      services: new Float64Array(services.length * counters.SERVICE_FIELDS),
+      tasks: new Float64Array(tasks.length * counters.TASK_FIELDS),
+      open: services.map(() => 0),
+      relayedOpen: services.map(() => 0),
+      areTasksUp: tasks.map(() => true),
+      tasksUp: services.map((service) => service.tasks.length),
+      exhausted: [0],
+      loopLags: [new Float64Array(counters.HISTOGRAM_FIELDS)],
+      listeners: { open: 0, failed: 0 },
     };
   }
 

@@ -5,10 +5,23 @@ import { continueCounters, exportCounters } from "../../../src/proxy/counter-sta
 import type { ListenerMap } from "../../../src/proxy/listen/listeners.ts";
 import {
   createCounters,
+  HISTOGRAM_FIELDS,
+  REFUSAL_REASONS,
   S_ACCEPTED,
+  S_REFUSALS,
+  S_RELAYED_TCP,
   S_UDP_OPEN,
+  S_UDP_REFUSALS,
+  S_WAITS,
   SERVICE_FIELDS,
   sumRows,
+  T_BYTES_IN,
+  T_CONNECTS,
+  T_FAILURES,
+  T_LAST_ERRNO,
+  T_OPEN,
+  T_TOTAL,
+  TASK_FIELDS,
 } from "../../../src/proxy/table/counters.ts";
 import { readSessionRows, SessionRowWriter } from "../../../src/proxy/table/session-rows.ts";
 import { exportUdp, InheritedUdp } from "../../../src/proxy/udp-state.ts";
@@ -83,4 +96,55 @@ test("totals of all workers go on, what is open is counted anew", () => {
   expect([sumRows(after.services, now + S_ACCEPTED), sumRows(after.services, now + S_UDP_OPEN)]).toEqual([
     7, 0,
   ]);
+});
+
+test("every field of a service and a task goes on but for what is open", () => {
+  const [before, slots] = [createCounters(2), new CounterSlots()];
+  const service = slots.services.take("web") * SERVICE_FIELDS;
+  const task = slots.tasks.take("web a 10.0.0.1 80 ") * TASK_FIELDS;
+  for (const row of before.services) row.fill(1, service, service + SERVICE_FIELDS);
+  for (const row of before.tasks) row.fill(1, task, task + TASK_FIELDS);
+  const [after, newSlots] = [createCounters(1), new CounterSlots()];
+  newSlots.services.take("first");
+  newSlots.tasks.take("first a 10.0.0.1 80 ");
+  continueCounters(exportCounters(before, slots), after, newSlots);
+  const ofService = (field: number) => after.services[0]![SERVICE_FIELDS + field];
+  const ofTask = (field: number) => after.tasks[0]![TASK_FIELDS + field];
+  const last = S_WAITS + HISTOGRAM_FIELDS - 1;
+  expect([S_ACCEPTED, S_RELAYED_TCP, S_WAITS, last, S_UDP_REFUSALS].map(ofService)).toEqual([2, 2, 2, 2, 2]);
+  expect(ofService(S_UDP_OPEN)).toBe(0);
+  const totals = [T_TOTAL, T_FAILURES, T_BYTES_IN, T_CONNECTS, TASK_FIELDS - 1];
+  expect(totals.map(ofTask)).toEqual([2, 2, 2, 2, 2]);
+  expect([T_OPEN, T_LAST_ERRNO].map(ofTask)).toEqual([0, 1]);
+});
+
+test("what an older version hands over is read, what it does not count begins at 0", () => {
+  const [counters, slots] = [createCounters(1), new CounterSlots()];
+  const fields = Array.from({ length: 37 }, (_, index) => index + 1);
+  const state = {
+    services: [["web", fields]],
+    tasks: [["web a 10.0.0.1 80 ", [5, 6, 111, 1_000]]],
+    peers: [],
+    relayDrops: [],
+    relayRefusals: [],
+  } as const;
+  continueCounters(state, counters, slots);
+  const task = [T_TOTAL, T_FAILURES, T_LAST_ERRNO, T_BYTES_IN].map((field) => counters.tasks[0]![field]);
+  expect(task).toEqual([5, 6, 111, 0]);
+  expect([S_ACCEPTED, S_RELAYED_TCP].map((field) => counters.services[0]![field])).toEqual([1, 0]);
+  // the last reason that a connection can be refused for, before the fields of this version
+  expect(counters.services[0]![S_RELAYED_TCP - 1]).toBe(37);
+});
+
+test("all reasons have a place", () => {
+  expect(S_REFUSALS + REFUSAL_REASONS.length).toBeLessThanOrEqual(S_RELAYED_TCP);
+  expect(S_UDP_REFUSALS + REFUSAL_REASONS.length).toBeLessThanOrEqual(SERVICE_FIELDS);
+});
+
+test("each worker's lag goes on, those of workers that are no more with another", () => {
+  const before = createCounters(3);
+  for (const [worker, row] of before.loopLags.entries()) row[0] = worker + 1;
+  const after = createCounters(2);
+  continueCounters(exportCounters(before, new CounterSlots()), after, new CounterSlots());
+  expect(after.loopLags.map((row) => row[0])).toEqual([1 + 3, 2]);
 });

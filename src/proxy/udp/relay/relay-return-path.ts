@@ -197,7 +197,7 @@ export class RelayReturnPath
   /** What no task of this node has taken may still be sent to another's: the entry node counts it. */
   refuse(session: UdpSession, reason: RefusalReason, datagrams: number): void {
     if (reason === "no-task") return;
-    session.rules.refuse(reason, datagrams);
+    session.rules.refuseUdp(reason, datagrams);
   }
 
   /** The entry node does that. */
@@ -222,7 +222,7 @@ export class RelayReturnPath
       const session = replies.session(index);
       const length = replies.length(index);
       if (session.isClosed) continue;
-      if (SEALED_BYTES + length > LONGEST_DATAGRAM) session.rules.refuse("too-long");
+      if (SEALED_BYTES + length > LONGEST_DATAGRAM) session.rules.refuseUdp("too-long");
       else {
         relays.toEntries.add(
           this,
@@ -267,7 +267,7 @@ export class RelayReturnPath
     const { loop } = this.context;
     const quota = relays.quotaOf(rules);
     const fd = quota.connect(target);
-    if (fd < 0 && isOutOfPorts(-fd)) rules.refuse("out-of-ports");
+    if (fd < 0 && isOutOfPorts(-fd)) rules.refuseUdp("out-of-ports");
     if (fd < 0 && (isExhaustion(-fd) || isOutOfPorts(-fd))) return ERROR_LIMIT;
     if (fd < 0) {
       if (target.failingUntilMs <= loop.nowMs) target.onFailed(-fd, loop.nowMs);
@@ -294,7 +294,7 @@ export class RelayReturnPath
   }
 
   #end(session: UdpSession, reason: RefusalReason | null): void {
-    if (reason !== null) session.rules.refuse(reason);
+    if (reason !== null) session.rules.refuseUdp(reason);
     session.end();
     session.rules.count(S_RELAYED_OPEN, -1);
   }

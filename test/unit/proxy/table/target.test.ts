@@ -1,16 +1,34 @@
 /** What a target writes into its task's counters; several targets of a task (one per port) share them. */
 import { expect, test } from "bun:test";
 import {
+  CONNECT_FAILURES,
   createCounters,
+  T_BYTES_IN,
+  T_BYTES_OUT,
+  T_CONNECTS,
   T_FAILING,
   T_FAILURES,
+  T_FAILURES_BY,
+  T_HEDGES,
   T_LAST_ERRNO,
   T_OPEN,
+  T_RETRIES,
   T_TOTAL,
   TASK_FIELDS,
+  TIME_BUCKETS_MS,
 } from "../../../../src/proxy/table/counters.ts";
 import { Target } from "../../../../src/proxy/table/target.ts";
-import { ECONNREFUSED, ETIMEDOUT } from "../../../../src/sys/errno.ts";
+import {
+  EADDRNOTAVAIL,
+  ECONNREFUSED,
+  ECONNRESET,
+  EHOSTUNREACH,
+  EMFILE,
+  ENETUNREACH,
+  ENOENT,
+  ESHUTDOWN,
+  ETIMEDOUT,
+} from "../../../../src/sys/errno.ts";
 
 const SLOT = 3;
 
@@ -165,4 +183,53 @@ test("a connect in which a SYN may have been sent again says nothing of the path
   target.onAccepted(1020, 6000, 20); // as TCP has measured it
   expect(target.acceptTimeoutMs).toBeLessThanOrEqual(timeoutMs);
   expect(target.connectTimeoutMs).toBeGreaterThan(1000);
+});
+
+test("failures are counted by reason, those without one of their own in the total only", () => {
+  const { targets, read } = setUp(80);
+  const errnos = [
+    ...[ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ECONNRESET],
+    ...[ESHUTDOWN, ENOENT, EMFILE, EADDRNOTAVAIL],
+  ];
+  for (const errno of errnos) targets[0].onFailed(errno, 1000);
+  const byReason = CONNECT_FAILURES.map((reason, index) => [reason, read(T_FAILURES_BY + index)]);
+  expect(Object.fromEntries(byReason)).toEqual({
+    refused: 1,
+    timeout: 1,
+    unreachable: 2,
+    reset: 1,
+    draining: 1,
+    "no-such-task": 1,
+    "no-descriptor": 1,
+  });
+  expect(read(T_FAILURES)).toBe(errnos.length);
+});
+
+test("the time to accept is counted in the first bucket that is not shorter, and summed", () => {
+  const { targets, read } = setUp(80);
+  for (const tookMs of [0, 1, 1.5, 250, 251, 60_000]) targets[0].onAccepted(tookMs, 1000);
+  expect(TIME_BUCKETS_MS.map((_, index) => read(T_CONNECTS + index))).toEqual([2, 1, 0, 0, 1, 1, 0, 1]);
+  expect(read(T_CONNECTS + TIME_BUCKETS_MS.length)).toBe(0 + 1 + 1.5 + 250 + 251 + 60_000);
+});
+
+test("bytes, retries and hedges", () => {
+  const { targets, read } = setUp(80, 443);
+  targets[0].countBytesIn(10);
+  targets[1].countBytesIn(5);
+  targets[0].countBytesOut(7);
+  targets[0].onPassedOver(false);
+  targets[1].onPassedOver(false);
+  targets[1].onPassedOver(true);
+  expect([T_BYTES_IN, T_BYTES_OUT, T_RETRIES, T_HEDGES].map(read)).toEqual([15, 7, 2, 1]);
+});
+
+test("the slot of a task that has left may be another's: its attempts no longer count", () => {
+  const { targets, read } = setUp(80);
+  const [target] = targets;
+  target.retire(1000);
+  target.onFailed(ECONNREFUSED, 1000);
+  target.onAccepted(3, 1000);
+  target.onPassedOver(true);
+  const fields = [T_FAILURES, T_FAILURES_BY, T_CONNECTS + 1, T_HEDGES];
+  expect(fields.map(read)).toEqual([0, 0, 0, 0]);
 });
