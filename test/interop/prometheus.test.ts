@@ -92,6 +92,16 @@ describe.skipIf(lacks("promtool"))("promtool", () => {
       expect(await promtool(["check", "metrics"], (await Metrics.of(node.socket)).text)).toEqual([0, ""]);
   });
 
+  test("accepts the scrape job of the example", async () => {
+    const [code, said] = await promtool([
+      "check",
+      "config",
+      "--syntax-only",
+      "config/prometheus/prometheus.yml",
+    ]);
+    expect([code, said.includes("SUCCESS")]).toEqual([0, true]);
+  });
+
   test("accepts the alert rules, and they fire when they should", async () => {
     const [code, said] = await promtool(["check", "rules", RULES]);
     expect([code, said.includes("SUCCESS")]).toEqual([0, true]);
