@@ -7,6 +7,8 @@
  * The only tasks run in the test process and belong to one node: whichever node is asked, they answer.
  */
 import { afterAll, describe, expect, test } from "bun:test";
+import { chmodSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { ContainerEngine, type EngineName } from "../support/container/container-engine.ts";
 import {
   type FarTask,
@@ -17,6 +19,7 @@ import {
 } from "../support/container/far-task.ts";
 import { NodeContainer } from "../support/container/node-container.ts";
 import { ENGINE_PROGRAMS, loadTestImage, testImage } from "../support/container/test-image.ts";
+import { HttpLoad } from "../support/load/http-load.ts";
 import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
 import type { NetworkNode } from "../support/network/network-node.ts";
 import { lacks } from "../support/os/require-program.ts";
@@ -122,6 +125,31 @@ for (const name of ENGINES) {
       await stopAll([container]);
     });
 
+    test("variables name the file and the node, and have values for it", async () => {
+      const { engines, images, directory } = bed!;
+      const engine = engines.get(name)!;
+      const file = join(directory, `${name}.toml`);
+      writeFileSync(file, '[[services]]\nname = "web"\npublish = ["${PORT}:80"]\ntasks = []\n');
+      chmodSync(file, 0o644);
+      const variables = { PORTMESH_CONFIG: "/config/node.toml", PORTMESH_NODE_NAME: "edge-9", PORT: "8099" };
+      const container = await NodeContainer.start(engine, {
+        image: images.get(name)!,
+        name: "variables",
+        config: "services = []",
+        directory,
+        options: [
+          "--network=none",
+          `--volume=${file}:/config/node.toml:ro`,
+          ...Object.entries(variables).map(([key, value]) => `--env=${key}=${value}`),
+        ],
+      });
+      await container.waitForServing();
+      const status = JSON.parse(await container.portmesh("status", "--json"));
+      expect(status).toMatchObject({ node: "edge-9", config: { file: "/config/node.toml" } });
+      expect(await container.portmesh("service", "ls")).toContain("8099");
+      await stopAll([container]);
+    });
+
     test("a container that replaces another on its volume has its state", async () => {
       const { engines, images, directory } = bed!;
       const engine = engines.get(name)!;
@@ -154,13 +182,18 @@ for (const name of ENGINES) {
       const first = await NodeContainer.start(engine, { ...container, name: "old" });
       await first.waitForServing();
       await waitForTcp(engine.node.address, PUBLISHED);
+      const load = new HttpLoad(engine.node.address, PUBLISHED, 2, { pauseMs: 10, timeoutMs: 60_000 });
+      cleanUps.push(() => load.stop());
       const command = ["run", "--take-over"];
       const second = await NodeContainer.start(engine, { ...container, name: "new", command });
       const hasEnded = async () => (await first.inspect(".State.Running")) === "false";
       await waitFor(hasEnded, { what: "the end of the old container", deadlineMs: 60_000 });
       expect(await first.inspect(".State.ExitCode")).toBe("0");
       await second.waitForServing();
-      await waitForTcp(engine.node.address, PUBLISHED);
+      const before = load.records.length;
+      await waitFor(() => load.records.length > before + 10, { what: "requests after the takeover" });
+      await load.stop();
+      expect(load.failures).toEqual([]);
       await waitForUdp(engine.node.address, PUBLISHED);
       await first.remove();
       await stopAll([second]);

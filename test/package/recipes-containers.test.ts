@@ -29,6 +29,7 @@ import { tempDir } from "../support/os/temp-dir.ts";
 const RECIPES = "config/recipes";
 const PUBLISHED = 8080;
 const PORTMESH_USER = 65_532;
+const KEY = Buffer.alloc(32, 7).toString("base64");
 /** Newer than the engines': podman has quadlet since 4.4, and compose is in Go since 2.0. */
 const TOOLS = { suite: "trixie", architecture: process.arch === "arm64" ? "arm64" : "amd64" };
 /** As the recipes say. */
@@ -79,7 +80,7 @@ profile = "local"
 `;
   writeFileSync(join(directory, "portmesh/portmesh.toml"), cluster + servicesAt(PUBLISHED, task));
   const secret = join(directory, "portmesh.keys");
-  writeFileSync(secret, `${Buffer.alloc(32, 7).toString("base64")}\n`);
+  writeFileSync(secret, `${KEY}\n`);
   chmodSync(secret, 0o400);
   chownSync(secret, PORTMESH_USER, PORTMESH_USER);
 }
@@ -129,13 +130,15 @@ test.skipIf(isLacking)("compose and quadlet: a node on each host, one mesh, HAPr
     } else {
       await engine.runBeside([`PORTMESH_IMAGE=${image}`, tools.compose, "up", "--detach"], directory);
     }
-    return { engine, directory };
+    return { engine, directory, image };
   };
   const hosts = await Promise.all(MACHINES.map((name, index) => startHost(name, network.nodes[index]!)));
   for (const { address } of network.nodes) {
     await waitForTcp(address, PUBLISHED);
     await waitForUdp(address, PUBLISHED);
   }
+
+  await Promise.all(hosts.map(({ engine, image }) => expectHiddenKey(engine, image)));
 
   const front = await freePort();
   const haproxy = startProgram(
@@ -152,6 +155,25 @@ test.skipIf(isLacking)("compose and quadlet: a node on each host, one mesh, HAPr
   const answers = await Promise.all(Array.from({ length: 30 }, () => request("127.0.0.1", front)));
   expect(answers.filter(({ error }) => error !== null)).toEqual([]);
 });
+
+/** Not where the engine, its users, and those who read logs and process lists would see it. */
+async function expectHiddenKey(engine: ContainerEngine, image: string): Promise<void> {
+  const containers = (await engine.run("ps", "--quiet")).trim().split("\n");
+  expect(containers).toHaveLength(1);
+  const { stdout, stderr } = await engine.try("logs", containers[0]!);
+  const places = {
+    containers: await engine.run("inspect", ...containers),
+    logs: stdout + stderr,
+    processes: await engine.run("top", containers[0]!),
+    image: await engine.run("image", "inspect", image),
+    layers: await engine.run("history", "--no-trunc", image),
+  };
+  expect(places.containers).toContain("portmesh-keys");
+  expect(places.logs).toContain('"msg":"serving');
+  expect(places.processes).toContain("portmesh run");
+  for (const [place, text] of Object.entries(places))
+    expect([place, text.includes(KEY)]).toEqual([place, false]);
+}
 
 function haproxyFile(front: number, nodes: readonly NetworkNode[]): string {
   const recipe = readFileSync(join(RECIPES, "haproxy.cfg"), "utf8").replace(

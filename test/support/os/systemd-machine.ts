@@ -48,7 +48,12 @@ exec setpriv --bounding-set=-sys_module,-sys_time,-sys_rawio,-sys_boot,-syslog,-
   env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin \\
   sh -c 'umount -l /run/old && exec /lib/systemd/systemd'`;
 
-const ENVIRONMENT = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive"];
+const ENVIRONMENT = [
+  "env",
+  "-i",
+  "PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+  "DEBIAN_FRONTEND=noninteractive",
+];
 const BOOT_MS = 120_000;
 
 export class SystemdMachine implements AsyncDisposable {
