@@ -16,6 +16,7 @@ import { freePort } from "../support/os/free-port.ts";
 import { isTcpOpen } from "../support/os/port-state.ts";
 import { lacks } from "../support/os/require-program.ts";
 import { startProgram } from "../support/os/start-program.ts";
+import { haproxyFrontConfig } from "../support/proxy/haproxy-front.ts";
 import { waitFor } from "../support/time/wait-for.ts";
 
 const PUBLISHED = 8080;
@@ -30,24 +31,12 @@ afterEach(async () => {
 
 /** `retryOn`: what is retried besides refused connections. */
 function haproxyConfig(front: number, nodes: readonly MeshNode[], retryOn = ""): string {
-  const servers = nodes.map(({ name, address }) => `  server ${name} ${address}:${PUBLISHED} check`);
-  return `global
-  maxconn 2000
-defaults
-  mode http
-  timeout connect 2s
-  timeout client 20s
-  timeout server 20s
-  retries 3
-  option redispatch 1
-  ${retryOn}
-frontend front
-  bind 127.0.0.1:${front}
-  default_backend nodes
-backend nodes
-  balance roundrobin
-${servers.join("\n")}
-`;
+  const servers = nodes.map(({ address }) => `${address}:${PUBLISHED}`);
+  return haproxyFrontConfig(front, servers, {
+    "timeout client 10s": "timeout client 20s",
+    "timeout server 10s": "timeout server 20s",
+    "option redispatch": `option redispatch 1\n        ${retryOn}`,
+  });
 }
 
 async function startHaproxy(nodes: readonly MeshNode[], retryOn?: string): Promise<number> {

@@ -11,6 +11,7 @@ import { portmesh } from "../support/node/node-process.ts";
 import { freePort } from "../support/os/free-port.ts";
 import { lacks } from "../support/os/require-program.ts";
 import { startProgram } from "../support/os/start-program.ts";
+import { haproxyFrontConfig } from "../support/proxy/haproxy-front.ts";
 import { waitFor } from "../support/time/wait-for.ts";
 
 const PUBLISHED = 8080;
@@ -21,23 +22,6 @@ const closers: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
-
-function haproxyConfig(front: number, addresses: readonly string[]): string {
-  const servers = addresses.map((address, index) => `  server n${index + 1} ${address}:${PUBLISHED} check`);
-  return `defaults
-  mode http
-  timeout connect 2s
-  timeout client 10s
-  timeout server 10s
-  retries 0
-frontend front
-  bind 127.0.0.1:${front}
-  default_backend nodes
-backend nodes
-  balance roundrobin
-${servers.join("\n")}
-`;
-}
 
 async function startMesh(): Promise<MeshCluster> {
   const tasks = [startNamedTask("n1"), startNamedTask("n2"), startNamedTask("n3")];
@@ -68,9 +52,10 @@ test.skipIf(lacks("haproxy"))(
   async () => {
     const mesh = await startMesh();
     const front = await freePort();
-    const config = haproxyConfig(
+    const config = haproxyFrontConfig(
       front,
-      mesh.nodes.map(({ address }) => address),
+      mesh.nodes.map(({ address }) => `${address}:${PUBLISHED}`),
+      { "retries 3": "retries 0", "option redispatch": "" },
     );
     const haproxy = startProgram("haproxy", { "haproxy.cfg": config }, (directory) => [
       "-f",

@@ -14,6 +14,7 @@ import { startNamedTask } from "../support/load/http-task.ts";
 import { freePort } from "../support/os/free-port.ts";
 import { lacks } from "../support/os/require-program.ts";
 import { startProgram } from "../support/os/start-program.ts";
+import { haproxyFrontConfig } from "../support/proxy/haproxy-front.ts";
 import { waitFor } from "../support/time/wait-for.ts";
 
 const PUBLISHED = 8080;
@@ -23,30 +24,6 @@ const cleanUps: (() => unknown)[] = [];
 afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
 });
-
-function haproxyConfig(front: number, nodes: readonly MeshNode[]): string {
-  const servers = nodes.map(
-    ({ address }, index) => `   server node${index + 1} ${address}:${PUBLISHED} check`,
-  );
-  return `global
-        maxconn 2000
-defaults
-        mode http
-        timeout connect 2s
-        timeout client 10s
-        timeout server 10s
-        retries 3
-        option redispatch
-# Configure HAProxy to listen on port FRONT
-frontend http_front
-   bind 127.0.0.1:${front}
-   default_backend http_back
-# Configure HAProxy to route requests to the nodes
-backend http_back
-   balance roundrobin
-${servers.join("\n")}
-`;
-}
 
 function service(tasks: readonly number[]): string {
   return serviceFile({
@@ -77,7 +54,12 @@ test.skipIf(lacks("haproxy"))("HAProxy in front keeps serving while tasks move a
   const front = await freePort();
   const haproxy = startProgram(
     "haproxy",
-    { "haproxy.cfg": haproxyConfig(front, cluster.nodes) },
+    {
+      "haproxy.cfg": haproxyFrontConfig(
+        front,
+        cluster.nodes.map(({ address }) => `${address}:${PUBLISHED}`),
+      ),
+    },
     (directory) => ["-f", `${directory}/haproxy.cfg`],
   );
   cleanUps.push(() => haproxy.stop());

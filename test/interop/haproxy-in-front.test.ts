@@ -12,6 +12,7 @@ import { NodeProcess } from "../support/node/node-process.ts";
 import { freePorts } from "../support/os/free-port.ts";
 import { lacks } from "../support/os/require-program.ts";
 import { startProgram } from "../support/os/start-program.ts";
+import { haproxyFrontConfig } from "../support/proxy/haproxy-front.ts";
 import { waitFor } from "../support/time/wait-for.ts";
 
 const NODES = ["127.0.0.11", "127.0.0.12", "127.0.0.13"] as const;
@@ -20,28 +21,6 @@ const cleanUps: (() => unknown)[] = [];
 afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
 });
-
-function haproxyConfig(front: number, published: number): string {
-  const servers = NODES.map((address, index) => `   server node${index + 1} ${address}:${published} check`);
-  return `global
-        maxconn 2000
-defaults
-        mode http
-        timeout connect 2s
-        timeout client 10s
-        timeout server 10s
-        retries 3
-        option redispatch
-# Configure HAProxy to listen on port FRONT
-frontend http_front
-   bind 127.0.0.1:${front}
-   default_backend http_back
-# Configure HAProxy to route requests to the nodes
-backend http_back
-   balance roundrobin
-${servers.join("\n")}
-`;
-}
 
 function nodeConfig(address: string, published: number, tasks: readonly WebTask[]): string {
   return `[[services]]
@@ -53,7 +32,12 @@ tasks = [${tasks.map((task) => `"127.0.0.1:${task.port}"`).join(", ")}]
 }
 
 function startHaproxy(front: number, published: number): void {
-  const files = { "haproxy.cfg": haproxyConfig(front, published) };
+  const files = {
+    "haproxy.cfg": haproxyFrontConfig(
+      front,
+      NODES.map((address) => `${address}:${published}`),
+    ),
+  };
   const haproxy = startProgram("haproxy", files, (directory) => ["-f", `${directory}/haproxy.cfg`]);
   cleanUps.push(() => haproxy.stop());
 }

@@ -25,6 +25,7 @@ import { freePort } from "../support/os/free-port.ts";
 import { lacks } from "../support/os/require-program.ts";
 import { startProgram } from "../support/os/start-program.ts";
 import { tempDir } from "../support/os/temp-dir.ts";
+import { haproxyFrontConfig } from "../support/proxy/haproxy-front.ts";
 
 const RECIPES = "config/recipes";
 const PUBLISHED = 8080;
@@ -143,7 +144,12 @@ test.skipIf(isLacking)("compose and quadlet: a node on each host, one mesh, HAPr
   const front = await freePort();
   const haproxy = startProgram(
     "haproxy",
-    { "haproxy.cfg": haproxyFile(front, network.nodes) },
+    {
+      "haproxy.cfg": haproxyFrontConfig(
+        front,
+        network.nodes.map(({ address }) => `${address}:${PUBLISHED}`),
+      ),
+    },
     (directory) => ["-f", `${directory}/haproxy.cfg`],
   );
   cleanUps.push(() => haproxy.stop());
@@ -173,15 +179,4 @@ async function expectHiddenKey(engine: ContainerEngine, image: string): Promise<
   expect(places.processes).toContain("portmesh run");
   for (const [place, text] of Object.entries(places))
     expect([place, text.includes(KEY)]).toEqual([place, false]);
-}
-
-function haproxyFile(front: number, nodes: readonly NetworkNode[]): string {
-  const recipe = readFileSync(join(RECIPES, "haproxy.cfg"), "utf8").replace(
-    "bind *:80",
-    `bind 127.0.0.1:${front}`,
-  );
-  return nodes.reduce(
-    (text, { address }, index) => text.replace(`192.0.2.1${index + 1}:`, `${address}:`),
-    recipe,
-  );
 }
