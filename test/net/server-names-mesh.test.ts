@@ -164,6 +164,19 @@ test.skipIf(isSkipped)("a name that another service has is refused; so is a name
   await run(n1, "service", "rm", "c");
 });
 
+test.skipIf(isSkipped)("a restart of a node refuses none of its clients, and keeps the names", async () => {
+  const restarted = n1.command("restart");
+  const codes: number[] = [];
+  let isOver = false;
+  void restarted.finally(() => {
+    isOver = true;
+  });
+  while (!isOver) codes.push(await ask(n1, "a.example.org", "a"), await ask(n1, "x.b.example.org", "b"));
+  expect((await restarted).exitCode).toBe(0);
+  codes.push(await ask(n1, "a.example.org", "a"), await ask(n1, "x.b.example.org", "b"));
+  expect(codes.filter((code) => code !== 0)).toEqual([]);
+});
+
 test.skipIf(isSkipped)(
   "a service whose tasks drain refuses its clients; others are not affected",
   async () => {

@@ -1,5 +1,5 @@
 /** A published UDP port of a worker whose sockets are in memory, with tasks of this node and of its peers. */
-import type { UdpRules } from "../../../src/model/index.ts";
+import type { ClientLimits, UdpRules } from "../../../src/model/index.ts";
 import {
   type CompiledTable,
   EMPTY_TABLE,
@@ -43,6 +43,7 @@ export class MemoryListener {
     readonly udp: MemoryUdp,
     tasks: readonly TestTask[],
     rules: Partial<UdpRules> = {},
+    readonly perClient?: ClientLimits,
   ) {
     const text = new TextEncoder().encode("127.0.0.1");
     const listener = { fd: 3, layout: new KeyLayout(AF_INET, false), local: LOCAL, text };
@@ -73,6 +74,7 @@ export class MemoryListener {
       ...service,
       slot: 0,
       drainTimeoutMs: 1_000,
+      ...(this.perClient !== undefined && { perClient: this.perClient }),
       udp: { mode: "session", idleTimeoutMs: IDLE_MS, maxSessions: 1000, responses: 0, ...rules } as const,
       tasks: service.tasks.map((task, slot): WorkerTask => ({ ...task, slot })),
       ports: [{ ...PORT, listeners: [{ fd: 3, address: listenAddresses[0]! }] }],

@@ -1,6 +1,6 @@
 /** Sessions that go from one process to another: same task, same socket, same source port. */
 import { beforeEach, expect, test } from "bun:test";
-import type { UdpRules } from "../../../../src/model/index.ts";
+import { NO_CLIENT_LIMITS, type UdpRules } from "../../../../src/model/index.ts";
 import { S_UDP_OPEN, S_UDP_SESSIONS } from "../../../../src/proxy/table/counters.ts";
 import { readSessionRows, withDescriptors } from "../../../../src/proxy/table/session-rows.ts";
 import { MemoryListener } from "../../../support/proxy/memory-listener.ts";
@@ -47,6 +47,35 @@ test("a client keeps its task, its socket and its source port, and is counted on
   );
   expect([counted(after, S_UDP_OPEN), counted(after, S_UDP_SESSIONS)]).toEqual([3, 0]);
   expect(after.sockets.at(now[0]!.fd).handler).toBe(now[0]!);
+});
+
+test("its sessions count against the limits of the client there too", () => {
+  const limits = { ...NO_CLIENT_LIMITS, maxSessions: 3 };
+  const from = new MemoryListener(before, [ONE], {}, limits);
+  for (const client of [1001, 1002, 1003]) expect(from.send(client)).not.toBeNull();
+  const to = new MemoryListener(after, [ONE], {}, { ...limits, maxSessions: 4 });
+  handOver(from, to);
+  expect([to.send(1001), to.send(1004), to.send(1005)].map((session) => session !== null)).toEqual([
+    true,
+    true,
+    false,
+  ]);
+  expect(to.sessions.refusal).toBe("client-limit");
+  to.sessions.close(to.send(1002)!, null);
+  expect(to.send(1005)).not.toBeNull();
+});
+
+test("a client's sessions in packet mode count each, and end with their task", () => {
+  const listener = new MemoryListener(
+    before,
+    [ONE, TWO],
+    { mode: "packet" },
+    { ...NO_CLIENT_LIMITS, maxSessions: 2 },
+  );
+  for (let times = 0; times < 8; times++) expect(listener.send(1001)).not.toBeNull();
+  expect([listener.send(1002), listener.sessions.refusal]).toEqual([null, "client-limit"]);
+  listener.sessions.closeAll();
+  expect(listener.send(1002)).not.toBeNull();
 });
 
 test("their ports are not given to new sessions with the same task", () => {
