@@ -30,8 +30,12 @@ const ALLOWED_IMPORTS: Readonly<Record<string, readonly string[]>> = {
   overlay: ["wire", "sys"],
   proxy: ["model", "wire", "sys"],
   admin: ["model", "wire", "sys"],
+  health: ["model", "wire", "sys"],
   metrics: ["model", "wire", "sys"],
-  node: ["model", "wire", "sys", "config", "membership", "catalog", "overlay", "proxy", "admin", "metrics"],
+  node: [
+    ...["model", "wire", "sys", "config", "membership", "catalog", "overlay", "proxy", "admin"],
+    ...["health", "metrics"],
+  ],
 };
 
 /** The folders of src/proxy, the lowest first: each may import those of the layers below. Files beside them may import all. */

@@ -55,7 +55,7 @@ export function configPage(
         ...describeKeys(
           name,
           keys,
-          examples.map((each) => valueAt(each, name)),
+          examples.map((each) => valuesAt(each, name)),
         ),
       ];
     }),
@@ -70,11 +70,11 @@ export function configPage(
 function describeKeys(path: string, table: Schema, value: unknown): string[] {
   return Object.entries(table.properties ?? {}).flatMap(([key, schema]) => {
     const name = `${path}.${key}`;
-    const found = valueAt(value, key);
+    const found = valuesAt(value, key);
     const isRequired = table.required?.includes(key) ?? false;
     const nested = [schema, ...(schema.items?.anyOf ?? [])].filter((each) => each.properties !== undefined);
     return [
-      ...item(name, describeKey(key, schema, found, isRequired)),
+      ...item(name, describeKey(key, schema, found[0], isRequired)),
       ...nested.flatMap((each) => describeKeys(name, each, found)),
     ];
   });
@@ -98,13 +98,12 @@ function describeKey(key: string, schema: Schema, found: unknown, isRequired: bo
   ];
 }
 
-/** Of lists, what the first entry with this key has. */
-function valueAt(value: unknown, key: string): unknown {
-  const entries: unknown[] = Array.isArray(value) ? value.flat() : [value];
-  for (const entry of entries) {
-    if (typeof entry === "object" && entry !== null && key in entry) return Reflect.get(entry, key);
-  }
-  return undefined;
+/** Of a list, what each of its entries with this key has. */
+function valuesAt(value: unknown, key: string): unknown[] {
+  const entries: unknown[] = [value].flat(Number.POSITIVE_INFINITY);
+  return entries.flatMap((entry) =>
+    typeof entry === "object" && entry !== null && key in entry ? [Reflect.get(entry, key)] : [],
+  );
 }
 
 function inlineToml(value: unknown): string {

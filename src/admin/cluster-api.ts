@@ -18,11 +18,20 @@ import type { HandoverCommands } from "./handover-routes.ts";
 import type { MetricsNode } from "./metrics-routes.ts";
 
 /**
- * As the node that is asked sees it. `failing`: a connect to it has lately failed; `unreachable`: its node is a
+ * As the node that is asked sees it. `starting`: the first probe of its health check is due; `unhealthy`: the check has
+ * failed; `failing`: a connect to it has lately failed; `unreachable`: its node is a
  * member but cannot be relayed to; `down`: its node is suspect, failed or gone; `loop`: it leads back to a published port
  * of its service, `error` has the path; it gets no client.
  */
-export type TaskState = "active" | "draining" | "failing" | "unreachable" | "down" | "loop";
+export type TaskState =
+  | "active"
+  | "draining"
+  | "failing"
+  | "unreachable"
+  | "down"
+  | "loop"
+  | "starting"
+  | "unhealthy";
 
 export interface TaskInfo extends TaskSpec {
   readonly node: string;
@@ -30,6 +39,16 @@ export interface TaskInfo extends TaskSpec {
   readonly state: TaskState;
   /** Why it is not active; null: no reason known. */
   readonly error: string | null;
+  /** As its node has found out; null: it is not checked. */
+  readonly health: HealthInfo | null;
+}
+
+export interface HealthInfo {
+  readonly state: "starting" | "healthy" | "unhealthy" | "draining";
+  /** "status 503, expected 200-399" */
+  readonly reason: string;
+  /** When the state began, ms since 1970. */
+  readonly since: number;
 }
 
 /** A port that a service asks for and does not get, because an older service has it. */
@@ -72,6 +91,8 @@ export interface ServiceInfo {
   readonly tasks: readonly TaskInfo[];
   /** Ports it does not get. */
   readonly conflicts: readonly PortConflict[];
+  /** No task is healthy: unhealthy ones get the clients. */
+  readonly isInPanic: boolean;
   /** Changes by command that were lost, newest last; at most 8. */
   readonly overwritten: readonly OverwrittenInfo[];
 }

@@ -111,7 +111,8 @@ function compareTasks({
     const present = current.get(key);
     if (present === undefined) return [task];
     const isSame = areTasksEqual(before.get(key) ?? present, task);
-    return isSame && present.origin === "file" ? [] : [task];
+    const { health } = present; // the file does not say
+    return isSame && present.origin === "file" ? [] : [health === undefined ? task : { ...task, health }];
   });
   const removeTasks = ownTasks
     .filter((task) => task.origin === "file" && !declared.has(taskKey(task.service, task.name)))
@@ -124,8 +125,9 @@ function byKey(tasks: readonly TaskRecord[]): Map<string, TaskRecord> {
 }
 
 function areTasksEqual(one: TaskRecord, other: TaskRecord): boolean {
-  const { host, port, weight, isDraining, origin } = other;
+  const { host, port, weight, isBackup, isDraining, origin } = other;
   return (
+    (one.isBackup === true) === (isBackup === true) &&
     one.host === host &&
     one.port === port &&
     one.weight === weight &&

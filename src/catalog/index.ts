@@ -16,10 +16,12 @@ export {
   MAX_DOWN_PORTS,
   MAX_DOWN_TASKS_BYTES,
   MAX_FILE_LENGTH,
+  MAX_HEALTH_REASON_LENGTH,
   MAX_NODE_ADDRESSES,
   MAX_TASK_ADDRESSES,
 } from "./limits.ts";
 export type { Change, Overwritten } from "./overwritten.ts";
+export { taskKey } from "./record-codec.ts";
 export type * from "./records.ts";
 export type { UnreadableRecord } from "./replica.ts";
 export type { CatalogState } from "./snapshot.ts";

@@ -61,3 +61,6 @@ export const MAX_DOWN_PORTS = 64;
 export const MAX_COUNTER = 2 ** 52;
 /** A counter that is further ahead than this is a mistake or a lie, and would leave no room for anybody's next write. */
 export const MAX_COUNTER_STEP = 2 ** 40;
+
+/** Of the reason for the health of a task. */
+export const MAX_HEALTH_REASON_LENGTH = 200;

@@ -4,6 +4,7 @@
  * already (names) is not in the value.
  */
 import {
+  DEFAULT_RULES,
   describeFault,
   isMemberName,
   isServiceName,
@@ -127,6 +128,16 @@ export function specFields(spec: ServiceSpec): unknown {
     drainTimeoutMs: spec.drainTimeoutMs,
     ...(spec.perClient !== undefined && { perClient: spec.perClient }),
     udp: spec.udp,
+    ...healthFields(spec),
+  };
+}
+
+/** Only what differs from the default, as nodes of an older version write it. */
+function healthFields({ check, panic, slowStartMs }: ServiceSpec): object {
+  return {
+    ...(check !== null && { check }),
+    ...(panic !== DEFAULT_RULES.panic && { panic }),
+    ...(slowStartMs !== DEFAULT_RULES.slowStartMs && { slowStartMs }),
   };
 }
 
@@ -143,8 +154,12 @@ function toFields(kind: EntryKind, record: AnyRecord): unknown {
     case "directive":
       return { directive: (record as NodeDirective).directive };
     case "task": {
-      const { host, port, weight, isDraining, origin } = record as TaskRecord;
-      return { host, port, weight, isDraining, origin };
+      const { host, port, weight, isBackup, isDraining, origin, health } = record as TaskRecord;
+      return {
+        ...{ host, port, weight, isDraining, origin },
+        ...(isBackup === true && { isBackup }),
+        ...(health !== undefined && { health }),
+      };
     }
     case "node": {
       const { labels, relay, overlay, downTasks, ...rest } = record as NodeRecord;

@@ -26,10 +26,12 @@ import {
   MAX_DOWN_PORTS,
   MAX_DOWN_TASKS,
   MAX_FILE_LENGTH,
+  MAX_HEALTH_REASON_LENGTH,
   MAX_INTERFACE_NAME_LENGTH,
   MAX_NODE_ADDRESSES,
   MAX_TASK_ADDRESSES,
 } from "./limits.ts";
+import { HEALTH_STATES } from "./records.ts";
 
 const MAX_VERSION_LENGTH = 64;
 const MAX_VNI = 2 ** 24 - 1;
@@ -49,12 +51,20 @@ const service = object({
   updatedAtMs: timeMs,
 });
 
+const health = object({
+  state: choice(HEALTH_STATES),
+  reason: plainText(MAX_HEALTH_REASON_LENGTH),
+  since: timeMs,
+});
+
 const task = object({
   host: taskFields.host,
   port: taskFields.port,
   weight: taskFields.weight,
+  isBackup: taskFields.isBackup,
   isDraining: flag(),
   origin: choice(["file", "api"]),
+  health: health.optional().catch(undefined), // of a newer version: as one that is not checked
 });
 
 const overlay = object({

@@ -31,7 +31,21 @@ export interface DeclarationRecord extends ServiceRecord {
 export interface TaskRecord extends ServiceTask {
   readonly service: string;
   readonly origin: Origin;
+  /** As its node has found out; missing where it is not checked, or by a node of an older version. */
+  readonly health?: TaskHealth;
 }
+
+export interface TaskHealth {
+  /** `starting`: no probe has decided yet. `draining`: the task wants no new clients. */
+  readonly state: HealthState;
+  /** "status 503, expected 200-399". Bounded by MAX_HEALTH_REASON_LENGTH of the writer. */
+  readonly reason: string;
+  /** ms since 1970, by the clock of its node. */
+  readonly since: number;
+}
+
+export const HEALTH_STATES = ["starting", "healthy", "unhealthy", "draining"] as const;
+export type HealthState = (typeof HEALTH_STATES)[number];
 
 /** Owned by the node it is about. */
 export interface NodeRecord {

@@ -53,6 +53,7 @@ function compareSettings(before: Config, after: Config): SettingChange[] {
     { key: "node.advertise", of: (config: Config) => config.node.advertise, needsRestart: true },
     { key: "node.labels", of: (config: Config) => config.node.labels, needsRestart: false },
     { key: "node.data_dir", of: (config: Config) => config.node.dataDir, needsRestart: true },
+    { key: "node.exec_checks", of: (config: Config) => config.node.execChecks, needsRestart: false },
     { key: "cluster", of: (config: Config) => config.cluster !== null, needsRestart: true },
     { key: "cluster.name", of: (config: Config) => config.cluster?.name, needsRestart: true },
     { key: "cluster.keys", of: (config: Config) => maskKeys(config.cluster?.keys), needsRestart: false },
@@ -124,6 +125,9 @@ function compareTasks(before: readonly ServiceTask[], after: readonly ServiceTas
 
 function compareTask(before: ServiceTask, after: ServiceTask): string[] {
   const changes = compareValue(`task ${after.name} weight`, before.weight, after.weight);
+  if (before.isBackup !== after.isBackup) {
+    changes.push(`task ${after.name} ${after.isBackup ? "is a backup" : "no longer a backup"}`);
+  }
   if (before.name !== after.name) changes.push(`task ${before.name} is now written ${after.name}`);
   if (before.isDraining !== after.isDraining) {
     changes.push(`task ${after.name} ${after.isDraining ? "draining" : "no longer draining"}`);

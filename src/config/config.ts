@@ -52,6 +52,8 @@ export interface NodeConfig {
   readonly labels: Labels;
   /** null: the standard one, which may be out of reach. */
   readonly dataDir: string | null;
+  /** Health checks of type exec run here that other nodes or commands define. */
+  readonly execChecks: boolean;
 }
 
 export interface ClusterConfig {

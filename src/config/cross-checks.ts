@@ -16,6 +16,7 @@ import {
   type PortRange,
   type ServiceOption,
   showValue,
+  whyNoCheckPort,
 } from "../model/index.ts";
 import { type ConfigDocument, valueAt } from "./document.ts";
 import { formatPath, type Path } from "./problem.ts";
@@ -158,12 +159,25 @@ function checkTasks(document: ConfigDocument, service: Path, { tasks }: ServiceR
   }
 }
 
-function checkOptions(document: ConfigDocument, service: Path, { publish }: ServiceReading): void {
+function checkOptions(document: ConfigDocument, service: Path, { publish, data }: ServiceReading): void {
+  checkHealth(document, service);
   if (publish.length === 0 || publish.includes(null)) return; // what is published is not known
   const protocols = new Set(publish.flatMap((range) => range?.protocol ?? []));
   const given = (key: ServiceOption) => valueAt(document.value, [...service, ...key.split(".")]);
   for (const { option, message } of findUselessOptions(protocols, given, (key) => key)) {
     document.report([...service, option], given(option), message);
+  }
+  const check = data?.check;
+  const fault = check === undefined ? null : whyNoCheckPort(check, protocols);
+  if (fault !== null) document.reportUnquoted([...service, "check"], check, fault);
+}
+
+/** Keys that go by the health of tasks. */
+function checkHealth(document: ConfigDocument, service: Path): void {
+  if (valueAt(document.value, [...service, "check"]) !== undefined) return;
+  for (const key of ["panic", "slow_start"]) {
+    const value = valueAt(document.value, [...service, key]);
+    if (value !== undefined) document.report([...service, key], value, "has no effect without check");
   }
 }
 

@@ -5,6 +5,7 @@
  */
 
 import {
+  type Check,
   collapsePorts,
   expandRanges,
   formatDuration,
@@ -29,6 +30,7 @@ function plainConfig(config: Config): unknown {
       ...(config.node.advertise !== null && { advertise: config.node.advertise }),
       labels: config.node.labels,
       ...(config.node.dataDir !== null && { data_dir: config.node.dataDir }),
+      exec_checks: config.node.execChecks,
     },
     ...(config.cluster !== null && {
       cluster: effectiveCluster(config.cluster),
@@ -88,10 +90,11 @@ function effectiveService(service: ServiceConfig): unknown {
   return {
     name: service.name,
     publish: effectivePublish(service.publish),
-    tasks: service.tasks.map(({ name, weight, isDraining }) => ({
+    tasks: service.tasks.map(({ name, weight, isDraining, isBackup = false }) => ({
       address: name,
       weight,
       drain: isDraining,
+      backup: isBackup,
     })),
     balance: service.balance,
     prefer: service.prefer,
@@ -111,6 +114,11 @@ function effectiveService(service: ServiceConfig): unknown {
       client_prefix: perClient.prefix,
     }),
     drain_timeout: formatDuration(service.drainTimeoutMs),
+    ...(service.check !== null && {
+      check: effectiveCheck(service.check),
+      panic: service.panic,
+      slow_start: formatDuration(service.slowStartMs),
+    }),
     ...(hasUdp && {
       udp: {
         mode: service.udp.mode,
@@ -120,5 +128,15 @@ function effectiveService(service: ServiceConfig): unknown {
         responses: service.udp.responses,
       },
     }),
+  };
+}
+
+/** Without what has no default: the type says which keys there are. */
+function effectiveCheck({ intervalMs, timeoutMs, ...check }: Check): unknown {
+  const given = Object.entries(check).filter(([, value]) => value !== null);
+  return {
+    ...Object.fromEntries(given),
+    interval: formatDuration(intervalMs),
+    timeout: formatDuration(timeoutMs),
   };
 }

@@ -319,6 +319,7 @@ function build({ file, services, keys, admin, nodeName }: Readings): Config {
       advertise: file.node.advertise ?? null,
       labels: file.node.labels,
       dataDir: file.node.data_dir ?? null,
+      execChecks: file.node.exec_checks,
     },
     cluster,
     overlay: { ...file.overlay, encrypt: file.overlay.encrypt ?? (cluster?.keys ?? []).length > 0 },
@@ -372,6 +373,9 @@ function buildService(service: ConfigFile["services"][number]): ServiceConfig {
       rate: service.rate_per_client ?? null,
       prefix: service.client_prefix ?? NO_CLIENT_LIMITS.prefix,
     }),
+    check: service.check ?? null,
+    panic: service.panic,
+    slowStartMs: service.slow_start,
     udp: {
       mode: service.udp.mode,
       idleTimeoutMs: service.udp.idle_timeout,

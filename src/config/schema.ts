@@ -6,12 +6,15 @@
  */
 
 import { isIP } from "node:net";
-import type { z } from "zod";
+import { NEVER, type z } from "zod";
 import {
   anyOf,
   bindList,
+  buildCheck,
+  type Check,
   canonicalAddress,
   canonicalPrefix,
+  checkFields,
   checkNames,
   choice,
   clientPrefixFields,
@@ -27,6 +30,7 @@ import {
   labels,
   list,
   MAX_UDP_SESSIONS,
+  MIN_CHECK_INTERVAL_MS,
   NO_CLIENT_LIMITS,
   nodeName,
   type Parsed,
@@ -168,7 +172,13 @@ export const taskEntry = anyOf('a task address like "10.1.0.7:8081" or a table w
     address: taskAddress.meta({ description: "IP address or DNS name, with or without a port." }),
     weight: weight.default(1).meta({ description: "Share of new connections." }),
     drain: flag().default(false).meta({ description: "No new connections; open ones continue." }),
-  }).transform(({ address, weight, drain }) => ({ ...address, weight, isDraining: drain })),
+    backup: flag().default(false).meta({ description: "Used only while no other task can be." }),
+  }).transform(({ address, weight, drain, backup }) => ({
+    ...address,
+    weight,
+    isDraining: drain,
+    ...(backup && { isBackup: true }),
+  })),
 ]);
 
 const { udp: UDP_DEFAULTS, ...DEFAULTS } = DEFAULT_RULES;
@@ -189,6 +199,46 @@ const udp = table({
   responses: udpFields.responses.default(UDP_DEFAULTS.responses).meta({
     description: "A session ends once each of its datagrams has this many replies; 0: only when idle.",
   }),
+});
+
+const check = table({
+  type: checkFields.type.meta({ description: "What a probe is." }),
+  interval: duration(MIN_CHECK_INTERVAL_MS)
+    .optional()
+    .meta({ description: "From one probe to the next; default: 2s." }),
+  timeout: duration(1).optional().meta({ description: "A probe without an answer fails; default: 1s." }),
+  rise: checkFields.rise
+    .optional()
+    .meta({ description: "Successes in a row after which an unhealthy task is healthy; default: 2." }),
+  fall: checkFields.fall
+    .optional()
+    .meta({ description: "Failures in a row after which a task is unhealthy; default: 3." }),
+  port: checkFields.port
+    .optional()
+    .meta({ description: "Port that is probed; default: that of the task, else the first target port." }),
+  method: checkFields.method.optional().meta({ description: "http: default GET." }),
+  path: checkFields.path.optional().meta({ description: "http: default /." }),
+  host: checkFields.host
+    .optional()
+    .meta({ description: "http: Host header; default: the address of the task." }),
+  headers: checkFields.headers.optional().meta({ description: "http: more headers." }),
+  status: checkFields.status
+    .optional()
+    .meta({ description: "http: what is a success: 200, 200-399 (the default), 200,204." }),
+  send: checkFields.send
+    .optional()
+    .meta({ description: "send-expect, udp: what is sent: text, or bytes as hex:0d0a." }),
+  expect: checkFields.expect
+    .optional()
+    .meta({ description: "send-expect, udp: what the answer has to contain: text, or bytes as hex:0d0a." }),
+  command: checkFields.command
+    .optional()
+    .meta({ description: "exec: program with its whole path, and its arguments; exit code 0 is a success." }),
+}).transform(({ interval, timeout, ...rest }, context): Check => {
+  const built = buildCheck({ ...rest, intervalMs: interval, timeoutMs: timeout });
+  if ("check" in built) return built.check;
+  complain(context, built.message, [built.key.replace(/Ms$/, "")]);
+  return NEVER;
 });
 
 const service = table({
@@ -243,9 +293,21 @@ const service = table({
   drain_timeout: duration(0).prefault(formatDuration(DEFAULTS.drainTimeoutMs)).meta({
     description: "How long connections to a draining or removed task may continue; 0s: cut at once.",
   }),
+  check: check.optional().meta({ description: "Health check of the tasks; default: none." }),
+  panic: flag()
+    .default(DEFAULTS.panic)
+    .meta({ description: "With check: unhealthy tasks are used while no task is healthy." }),
+  slow_start: duration(0).prefault(formatDuration(DEFAULTS.slowStartMs)).meta({
+    description: "With check: a task that becomes healthy gets its whole share after this time; 0s: at once.",
+  }),
   udp: udp.prefault({}).meta({ description: "Rules for the UDP ports of the service." }),
 }).superRefine((service, context) => {
-  const fault = findSizeFault({ ...service, acceptProxy: service.accept_proxy, bind: service.bind ?? null });
+  const fault = findSizeFault({
+    ...service,
+    acceptProxy: service.accept_proxy,
+    bind: service.bind ?? null,
+    check: service.check ?? null,
+  });
   const path = fault?.field === "acceptProxy" ? "accept_proxy" : fault?.field;
   if (fault !== null) complain(context, fault.message, [String(path)]);
 });
@@ -364,6 +426,9 @@ export const fileSchema = table({
       description:
         "Directory for state that survives a restart; default: /var/lib/portmesh, for users who may not write to it " +
         "~/.local/state/portmesh.",
+    }),
+    exec_checks: flag().default(false).meta({
+      description: "Also run health checks of type exec that other nodes or commands define.",
     }),
   }).prefault({}),
   cluster: cluster.optional().meta({ description: "Without this table the node stands alone." }),

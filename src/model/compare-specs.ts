@@ -1,4 +1,5 @@
 /** What differs between two services, in lines a person reads: "balance round-robin -> random". Order does not count. */
+import type { Check } from "./check.ts";
 import { type ClientLimits, formatRate, NO_CLIENT_LIMITS } from "./client-limits.ts";
 import { formatDuration } from "./duration.ts";
 import { collapsePorts, formatRange } from "./port-range.ts";
@@ -37,6 +38,9 @@ export function compareRules(before: ServiceRules, after: ServiceRules): string[
     ...compareClientLimits(before.perClient, after.perClient),
     ...compareDuration("idle_timeout", before.idleTimeoutMs, after.idleTimeoutMs),
     ...compareDuration("drain_timeout", before.drainTimeoutMs, after.drainTimeoutMs),
+    ...compareChecks(before.check, after.check),
+    ...compareValue("panic", String(before.panic), String(after.panic)),
+    ...compareDuration("slow_start", before.slowStartMs, after.slowStartMs),
     ...compareValue("udp.mode", before.udp.mode, after.udp.mode),
     ...compareDuration("udp.idle_timeout", before.udp.idleTimeoutMs, after.udp.idleTimeoutMs),
     ...compareValue("udp.max_sessions", before.udp.maxSessions, after.udp.maxSessions),
@@ -57,6 +61,28 @@ function compareClientLimits(one = NO_CLIENT_LIMITS, other = NO_CLIENT_LIMITS): 
     ...compareValue("rate_per_client", rate(one), rate(other)),
     ...compareValue("client_prefix", prefix(one), prefix(other)),
   ];
+}
+
+/** Of two checks of one type the keys that differ. */
+function compareChecks(before: Check | null, after: Check | null): string[] {
+  if (before?.type !== after?.type)
+    return compareValue("check", before?.type ?? "none", after?.type ?? "none");
+  const [old, now] = [before, after].map((check) => checkTexts(check));
+  return Object.keys(now!).flatMap((key) => compareValue(`check.${key}`, old![key]!, now![key]!));
+}
+
+/** In the file's spelling. */
+function checkTexts(check: Check | null): Record<string, string> {
+  const entries = Object.entries(check ?? {}).map(([key, value]): [string, string] => {
+    const isDuration = key.endsWith("Ms");
+    const text = isDuration
+      ? formatDuration(value)
+      : typeof value === "string"
+        ? value
+        : JSON.stringify(value);
+    return [key.replace(/Ms$/, ""), text];
+  });
+  return Object.fromEntries(entries);
 }
 
 function compareDuration(key: string, beforeMs: number, afterMs: number): string[] {

@@ -13,6 +13,7 @@ export const EVENT_KINDS = [
   "node-draining",
   "task-healthy",
   "task-unhealthy",
+  "task-draining",
   "task-unreachable",
   "task-reachable",
   "reload",

@@ -1,6 +1,8 @@
 /** What a service, a port and a task are, and every rule about them. Imports nothing but formats of addresses. */
 export { canonicalAddress, canonicalPrefix } from "./address.ts";
 export { canonicalBind } from "./bind-rule.ts";
+export * from "./check.ts";
+export * from "./check-schema.ts";
 export * from "./client-limits.ts";
 export { comparePorts, compareRules, compareSpecs, compareValue, missingIn } from "./compare-specs.ts";
 export { formatDuration, parseDuration } from "./duration.ts";
@@ -9,7 +11,13 @@ export * from "./fields.ts";
 export { selects, sortedLabels } from "./labels.ts";
 export * from "./limits.ts";
 export * from "./names.ts";
-export { findUselessOptions, NAMES_ARE_OF_TLS, type ServiceOption } from "./option-rules.ts";
+export {
+  findUselessCheckOptions,
+  findUselessOptions,
+  NAMES_ARE_OF_TLS,
+  type ServiceOption,
+  whyNoCheckPort,
+} from "./option-rules.ts";
 export { canPortsConflict } from "./port-conflict.ts";
 export {
   collapsePorts,

@@ -2,7 +2,8 @@
  * Options of a service that can do nothing with what it publishes. Such an option is a misunderstanding, and silence
  * would hide it. Shared by the file and the commands, which spell the options differently.
  */
-import type { Protocol } from "./service.ts";
+import type { Check } from "./check.ts";
+import type { Protocol, ServiceSpec } from "./service.ts";
 
 export const V1_CARRIES_TCP_ONLY =
   '"v1" cannot carry udp: use "v2", or publish the udp port as another service';
@@ -57,4 +58,30 @@ export function findUselessOptions(
     refuse("send_proxy", V1_CARRIES_TCP_ONLY);
   }
   return found;
+}
+
+/** Options that go by the health of tasks, which without a check is not known. In the model's spelling. */
+export function findUselessCheckOptions({
+  check,
+  panic,
+  slowStartMs,
+}: Pick<ServiceSpec, "check" | "panic" | "slowStartMs">): {
+  readonly option: "panic" | "slowStartMs";
+  readonly message: string;
+}[] {
+  if (check !== null) return [];
+  const message = "has no effect without check";
+  return [
+    ...(panic ? [] : [{ option: "panic" as const, message }]),
+    ...(slowStartMs === 0 ? [] : [{ option: "slowStartMs" as const, message }]),
+  ];
+}
+
+/** null: the check has a port to go to. */
+export function whyNoCheckPort(check: Check, protocols: ReadonlySet<Protocol>): string | null {
+  if (check.type === "exec" || check.port !== null) return null;
+  const protocol = check.type === "udp" ? "udp" : "tcp";
+  return protocols.has(protocol)
+    ? null
+    : `a check of type "${check.type}" needs port: the service publishes no ${protocol} port`;
 }

@@ -6,12 +6,14 @@
 import { z } from "zod";
 import { canonicalHost, canonicalPrefix } from "./address.ts";
 import { canonicalBind } from "./bind-rule.ts";
+import { checkSchema } from "./check-schema.ts";
 import { MAX_CLIENT_RATE, parseRate, perClient, RATE_PATTERN } from "./client-limits.ts";
 import {
   canonicalText,
   choice,
   complain,
   describeFault,
+  flag,
   integer,
   labels,
   nonEmptyList,
@@ -35,7 +37,12 @@ import {
   NODE_NAME_PATTERN,
   SERVICE_NAME_PATTERN,
 } from "./names.ts";
-import { NAMES_ARE_OF_TLS, V1_CARRIES_TCP_ONLY } from "./option-rules.ts";
+import {
+  findUselessCheckOptions,
+  NAMES_ARE_OF_TLS,
+  V1_CARRIES_TCP_ONLY,
+  whyNoCheckPort,
+} from "./option-rules.ts";
 import { collapsePorts, expandRanges, type PortRange } from "./port-range.ts";
 import { canonicalServerName, SERVER_NAME_PATTERN } from "./server-names.ts";
 import {
@@ -155,9 +162,17 @@ export const ruleFields = {
   maxConnections: integer(0, MAX_CONNECTIONS),
   idleTimeoutMs: integer(0, MAX_DURATION_MS),
   drainTimeoutMs: integer(0, MAX_DURATION_MS),
+  panic: flag(),
+  slowStartMs: integer(0, MAX_DURATION_MS),
 };
 
-export const taskFields = { name: taskName, host, port: port.nullable(), weight };
+export const taskFields = {
+  name: taskName,
+  host,
+  port: port.nullable(),
+  weight,
+  isBackup: flag().exactOptional(),
+};
 
 export const DEFAULT_RULES: ServiceRules = {
   balance: "round-robin",
@@ -171,6 +186,9 @@ export const DEFAULT_RULES: ServiceRules = {
   maxConnections: 0,
   idleTimeoutMs: 0,
   drainTimeoutMs: 30_000,
+  check: null,
+  panic: true,
+  slowStartMs: 0,
   udp: { mode: "session", idleTimeoutMs: 90_000, maxSessions: 65_536, responses: 0 },
 };
 
@@ -202,6 +220,11 @@ export const serviceSpec = z
     ),
     bind: ruleFields.bind.nullable(),
     perClient: clientLimits.exactOptional(),
+    check: checkSchema((shape) => z.strictObject(shape))
+      .nullable()
+      .default(null),
+    panic: ruleFields.panic.default(DEFAULT_RULES.panic),
+    slowStartMs: ruleFields.slowStartMs.default(DEFAULT_RULES.slowStartMs),
     udp: z.strictObject({ ...udpFields, responses: udpFields.responses.default(0) }),
   })
   .superRefine(checkTogether)
@@ -214,6 +237,11 @@ export const storedServiceSpec = z
     publish: z.array(portRun()).min(1).superRefine(checkPorts),
     bind: ruleFields.bind.nullable(),
     perClient: storedClientLimits.exactOptional(),
+    check: checkSchema((shape) => z.object(shape))
+      .nullable()
+      .default(null),
+    panic: ruleFields.panic.default(DEFAULT_RULES.panic),
+    slowStartMs: ruleFields.slowStartMs.default(DEFAULT_RULES.slowStartMs),
     udp: z.object({ ...udpFields, responses: udpFields.responses.default(0) }),
   })
   .superRefine(checkTogether)
@@ -265,6 +293,9 @@ function withoutIdleLimits({ perClient: limits, ...spec }: ServiceSpec): Service
 function checkTogether(spec: ServiceSpec, context: z.RefinementCtx): void {
   const hasUdp = spec.publish.some(({ protocol }) => protocol === "udp");
   if (spec.sendProxy === "v1" && hasUdp) complain(context, V1_CARRIES_TCP_ONLY, ["sendProxy"]);
+  const protocols = new Set(spec.publish.map(({ protocol }) => protocol));
+  if (spec.check !== null) complain(context, whyNoCheckPort(spec.check, protocols), ["check"]);
+  for (const { option, message } of findUselessCheckOptions(spec)) complain(context, message, [option]);
   const fault = findSizeFault(spec);
   if (fault !== null) complain(context, fault.message, [fault.field]);
 }

@@ -1,4 +1,5 @@
 /** How much room a service takes in its record of the catalog. */
+import { checkBytes } from "./check-schema.ts";
 import { labelBytes } from "./labels.ts";
 import { MAX_PORTS_PER_SERVICE, MAX_SERVER_NAMES, MAX_SERVICE_BYTES } from "./limits.ts";
 import { collapsePorts, type PortRange } from "./port-range.ts";
@@ -7,8 +8,8 @@ import type { Protocol, ServiceSpec } from "./service.ts";
 /** `["tcp",65535,65535,16384,"ingress"],` */
 const PORT_RUN_BYTES = 38;
 
-/** The keys of a service whose values are lists. */
-export type ListField = "publish" | "acceptProxy" | "allow" | "deny" | "bind" | "nodes";
+/** The keys of a service whose values may be long. */
+export type ListField = "publish" | "acceptProxy" | "allow" | "deny" | "bind" | "nodes" | "check";
 
 type Lists = Pick<ServiceSpec, Exclude<ListField, "publish">> & {
   readonly publish: readonly (ServiceSpec["publish"][number] & { readonly count?: number })[];
@@ -25,6 +26,7 @@ export function findSizeFault(
     deny: listBytes(service.deny),
     bind: listBytes(service.bind ?? []),
     nodes: labelBytes(service.nodes),
+    check: checkBytes(service.check),
   };
   const total = Object.values(sizes).reduce((sum, bytes) => sum + bytes, 0);
   if (total <= MAX_SERVICE_BYTES) return null;

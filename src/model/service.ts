@@ -3,6 +3,7 @@
  * to it (a stamp, a state, a file's spelling) and never repeat it. Its rules are in service-schema.ts and limits.ts.
  */
 
+import type { Check } from "./check.ts";
 import type { ClientLimits } from "./client-limits.ts";
 
 export const PROTOCOLS = ["tcp", "udp"] as const;
@@ -82,6 +83,12 @@ export interface ServiceRules extends TrafficRules {
   readonly bind: readonly string[] | null;
   /** {} = every node. */
   readonly nodes: Labels;
+  /** null: tasks are not checked. */
+  readonly check: Check | null;
+  /** Unhealthy tasks are used while no task is healthy. */
+  readonly panic: boolean;
+  /** A task that becomes healthy gets its whole share after so long; 0 = at once. */
+  readonly slowStartMs: number;
 }
 
 export interface ServiceSpec extends ServiceRules {
@@ -98,6 +105,8 @@ export interface TaskSpec {
   readonly port: number | null;
   /** 1..256: its share of new connections. */
   readonly weight: number;
+  /** Only used while no other task can be; absent: false. */
+  readonly isBackup?: boolean;
 }
 
 export interface ServiceTask extends TaskSpec {

@@ -4,12 +4,14 @@
  */
 
 import type { Conflict, NodeRecord, ServiceRecord, TaskRecord } from "../catalog/index.ts";
-import type { Labels } from "../model/index.ts";
+import type { Labels, ServiceSpec } from "../model/index.ts";
+import { isInPanic, isOutOfRotation, isTaskDraining, shareKey } from "./rotation.ts";
 import {
   type InputNode,
   type InputPeer,
   type InputRelay,
   type InputService,
+  type InputTask,
   portKey,
   type RoutingInput,
   ZONE_LABEL,
@@ -32,6 +34,8 @@ export interface RoutingInputParts {
   readonly conflicts: ReadonlyMap<string, readonly Conflict[]>;
   /** Names in the order of this node's file; others follow by name. */
   readonly fileOrder: readonly string[];
+  /** By shareKey: tasks that do not get their whole share yet. */
+  readonly shares?: ReadonlyMap<string, number>;
 }
 
 export type PeerReach = Omit<InputPeer, "name" | "zone">;
@@ -52,19 +56,27 @@ export function buildRoutingInput(sources: RoutingInputParts): RoutingInput {
         ...services.get(name)!.spec,
         name,
         conflictingPorts: new Set((sources.conflicts.get(name) ?? []).map((port) => portKey(port))),
-        tasks: (tasks.get(name) ?? []).map((task) => ({
-          node: task.owner,
-          name: task.name,
-          host: task.host,
-          port: task.port,
-          weight: task.weight,
-          isDraining: task.isDraining || isNodeDraining(task.owner, sources),
-        })),
+        tasks: inputTasks(services.get(name)!.spec, tasks.get(name) ?? [], sources),
       }),
     ),
     peers: [...nodes].flatMap(([name, node]) => (name === self.name ? [] : peerOf(name, node, sources))),
     nodes: [...nodes].map(([name, node]) => inputNodeOf(name, node)),
   };
+}
+
+function inputTasks(spec: ServiceSpec, tasks: readonly OwnedTask[], sources: RoutingInputParts): InputTask[] {
+  const isDraining = (task: OwnedTask) => isTaskDraining(task, isNodeDraining(task.owner, sources));
+  const isPanicking = isInPanic(spec, tasks, isDraining);
+  return tasks.map((task) => {
+    const { owner, service, name, host, port, weight, isBackup } = task;
+    const share = sources.shares?.get(shareKey(owner, service, name));
+    return {
+      ...{ node: owner, name, host, port, weight, isDraining: isDraining(task) },
+      ...(isBackup === true && { isBackup }),
+      ...(isOutOfRotation(task, isPanicking) && { isOutOfRotation: true }),
+      ...(share !== undefined && { share }),
+    };
+  });
 }
 
 /** A stopping node still serves its own clients from its own tasks; other nodes no longer relay to it. */

@@ -58,7 +58,17 @@ export function buildRouting(sources: RoutingSources): Routing {
   const ownTasks = new OwnTaskPorts(input, sources.addressesOf);
   const services = input.services.map((service): Service => {
     const warn = (message: string) => warnings.push({ service: service.name, message });
-    const { publish, tasks, bind, nodes, conflictingPorts, ...rules } = service;
+    const {
+      publish,
+      tasks,
+      bind,
+      nodes,
+      conflictingPorts,
+      check: _,
+      panic: __,
+      slowStartMs: ___,
+      ...rules
+    } = service;
     const ports = publish.filter((port) => !conflictingPorts.has(portKey(port)));
     const isListening = selects(nodes, input.self.labels);
     const bound = isListening ? listenAddresses(bind ?? input.bind, sources.network, warn) : [];

@@ -30,6 +30,8 @@ export interface CommandParts {
   readonly nodes: Pick<Cluster, "isKnownNode" | "isLiveNode" | "forget">;
   readonly self: string;
   readonly nowMs: () => number;
+  /** node.exec_checks */
+  readonly runsAnyExec: () => boolean;
   /** Why the change is refused, whatever the catalog says: null when it is not. */
   readonly objectTo: (change: ServiceChange) => Pick<ApiError, "error" | "about"> | null;
   /** Resolves when this node serves what the catalog says. */
@@ -48,7 +50,9 @@ export class Commands implements ClusterCommands {
   async createService({ name, spec, tasks }: CreateService): Promise<ApiError | null> {
     if (this.#service(name) !== undefined) return apiErrors.serviceExists(name);
     const refusal =
-      this.#takenPort(name, spec) ?? this.#objectTo({ name, spec, addTasks: tasks, removeTasks: [] });
+      this.#refusedExec(spec) ??
+      this.#takenPort(name, spec) ??
+      this.#objectTo({ name, spec, addTasks: tasks, removeTasks: [] });
     if (refusal !== null) return refusal;
     return await this.#writeKept((writer, nowMs) => {
       writer.writeService(name, spec, nowMs);
@@ -65,7 +69,7 @@ export class Commands implements ClusterCommands {
     if (expected.counter !== stamp.counter || expected.node !== stamp.node)
       return apiErrors.serviceChanged(name);
     const refusal =
-      (spec === null ? null : this.#takenPort(name, spec)) ??
+      (spec === null ? null : (this.#refusedExec(spec) ?? this.#takenPort(name, spec))) ??
       this.#judgeTasks(name, addTasks, removeTasks) ??
       this.#objectTo({ name, spec, addTasks, removeTasks });
     if (refusal !== null) return refusal;
@@ -133,6 +137,14 @@ export class Commands implements ClusterCommands {
       name,
       elsewhere.map((task) => task.owner),
     );
+  }
+
+  #refusedExec({ check }: ServiceSpec): ApiError | null {
+    if (check?.type !== "exec" || this.#parts.runsAnyExec()) return null;
+    const error =
+      "this node does not run exec checks defined by command: declare the service in its file, " +
+      "or set node.exec_checks = true";
+    return { code: "invalid", error };
   }
 
   /** As the youngest of all, which loses every port that another has. */

@@ -2,6 +2,7 @@
 
 import type {
   DefinitionInfo,
+  HealthInfo,
   NodeInfo,
   OverwrittenInfo,
   PortConflict,
@@ -15,6 +16,7 @@ import { compareSpecs, type Labels } from "../model/index.ts";
 import { type BindError, type ProxyStatus, rangesOf, type TaskStatus } from "../proxy/index.ts";
 import { formatHostPort } from "../wire/index.ts";
 import { addressText } from "./cluster/address.ts";
+import { isTaskDraining, servicesInPanic } from "./rotation.ts";
 import { ZONE_LABEL } from "./routing-input.ts";
 
 /** A service that is defined differently in several places. */
@@ -58,6 +60,7 @@ export function serviceInfo(service: VisibleService, seen: ClusterSnapshot): Ser
     updatedAtMs,
     tasks,
     conflicts: conflictsOf(name, seen.catalog),
+    isInPanic: servicesInPanic(seen.catalog, [name]).length > 0,
     overwritten: seen.catalog.overwrittenOf(name).map(overwrittenInfo),
   };
 }
@@ -111,6 +114,19 @@ export function keptServices(
 
 export function portConflicts(catalog: Catalog): PortConflict[] {
   return [...catalog.conflicts().keys()].flatMap((name) => conflictsOf(name, catalog));
+}
+
+export interface TaskHealthStatus extends HealthInfo {
+  readonly service: string;
+  readonly task: string;
+  readonly node: string;
+}
+
+/** Of the tasks of all nodes that are checked. */
+export function taskHealth(catalog: Catalog): TaskHealthStatus[] {
+  return catalog.tasks().flatMap(({ service, name, owner, health }) => {
+    return health === undefined ? [] : [{ service, task: name, node: owner, ...health }];
+  });
 }
 
 /** By name; a node without a cluster sees itself. */
@@ -177,11 +193,15 @@ function conflictsOf(service: string, catalog: Catalog): PortConflict[] {
 }
 
 function taskInfo(task: VisibleTask, statuses: TaskStatuses, seen: ClusterSnapshot): TaskInfo {
-  const { name, host, port, weight, owner, origin } = task;
+  const { name, host, port, weight, owner, origin, isBackup, health = null } = task;
   const status = pickStatus(statuses.get(statusKey(name, owner === seen.self ? null : owner)));
-  const isDraining = task.isDraining || seen.catalog.nodes().get(owner)?.isDraining === true;
+  const isDraining = isTaskDraining(task, seen.catalog.nodes().get(owner)?.isDraining === true);
   const state = stateOf(task, isDraining, status, seen);
-  return { name, host, port, weight, node: owner, origin, state, error: errorOf(state, status) };
+  const error = health === null || state !== health.state ? errorOf(state, status) : health.reason;
+  return {
+    ...{ name, host, port, weight, node: owner, origin, state, error, health },
+    ...(isBackup === true && { isBackup }),
+  };
 }
 
 function errorOf(state: TaskState, status: TaskStatus | undefined): string | null {
@@ -226,6 +246,8 @@ function stateOf(
   if (peer?.isReachable === false) return "unreachable";
   // also one that this node's proxy takes for draining: it has not heard yet that this is over
   if (isDraining || status?.state === "draining") return "draining";
+  const { health } = task;
+  if (health?.state === "starting" || health?.state === "unhealthy") return health.state;
   return status?.state === "failing" || isReportedDown(task, seen) ? "failing" : "active";
 }
 

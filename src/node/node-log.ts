@@ -11,6 +11,7 @@ import type { RoutingWarning } from "./build-routing.ts";
 import { type EventSink, NO_EVENTS } from "./events/events.ts";
 import type { PartName } from "./facts/reconcile.ts";
 import type { ForwardingLoop } from "./forwarding/forwarding-loops.ts";
+import type { HealthLog } from "./health/task-checks.ts";
 import type { Log } from "./log.ts";
 import type { ClosedPorts } from "./reach-report.ts";
 import { type ReloadReport, summarizeChanges } from "./reload-report.ts";
@@ -41,6 +42,7 @@ interface Serving {
 const PARTS: Readonly<Record<PartName, string>> = {
   members: "this node's address, keys or seeds in its cluster",
   records: "what this node announces to the cluster",
+  health: "the health of this node's tasks",
   push: "the other nodes",
   overlay: "the overlay",
   store: "the state file",
@@ -121,6 +123,24 @@ export class NodeLog {
   portsOpened({ service, ports }: ClosedPorts): void {
     const shown = firstOf(ports);
     this.#log.info({ service, ports: shown }, `service "${service}": ${shown.join(", ")} no longer closed`);
+  }
+
+  health({ service, task, health }: Parameters<HealthLog["health"]>[0]): void {
+    const { state, reason } = health;
+    const text = `service "${service}": task ${task} is ${state}: ${reason}`;
+    const fields = { service, task, state, reason };
+    if (state === "unhealthy") this.#log.warn(fields, text);
+    else this.#log.info(fields, text);
+    if (state !== "starting") this.#events.record({ kind: `task-${state}`, message: text, service, task });
+  }
+
+  panic(service: string, isPanicking: boolean): void {
+    const message = isPanicking
+      ? `service "${service}": no task is healthy: unhealthy ones get its clients`
+      : `service "${service}": unhealthy tasks get no clients any more`;
+    if (isPanicking) this.#log.error({ service }, message);
+    else this.#log.info({ service }, message);
+    this.#events.record({ kind: "panic", message, service });
   }
 
   name({ host, addresses, error }: NameStatus): void {

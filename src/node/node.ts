@@ -32,6 +32,7 @@ import { Handover } from "./handover/handover.ts";
 import type { HandoverEndpoint } from "./handover/handover-endpoint.ts";
 import { identityOf } from "./handover/identity.ts";
 import { Predecessors } from "./handover/predecessors.ts";
+import type { TaskChecks } from "./health/task-checks.ts";
 import { inputWithChange, type ServiceChange } from "./input-with-change.ts";
 import {
   type ClusterSnapshot,
@@ -43,6 +44,7 @@ import {
   portConflicts,
   serviceInfo,
   serviceInfos,
+  taskHealth,
 } from "./listings.ts";
 import { clusterFigures } from "./metrics/cluster-figures.ts";
 import { LazyMetrics } from "./metrics/lazy-metrics.ts";
@@ -55,6 +57,7 @@ import type { PeerPorts } from "./port-test/judge.ts";
 import { Reloader } from "./reload.ts";
 import type { ReloadReport, ReloadTrigger } from "./reload-report.ts";
 import type { Resolver } from "./resolver.ts";
+import { servicesInPanic } from "./rotation.ts";
 import type { ClusterStatus, NodeStatus } from "./status.ts";
 import type { Objection, TableUpdates } from "./table-updates.ts";
 import { traceRoute } from "./trace.ts";
@@ -78,6 +81,7 @@ export interface StartedParts {
   /** ms since 1970 */
   readonly startedAt: number;
   readonly resolver: Resolver;
+  readonly checks: TaskChecks;
   readonly proxy: NodeProxy;
   readonly connectionLog: ConnectionLog;
   readonly tables: TableUpdates;
@@ -133,6 +137,7 @@ export class Node implements ClusterNode {
       nodes: cluster,
       self: options.config.node.name,
       nowMs: () => parts.clock.nowMs(),
+      runsAnyExec: () => reconciler.facts.file.config.node.execChecks,
       objectTo: (change) => this.#objectTo(change),
       apply: () => this.#apply(),
     });
@@ -256,6 +261,8 @@ export class Node implements ClusterNode {
       storeError: cluster.storeError,
       logLoss: options.log.loss,
       admin: adminTcp.status,
+      health: taskHealth(this.#started.catalog),
+      inPanic: servicesInPanic(this.#started.catalog),
       proxy: proxy.status(),
       cluster: this.#cluster(),
       overlay: cluster.overlayStatus,
@@ -343,7 +350,7 @@ export class Node implements ClusterNode {
   }
 
   #newHandover(): Handover {
-    const { options, parts, socket, gate, endpoint, events, adminTcp, tables, proxy, cluster } =
+    const { options, parts, socket, gate, endpoint, events, adminTcp, tables, proxy, cluster, checks } =
       this.#started;
     return new Handover({
       version: options.version.version,
@@ -358,6 +365,7 @@ export class Node implements ClusterNode {
         predecessors: this.#predecessors,
         events,
         tables,
+        checks,
         proxy,
         cluster,
         metrics: this.metrics,

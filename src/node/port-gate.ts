@@ -184,6 +184,7 @@ export class PortGate {
     for (const task of service.tasks) {
       const { node, name } = task;
       if (!servesPort(port, task)) continue;
+      if (task.isOutOfRotation === true) continue;
       if (task.isDraining && !this.#hasSessions(service, port, task)) continue;
       if (node === null && reach.isTaskUp(task, port)) return true;
       if (node === null || this.#isSilent(node)) continue;

@@ -46,6 +46,10 @@ export interface InputService extends ServiceSpec {
 export interface InputTask extends ServiceTask {
   /** The node that runs it. */
   readonly node: string;
+  /** Its health check wants no new clients for it. */
+  readonly isOutOfRotation?: boolean;
+  /** Of its weight that counts now, 0..1; absent: all of it. */
+  readonly share?: number;
 }
 
 export interface InputPeer {

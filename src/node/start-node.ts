@@ -24,6 +24,7 @@ import { CLUSTER_PART, EVENTS_PART, METRICS_PART, PROXY_PART } from "./handover/
 import { HandoverEndpoint } from "./handover/handover-endpoint.ts";
 import { unpackCluster, unpackEvents, unpackMetrics, unpackProxy } from "./handover/node-state.ts";
 import type { Takeover } from "./handover/takeover.ts";
+import { TaskChecks } from "./health/task-checks.ts";
 import { InterfaceWatch } from "./interface-watch.ts";
 import { bindErrorsOf } from "./listings.ts";
 import { LookupLimit } from "./lookup-limit.ts";
@@ -113,6 +114,25 @@ async function startParts(
     onError: (part, error) => log.reconcileFailed(part, error),
   });
   stops.push(() => reconciler.close());
+  const resolver = new Resolver({
+    clock,
+    lookup: parts.lookup,
+    onChange: (name) => {
+      log.name(name);
+      reconciler.learn({ localChanges: reconciler.facts.localChanges + 1 });
+    },
+  });
+  const checks = new TaskChecks({
+    catalog,
+    reconciler,
+    clock,
+    random: parts.random,
+    addressesOf: (host) => resolver.addressesOf(host),
+    log,
+    isTakeover: options.takeover != null,
+  });
+  stops.push(() => checks.close());
+  checks.start();
   const news = new ReachNews();
   const connectionLog = newConnectionLog(options, parts);
   const startingProxy = startProxy(options, parts, { log, connectionLog, reconciler, news });
@@ -135,14 +155,6 @@ async function startParts(
       const { address } = reconciler.facts;
       const isLocal = hasAddress(network, address?.announced ?? null);
       reconciler.learn({ network, address: address === null ? null : { ...address, isLocal } });
-    },
-  });
-  const resolver = new Resolver({
-    clock,
-    lookup: parts.lookup,
-    onChange: (name) => {
-      log.name(name);
-      reconciler.learn({ localChanges: reconciler.facts.localChanges + 1 });
     },
   });
   stops.push(
@@ -174,6 +186,7 @@ async function startParts(
     catalog,
     reconciler,
     resolver,
+    checks,
     proxy,
     connectionLog,
     tables,

@@ -7,7 +7,7 @@ import type { RoutingWarning } from "./build-routing.ts";
 import type { Unpublished } from "./cluster/cluster.ts";
 import type { KeyMismatch } from "./cluster/key-mismatch.ts";
 import type { PredecessorStatus } from "./handover/predecessors.ts";
-import type { DifferingService } from "./listings.ts";
+import type { DifferingService, TaskHealthStatus } from "./listings.ts";
 import type { LogLoss } from "./log-backlog.ts";
 import type { OverlayStatus } from "./overlay/overlay-status.ts";
 import type { ReloadReport } from "./reload-report.ts";
@@ -50,6 +50,10 @@ export interface NodeStatus {
   readonly logLoss: LogLoss | null;
   /** The API over TCP; null: it is off. */
   readonly admin?: AdminTcpStatus | null;
+  /** Tasks of all nodes that are checked. */
+  readonly health: readonly TaskHealthStatus[];
+  /** Services whose unhealthy tasks get clients, because none is healthy. */
+  readonly inPanic: readonly string[];
   readonly proxy: ProxyStatus;
   /** null: the node has no [cluster]. */
   readonly cluster: ClusterStatus | null;

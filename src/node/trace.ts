@@ -113,9 +113,7 @@ function trace(task: Task, service: Service, port: PublishedPort, sources: Trace
         ? "unreachable"
         : task.isDraining
           ? "draining"
-          : status?.state === "failing"
-            ? "failing"
-            : "active";
+          : (healthOf(task, service, sources) ?? (status?.state === "failing" ? "failing" : "active"));
   const targetPort = task.port ?? port.target;
   const via =
     peer === undefined
@@ -125,13 +123,27 @@ function trace(task: Task, service: Service, port: PublishedPort, sources: Trace
   return {
     task,
     shown: { node: task.node ?? sources.self, task: task.name, via, distance, weight, state },
-    weight,
+    weight: weight * (task.share ?? 1),
     isDraining,
+    isBackup: task.isBackup === true,
+    isOutOfRotation: task.isOutOfRotation === true,
     distance,
     hash: hashText(identity),
     failingUntilMs: state === "failing" || state === "unreachable" ? Number.MAX_VALUE : 0,
     openConnections: () => status?.openConnections ?? 0,
   };
+}
+
+/** null: its check has nothing against it. */
+function healthOf(
+  { name, node }: Task,
+  service: Service,
+  { self, catalog }: TraceInput,
+): "starting" | "unhealthy" | null {
+  const owner = node ?? self;
+  const task = catalog.tasksOf(service.name).find((each) => each.owner === owner && each.name === name);
+  const state = task?.health?.state;
+  return state === "starting" || state === "unhealthy" ? state : null;
 }
 
 /** null: a client is served if there is a task. */
@@ -169,6 +181,7 @@ function whyPassedOver(
   if (loop !== undefined) return `loop: ${loop.path}`;
   if (shown.state !== "active") return shown.state;
   if (pick === null || pick.shown.state !== "active") return null;
+  if (task.isBackup === true && pick.task.isBackup !== true) return "backup: other tasks come first";
   return TIERS[prefer][pick.distance] < TIERS[prefer][task.distance]
     ? `not the nearest: ${pick.distance} tasks come first`
     : null;
@@ -183,7 +196,11 @@ function whyPicked(
   if (tasks.length === 0) return "the service has no task";
   if (port.mode === "host" && tasks.every(({ node }) => node !== null)) return "no task runs on this node";
   if (!tasks.some((task) => servesPort(port, task))) return "every task loops back to this port";
-  if (pick === null) return "every task is draining";
+  if (pick === null)
+    return tasks.some(({ isOutOfRotation }) => isOutOfRotation === true)
+      ? "no task is healthy"
+      : "every task is draining";
+  if (pick.shown.state === "unhealthy") return "no task is healthy: unhealthy ones are used (panic)";
   if (pick.shown.state !== "active") return "no other task is available";
   switch (balance) {
     case "least-connections":

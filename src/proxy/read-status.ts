@@ -203,6 +203,7 @@ function readTask(task: Task, counters: SharedCounters, nowMs: number, slot = -1
     address: task.address,
     port: task.port,
     weight: task.weight,
+    ...(task.isBackup === true && { isBackup: true }),
     state: task.isDraining ? "draining" : isFailing(counters, at, nowMs) ? "failing" : "active",
     openConnections: sum(T_OPEN),
     connectionsTotal: sum(T_TOTAL),

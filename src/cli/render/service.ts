@@ -3,12 +3,13 @@ import { formatServerNames } from "../../model/index.ts";
 import type { NodeStatus } from "../../node/index.ts";
 import { rangesOf } from "../../proxy/index.ts";
 import { formatAge, formatBytes } from "./format.ts";
-import { placeOf, renderDiffering } from "./services.ts";
+import { placeOf, renderDiffering, renderPanic } from "./services.ts";
 import { type Column, renderNote, renderTable } from "./table.ts";
 
 type ServiceStatus = NodeStatus["proxy"]["services"][number];
 type PortStatus = ServiceStatus["ports"][number];
 type TaskStatus = ServiceStatus["tasks"][number];
+type TaskHealth = NodeStatus["health"][number];
 
 const INDENT = "  ";
 const MAX_LISTENER_ERRORS = 5; // a thousand ports usually fail for one reason
@@ -38,6 +39,7 @@ export function renderService(service: ServiceStatus, status: NodeStatus): strin
         ...renderNote("IN FORCE ", placeOf(inForce), INDENT),
         ...renderDiffering(others, INDENT),
       ]),
+    ...renderPanic({ name: service.name, isInPanic: status.inPanic.includes(service.name) }, INDENT),
     ...renderTraffic(service),
     ...renderTasks(service, status),
     ...renderRefused(service.refusedTotal),
@@ -150,12 +152,18 @@ function renderTasks(service: ServiceStatus, status: NodeStatus): string[] {
   );
   // a node that stands alone has no other whose task it could be
   const isAlone = status.cluster === null;
+  const healths = new Map(
+    status.health
+      .filter((health) => health.service === service.name)
+      .map((health) => [`${health.node} ${health.task}`, health]),
+  );
+  const healthOf = ({ name, node }: TaskStatus) => healths.get(`${node ?? status.node} ${name}`);
   const nodeCell = (node: string | null) => (isAlone ? [] : [node ?? status.node]);
   const rows = [
     ...service.tasks.map((task) => [
       describeTask(task),
       ...nodeCell(task.node),
-      ...taskFigures(task, status.now),
+      ...taskFigures(task, healthOf(task), status.now),
     ]),
     ...unresolved.map((name) => [name.host, ...nodeCell(null), ...unresolvedFigures(name, status.now)]),
   ];
@@ -164,14 +172,16 @@ function renderTasks(service: ServiceStatus, status: NodeStatus): string[] {
   return renderTable(columns, rows, INDENT);
 }
 
-function taskFigures(task: TaskStatus, now: number): string[] {
+function taskFigures(task: TaskStatus, health: TaskHealth | undefined, now: number): string[] {
+  const isOut = health !== undefined && health.state !== "healthy";
   return [
-    task.state,
-    String(task.weight),
+    isOut && task.state !== "loop" ? health.state : task.state,
+    `${task.weight}${task.isBackup === true ? " backup" : ""}`,
     String(task.openConnections),
     String(task.connectionsTotal),
     String(task.connectFailuresTotal),
     task.loop ??
+      (isOut ? `${health.reason} (for ${formatAge(Math.max(0, now - health.since))})` : null) ??
       (task.lastError === null
         ? "-"
         : `${task.lastError.message} (${formatAge(now - task.lastError.at)} ago)`),

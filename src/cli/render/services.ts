@@ -1,7 +1,7 @@
 /** Services and tasks of the whole cluster as tables. Lines end with a line end. */
 
 import type { DefinitionInfo, PortConflict, ServiceInfo, TaskInfo } from "../../admin/index.ts";
-import { type ClientLimits, formatDuration, formatRate } from "../../model/index.ts";
+import { type ClientLimits, describeCheck, formatDuration, formatRate } from "../../model/index.ts";
 import { formatAge, formatCount, formatTime } from "./format.ts";
 import { formatPorts } from "./ports.ts";
 import { type Column, renderNote, renderTable } from "./table.ts";
@@ -18,8 +18,9 @@ const TASK_COLUMNS: readonly Column[] = [
   { title: "STATE" },
   { title: "WEIGHT", isNumber: true },
   { title: "FROM" },
-  { title: "ERROR" },
 ];
+const SINCE_COLUMN: Column = { title: "SINCE" };
+const ERROR_COLUMN: Column = { title: "ERROR" };
 
 export function renderServices(services: readonly ServiceInfo[]): string {
   if (services.length === 0)
@@ -35,14 +36,18 @@ export function renderServices(services: readonly ServiceInfo[]): string {
 }
 
 /** Of several services: one table, the service in front of the task. */
-export function renderTasks(services: readonly ServiceInfo[]): string {
+export function renderTasks(services: readonly ServiceInfo[], nowMs: number): string {
   const isAlone = services.length === 1;
-  const columns = isAlone ? TASK_COLUMNS : [{ title: "SERVICE" }, ...TASK_COLUMNS];
+  const isChecked = services.some(({ tasks }) => tasks.some(hasHealth));
+  const columns = [...(isAlone ? [] : [{ title: "SERVICE" }]), ...taskColumns(isChecked)];
   const rows = services.flatMap((service) =>
-    service.tasks.map((task) => (isAlone ? taskRow(task) : [service.name, ...taskRow(task)])),
+    service.tasks.map((task) => [...(isAlone ? [] : [service.name]), ...taskRow(task, isChecked, nowMs)]),
   );
   if (rows.length === 0) return "no tasks: add one with `portmesh task add`, every client is refused\n";
-  return lines(renderTable(columns, rows, ""));
+  return lines([
+    ...services.flatMap((service) => renderPanic(service, "")),
+    ...renderTable(columns, rows, ""),
+  ]);
 }
 
 /** What `service inspect --pretty` shows. */
@@ -58,13 +63,16 @@ export function renderServiceDetails(service: ServiceInfo, nowMs: number): strin
     ["Listens", describeListening(spec)],
     ["PROXY", describeProxy(spec)],
     ["Limits", describeLimits(spec)],
+    ["Health", describeHealth(spec)],
   ];
-  const tasks = service.tasks.map(taskRow);
+  const isChecked = service.tasks.some(hasHealth);
+  const tasks = service.tasks.map((task) => taskRow(task, isChecked, nowMs));
   return lines([
     service.name,
     ...facts.flatMap(([label, text]) => renderNote(label.padEnd(10), text, "  ")),
     ...renderDiffering(service.definitions.slice(1), "  "),
     ...renderConflicts(service.conflicts, "  "),
+    ...renderPanic(service, "  "),
     ...service.overwritten.flatMap(({ node, atMs, byNode, byAtMs, differences }) =>
       renderNote(
         "OVERWRITTEN ",
@@ -75,7 +83,7 @@ export function renderServiceDetails(service: ServiceInfo, nowMs: number): strin
     ),
     ...(tasks.length === 0
       ? ["  NO TASKS: every client is refused"]
-      : renderTable(TASK_COLUMNS, tasks, "  ")),
+      : renderTable(taskColumns(isChecked), tasks, "  ")),
   ]);
 }
 
@@ -116,8 +124,40 @@ function countActive(tasks: readonly TaskInfo[]): string {
   return `${tasks.filter((task) => task.state === "active").length}/${tasks.length}`;
 }
 
-function taskRow(task: TaskInfo): string[] {
-  return [task.name, task.node, task.state, String(task.weight), task.origin, task.error ?? "-"];
+function hasHealth({ health }: TaskInfo): boolean {
+  return health != null;
+}
+
+function taskColumns(isChecked: boolean): Column[] {
+  return [...TASK_COLUMNS, ...(isChecked ? [SINCE_COLUMN] : []), ERROR_COLUMN];
+}
+
+function taskRow(task: TaskInfo, isChecked: boolean, nowMs: number): string[] {
+  const { name, node, state, weight, origin, health, error, isBackup } = task;
+  const since = health == null ? "-" : formatAge(Math.max(0, nowMs - health.since));
+  return [
+    ...[name, node, state, isBackup ? `${weight} backup` : String(weight), origin],
+    ...(isChecked ? [since] : []),
+    error ?? (health == null || health.state === "healthy" ? "-" : health.reason),
+  ];
+}
+
+export function renderPanic(
+  { name, isInPanic }: Pick<ServiceInfo, "name" | "isInPanic">,
+  indent: string,
+): string[] {
+  if (!isInPanic) return [];
+  return renderNote("PANIC ", `no task of ${name} is healthy: unhealthy ones get its clients`, indent);
+}
+
+function describeHealth({ check, panic, slowStartMs }: ServiceInfo["spec"]): string {
+  if (check === null) return "not checked: a task gets clients before it is ready";
+  return [
+    `${describeCheck(check)} every ${formatDuration(check.intervalMs)}, timeout ${formatDuration(check.timeoutMs)}`,
+    `rise ${check.rise}, fall ${check.fall}`,
+    panic ? "unhealthy tasks are used when none is healthy" : "no clients when no task is healthy",
+    ...(slowStartMs === 0 ? [] : [`slow start ${formatDuration(slowStartMs)}`]),
+  ].join("; ");
 }
 
 function describeClients({ allow, deny }: ServiceInfo["spec"]): string {

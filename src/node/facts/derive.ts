@@ -9,6 +9,7 @@ import {
   type FileChanges,
   findConflicts,
   type NodeRecord,
+  type VisibleService,
 } from "../../catalog/index.ts";
 import type { ClusterConfig, Config } from "../../config/index.ts";
 import { areSpecsEqual } from "../../model/index.ts";
@@ -133,8 +134,9 @@ function routingSources({
   network,
   overlay,
   localChanges,
+  shares,
 }: Facts): unknown[] {
-  return [catalogRevision, file, address, network, overlay, localChanges];
+  return [catalogRevision, file, address, network, overlay, localChanges, shares];
 }
 
 /** Not part of a pass: the routing table is made again, later, when the sources have changed. */
@@ -151,11 +153,26 @@ export function routingInput(facts: Facts, nowMs: number): RoutingInput {
     relay: overlay === null ? null : relayOf(config, overlay),
     reach: (name, node) => (overlay === null ? null : reachOf(name, node, overlay, source)),
     services,
-    tasks: tasksWith(catalog.tasks(), changes, self),
+    tasks: tasksWith(catalog.tasks(), changes, self).map((task) => beforeFirstProbe(task, services, facts)),
+    shares: facts.shares,
     nodes: catalog.nodes(),
     conflicts: services === catalog.services() ? catalog.conflicts() : findConflicts(services.values()),
     fileOrder: config.services.map((service) => service.name),
   });
+}
+
+/** A new task of this node that the catalog does not have yet. */
+function beforeFirstProbe(
+  task: ReturnType<typeof tasksWith>[number],
+  services: ReadonlyMap<string, Pick<VisibleService, "spec">>,
+  { self, catalog }: Facts,
+): ReturnType<typeof tasksWith>[number] {
+  if (task.owner !== self || task.health !== undefined || !services.get(task.service)?.spec.check)
+    return task;
+  const isKnown = catalog
+    .tasksOf(task.service)
+    .some(({ owner, name }) => owner === self && name === task.name);
+  return isKnown ? task : { ...task, health: { state: "starting", reason: "", since: 0 } };
 }
 
 function relayOf({ cluster, overlay: { port } }: Config, overlay: OverlayFacts): InputRelay | null {

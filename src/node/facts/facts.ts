@@ -21,6 +21,7 @@ export type CatalogReader = Pick<
   | "servicesWith"
   | "ownDeclarations"
   | "tasks"
+  | "tasksOf"
   | "nodes"
   | "directiveOf"
   | "conflicts"
@@ -54,6 +55,8 @@ export interface Facts {
   readonly portRetries: number;
   /** Addresses of this node's tasks given by name, as far as others have to know them. */
   readonly taskAddresses: NonNullable<NodeRecord["taskAddresses"]>;
+  /** By shareKey: tasks that became healthy lately and do not get their whole share yet. */
+  readonly shares: ReadonlyMap<string, number>;
 }
 
 export interface FileFacts {
@@ -113,6 +116,7 @@ export function factsAtStart({ config, path, version, catalog, network, announce
     localChanges: 0,
     portRetries: 0,
     taskAddresses: [],
+    shares: new Map(),
   };
 }
 

@@ -18,7 +18,17 @@ import type { Facts } from "./facts.ts";
  * In the order of a pass: other nodes hear of an address before they get records from it, and of this node's records
  * before anything else is done with them.
  */
-const ORDER = ["members", "records", "push", "overlay", "store", "tables", "ports", "events"] as const;
+const ORDER = [
+  "members",
+  "records",
+  "health",
+  "push",
+  "overlay",
+  "store",
+  "tables",
+  "ports",
+  "events",
+] as const;
 
 /** Facts that keep changing each other are a bug: the turn must end all the same. */
 const MAX_ROUNDS = 20;

@@ -18,6 +18,8 @@ export interface FrozenNode {
   readonly events: Pick<Events, "export">;
   readonly predecessors: Predecessors;
   readonly tables: { change(work: () => Promise<void>): Promise<void> };
+  /** The tasks are probed by one process. */
+  readonly checks: { pause(): void; resume(): void; close(): void };
   readonly proxy: Pick<SpliceProxy, "pauseUdp" | "resumeUdp" | "forgetUdp" | "exportCounters">;
   readonly cluster: Pick<Cluster, "pause" | "resume">;
   readonly metrics: Pick<LazyMetrics, "state">;
@@ -28,6 +30,7 @@ export function handoverParts({
   events,
   predecessors,
   tables,
+  checks,
   proxy,
   cluster,
   metrics,
@@ -41,6 +44,15 @@ export function handoverParts({
       freeze: async () => packEvents(events.export()),
       thaw: async () => undefined,
       leave: async () => undefined,
+    },
+    {
+      key: "checks", // their results are in the records of the cluster
+      freeze: async () => {
+        checks.pause();
+        return null;
+      },
+      thaw: async () => checks.resume(),
+      leave: async () => checks.close(),
     },
     {
       key: CLUSTER_PART,

@@ -11,6 +11,10 @@ export interface Candidate {
   readonly weight: number;
   /** Gets no new connection. */
   readonly isDraining: boolean;
+  /** Gets a new connection only when no other candidate can. Absent: false. */
+  readonly isBackup?: boolean;
+  /** Its health check wants no new connection to it. Absent: false. */
+  readonly isOutOfRotation?: boolean;
   /** uint32 from `hashText` of what identifies the task, the same on every node. */
   readonly hash: number;
   /** Passed over until then, unless no other is left. 0 = not failing. */
@@ -35,6 +39,7 @@ export function isEligible<C extends Candidate>(
   nowMs: number,
   tried: readonly C[] | null,
 ): boolean {
-  if (candidate.isDraining || candidate.failingUntilMs > nowMs) return false;
+  if (candidate.isDraining || candidate.isOutOfRotation === true) return false;
+  if (candidate.failingUntilMs > nowMs) return false;
   return tried === null || !tried.includes(candidate);
 }

@@ -1,5 +1,6 @@
 /**
- * The balancer for a service. Whatever the algorithm, near tasks come before far ones where the service prefers them,
+ * The balancer for a service. Whatever the algorithm, backups come last, near tasks before far ones where the service
+ * prefers them;
  * failing tasks are passed over while another one is left, however far away, and picked when none is: a task that may
  * have recovered is better than an error.
  */
@@ -17,8 +18,11 @@ export function createBalancer<C extends Candidate>(
   random: () => number,
   prefer: Prefer = "any",
 ): Balancer<C> {
-  const tiers = TIERS[prefer]
-    .map((distances) => candidates.filter(({ distance }) => distances.includes(distance)))
+  const tiers = [false, true]
+    .flatMap((isBackup) => {
+      const equals = candidates.filter((candidate) => (candidate.isBackup === true) === isBackup);
+      return TIERS[prefer].map((distances) => equals.filter(({ distance }) => distances.includes(distance)));
+    })
     .filter((tier) => tier.length > 0)
     .map((tier) => createAlgorithm(balance, tier, random));
   return new PreferringWorking(tiers);

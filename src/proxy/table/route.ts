@@ -275,7 +275,9 @@ export class TableCompiler {
       this.#newTarget(task, port.protocol, targetPort, peer);
     target.peer = peer; // connections over another path continue
     targets.set(key, target);
-    target.weight = task.weight;
+    target.weight = task.weight * (task.share ?? 1);
+    target.isBackup = task.isBackup === true;
+    target.setOutOfRotation(task.isOutOfRotation === true);
     target.drainTimeoutMs = service.drainTimeoutMs;
     if (task.isDraining) target.startDraining(this.nowMs);
     else target.stopDraining();

@@ -132,4 +132,8 @@ export interface Task extends Omit<ServiceTask, "host"> {
    * connected to from here. A name with several addresses is several tasks with one name.
    */
   readonly address: string;
+  /** Its health check wants no new connections to it; open ones go on, UDP sessions move. Absent: false. */
+  readonly isOutOfRotation?: boolean;
+  /** Of its weight that counts now, 0..1; absent: all of it. */
+  readonly share?: number;
 }

@@ -105,6 +105,7 @@ export interface TaskStatus {
   readonly address: string;
   readonly port: number | null;
   readonly weight: number;
+  readonly isBackup?: boolean;
   /**
    * `failing`: the last connect of a worker failed, less than a minute ago; it is tried again after a short pause, or
    * when no other is left. `loop`: it leads back to a port it serves, which sends no client there.

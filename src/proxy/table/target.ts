@@ -61,6 +61,9 @@ export class Target implements Candidate {
   readonly family: number;
   weight = 1;
   isDraining = false;
+  isBackup = false;
+  /** Its health check wants no new connections to it; open ones go on. */
+  isOutOfRotation = false;
   /** Its task, or this address of it, has left the table. */
   isRetired = false;
   /** The task is still there, by other addresses: a name that answers with another one each time. What is open goes on. */
@@ -180,6 +183,12 @@ export class Target implements Candidate {
     this.cutAtMs = Number.POSITIVE_INFINITY;
   }
 
+  /** Its failures are forgotten when it comes back: the check knows better. */
+  setOutOfRotation(isOut: boolean): void {
+    if (this.isOutOfRotation && !isOut) this.#forgetFailures();
+    this.isOutOfRotation = isOut;
+  }
+
   /** Its failures are no longer its task's. */
   retire(nowMs: number): void {
     this.#leaveTable();
@@ -208,7 +217,7 @@ export class Target implements Candidate {
 
   /** Sessions with it end or move. */
   isGone(nowMs: number): boolean {
-    return (this.isRetired && !this.isMissing) || this.cutAtMs <= nowMs;
+    return (this.isRetired && !this.isMissing) || this.isOutOfRotation || this.cutAtMs <= nowMs;
   }
 
   /** A TCP connection is open: it has answered. */

@@ -34,7 +34,7 @@ export const SPEC: ServiceSpec = {
 
 export function taskView(name: string, rest: Partial<TaskInfo> = {}): TaskInfo {
   const declared = { name, host: name, port: null, weight: 1 };
-  return { ...declared, node: SELF, origin: "api", state: "active", error: null, ...rest };
+  return { ...declared, node: SELF, origin: "api", state: "active", error: null, health: null, ...rest };
 }
 
 export function serviceView(name: string, rest: Partial<ServiceInfo> = {}): ServiceInfo {
@@ -49,6 +49,7 @@ export function serviceView(name: string, rest: Partial<ServiceInfo> = {}): Serv
     updatedAtMs: CREATED_AT,
     tasks: [],
     conflicts: [],
+    isInPanic: false,
     overwritten: [],
     ...rest,
   };

@@ -47,7 +47,7 @@ describe("portmesh.toml(5)", () => {
       const [, entry] = CONFIG_PAGE.split(`.B "${escapeLine(key)}"\n`);
       expect(entry).toBeDefined();
       const own = entry!.split(/^\.(?:TP|SH)/m)[0]!;
-      const isTable = key === "services.udp" || key === "services.client_prefix";
+      const isTable = ["services.udp", "services.client_prefix", "services.check"].includes(key);
       if (!isTable) expect(own).toContain(`Example: ${key.split(".").at(-1)} = `);
     },
   );

@@ -5,7 +5,7 @@ import { configOf, service } from "./problems-of.ts";
 test("effectiveConfig: the file's own keys, defaults filled in, ranges collapsed", () => {
   const text = `[node]\nname = "n"\n[[services]]\nname = "a"\npublish = ["80", "90-92:190-192", "53/udp"]\ntasks = ["b:1"]`;
   expect(effectiveConfig(configOf(text))).toEqual({
-    node: { name: "n", labels: {} },
+    node: { name: "n", labels: {}, exec_checks: false },
     proxy: { workers: 0, bind: [] },
     admin: {},
     log: {
@@ -19,7 +19,7 @@ test("effectiveConfig: the file's own keys, defaults filled in, ranges collapsed
       {
         name: "a",
         publish: ["80:80/tcp", "90-92:190-192/tcp", "53:53/udp"],
-        tasks: [{ address: "b:1", weight: 1, drain: false }],
+        tasks: [{ address: "b:1", weight: 1, drain: false, backup: false }],
         balance: "round-robin",
         prefer: "any",
         send_proxy: "none",

@@ -6,7 +6,7 @@ import { configOf, problemsOf, service } from "./problems-of.ts";
 describe("parseConfig: values", () => {
   test("a file that only says that there are no services is all defaults", () => {
     expect(configOf("services = []")).toEqual({
-      node: { name: hostname(), advertise: null, labels: {}, dataDir: null },
+      node: { name: hostname(), advertise: null, labels: {}, dataDir: null, execChecks: false },
       cluster: null,
       overlay: { driver: "auto", port: 4789, vni: 4096, subnet: "10.200.0.0/16", encrypt: false },
       proxy: { workers: 0, bind: [] },
@@ -39,6 +39,9 @@ describe("parseConfig: values", () => {
         maxConnections: 0,
         idleTimeoutMs: 0,
         drainTimeoutMs: 30_000,
+        check: null,
+        panic: true,
+        slowStartMs: 0,
         udp: { mode: "session", idleTimeoutMs: 90_000, maxSessions: 65_536, responses: 0 },
       },
     ]);

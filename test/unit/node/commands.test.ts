@@ -35,6 +35,7 @@ beforeEach(() => {
     },
     self: "a",
     nowMs: () => 1_000,
+    runsAnyExec: () => false,
     objectTo: ({ addTasks }) => {
       const loop = addTasks.find(({ name }) => name === LOOPING);
       return loop === undefined ? null : { error: "leads back", about: { task: LOOPING } };

@@ -50,6 +50,9 @@ const viewService = {
   bind: null,
   nodes: { zone: "eu" },
   conflictingPorts: new Set<string>(),
+  check: null,
+  panic: true,
+  slowStartMs: 0,
   tasks: [],
 };
 

@@ -9,7 +9,8 @@ import {
   type TaskSpec,
 } from "../../../model/index.ts";
 import { parsePublishOption } from "./publish-option.ts";
-import { applyRules, refuseUseless, wrong } from "./service-rules.ts";
+import { wrong } from "./read-option.ts";
+import { applyRules, refuseUseless } from "./service-rules.ts";
 import { FlagSources } from "./sources.ts";
 import type { SpecOptions } from "./spec-flags.ts";
 import { parseTaskOption } from "./task-option.ts";

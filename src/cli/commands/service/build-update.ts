@@ -6,7 +6,8 @@ import { CommandFailure, EXIT_WRONG } from "../../invocation.ts";
 import { formatPorts } from "../../render/ports.ts";
 import { type Built, readPorts, readTasks } from "./build-create.ts";
 import { matchesPort, parsePublishRemoval } from "./publish-option.ts";
-import { applyRules, refuseUseless, wrong } from "./service-rules.ts";
+import { wrong } from "./read-option.ts";
+import { applyRules, refuseUseless } from "./service-rules.ts";
 import { FlagSources } from "./sources.ts";
 import type { SpecOptions } from "./spec-flags.ts";
 import { findTaskName } from "./task-option.ts";
@@ -42,7 +43,9 @@ export function buildUpdate(service: ServiceInfo, options: UpdateOptions): Built
 
 /** Throws CommandFailure when no option says what to change. */
 export function refuseEmptyUpdate(options: UpdateOptions): void {
-  if (Object.values(options).some((value) => value !== undefined)) return;
+  // commander sets an option like --no-healthcheck to true where it is not given
+  const { healthcheck, ...others } = options;
+  if (healthcheck === false || Object.values(others).some((value) => value !== undefined)) return;
   throw new CommandFailure("nothing to change: name an option, e.g. --publish-add 9090:80", EXIT_WRONG);
 }
 

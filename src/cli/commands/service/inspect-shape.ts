@@ -5,7 +5,13 @@
 
 import { createHash } from "node:crypto";
 import type { ServiceInfo } from "../../../admin/index.ts";
-import { type ClientLimits, formatDuration, formatRate, type PortSpec } from "../../../model/index.ts";
+import {
+  type Check,
+  type ClientLimits,
+  formatDuration,
+  formatRate,
+  type PortSpec,
+} from "../../../model/index.ts";
 import { formatDockerPorts } from "../../render/ports.ts";
 
 const ID_LENGTH = 25; // as long as Docker's
@@ -84,7 +90,25 @@ function constraintsOf(nodes: Readonly<Record<string, string>>): string[] {
   return Object.entries(nodes).map(([key, value]) => `node.labels.${key}==${value}`);
 }
 
-function inspectOwn({ spec, origin, definitions, tasks, conflicts, overwritten }: ServiceInfo): object {
+/** The keys of the file, capitalized. */
+function inspectCheck(check: Check): object {
+  const entries = Object.entries(check).map(([key, value]) => {
+    const name = key.replace(/Ms$/, "");
+    const shown = name === key ? value : formatDuration(value as number);
+    return [`${name[0]!.toUpperCase()}${name.slice(1)}`, shown];
+  });
+  return Object.fromEntries(entries);
+}
+
+function inspectOwn({
+  spec,
+  origin,
+  definitions,
+  tasks,
+  conflicts,
+  isInPanic,
+  overwritten,
+}: ServiceInfo): object {
   return {
     Origin: origin,
     Definitions: definitions.map((definition) => ({
@@ -106,6 +130,10 @@ function inspectOwn({ spec, origin, definitions, tasks, conflicts, overwritten }
     IdleTimeout: formatDuration(spec.idleTimeoutMs),
     DrainTimeout: formatDuration(spec.drainTimeoutMs),
     ...(spec.perClient !== undefined && { PerClient: inspectLimits(spec.perClient) }),
+    Check: spec.check && inspectCheck(spec.check),
+    Panic: spec.panic,
+    SlowStart: formatDuration(spec.slowStartMs),
+    InPanic: isInPanic,
     UDP: {
       Mode: spec.udp.mode,
       IdleTimeout: formatDuration(spec.udp.idleTimeoutMs),
@@ -121,6 +149,12 @@ function inspectOwn({ spec, origin, definitions, tasks, conflicts, overwritten }
       State: task.state,
       Origin: task.origin,
       Error: task.error,
+      Backup: task.isBackup === true,
+      Health: task.health && {
+        State: task.health.state,
+        Reason: task.health.reason,
+        Since: new Date(task.health.since).toISOString(),
+      },
     })),
     Conflicts: conflicts.map((conflict) => ({
       Protocol: conflict.protocol,

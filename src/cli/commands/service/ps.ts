@@ -5,8 +5,9 @@ import type { Invocation } from "../../invocation.ts";
 import { findSocket, type NodeOptions, withNodeOptions } from "../options.ts";
 
 const HELP = `
-STATE as this node sees it: active, draining, failing (the task does not answer), unreachable (no relay to its
-node), down (its node is suspect or failed), loop (the task leads back to a port it serves).
+STATE as this node sees it: active, draining, starting (not probed yet), unhealthy (its health check fails),
+failing (the task does not answer), unreachable (no relay to its node), down (its node is suspect or failed),
+loop (the task leads back to a port it serves). SINCE: for how long, by its health check.
 
 Examples:
   portmesh service ps my-web
@@ -30,6 +31,6 @@ export function addPs(service: Command, invocation: Invocation): void {
         return invocation.print(`${JSON.stringify(tasks, null, 2)}\n`);
       }
       const { renderTasks } = await import("../../render/services.ts");
-      invocation.print(renderTasks(services));
+      invocation.print(renderTasks(services, Date.now()));
     });
 }

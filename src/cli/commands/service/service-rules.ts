@@ -24,17 +24,9 @@ import {
   showValue,
   udpFields,
 } from "../../../model/index.ts";
-import { CommandFailure, EXIT_WRONG } from "../../invocation.ts";
+import { applyHealth } from "./health-options.ts";
+import { readFlag, readNumber, readOne, wrong } from "./read-option.ts";
 import { type SpecOptions, UDP_FLAGS } from "./spec-flags.ts";
-
-/** A zod schema, as far as it is used here. */
-interface Field<T> {
-  safeParse(value: unknown): {
-    readonly success: boolean;
-    readonly data?: T;
-    readonly error?: { readonly issues: readonly { readonly message: string }[] };
-  };
-}
 
 /** Flags of what can be wrong together with other flags. */
 const LIST_FLAGS: Readonly<Record<string, string>> = {
@@ -45,6 +37,9 @@ const LIST_FLAGS: Readonly<Record<string, string>> = {
   bind: "--bind",
   nodes: "--node-label",
   sendProxy: "--send-proxy",
+  check: "--health-type",
+  panic: "--panic",
+  slowStartMs: "--slow-start",
 };
 
 /** `current` with the options in it. Throws CommandFailure for the first wrong one. */
@@ -64,6 +59,9 @@ export function applyRules(options: SpecOptions, current: ServiceRules): Service
     idleTimeoutMs: readOne("--idle-timeout", options.idleTimeout, duration(0)) ?? current.idleTimeoutMs,
     drainTimeoutMs: readOne("--drain-timeout", options.drainTimeout, duration(0)) ?? current.drainTimeoutMs,
     ...perClient(readClientLimits(options, current.perClient ?? NO_CLIENT_LIMITS)),
+    check: applyHealth(options, current.check),
+    panic: readFlag("--panic", options.panic) ?? current.panic,
+    slowStartMs: readOne("--slow-start", options.slowStart, duration(0)) ?? current.slowStartMs,
     udp: {
       mode: readOne("--udp-mode", options.udpMode, udpFields.mode) ?? current.udp.mode,
       idleTimeoutMs:
@@ -133,21 +131,6 @@ export function refuseUseless(options: SpecOptions, spec: ServiceSpec): void {
     (option) => flags[option],
   );
   if (first !== undefined) wrong(flags[first.option], first.message);
-}
-
-export function wrong(flag: string, message: string): never {
-  throw new CommandFailure(`${flag}: ${message}`, EXIT_WRONG);
-}
-
-function readOne<T>(flag: string, value: unknown, field: Field<T>): T | undefined {
-  if (value === undefined) return undefined;
-  const result = field.safeParse(value);
-  if (!result.success) wrong(flag, result.error?.issues[0]?.message ?? "wrong");
-  return result.data;
-}
-
-function readNumber<T>(flag: string, text: string | undefined, field: Field<T>): T | undefined {
-  return readOne(flag, text !== undefined && /^\d+$/.test(text) ? Number(text) : text, field);
 }
 
 function readPrefixes(flag: string, texts: readonly string[] | undefined): readonly string[] | undefined {

@@ -1,9 +1,10 @@
 /** The options that make up a specification, as commander knows them; what they mean is in service-rules.ts. */
 import type { Command } from "commander";
 import { collect } from "../options.ts";
+import { type HealthOptions, withHealthOptions } from "./health-options.ts";
 
 /** As commander hands them over. */
-export interface SpecOptions {
+export interface SpecOptions extends HealthOptions {
   readonly balance?: string;
   readonly prefer?: string;
   readonly sendProxy?: string;
@@ -19,6 +20,8 @@ export interface SpecOptions {
   readonly clientPrefixIpv6?: string;
   readonly idleTimeout?: string;
   readonly drainTimeout?: string;
+  readonly panic?: string;
+  readonly slowStart?: string;
   readonly udpMode?: string;
   readonly udpIdleTimeout?: string;
   readonly udpMaxSessions?: string;
@@ -35,7 +38,7 @@ export const UDP_FLAGS = [
 ] as const;
 
 export function withSpecOptions(command: Command): Command {
-  return command
+  return withHealthOptions(command)
     .option("--balance <how>", "round-robin, least-connections, source-hash or random")
     .option("--prefer <tasks>", "any, local or zone; the others are used when these fail")
     .option("--send-proxy <version>", "none, v1 or v2: PROXY header to the tasks")
@@ -51,6 +54,8 @@ export function withSpecOptions(command: Command): Command {
     .option("--client-prefix-ipv6 <bits>", "the same for IPv6")
     .option("--idle-timeout <duration>", "close idle TCP connections after this; 0s = never")
     .option("--drain-timeout <duration>", "how long connections to a removed task may continue")
+    .option("--panic <true|false>", "use unhealthy tasks while no task is healthy")
+    .option("--slow-start <duration>", "a healthy task gets its whole share after this")
     .option("--udp-mode <mode>", "session or packet")
     .option("--udp-idle-timeout <duration>", "end a UDP session without datagrams after this")
     .option("--udp-max-sessions <count>", "UDP sessions; at this number the longest idle makes room")

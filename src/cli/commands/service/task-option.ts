@@ -1,4 +1,4 @@
-/** `--task ADDRESS[,weight=N]`: where a task of this node listens. */
+/** `--task ADDRESS[,weight=N][,backup]`: where a task of this node listens. */
 import { parseTaskAddress, showValue, type TaskSpec } from "../../../model/index.ts";
 import type { ParsedOption } from "./publish-option.ts";
 
@@ -8,13 +8,15 @@ export function parseTaskOption(text: string): ParsedOption<TaskSpec> {
   const [name = "", ...options] = text.trim().split(",");
   const address = parseTaskAddress(name);
   if ("error" in address) return address;
-  if (options.length === 0) return { value: { name, ...address, weight: DEFAULT_WEIGHT } };
-  const weight = /^weight=(.*)$/.exec(options.join(","))?.[1];
+  const backup = options.at(-1) === "backup" ? { isBackup: true } : {};
+  const rest = options.slice(0, options.length - Object.keys(backup).length).join(",");
+  if (rest === "") return { value: { name, ...address, weight: DEFAULT_WEIGHT, ...backup } };
+  const weight = /^weight=(.*)$/.exec(rest)?.[1];
   if (weight === undefined) {
-    return { error: `${showValue(options.join(","))} is not weight=N, which alone may follow the address` };
+    return { error: `${showValue(rest)} is not weight=N, which with backup alone may follow the address` };
   }
   const parsed = parseWeight(weight);
-  return "error" in parsed ? parsed : { value: { name, ...address, weight: parsed.value } };
+  return "error" in parsed ? parsed : { value: { name, ...address, weight: parsed.value, ...backup } };
 }
 
 export function parseWeight(text: string): ParsedOption<number> {

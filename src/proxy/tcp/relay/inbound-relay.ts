@@ -206,7 +206,8 @@ export class InboundRelay extends Waiting implements Pollable, Recent<InboundRel
   #connect(task: RelayTask): void {
     const route = this.context.findRoute(task);
     if (route === null) return this.#answerNo(RELAY_NO_SUCH_TASK, "no-such-task");
-    if (route.targets.every((target) => target.isDraining)) return this.#answerNo(RELAY_DRAINING, "draining");
+    if (route.targets.every((target) => target.isDraining || target.isOutOfRotation))
+      return this.#answerNo(RELAY_DRAINING, "draining");
     if (!this.owner.makeRoomFor(route)) return this.#answerNo(RELAY_OUT_OF_DESCRIPTORS, "out-of-descriptors");
     const { source, destination } = this.context.proxyHeader;
     const [client, published] = [copyEndpoint(source), copyEndpoint(destination)];

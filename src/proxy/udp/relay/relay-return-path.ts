@@ -136,7 +136,7 @@ export class RelayReturnPath
     if (asked === null) return ERROR_MALFORMED;
     const found = this.relays.host.findTask(asked.service, asked.task, asked.targetPort);
     if (found === null) return ERROR_NO_SUCH_TASK;
-    if (found.target.isDraining) return ERROR_DRAINING;
+    if (found.target.isDraining || found.target.isOutOfRotation) return ERROR_DRAINING;
     return this.#open(id, asked, found.target, found.rules);
   }
 

@@ -30,6 +30,8 @@ function status(overlay: OverlayStatus | null, rest: Partial<NodeStatus> = {}): 
     addressProblem: null,
     storeError: null,
     logLoss: null,
+    health: [],
+    inPanic: [],
     proxy: { ...proxyStatus(), peers: [peerStatus("edge-2")] },
     cluster,
     overlay,

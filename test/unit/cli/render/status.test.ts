@@ -73,6 +73,8 @@ function status(services: ServiceStatus[], rest: Partial<NodeStatus> = {}): Node
     addressProblem: null,
     storeError: null,
     logLoss: null,
+    health: [],
+    inPanic: [],
     proxy: {
       workers: 2,
       workersOutOfDescriptors: 0,

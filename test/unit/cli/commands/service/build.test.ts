@@ -62,6 +62,9 @@ describe("service create", () => {
       maxConnections: 100,
       idleTimeoutMs: 90_000,
       drainTimeoutMs: 0,
+      check: null,
+      panic: true,
+      slowStartMs: 0,
       udp: { mode: "packet", idleTimeoutMs: 5_000, maxSessions: 10, responses: 2 },
     });
   });
