@@ -155,7 +155,8 @@ describe.skipIf(lacksNamespaces() || lacksTun() || lacksVxlan())("doctor", () =>
         const expected = ["4789/tcp n1 to n2", "7946/udp n1 to n2"];
         for (const findings of await each.bothSay(expected)) {
           const outcomes = findings.filter(isClosedPort).map(({ tests }) => tests![0]!.outcome);
-          expect(outcomes.sort()).toEqual(["not-sent", "refused"]);
+          // relays over UDP share 7946, and have a finding of their own while they are not in the overlay
+          expect([...new Set(outcomes)].sort()).toEqual(["not-sent", "refused"]);
         }
       }),
     TIMEOUT_MS,

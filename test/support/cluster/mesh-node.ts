@@ -10,6 +10,9 @@ import { type CommandResult, NodeProcess, portmesh } from "../node/node-process.
 import { keepLog } from "../os/keep-log.ts";
 import { waitFor } from "../time/wait-for.ts";
 
+/** For a start that fails, on a busy machine too. */
+const END_MS = 60_000;
+
 /** Where a node runs. */
 export interface MeshPlace {
   readonly name: string;
@@ -88,7 +91,7 @@ export class MeshNode {
   /** Starts it and gives the exit code and the log of a start that fails. */
   async failToStart(): Promise<{ readonly exitCode: number; readonly log: string }> {
     const child = (this.#process = NodeProcess.startIn(this.directory, this.file, this.place.wrapper));
-    const exitCode = await Promise.race([child.child.exited, Bun.sleep(10_000).then(() => null)]);
+    const exitCode = await Promise.race([child.child.exited, Bun.sleep(END_MS).then(() => null)]);
     const { log } = child;
     if (exitCode === null) throw new Error(`the node did not give up: ${log}`);
     this.#ended();
