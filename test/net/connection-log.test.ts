@@ -263,7 +263,7 @@ describe("a TCP connection that", () => {
   });
 
   test("is idle, or whose task goes, is ended by portmesh", async () => {
-    const logged = await LoggedNode.start({ service: 'idle_timeout = "1s"' });
+    const logged = await LoggedNode.start({ service: 'idle_timeout = "2s"' });
     await logged.open();
     expect(await logged.next()).toMatchObject({ reason: "idle", state: "cD" });
     await logged.change({ service: 'drain_timeout = "0s"' });
@@ -279,11 +279,11 @@ describe("a UDP session", () => {
     const logged = await LoggedNode.start({
       suffix: "/udp",
       tasks: [`127.0.0.1:${task.port}`],
-      service: 'udp = { idle_timeout = "1s" }',
     });
     const client = keep(await UdpPeer.open());
     await client.ask("12345", logged.published);
     await client.ask("123", logged.published);
+    await logged.change({}); // the port is TCP now
     const record = await logged.next();
     expect(record).toMatchObject({
       service: "web",
@@ -302,7 +302,6 @@ describe("a UDP session", () => {
       openOfTask: 1,
       msg: "UDP session ended: done",
     });
-    expect(record.durationMs as number).toBeGreaterThanOrEqual(1_000);
   });
 
   test("whose task refuses says so", async () => {
@@ -310,10 +309,14 @@ describe("a UDP session", () => {
       log: 'connections = "errors"',
       suffix: "/udp",
       tasks: [`127.0.0.1:${await freePort()}`],
-      service: 'udp = { idle_timeout = "1s" }',
     });
     const client = keep(await UdpPeer.open());
     client.send("to nobody", logged.published);
+    await waitFor(
+      async () => (await logged.node.status()).proxy.services[0]!.tasks[0]!.connectFailuresTotal > 0,
+      { what: "the ICMP error" },
+    );
+    await logged.change({ log: 'connections = "errors"' });
     expect(await logged.next()).toMatchObject({
       reason: "unreachable",
       state: "SD",
@@ -393,6 +396,7 @@ test("a process that another takes over from goes on writing the lines of its ow
   const file = `[log]
 connections = "all"
 [proxy]
+workers = 1
 bind = ["127.0.0.1"]
 [[services]]
 name = "held"
@@ -402,7 +406,6 @@ tasks = ["127.0.0.1"]
 name = "dns"
 publish = ["${udp}:${echo.port}/udp"]
 tasks = ["127.0.0.1"]
-udp = { idle_timeout = "1s" }
 `;
   expect((await logged.node.reload(file)).problems).toEqual([]);
   const client = keep(await RawSocket.connect(tcp));
@@ -417,6 +420,7 @@ udp = { idle_timeout = "1s" }
   cleanUps.push(async () => process.kill((await logged.node.status()).pid, "SIGKILL"));
   await asking.ask("after", udp);
   served.reset();
+  await logged.node.reload(file.slice(0, file.lastIndexOf("[[services]]"))); // without "dns"
   const records = (service: string) => recordsOf(logged.node.log).filter((line) => line.service === service);
   await waitFor(() => records("held").length === 1 && records("dns").length === 2, { what: "three records" });
   expect((await logged.node.status()).pid).not.toBe(pid);
@@ -523,7 +527,10 @@ test("a relayed connection or session has its record on the entry node, and none
     endedBy: "task",
     error: "connection refused",
   });
-  const session = await waitFor(() => recorded("dns")[0], { what: "the record of the UDP session" });
+  const isAnswered = (line: Line) => (line.datagramsOut as number) > 0;
+  const session = await waitFor(() => recorded("dns").find(isAnswered), {
+    what: "the record of the UDP session",
+  });
   expect(session).toMatchObject({
     ...relayed,
     protocol: "udp",
@@ -531,6 +538,5 @@ test("a relayed connection or session has its record on the entry node, and none
     bytesIn: 5 * (session.datagramsIn as number),
     bytesOut: 5 * (session.datagramsOut as number),
   });
-  expect(session.datagramsOut).toBeGreaterThan(0);
   expect(recordsOf(n2.log)).toEqual([]);
 });
