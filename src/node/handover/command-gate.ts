@@ -7,6 +7,10 @@ import type { HandoverPart } from "./handover-part.ts";
 
 type Handle = (request: Request) => Response | Promise<Response>;
 
+/** What a request says about its answer, and the answer about itself. */
+const ASKED = ["accept", "accept-encoding"];
+const ANSWERED = ["content-type", "content-encoding", "vary"];
+
 export class CommandGate implements HandoverPart {
   readonly key = "commands";
   readonly #handle: Handle;
@@ -81,11 +85,15 @@ async function forward(request: Request, socketPath: string): Promise<Response> 
   try {
     const body = request.method === "GET" ? null : Buffer.from(await request.arrayBuffer());
     const method = request.method as "GET" | "POST" | "DELETE";
-    const headers = { "content-type": "application/json" };
+    const headers = {
+      "content-type": "application/json",
+      ...pick(ASKED, (name) => request.headers.get(name)),
+    };
     const answer = await client.request({ method, path: pathname + search, body, headers });
-    const text = await answer.body.text();
+    const bytes = await answer.body.arrayBuffer();
+    const answered = pick(ANSWERED, (name) => answer.headers[name]);
     // the next one on this connection would find the process gone
-    return new Response(text, { status: answer.statusCode, headers: { ...headers, connection: "close" } });
+    return new Response(bytes, { status: answer.statusCode, headers: { ...answered, connection: "close" } });
   } catch {
     return refuse();
   } finally {
@@ -96,4 +104,12 @@ async function forward(request: Request, socketPath: string): Promise<Response> 
 function refuse(): Response {
   const error = "another process runs this node now: ask again";
   return Response.json({ error }, { status: 503, headers: { connection: "close" } });
+}
+
+/** Those of the headers that have a value. */
+function pick(names: readonly string[], find: (name: string) => unknown): Record<string, string> {
+  const entries = names.map((name) => [name, find(name)] as const);
+  return Object.fromEntries(
+    entries.filter((entry): entry is [string, string] => typeof entry[1] === "string"),
+  );
 }
