@@ -67,7 +67,7 @@ export class TotalsReader {
     return table.services.flatMap((service) =>
       service.tasks.map((task) => {
         const at = tasks[index++]! * TASK_FIELDS;
-        if (task.isDraining || isFailing(counters, at, nowMs)) return false;
+        if (task.isDraining || task.isOutOfRotation === true || isFailing(counters, at, nowMs)) return false;
         return readLoop(service, task).state === undefined;
       }),
     );

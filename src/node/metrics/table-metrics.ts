@@ -300,7 +300,7 @@ const TASK_FAMILIES: readonly RowFamily[] = [
   {
     name: "portmesh_task_up",
     type: "gauge",
-    help: "1: the task gets new clients from this node. 0: it is draining, lately failing, or leads back to its own port.",
+    help: "1: the task gets new clients from this node. 0: it is draining, unhealthy, lately failing, or leads back to its own port.",
     write: (writer, { totals, index, labels }) => writer.sample(labels, totals.areTasksUp[index] ? 1 : 0),
   },
   {

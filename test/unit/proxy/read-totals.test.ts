@@ -81,6 +81,13 @@ test("a task that drains or has lately failed is not up", () => {
   ]);
 });
 
+test("a task that its health check has taken out of rotation is not up", () => {
+  const counted = setUp();
+  const table = tableOf({ protocol: "tcp", published: 80, tasks: [{ port: 1, isOutOfRotation: true }, 2] });
+  const { areTasksUp, tasksUp } = new TotalsReader().read({ ...counted, table }, NOW);
+  expect([areTasksUp, tasksUp]).toEqual([[false, true], [1]]);
+});
+
 test("another table is read at its own places, and one without a place is 0", () => {
   const counted = setUp();
   const { counters, slots } = counted;
