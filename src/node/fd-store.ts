@@ -1,12 +1,11 @@
 /**
- * Listening sockets in the FD store of the service manager: they stay open while this process is replaced or has
+ * Sockets in the FD store of the service manager: they stay open while this process is replaced or has
  * crashed, and clients wait in their queues. What is in the store keeps its port, so a socket that is closed for good
  * is taken out of it. [systemd.service(5): FileDescriptorStoreMax=]
  */
 import { encodeName } from "../sys/listen-fds.ts";
 import type { NotifySocket } from "../sys/notify-socket.ts";
-
-type Sockets = readonly (readonly [key: string, fd: number])[];
+import type { Sockets } from "./socket-list.ts";
 
 export class FdStore {
   #stored: ReadonlyMap<string, number>;

@@ -77,7 +77,7 @@ export interface NodeOptions {
   readonly log: Log;
   /** Hears how the node is; absent: no service manager. */
   readonly manager?: ServiceManager;
-  /** Listening sockets that are open already. */
+  /** Sockets that are open already: of the predecessor, or from the service manager. */
   readonly inherited?: InheritedSockets;
   /** From the process that runs this node now. */
   readonly takeover?: Takeover | null;

@@ -58,6 +58,7 @@ import { Reloader } from "./reload.ts";
 import type { ReloadReport, ReloadTrigger } from "./reload-report.ts";
 import type { Resolver } from "./resolver.ts";
 import { servicesInPanic } from "./rotation.ts";
+import type { SocketList } from "./socket-list.ts";
 import type { ClusterStatus, NodeStatus } from "./status.ts";
 import type { Objection, TableUpdates } from "./table-updates.ts";
 import { traceRoute } from "./trace.ts";
@@ -76,6 +77,8 @@ export interface StartedParts {
   readonly socket: string;
   /** Holds them while another process takes over. */
   readonly gate: CommandGate;
+  /** For another process of this node. */
+  readonly sockets: SocketList;
   /** For a successor in another container. */
   readonly endpoint: HandoverEndpoint;
   /** ms since 1970 */
@@ -217,8 +220,9 @@ export class Node implements ClusterNode {
   }
 
   /** Resolves when its workers have answered. */
-  ping(): Promise<void> {
-    return this.#started.proxy.ping();
+  async ping(): Promise<void> {
+    const { proxy, cluster } = this.#started;
+    await Promise.all([proxy.ping(), cluster.ping()]);
   }
 
   whyPortNotReady(protocol: Protocol, port: number): string | null {
@@ -350,7 +354,7 @@ export class Node implements ClusterNode {
   }
 
   #newHandover(): Handover {
-    const { options, parts, socket, gate, endpoint, events, adminTcp, tables, proxy, cluster, checks } =
+    const { options, parts, socket, sockets, gate, endpoint, events, tables, proxy, cluster, checks } =
       this.#started;
     return new Handover({
       version: options.version.version,
@@ -370,7 +374,7 @@ export class Node implements ClusterNode {
         cluster,
         metrics: this.metrics,
       }),
-      sockets: () => [...proxy.sockets, ...adminTcp.sockets],
+      sockets: () => sockets.all,
       isDraining: () => this.#state === "draining",
       predecessors: () => this.#predecessors.status,
       draining: () => {
@@ -385,6 +389,7 @@ export class Node implements ClusterNode {
   async #leave(): Promise<void> {
     const { log, parts, gate, adminTcp, proxy, tables, cluster, stops } = this.#started;
     const timeoutMs = this.#drainTimeoutMs;
+    this.#started.options.manager?.silence(); // before sockets are closed: they are the successor's to keep
     this.#state = "draining";
     this.#drainEndMs = parts.clock.steady.nowMs() + timeoutMs;
     adminTcp.leave();

@@ -8,7 +8,9 @@ import { readOverlayInterfaces } from "../overlay/index.ts";
 import { SpliceProxy } from "../proxy/index.ts";
 import { systemClock } from "../sys/clock.ts";
 import { readDefaultRouteInterface } from "../sys/default-address.ts";
+import { InheritedSockets } from "../sys/inherited-sockets.ts";
 import { Libcrypto } from "../sys/libcrypto.ts";
+import { takeListenFds } from "../sys/listen-fds.ts";
 import { readLocalNetwork, withoutTentative } from "../sys/local-addresses.ts";
 import { lookupHost } from "../sys/lookup-host.ts";
 import { socketTransport } from "./cluster/gossip-transport.ts";
@@ -53,17 +55,20 @@ export async function runNode(options: Omit<NodeOptions, "onFatal">, hooks: RunH
     options.log.fatal(error.message);
     fatal.resolve();
   };
+  const { takeover } = options;
+  const inherited = takeover?.sockets ?? new InheritedSockets(takeListenFds(process.env, process.pid));
   const manager = new ServiceManager({
     env: process.env,
     pid: process.pid,
-    takenOver: options.takeover?.sockets.keys() ?? null,
+    isSuccessor: takeover != null,
+    inherited,
     clock: systemClock.steady,
     log: options.log,
   });
   const signals = new NodeSignals(options.log, () => manager.keepSockets());
   let restore = options.config.cluster === null ? () => {} : enableTcpMtuProbing(options.log);
   try {
-    const node = await startNode({ inherited: manager.inherited, ...options, manager, onFatal }, realParts);
+    const node = await startNode({ ...options, inherited, manager, onFatal }, realParts);
     signals.onServing(() => reloadOnSignal(node, options.log));
     manager.serving(node);
     hooks.onServing?.();
@@ -75,7 +80,6 @@ export async function runNode(options: Omit<NodeOptions, "onFatal">, hooks: RunH
     ]);
     if (end === "left") {
       restore = () => {}; // the other process has it
-      manager.silence();
       void signals.stop.then(() => node.hurry());
       await node.drained;
       return 0;

@@ -3,11 +3,11 @@
  * alive. Without $NOTIFY_SOCKET nothing is sent. [sd_notify(3), systemd.service(5): Type=notify, WatchdogSec=]
  */
 import type { Clock } from "../sys/clock.ts";
-import { InheritedSockets } from "../sys/inherited-sockets.ts";
-import { takeListenFds } from "../sys/listen-fds.ts";
+import type { InheritedSockets } from "../sys/inherited-sockets.ts";
 import { isNotifyAddress, monotonicMicroseconds, NotifySocket } from "../sys/notify-socket.ts";
 import { FdStore } from "./fd-store.ts";
 import type { Log } from "./log.ts";
+import type { Sockets } from "./socket-list.ts";
 
 /** While it drains or waits it asks for more time, so often and so much. */
 const EXTEND_EVERY_MS = 5_000;
@@ -19,11 +19,10 @@ type Env = Record<string, string | undefined>;
 export interface ServiceManagerOptions {
   readonly env: Env;
   readonly pid: number;
-  /**
-   * Keys of the sockets of its predecessor, which has started it: the manager has set the watchdog for that one, and may
-   * have those sockets in its store. null: the manager has started this process.
-   */
-  readonly takenOver: readonly string[] | null;
+  /** Its predecessor has started it, and the manager has set the watchdog for that one. Else the manager has. */
+  readonly isSuccessor: boolean;
+  /** What it begins with, and the manager may have in its store. */
+  readonly inherited: InheritedSockets;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -40,8 +39,6 @@ export class ServiceManager {
   /** null: there is none, or another process speaks now. */
   #socket: NotifySocket | null;
   readonly #watchdogMs: number | null;
-  /** Of the process that it has started; a successor has them from its predecessor. */
-  readonly inherited: InheritedSockets;
   readonly #store: FdStore | null;
   #watched: Watched | null = null;
   #isStopping = false;
@@ -63,12 +60,7 @@ export class ServiceManager {
       log.warn(
         `cannot notify the service manager: NOTIFY_SOCKET=${address} is neither a path nor an abstract name`,
       );
-    const sockets = takeListenFds(env, options.pid);
-    this.inherited = new InheritedSockets(sockets);
-    this.#store =
-      this.#socket === null
-        ? null
-        : new FdStore(this.#socket, [...this.inherited.keys(), ...(options.takenOver ?? [])]);
+    this.#store = this.#socket === null ? null : new FdStore(this.#socket, options.inherited.keys());
     this.#watchdogMs = this.#socket === null ? null : watchdogMs(options);
   }
 
@@ -87,16 +79,17 @@ export class ServiceManager {
     this.#say({ MAINPID: this.#options.pid, READY: 1, STATUS: status });
     this.#feedWatchdog();
     this.#store?.removeRest();
-    if (this.inherited.size > 0)
-      this.#options.log.warn(
-        { names: this.inherited.keys() },
+    const { inherited, log } = this.#options;
+    if (inherited.size > 0)
+      log.warn(
+        { names: inherited.keys() },
         "closed sockets of the service manager that no service publishes",
       );
-    this.inherited.closeRest();
+    inherited.closeRest();
   }
 
-  /** Listening sockets outlive this process with the manager. */
-  stores(sockets: readonly (readonly [key: string, fd: number])[]): void {
+  /** They outlive this process with the manager. */
+  stores(sockets: Sockets): void {
     this.#store?.follow(sockets);
   }
 
@@ -168,7 +161,7 @@ export class ServiceManager {
   async #ping(): Promise<void> {
     if (this.#isPinging) {
       if (!this.#hasHung)
-        this.#options.log.error("a proxy worker does not respond: the watchdog will end this process");
+        this.#options.log.error("a worker thread does not respond: the watchdog will end this process");
       this.#hasHung = true;
       return;
     }
@@ -188,9 +181,9 @@ export class ServiceManager {
   }
 }
 
-function watchdogMs({ env, pid, takenOver }: ServiceManagerOptions): number | null {
+function watchdogMs({ env, pid, isSuccessor }: ServiceManagerOptions): number | null {
   const microseconds = Number(env.WATCHDOG_USEC ?? 0);
-  const isMeant = takenOver !== null || !env.WATCHDOG_PID || Number(env.WATCHDOG_PID) === pid;
+  const isMeant = isSuccessor || !env.WATCHDOG_PID || Number(env.WATCHDOG_PID) === pid;
   return isMeant && Number.isSafeInteger(microseconds) && microseconds > 0 ? microseconds / US_PER_MS : null;
 }
 

@@ -7,6 +7,7 @@ import { resolve } from "node:path";
 import { besideOf, clusterApp, handoverApp, listenOnFirst } from "../admin/index.ts";
 import { Catalog } from "../catalog/index.ts";
 import type { ClusterConfig } from "../config/index.ts";
+import { InheritedSockets } from "../sys/inherited-sockets.ts";
 import { standardSockets } from "../sys/standard-paths.ts";
 import { AdminTcp } from "./admin/admin-tcp.ts";
 import { afterPredecessor } from "./after-predecessor.ts";
@@ -37,6 +38,7 @@ import { OverlayLog } from "./overlay/overlay-log.ts";
 import { PortGate, ReachNews } from "./port-gate.ts";
 import { isReportedDown, ReachReport, reachIn, servedTask } from "./reach-report.ts";
 import { Resolver } from "./resolver.ts";
+import { SocketList } from "./socket-list.ts";
 import { TableUpdates } from "./table-updates.ts";
 
 /** Names that resolve at once are in the first table. */
@@ -57,31 +59,35 @@ export async function startNode(options: NodeOptions, parts: NodeParts): Promise
   const stops: Stops = [];
   let node: Node | null = null;
   try {
-    const sockets =
+    const commandSockets =
       config.admin.socket === null ? standardSockets(config.node.dataDir) : [config.admin.socket];
     const gate = new CommandGate(clusterApp(() => node, version).fetch, () => admin);
     const taken = takenSocket(options);
-    const paths = taken === null ? sockets : [besideOf(taken)];
+    const paths = taken === null ? commandSockets : [besideOf(taken)];
     const admin = await afterPredecessor(() => listenOnFirst(paths, gate.handle), {
       ...options,
       clock: parts.clock.steady,
     });
     stops.push(() => (gate.hasLeft ? undefined : admin.close()));
     const events = new Events({ self: config.node.name, nowMs: () => parts.clock.nowMs() });
+    const sockets = new SocketList(options.inherited ?? new InheritedSockets(), (all) =>
+      options.manager?.stores(all),
+    );
     const adminTcp = new AdminTcp({
+      onSockets: () => sockets.set("admin", adminTcp.sockets),
       handle: gate.handle,
       self: config.node.name,
       log: options.log,
       events,
       clock: parts.clock.steady,
     });
-    if (options.takeover != null) adminTcp.adopt(config.admin.http, options.takeover.sockets);
+    adminTcp.adopt(config.admin.http, sockets.inherited);
     stops.push(() => adminTcp.close());
     const endpoint = new HandoverEndpoint(options.log);
     stops.push(() => endpoint.close());
     const { lookup } = new LookupLimit(parts.lookup, parts.clock);
     const socket = taken ?? admin.path;
-    const opened = { gate, endpoint, socket, events, adminTcp };
+    const opened = { gate, endpoint, socket, sockets, events, adminTcp };
     const begun = await startParts(options, { ...parts, lookup }, opened, stops);
     node = begun;
     if (taken !== null) admin.moveTo(taken);
@@ -100,12 +106,12 @@ export async function startNode(options: NodeOptions, parts: NodeParts): Promise
 async function startParts(
   options: NodeOptions,
   parts: NodeParts,
-  opened: Pick<StartedParts, "gate" | "endpoint" | "socket" | "events" | "adminTcp">,
+  opened: Pick<StartedParts, "gate" | "endpoint" | "socket" | "sockets" | "events" | "adminTcp">,
   stops: Stops,
 ): Promise<Node> {
   const { clock, readNetwork } = parts;
   const startedAt = clock.nowMs();
-  const { events } = opened;
+  const { events, sockets } = opened;
   const log = new NodeLog(options.log, events);
   const catalog = new Catalog(options.config.node.name);
   const reconciler = new Reconciler({
@@ -135,13 +141,13 @@ async function startParts(
   checks.start();
   const news = new ReachNews();
   const connectionLog = newConnectionLog(options, parts);
-  const startingProxy = startProxy(options, parts, { log, connectionLog, reconciler, news });
+  const startingProxy = startProxy(options, parts, { log, connectionLog, reconciler, news, sockets });
   const { takeover } = options;
   const inheriting = takeover
     ? startingProxy.then((started) => inherit(takeover, started, events))
     : undefined;
   const startingCluster = Promise.resolve(inheriting).then((inherited) =>
-    startCluster(options, parts, { catalog, reconciler, events }, stops, inherited?.cluster),
+    startCluster(options, parts, { catalog, reconciler, events, sockets }, stops, inherited?.cluster),
   );
   const stopProxy = async () => {
     await (await startingProxy).stop();
@@ -234,12 +240,13 @@ interface ProxyListeners {
   readonly connectionLog: ConnectionLog;
   readonly reconciler: Reconciler;
   readonly news: ReachNews;
+  readonly sockets: SocketList;
 }
 
 async function startProxy(
-  { config, takeover, inherited, manager }: NodeOptions,
+  { config }: NodeOptions,
   parts: NodeParts,
-  { log, connectionLog, reconciler, news }: ProxyListeners,
+  { log, connectionLog, reconciler, news, sockets }: ProxyListeners,
 ): Promise<NodeProxy> {
   let proxy: NodeProxy | null = null;
   proxy = await parts.startProxy({
@@ -248,8 +255,8 @@ async function startProxy(
     onListeners: (listeners) => log.listeners(listeners),
     onShortage: (shortage) => log.shortage(shortage),
     hasGossip: config.cluster !== null,
-    inherited: takeover?.sockets ?? inherited,
-    onSockets: () => manager?.stores(proxy?.sockets ?? []),
+    inherited: sockets.inherited,
+    onSockets: () => sockets.set("proxy", proxy?.sockets ?? []),
     onBindErrors: (errors) => reconciler.learn({ bindErrors: bindErrorsOf(errors) }),
     onReachChange: () => news.set(),
     onRetryDue: () => reconciler.learn({ portRetries: reconciler.facts.portRetries + 1 }),
@@ -274,17 +281,17 @@ async function bothOf(
 function startCluster(
   { config, file, log, onFatal }: NodeOptions,
   parts: NodeParts,
-  known: Pick<StartedParts, "catalog" | "reconciler" | "events">,
+  known: Pick<StartedParts, "catalog" | "reconciler" | "events" | "sockets">,
   stops: Stops,
   inherited: HandedCluster | undefined,
 ): Promise<Cluster> {
-  const { reconciler, events } = known;
+  const { reconciler, events, sockets } = known;
   const { clock, lookup, random, gossip, fileChangedAtMs } = parts;
   const { address } = reconciler.facts;
   const overlay =
     config.cluster === null || address === null
       ? null
-      : newOverlay({ config, log }, parts, config.cluster, reconciler, inherited?.overlay ?? undefined);
+      : newOverlay({ config, log }, parts, config.cluster, { reconciler, sockets }, inherited?.overlay);
   stops.push(() => overlay?.close()); // after all that uses it
   return Cluster.start({
     ...known,
@@ -325,8 +332,8 @@ function newOverlay(
   { config, log }: Pick<NodeOptions, "config" | "log">,
   parts: NodeParts,
   cluster: ClusterConfig,
-  reconciler: Reconciler,
-  inherited: HandedOverlay | undefined,
+  { reconciler, sockets }: Pick<StartedParts, "reconciler" | "sockets">,
+  inherited: HandedOverlay | null | undefined,
 ): Overlay {
   const { node, overlay } = config;
   const { clock, random } = parts;
@@ -342,7 +349,8 @@ function newOverlay(
     clock: clock.steady,
     log: new OverlayLog(log, clock),
     onChange: (facts) => reconciler.learn({ overlay: facts }),
-    inherited,
+    inherited: inherited ?? undefined,
+    sockets,
   });
 }
 

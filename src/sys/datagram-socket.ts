@@ -82,6 +82,10 @@ export class DatagramSocket {
     return new DatagramSocket((await Bun.udpSocket(options)) as udp.Socket<"uint8array">, fd);
   }
 
+  get fd(): number {
+    return this.#fd;
+  }
+
   /** Another descriptor of the socket, which stays open when this object is closed; or -errno. */
   duplicate(): number {
     return duplicate(this.#fd);

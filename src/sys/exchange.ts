@@ -115,10 +115,15 @@ export class ExchangeServer {
     return exchanges;
   }
 
-  /** Another descriptor of the listening socket, which stays open when this object is closed; or -errno. */
-  duplicate(): number {
+  /** Of the listening socket. */
+  get fd(): number {
     const { _handle: handle } = this.#server as unknown as { readonly _handle: { readonly fd: number } };
-    return duplicate(handle.fd);
+    return handle.fd;
+  }
+
+  /** Another descriptor of it, which stays open when this object is closed; or -errno. */
+  duplicate(): number {
+    return duplicate(this.fd);
   }
 
   close(): void {

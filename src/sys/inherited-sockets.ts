@@ -3,7 +3,7 @@
  * by the service manager. Part of the start asks it first, and opens a socket of its own where there is none.
  *
  *   tcp:[::]:8080:0   protocol, address, port, index of the worker; also udp, relay-tcp, relay-udp
- *   gossip-tcp, gossip-udp, admin, tun
+ *   gossip-udp:0.0.0.0:7946   also gossip-tcp, admin-tcp, and echo-udp at each overlay address
  */
 import { close } from "./socket.ts";
 
@@ -38,6 +38,12 @@ export class InheritedSockets {
     const keys = this.keys().filter((key) => key.startsWith(`${prefix}:`));
     const indexOf = (key: string) => Number(key.slice(prefix.length + 1));
     return keys.sort((a, b) => indexOf(a) - indexOf(b)).map((key) => this.take(key)!);
+  }
+
+  /** Every one of a kind, with the rest of its key. */
+  takeKind(kind: string): [rest: string, fd: number][] {
+    const keys = this.keys().filter((key) => key.startsWith(`${kind}:`));
+    return keys.map((key) => [key.slice(kind.length + 1), this.take(key)!]);
   }
 
   /** Closes what no part of the start has taken. */

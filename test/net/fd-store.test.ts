@@ -1,10 +1,12 @@
 /**
- * The compiled node with an FD store: the service manager keeps its listening sockets, so that a crash and a restart
- * refuse no client.
+ * The compiled node with an FD store: the service manager keeps its sockets, so that a crash and a restart refuse no client
+ * and lose no gossip.
  */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { type RequestRecord, request } from "../support/load/http-load.ts";
 import { type HttpTask, startNamedTask } from "../support/load/http-task.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
+import type { NetworkNode } from "../support/network/network-node.ts";
 import { NodeProcess } from "../support/node/node-process.ts";
 import { freePort } from "../support/os/free-port.ts";
 import { FakeServiceManager } from "../support/os/service-manager.ts";
@@ -14,6 +16,9 @@ import { waitFor } from "../support/time/wait-for.ts";
 const WORKERS = 2;
 /** Clients wait while a node starts, which takes long on a busy machine. */
 const START_MS = 60_000;
+/** For the wrapper. */
+const PATH = process.env.PATH!;
+const KEY = Buffer.alloc(32, 5).toString("base64");
 
 let directory: TempDir;
 let systemd: FakeServiceManager;
@@ -41,10 +46,10 @@ function file(ports: readonly string[], workers = WORKERS): string {
 }
 
 /** As the manager does: what is in its store goes along. */
-async function start(text: string): Promise<void> {
+async function start(text: string, place: readonly string[] = []): Promise<void> {
   const { fds, env, wrapper } = systemd.passed;
   systemd.notices.length = 0;
-  node = NodeProcess.startIn(directory.path, text, wrapper, env, fds);
+  node = NodeProcess.startIn(directory.path, text, [...place, ...wrapper], { PATH, ...env }, fds);
   await systemd.hears("READY=1", ({ READY }) => READY === "1");
 }
 
@@ -149,3 +154,50 @@ test("ports that a reload or another file takes away are closed in the store too
   await refuses(published);
   expect((await request("127.0.0.1", third)).body).toBe("task");
 });
+
+function member(name: string, { address }: NetworkNode, seeds: readonly string[], workers: number): string {
+  return `[node]\nname = "${name}"\nadvertise = "${address}"\n[proxy]\nworkers = ${workers}
+[cluster]\nname = "c"\nkeys = ["${KEY}"]\njoin = ${JSON.stringify(seeds)}\nprofile = "local"
+[overlay]\ndriver = "kernel"\nencrypt = false\n`;
+}
+
+// relays share the port of gossip, whose socket has to be the first there
+test.skipIf(lacksNamespaces())(
+  "gossip and relays of an overlay go on with their sockets after a crash and a restart",
+  async () => {
+    const network = Namespaces.create(2);
+    const [n1, n2] = network.nodes as [NetworkNode, NetworkNode];
+    using otherDirectory = tempDir();
+    const other = NodeProcess.startIn(otherDirectory.path, member("n2", n2, [], 1), n2.wrapper, { PATH });
+    const begin = async (workers: number) => {
+      await start(member("n1", n1, [n2.address], workers), n1.wrapper);
+      await waitFor(
+        async () => {
+          const peers = (await node.status()).overlay?.peers ?? [];
+          return peers.length === 1 && peers[0]!.path === "overlay";
+        },
+        { what: "the overlay to the other node", deadlineMs: 30_000 },
+      );
+    };
+    const kinds = () => {
+      systemd.receive();
+      return new Set([...systemd.stored.keys()].map((name) => name.split("%3A", 1)[0]));
+    };
+    try {
+      await other.serves();
+      await begin(2);
+      await waitFor(() => kinds().size === 5, { what: "five kinds of sockets in the store" });
+      expect(kinds()).toEqual(new Set(["gossip-tcp", "gossip-udp", "echo-udp", "relay-tcp", "relay-udp"]));
+      await node.kill();
+      await begin(3);
+      node.child.kill("SIGUSR2");
+      expect(await node.child.exited).toBe(0);
+      await begin(1);
+    } finally {
+      await node.kill();
+      await other.kill();
+      network.close();
+    }
+  },
+  120_000,
+);

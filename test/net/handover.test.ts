@@ -251,6 +251,30 @@ test("a handover works with more and with fewer workers, and with other ports", 
   expect(load.failures).toEqual([]);
 });
 
+test("restart applies what a reload cannot, under load, and says what it needs before", async () => {
+  const [published, target] = (await freePorts(2)) as [number, number];
+  await startTask("task", target);
+  const file = (workers: number) => `[proxy]\nworkers = ${workers}\n${web(published, target)}`;
+  node = await NodeProcess.start(file(1));
+  load = new HttpLoad("127.0.0.1", published, CLIENTS);
+  await node.reload(file(2));
+  const waiting = async () => (await node!.status()).config.needsRestart.map(({ key }) => key);
+  expect(await waiting()).toEqual(["proxy.workers"]);
+  const { pid } = await node.status();
+  const { exitCode, stdout, stderr } = await portmesh("restart", "--socket", node.socket);
+  const after = await node.status();
+  expect([exitCode, stdout, stderr]).toEqual([0, `process ${after.pid} has taken over and serves\n`, ""]);
+  expect([after.pid === pid, after.proxy.workers, await waiting()]).toEqual([false, 2, []]);
+  const enough = load.records.length + 40;
+  await waitFor(() => load!.records.length > enough, { what: "load after the restart" });
+  await load.stop();
+  expect(load.failures).toEqual([]);
+  // nobody there
+  const nobody = await portmesh("restart", "--socket", join(node.directory, "nobody.sock"));
+  expect(nobody.exitCode).not.toBe(0);
+  expect(nobody.stderr).toContain("nobody.sock");
+});
+
 test("1,000 ports change hands", async () => {
   const target = await freePort();
   await startTask("task", target);

@@ -1,7 +1,9 @@
 /** The compiled node under a service manager: what it says while it starts, reloads, hangs and stops. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { connect } from "node:net";
+import { request } from "../support/load/http-load.ts";
 import { type HttpTask, startNamedTask } from "../support/load/http-task.ts";
+import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
 import { NodeProcess, portmesh } from "../support/node/node-process.ts";
 import { freePort } from "../support/os/free-port.ts";
 import { FakeServiceManager } from "../support/os/service-manager.ts";
@@ -11,6 +13,10 @@ import { waitFor } from "../support/time/wait-for.ts";
 
 /** Half of it is the time between two messages. */
 const WATCHDOG_USEC = "400000";
+
+const KEY = Buffer.alloc(32, 5).toString("base64");
+
+const isFed = ({ WATCHDOG }: { WATCHDOG?: string }) => WATCHDOG === "1";
 
 let directory: TempDir;
 let systemd: FakeServiceManager;
@@ -70,16 +76,68 @@ test("READY=1 once the ports answer, with the process id; a reload; STOPPING=1 b
 
 test("the watchdog is fed as long as every worker turns, and no longer", async () => {
   start({ WATCHDOG_USEC });
-  const isFed = ({ WATCHDOG }: { WATCHDOG?: string }) => WATCHDOG === "1";
   await waitFor(() => systemd.count(isFed) >= 3, { what: "three messages to the watchdog" });
   using _hung = stopThread(node.child.pid, "Worker");
-  await waitFor(() => node.log.includes("a proxy worker does not respond"), {
+  await waitFor(() => node.log.includes("a worker thread does not respond"), {
     what: "the hung worker in the log",
   });
   const fed = systemd.count(isFed);
   const { now } = await node.status(); // the main thread goes on
   await waitFor(async () => (await node.status()).now > now + 1_000);
   expect(systemd.count(isFed)).toBe(fed);
+});
+
+test.skipIf(lacksNamespaces())("the watchdog is not fed while the overlay's worker hangs", async () => {
+  const network = Namespaces.create(1);
+  const [machine] = network.nodes;
+  services = `[proxy]\nworkers = 1\n[cluster]\nkeys = ["${KEY}"]\n[overlay]\ndriver = "userspace"\n`;
+  const env = { PATH: process.env.PATH!, NOTIFY_SOCKET: systemd.address, WATCHDOG_USEC };
+  node = NodeProcess.startIn(directory.path, services, machine!.wrapper, env);
+  try {
+    await waitFor(() => systemd.count(isFed) >= 3, { what: "three messages to the watchdog" });
+    expect((await node.status()).overlay?.driver).toBe("userspace");
+    using _hung = stopThread(node.child.pid, "Worker", "last");
+    await waitFor(() => node.log.includes("a worker thread does not respond"), {
+      what: "the hung worker in the log",
+    });
+    const fed = systemd.count(isFed);
+    const { now } = await node.status();
+    await waitFor(async () => (await node.status()).now > now + 1_000);
+    expect(systemd.count(isFed)).toBe(fed);
+  } finally {
+    await node.kill();
+    network.close();
+  }
+});
+
+test("a successor becomes the main process: it is watched, and the store has its sockets", async () => {
+  start({ WATCHDOG_USEC });
+  await systemd.hears("READY=1", ({ READY }) => READY === "1");
+  const first = node.child.pid;
+  systemd.receive();
+  const stored = new Set(systemd.stored.keys());
+  expect(stored.size).toBeGreaterThan(0);
+  systemd.notices.length = 0;
+  expect(await portmesh("upgrade", "--socket", node.socket)).toMatchObject({ exitCode: 0, stderr: "" });
+  const { pid } = await node.status();
+  expect(pid).not.toBe(first);
+  try {
+    await systemd.hears("MAINPID", ({ MAINPID, READY }) => MAINPID === `${pid}` && READY === "1");
+    expect(await node.child.exited).toBe(0);
+    systemd.notices.length = 0;
+    await waitFor(() => systemd.count(isFed) >= 3, { what: "the successor to feed the watchdog" });
+    expect(systemd.notices.some(({ STOPPING, MAINPID }) => STOPPING === "1" || MAINPID === `${first}`)).toBe(
+      false,
+    );
+    expect(new Set(systemd.stored.keys())).toEqual(stored);
+  } finally {
+    process.kill(pid, "SIGKILL");
+  }
+  // it crashes: the manager starts another one, with the sockets that the successor has left in the store
+  const { fds, env, wrapper } = systemd.passed;
+  const waiting = request("127.0.0.1", published);
+  node = NodeProcess.startIn(directory.path, services, wrapper, env, fds);
+  expect((await waiting).body).toBe("task");
 });
 
 test("without a service manager, or with one that is gone, the node serves", async () => {

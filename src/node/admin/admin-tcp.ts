@@ -1,5 +1,5 @@
 /**
- * The admin API on `admin.listen`: follows the configuration, and passes its listening socket to the process that takes over.
+ * The admin API on `admin.listen`: follows the configuration, and its listening socket goes on in the next process.
  * A port that cannot be had holds up nothing: it is reported and tried again.
  */
 import { type AdminTcpHandle, type AdminTcpRules, AdminTcpServer } from "../../admin/index.ts";
@@ -22,6 +22,8 @@ export interface AdminTcpOptions {
   readonly clock: Clock;
   /** Name of this node: clients may ask for it by that. */
   readonly self: string;
+  /** `sockets` are others now. */
+  readonly onSockets?: () => void;
 }
 
 export interface AdminTcpStatus {
@@ -60,12 +62,12 @@ export class AdminTcp {
     return { listen: addressOf(this.#wanted), isTls: this.#wanted.tls !== null, error: this.#error };
   }
 
-  /** For the process that takes over. */
+  /** For another process of this node. */
   get sockets(): readonly (readonly [key: string, fd: number])[] {
     return this.#open === null ? [] : [[keyOf(this.#open.listen), this.#open.fd]];
   }
 
-  /** Takes the socket of the process that runs this node now, to be used by `follow`. */
+  /** Takes the socket of another process of this node, to be used by `follow`. */
   adopt(http: AdminHttpConfig | null, sockets: InheritedSockets): void {
     if (http === null) return;
     const listen = addressOf(http);
@@ -129,6 +131,7 @@ export class AdminTcp {
     });
     if (this.#isClosed) return server.close();
     this.#open = { listen, server, fd: server.duplicate() };
+    this.#options.onSockets?.();
     this.#options.log.info({ listen }, `admin API: now listening on ${listen}${wanted.tls ? " (TLS)" : ""}`);
   }
 
@@ -150,6 +153,7 @@ export class AdminTcp {
     if (open === null) return;
     endServer(open.server);
     if (open.fd >= 0) close(open.fd);
+    this.#options.onSockets?.();
   }
 
   #report(error: string | null): void {

@@ -19,6 +19,7 @@ import type { HandedOverlay, Overlay } from "../overlay/overlay.ts";
 import type { OverlayStatus } from "../overlay/overlay-status.ts";
 import type { PeerPorts } from "../port-test/judge.ts";
 import type { PortTester } from "../port-test/port-tester.ts";
+import type { SocketList } from "../socket-list.ts";
 import { StateStore } from "../state-store.ts";
 import type { AddressChange } from "./address-watch.ts";
 import { CatalogExchange } from "./catalog-exchange.ts";
@@ -54,6 +55,7 @@ export interface ClusterOptions {
   readonly onFatal: (error: NodeError) => void;
   /** Of another process of this node, which has stopped with it. */
   readonly inherited?: HandedCluster | undefined;
+  readonly sockets?: SocketList | undefined;
 }
 
 /** What another process of this node continues with. */
@@ -191,6 +193,11 @@ export class Cluster {
 
   get overlayStatus(): OverlayStatus | null {
     return this.#options.overlay?.status ?? null;
+  }
+
+  /** Resolves when the overlay's thread has answered. */
+  async ping(): Promise<void> {
+    await this.#options.overlay?.ping();
   }
 
   /** Every port between this node and each other, in both directions. Takes some seconds. */
@@ -336,6 +343,7 @@ export class Cluster {
       onMembers: () => this.#learnMembers(),
       onFatal: (error) => this.#giveUp(error),
       inherited: this.#options.inherited?.members ?? undefined,
+      sockets: this.#options.sockets,
     });
   }
 

@@ -4,12 +4,12 @@ import { type DialOptions, dialExchange, ExchangeServer, type ListenOptions } fr
 
 /** `listen` and `openDatagrams` reject with the error of the system. */
 export interface GossipTransport {
-  readonly listen: (options: ListenOptions) => Promise<Pick<ExchangeServer, "close" | "duplicate">>;
+  readonly listen: (options: ListenOptions) => Promise<Pick<ExchangeServer, "fd" | "close" | "duplicate">>;
   readonly dial: (options: DialOptions) => Promise<{ readonly error: string | null }>;
   readonly openDatagrams: (options: DatagramSocketOptions) => Promise<GossipDatagrams>;
 }
 
-export type GossipDatagrams = Pick<DatagramSocket, "send" | "sendFrom" | "duplicate" | "close">;
+export type GossipDatagrams = Pick<DatagramSocket, "fd" | "send" | "sendFrom" | "duplicate" | "close">;
 
 export const socketTransport: GossipTransport = {
   listen: (options) => ExchangeServer.listen(options),

@@ -33,10 +33,11 @@ import {
   StreamReader,
   USER_MESSAGE,
 } from "../../wire/gossip/index.ts";
-import { decodeRelayDatagram, isWildcard, parseIp, RelayDatagram } from "../../wire/index.ts";
+import { decodeRelayDatagram, formatHostPort, isWildcard, parseIp, RelayDatagram } from "../../wire/index.ts";
 import { EVENTS } from "../events/message.ts";
 import { PORT_TEST } from "../port-test/message.ts";
 import type { StreamAnswer } from "../port-test/port-tester.ts";
+import type { SocketList } from "../socket-list.ts";
 import { addressOf, hostOf, ipOf } from "./address.ts";
 import { DroppedGossip } from "./dropped-gossip.ts";
 import type { GossipDatagrams, GossipTransport } from "./gossip-transport.ts";
@@ -62,8 +63,8 @@ export interface GossipOptions {
   /** Literal address of this machine that everything leaves from; null: any. */
   readonly source: () => string | null;
   readonly keyring: Keyring | null;
-  /** Sockets of another process of this node, to go on with. */
-  readonly sockets?: GossipSockets | undefined;
+  /** Where those of another process of this node are, to go on with; absent: there are none. */
+  readonly sockets?: SocketList | undefined;
   readonly machine: Membership;
   /** Connections from others at once, and as many to others, of which user messages get half. A bound on descriptors too. */
   readonly maxExchanges: number;
@@ -82,10 +83,12 @@ export interface GossipOptions {
 }
 
 /** Bound descriptors of the gossip port; negative: there is none. */
-export interface GossipSockets {
+interface GossipSockets {
   readonly tcp: number;
   readonly udp: number;
 }
+
+const NO_SOCKETS: GossipSockets = { tcp: -1, udp: -1 };
 
 export interface PortTestSender {
   readonly host: string;
@@ -114,7 +117,7 @@ export class Gossip {
   #dialed = 0;
   #cancelSweep: () => void = () => undefined;
   #datagrams: GossipDatagrams | null = null;
-  #exchanges: Pick<ExchangeServer, "close" | "duplicate"> | null = null;
+  #exchanges: Pick<ExchangeServer, "fd" | "close" | "duplicate"> | null = null;
   /** Of a pause. */
   #kept: GossipSockets | null = null;
   #cancelWake: (() => void) | null = null;
@@ -142,7 +145,7 @@ export class Gossip {
   static async open(options: GossipOptions): Promise<Gossip> {
     const gossip = new Gossip(options);
     try {
-      await gossip.#open(options.sockets);
+      await gossip.#open(gossip.#inherited());
     } catch (error) {
       gossip.close();
       throw error;
@@ -152,12 +155,22 @@ export class Gossip {
     return gossip;
   }
 
-  async #open(sockets?: GossipSockets): Promise<void> {
+  #inherited(): GossipSockets {
+    const { inherited } = this.#options.sockets ?? {};
+    return { tcp: inherited?.take(this.#key("tcp")) ?? -1, udp: inherited?.take(this.#key("udp")) ?? -1 };
+  }
+
+  #key(protocol: "tcp" | "udp"): string {
+    const { host, port } = this.#options;
+    return `gossip-${protocol}:${formatHostPort(host, port)}`;
+  }
+
+  async #open({ tcp, udp }: GossipSockets): Promise<void> {
     const { host, port, transport, exchangeTimeoutMs } = this.#options;
     this.#exchanges = await transport.listen({
       host,
       port,
-      fd: usable(sockets?.tcp),
+      fd: usable(tcp),
       timeoutMs: exchangeTimeoutMs,
       limiter: this.#limiter,
       onOpen: (fromHost) => this.#respond(fromHost),
@@ -166,29 +179,29 @@ export class Gossip {
     this.#datagrams = await transport.openDatagrams({
       host,
       port,
-      fd: usable(sockets?.udp),
+      fd: usable(udp),
       sharing: "first", // relays come after it
       onDatagram: (datagram) => this.#onDatagram(datagram),
     });
+    this.#options.sockets?.set("gossip", [
+      [this.#key("tcp"), this.#exchanges.fd],
+      [this.#key("udp"), this.#datagrams.fd],
+    ]);
   }
 
-  /**
-   * Nothing is read or said until `resume`. The sockets, for another process of this node, stay open, and what arrives
-   * waits in them.
-   */
-  pause(): GossipSockets {
+  /** Nothing is read or said until `resume`. The sockets, which another process has too, stay open: what arrives waits. */
+  pause(): void {
     const tcp = this.#exchanges?.duplicate() ?? -1;
     const udp = this.#datagrams?.duplicate() ?? -1;
     this.#closeSockets();
     this.#kept = { tcp, udp };
-    return this.#kept;
   }
 
   /** The other process did not go on. Rejects with the error of the system. */
   async resume(): Promise<void> {
     const kept = this.#kept;
     this.#kept = null;
-    await this.#open(kept ?? undefined);
+    await this.#open(kept ?? NO_SOCKETS);
     this.run((machine) => machine.resume());
   }
 
@@ -268,6 +281,7 @@ export class Gossip {
     this.#cancelSweep();
     this.#isClosed = true;
     this.#closeSockets();
+    this.#options.sockets?.set("gossip", []);
     if (this.#kept !== null) for (const fd of [this.#kept.tcp, this.#kept.udp]) close(fd);
     this.#kept = null;
   }
@@ -493,6 +507,6 @@ export class Gossip {
 }
 
 /** Where it could not be passed on, a socket is opened. */
-function usable(fd = -1): number | undefined {
+function usable(fd: number): number | undefined {
   return fd < 0 ? undefined : fd;
 }

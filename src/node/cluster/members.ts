@@ -26,9 +26,10 @@ import { Keyring, packetOverheadBytes } from "../../wire/gossip/index.ts";
 import { formatHostPort } from "../../wire/index.ts";
 import type { MembersInput } from "../facts/derive.ts";
 import type { NodeError } from "../node-error.ts";
+import type { SocketList } from "../socket-list.ts";
 import { addressOf, addressText, hostOf } from "./address.ts";
 import type { ClusterLog } from "./cluster-log.ts";
-import { Gossip, type GossipOptions, type GossipSockets, type GossipTraffic, NO_TRAFFIC } from "./gossip.ts";
+import { Gossip, type GossipOptions, type GossipTraffic, NO_TRAFFIC } from "./gossip.ts";
 import type { GossipTransport } from "./gossip-transport.ts";
 import { cannotBind, nameTaken } from "./join-errors.ts";
 import type { KeyMismatch } from "./key-mismatch.ts";
@@ -84,11 +85,11 @@ export interface MembersOptions {
   readonly onFatal: (error: NodeError) => void;
   /** Of another process of this node, which is silent from now on. */
   readonly inherited?: HandedMembers | undefined;
+  readonly sockets?: SocketList | undefined;
 }
 
 /** This node as a member, on its way to another process. */
 export interface HandedMembers {
-  readonly sockets: GossipSockets;
   readonly membership: MembershipState;
 }
 
@@ -244,8 +245,8 @@ export class Members {
   /** Says nothing until `resume`; null: it has left. What another process continues with. */
   pause(): HandedMembers | null {
     if (this.#gossip === null) return null;
-    const sockets = this.#gossip.pause();
-    return { sockets, membership: this.#machine.export(this.#options.clock.nowMs()) };
+    this.#gossip.pause();
+    return { membership: this.#machine.export(this.#options.clock.nowMs()) };
   }
 
   /** The other process did not go on. */
@@ -305,7 +306,7 @@ export class Members {
         clock: this.#options.clock,
         transport: this.#options.transport,
         keyring: keyringOf(config.keys),
-        sockets: this.#options.inherited?.sockets,
+        sockets: this.#options.sockets,
         machine: this.#machine,
         maxExchanges: gossipConnectionsWithin(raiseFileLimit()),
         silenceMs: EXCHANGE_SILENCE_MS + this.#farMs,

@@ -18,7 +18,7 @@ import { decodeWhole, encodeValue, isMap } from "../../wire/index.ts";
 import type { Identity } from "./identity.ts";
 
 /** Of these messages and of everything in them; other numbers are refused. */
-export const LAYOUT = 2;
+export const LAYOUT = 3;
 
 export interface Draining {
   readonly openConnections: number;

@@ -1,5 +1,5 @@
 /**
- * What continues of a node besides its listening sockets, as bytes and descriptors: values of msgpack in which a descriptor
+ * What continues of a node besides its sockets (socket-list.ts), as bytes and descriptors: values of msgpack in which a descriptor
  * is an index, since it has another number in every process.
  */
 import { decode, encode } from "@msgpack/msgpack";
@@ -57,13 +57,9 @@ function withDescriptors(
 ): HandedCluster {
   return {
     catalog,
-    members: members && {
-      ...members,
-      sockets: { tcp: change(members.sockets.tcp), udp: change(members.sockets.udp) },
-    },
+    members,
     overlay: overlay && {
       device: overlay.device && { ...overlay.device, fd: change(overlay.device.fd) },
-      echoes: overlay.echoes.map(({ address, fd }) => ({ address, fd: change(fd) })),
     },
   };
 }

@@ -110,6 +110,10 @@ class UserspaceDriver implements OverlayDriver {
     };
   }
 
+  ping(): Promise<void> {
+    return this.#overlay.ping();
+  }
+
   close(): Promise<void> {
     this.#guard.close();
     return this.#overlay.close();

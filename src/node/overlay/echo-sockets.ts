@@ -7,26 +7,31 @@
  */
 import { EchoSocket } from "../../overlay/index.ts";
 import { close } from "../../sys/socket.ts";
+import { formatHostPort } from "../../wire/index.ts";
+import type { SocketList } from "../socket-list.ts";
 
-/** A socket on its way to another process. */
-export interface HandedEcho {
-  readonly address: string;
-  readonly fd: number;
-}
+const KIND = "echo-udp";
 
 export class EchoSockets {
   readonly #port: number;
   /** By address; bounded by the addresses that the node has had. */
   readonly #opening = new Map<string, Promise<EchoSocket>>();
   readonly #open = new Map<string, EchoSocket>();
-  /** Descriptors by address, of sockets that nobody reads. */
+  /** Descriptors by "address:port", of sockets that nobody reads. */
   readonly #kept: Map<string, number>;
   #isClosed = false;
 
-  /** @param port UDP, of all of them. @param handed of another process of this node */
-  constructor(port: number, handed: readonly HandedEcho[] = []) {
+  /**
+   * @param port UDP, of all of them
+   * @param sockets with those of another process of this node: kept until their address is asked for, as relays stand
+   * behind them
+   */
+  constructor(
+    port: number,
+    readonly sockets?: SocketList,
+  ) {
     this.#port = port;
-    this.#kept = new Map(handed.map(({ address, fd }) => [address, fd]));
+    this.#kept = new Map(sockets?.inherited.takeKind(KIND) ?? []);
   }
 
   /** Relays may stand behind it. */
@@ -49,16 +54,20 @@ export class EchoSockets {
     this.#closeOpen();
     for (const fd of this.#kept.values()) close(fd);
     this.#kept.clear();
+    this.sockets?.set("echoes", []);
   }
 
-  /** Nothing is read until they are asked for again, here or in another process, which gets the descriptors. */
-  pause(): readonly HandedEcho[] {
+  /** Nothing is read until they are asked for again, here or in another process. */
+  pause(): void {
     for (const [address, socket] of this.#open) {
       const fd = socket.duplicate();
-      if (fd >= 0) this.#kept.set(address, fd);
+      if (fd >= 0) this.#kept.set(this.#hostPort(address), fd);
     }
     this.#closeOpen();
-    return [...this.#kept].map(([address, fd]) => ({ address, fd }));
+  }
+
+  #hostPort(address: string): string {
+    return formatHostPort(address, this.#port);
   }
 
   #closeOpen(): void {
@@ -71,12 +80,22 @@ export class EchoSockets {
     const socket = await EchoSocket.open(address, this.#port, this.#takeKept(address));
     if (this.#isClosed) socket.close();
     else this.#open.set(address, socket);
+    this.#tell();
     return socket;
   }
 
   #takeKept(address: string): number | undefined {
-    const fd = this.#kept.get(address);
-    this.#kept.delete(address);
+    const key = this.#hostPort(address);
+    const fd = this.#kept.get(key);
+    this.#kept.delete(key);
     return fd;
+  }
+
+  #tell(): void {
+    const open = [...this.#open].map(([address, { fd }]) => [this.#hostPort(address), fd] as const);
+    this.sockets?.set(
+      "echoes",
+      [...this.#kept, ...open].map(([hostPort, fd]) => [`${KIND}:${hostPort}`, fd]),
+    );
   }
 }

@@ -38,6 +38,8 @@ export interface OverlayDriver {
   figuresOf(peer: string): Partial<PeerFigures>;
   /** Frames thrown away that no peer can be blamed for, by reason. */
   readonly rejectedTotal: Readonly<Record<string, number>>;
+  /** Resolves when its thread has answered; absent: it has none. */
+  ping?(): Promise<void>;
   close(): void | Promise<void>;
   /** As `close`, but the device stays, for another process: the descriptor that keeps it; -1: it needs none. */
   leave(): number | Promise<number>;

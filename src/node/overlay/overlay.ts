@@ -24,7 +24,8 @@ import type { OverlayInput } from "../facts/derive.ts";
 import { type OverlayFacts, type OverlayReach, overlayFacts } from "../facts/overlay-facts.ts";
 import { relayPortsAt } from "../facts/relay-ports.ts";
 import { sourceAddress } from "../facts/source-address.ts";
-import { EchoSockets, type HandedEcho } from "./echo-sockets.ts";
+import type { SocketList } from "../socket-list.ts";
+import { EchoSockets } from "./echo-sockets.ts";
 import { endProblems } from "./end-problems.ts";
 import { type Neighbour, Neighbours, type Nodes } from "./neighbours.ts";
 import {
@@ -59,13 +60,13 @@ export interface OverlayOptions {
   readonly onChange: (facts: OverlayFacts) => void;
   /** Of another process of this node, which has stopped with it. */
   readonly inherited?: HandedOverlay | undefined;
+  readonly sockets?: SocketList;
 }
 
 /** What another process of this node continues with; its keys are new. */
 export interface HandedOverlay {
   /** null: there is none. */
   readonly device: LeftDevice | null;
-  readonly echoes: readonly HandedEcho[];
 }
 
 /** Another node's end. */
@@ -127,7 +128,7 @@ export class Overlay {
     const { self, config, cluster, address } = options;
     const { name: clusterName, keys: clusterKeys } = cluster;
     this.#neighbours = new Neighbours({ self, subnet: config.subnet, clusterName, clusterKeys, address });
-    this.#echoSockets = new EchoSockets(cluster.bind.port, options.inherited?.echoes);
+    this.#echoSockets = new EchoSockets(cluster.bind.port, options.sockets);
     const { clock, log } = options;
     this.#upkeep = new Upkeep({
       device: deviceOf(config),
@@ -253,6 +254,11 @@ export class Overlay {
     this.#echoSockets.close();
   }
 
+  /** Resolves when the driver's thread has answered. */
+  async ping(): Promise<void> {
+    await this.#opened.driver?.ping?.();
+  }
+
   /** Another process opens this end, or `resume` opens it again. Its device stays. */
   async pause(): Promise<HandedOverlay> {
     this.#suspendedAddress = this.#address ?? this.#awaited;
@@ -260,7 +266,8 @@ export class Overlay {
     const { name: driver } = this.#opened;
     const fd = (await this.#stop()?.leave()) ?? null;
     this.#left = fd === null ? null : { driver, end: this.#openedEnd!, fd };
-    return { device: this.#left, echoes: this.#echoSockets.pause() };
+    this.#echoSockets.pause();
+    return { device: this.#left };
   }
 
   async resume(): Promise<void> {

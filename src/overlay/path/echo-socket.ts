@@ -46,6 +46,10 @@ export class EchoSocket {
     return this.#socket!.sendWhole(bytes, host, port);
   }
 
+  get fd(): number {
+    return this.#socket!.fd;
+  }
+
   /** Another descriptor of it, which stays open when this object is closed; or -errno. */
   duplicate(): number {
     return this.#socket!.duplicate();

@@ -181,6 +181,11 @@ export class UserspaceOverlay {
     return readCounts(this.#counters, UNKNOWN_PEER);
   }
 
+  /** Resolves when the worker has answered. */
+  async ping(): Promise<void> {
+    if (!this.#isClosed) await this.#thread.ping();
+  }
+
   /** Device, address, routes and socket are gone when it resolves. */
   async close(): Promise<void> {
     if (this.#isClosed) return;

@@ -28,9 +28,12 @@ export interface WorkerPeer extends OverlayPeer {
 export type ToWorker =
   | { readonly type: "peers"; readonly sequence: number; readonly peers: readonly WorkerPeer[] }
   | { readonly type: "local-mtu"; readonly bytes: number }
+  /** Answered by "pong": the worker's loop turns. */
+  | { readonly type: "ping" }
   | { readonly type: "stop" };
 
 export type FromWorker =
   | { readonly type: "ready" }
   | { readonly type: "applied"; readonly sequence: number }
+  | { readonly type: "pong" }
   | { readonly type: "stopped" };

@@ -10,6 +10,7 @@ export class WorkerThread {
   readonly #wakeupFd = openWakeup();
   readonly #thread: Worker;
   readonly #stopped = Promise.withResolvers<void>();
+  #pong: PromiseWithResolvers<void> | null = null;
   #sequence = 0;
   /** by sequence number, waiting for the worker to have applied it */
   readonly #waiting = new Map<number, () => void>();
@@ -40,6 +41,13 @@ export class WorkerThread {
     this.#post({ type: "local-mtu", bytes });
   }
 
+  /** Resolves when the worker has answered, or ends; calls while it is waited for wait for the same answer. */
+  ping(): Promise<void> {
+    this.#pong ??= Promise.withResolvers<void>();
+    this.#post({ type: "ping" });
+    return this.#pong.promise;
+  }
+
   /** Resolves when the worker touches its descriptors no more. */
   async stop(): Promise<void> {
     this.#post({ type: "stop" });
@@ -56,6 +64,10 @@ export class WorkerThread {
 
   #onMessage(message: FromWorker): void {
     if (message.type === "stopped") this.#stopped.resolve();
+    if (message.type === "pong" || message.type === "stopped") {
+      this.#pong?.resolve();
+      this.#pong = null;
+    }
     if (message.type !== "applied") return;
     this.#waiting.get(message.sequence)?.();
     this.#waiting.delete(message.sequence);

@@ -26,7 +26,7 @@ export class MemoryGossip {
       const key = keyOf(options.host, options.port);
       if (this.#listeners.has(key)) throw Object.assign(new Error("in use"), { code: "EADDRINUSE" });
       this.#listeners.set(key, options);
-      return { duplicate: () => -1, close: () => this.#listeners.delete(key) };
+      return { fd: -1, duplicate: () => -1, close: () => this.#listeners.delete(key) };
     },
     dial: (options) => this.#dial(options),
     openDatagrams: async ({ host, port, onDatagram }) => {
@@ -39,6 +39,7 @@ export class MemoryGossip {
         return true;
       };
       return {
+        fd: -1,
         send,
         duplicate: () => -1,
         sendFrom: (_source, bytes, to, toPort) => send(bytes, formatIp(to.length === 4 ? 4 : 6, to), toPort),

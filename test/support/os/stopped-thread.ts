@@ -6,13 +6,16 @@ const PTRACE_ATTACH = 16;
 const PTRACE_DETACH = 17;
 const WALL = 0x40000000;
 
-/** @param name as in /proc/PID/task/TID/comm */
-export function stopThread(pid: number, name: string): Disposable {
-  const tid = Number(
-    readdirSync(`/proc/${pid}/task`).find(
-      (each) => readFileSync(`/proc/${pid}/task/${each}/comm`, "utf8").trim() === name,
-    ),
-  );
+/**
+ * @param name as in /proc/PID/task/TID/comm
+ * @param which of that name, in the order of their start
+ */
+export function stopThread(pid: number, name: string, which: "first" | "last" = "first"): Disposable {
+  const named = readdirSync(`/proc/${pid}/task`)
+    .filter((each) => readFileSync(`/proc/${pid}/task/${each}/comm`, "utf8").trim() === name)
+    .map(Number)
+    .sort((one, other) => one - other);
+  const tid = named.at(which === "first" ? 0 : -1)!;
   const { symbols } = dlopen("libc.so.6", {
     ptrace: { args: ["i64", "i64", "ptr", "ptr"], returns: "i64" },
     waitpid: { args: ["i32", "ptr", "i32"], returns: "i32" },

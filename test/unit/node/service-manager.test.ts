@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { ServiceManager } from "../../../src/node/service-manager.ts";
+import { InheritedSockets } from "../../../src/sys/inherited-sockets.ts";
 import { recordingLog } from "../../support/node/recording-log.ts";
 import { FakeServiceManager, type Notice } from "../../support/os/service-manager.ts";
 import { type TempDir, tempDir } from "../../support/os/temp-dir.ts";
@@ -31,7 +32,8 @@ function managed(
   return new ServiceManager({
     env: { NOTIFY_SOCKET: systemd.address, ...env },
     pid: PID,
-    takenOver,
+    isSuccessor: takenOver !== null,
+    inherited: new InheritedSockets((takenOver ?? []).map((key) => [key, -1])),
     clock,
     log: recorded.log,
   });
@@ -166,7 +168,14 @@ test("a process that has handed over is silent", async () => {
 });
 
 test("without a service manager nothing is sent; an address that is none is logged", () => {
-  const none = new ServiceManager({ env: {}, pid: PID, takenOver: null, clock, log: recorded.log });
+  const none = new ServiceManager({
+    env: {},
+    pid: PID,
+    isSuccessor: false,
+    inherited: new InheritedSockets(),
+    clock,
+    log: recorded.log,
+  });
   none.serving(alive);
   none.draining(() => "draining");
   expect(recorded.lines).toEqual([]);

@@ -151,6 +151,7 @@ export class Worker {
 
   #onMessage(message: ToWorker): void {
     if (message.type === "stop") return this.#loop.stop();
+    if (message.type === "ping") return this.#send({ type: "pong" });
     if (message.type === "local-mtu") return this.#sealed.setLocalMtu(message.bytes);
     this.#setPeers(message.peers);
     this.#send({ type: "applied", sequence: message.sequence });
