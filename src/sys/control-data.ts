@@ -3,14 +3,13 @@
  * [ip(7) IP_PKTINFO, ipv6(7) IPV6_PKTINFO, RFC 3542 §6]; and the size of the datagrams that a long one is to be cut
  * into [udp(7) UDP_SEGMENT], or has been put together from [UDP_GRO].
  *
- *   cmsghdr          length u64 (with the header) · level i32 · type i32                     16 bytes
+ *   cmsghdr          see control-message.ts                                                  16 bytes
  *   in_pktinfo       interface i32 · local address 4 · destination in the IP header 4        12 bytes
  *   in6_pktinfo      address 16 · interface u32                                              20 bytes
  *   segment size     u16 to send, i32 received                                            2, 4 bytes
- *
- * As in mmsg.ts, musl's u32 length with padding is the same bytes.
  */
 import type { Arena } from "./arena.ts";
+import { CONTROL_HEADER_BYTES, findControl, writeControlHeader } from "./control-message.ts";
 import { AF_INET6 } from "./sockaddr.ts";
 
 /** Room for what one datagram has: a local address (32 or 40 bytes) and a segment size (24). The kernel cuts the rest. */
@@ -20,7 +19,6 @@ export const CONTROL_MAX = 64;
 export const LOCAL_WORDS_IPV4 = 1;
 export const LOCAL_WORDS_IPV6 = 5;
 
-const CMSG_HEADER_BYTES = 16;
 const IPPROTO_IP = 0;
 const IP_PKTINFO = 8;
 const IPPROTO_IPV6 = 41;
@@ -64,49 +62,29 @@ export function writePacketInfo(
   const to = controlAt / 4;
   const { int32 } = arena;
   const isIpv6 = family === AF_INET6;
-  int32[to] = CMSG_HEADER_BYTES + (isIpv6 ? IN6_PKTINFO_BYTES : IN_PKTINFO_BYTES);
-  int32[to + 1] = 0;
-  int32[to + 2] = isIpv6 ? IPPROTO_IPV6 : IPPROTO_IP;
-  int32[to + 3] = isIpv6 ? IPV6_PKTINFO : IP_PKTINFO;
   if (isIpv6) {
+    writeControlHeader(arena, controlAt, IPPROTO_IPV6, IPV6_PKTINFO, IN6_PKTINFO_BYTES);
     for (let i = 0; i < LOCAL_WORDS_IPV6; i++) int32[to + 4 + i] = words[at + i]!;
-    return CMSG_HEADER_BYTES + IN6_PKTINFO_BYTES + 4;
+    return CONTROL_HEADER_BYTES + IN6_PKTINFO_BYTES + 4;
   }
+  writeControlHeader(arena, controlAt, IPPROTO_IP, IP_PKTINFO, IN_PKTINFO_BYTES);
   int32[to + 4] = 0;
   int32[to + 5] = words[at]!;
   int32[to + 6] = 0;
-  return CMSG_HEADER_BYTES + IN_PKTINFO_BYTES + 4;
+  return CONTROL_HEADER_BYTES + IN_PKTINFO_BYTES + 4;
 }
 
 /** Writes control data that has a datagram cut into ones of `bytes`, the last of which may be shorter; returns its length. */
 export function writeSegmentSize(arena: Arena, controlAt: number, bytes: number): number {
-  const to = controlAt / 4;
-  const { int32 } = arena;
-  int32[to] = CMSG_HEADER_BYTES + 2;
-  int32[to + 1] = 0;
-  int32[to + 2] = SOL_UDP;
-  int32[to + 3] = UDP_SEGMENT;
-  int32[to + 4] = bytes;
-  return CMSG_HEADER_BYTES + 8;
+  writeControlHeader(arena, controlAt, SOL_UDP, UDP_SEGMENT, 2);
+  arena.int32[(controlAt + CONTROL_HEADER_BYTES) / 4] = bytes;
+  return CONTROL_HEADER_BYTES + 8;
 }
 
 /** Of datagrams that arrived as one: bytes of each but a shorter last one; 0: it is a single one. [udp(7) UDP_GRO] */
 export function readSegmentSize(arena: Arena, controlAt: number, controlLength: number): number {
   const found = findControl(arena, controlAt, controlLength, SOL_UDP, UDP_GRO);
   return found < 0 ? 0 : arena.int32[found / 4]!;
-}
-
-/** Offset of the data of the first control message of a kind, or -1. */
-function findControl(arena: Arena, at: number, length: number, level: number, type: number): number {
-  const end = at + length;
-  while (at + CMSG_HEADER_BYTES <= end) {
-    const word = at / 4;
-    const size = arena.int32[word]!;
-    if (size < CMSG_HEADER_BYTES || at + size > end) return -1;
-    if (arena.int32[word + 2] === level && arena.int32[word + 3] === type) return at + CMSG_HEADER_BYTES;
-    at += (size + 7) & ~7;
-  }
-  return -1;
 }
 
 /** fe80::/10 */

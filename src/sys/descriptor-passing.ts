@@ -6,9 +6,16 @@
  *
  *   msghdr    name ptr · name length u32 · pad · iov ptr · iov count u64 · control ptr · control length u64 · flags i32 · pad
  *   iovec     base ptr · length u64
- *   cmsghdr   length u64 (with the header) · level i32 · type i32 · descriptors i32 …
+ *   control   a message (control-message.ts) with descriptors i32 …
  */
 import { Arena } from "./arena.ts";
+import {
+  CONTROL_HEADER_BYTES,
+  controlDataBytes,
+  findControl,
+  paddedControl,
+  writeControlHeader,
+} from "./control-message.ts";
 import { EINTR, EMFILE, EMSGSIZE, errno } from "./errno.ts";
 import { libc } from "./libc.ts";
 import { close } from "./socket.ts";
@@ -30,8 +37,7 @@ const MSGHDR_AT = 0;
 const MSGHDR_BYTES = 56;
 const IOVEC_AT = 64;
 const CONTROL_AT = 128;
-const CMSG_HEADER_BYTES = 16;
-const CONTROL_BYTES = CMSG_HEADER_BYTES + 4 * 256;
+const CONTROL_BYTES = CONTROL_HEADER_BYTES + 4 * 256;
 const DATA_AT = 2048;
 
 export interface ReceivedDescriptors {
@@ -75,13 +81,11 @@ export function sendDescriptors(socketFd: number, bytes: Uint8Array, fds: readon
   if (bytes.length === 0 || bytes.length > MAX_MESSAGE_BYTES || fds.length > MAX_DESCRIPTORS)
     return -EMSGSIZE;
   const { arena } = message;
-  const length = CMSG_HEADER_BYTES + 4 * fds.length;
-  message.prepare(bytes.length, fds.length === 0 ? 0 : (length + 7) & ~7);
+  const dataBytes = 4 * fds.length;
+  message.prepare(bytes.length, fds.length === 0 ? 0 : paddedControl(CONTROL_HEADER_BYTES + dataBytes));
   arena.bytes.set(bytes, DATA_AT);
-  arena.view.setBigUint64(CONTROL_AT, BigInt(length), true);
-  arena.view.setInt32(CONTROL_AT + 8, SOL_SOCKET, true);
-  arena.view.setInt32(CONTROL_AT + 12, SCM_RIGHTS, true);
-  fds.forEach((fd, i) => arena.view.setInt32(CONTROL_AT + CMSG_HEADER_BYTES + 4 * i, fd, true));
+  writeControlHeader(arena, CONTROL_AT, SOL_SOCKET, SCM_RIGHTS, dataBytes);
+  arena.int32.set(fds, (CONTROL_AT + CONTROL_HEADER_BYTES) / 4);
   for (;;) {
     if (libc.sendmsg(socketFd, arena.address(MSGHDR_AT), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return 0;
     const error = errno();
@@ -113,16 +117,10 @@ export function receiveDescriptors(socketFd: number, maxBytes: number): Received
   return { bytes: arena.bytes.slice(DATA_AT, DATA_AT + received), fds };
 }
 
-function readDescriptors({ view }: Arena, controlLength: number): number[] {
-  const fds: number[] = [];
-  let at = CONTROL_AT;
-  const end = CONTROL_AT + controlLength;
-  while (at + CMSG_HEADER_BYTES <= end) {
-    const length = Number(view.getBigUint64(at, true));
-    if (length < CMSG_HEADER_BYTES || at + length > end) break;
-    if (view.getInt32(at + 8, true) === SOL_SOCKET && view.getInt32(at + 12, true) === SCM_RIGHTS)
-      for (let i = at + CMSG_HEADER_BYTES; i + 4 <= at + length; i += 4) fds.push(view.getInt32(i, true));
-    at += (length + 7) & ~7;
-  }
-  return fds;
+/** The kernel puts all of them into one control message. */
+function readDescriptors(arena: Arena, controlLength: number): number[] {
+  const found = findControl(arena, CONTROL_AT, controlLength, SOL_SOCKET, SCM_RIGHTS);
+  if (found < 0) return [];
+  const first = found / 4;
+  return [...arena.int32.subarray(first, first + Math.floor(controlDataBytes(arena, found) / 4))];
 }

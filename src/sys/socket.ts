@@ -7,10 +7,8 @@ import { scratch } from "./arena.ts";
 import { EINTR, errno } from "./errno.ts";
 import { libc } from "./libc.ts";
 import { AF_INET6, SOCKADDR_MAX } from "./sockaddr.ts";
+import { AF_UNIX, writeUnixAddress } from "./unix-address.ts";
 
-const AF_UNIX = 1;
-/** sun_path without its first byte, which is 0. */
-const ABSTRACT_NAME_MAX = 107;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const SOCK_NONBLOCK_CLOEXEC = 0o4000 | 0o2000000;
@@ -91,10 +89,8 @@ export function udpSocket(family: number): number {
 export function claimName(name: string): number {
   const fd = libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK_CLOEXEC, 0);
   if (fd < 0) return -errno();
-  const { written } = new TextEncoder().encodeInto(name, scratch.bytes.subarray(3, 3 + ABSTRACT_NAME_MAX));
-  scratch.bytes[0] = AF_UNIX;
-  scratch.bytes[1] = scratch.bytes[2] = 0;
-  const bound = bind(fd, scratch.address(0), 3 + written);
+  const length = writeUnixAddress(`@${name}`);
+  const bound = bind(fd, scratch.address(0), length);
   if (bound === 0) return fd;
   close(fd);
   return bound;
