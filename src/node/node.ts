@@ -310,36 +310,15 @@ export class Node implements ClusterNode {
    * @param keepsSockets the service manager has them too: new clients wait in their queues for the next process
    */
   async drainAndStop(keepsSockets = false): Promise<boolean> {
-    const { log, proxy, tables, cluster } = this.#started;
-    const timeoutMs = this.#drainTimeoutMs;
-    this.#state = "draining";
-    log.draining(timeoutMs);
-    this.#started.options.manager?.draining(() => this.summary);
+    const { options, log, proxy, cluster } = this.#started;
+    log.draining(this.#enterDrain());
+    options.manager?.draining(() => this.summary);
     await cluster.announceLeaving();
-    await tables.close(); // a change now would open the listeners again
-    if (keepsSockets) await proxy.forget();
-    await proxy.closePorts();
-    const draining = proxy.drain();
-    const first = await Promise.race([draining, this.#wayWanted.promise]);
+    const { isDrained } = await this.#drain(keepsSockets);
+    const first = await Promise.race([isDrained, this.#wayWanted.promise]);
     await cluster.leave();
     if (first === null) log.madeWay(proxy.openConnections);
-    await this.#stopAllButProxy();
-    const isDrained = await draining;
-    await this.#started.stopProxy();
-    log.stopped(isDrained);
-    return isDrained;
-  }
-
-  /** The longest of its services. */
-  get #drainTimeoutMs(): number {
-    const { services } = this.#started.tables.table;
-    return Math.max(0, ...services.map((service) => service.drainTimeoutMs));
-  }
-
-  /** The admin socket last: a process that waits for it finds the rest free. */
-  async #stopAllButProxy(): Promise<void> {
-    const { stops, stopProxy } = this.#started;
-    for (const stop of stops.toReversed()) if (stop !== stopProxy) await stop();
+    return this.#stop(isDrained);
   }
 
   /** After another process has taken over: resolves when the connections that were open here have ended. */
@@ -385,23 +364,61 @@ export class Node implements ClusterNode {
     });
   }
 
-  /** Another process runs this node: what is open here ends by itself, up to its drain_timeout. */
+  /** Another process runs this node. */
   async #leave(): Promise<void> {
-    const { log, parts, gate, adminTcp, proxy, tables, cluster, stops } = this.#started;
-    const timeoutMs = this.#drainTimeoutMs;
-    this.#started.options.manager?.silence(); // before sockets are closed: they are the successor's to keep
-    this.#state = "draining";
-    this.#drainEndMs = parts.clock.steady.nowMs() + timeoutMs;
+    const { options, parts, gate, adminTcp, cluster } = this.#started;
+    options.manager?.silence(); // before sockets are closed: they are the successor's to keep
+    this.#enterDrain();
     adminTcp.leave();
     cluster.events.close(); // who follows goes on with the other process
-    await tables.close();
-    await proxy.forget();
-    const isDrained = await proxy.drain();
+    const { isDrained } = await this.#drain(true);
+    await isDrained;
     await Promise.race([gate.answered(), pause(parts.clock, ANSWERS_MS)]);
-    for (const stop of stops.toReversed()) await stop();
+    await this.#stop(isDrained);
     await pause(parts.clock, WRITTEN_MS);
-    log.stopped(isDrained);
     this.#drained.resolve();
+  }
+
+  /** How long it may take: ms. */
+  #enterDrain(): number {
+    const timeoutMs = this.#drainTimeoutMs;
+    this.#state = "draining";
+    this.#drainEndMs = this.#started.parts.clock.steady.nowMs() + timeoutMs;
+    return timeoutMs;
+  }
+
+  /**
+   * No client is accepted any more; what is open ends by itself, up to its drain_timeout.
+   * @param isForgetting sockets stay open elsewhere
+   */
+  async #drain(isForgetting: boolean): Promise<{ readonly isDrained: Promise<boolean> }> {
+    const { proxy, tables } = this.#started;
+    await tables.close(); // a change now would open the listeners again
+    if (isForgetting) await proxy.forget();
+    await proxy.closePorts();
+    return { isDrained: proxy.drain() };
+  }
+
+  /** The connections last: a process that waits for the rest finds it free. */
+  async #stop(drained: Promise<boolean>): Promise<boolean> {
+    const { log, stopProxy } = this.#started;
+    await this.#stopAllButProxy();
+    const isDrained = await drained;
+    await stopProxy();
+    log.stopped(isDrained);
+    return isDrained;
+  }
+
+  /** The longest of its services. */
+  get #drainTimeoutMs(): number {
+    const { services } = this.#started.tables.table;
+    return Math.max(0, ...services.map((service) => service.drainTimeoutMs));
+  }
+
+  /** The admin socket last: a process that waits for it finds the rest free. */
+  async #stopAllButProxy(): Promise<void> {
+    const { stops, stopProxy } = this.#started;
+    for (const stop of stops.toReversed()) if (stop !== stopProxy) await stop();
   }
 
   #watchFile(): void {
