@@ -4,13 +4,12 @@
  */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { type RequestRecord, request } from "../support/load/http-load.ts";
-import { type HttpTask, startNamedTask } from "../support/load/http-task.ts";
 import { lacksNamespaces, Namespaces } from "../support/network/namespaces.ts";
 import type { NetworkNode } from "../support/network/network-node.ts";
 import { NodeProcess } from "../support/node/node-process.ts";
+import { WebNode } from "../support/node/web-node.ts";
 import { freePort } from "../support/os/free-port.ts";
-import { FakeServiceManager } from "../support/os/service-manager.ts";
-import { type TempDir, tempDir } from "../support/os/temp-dir.ts";
+import { tempDir } from "../support/os/temp-dir.ts";
 import { waitFor } from "../support/time/wait-for.ts";
 
 const WORKERS = 2;
@@ -20,44 +19,28 @@ const START_MS = 60_000;
 const PATH = process.env.PATH!;
 const KEY = Buffer.alloc(32, 5).toString("base64");
 
-let directory: TempDir;
-let systemd: FakeServiceManager;
-let task: HttpTask;
-let published: number;
-let node: NodeProcess;
+let web: WebNode;
 
 beforeEach(async () => {
-  directory = tempDir();
-  systemd = new FakeServiceManager(directory.file("notify"));
-  task = startNamedTask("task");
-  published = await freePort();
+  web = await WebNode.create();
 });
 
-afterEach(async () => {
-  await node.kill();
-  await task.stop();
-  systemd[Symbol.dispose]();
-  directory[Symbol.dispose]();
-});
+afterEach(() => web[Symbol.asyncDispose]());
 
 function file(ports: readonly string[], workers = WORKERS): string {
   const publish = ports.map((port) => `"${port}"`).join(", ");
   return `[proxy]\nworkers = ${workers}\n[[services]]\nname = "web"\npublish = [${publish}]\ntasks = ["127.0.0.1"]\n`;
 }
 
-/** As the manager does: what is in its store goes along. */
 async function start(text: string, place: readonly string[] = []): Promise<void> {
-  const { fds, env, wrapper } = systemd.passed;
-  systemd.notices.length = 0;
-  node = NodeProcess.startIn(directory.path, text, [...place, ...wrapper], { PATH, ...env }, fds);
-  await systemd.hears("READY=1", ({ READY }) => READY === "1");
+  await web.startManaged({ text, env: { PATH }, wrapper: place });
 }
 
 async function stores(count: number): Promise<void> {
   await waitFor(
     () => {
-      systemd.receive();
-      return systemd.stored.size === count;
+      web.systemd.receive();
+      return web.systemd.stored.size === count;
     },
     { what: `${count} sockets in the store` },
   );
@@ -77,7 +60,8 @@ class Load {
   readonly #clients = Array.from({ length: 4 }, () => this.#run());
 
   async #run(): Promise<void> {
-    while (!this.#isOver) this.results.push(await request("127.0.0.1", published, { timeoutMs: START_MS }));
+    while (!this.#isOver)
+      this.results.push(await request("127.0.0.1", web.published, { timeoutMs: START_MS }));
   }
 
   async served(more: number): Promise<void> {
@@ -93,17 +77,17 @@ class Load {
 }
 
 test("kill -9 under load: nobody is refused, clients that come meanwhile are served by the next process", async () => {
-  await start(file([`${published}:${task.port}`]));
+  await start(file([`${web.published}:${web.task.port}`]));
   await stores(WORKERS);
-  await node.kill();
-  const waiting = [1, 2, 3, 4].map(() => request("127.0.0.1", published, { timeoutMs: START_MS }));
-  await start(file([`${published}:${task.port}`]));
+  await web.process.kill();
+  const waiting = [1, 2, 3, 4].map(() => request("127.0.0.1", web.published, { timeoutMs: START_MS }));
+  await start(file([`${web.published}:${web.task.port}`]));
   expect((await Promise.all(waiting)).map(({ body }) => body)).toEqual(Array(4).fill("task"));
   const load = new Load();
   for (let crash = 0; crash < 3; crash++) {
     await load.served(20);
-    await node.kill();
-    await start(file([`${published}:${task.port}`]));
+    await web.process.kill();
+    await start(file([`${web.published}:${web.task.port}`]));
   }
   await load.served(20);
   const failed = await load.end();
@@ -114,44 +98,46 @@ test("kill -9 under load: nobody is refused, clients that come meanwhile are ser
 });
 
 test("a restart under load: none fails, and the sockets stay the same", async () => {
-  await start(file([`${published}:${task.port}`]));
+  await start(file([`${web.published}:${web.task.port}`]));
   await stores(WORKERS);
   const load = new Load();
   for (let restart = 0; restart < 5; restart++) {
     await load.served(20);
-    node.child.kill("SIGUSR2");
-    expect(await node.child.exited).toBe(0);
-    await start(file([`${published}:${task.port}`], 1 + (restart % 3)));
+    web.process.child.kill("SIGUSR2");
+    expect(await web.process.child.exited).toBe(0);
+    await start(file([`${web.published}:${web.task.port}`], 1 + (restart % 3)));
   }
   await load.served(20);
   expect(await load.end()).toEqual([]);
 });
 
 test("a stop takes them out of the store, and closes the ports", async () => {
-  await start(file([`${published}:${task.port}`]));
+  await start(file([`${web.published}:${web.task.port}`]));
   await stores(WORKERS);
-  node.child.kill("SIGTERM");
-  expect(await node.child.exited).toBe(0);
+  web.process.child.kill("SIGTERM");
+  expect(await web.process.child.exited).toBe(0);
   await stores(0);
-  expect((await request("127.0.0.1", published)).error).toContain("ECONNREFUSED");
+  expect((await request("127.0.0.1", web.published)).error).toContain("ECONNREFUSED");
 });
 
 test("ports that a reload or another file takes away are closed in the store too; unknown names are closed", async () => {
   const [second, third] = [await freePort(), await freePort()];
-  const port = (number: number) => `${number}:${task.port}`;
-  await start(file([port(published), port(second)]));
+  const port = (number: number) => `${number}:${web.task.port}`;
+  await start(file([port(web.published), port(second)]));
   await stores(2 * WORKERS);
-  await node.reload(file([port(published)]));
+  await web.process.reload(file([port(web.published)]));
   await stores(WORKERS);
   await refuses(second);
-  await node.kill();
-  const [fds] = [...systemd.stored.values()];
-  systemd.stored.set("web.socket", [fds![0]!]); // of a socket unit
+  await web.process.kill();
+  const [fds] = [...web.systemd.stored.values()];
+  web.systemd.stored.set("web.socket", [fds![0]!]); // of a socket unit
   await start(file([port(third)]));
-  await waitFor(() => node.log.includes("closed sockets of the service manager"), { what: "the warning" });
-  systemd.stored.delete("web.socket");
+  await waitFor(() => web.process.log.includes("closed sockets of the service manager"), {
+    what: "the warning",
+  });
+  web.systemd.stored.delete("web.socket");
   await stores(WORKERS);
-  await refuses(published);
+  await refuses(web.published);
   expect((await request("127.0.0.1", third)).body).toBe("task");
 });
 
@@ -173,28 +159,28 @@ test.skipIf(lacksNamespaces())(
       await start(member("n1", n1, [n2.address], workers), n1.wrapper);
       await waitFor(
         async () => {
-          const peers = (await node.status()).overlay?.peers ?? [];
+          const peers = (await web.process.status()).overlay?.peers ?? [];
           return peers.length === 1 && peers[0]!.path === "overlay";
         },
         { what: "the overlay to the other node", deadlineMs: 30_000 },
       );
     };
     const kinds = () => {
-      systemd.receive();
-      return new Set([...systemd.stored.keys()].map((name) => name.split("%3A", 1)[0]));
+      web.systemd.receive();
+      return new Set([...web.systemd.stored.keys()].map((name) => name.split("%3A", 1)[0]));
     };
     try {
       await other.serves();
       await begin(2);
       await waitFor(() => kinds().size === 5, { what: "five kinds of sockets in the store" });
       expect(kinds()).toEqual(new Set(["gossip-tcp", "gossip-udp", "echo-udp", "relay-tcp", "relay-udp"]));
-      await node.kill();
+      await web.process.kill();
       await begin(3);
-      node.child.kill("SIGUSR2");
-      expect(await node.child.exited).toBe(0);
+      web.process.child.kill("SIGUSR2");
+      expect(await web.process.child.exited).toBe(0);
       await begin(1);
     } finally {
-      await node.kill();
+      await web.process.kill();
       await other.kill();
       network.close();
     }
