@@ -26,6 +26,11 @@ export class InheritedSockets {
     return this.#fds.has(key);
   }
 
+  /** With one descriptor for each key. */
+  addAll(keys: readonly string[], fds: readonly number[]): void {
+    for (const [index, key] of keys.entries()) this.#fds.set(key, fds[index]!);
+  }
+
   /** The descriptor, which the caller owns from now on; null: there is none of this key. */
   take(key: string): number | null {
     const fd = this.#fds.get(key);

@@ -184,6 +184,7 @@ test("a new process that fails changes nothing, and the command says why", async
   const wrong = await upgrade(node);
   expect(wrong.exitCode).toBe(1);
   expect(wrong.stderr).toContain("nonsense");
+  expect((await upgrade(node, "/bin/false")).stderr).not.toContain("nonsense"); // of the attempt before
   await continues(node, published);
   node.write(right);
   expect((await upgrade(node)).exitCode).toBe(0);
@@ -249,6 +250,21 @@ test("a handover works with more and with fewer workers, and with other ports", 
   expect((await request("127.0.0.1", other)).error).toBeNull();
   await load.stop();
   expect(load.failures).toEqual([]);
+});
+
+test("a port that a reload opens while a new process starts goes to that one too", async () => {
+  const [published, target, other] = (await freePorts(3)) as [number, number, number];
+  await startTask("task", target);
+  node = await NodeProcess.start(web(published, target));
+  const takeover = await takeOverFrom(node);
+  const key = `tcp:127.0.0.1:${other}:0`;
+  expect(takeover.sockets.keys()).not.toContain(key);
+  await node.reload(web(published, target) + web(other, target).replace('"web"', '"other"'));
+  await takeover.begin();
+  expect(takeover.sockets.keys()).toContain(key);
+  await takeover.fail("stopped by the test");
+  await waitFor(() => node!.log.includes("stopped by the test"), { what: "the failure in the log" });
+  await continues(node, other);
 });
 
 test("restart applies what a reload cannot, under load, and says what it needs before", async () => {

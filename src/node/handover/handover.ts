@@ -84,6 +84,7 @@ export class Handover implements HandoverCommands {
 
   async #runSuccessor(command: StartCommand, file: string | null): Promise<UpgradeResult> {
     const { adminSocket, clock, log } = this.#options;
+    this.#predecessor.forgetFailure();
     const successor = await spawnSuccessor(command, file, adminSocket, clock);
     log.info({ successor: successor.pid }, `started process ${successor.pid} to take over`);
     const failure = await Promise.race([

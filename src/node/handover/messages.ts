@@ -7,7 +7,8 @@
  *                                         <-   manifest {pid, version, sockets}
  *                                         <-   sockets {keys} with as many descriptors, several times
  *     begin  (its workers run)            ->   stops gossip, saves the state, holds commands back
- *                                         <-   state {key, bytes, isLast} with descriptors, several times; then state-end
+ *                                         <-   state {key, bytes, isLast} with descriptors, several times
+ *                                         <-   sockets {keys} that have been opened since, then state-end
  *     ready  (it serves)                  ->   forgets its sockets, drains
  *                                         <-   draining {openConnections, leftMs}, at once and until it ends
  *

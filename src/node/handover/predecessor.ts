@@ -13,6 +13,7 @@ import { errnoText } from "../../sys/errno.ts";
 import { acceptSeqpacket, listenSeqpacket, type PeerProcess, peerProcess } from "../../sys/seqpacket.ts";
 import { close } from "../../sys/socket.ts";
 import type { Log } from "../log.ts";
+import type { Sockets } from "../socket-list.ts";
 import { Channel, ChannelError } from "./channel.ts";
 import type { HandoverPart } from "./handover-part.ts";
 import { differenceOf, type Identity } from "./identity.ts";
@@ -37,7 +38,7 @@ export interface HandoverHost {
   readonly socket: () => string;
   /** In the order of freezing. */
   readonly parts: readonly HandoverPart[];
-  readonly sockets: () => readonly (readonly [key: string, fd: number])[];
+  readonly sockets: () => Sockets;
   /** Why there cannot be a handover now; null: there can. */
   readonly objection: () => string | null;
   /** The successor serves: forget the sockets, drain, end. */
@@ -59,6 +60,11 @@ export class Predecessor {
   /** Why the last attempt came to nothing; null: it did not. */
   get lastFailure(): string | null {
     return this.#lastFailure;
+  }
+
+  /** Another attempt begins. */
+  forgetFailure(): void {
+    this.#lastFailure = null;
   }
 
   /** Listens for one successor, for some seconds. */
@@ -109,12 +115,17 @@ export class Predecessor {
         throw new Error("a process of another user connected");
       const hello = await this.#hello(channel, endMs);
       successor = nameOf(peer, hello.pid);
-      await this.#sendSockets(channel);
+      const sent = await this.#sendSockets(channel);
       await this.#expect(channel, "begin", endMs);
       for (const part of parts) {
         frozen.push(part);
         await this.#sendState(channel, part);
       }
+      // opened by a reload in between: from here on there is none
+      await this.#sendAll(
+        channel,
+        this.#host.sockets().filter(([key]) => !sent.has(key)),
+      );
       await channel.send({ type: "state-end" });
       await this.#expect(channel, "ready", endMs);
     } catch (error) {
@@ -147,10 +158,16 @@ export class Predecessor {
     return message;
   }
 
-  async #sendSockets(channel: Channel): Promise<void> {
+  /** Keys of what it has sent. */
+  async #sendSockets(channel: Channel): Promise<ReadonlySet<string>> {
     const { version, sockets } = this.#host;
     const all = sockets();
     await channel.send({ type: "manifest", pid: process.pid, version, sockets: all.length });
+    await this.#sendAll(channel, all);
+    return new Set(all.map(([key]) => key));
+  }
+
+  async #sendAll(channel: Channel, all: Sockets): Promise<void> {
     for (let at = 0; at < all.length; at += MAX_DESCRIPTORS) {
       const some = all.slice(at, at + MAX_DESCRIPTORS);
       const keys = some.map(([key]) => key);

@@ -82,7 +82,8 @@ export class Takeover {
         const received = await this.#channel.receive(REPLY_MS);
         if (received.message.type === "state-end") break;
         if (received.message.type === "refused") throw refused(received.message.reason);
-        state.add(received);
+        if (received.message.type === "sockets") this.sockets.addAll(received.message.keys, received.fds);
+        else state.add(received);
       }
     } catch (error) {
       if (!(error instanceof ChannelError) || error.code !== "closed") throw error;
