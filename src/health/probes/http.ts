@@ -2,6 +2,8 @@
  * The task answers an HTTP request with the wanted status. Redirects are not followed: their status is the answer. Of the
  * body only the beginning is read, to find an agent's "drain".
  */
+import { createConnection } from "node:net";
+import type { buildConnector } from "undici/index.js";
 import { type HttpCheck, parseStatus } from "../../model/index.ts";
 import { formatHostPort } from "../../wire/index.ts";
 import { down, type ProbeResult, readDrain, up } from "../probe-result.ts";
@@ -21,8 +23,8 @@ export async function probeHttp(
   const client = new Client(`http://${formatHostPort(address, port)}`, {
     headersTimeout: 0,
     bodyTimeout: 0,
-    connectTimeout: 0,
     pipelining: 0,
+    connect: connectorOf({ address, port }, signal),
   });
   try {
     const { method, path, host, headers } = check;
@@ -40,6 +42,16 @@ export async function probeHttp(
   } finally {
     await client.destroy().catch(() => undefined);
   }
+}
+
+/** undici's own goes on connecting when the request has been called off. */
+function connectorOf({ address, port }: ProbeTarget, signal: AbortSignal): buildConnector.connector {
+  return (_options, done) => {
+    const socket = createConnection({ host: address, port });
+    signal.addEventListener("abort", () => socket.destroy(new Error("called off")), { once: true });
+    socket.once("error", (error) => done(error, null));
+    socket.once("connect", () => done(null, socket));
+  };
 }
 
 function judge(status: number, expected: string): ProbeResult {

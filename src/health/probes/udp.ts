@@ -33,13 +33,15 @@ export function probeUdp(
       end(isExpected ? up("answered as expected") : down(notExpected(answer, expect)));
     });
     signal.addEventListener("abort", () => end(down("called off")), { once: true });
-    socket.connect(port, address, () => {
+    const onConnected = (failure?: Error) => {
+      if (failure) return end(down(reasonOf(failure)));
       if (!isOpen) return;
       socket.send(payloadBytes(send), (error) => {
         if (error) end(down(reasonOf(error)));
       });
       if (expect === null)
         timer = setTimeout(() => end(up("the port is not refused")), timeoutMs * SILENCE_SHARE);
-    });
+    };
+    socket.connect(port, address, onConnected as () => void); // which gets the error of the system, if there is one
   });
 }
