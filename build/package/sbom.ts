@@ -22,7 +22,9 @@ interface Component {
 
 interface NpmBill {
   metadata: { tools: unknown; [key: string]: unknown };
-  components: Component[];
+  components: (Component & {
+    readonly properties?: readonly { readonly name: string; readonly value: string }[];
+  })[];
   dependencies: { ref: string; dependsOn: string[] }[];
   [key: string]: unknown;
 }
@@ -100,13 +102,27 @@ function runtimeRef(target: Target): string {
   return `${target.runtime}@${BUN}`;
 }
 
+/** Not with --omit=dev: that leaves out packages of the program that a package for development needs beside itself. */
 async function askNpm(): Promise<NpmBill> {
-  const npm = Bun.spawn(["npm", "sbom", "--sbom-format=cyclonedx", "--omit=dev", "--package-lock-only"], {
+  const npm = Bun.spawn(["npm", "sbom", "--sbom-format=cyclonedx", "--package-lock-only"], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const text = await npm.stdout.text();
   if ((await npm.exited) !== 0) throw new Error("cannot list the packages: npm sbom failed");
-  return JSON.parse(text);
+  return withoutDevelopment(JSON.parse(text));
+}
+
+function withoutDevelopment(bill: NpmBill): NpmBill {
+  const isForDevelopment = ({ properties = [] }: NpmBill["components"][number]) =>
+    properties.some(({ name, value }) => name === "cdx:npm:package:development" && value === "true");
+  const omitted = new Set(bill.components.filter(isForDevelopment).map((component) => component["bom-ref"]));
+  return {
+    ...bill,
+    components: bill.components.filter((component) => !omitted.has(component["bom-ref"])),
+    dependencies: bill.dependencies
+      .filter(({ ref }) => !omitted.has(ref))
+      .map(({ ref, dependsOn }) => ({ ref, dependsOn: dependsOn.filter((other) => !omitted.has(other)) })),
+  };
 }
 
 /** A UUID of the executables' hashes (version 8: what the bits mean is ours). [RFC 9562 §5.8] */

@@ -1,6 +1,7 @@
 /**
  * The admin API, version 1: JSON over HTTP. It only translates; what a request means is the node's business.
  *
+ *     GET  /v1/openapi.json       these routes as OpenAPI 3.1
  *     GET  /v1/status             the whole status
  *     GET  /v1/version            answers also while the node starts
  *     POST /v1/reload[?dry-run=1] the report; 422 when the file was refused
@@ -12,6 +13,8 @@
 import { Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { Protocol } from "../model/index.ts";
+import openApi from "./openapi.json" with { type: "json" };
+import { DESCRIPTIONS } from "./openapi-parts.ts";
 import { portQuery, understand } from "./request-schema.ts";
 
 /** Longer than anything that a worker does. */
@@ -38,9 +41,10 @@ export function adminApp(findNode: () => AdminNode | null, version: object): Hon
     if (found === null) throw new HTTPException(503, { message: "the node is starting" });
     return found;
   };
-  app.get("/v1/version", (c) => c.json(version));
-  app.get("/v1/status", (c) => c.json(node().status()));
-  app.post("/v1/reload", async (c) => {
+  app.get("/v1/openapi.json", (c) => c.json(openApi));
+  app.get("/v1/version", DESCRIPTIONS.version, (c) => c.json(version));
+  app.get("/v1/status", DESCRIPTIONS.status, (c) => c.json(node().status()));
+  app.post("/v1/reload", DESCRIPTIONS.reload, async (c) => {
     const dryRun = c.req.query("dry-run");
     const report = await node().reload(dryRun !== undefined && dryRun !== "0");
     return c.json(report, report.outcome === "refused" ? 422 : 200);
@@ -58,16 +62,16 @@ export function adminApp(findNode: () => AdminNode | null, version: object): Hon
 
 /** For load balancers and orchestrators. A node that starts lives, and is not ready. */
 function addProbes(app: Hono, findNode: () => AdminNode | null, node: () => AdminNode): void {
-  app.get("/livez", async (c) => {
+  app.get("/livez", DESCRIPTIONS.livez, async (c) => {
     const found = findNode();
     if (found === null || (await answersInTime(found))) return c.json({ live: true });
     return c.json({ error: `the proxy workers have not answered for ${PING_MS / 1_000} s` }, 503);
   });
-  app.get("/readyz", (c) => {
+  app.get("/readyz", DESCRIPTIONS.readyz, (c) => {
     const { notReady } = node();
     return notReady === null ? c.json({ ready: true }) : c.json({ error: notReady }, 503);
   });
-  app.get("/ports/:port/ready", (c) => {
+  app.get("/ports/:port/ready", DESCRIPTIONS.portReady, (c) => {
     const { port, protocol } = understand(portQuery, { ...c.req.query(), port: c.req.param("port") });
     const reason = node().notReady ?? node().whyPortNotReady(protocol, port);
     return reason === null ? c.json({ ready: true }) : c.json({ error: reason }, 503);

@@ -26,6 +26,7 @@ import type { ApiError, ClusterNode } from "./cluster-api.ts";
 import { addEvents } from "./event-routes.ts";
 import { addHandover } from "./handover-routes.ts";
 import { addMetrics } from "./metrics-routes.ts";
+import { DESCRIPTIONS } from "./openapi-parts.ts";
 import { createBody, taskBody, traceQuery, understand, updateBody } from "./request-schema.ts";
 
 /** A service that publishes every port of both protocols fits. */
@@ -51,49 +52,51 @@ export function clusterApp(findNode: () => ClusterNode | null, version: object):
   addEvents(app, node);
   addHandover(app, node);
   addMetrics(app, () => node().metrics);
-  app.post("/v1/test-ports", async (c) => c.json(await node().testPorts()));
-  app.get("/v1/trace", async (c) => c.json(await node().trace(understand(traceQuery, c.req.query()))));
+  app.post("/v1/test-ports", DESCRIPTIONS.testPorts, async (c) => c.json(await node().testPorts()));
+  app.get("/v1/trace", DESCRIPTIONS.trace, async (c) =>
+    c.json(await node().trace(understand(traceQuery, c.req.query()))),
+  );
   return app;
 }
 
 function addServices(app: Hono, node: Find): void {
-  app.get("/v1/services", (c) => c.json(node().services()));
-  app.get("/v1/services/:name", (c) => showService(c, node(), c.req.param("name")));
-  app.post("/v1/services", async (c) => {
+  app.get("/v1/services", DESCRIPTIONS.services, (c) => c.json(node().services()));
+  app.get("/v1/services/:name", DESCRIPTIONS.service, (c) => showService(c, node(), c.req.param("name")));
+  app.post("/v1/services", DESCRIPTIONS.createService, async (c) => {
     const request = await readBody(c, createBody);
     const refusal = await node().commands.createService(request);
     return refusal === null ? showService(c, node(), request.name, 201) : refuse(c, refusal);
   });
-  app.post("/v1/services/:name/update", async (c) => {
+  app.post("/v1/services/:name/update", DESCRIPTIONS.updateService, async (c) => {
     const name = c.req.param("name");
     const refusal = await node().commands.updateService(name, await readBody(c, updateBody));
     return refusal === null ? showService(c, node(), name) : refuse(c, refusal);
   });
-  app.delete("/v1/services/:name", async (c) =>
+  app.delete("/v1/services/:name", DESCRIPTIONS.removeService, async (c) =>
     done(c, await node().commands.removeService(c.req.param("name"))),
   );
 }
 
 function addTasks(app: Hono, node: Find): void {
   const task = "/v1/services/:name/tasks/:task";
-  app.post("/v1/services/:name/tasks", async (c) => {
+  app.post("/v1/services/:name/tasks", DESCRIPTIONS.addTask, async (c) => {
     const name = c.req.param("name");
     const refusal = await node().commands.addTask(name, await readBody(c, taskBody));
     return refusal === null ? showService(c, node(), name, 201) : refuse(c, refusal);
   });
-  app.delete(task, async (c) =>
+  app.delete(task, DESCRIPTIONS.removeTask, async (c) =>
     done(c, await node().commands.removeTask(c.req.param("name"), c.req.param("task"))),
   );
-  app.post(`${task}/:directive{drain|resume}`, async (c) => {
+  app.post(`${task}/:directive{drain|resume}`, DESCRIPTIONS.directTask, async (c) => {
     const { name, task, directive } = c.req.param();
     return done(c, await node().commands.drainTask(name, task, directive === "drain"));
   });
 }
 
 function addNodes(app: Hono, node: Find): void {
-  app.get("/v1/nodes", (c) => c.json(node().nodes()));
+  app.get("/v1/nodes", DESCRIPTIONS.nodes, (c) => c.json(node().nodes()));
   for (const directive of ["drain", "resume", "forget"] as const) {
-    app.post(`/v1/nodes/:name/${directive}`, async (c) =>
+    app.post(`/v1/nodes/:name/${directive}`, DESCRIPTIONS[`${directive}Node`], async (c) =>
       done(c, await node().commands.setNodeDirective(c.req.param("name"), directive)),
     );
   }

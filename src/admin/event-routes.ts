@@ -9,6 +9,7 @@ import { HTTPException } from "hono/http-exception";
 import type { EventFilter } from "../model/index.ts";
 import type { EventNode } from "./event-api.ts";
 import { eventStream } from "./event-stream.ts";
+import { DESCRIPTIONS } from "./openapi-parts.ts";
 import { eventQuery, understand } from "./request-schema.ts";
 
 /** Every one of them holds what it was sent and did not read. */
@@ -16,8 +17,8 @@ const MAX_STREAMS = 32;
 
 export function addEvents(app: Hono, node: () => EventNode): void {
   let streams = 0;
-  app.get("/v1/events", async (c) => c.json(await node().events(filterOf(c))));
-  app.get("/v1/events/stream", (c) => {
+  app.get("/v1/events", DESCRIPTIONS.events, async (c) => c.json(await node().events(filterOf(c))));
+  app.get("/v1/events/stream", DESCRIPTIONS.eventStream, (c) => {
     const filter = filterOf(c);
     const found = node();
     if (streams >= MAX_STREAMS)

@@ -6,6 +6,7 @@ export type * from "./cluster-api.ts";
 export { clusterApp } from "./cluster-routes.ts";
 export type * from "./event-api.ts";
 export { type HandoverCommands, handoverApp, type UpgradeResult } from "./handover-routes.ts";
+export type { DescribedHandler } from "./openapi-parts.ts";
 export {
   type AdminServer,
   AdminSocketError,

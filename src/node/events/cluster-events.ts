@@ -12,9 +12,9 @@ import { decodeEvents, EVENTS, type EventsMessage, encodeEvents, pageOf } from "
 /** Nodes asked at the same time. */
 const MAX_PARALLEL = 16;
 /** Of one answer. */
-const ANSWER_MS = 2_000;
+const ANSWER_MS = 3_000;
 /** Of a query, however many nodes there are: the command waits for it. */
-const DEADLINE_MS = 6_000;
+const DEADLINE_MS = 8_000;
 /** 1,000 long events of one node. */
 const MAX_PAGES = 40;
 /** Between two rounds of questions while somebody follows: at least this, and at most ten questions a second. */
