@@ -1,7 +1,8 @@
 /**
  * Whether this node can serve clients of a port: for load balancers in front, which ask every second or so. Pure. A port is
- * ready when it is listened on and a task of it would be picked.
+ * ready when it is listened on and a task of it is used.
  */
+import type { TraceCandidate } from "../admin/index.ts";
 import type { Protocol } from "../model/index.ts";
 import type { ServiceStatus } from "../proxy/index.ts";
 import { type TraceInput, traceRoute } from "./trace.ts";
@@ -16,10 +17,15 @@ export function whyPortNotReady(protocol: Protocol, port: number, sources: Trace
     const status = sources.proxy.services.find((each) => each.name === service.service);
     const closed = whyClosed(status, protocol, port);
     if (closed !== null) return closed;
-    const isServed = service.candidates.some(({ state }) => state === "active");
+    const isServed = service.candidates.some(isUsed);
     return isServed ? null : `no task of service "${service.service}" is available`;
   });
   return reasons.includes(null) ? null : reasons[0]!;
+}
+
+/** Unhealthy ones are used when no task is healthy (panic). */
+function isUsed({ state, passedOver }: TraceCandidate): boolean {
+  return state === "active" || (state === "unhealthy" && passedOver === null);
 }
 
 function whyClosed(service: ServiceStatus | undefined, protocol: Protocol, published: number): string | null {
