@@ -11,7 +11,7 @@ import { withSpecOptions } from "./spec-flags.ts";
 const HELP = `
 Port: PUBLISHED:TARGET[/tcp|/udp], also with ranges of equal length; or, with keys in any order,
 published=8080,target=80,protocol=udp,mode=host. The protocol defaults to tcp. mode=host publishes only on
-nodes with a task, and only to that task.
+nodes with a task, and only to that task. sni=NAME, repeatable, takes only clients of that TLS server name.
 Task: HOST, HOST:PORT or [IPv6]:PORT, then ,weight=N if not 1, then ,backup if it serves only while no other
 task can; without a port it gets the target port.
 Health check: --health-type with the options of that type. Each node probes its own tasks. Without a check a
