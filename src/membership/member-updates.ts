@@ -89,6 +89,7 @@ export class MemberUpdates {
     const record = table.get(said.node);
     if (record === undefined) return;
     if (said.node === self) return this.#onAccused(record, said, source);
+    if (record.state === "left") return this.#onLeftSuspected(record, said, source);
     if (!this.#isPlausible(record, said.incarnation) || !record.isLive) return;
     record.incarnation = said.incarnation; // of the death that may follow: members that know it would not believe an older one
     const isNew = record.state === "alive";
@@ -257,6 +258,14 @@ export class MemberUpdates {
     if (record.isLive || order === "newer") return;
     const from = record.state === "left" ? record.name : this.#host.self;
     this.#broadcastAccusation("dead", { node: record.name, incarnation: record.incarnation, from });
+  }
+
+  /** Only a member that missed the goodbye hands on such a suspicion: it would report a failure. */
+  #onLeftSuspected({ name, incarnation }: MemberRecord, said: Accusation, source: Address | null): void {
+    const order = compareIncarnations(said.incarnation, incarnation);
+    if (source === null || order === "newer" || order === "far") return;
+    const left = encodeMessage({ type: "dead", incarnation, node: name, from: name });
+    this.#host.packets.send(source, [left], false);
   }
 
   /** Of a claim that another member is not alive: not older than what is known, and not far from it. */

@@ -187,6 +187,17 @@ describe("of others", () => {
     expect(one.machine.stats.queueLengths.membership).toBe(0);
   });
 
+  test("who suspects a member that has left hears its goodbye, unless it knows of a later life", () => {
+    const one = new OneMachine();
+    one.hear(alive("b", 3), dead("b", 3, "b"));
+    for (const known of [2, 3]) {
+      const answers = sentMessages(one.hear(suspect("b", known)));
+      expect(answers).toMatchObject([{ type: "dead", node: "b", from: "b", incarnation: 3 }]);
+    }
+    expect(sentMessages(one.hear(suspect("b", 4)))).toEqual([]);
+    expect(one.view("b")).toEqual(["left", 3]);
+  });
+
   test("a far alive of a dead one is answered with its death, which it can refute", () => {
     const one = new OneMachine();
     one.hear(alive("b", FAR), dead("b", FAR));
