@@ -4,7 +4,7 @@
  */
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import type { ExchangeLimiter, LimitReason } from "./exchange-limiter.ts";
-import { duplicate } from "./socket.ts";
+import { duplicateListening, type ListenAt, listenAt, listeningFd } from "./tcp-server.ts";
 
 /** Behind a frame, before the peer hears that it was the last: it does not stop for that. */
 const MAX_SURPLUS_BYTES = 64 * 1024;
@@ -65,11 +65,7 @@ export function dialExchange(options: DialOptions): Promise<{ readonly error: st
   });
 }
 
-export interface ListenOptions {
-  readonly host: string;
-  readonly port: number;
-  /** A listening socket to go on with, instead of opening one; it is this object's from now on. */
-  readonly fd?: number | undefined;
+export interface ListenOptions extends ListenAt {
   readonly timeoutMs: number;
   readonly limiter: ExchangeLimiter;
   /** A peer has connected. */
@@ -102,28 +98,18 @@ export class ExchangeServer {
   /** Rejects with the error of the system when the address cannot be had. */
   static async listen(options: ListenOptions): Promise<ExchangeServer> {
     const exchanges = new ExchangeServer(options);
-    await new Promise<void>((resolve, reject) => {
-      const server = exchanges.#server;
-      server.once("error", reject);
-      const { host, port, fd } = options;
-      server.listen(fd === undefined ? { host, port } : { fd }, () => {
-        server.off("error", reject);
-        server.on("error", () => {}); // accepting failed once; the next one may not
-        resolve();
-      });
-    });
+    await listenAt(exchanges.#server, options);
     return exchanges;
   }
 
   /** Of the listening socket. */
   get fd(): number {
-    const { _handle: handle } = this.#server as unknown as { readonly _handle: { readonly fd: number } };
-    return handle.fd;
+    return listeningFd(this.#server);
   }
 
   /** Another descriptor of it, which stays open when this object is closed; or -errno. */
   duplicate(): number {
-    return duplicate(this.fd);
+    return duplicateListening(this.#server);
   }
 
   close(): void {

@@ -4,7 +4,7 @@
  */
 import { createServer, type Server, type Socket } from "node:net";
 import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
-import { duplicate } from "../../sys/socket.ts";
+import { duplicateListening, type ListenAt, listenAt } from "../../sys/tcp-server.ts";
 import { Access, type AccessRules } from "./access.ts";
 import { addressKey } from "./address-budget.ts";
 import { Connection, type Handle } from "./connection.ts";
@@ -21,11 +21,7 @@ export interface AdminTcpRules extends Pick<AccessRules, "tokens" | "hosts"> {
   readonly tls: TlsFiles | null;
 }
 
-export interface AdminTcpOptions {
-  readonly host: string;
-  readonly port: number;
-  /** A listening socket to go on with; it is this object's from now on. */
-  readonly fd?: number | undefined;
+export interface AdminTcpOptions extends ListenAt {
   readonly rules: AdminTcpRules;
   readonly handle: Handle;
   /** ms, steady */
@@ -48,16 +44,7 @@ export class AdminTcpServer {
   /** Rejects with the error of the system when the address cannot be had, or with that of TLS. */
   static async listen(options: AdminTcpOptions): Promise<AdminTcpServer> {
     const admin = new AdminTcpServer(options);
-    await new Promise<void>((resolve, reject) => {
-      const server = admin.#server;
-      server.once("error", reject);
-      const { host, port, fd } = options;
-      server.listen(fd === undefined ? { host, port } : { fd }, () => {
-        server.off("error", reject);
-        server.on("error", () => {}); // accepting failed once; the next one may not
-        resolve();
-      });
-    });
+    await listenAt(admin.#server, options);
     return admin;
   }
 
@@ -77,8 +64,7 @@ export class AdminTcpServer {
 
   /** Another descriptor of the listening socket, which stays open when this object is closed; or -errno. */
   duplicate(): number {
-    const { _handle: handle } = this.#server as unknown as { readonly _handle: { readonly fd: number } };
-    return duplicate(handle.fd);
+    return duplicateListening(this.#server);
   }
 
   /** Takes no new clients; the requests under way are answered, and their connections closed. */
