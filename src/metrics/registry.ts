@@ -39,10 +39,7 @@ export class MetricRegistry {
       labelNames: labels,
       registers: [this.#registry],
       collect() {
-        this.reset();
-        const reading = read();
-        if (labels.length === 0 && reading.length === 0) this.remove({});
-        for (const [values, value] of reading) this.set({ ...values }, value);
+        collect(this, labels, read(), (values, value) => this.set(values, value));
       },
     });
   }
@@ -67,10 +64,7 @@ export class MetricRegistry {
       labelNames: labels,
       registers: [this.#registry],
       collect() {
-        this.reset();
-        const reading = read();
-        if (labels.length === 0 && reading.length === 0) this.remove({});
-        for (const [values, value] of reading) this.inc({ ...values }, value);
+        collect(this, labels, read(), (values, value) => this.inc(values, value));
       },
     });
   }
@@ -94,4 +88,16 @@ export class MetricRegistry {
       }
     }
   }
+}
+
+/** What it had is replaced. prom-client keeps a metric without labels at 0 where it has been told nothing. */
+function collect(
+  metric: { reset(): void; remove(labels: object): void },
+  labels: readonly string[],
+  reading: Reading,
+  put: (values: Record<string, string | number>, value: number) => void,
+): void {
+  metric.reset();
+  if (labels.length === 0 && reading.length === 0) metric.remove({});
+  for (const [values, value] of reading) put({ ...values }, value);
 }
