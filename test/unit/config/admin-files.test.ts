@@ -10,6 +10,7 @@ import {
   readConfig,
 } from "../../../src/config/index.ts";
 import { type TempDir, tempDir } from "../../support/os/temp-dir.ts";
+import { writeCertificate } from "../../support/os/tls-files.ts";
 
 const TOKEN = "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789";
 
@@ -36,26 +37,8 @@ function problems(result: FileResult): string[] {
     : [];
 }
 
-async function certificate(name: string): Promise<void> {
-  const child = Bun.spawn(
-    [
-      ...[
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-      ],
-      ...["-keyout", dir.file(`${name}.key`), "-out", dir.file(`${name}.pem`), "-subj", `/CN=${name}`],
-    ],
-    { stderr: "ignore" },
-  );
-  expect(await child.exited).toBe(0);
+function certificate(name: string): void {
+  writeCertificate(dir.file(""), name, name);
 }
 
 describe("admin.listen", () => {
